@@ -1,0 +1,271 @@
+"""The fused engine against a hand-written Keras loop: seconds a trial, and how near the floor.
+
+    python benchmarks/fused.py                         # the whole table, minutes
+    python benchmarks/fused.py --cases mlp:16,mlp:256  # some rows: MODEL:TRIALS[:EPOCHS]
+    python benchmarks/fused.py --json                  # one line of JSON at the end
+
+Every row runs in a process of its own, start and imports on the clock, with the compile cache given by `--cache`. The
+loop (`Sequential`, `compile`, `fit`, `evaluate` on TensorFlow, one trial after the other) runs in the same call, on
+`--loop-trials` trials after one that is not counted; its time a trial is per trial of that process, without imports.
+Data is scikit-learn's digits, or random numbers of the same shape where scikit-learn is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
+from typing import Any
+
+MODELS = {
+    "mlp": (["model=mlp", "model.hidden=[32]"], 32, (64, 32, 10)),
+    "wide": (["model=mlp", "model.hidden=[256]"], 128, (784, 256, 10)),
+    "lstm": (["model=lstm", "model.units=[32]"], 32, None),
+    "cnn": (["model=cnn", "model.filters=[16,32]", "model.dense=[]"], 32, None),
+}
+CASES = "mlp:16,mlp:256,mlp:1024,wide:32,lstm:32,cnn:32,mlp:1000:5,mlp:10000:5"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", default=CASES)
+    parser.add_argument("--loop-trials", type=int, default=2)
+    parser.add_argument("--loop-epochs", type=int, default=20, help=argparse.SUPPRESS)
+    parser.add_argument("--no-loop", action="store_true")
+    parser.add_argument("--cache", choices=("warm", "cold"), default="warm")
+    parser.add_argument("--width", type=int)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--loop", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(engine(given.one, given.width, given.threads)))
+    elif given.loop:
+        print(json.dumps(loop(given.loop, given.loop_trials, given.loop_epochs)))
+    else:
+        table(given)
+
+
+def table(given: argparse.Namespace) -> None:
+    loops: dict[str, float] = {}
+    rows = []
+    with tempfile.TemporaryDirectory() as cold:
+        for case in given.cases.split(","):
+            model, _, rest = case.partition(":")
+            epochs = int(rest.partition(":")[2] or 20)
+            extra = [f"--{k}={v}" for k, v in (("width", given.width), ("threads", given.threads)) if v]
+            place = {"KEXP_CACHE": cold} if given.cache == "cold" else {}
+            if given.cache == "warm":
+                process(["--one", f"{model}:4:1", *extra], "jax", place)
+            started = time.perf_counter()
+            row = process(["--one", case, *extra], "jax", place)
+            row |= {"case": case, "process_s": time.perf_counter() - started}
+            if not given.no_loop:
+                name = f"{model}:{epochs}"
+                if name not in loops:
+                    options = [f"--loop-trials={given.loop_trials}", f"--loop-epochs={epochs}"]
+                    loops[name] = process(["--loop", model, *options], "tensorflow", {})["trial_s"]
+                row["loop_trial_s"] = loops[name]
+                row["times_faster"] = row["loop_trial_s"] / (row["process_s"] / row["trials"])
+                row["times_faster_steady"] = row["loop_trial_s"] / row["steady_trial_s"]
+            rows.append(row)
+            print(told(row), flush=True)
+    if given.json:
+        print(json.dumps({"rows": rows, "machine": machine(), "cache": given.cache}))
+
+
+def told(row: dict[str, Any]) -> str:
+    line = (
+        f"{row['case']:>14}  process {row['process_s']:7.1f} s  plan {row['plan_s']:6.1f} s  "
+        f"steady {1e3 * row['steady_trial_s']:8.2f} ms/trial  memory {row['memory_mb']:6.0f} MB  {row['executor']}"
+    )
+    if row.get("floor"):
+        line += f"  {row['floor']:.1f} x floor"
+    if "loop_trial_s" in row:
+        line += (
+            f"  loop {row['loop_trial_s']:6.2f} s/trial  {row['times_faster']:7.1f} x whole"
+            f"  {row['times_faster_steady']:7.1f} x steady"
+        )
+    return line
+
+
+def process(arguments: list[str], backend: str, extra: dict[str, str]) -> dict[str, Any]:
+    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", **extra}
+    command = [sys.executable, __file__, *arguments]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+def rows_of(model: str) -> tuple[Any, Any]:
+    """Features and classes; 784 random features for the wide model."""
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    if model == "wide":
+        return random.random((8000, 784), np.float32), random.permutation(np.arange(8000) % 10)
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        return random.integers(0, 17, (1797, 64)).astype(np.float32), random.permutation(np.arange(1797) % 10)
+    found = load_digits()
+    return found.data.astype(np.float32), found.target
+
+
+def engine(case: str, width: int | None, threads: int | None) -> dict[str, Any]:
+    import numpy as np
+
+    model, _, rest = case.partition(":")
+    count, _, epochs = rest.partition(":")
+    overrides, batch, shape = MODELS[model]
+    from kexp import fused, training
+    from kexp.config import compose, plain
+    from kexp.data.inference import arrays
+    from kexp.experiment import prepare
+    from kexp.fused.config_numbers import with_numbers
+    from kexp.schema import check
+
+    x, y = rows_of(model)
+    data = arrays(x, y, image_shape=(28, 28, 1) if model == "wide" else (8, 8, 1))
+    base = check(
+        plain(
+            compose(
+                ["backend=jax", "tracking=none", "data=random", f"trainer.batch_size={batch}",
+                 f"trainer.epochs={epochs or 20}", *overrides]
+            )
+        )
+    )  # fmt: skip
+    training.prepare_backend("jax")
+    trials = [
+        fused.Trial(i, prepare(with_numbers(base, {("optimizer", "learning_rate"): float(rate)}), data))
+        for i, rate in enumerate(np.logspace(-4, -2, int(count)))
+    ]
+    started = time.perf_counter()
+    planned = fused.plan(trials, width=width)
+    plan_s = time.perf_counter() - started
+    best, done, first, first_count, executor = 0.0, 0, 0.0, 0, ""
+    lanes = planned.groups[0].width * (threads or 2)
+    for result in fused.run_trials(trials, planned=planned, threads=threads):
+        assert isinstance(result, fused.LaneResult), result.reason
+        done += 1
+        executor = result.executor
+        best = max(best, result.test.get("accuracy", 0.0))
+        if done == min(lanes, len(trials)):
+            first, first_count = time.perf_counter(), done
+    last = time.perf_counter()
+    steady = (last - first) / (done - first_count) if done > first_count else (last - started) / done
+    floor = 0.0
+    if shape is not None:
+        rows = len(trials[0].prepared.splits.train)
+        held = len(trials[0].prepared.splits.validation or ())
+        floor = steady / (work(shape, rows, held, int(epochs or 20)) / gemm_rate(shape, batch))
+    return {
+        "trials": done, "plan_s": plan_s, "steady_trial_s": steady, "best_accuracy": best, "executor": executor,
+        "memory_mb": memory(), "floor": floor,
+    }  # fmt: skip
+
+
+def loop(model: str, trials: int, epochs: int) -> dict[str, Any]:
+    """What a person writes by hand."""
+    import keras
+    import numpy as np
+
+    _, batch, _ = MODELS[model]
+    x, y = rows_of(model)
+    order = np.random.default_rng(1).permutation(len(x))
+    x, y = x[order], y[order]
+    test, held = round(0.2 * len(x)), round(0.16 * len(x))
+    times = []
+    for number in range(trials + 1):
+        started = time.perf_counter()
+        keras.utils.set_random_seed(0)
+        net = keras.Sequential([keras.layers.InputLayer(shape=x.shape[1:]), *by_hand(keras, model)])
+        rate = 10 ** (-4 + 2 * number / max(1, trials))
+        net.compile(keras.optimizers.Adam(rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+        net.fit(
+            x[test + held :], y[test + held :], batch_size=batch, epochs=epochs if number else 1, verbose=0,
+            validation_data=(x[test : test + held], y[test : test + held]),
+        )  # fmt: skip
+        net.evaluate(x[:test], y[:test], verbose=0)
+        times.append(time.perf_counter() - started)
+    return {"trial_s": sum(times[1:]) / trials}
+
+
+def by_hand(keras: Any, model: str) -> list[Any]:
+    layers = keras.layers
+    head = layers.Dense(10, activation="softmax")
+    if model == "lstm":
+        return [layers.Reshape((8, 8)), layers.LSTM(32), head]
+    if model == "cnn":
+        convolutions = [layers.Conv2D(16, 3, padding="same", activation="relu"), layers.MaxPooling2D()]
+        convolutions += [layers.Conv2D(32, 3, padding="same", activation="relu"), layers.MaxPooling2D()]
+        return [layers.Reshape((8, 8, 1)), *convolutions, layers.Flatten(), head]
+    return [layers.Dense(256 if model == "wide" else 32, activation="relu"), head]
+
+
+def work(shape: tuple[int, ...], rows: int, held: int, epochs: int) -> float:
+    """Floating-point operations of a trial's matrix products: 2 forward; 4 back, less the first layer's input."""
+    products = [a * b for a, b in pairwise(shape)]
+    training = sum(6 * each for each in products) - 2 * products[0]
+    return float(epochs * (rows * training + held * sum(2 * each for each in products)))
+
+
+def gemm_rate(shape: tuple[int, ...], batch: int, seconds: float = 1.0) -> float:
+    """Operations a second of the forward products at these shapes, on all cores at once."""
+    import numpy as np
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    pairs = [(np.ones((batch, a), np.float32), np.ones((a, b), np.float32)) for a, b in pairwise(shape)]
+    done = [0.0] * cores
+
+    def run(core: int) -> None:
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            for _ in range(50):
+                for a, b in pairs:
+                    a @ b
+            done[core] += 50 * sum(2 * a.shape[0] * b.size for a, b in pairs)
+
+    threads = [threading.Thread(target=run, args=(core,)) for core in range(cores)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    return sum(done) / seconds
+
+
+def memory() -> float:
+    """The process's peak resident memory in MB."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def machine() -> dict[str, Any]:
+    versions = {}
+    for package in ("keras", "jax", "jaxlib", "tensorflow", "numpy"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "load": os.getloadavg(),
+        **versions,
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""kexp: Keras experiments from Hydra configs, tracked in MLflow.
+
+    import kexp
+
+    result = kexp.run(["optimizer=adam", "trainer.epochs=5"])
+    result.history            # a DataFrame with one row an epoch
+    result.model              # the trained Keras model
+
+Importing this package imports neither Keras, TensorFlow, JAX, MLflow, NumPy nor pandas.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from kexp._version import __version__
+
+if TYPE_CHECKING:
+    from kexp import losses, registry
+    from kexp.api import load_model, run
+    from kexp.sweep.api import sweep
+    from kexp.sweep.compare import compare
+    from kexp.traits import declare
+
+__all__ = ["__version__", "compare", "declare", "load_model", "losses", "registry", "run", "sweep"]
+
+_HOMES = {"compare": "kexp.sweep.compare", "declare": "kexp.traits", "load_model": "kexp.api", "run": "kexp.api"}
+_MODULES = ("losses", "registry", "sweep")  # the last is a function too
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"kexp.{name}")
+    raise AttributeError(f"module 'kexp' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,6 @@
+"""`python -m kexp` is the program `kexp`."""
+
+from kexp.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""kexp from Python: the same experiments as on the command line."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kexp.experiment import Result
+
+__all__ = ["load_model", "new_folder", "run"]
+
+
+def run(
+    overrides: Sequence[str] = (), *, config_dir: str | Path | None = None, folder: str | Path | None = None
+) -> Result:
+    """Runs one experiment.
+
+    Args:
+        overrides: as on the command line: `["optimizer=adam", "trainer.epochs=3"]`.
+        config_dir: a folder of YAML of your own, as `--config-dir`.
+        folder: where the run's files go; `outputs/DATE/TIME` unless given.
+
+    Returns:
+        The finished run: `run_id`, `history` (`history.frame()` is a DataFrame), `metrics`, `model`, `folder`.
+
+    Raises:
+        ConfigError: the overrides or what they choose cannot be; nothing was computed.
+        TrainingError: training diverged; the run is recorded as FAILED.
+        StoreError: the tracking store cannot be reached or written.
+    """
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from kexp.config import compose, explain, plain
+    from kexp.schema import check
+    from kexp.sweep.opening import announce_backend
+
+    announce_backend(overrides)
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        config = compose(overrides, config_dir)
+        plain_config = plain(config)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, overrides) from error
+    checked = check(plain_config)
+    from kexp import experiment
+
+    source = experiment.Source(overrides=tuple(overrides), yaml=OmegaConf.to_yaml(config, resolve=False))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return experiment.run(checked, Path(folder) if folder else new_folder(), source=source)
+
+
+def load_model(run_id: str, format: str | None = None, **how: Any) -> Any:
+    """See `kexp.stored.load_model`."""
+    from kexp import stored
+
+    return stored.load_model(run_id, format, **how)
+
+
+def new_folder() -> Path:
+    """`outputs/DATE/TIME`, as Hydra names it; a second run in the same second gets a number."""
+    now = datetime.datetime.now()
+    base = Path("outputs", now.strftime("%Y-%m-%d"), now.strftime("%H-%M-%S"))
+    folder, number = base, 1
+    while folder.exists():
+        number += 1
+        folder = base.with_name(f"{base.name}-{number}")
+    folder.mkdir(parents=True)
+    return folder

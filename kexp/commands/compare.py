@@ -1,0 +1,95 @@
+"""`kexp compare [SWEEP ...]`: which choice is better, and whether the difference is real."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kexp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from kexp.sweep.comparison import Comparison
+    from kexp.tracking import StoreSettings
+
+__all__ = ["main"]
+
+_FORMATS = ("table", "csv", "json", "html")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints the comparison, or writes it to a file."""
+    given = _parser().parse_args(arguments)
+    if given.limit < 0:
+        raise ConfigError(f"--limit: must be 0 for all rows or a number of rows, got {given.limit}")
+    from kexp.sweep.compare import compare
+    from kexp.tracking import StoreSettings
+
+    comparison = compare(
+        *given.sweep,
+        params=_names(given.params),
+        metrics=_names(given.metrics),
+        where=given.where,
+        objective=given.objective,
+        direction=given.direction,
+        uri=given.uri,
+        experiment=given.experiment,
+    )
+    settings = StoreSettings(uri=given.uri, experiment=given.experiment)
+    text = _written(comparison, given.format, given.limit or None, settings, to_file=given.output is not None)
+    if given.output is None:
+        sys.stdout.write(text)
+    else:
+        _write(given.output, text)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kexp compare",
+        description="Rank the choices of sweeps over their seeds, and test each against the best.",
+    )
+    parser.add_argument(
+        "sweep", nargs="*", metavar="SWEEP", help="run id, unique prefix, name, or latest (which is what none means)"
+    )
+    parser.add_argument("--params", metavar="P,P", help="parameters to show; those that differ by default")
+    parser.add_argument("--metrics", metavar="M,M", help="further metrics to show")
+    parser.add_argument("--where", metavar="EXPR", help='only these: "optimizer=adam and optimizer.learning_rate<0.01"')
+    parser.add_argument("--objective", metavar="M", help="metric to rank by; the sweep's own, or val_loss, by default")
+    parser.add_argument("--direction", choices=("minimize", "maximize"), help="by default known from the metric's name")
+    parser.add_argument("--format", choices=_FORMATS, default="table")
+    parser.add_argument("--output", metavar="FILE", type=Path, help="write there instead of printing")
+    parser.add_argument("--limit", metavar="N", type=int, default=40, help="rows of the table; 0 for all; default 40")
+    parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI or sqlite:///mlflow.db by default")
+    parser.add_argument("--experiment", default="kexp", help="MLflow experiment; kexp by default")
+    return parser
+
+
+def _written(comparison: Comparison, kind: str, limit: int | None, settings: StoreSettings, to_file: bool) -> str:
+    from kexp.sweep import report
+    from kexp.sweep.results import histories_of
+
+    if kind == "csv":
+        return report.rows_csv(comparison)
+    if kind == "json":
+        return report.rows_json(comparison)
+    if kind == "html":
+        return report.report_page(comparison, histories_of(settings))
+    width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() and not to_file else 100
+    return report.text_table(comparison, width=max(60, width), limit=limit)
+
+
+def _write(file: Path, text: str) -> None:
+    from kexp.persistence.atomic import write_atomically
+
+    try:
+        write_atomically(file, text.encode())
+    except OSError as error:
+        raise ConfigError(f"--output: {file} cannot be written: {error.strerror or error}") from None
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]

@@ -1,0 +1,41 @@
+"""`kexp components [GROUP]`: what can be chosen."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from kexp import registry
+from kexp.errors import ComponentError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints name, package and one-line help of each component; a broken one is marked with the reason."""
+    parser = argparse.ArgumentParser(prog="kexp components", description="List what can be chosen.")
+    parser.add_argument("group", nargs="?", help="only this group: optimizer, loss, ...")
+    parser.add_argument("--names", action="store_true", help="names alone, one a line")
+    given = parser.parse_args(arguments)
+    rows = list(registry.components(given.group))
+    if given.names:
+        print("\n".join(name for name, _ in rows))
+        return 0
+    width = max((len(name) for name, _ in rows), default=0)
+    group = None
+    for name, component in rows:
+        if component.group != group:
+            group = component.group
+            print(f"{'' if name == rows[0][0] else chr(10)}{group}")
+        print(f"  {name:<{width}}  {component.origin:<14}  {_help(component)}".rstrip())
+    return 0
+
+
+def _help(component: registry.Component) -> str:
+    if component.claimants:
+        return f"CLASH: also claimed by {', '.join(component.claimants)}"
+    try:
+        summary = component.summary()
+    except ComponentError as error:
+        return f"BROKEN: {error}"
+    return summary if len(summary) <= 90 else summary[:87] + "..."

@@ -1,0 +1,70 @@
+"""`kexp evaluate RUN [data=... OVERRIDES]`: a run's saved model measured again, on its own rows or on others."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+
+from kexp.commands.options import find_stored, model_parser, quiet
+from kexp.errors import ConfigError
+
+__all__ = ["main"]
+
+_OVERRIDABLE = ("data", "loss", "metrics", "trainer")
+_PARTS = ("test", "validation", "train", "all")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints the metrics of a run's model, on the run's test rows or on data given by overrides."""
+    parser = model_parser("evaluate", "Measure a run's saved model on its own test rows, or on other data.")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="other data, as for a run: data=csv data.path=new.csv"
+    )
+    parser.add_argument("--part", choices=_PARTS, help="which rows; test for the run's own data, all for other data")
+    parser.add_argument("--json", action="store_true", help="print the metrics as JSON and nothing else")
+    given = parser.parse_intermixed_args(arguments)
+    for each in given.overrides:
+        if "=" not in each:
+            raise ConfigError(f"{each!r} is no override; write KEY=VALUE")
+    quiet()
+    from kexp import stored
+    from kexp.stored import evaluation
+
+    run = find_stored(given)
+    original = stored.load_experiment(run)
+    experiment = stored.load_experiment(run, given.overrides, allowed=_OVERRIDABLE) if given.overrides else original
+    stored.use_backend(original.backend)
+    known = stored.describe(run, original)
+    model = stored.open_model(run, experiment, known, given.format)
+    own = _without_feed(experiment.data.as_dict()) == _without_feed(original.data.as_dict())
+    if own:
+        rows = evaluation.own_rows(experiment, given.part or "test")
+    else:
+        rows = evaluation.other_rows(experiment, known, given.part or "all")
+    metrics = evaluation.evaluate(model, experiment, rows)
+    if given.json:
+        print(json.dumps(metrics))
+        return 0
+    print(f"run       {run.view.name}  {run.view.run_id}")
+    print(f"data      {rows.words}, {len(rows.part)} rows")
+    width = max(len(name) for name in metrics)
+    recorded = _recorded(run.view.metrics) if own and not given.overrides and (given.part or "test") == "test" else {}
+    for name, value in metrics.items():
+        print(f"{name:<{max(width, 8)}}  {value:.6g}{_against(value, recorded.get(name))}")
+    return 0
+
+
+def _without_feed(node: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in node.items() if key != "feed"}
+
+
+def _recorded(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name.removeprefix("test_"): value for name, value in metrics.items() if name.startswith("test_")}
+
+
+def _against(value: float, recorded: float | None) -> str:
+    """How a metric compares with what the run measured at its end."""
+    if recorded is None or (math.isnan(value) and math.isnan(recorded)):
+        return ""
+    return "  (as recorded)" if value == recorded else f"  (recorded: {recorded:.6g}, off by {value - recorded:.2g})"

@@ -1,0 +1,218 @@
+"""The checks of `kexp doctor`, one a subject. Each yields what it found, good and bad."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from kexp import registry
+from kexp.commands.sync import DEFAULT_FOLDERS
+from kexp.errors import StoreError, first_line
+
+__all__ = ["Finding", "components", "environment", "files", "packages", "runs", "store", "waiting"]
+
+_STRAY = re.compile(r"^\.tmp-(\d+)-[0-9a-f]{8}-|^\.(?:.+\.db|mlflow-.+)\.[0-9a-f]{32}\.new$")
+_LITTLE_SPACE_BYTES = 200 << 20
+_BACKENDS = ("tensorflow", "jax", "torch")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a check found.
+
+    Attributes:
+        area: what it is about.
+        well: whether it is as it should be.
+        text: one line for the user.
+        mend: does away with it and says how; None where that is the user's to do.
+    """
+
+    area: str
+    well: bool
+    text: str
+    mend: Callable[[], str] | None = None
+
+
+def environment() -> Iterator[Finding]:
+    """kexp, Python, and room on the disk."""
+    from kexp._version import __version__
+    from kexp.config import conf_folder
+
+    yield Finding("kexp", True, f"{__version__}, Python {platform.python_version()} at {sys.executable}")
+    try:
+        conf_folder()
+    except FileNotFoundError as error:
+        yield Finding("kexp", False, str(error))
+    free = shutil.disk_usage(".").free
+    if free < _LITTLE_SPACE_BYTES:
+        yield Finding("disk", False, f"only {free >> 20} MB are free here; a run that fills the disk cannot end")
+
+
+def packages() -> Iterator[Finding]:
+    """What kexp needs is there in a version that it takes; which backends there are."""
+    from packaging.requirements import Requirement
+
+    found, missing = [], []
+    for text in metadata.requires("kexp") or ():
+        needed = Requirement(text)
+        if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
+            continue
+        version = _version(needed.name)
+        if version is None:
+            missing.append(f"{needed.name} is not installed; pip install '{needed.name}{needed.specifier}'")
+        elif not needed.specifier.contains(version, prereleases=True):
+            missing.append(f"{needed.name} {version} is installed, but kexp needs {needed.name}{needed.specifier}")
+        else:
+            found.append(f"{needed.name} {version}")
+    yield Finding("packages", True, ", ".join(found))
+    yield from (Finding("packages", False, sentence) for sentence in missing)
+    there = [f"{name} {version}" for name in _BACKENDS if (version := _version(name))]
+    absent = [f"{name} is not installed (pip install 'kexp[{name}]')" for name in _BACKENDS if not _version(name)]
+    yield Finding("backends", bool(there), ", ".join([*there, *absent]))
+
+
+def components() -> Iterator[Finding]:
+    """Every registered component imports and has a name of its own."""
+    counted: Counter[str] = Counter()
+    wrong = []
+    for name, component in registry.components():
+        counted[component.origin] += 1
+        if component.claimants:
+            wrong.append(
+                f"{component.group}={name} of {component.origin} is also claimed by {', '.join(component.claimants)}"
+            )
+        problem = None if component.exported and component.distribution == registry.OURSELVES else component.problem()
+        if problem:
+            wrong.append(problem)
+    yield Finding("plugins", True, ", ".join(f"{count} components of {origin}" for origin, count in counted.items()))
+    yield from (Finding("plugins", False, sentence) for sentence in dict.fromkeys(wrong))
+
+
+def store(uri: str | None) -> Iterator[Finding]:
+    """The store can be reached and written, and its tables are this MLflow's."""
+    from kexp.tracking import StoreSettings, prepare_store, resolve_uri
+    from kexp.tracking.client import check_reachable
+    from kexp.tracking.settings import database_file, without_password
+    from kexp.tracking.store import check_writable
+
+    settings = StoreSettings(uri=uri)
+    resolved = resolve_uri(settings)
+    shown, file = without_password(resolved), database_file(resolved)
+    if file is not None and not file.is_file():
+        yield Finding("store", True, f"none yet at {shown}; the first run makes it")
+        return
+    check_reachable(settings)
+    if file is None:
+        yield Finding("store", True, f"{shown} answers")
+        return
+    check_writable(file)
+    state = _tables(resolved)
+    if state in ("older", "empty"):
+        old = "has no tables yet" if state == "empty" else "has the tables of an older MLflow"
+
+        def migrate() -> str:
+            prepare_store(settings)
+            return "the tables are this MLflow's now"
+
+        yield Finding("store", False, f"{shown} {old}; the next run brings it up to date", migrate)
+    elif state == "newer":
+        yield Finding("store", False, f"{shown} was written by a newer MLflow than this one; pip install -U mlflow")
+    else:
+        yield Finding("store", True, f"{shown}, {file.stat().st_size / 1e6:.1f} MB, tables up to date")
+
+
+def runs(uri: str | None) -> Iterator[Finding]:
+    """No run says RUNNING whose process is gone."""
+    from kexp.stored.runs import experiments
+    from kexp.tracking import RunView, StoreSettings, mark_failed, resolve_uri, search, stale_runs
+    from kexp.tracking.client import check_reachable
+    from kexp.tracking.settings import database_file
+
+    settings = StoreSettings(uri=uri)
+    file = database_file(resolve_uri(settings))
+    try:
+        check_reachable(settings)
+        if file is not None and (not file.is_file() or _tables(resolve_uri(settings)) != "current"):
+            return
+    except StoreError:  # said of the store already
+        return
+    running = 0
+    for name in experiments(settings):
+        own = StoreSettings(uri=uri, experiment=name)
+        running += sum(1 for _ in search(own, status="RUNNING"))
+        for view in stale_runs(own):
+
+            def end(own: StoreSettings = own, view: RunView = view) -> str:
+                mark_failed(own, [view])
+                return f"run {view.run_id} is FAILED now"
+
+            running -= 1
+            yield Finding("runs", False, f"{view.run_id} ({view.name}) says RUNNING, but its process is gone", end)
+    yield Finding("runs", True, f"{running} in progress")
+
+
+def _tables(uri: str) -> str:
+    """The state of a database's tables, as `schema_state` tells it."""
+    from kexp.tracking.client import load_mlflow
+    from kexp.tracking.schema import schema_state
+    from kexp.tracking.settings import without_password
+
+    load_mlflow()
+    try:
+        return schema_state(uri)
+    except Exception as error:  # whatever a damaged file makes SQLAlchemy say
+        raise StoreError(f"{without_password(uri)} cannot be read as a database: {first_line(error)}") from error
+
+
+def waiting() -> Iterator[Finding]:
+    """Nothing waits on disk for a store, but what a run in progress is about to deliver."""
+    from kexp.tracking import waiting_folders
+    from kexp.tracking.locks import file_lock
+
+    there = [path for folder in DEFAULT_FOLDERS if Path(folder).is_dir() for path in waiting_folders(Path(folder))]
+    left = 0
+    for path in there:
+        with file_lock(path / "outbox" / "lock", wait=False) as alone:
+            if alone:
+                left += 1
+                yield Finding("waiting", False, f"{path} has rows that wait; deliver them: kexp sync {path}")
+    if not left:
+        yield Finding("waiting", True, "nothing waits for a store")
+
+
+def files() -> Iterator[Finding]:
+    """No temporary files of processes that are gone."""
+    import psutil
+
+    from kexp.persistence.atomic import remove
+
+    here = list(Path().iterdir())
+    below = [path for folder in DEFAULT_FOLDERS if Path(folder).is_dir() for path in Path(folder).rglob(".*")]
+    strays = 0
+    for path in [*here, *below]:
+        match = _STRAY.match(path.name)
+        if match is None or (match[1] and psutil.pid_exists(int(match[1]))):
+            continue
+        strays += 1
+
+        def sweep(path: Path = path) -> str:
+            remove(path)
+            return f"{path} is gone"
+
+        yield Finding("files", False, f"{path} was left behind by a process that died", sweep)
+    if not strays:
+        yield Finding("files", True, "nothing left behind")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

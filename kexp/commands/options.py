@@ -1,0 +1,65 @@
+"""What the commands on stored runs have in common: options, the run they mean, and quiet."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from typing import TYPE_CHECKING, NoReturn
+
+from kexp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from kexp.stored import StoredRun
+
+__all__ = ["Parser", "find_stored", "model_parser", "quiet", "run_parser", "store_parser"]
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one sentence, as all of kexp's."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises ConfigError, exit code 2, in place of printing the usage."""
+        # Of positionals that may be absent, argparse says that they are required once they may be intermixed.
+        message = message.replace(", KEY=VALUE", "")
+        raise ConfigError(f"{message}; see `{self.prog} --help`")
+
+
+def store_parser(command: str, description: str) -> Parser:
+    """A parser for a command that reads the tracking store."""
+    parser = Parser(prog=f"kexp {command}", description=description)
+    parser.add_argument(
+        "--tracking-uri",
+        metavar="URI",
+        help="the store; MLFLOW_TRACKING_URI or sqlite:///mlflow.db in this folder unless given",
+    )
+    return parser
+
+
+def run_parser(command: str, description: str) -> Parser:
+    """A parser for a command on a run."""
+    parser = store_parser(command, description)
+    parser.add_argument("run", metavar="RUN", help="a run's id, the beginning of one, or latest")
+    parser.add_argument("--experiment", metavar="NAME", help="where to look for RUN; all experiments unless given")
+    parser.add_argument("--trust", action="store_true", help="believe the files of a run that is on a server")
+    return parser
+
+
+def model_parser(command: str, description: str) -> Parser:
+    """A parser for a command on a run's model."""
+    parser = run_parser(command, description)
+    parser.add_argument("--format", metavar="NAME", help="which saved file to load; the best there is unless given")
+    return parser
+
+
+def find_stored(given: argparse.Namespace) -> StoredRun:
+    """The run that the arguments mean."""
+    from kexp.stored import find
+
+    return find(
+        given.run, tracking_uri=given.tracking_uri, experiment=given.experiment, trusted=True if given.trust else None
+    )
+
+
+def quiet() -> None:
+    """Keeps the warnings of the libraries underneath from the user; their errors still show."""
+    warnings.filterwarnings("ignore")

@@ -1,0 +1,136 @@
+"""`kexp plan -m ...`: what a sweep would run, and what that would take, before anything is computed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from kexp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from kexp.sweep.probing import Probe
+    from kexp.sweep.trials import Trial
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command; returns the exit code: 2 where no trial is valid."""
+    parser = argparse.ArgumentParser(
+        prog="kexp plan",
+        description="Say how many trials a sweep has, which are done or invalid, and what the rest would take.",
+    )
+    parser.add_argument("overrides", metavar="OVERRIDE", nargs="*", help="as after `kexp -m`")
+    parser.add_argument(
+        "-m", "--multirun", action="store_true", help="as in the command that is planned; changes nothing"
+    )
+    parser.add_argument("--config-dir", "-cd", help="a folder of YAML of your own, which wins over kexp's")
+    parser.add_argument("--no-probe", action="store_true", help="build nothing: no check of shapes, no estimate")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_intermixed_args(list(arguments))
+    from kexp.sweep.opening import opened_sweeper
+
+    with opened_sweeper(options.overrides, options.config_dir) as (sweeper, swept):
+        if type(sweeper).__name__ != "GridSweeper":
+            print("the trials of a search are decided on as it goes; only a grid can be planned", file=sys.stderr)
+            return 0
+        trials = sweeper.plan(swept)
+        if not trials:
+            raise ConfigError("the sweep has no trials")
+        launcher = str(sweeper.config.hydra.runtime.choices.get("hydra/launcher"))
+        workers = _workers(sweeper.launcher)
+    _mark_done(trials)
+    probes: dict[str, Probe] = {}
+    if not options.no_probe:
+        from kexp.sweep.probing import probe_structures
+
+        probes = probe_structures(trials)
+    found = _summary(trials, probes, launcher, workers)
+    print(json.dumps(found) if options.json else "\n".join(_lines(found)))
+    return 2 if all(trial.state == "INVALID" for trial in trials) else 0
+
+
+def _mark_done(trials: list[Trial]) -> None:
+    from kexp.errors import StoreError
+    from kexp.experiment import store_of
+    from kexp.schema import check
+    from kexp.sweep.planning import mark_done
+    from kexp.tracking import resolve_uri
+    from kexp.tracking.settings import database_file
+
+    valid = [trial for trial in trials if trial.state == "WAITING"]
+    store = store_of(check(valid[0].config)) if valid else None
+    if store is None:
+        return
+    file = database_file(resolve_uri(store))
+    if file is not None and not file.is_file():
+        return  # nothing was ever recorded, and planning makes no store
+    try:
+        mark_done(trials, store)
+    except StoreError as error:
+        print(f"kexp: which trials are done is not known: {error}", file=sys.stderr)
+
+
+def _workers(launcher: Any) -> int:
+    from kexp.sweep.workers import default_workers
+
+    if not hasattr(launcher, "n_workers"):
+        return 1
+    return launcher.n_workers or default_workers()
+
+
+def _summary(trials: Sequence[Trial], probes: dict[str, Probe], launcher: str, workers: int) -> dict[str, Any]:
+    from kexp.sweep.probing import structure_key
+    from kexp.sweep.table import shared_overrides
+
+    states = Counter(str(trial.state) for trial in trials)
+    shared = shared_overrides(trials)
+    invalid: dict[str, list[str]] = {}
+    for trial in trials:
+        if trial.state == "INVALID":
+            named = " ".join(each for each in trial.overrides if each not in shared)
+            invalid.setdefault(trial.reason, []).append(named)
+    waiting = [trial for trial in trials if trial.state == "WAITING"]
+    workers = min(workers, max(1, len(waiting)))
+    found: dict[str, Any] = {
+        "trials": len(trials),
+        "done": states["DONE"],
+        "invalid": states["INVALID"],
+        "to_run": len(waiting),
+        "reasons": [{"reason": reason, "trials": named} for reason, named in invalid.items()],
+        "launcher": launcher,
+        "workers": workers,
+        "structures": len(probes),
+    }
+    if probes and waiting:
+        taken = [(probes[structure_key(trial.config)], trial.config["trainer"]["epochs"]) for trial in waiting]
+        found["seconds"] = sum(probe.trial_s(epochs) for probe, epochs in taken) / workers
+        found["memory_mb"] = workers * max(probe.memory_mb for probe, _ in taken)
+        found["disk_mb"] = sum(probe.disk_mb for probe, _ in taken)
+    return found
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    from kexp.training.progress import format_seconds
+
+    lines = [
+        f"trials     {found['trials']}: {found['to_run']} to run, {found['done']} done, {found['invalid']} invalid"
+    ]
+    for each in found["reasons"]:
+        named = each["trials"]
+        more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+        lines.append(f"invalid    {each['reason']}  [{'; '.join(named[:3])}{more}]")
+    if not found["to_run"]:
+        return lines
+    workers = f", {found['workers']} at a time" if found["workers"] > 1 else ""
+    lines.append(f"launcher   {found['launcher']}{workers}")
+    if "seconds" in found:
+        lines.append(f"structures {found['structures']}, each built and trained for a step")
+        lines.append(f"time       about {format_seconds(found['seconds'])}, if every epoch is trained")
+        lines.append(f"memory     about {found['memory_mb']:,.0f} MB")
+        lines.append(f"disk       about {found['disk_mb']:,.1f} MB")
+    return lines

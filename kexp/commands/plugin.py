@@ -1,0 +1,113 @@
+"""`kexp plugin new NAME` writes a package with a component of one's own; `kexp plugin check` holds what is installed
+against the contract."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from kexp import registry
+from kexp.errors import ConfigError
+from kexp.groups import GROUPS, the_group
+
+__all__ = ["create", "main"]
+
+TEMPLATES = Path(__file__).parent / "plugin_template"
+_SHARED, _ENDING = "_shared", ".template"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Writes a package, or checks components; 1 where a component breaks the contract."""
+    parser = argparse.ArgumentParser(prog="kexp plugin", description="Write and check components of your own.")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="new | check")
+    new = actions.add_parser("new", help="write a package with one component, its tests and a README")
+    new.add_argument("name", metavar="NAME", help="the package's name: lower-case words joined by hyphens")
+    new.add_argument("--group", default="optimizer", metavar="GROUP", help="the component's group (optimizer)")
+    new.add_argument("--directory", default=".", type=Path, metavar="DIR", help="where its folder goes (.)")
+    check = actions.add_parser("check", help="run kexp's contract suite on installed components")
+    check.add_argument("group", nargs="?", metavar="GROUP", help="only this group, or with NAME this component")
+    check.add_argument("name", nargs="?", metavar="NAME", help="a registered name, or module:attribute")
+    check.add_argument("--all", action="store_true", help="kexp's own components too")
+    given = parser.parse_args(arguments)
+    if given.action == "new":
+        folder = create(given.name, given.group, given.directory)
+        print(f"wrote {folder}\n\n  pip install -e {folder}\n  kexp components {given.group}\n  pytest {folder}")
+        return 0
+    return _check(given.group, given.name, given.all)
+
+
+def create(name: str, group: str, directory: Path) -> Path:
+    """Writes the package `directory/name`, whole or not at all.
+
+    Args:
+        name: the distribution's name; the component has the same, with underscores.
+        group: the component's group.
+        directory: an existing folder.
+
+    Returns:
+        The package's folder.
+
+    Raises:
+        ConfigError: the name is no package's, is taken, or the group has no template.
+    """
+    the_group(group)
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+        raise ConfigError.at("NAME", "must be lower-case words of letters and digits joined by hyphens", name)
+    module = name.replace("-", "_")
+    if module in registry.names(group):
+        raise ConfigError(f"NAME: {group}={module} exists, of {registry.find(group, module).origin}; choose another")
+    if importlib.util.find_spec(module) is not None:
+        raise ConfigError(f"NAME: a module {module} is installed; choose another")
+    target = directory / name
+    if target.exists():
+        raise ConfigError(f"NAME: {target} exists and is not overwritten; choose another name or --directory")
+    if not directory.is_dir():
+        raise ConfigError(f"--directory: there is no folder {directory}")
+    words = {"@NAME@": name, "@MODULE@": module, "@GROUP@": group, "@CLASS@": module.title().replace("_", "")}
+    scratch = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=directory))
+    try:
+        for source in (TEMPLATES / _SHARED, TEMPLATES / group):
+            for file in sorted(source.rglob(f"*{_ENDING}")):
+                place = scratch / _filled(str(file.relative_to(source)), words).removesuffix(_ENDING)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_text(_filled(file.read_text(encoding="utf-8"), words), encoding="utf-8")
+        scratch.chmod(0o755)
+        scratch.rename(target)
+    except OSError as error:
+        raise ConfigError(f"--directory: {directory} cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def _filled(text: str, words: dict[str, str]) -> str:
+    for mark, word in words.items():
+        text = text.replace(mark, word)
+    return text
+
+
+def _check(group: str | None, name: str | None, everything: bool) -> int:
+    if importlib.util.find_spec("pytest") is None:
+        raise ConfigError("plugin check: needs pytest; install with: pip install pytest")
+    if group is not None and group not in GROUPS:
+        the_group(group)
+    if group is not None and name is not None:
+        chosen = [(name, registry.find(group, name, "NAME"))]
+    else:
+        chosen = [
+            (label, component)
+            for label, component in registry.components(group)
+            if (everything or component.distribution != registry.OURSELVES) and label == component.name
+        ]
+    if not chosen:
+        print("no component of another package is installed; --all checks kexp's own")
+        return 0
+    # Found by name: the suite needs pytest, which commands do without.
+    checked: int = importlib.import_module("kexp.testing.installed").check([component for _, component in chosen])
+    return checked

@@ -1,0 +1,129 @@
+"""`kexp predict RUN INPUT OUTPUT`: a run's saved model applied to rows of a file."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexp.commands.options import find_stored, model_parser, quiet
+from kexp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from kexp.stored.predictions import Reading
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Writes predictions for each row of INPUT to OUTPUT, which appears whole or not at all."""
+    parser = model_parser(
+        "predict",
+        "Predict the rows of an .npz or .csv file with a run's saved model. For classes the output has the name of the "
+        "class and the probability of each.",
+    )
+    parser.add_argument("input", metavar="INPUT", type=Path, help=".npz, or .csv with the columns that the run had")
+    parser.add_argument("output", metavar="OUTPUT", type=Path, help=".csv or .npz")
+    parser.add_argument("--array", metavar="NAME", help="the array of features in an .npz; x, or the only one")
+    parser.add_argument("--batch-size", type=int, default=1024, metavar="N", help="rows at a time; 1024")
+    given = parser.parse_args(arguments)
+    if given.batch_size < 1:
+        raise ConfigError.at("--batch-size", "must be a positive integer", given.batch_size)
+    _check_paths(given.input, given.output)
+    quiet()
+    from kexp import stored
+    from kexp.stored.inputs import read_inputs
+    from kexp.stored.predictions import Reading
+
+    run = find_stored(given)
+    experiment = stored.load_experiment(run)
+    known = stored.describe(run, experiment)
+    batches = read_inputs(given.input, experiment, known, given.batch_size, given.array)
+    first = next(batches)  # what is wrong with the file is said before the backend is loaded
+    stored.use_backend(experiment.backend)
+    model = stored.open_model(run, experiment, known, given.format)
+    predicted = (_outputs(model, batch) for batch in _chain(first, batches))
+    write = _write_csv if given.output.suffix.lower() == ".csv" else _write_npz
+    with _atomically(given.output) as temporary:
+        rows = write(temporary, Reading.of(experiment, known), predicted)
+    print(f"{rows} rows predicted by {run.view.name} ({run.view.run_id[:8]}) in {given.output}")
+    return 0
+
+
+def _check_paths(source: Path, target: Path) -> None:
+    from kexp.data.files import existing
+    from kexp.stored.inputs import ending
+
+    ending(source, "INPUT")
+    ending(target, "OUTPUT")
+    existing(str(source), "INPUT")
+    if not target.absolute().parent.is_dir():
+        raise ConfigError.at("OUTPUT", "there is no such folder", str(target.parent))
+    if target.is_dir():
+        raise ConfigError.at("OUTPUT", "must be a file, not a folder", str(target))
+    if target.exists() and target.samefile(source):
+        raise ConfigError.at("OUTPUT", "must be another file than INPUT", str(target))
+
+
+def _chain(first: Any, rest: Iterable[Any]) -> Iterator[Any]:
+    yield first
+    yield from rest
+
+
+def _outputs(model: Any, x: NDArray[Any]) -> NDArray[Any]:
+    import numpy as np
+
+    return np.asarray(model.predict_on_batch(x) if hasattr(model, "predict_on_batch") else model(x))
+
+
+def _write_csv(path: Path, reading: Reading, predicted: Iterable[NDArray[Any]]) -> int:
+    """One line a row, as the batches come; returns how many."""
+    rows = 0
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for batch in predicted:
+            columns = reading.columns(batch)
+            if not rows:
+                writer.writerow(columns)
+            # As text in its own precision: float32 made a Python float has nine digits of noise.
+            writer.writerows(zip(*(column.astype(str).tolist() for column in columns.values()), strict=True))
+            rows += len(batch)
+    return rows
+
+
+def _write_npz(path: Path, reading: Reading, predicted: Iterable[NDArray[Any]]) -> int:
+    """Arrays `class`, `probabilities` (or `scores`) and `classes`, its columns' names; `prediction` of a regression."""
+    import numpy as np
+
+    outputs = np.concatenate(list(predicted))
+    if reading.classes is None:
+        arrays: dict[str, Any] = {"prediction": outputs}
+    else:
+        index, scores = reading.decided(outputs)
+        names = np.asarray(reading.classes)
+        kind = "probabilities" if reading.probable else "scores"
+        arrays = {"class": names[index], kind: scores, "classes": names}
+    with path.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+    return len(outputs)
+
+
+@contextlib.contextmanager
+def _atomically(target: Path) -> Iterator[Path]:
+    """A temporary file that takes the target's place when the block ends well."""
+    from kexp.persistence.atomic import publish, remove, sync_tree, temporary_path
+
+    temporary = temporary_path(target.absolute())
+    try:
+        yield temporary
+        sync_tree(temporary)
+        publish(temporary, target)
+    except OSError as error:
+        raise ConfigError(f"OUTPUT: cannot write {target}: {os.strerror(error.errno or 0)}") from error
+    finally:
+        remove(temporary)

@@ -1,0 +1,81 @@
+"""`kexp reproduce RUN`: a run's config run again, and its history and test metrics compared value by value."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kexp.commands.options import find_stored, quiet, run_parser
+
+if TYPE_CHECKING:
+    from kexp.stored import StoredRun
+    from kexp.stored.replay import Comparison, Difference
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Says whether a run repeats: exit code 0 where every value is equal, 1 where one differs."""
+    parser = run_parser(
+        "reproduce", "Run a run's config again and compare every metric of every epoch. Exit code 1 where one differs."
+    )
+    parser.add_argument(
+        "--save", action="store_true", help="record the repetition as a run of its own, with its models"
+    )
+    given = parser.parse_args(arguments)
+    quiet()
+    from kexp.stored import replay
+
+    run = find_stored(given)
+    print(f"run       {run.view.name}  {run.view.run_id}")
+    for name, (then, now) in replay.changed_packages(run).items():
+        print(f"package   {name} was {then}, is {now}")
+    with tempfile.TemporaryDirectory(prefix="kexp-reproduce-") as temporary:
+        if given.save:
+            from kexp.api import new_folder
+
+            folder = new_folder()
+        else:
+            folder = Path(temporary)
+        history, tested, result = replay.repeat(run, folder, save=given.save)
+    if result is not None and given.save:
+        print(f"again     {result.name}  {result.run_id}")
+    if result is not None and _fingerprint_differs(run, result.fingerprint):
+        print("changed   the fingerprint is another: the data, a package or a component is not what it was")
+    comparison = replay.compare(run, history, tested)
+    _report(comparison)
+    return 0 if comparison.equal else 1
+
+
+def _fingerprint_differs(run: StoredRun, now: str) -> bool:
+    then = run.view.tags.get("kexp.fingerprint")
+    return then is not None and then != now
+
+
+def _report(comparison: Comparison) -> None:
+    compared = f"{comparison.epochs} epochs of {', '.join(comparison.metrics)}"
+    if comparison.equal:
+        print(f"equal     {compared}")
+        return
+    first = comparison.differences[0]
+    print(f"different {len(comparison.differences)} values of {compared}")
+    print(f"first     {_place(first)}: {_value(first.then)} then, {_value(first.now)} now")
+    largest = max(comparison.differences, key=_distance)
+    if largest is not first and _distance(largest) > 0:
+        print(f"largest   {_place(largest)}: {_value(largest.then)} then, {_value(largest.now)} now")
+
+
+def _place(difference: Difference) -> str:
+    return difference.metric if difference.epoch is None else f"epoch {difference.epoch}, {difference.metric}"
+
+
+def _value(value: float | None) -> str:
+    return "nothing" if value is None else repr(value)
+
+
+def _distance(difference: Difference) -> float:
+    if difference.then is None or difference.now is None:
+        return 0.0
+    return abs(difference.then - difference.now)

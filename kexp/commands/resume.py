@@ -1,0 +1,42 @@
+"""`kexp resume SWEEP`: what is missing or failed of a sweep, run by its own command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from kexp.errors import ConfigError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="kexp resume",
+        description="Run what is missing or failed of a sweep; what has finished stays as it is.",
+    )
+    parser.add_argument(
+        "sweep", metavar="SWEEP", help="a sweep's name, its run's id or the beginning of that, or latest"
+    )
+    parser.add_argument(
+        "overrides",
+        metavar="OVERRIDE",
+        nargs="*",
+        help="what to do otherwise: sweep.max_retries=3, hydra/launcher=serial",
+    )
+    parser.add_argument("--uri", help="the tracking store (default: MLFLOW_TRACKING_URI, or mlflow.db here)")
+    parser.add_argument("--experiment", default="kexp", help="the MLflow experiment (default: kexp)")
+    options = parser.parse_args(list(arguments))
+    from kexp.sweep.opening import run_sweep
+    from kexp.sweep.resuming import command_of
+
+    command = command_of(options.sweep, uri=options.uri, experiment=options.experiment)
+    if not os.path.isdir(command.folder):
+        raise ConfigError(
+            f"SWEEP: the folder that {options.sweep!r} was run in is not on this machine: {command.folder}"
+        )
+    os.chdir(command.folder)
+    run_sweep([*command.arguments, *options.overrides], command.config_dir)
+    return 0

@@ -1,0 +1,52 @@
+"""`kexp show GROUP NAME`: one component's parameters, defaults and documentation."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+from kexp import registry
+from kexp.errors import ComponentError
+from kexp.groups import GROUPS, the_group
+from kexp.signatures import REQUIRED, UNREADABLE
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints what a component takes and what it says of itself."""
+    parser = argparse.ArgumentParser(prog="kexp show", description="Show a component's parameters and documentation.")
+    parser.add_argument("group", metavar="GROUP", help="optimizer, loss, metrics, ...")
+    parser.add_argument("name", metavar="NAME", help="a name that `kexp components GROUP` lists, or module:attribute")
+    given = parser.parse_args(arguments)
+    the_group(given.group)
+    component = registry.find(given.group, given.name, "NAME")
+    signature = component.signature()
+    print(f"{given.group}={given.name}  ({component.target}, {component.origin})")
+    second = [name for name, each in registry.components(given.group) if each.target == component.target]
+    if len(second) > 1:
+        print(f"names: {', '.join(second)}")
+    common = [p for p in GROUPS[given.group].common if p.name not in signature]
+    rows = [(p.name, _default(p.default), p.help) for p in (*signature.parameters, *common)]
+    if rows:
+        print("\nparameters")
+    left, middle = (max((len(row[i]) for row in rows), default=0) for i in (0, 1))
+    for name, default, text in rows:
+        print(f"  {name:<{left}}  {default:<{middle}}  {_shortened(text)}".rstrip())
+    if signature.help:
+        print("\n" + inspect.cleandoc(signature.help))
+    if component.claimants:
+        raise ComponentError(f"NAME: {given.name!r} is also claimed by {', '.join(component.claimants)}")
+    return 0
+
+
+def _default(value: Any) -> str:
+    if value is REQUIRED:
+        return "(required)"
+    return "(Keras' own)" if value is UNREADABLE else "null" if value is None else str(value)
+
+
+def _shortened(text: str, most: int = 100) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."

@@ -1,0 +1,55 @@
+"""`kexp sync [FOLDER]`: what waits on disk because a store was away, delivered."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from kexp.commands.options import Parser, quiet
+from kexp.errors import ConfigError, StoreError
+
+__all__ = ["DEFAULT_FOLDERS", "main"]
+
+DEFAULT_FOLDERS = ("outputs", "multirun")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Delivers each waiting row once; exit code 1 where something still waits or was refused."""
+    parser = Parser(
+        prog="kexp sync", description="Deliver the rows of runs that wait on disk because their store was away."
+    )
+    parser.add_argument(
+        "folder", nargs="*", metavar="FOLDER", help="where to look, below it too; outputs and multirun unless given"
+    )
+    given = parser.parse_args(arguments)
+    folders = [Path(each) for each in given.folder] or [each for each in map(Path, DEFAULT_FOLDERS) if each.is_dir()]
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigError.at("FOLDER", "there is no such folder", str(folder))
+    quiet()
+    from kexp.tracking import waiting_folders
+
+    waiting = [path for folder in folders for path in waiting_folders(folder)]
+    if not waiting:
+        print(f"nothing waits in {' or '.join(map(str, folders or map(Path, DEFAULT_FOLDERS)))}")
+        return 0
+    return max(_deliver(path) for path in waiting)
+
+
+def _deliver(path: Path) -> int:
+    """One run's rows. A store that is away stops no other run's, which may wait for another store."""
+    from kexp.tracking import sync
+
+    try:
+        delivered = sync(path)
+    except StoreError as error:
+        print(f"kexp: {error}", file=sys.stderr)
+        return 1
+    if not delivered:
+        print(f"{path}: its run is in progress and delivers by itself")
+    for each in delivered:
+        print(f"{path}: {each.rows} rows delivered to run {each.run_id}")
+        for reason in each.refused:
+            print(f"kexp: {path}: the store refused a row: {reason}", file=sys.stderr)
+    return 1 if any(each.refused for each in delivered) else 0

@@ -1,0 +1,78 @@
+"""Hydra's complaints about overrides, as one sentence with the nearest valid name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from kexp import registry
+from kexp.config.compose import compose
+from kexp.errors import ConfigError, KexpError, UnknownNameError, first_line
+from kexp.groups import GROUPS
+
+__all__ = ["explain"]
+
+
+def explain(error: Exception, overrides: Sequence[str]) -> ConfigError:
+    """What is wrong with `overrides`, given what Hydra raised over them."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConfigError):
+            return cause
+        cause = cause.__cause__
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _unknown_option(error)
+    text = str(error)
+    if isinstance(error, OverrideParseException):
+        return ConfigError(f"{error.override}: {_flat(error).split(';')[0]}")
+    found = re.search(r"Could not (?:override|append to config|delete from config)\.? '?([\w@/.:]+)'?", text)
+    if found:
+        return _unknown_key(found.group(1), overrides, text)
+    found = re.search(r"Could not override '([^']+)'", text)
+    return ConfigError(_flat(error)) if found is None else _unknown_key(found.group(1), overrides, text)
+
+
+def _unknown_option(error: MissingConfigException) -> ConfigError:
+    group, _, name = str(error.missing_cfg_file).removesuffix(".yaml").rpartition("/")
+    known = set(error.options or ())
+    if group in GROUPS:
+        known |= set(registry.names(group))
+    if not group:
+        return ConfigError(_flat(error))
+    noun = GROUPS[group].noun if group in GROUPS else group.replace("/", " ")
+    return UnknownNameError(group, noun, name, known)
+
+
+def _unknown_key(key: str, overrides: Sequence[str], text: str) -> ConfigError:
+    parent, _, leaf = key.rpartition(".")
+    kept = [each for each in overrides if not re.match(rf"[+~]*{re.escape(key)}(=|$)", each)]
+    try:
+        config = compose(kept)
+    except (HydraException, OmegaConfBaseException, KexpError):
+        return ConfigError(f"{key}: there is no such key")
+    node = OmegaConf.select(config, parent) if parent else config
+    if node is None:
+        return _unknown_key(parent, overrides, text)
+    if not isinstance(node, DictConfig):
+        return ConfigError(f"{key}: there is no such key; {parent} takes no parameters")
+    known = {str(each) for each in node if each not in ("hydra",)}
+    if not parent:
+        known |= set(GROUPS)
+    what = f"parameter of {parent}" if parent else "key"
+    if parent and isinstance(node.get("name"), str):
+        what = f"parameter of {parent} {node.get('name')}"
+        known -= {"name"}
+    return UnknownNameError(key, what, leaf, known)
+
+
+def _flat(error: BaseException) -> str:
+    return _flat_text(str(error)) or first_line(error)
+
+
+def _flat_text(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]
+    return "; ".join(lines[:2])

@@ -1,0 +1,135 @@
+"""The registry as a Hydra config source: `kexp://optimizer/adam` is the component's parameters with their defaults.
+
+The source stands last on the search path, so that YAML in `conf/` and in the user's `--config-dir` wins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
+from hydra.errors import ConfigCompositionException
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import OmegaConf
+
+from kexp import registry, schema
+from kexp.errors import ConfigError
+from kexp.groups import GROUPS
+
+__all__ = ["KEEP", "register", "user_folder"]
+
+# The settings that are no components, each an option made of its dataclass.
+SETTINGS = {
+    "trainer/default": "trainer",
+    "save/default": "save",
+    "tracking/mlflow": "tracking",
+    "schema/sweep": "sweep",
+}
+SETTINGS_GROUPS = sorted({path.partition("/")[0] for path in SETTINGS})
+# Options that name no component, and where they land: `auto` follows the data, `none` leaves the rate as it is. Every
+# start reads them; as YAML they took five milliseconds each.
+OPTIONS: dict[str, tuple[dict[str, Any], str | None]] = {
+    "loss/auto": ({"name": "auto"}, None),
+    "metrics/auto": ({"auto": {"name": "auto"}}, None),
+    "schedule/none": ({"schedule": None}, "optimizer"),
+}
+
+
+class RegistrySource(ConfigSource):
+    """Reads `kexp://`."""
+
+    @staticmethod
+    def scheme() -> str:
+        return "kexp"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        path = self._normalize_file_name(config_path).removesuffix(".yaml")
+        if path in SETTINGS:
+            return self._result(config_path, asdict(schema.SETTINGS[SETTINGS[path]]()))
+        if path in OPTIONS:
+            return self._result(config_path, *OPTIONS[path])
+        group, _, name = path.partition("/")
+        if group not in GROUPS or not name:
+            raise ConfigLoadError(f"Config not found: {config_path}")
+        try:
+            node = schema.defaults_of(registry.find(group, name))
+        except ConfigError as error:
+            raise ConfigCompositionException(str(error)) from error
+        owner = GROUPS[group]
+        if owner.several:
+            node = {name: node}
+        return self._result(config_path, node, owner.package or None)
+
+    def _result(self, path: str, node: dict[str, Any], package: str | None = None) -> ConfigResult:
+        return ConfigResult(
+            config=OmegaConf.create(node),
+            path=f"{self.scheme()}://{path}",
+            provider=self.provider,
+            header={"package": package},
+        )
+
+    def available(self) -> bool:
+        return True
+
+    def is_group(self, config_path: str) -> bool:
+        return config_path in GROUPS or config_path in ("", *SETTINGS_GROUPS)
+
+    def is_config(self, config_path: str) -> bool:
+        path = config_path.removesuffix(".yaml")
+        group, _, name = path.partition("/")
+        return (
+            path in SETTINGS or path in OPTIONS or (group in GROUPS and (":" in name or name in registry.names(group)))
+        )
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        if results_filter is ObjectType.GROUP:
+            return [] if config_path else sorted([*GROUPS, *SETTINGS_GROUPS])
+        if config_path in GROUPS:
+            more = [path.partition("/")[2] for path in OPTIONS if path.startswith(f"{config_path}/")]
+            return sorted([*registry.names(config_path), *more])
+        if config_path in SETTINGS_GROUPS:
+            return sorted(path.partition("/")[2] for path in SETTINGS if path.startswith(f"{config_path}/"))
+        return [] if config_path or results_filter is ObjectType.CONFIG else sorted([*GROUPS, *SETTINGS_GROUPS])
+
+
+class RegistrySearchPath(SearchPathPlugin):
+    """Puts the user's folder at the beginning of the search path and `kexp://` at its end."""
+
+    user_folder: Path | None = None
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        if self.user_folder is not None:
+            search_path.prepend(provider="user", path=f"file://{self.user_folder}")
+        search_path.append(provider="kexp", path="kexp://")
+
+
+KEEP = Path("the folder chosen before")
+
+
+def user_folder() -> Path | None:
+    """The user's folder of YAML, if any."""
+    return RegistrySearchPath.user_folder
+
+
+def register(user_folder: str | Path | None = KEEP) -> None:
+    """Makes Hydra see the source. Safe to call again.
+
+    Args:
+        user_folder: a folder of YAML that wins over all else (Hydra's own `--config-dir` would come last); None for
+            none, and the one chosen before unless given.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+    if user_folder is not None and user_folder is not KEEP and not Path(user_folder).is_dir():
+        raise ConfigError(f"--config-dir: there is no folder {str(user_folder)!r}")
+    if user_folder is not KEEP:
+        RegistrySearchPath.user_folder = None if user_folder is None else Path(user_folder).resolve()
+    plugins = Plugins.instance()
+    for plugin in (RegistrySource, RegistrySearchPath):
+        plugins.register(plugin)

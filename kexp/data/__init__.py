@@ -1,0 +1,69 @@
+"""Data: rows of features and targets, split, encoded and fed to Keras in an order that the seed alone decides.
+
+Everything is random-access rows. A `Source` reads any rows in any order, `split` cuts row numbers into parts by seed,
+`epoch_order` is a pure function of seed and epoch, and `feed` cuts batches of row numbers from it. So NumPy and tf.data
+give the same batches, files larger than memory stream, and training can resume at any epoch.
+
+Names are handed on lazily: listing components and showing a factory's parameters imports no NumPy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kexp.data.csv_file import csv_encoded
+    from kexp.data.feeds import Feed, feed
+    from kexp.data.inference import arrays
+    from kexp.data.made import as_data
+    from kexp.data.order import epoch_order
+    from kexp.data.parts import Part
+    from kexp.data.source import ArraySource, Data, DataSpec, Source, from_source
+    from kexp.data.splits import Splits, split
+    from kexp.data.tfrecord_file import write_tfrecord
+    from kexp.data.weights import class_weights
+
+_HOMES = {
+    "ArraySource": "source",
+    "Data": "source",
+    "DataSpec": "source",
+    "Feed": "feeds",
+    "Part": "parts",
+    "Source": "source",
+    "Splits": "splits",
+    "arrays": "inference",
+    "as_data": "made",
+    "class_weights": "weights",
+    "csv_encoded": "csv_file",
+    "epoch_order": "order",
+    "feed": "feeds",
+    "from_source": "source",
+    "split": "splits",
+    "write_tfrecord": "tfrecord_file",
+}
+
+__all__ = [
+    "ArraySource",
+    "Data",
+    "DataSpec",
+    "Feed",
+    "Part",
+    "Source",
+    "Splits",
+    "arrays",
+    "as_data",
+    "class_weights",
+    "csv_encoded",
+    "epoch_order",
+    "feed",
+    "from_source",
+    "split",
+    "write_tfrecord",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kexp.data' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"kexp.data.{_HOMES[name]}"), name)

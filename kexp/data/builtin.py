@@ -1,0 +1,81 @@
+"""Data sets that need no network and no file: scikit-learn's bundled ones, and random numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kexp.data.source import Data
+
+__all__ = ["breast_cancer", "diabetes", "digits", "iris", "random", "wine"]
+
+
+def digits() -> Data:
+    """Handwritten digits: 1,797 images of 8 x 8 grey levels from 0 to 16, 10 classes."""
+    return _bundled("digits", image_shape=(8, 8, 1))
+
+
+def iris() -> Data:
+    """Iris flowers: 150 rows of 4 lengths in cm, 3 species."""
+    return _bundled("iris")
+
+
+def wine() -> Data:
+    """Wines: 178 rows of 13 chemical measurements, 3 cultivars."""
+    return _bundled("wine")
+
+
+def breast_cancer() -> Data:
+    """Breast cancer, Wisconsin: 569 rows of 30 measurements of cell nuclei, malignant or benign."""
+    return _bundled("breast_cancer")
+
+
+def diabetes() -> Data:
+    """Diabetes: 442 rows of 10 standardised measurements, a regression of the disease's progress after a year."""
+    return _bundled("diabetes")
+
+
+def random(rows: int = 1000, features: int = 32, targets: int = 10, classes: int | None = None, seed: int = 0) -> Data:
+    """Uniform random numbers: features to learn nothing from, for trying things out.
+
+    Args:
+        rows: number of rows; > 0.
+        features: number of features, each uniform in [0, 1); > 0.
+        targets: columns of the regression's targets, each uniform in [0, 1); > 0; unused where `classes` is set.
+        classes: number of random classes instead; None for a regression, else >= 2.
+        seed: decides the numbers.
+    """
+    import numpy as np
+
+    from kexp.data.inference import arrays
+    from kexp.errors import DataError
+
+    for name, value, low in (("rows", rows, 1), ("features", features, 1), ("targets", targets, 1)):
+        if value < low:
+            raise DataError(f"data.{name}: must be a positive integer, got {value!r}")
+    if classes is not None and not 2 <= classes <= rows:
+        raise DataError(f"data.classes: must be null or between 2 and the {rows} rows, got {classes!r}")
+    if seed < 0:
+        raise DataError(f"data.seed: must be at least 0, got {seed!r}")
+    generator = np.random.default_rng(seed)
+    x = generator.random((rows, features), dtype=np.float32)
+    if classes is None:
+        return arrays(x, generator.random((rows, targets), dtype=np.float32), task="regression")
+    y = generator.permutation(np.arange(rows) % classes)  # every class present
+    return arrays(x, y)
+
+
+def _bundled(name: str, **options: Any) -> Data:
+    from sklearn import datasets
+
+    from kexp.data.inference import arrays
+
+    loaded = getattr(datasets, f"load_{name}")()
+    classes = loaded.get("target_names")
+    return arrays(
+        loaded.data,
+        loaded.target,
+        classes=None if classes is None else [str(label) for label in classes],
+        feature_names=[str(feature) for feature in loaded.feature_names],
+        **options,
+    )

@@ -1,0 +1,120 @@
+"""One part of a split: rows of the data, with targets in the form that the loss wants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from kexp.data.source import CHUNK_ROWS, ArraySource, Data, DataSpec
+from kexp.errors import DataError, suggestion
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Part", "TargetForm", "encode_targets"]
+
+TargetForm = Literal["class_index", "one_hot", "binary", "signed", "dense"]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Rows of a Data.
+
+    Args:
+        data: the data, encoded.
+        rows: row numbers in the data, shape (n,).
+        targets: form of the targets that `batch` and `arrays` give.
+    """
+
+    data: Data
+    rows: NDArray[np.intp]
+    targets: TargetForm = "dense"
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def spec(self) -> DataSpec:
+        """What a row looks like."""
+        return self.data.spec
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the rows are in memory already, so that a copy of them costs no more than they do."""
+        source = self.data.source
+        return isinstance(source, ArraySource) and not isinstance(source.x, np.memmap)
+
+    @cached_property
+    def labels(self) -> NDArray[Any]:
+        """Targets of these rows as the source gives them: class indices (n,) or (n, outputs) float32."""
+        found: NDArray[Any] = self.data.targets[self.rows]
+        return found
+
+    def encode(self, targets: TargetForm) -> Part:
+        """The same rows with targets in another form, without loss.
+
+        Args:
+            targets: "class_index": int64 (n,). "one_hot": float32 (n, classes). "binary": two classes as 0/1 float32
+                (n, 1), more as one-hot. "signed": two classes as -1/1 (n, 1), more as one-hot of -1/1.
+                "dense": one-hot for classes; a regression's targets, float32 (n, outputs).
+
+        Raises:
+            DataError: the data is a regression, and the form needs classes (or targets in 0..1, or -1..1). The message
+                is a rule without a config key: the caller knows which loss or metric asked.
+        """
+        if targets not in get_args(TargetForm):
+            raise DataError(f"there is no target form {targets!r}{suggestion(str(targets), get_args(TargetForm))}")
+        if self.spec.task == "regression":
+            _check_regression(targets, self.labels)
+        return replace(self, targets=targets)
+
+    def batch(self, rows: NDArray[np.intp]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Features and targets of some rows of this part.
+
+        Args:
+            rows: positions within this part, shape (k,), each in [0, len).
+        """
+        x, y = self.data.source.read(self.rows[rows])
+        return x, encode_targets(y, self.targets, self.spec)
+
+    def arrays(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """All rows in memory, in row order; read once."""
+        return self._arrays
+
+    @cached_property
+    def _arrays(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        if self.in_memory:
+            return self.batch(np.arange(len(self), dtype=np.intp))
+        x = np.empty((len(self), *self.spec.feature_shape), dtype=self.spec.feature_dtype)
+        targets = []
+        for start in range(0, len(self), CHUNK_ROWS):  # a source may need more memory to read a row than the row takes
+            rows = np.arange(start, min(start + CHUNK_ROWS, len(self)), dtype=np.intp)
+            x[rows], y = self.batch(rows)
+            targets.append(y)
+        return x, np.concatenate(targets)
+
+
+def encode_targets(y: NDArray[Any], form: TargetForm, spec: DataSpec) -> NDArray[Any]:
+    """Targets of a source in the form asked for; shapes as in `Part.encode`."""
+    if spec.task == "regression" or form == "class_index":
+        return y
+    if form in ("binary", "signed") and spec.outputs == 2:
+        dense = y.astype(np.float32)[:, None]
+    else:
+        dense = np.zeros((len(y), spec.outputs), dtype=np.float32)
+        dense[np.arange(len(y)), y] = 1.0
+    return dense * np.float32(2.0) - np.float32(1.0) if form == "signed" else dense
+
+
+def _check_regression(form: TargetForm, y: NDArray[Any]) -> None:
+    outputs = f"a regression with {y.shape[1]} output{'s' if y.shape[1] > 1 else ''}"
+    if form in ("class_index", "one_hot"):
+        raise DataError(f"needs classes as targets, but the data is {outputs}")
+    low = {"binary": 0.0, "signed": -1.0}.get(form)
+    if low is not None and len(y) and not (y.min() >= low and y.max() <= 1.0):
+        raise DataError(
+            f"needs targets between {low:g} and 1, but the data is {outputs} from {y.min():g} to {y.max():g}"
+        )

@@ -1,0 +1,113 @@
+"""Data from TFRecord files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike
+
+    from kexp.data.files import ByteRows
+    from kexp.data.source import Data
+
+__all__ = ["tfrecord", "write_tfrecord"]
+
+
+def tfrecord(
+    path: str,
+    *,
+    x: str = "x",
+    y: str = "y",
+    shape: list[int] | None = None,
+    dtype: str | None = None,
+    task: Literal["auto", "classification", "regression"] = "auto",
+    classes: list[str] | None = None,
+    image_shape: list[int] | None = None,
+    validation_path: str | None = None,
+    test_path: str | None = None,
+) -> Data:
+    """TFRecord files of tf.train.Example. Records are read when they are needed: files may be larger than memory.
+
+    Args:
+        path: a file, or a pattern that matches several, read in the order of their names; not compressed.
+        x: name of the feature that holds a row's features: floats, whole numbers, or raw bytes with `dtype`.
+        y: name of the feature that holds its target: whole numbers or text are classes, floats a regression.
+        shape: shape of a row's features; flat by default.
+        dtype: NumPy type of features that are stored as raw bytes, for example uint8.
+        task: classification or regression, where the targets' type does not tell.
+        classes: class names by class index.
+        image_shape: height, width and channels that flat features fold to.
+        validation_path: file or pattern of validation rows; taken from `path` by default.
+        test_path: file or pattern of test rows; taken from `path` by default.
+    """
+    import numpy as np
+
+    from kexp.data.example import ExampleSource
+    from kexp.data.inference import image_shape_of, index_targets
+    from kexp.data.source import DataSpec, from_source
+
+    rows, splits = _rows({"path": path, "validation_path": validation_path, "test_path": test_path})
+    source = ExampleSource(rows, x, y, None if shape is None else tuple(shape), dtype)
+    asked = None if task == "auto" else task
+    targets, names, outputs = index_targets(source.raw_targets(), asked, classes, "data")
+    source.targets = targets
+    feature_shape = source.read(np.zeros(1, dtype=np.intp))[0].shape[1:]
+    spec = DataSpec(
+        feature_shape=feature_shape,
+        task="regression" if names is None else "classification",
+        classes=names,
+        outputs=outputs,
+        image_shape=image_shape_of(image_shape, feature_shape, "data"),
+    )
+    return from_source(source, spec, splits=splits)
+
+
+def write_tfrecord(path: str | Path, x: ArrayLike, y: ArrayLike) -> None:
+    """Writes rows as a TFRecord file that `data=tfrecord` and TensorFlow read.
+
+    Args:
+        path: the file to write.
+        x: features, shape (rows, ...); stored flat, whole numbers as such and others as float32.
+        y: targets, shape (rows,) or (rows, outputs); whole numbers, text, or floats.
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    def feature(values: Any) -> Any:
+        if values.dtype.kind in "iub":
+            return tf.train.Feature(int64_list=tf.train.Int64List(value=values.reshape(-1).tolist()))
+        if values.dtype.kind == "f":
+            return tf.train.Feature(float_list=tf.train.FloatList(value=values.reshape(-1).tolist()))
+        texts = [str(value).encode() for value in values.reshape(-1).tolist()]
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=texts))
+
+    features, targets = np.asarray(x), np.asarray(y)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for row in range(len(features)):
+            both = {"x": feature(features[row]), "y": feature(targets[row : row + 1])}
+            writer.write(tf.train.Example(features=tf.train.Features(feature=both)).SerializeToString())
+
+
+def _rows(paths: Mapping[str, str | None]) -> tuple[ByteRows, dict[str, Any] | None]:
+    """Records of all files, and which rows came from which where several parts are given."""
+    import numpy as np
+
+    from kexp.data.files import ByteRows, matching
+    from kexp.data.tfrecord_index import index_records
+
+    files, starts, ends, splits, first = [], [], [], {}, 0
+    for name, pattern in paths.items():
+        if pattern is None:
+            continue
+        begin = first
+        for file in matching(pattern, f"data.{name}"):
+            start, end = index_records(file, f"data.{name}")
+            files.append(file)
+            starts.append(start)
+            ends.append(end)
+            first += len(start)
+        splits["train" if name == "path" else name.removesuffix("_path")] = np.arange(begin, first, dtype=np.intp)
+    return ByteRows(files, starts, ends), splits if len(splits) > 1 else None

@@ -1,0 +1,20 @@
+"""One experiment, from a checked config to a finished and recorded run."""
+
+from kexp.experiment.compiled import build_compiled, compile_model
+from kexp.experiment.prepared import Prepared, feeds, load_data, prepare
+from kexp.experiment.recording import Source, described
+from kexp.experiment.running import Result, run, store_of
+
+__all__ = [
+    "Prepared",
+    "Result",
+    "Source",
+    "build_compiled",
+    "compile_model",
+    "described",
+    "feeds",
+    "load_data",
+    "prepare",
+    "run",
+    "store_of",
+]

@@ -1,0 +1,77 @@
+"""The model of an experiment: built, adapted to the training rows, compiled. The seed decides its initial weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from kexp import training
+from kexp.build import build_loss, build_metrics, build_model, build_optimizer
+from kexp.experiment.prepared import Prepared, feeds
+from kexp.schema import Experiment
+
+if TYPE_CHECKING:
+    import keras
+
+    from kexp.data import Splits
+
+__all__ = ["build_compiled", "compile_model", "training_plan"]
+
+_CHUNK_ROWS = 8192
+
+
+def build_compiled(prepared: Prepared) -> keras.Sequential:
+    """The model with its initial weights, adapted to the training rows and compiled. The seed decides the weights."""
+    from kexp.model import adapt
+    from kexp.training.backend import seed_everything
+
+    experiment, train = prepared.experiment, feeds(prepared)[0]
+    trainer = experiment.trainer
+    import keras
+
+    keras.config.set_dtype_policy("mixed_float16" if trainer.mixed_precision else "float32")
+    seed_everything(experiment.seed)
+    model = build_model(experiment.model, prepared.spec)
+    adapt(model, lambda: _chunks(prepared.splits), pooled=prepared.spec.image_shape is not None)
+    compile_model(experiment, model, train.steps_per_epoch)
+    return model
+
+
+def compile_model(experiment: Experiment, model: keras.Model, steps_per_epoch: int) -> None:
+    """Gives a built model the config's optimizer, loss and metrics; a model that was read from a file as well.
+
+    Args:
+        experiment: settled: its loss is chosen.
+        model: the model.
+        steps_per_epoch: training steps of an epoch; schedules are as long as the whole training.
+    """
+    trainer = experiment.trainer
+    assert experiment.loss is not None
+    training.compile_model(
+        model,
+        training_plan(experiment),
+        steps_per_epoch,
+        optimizer=build_optimizer(experiment.optimizer, steps_per_epoch * trainer.epochs),
+        loss=build_loss(experiment.loss),
+        metrics=build_metrics(experiment.metrics),
+    )
+
+
+def training_plan(experiment: Experiment) -> training.Plan:
+    """How long to train and how to compile the step, from the trainer's config."""
+    trainer = experiment.trainer
+    return training.Plan(
+        epochs=trainer.epochs,
+        initial_epoch=trainer.initial_epoch,
+        validation_freq=trainer.validation_freq,
+        validation_steps=trainer.validation_steps,
+        steps_per_execution=trainer.steps_per_execution,
+        jit_compile=trainer.jit_compile,
+    )
+
+
+def _chunks(splits: Splits) -> Iterator[Any]:
+    import numpy as np
+
+    for start in range(0, len(splits.train), _CHUNK_ROWS):
+        yield splits.train.batch(np.arange(start, min(start + _CHUNK_ROWS, len(splits.train)), dtype=np.intp))[0]

@@ -1,0 +1,130 @@
+"""What can be known of an experiment before compute: its data, what was left to it, and whether all of it fits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from kexp import traits
+from kexp.build import build_activation, build_data
+from kexp.errors import ConfigError, DataError
+from kexp.fingerprint import fingerprint
+from kexp.schema import Experiment, Node
+
+if TYPE_CHECKING:
+    from kexp.data import Data, Feed, Splits
+    from kexp.model import ModelSpec
+
+__all__ = ["Prepared", "feeds", "load_data", "prepare"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An experiment with everything known that can be known before compute. Made without importing Keras.
+
+    Attributes:
+        experiment: settled: nothing is left to the data.
+        splits: the data's parts, targets in the form that the loss wants.
+        fingerprint: what makes another run the same.
+    """
+
+    experiment: Experiment
+    splits: Splits
+    fingerprint: str
+
+    @cached_property
+    def spec(self) -> ModelSpec:
+        """What the model is given and must give. Imports Keras, for the activation."""
+        from kexp.model import ModelSpec
+
+        experiment, rows = self.experiment, self.splits.spec
+        assert experiment.loss is not None
+        wanted = traits.of(experiment.loss.component, experiment.loss.parameters)
+        units, output_activation = traits.output_for(
+            wanted, experiment.loss.parameters, task=rows.task, outputs=rows.outputs
+        )
+        return ModelSpec(
+            input_shape=rows.feature_shape,
+            image_shape=rows.image_shape,
+            units=units,
+            output_activation=output_activation,
+            activation=build_activation(experiment.activation),
+            input_dtype=rows.feature_dtype,
+        )
+
+
+def load_data(node: Node) -> Data:
+    """The data that a node names, not split yet.
+
+    Raises:
+        ConfigError: it cannot be read, or the component returned something else.
+    """
+    return build_data(node)
+
+
+def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
+    """Loads and splits the data, settles what was left to it, and checks that data, loss, metrics and model fit.
+
+    Args:
+        experiment: the checked config.
+        data: what its data node names, where a sweep has loaded it already.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    from kexp.data import split
+
+    node = experiment.data
+    data = load_data(node) if data is None else data
+    splits = split(
+        data,
+        test=node.common["test_split"],
+        validation=experiment.trainer.validation_split,
+        seed=node.common["split_seed"],
+    )
+    spec = splits.spec
+    experiment = experiment.choosing(*traits.choices_for(spec.task))
+    assert experiment.loss is not None
+    wanted = traits.of(experiment.loss.component, experiment.loss.parameters)
+    measured = {key: traits.of(each.component) for key, each in experiment.metrics.items()}
+    problem = traits.targets_problem(experiment.loss.name, wanted, measured, spec.task, spec.outputs)
+    if problem:
+        raise ConfigError(problem)
+    try:
+        splits = splits.encode(wanted.targets_for(spec.task))
+    except DataError as error:
+        raise DataError(f"loss: {experiment.loss.name} {error}") from None
+    if experiment.trainer.batch_size > len(splits.train):
+        raise DataError(
+            f"trainer.batch_size: must not exceed the {len(splits.train)} training rows, "
+            f"got {experiment.trainer.batch_size}"
+        )
+    return Prepared(experiment, splits, fingerprint(experiment, data.digest))
+
+
+def feeds(prepared: Prepared) -> tuple[Feed, Feed | None, Feed | None]:
+    """Batches for training, validation and test."""
+    from kexp.data import class_weights, feed
+
+    experiment, splits = prepared.experiment, prepared.splits
+    trainer = experiment.trainer
+    weights = trainer.class_weight
+    if weights == "balanced":
+        weights = class_weights(splits.train, weights)
+    kind, batch_size = experiment.data.common["feed"], trainer.batch_size
+    train = feed(
+        splits.train,
+        kind=kind,
+        batch_size=batch_size,
+        seed=experiment.seed,
+        shuffle=trainer.shuffle,
+        sample_weight=weights,
+        steps_per_epoch=trainer.steps_per_epoch,
+        epochs=trainer.epochs,
+    )
+    rest = [
+        None if part is None else feed(part, kind=kind, batch_size=batch_size, shuffle=False)
+        for part in (splits.validation, splits.test)
+    ]
+    return train, rest[0], rest[1]

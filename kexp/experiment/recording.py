@@ -1,0 +1,161 @@
+"""What a run leaves behind, besides its metrics: parameters, config, data sets, figures, models."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexp import training
+from kexp.experiment.prepared import Prepared, feeds
+from kexp.tracking import Tracker, flatten
+from kexp.training import History
+
+if TYPE_CHECKING:
+    import keras
+
+    from kexp.data import Splits
+
+__all__ = ["Source", "described", "record_outcome", "record_setup", "save_files"]
+
+PROBE_ROWS = 32  # rows that saved models are compared on
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the user wrote, kept with the run.
+
+    Attributes:
+        overrides: the command line's overrides.
+        yaml: the composed config with interpolations unresolved, so that no secret is written out.
+    """
+
+    overrides: tuple[str, ...] = ()
+    yaml: str = ""
+
+
+def record_setup(tracker: Tracker, prepared: Prepared, source: Source, model: keras.Model) -> None:
+    """What is known before the first epoch: parameters, config, data sets, environment."""
+    import json
+
+    from kexp.tracking import environment
+
+    experiment, splits = prepared.experiment, prepared.splits
+    config = experiment.as_dict()
+    tracker.log_params(flatten({key: value for key, value in config.items() if key not in ("tracking", "sweep")}))
+    tracker.log_text(source.yaml or _yaml(config), "config.yaml")
+    tracker.log_text("\n".join(source.overrides) + "\n", "overrides.txt")
+    lines: list[str] = []
+    model.summary(print_fn=lambda text, **_: lines.append(text), line_length=100)
+    tracker.log_text("\n".join(lines), "model_summary.txt")
+    tracker.log_text(json.dumps(environment(), indent=2), "environment.json")
+    tracker.log_text(json.dumps(described(splits), indent=2), "data.json")
+    if splits.encoding:
+        tracker.log_text(json.dumps(splits.encoding, indent=2), "data_encoding.json")
+    for context in ("train", "validation", "test"):
+        part = getattr(splits, context)
+        if part is not None:
+            tracker.log_dataset(
+                name=experiment.data.name,
+                digest=splits.data.digest[:36],
+                context=context,
+                source=f"kexp data={experiment.data.name}",
+                profile={"rows": len(part), "feature_shape": list(splits.spec.feature_shape)},
+            )
+
+
+def described(splits: Splits) -> dict[str, Any]:
+    """What using the model later takes to know of its data, so that the data itself need not be there any more."""
+    spec = splits.spec
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    return {
+        "digest": splits.data.digest,
+        "rows": {name: len(part) for name, part in parts.items() if part is not None},
+        "feature_shape": list(spec.feature_shape),
+        "feature_names": None if spec.feature_names is None else list(spec.feature_names),
+        "task": spec.task,
+        "classes": None if spec.classes is None else list(spec.classes),
+    }
+
+
+def record_outcome(
+    tracker: Tracker,
+    prepared: Prepared,
+    history: History,
+    model: keras.Model,
+    started: float,
+) -> None:
+    """What is known at the end: figures, the MLflow model, the duration."""
+    from kexp.persistence import tensorflow_not_needed
+
+    experiment = prepared.experiment
+    part = prepared.splits.test or prepared.splits.validation or prepared.splits.train
+    x = part.batch(_first_rows(len(part)))[0]
+    if experiment.save.model:
+        predicted = _predict(model, x)
+        last = history.epochs[-1][0] if len(history) else 0
+        with tensorflow_not_needed(), training.banners_held_back():
+            tracker.log_keras_model(model, x, predicted, register=experiment.save.register, step=last)
+    if experiment.tracking.enabled and experiment.tracking.figures:
+        _log_figures(tracker, prepared, history, model)
+    tracker.set_tags({"kexp.duration_s": f"{time.perf_counter() - started:.3f}", "kexp.stopped": history.stopped})
+
+
+def _log_figures(tracker: Tracker, prepared: Prepared, history: History, model: keras.Model) -> None:
+    """Learning curves, and how predictions compare with the truth on the rows held out."""
+    import numpy as np
+
+    from kexp.tracking import figures
+
+    splits = prepared.splits
+    part = splits.test or splits.validation or splits.train
+    held_out = feeds(prepared)[2 if splits.test else 1] or feeds(prepared)[0]
+    predicted = training.predict(model, held_out)
+    folder = tracker.folder / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    if len(history):
+        figures.learning_curves(history.columns(), folder / "learning_curves.png")
+    if splits.spec.task == "classification":
+        classes = list(splits.spec.classes or [])
+        guessed = predicted.argmax(axis=1) if predicted.shape[1] > 1 else (predicted[:, 0] > 0.5).astype(np.int64)
+        figures.confusion_matrix(part.labels, guessed, classes, folder / "confusion_matrix.png")
+    else:
+        figures.predicted_against_true(part.labels, predicted, folder / "predicted_against_true.png")
+    tracker.log_file(folder)
+
+
+def save_files(tracker: Tracker, prepared: Prepared, model: keras.Model, formats: Mapping[str, Any]) -> list[Path]:
+    """Saves the model in each format, read back and compared, and records the files as artifacts.
+
+    Raises:
+        SaveError: a file does not read back identically.
+    """
+    from kexp.persistence import save_model
+
+    if not formats:
+        return []
+    train = prepared.splits.train
+    probe = train.batch(_first_rows(len(train)))[0]
+    saved = save_model(model, tracker.folder / "saved", formats, probe)
+    tracker.log_file(tracker.folder / "saved")
+    return saved
+
+
+def _first_rows(available: int) -> Any:
+    import numpy as np
+
+    return np.arange(min(PROBE_ROWS, available), dtype=np.intp)
+
+
+def _predict(model: keras.Model, x: Any) -> Any:
+    import keras
+
+    return keras.ops.convert_to_numpy(model(x, training=False))
+
+
+def _yaml(config: Mapping[str, Any]) -> str:
+    import yaml
+
+    return yaml.safe_dump(dict(config), sort_keys=False)

@@ -1,0 +1,223 @@
+"""One experiment: a checked config in, a finished and recorded run out. This is where the parts meet."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexp import training
+from kexp.build import build_callbacks, build_format
+from kexp.experiment.compiled import build_compiled, training_plan
+from kexp.experiment.prepared import Prepared, feeds, prepare
+from kexp.experiment.recording import Source, record_outcome, record_setup, save_files
+from kexp.schema import Experiment
+from kexp.tracking import StoreSettings, Tracker, null_run, open_run, run_status, warm_up, warm_up_for_the_end
+from kexp.training import History
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["Result", "run", "store_of"]
+
+
+@dataclass
+class Result:
+    """A finished run.
+
+    Attributes:
+        run_id: MLflow's id; a local one with `tracking=none`.
+        name: the run's name.
+        folder: where its files are.
+        history: metrics by epoch.
+        metrics: the final ones: the last epoch's, and the test's as `test_...`.
+        model: the trained model, compiled.
+        experiment: the settled config.
+        fingerprint: what makes another run the same.
+        notice: what the user should know about delivery to the store; usually empty.
+        duration_s: seconds from start to end.
+    """
+
+    run_id: str
+    name: str
+    folder: Path
+    history: History
+    metrics: dict[str, float]
+    model: keras.Model
+    experiment: Experiment
+    fingerprint: str
+    notice: str = ""
+    duration_s: float = 0.0
+    saved: list[Path] = field(default_factory=list)
+
+
+def run(
+    experiment: Experiment,
+    folder: Path,
+    *,
+    source: Source | None = None,
+    parent_run_id: str | None = None,
+    tags: Mapping[str, Any] | None = None,
+    listeners: Sequence[Callable[[int, Mapping[str, float]], str | None]] = (),
+    open_tracker: Callable[[Prepared, Mapping[str, Any]], Tracker] | None = None,
+    checkpoint: Path | None = None,
+) -> Result:
+    """Trains, evaluates, saves and records one experiment.
+
+    Args:
+        experiment: the checked config.
+        folder: where the run's files go.
+        source: what the user wrote.
+        parent_run_id: the sweep that this is a trial of.
+        tags: more tags for the run.
+        listeners: told (epoch from 1, metrics) after each epoch; what one answers, where not None, ends the training
+            there and is the reason.
+        open_tracker: makes the run's tracker from the prepared experiment and its tags, in place of the store that the
+            config names.
+        checkpoint: the folder of what an interrupted training of this same experiment left, to go on from, and of what
+            this one leaves if it is interrupted; `trainer.checkpoint=auto` means that there are checkpoints where it
+            is given, and true that they are in `folder/checkpoint` where it is not.
+
+    Raises:
+        ConfigError: the experiment cannot be; raised before any compute and before a run is opened.
+        TrainingError: training diverged; the run is FAILED, its history kept.
+        StoreError: the tracking store is away at the start.
+        SaveError: a model did not read back identically.
+    """
+    started = time.perf_counter()
+    formats = _formats(experiment)
+    training.check_backend(experiment.backend)
+    store = store_of(experiment) if open_tracker is None else None
+    if store is not None:
+        warm_up()  # MLflow's import; a store is not made before the experiment is known to be one
+    prepared = prepare(experiment)
+    experiment = prepared.experiment
+    if store is not None:
+        warm_up(store)
+    training.prepare_backend(experiment.backend)
+    model = build_compiled(prepared)
+    train, validation, test = feeds(prepared)
+    train.epochs(experiment.trainer.initial_epoch)
+    folder.mkdir(parents=True, exist_ok=True)
+    if open_tracker is None:
+        tracker = _open(store, experiment, folder, prepared, parent_run_id, tags)
+    else:
+        tracker = open_tracker(prepared, _tags(prepared, folder, tags))
+    with run_status(tracker):
+        record_setup(tracker, prepared, source or Source(), model)
+        trainer = experiment.trainer
+        checkpointing = _checkpointing(prepared, checkpoint, folder)
+        if store is not None:
+            warm_up_for_the_end(experiment.save.model, experiment.tracking.figures)
+        with training.progress(trainer.epochs, trainer.initial_epoch, trainer.verbose) as progress:
+            history = training.fit(
+                model,
+                train,
+                validation,
+                training_plan(experiment),
+                callbacks=build_callbacks(experiment.callbacks),
+                listeners=[_Logging(tracker), progress, *listeners],
+                checkpoint=checkpointing,
+            )
+        if history.notices:
+            tracker.set_tags({"kexp.notices": "; ".join(history.notices)})
+        tested = {} if test is None else {f"test_{k}": v for k, v in training.evaluate(model, test).items()}
+        if tested:
+            tracker.log_metrics(tested, step=len(history) + trainer.initial_epoch)
+        saved = save_files(tracker, prepared, model, formats)
+        record_outcome(tracker, prepared, history, model, started)
+    if checkpointing is not None:
+        training.remove_checkpoints(checkpointing.folder)
+    return Result(
+        run_id=tracker.run_id,
+        name=tracker.name,
+        folder=folder,
+        history=history,
+        metrics={**history.last, **tested},
+        model=model,
+        experiment=experiment,
+        fingerprint=prepared.fingerprint,
+        notice=tracker.notice,
+        duration_s=time.perf_counter() - started,
+        saved=saved,
+    )
+
+
+class _Logging:
+    """Tells a tracker of each epoch, of those that a checkpoint brought back too: this run has not seen them."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self.tracker = tracker
+
+    def __call__(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        self.tracker.log_metrics(metrics, step=epoch)
+
+    def resumed(self, history: History) -> None:
+        for epoch, metrics in history.epochs:
+            self.tracker.log_metrics(metrics, step=epoch)
+        self.tracker.set_tags({"kexp.resumed_from": history.resumed_from})
+
+
+def _checkpointing(prepared: Prepared, given: Path | None, folder: Path) -> training.Checkpointing | None:
+    trainer = prepared.experiment.trainer
+    if trainer.checkpoint is False or (trainer.checkpoint == "auto" and given is None):
+        return None
+    return training.Checkpointing(
+        given or folder / "checkpoint",
+        prepared.fingerprint,
+        every_epochs=trainer.checkpoint_epochs,
+        every_seconds=trainer.checkpoint_seconds,
+    )
+
+
+def _open(
+    store: StoreSettings | None,
+    experiment: Experiment,
+    folder: Path,
+    prepared: Prepared,
+    parent_run_id: str | None,
+    tags: Mapping[str, Any] | None,
+) -> Tracker:
+    if store is None:
+        return null_run(name=experiment.name, folder=folder)
+    seeded = random.getstate()
+    random.seed()  # MLflow draws the run's name from here: the seed must neither choose it nor be moved by it
+    try:
+        return open_run(
+            store,
+            name=experiment.name,
+            folder=folder,
+            tags=_tags(prepared, folder, tags),
+            parent_run_id=parent_run_id,
+        )
+    finally:
+        random.setstate(seeded)
+
+
+def _tags(prepared: Prepared, folder: Path, more: Mapping[str, Any] | None) -> dict[str, Any]:
+    from kexp._version import __version__
+
+    return {
+        "kexp.fingerprint": prepared.fingerprint,
+        "kexp.version": __version__,
+        "kexp.folder": str(folder.resolve()),
+        **(more or {}),
+    }
+
+
+def store_of(experiment: Experiment) -> StoreSettings | None:
+    """Where the experiment is recorded; None with `tracking=none`."""
+    chosen = experiment.tracking
+    return StoreSettings(uri=chosen.uri, experiment=chosen.experiment) if chosen.enabled else None
+
+
+def _formats(experiment: Experiment) -> dict[str, Any]:
+    from kexp.persistence import check_formats
+
+    key = "save.formats"
+    formats = {name: build_format(name, key) for name in experiment.save.formats}
+    check_formats(formats, experiment.backend, key)
+    return formats

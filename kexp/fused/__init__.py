@@ -1,0 +1,25 @@
+"""The fused engine: many trials as lanes of one compiled program, on Keras' JAX backend.
+
+`run_trials` trains trials and gives their results as they end; `plan` says beforehand which trials share a program, and
+what cannot be a lane and why; `train_one` runs a single trial through the same program, to the same bits.
+"""
+
+from __future__ import annotations
+
+from kexp.fused.engine import Fallback, Group, Plan, Session, default_width, plan, run_trials, train_one, verify
+from kexp.fused.trial import LaneResult, LaneState, Trial
+
+__all__ = [
+    "Fallback",
+    "Group",
+    "LaneResult",
+    "LaneState",
+    "Plan",
+    "Session",
+    "Trial",
+    "default_width",
+    "plan",
+    "run_trials",
+    "train_one",
+    "verify",
+]

@@ -1,0 +1,136 @@
+"""A model built once, with a record of how every variable got its first value: what lanes are made from.
+
+Keras draws the seeds of initializers and dropout from Python's generator, one after the other, so that the seeds of any
+other trial are known without building it. The recorded initializers, traced with the seeds as inputs, give the initial
+weights of many lanes at once.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from kexp.experiment import Prepared, build_compiled
+from kexp.fused.config_numbers import with_numbers
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["Blueprint", "build_blueprint", "seeds_for", "with_values"]
+
+
+@dataclass
+class Blueprint:
+    """A compiled model with everything built, and its variables' origins.
+
+    Attributes:
+        prepared: the trial it was built for.
+        model: compiled, its metrics and optimizer built.
+        initializers: by the variable's id: the initializer that was called for it.
+        values: by the variable's id: the value it was created with, where no initializer was.
+        seeds: what was drawn from Python's generator, in order.
+        metrics: the metrics variables' values after a reset.
+    """
+
+    prepared: Prepared
+    model: keras.Sequential
+    initializers: dict[int, Any] = field(default_factory=dict)
+    values: dict[int, Any] = field(default_factory=dict)
+    seeds: list[int] = field(default_factory=list)
+    metrics: list[Any] = field(default_factory=list)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """The state of a training: trainable, non-trainable and the optimizer's variables."""
+        model = self.model
+        return [*model.trainable_variables, *model.non_trainable_variables, *model.optimizer.variables]
+
+    def parts(self) -> tuple[int, int]:
+        """Where non-trainable and where optimizer variables begin in `variables`."""
+        trainable = len(self.model.trainable_variables)
+        return trainable, trainable + len(self.model.non_trainable_variables)
+
+    def state(self) -> list[Any]:
+        """The variables' present values."""
+        import numpy as np
+
+        return [np.array(variable.value) for variable in self.variables]
+
+
+def build_blueprint(prepared: Prepared, batch: tuple[Any, ...]) -> Blueprint:
+    """Builds a trial's model as a single run does, and records.
+
+    Args:
+        prepared: the trial.
+        batch: one batch of its training rows.
+
+    Raises:
+        ConfigError: as for a single run.
+    """
+    initializers: dict[int, Any] = {}
+    values: dict[int, Any] = {}
+    seeds: list[int] = []
+    with _recorded(initializers, values, seeds):
+        model = build_compiled(prepared)
+        model._symbolic_build(data_batch=batch)
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+    import numpy as np
+
+    model.reset_metrics()
+    metrics = [np.array(variable.value) for variable in model.metrics_variables]
+    values = {key: value for key, value in values.items() if key not in initializers}
+    return Blueprint(prepared, model, initializers, values, seeds, metrics)
+
+
+def seeds_for(seed: int, count: int) -> list[int]:
+    """What a build with this seed draws."""
+    generator = random.Random(seed)
+    return [generator.randint(1, int(1e9)) for _ in range(count)]
+
+
+def with_values(prepared: Prepared, values: Mapping[Any, Any], seed: int | None = None) -> Prepared:
+    """The trial with other numbers, and another seed for everything but the split."""
+    experiment = with_numbers(prepared.experiment, values)
+    if seed is not None:
+        experiment = replace(experiment, seed=seed)
+    return replace(prepared, experiment=experiment)
+
+
+@contextmanager
+def _recorded(initializers: dict[int, Any], values: dict[int, Any], seeds: list[int]) -> Iterator[None]:
+    """Notes seeds that are drawn and variables that are created."""
+    import keras
+    from keras.src.random import seed_generator
+
+    kind: Any = keras.Variable
+    from_initializer, from_value, drawn_from = (
+        kind._initialize_with_initializer,
+        kind._initialize,
+        seed_generator.python_random,
+    )
+
+    def initialize_with_initializer(self: Any, initializer: Any) -> None:
+        initializers[id(self)] = initializer
+        from_initializer(self, initializer)
+
+    def initialize(self: Any, value: Any) -> None:
+        values[id(self)] = value
+        from_value(self, value)
+
+    class Draws:
+        @staticmethod
+        def randint(low: int, high: int) -> int:
+            seeds.append(drawn_from.randint(low, high))
+            return seeds[-1]
+
+    kind._initialize_with_initializer, kind._initialize = initialize_with_initializer, initialize
+    seed_generator.python_random = Draws
+    try:
+        yield
+    finally:
+        kind._initialize_with_initializer, kind._initialize = from_initializer, from_value
+        seed_generator.python_random = drawn_from

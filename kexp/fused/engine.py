@@ -1,0 +1,394 @@
+"""The engine: trials stream through the lanes of compiled programs, several threads at once."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kexp.errors import ConfigError
+from kexp.fused.cache import use_compilation_cache
+from kexp.fused.config_numbers import Key, numbers_of
+from kexp.fused.grouping import by_structure, row_counts, rows_digest, structure_key, unfit
+from kexp.fused.program import TRACING, Program
+from kexp.fused.structure import NotFusableError, Structure, analyse
+from kexp.fused.table import Tables
+from kexp.fused.trial import LaneResult, Trial
+from kexp.fused.worker import Worker
+
+__all__ = ["Fallback", "Group", "Plan", "Session", "plan", "run_trials", "train_one", "verify"]
+
+CPU_WIDTH = 4
+GPU_WIDTH = 256
+
+EpochHook = Callable[[Trial, int, Mapping[str, float]], Any]
+
+
+@dataclass
+class Group:
+    """Trials that run as lanes of one program.
+
+    Attributes:
+        number: counted from 1.
+        trials: which.
+        why: what makes it a group of its own.
+        width: lanes of the program.
+    """
+
+    number: int
+    trials: list[Trial]
+    why: str
+    width: int
+    structure: Structure | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """A trial that cannot be a lane, and why, as a sentence."""
+
+    trial: Trial
+    reason: str
+
+
+@dataclass
+class Plan:
+    """What would run as lanes, in which groups, and what would not."""
+
+    groups: list[Group]
+    fallbacks: list[Fallback]
+
+
+class Session:
+    """Structures and programs that were made before, for a sweep that hands over its trials a few at a time."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, list[Structure]] = {}
+
+    def of(self, key: str) -> list[Structure]:
+        """What is known of a structure's key: one for each set of constants and branches."""
+        return self._known.setdefault(key, [])
+
+
+def plan(
+    trials: Sequence[Trial], *, width: int | None = None, strict: bool = False, session: Session | None = None
+) -> Plan:
+    """Groups trials by program. Builds a model or two for each structure and traces them; trains nothing.
+
+    Args:
+        trials: whose experiments have `backend: jax`, in a process whose Keras runs on JAX.
+        width: lanes of a program; by the device unless given.
+        strict: a trial that cannot be a lane is an error.
+        session: what was made for earlier calls is used again, and what is made is kept there.
+
+    Raises:
+        ConfigError: `strict`, and a trial cannot be a lane; or Keras runs on another backend.
+    """
+    _hold_backend()
+    use_compilation_cache()
+    lanes = width or default_width()
+    made = Plan([], [])
+    fit_for_lanes = []
+    for trial in trials:
+        reason = unfit(trial, _memory_limit())
+        if reason:
+            made.fallbacks.append(Fallback(trial, reason))
+        else:
+            fit_for_lanes.append(trial)
+    tables = Tables()
+    structures = by_structure(fit_for_lanes)
+    session = session or Session()
+    for key, members in structures.items():
+        why = "the only structure" if len(structures) == 1 else "another structure"
+        _plan_structure(made, members, session.of(key), tables, lanes, why)
+    if strict and made.fallbacks:
+        first = made.fallbacks[0]
+        raise ConfigError(f"fused.strict: trial {first.trial.key} cannot be fused; {first.reason}")
+    return made
+
+
+def run_trials(
+    trials: Sequence[Trial],
+    *,
+    on_epoch: EpochHook | None = None,
+    width: int | None = None,
+    threads: int | None = None,
+    strict: bool = False,
+    planned: Plan | None = None,
+    session: Session | None = None,
+) -> Iterator[LaneResult | Fallback]:
+    """Trains trials as lanes and gives each one's result as soon as it has ended, in the order in which they end.
+
+    Args:
+        trials: as for `plan`.
+        on_epoch: called with (trial, epoch from 1, metrics) after each epoch of each lane, by one thread at a time; a
+            string returned prunes the lane, for that reason.
+        width: lanes of a program; by the device unless given. Part of what decides the last bits.
+        threads: how many programs run at once; one for each of at most 4 CPU cores, one on a GPU.
+        strict: a trial that cannot be a lane is an error.
+        planned: what `plan` gave for these trials, to save doing it again.
+        session: as for `plan`.
+
+    Yields:
+        A result for each trial; a `Fallback` for each that cannot be a lane, first.
+
+    Raises:
+        ConfigError: as for `plan`.
+    """
+    made = planned or plan(trials, width=width, strict=strict, session=session)
+    yield from made.fallbacks
+    count = threads or default_threads()
+    results: queue.Queue[LaneResult | BaseException | None] = queue.Queue()
+    stop, told = threading.Event(), threading.Lock()
+
+    def tell(trial: Trial, epoch: int, metrics: Mapping[str, float]) -> Any:
+        if on_epoch is None:
+            return None
+        with told:
+            return on_epoch(trial, epoch, metrics)
+
+    sources = deque(_Stream(group, count) for group in made.groups)
+    tables = Tables()
+
+    def work() -> None:
+        try:
+            while not stop.is_set():
+                source = _next_source(sources)
+                if source is None:
+                    break
+                _drive(source, tables, tell, results.put, stop)
+        except BaseException as error:
+            results.put(error)
+        finally:
+            results.put(None)
+
+    workers = [threading.Thread(target=work, name=f"kexp-fused-{i}", daemon=True) for i in range(count)]
+    for each in workers:
+        each.start()
+    yield from _collect(results, workers, stop)
+
+
+def train_one(prepared: Any, *, on_epoch: EpochHook | None = None, width: int | None = None) -> LaneResult:
+    """One trial through the same program: the same bits as a lane among others. For `trainer.engine=compiled`.
+
+    Raises:
+        ConfigError: the trial cannot be a lane; the message names the component.
+    """
+    (result,) = run_trials([Trial(0, prepared)], on_epoch=on_epoch, width=width, threads=1)
+    if isinstance(result, Fallback):
+        raise ConfigError(f"trainer.engine: compiled cannot run this experiment; {result.reason}")
+    return result
+
+
+def verify(results: Sequence[LaneResult], count: int, seed: int = 0) -> list[str]:
+    """Trains some trials again, each alone, and compares to the last bit.
+
+    Args:
+        results: of `run_trials`; those that were pruned or failed are passed over.
+        count: how many to choose at random.
+        seed: decides which.
+
+    Returns:
+        A sentence for each trial that came out otherwise; empty where all are the same.
+    """
+    import random
+
+    import numpy as np
+
+    whole = [result for result in results if result.status == "finished"]
+    wrong = []
+    for result in random.Random(seed).sample(whole, min(count, len(whole))):
+        again = train_one(result.trial.prepared, width=result.width)
+        same = again.history.epochs == result.history.epochs and all(
+            np.array_equal(a, b) for a, b in zip(again.weights, result.weights, strict=True)
+        )
+        if not same:
+            wrong.append(f"trial {result.trial.key} gives another result when it is trained alone")
+    return wrong
+
+
+def default_width() -> int:
+    """Lanes of a program on this device: few on a CPU, where wider programs gain nothing, many on a GPU."""
+    import jax
+
+    return CPU_WIDTH if jax.default_backend() == "cpu" else GPU_WIDTH
+
+
+def default_threads() -> int:
+    """Programs that run at once: one a core, for JAX lets go of Python's lock while it computes."""
+    import jax
+
+    if jax.default_backend() != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(4, cores))
+
+
+def _plan_structure(
+    made: Plan, members: list[Trial], known: list[Structure], tables: Tables, width: int, why: str
+) -> None:
+    """Cuts trials of one structure into groups: by numbers that are no inputs, and by branches."""
+    waiting = members
+    constants = known[-1].constants if known else frozenset[Key]()
+    tried = list(known)
+    while waiting:
+        first = waiting[0]
+        structure = tried.pop(0) if tried else None
+        if structure is None:
+            try:
+                with TRACING:
+                    structure = analyse(first.prepared, tables.first_batches(first.prepared, 2), constants)
+            except (NotFusableError, ConfigError) as error:
+                made.fallbacks.append(Fallback(first, str(error)))
+                waiting = waiting[1:]
+                continue
+            known.append(structure)
+            constants = structure.constants
+        mine = [trial for trial in waiting if _fits(trial, structure)]
+        taken = {id(trial) for trial in mine}
+        if mine:
+            made.groups.append(Group(len(made.groups) + 1, mine, why, width, structure))
+            why = _why_split(constants)
+        elif structure is known[-1] and not tried and structure.blueprint.prepared is first.prepared:
+            made.fallbacks.append(Fallback(first, "the trial does not fit the program that was made for it"))
+            taken = {id(first)}
+        waiting = [trial for trial in waiting if id(trial) not in taken]
+
+
+def _fits(trial: Trial, structure: Structure) -> bool:
+    """Whether a trial, of the structure's key, can be a lane of its program."""
+    theirs = structure.blueprint.prepared
+    return (
+        structure_key(trial.prepared, structure.constants) == structure_key(theirs, structure.constants)
+        and structure.lane.slots.agree(numbers_of(trial.prepared.experiment))
+        and (not structure.by_split or rows_digest(trial.prepared) == rows_digest(theirs))
+    )
+
+
+def _why_split(constants: frozenset[Key]) -> str:
+    if not constants:
+        return "Keras computes something else for these numbers"
+    return f"{', '.join(sorted('.'.join(map(str, key)) for key in constants))} cannot be an input of a program"
+
+
+def _drive(
+    source: _Stream, tables: Tables, tell: EpochHook, emit: Callable[[LaneResult], None], stop: threading.Event
+) -> None:
+    """Works at a group until it is done; with half the lanes where memory is short."""
+    while True:
+        worker = None
+        try:
+            worker = Worker(source.program(tables), source, tell, emit, stop)
+            return worker.run()
+        except Exception as error:
+            if "RESOURCE_EXHAUSTED" not in str(error) and not isinstance(error, MemoryError):
+                raise
+            width = worker.program.width if worker is not None else source.width
+            source.give_back(worker.unfinished() if worker is not None else [])
+            if width <= 1:
+                raise
+            source.narrow(width // 2)
+
+
+class _Stream:
+    """A group's trials, handed out to the lanes of one or several threads."""
+
+    def __init__(self, group: Group, threads: int) -> None:
+        self.group = group
+        self._waiting = deque(group.trials)
+        self._lock = threading.Lock()
+        self._building = threading.Lock()
+        self._program: Program | None = None
+        self.width = group.width
+        self.places = max(1, min(threads, -(-len(group.trials) // group.width)))
+
+    @property
+    def number(self) -> int:
+        return self.group.number
+
+    def take(self) -> Trial | None:
+        with self._lock:
+            return self._waiting.popleft() if self._waiting else None
+
+    def give_back(self, trials: Sequence[Trial]) -> None:
+        """Trials to be run again from their start."""
+        with self._lock:
+            self._waiting.extendleft(reversed(trials))
+
+    def narrow(self, width: int) -> None:
+        """The next program has fewer lanes."""
+        with self._building:
+            if width < self.width:
+                self.width, self._program = width, None
+
+    def program(self, tables: Tables) -> Program:
+        with self._building:
+            if self._program is None:
+                structure, first = self.group.structure, self.group.trials[0].prepared
+                assert structure is not None
+                if self.width not in structure.programs:
+                    structure.programs[self.width] = Program(
+                        structure,
+                        self.width,
+                        tables.of(first),
+                        row_counts(first),
+                        first.experiment.trainer.class_weight is not None,
+                        tables.first_batches(first, 1)[0],
+                    )
+                self._program = structure.programs[self.width]
+            return self._program
+
+
+def _next_source(sources: deque[_Stream]) -> _Stream | None:
+    """The next group with a place for one more thread."""
+    with TRACING:
+        while sources:
+            stream = sources[0]
+            if stream.places <= 1:
+                sources.popleft()
+            stream.places -= 1
+            return stream
+    return None
+
+
+def _collect(
+    results: queue.Queue[Any], workers: Sequence[threading.Thread], stop: threading.Event
+) -> Iterator[LaneResult]:
+    left = len(workers)
+    try:
+        while left:
+            result = results.get()
+            if result is None:
+                left -= 1
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                yield result
+    finally:
+        stop.set()
+        for each in workers:
+            each.join()
+
+
+def _hold_backend() -> None:
+    import keras
+
+    if keras.config.backend() != "jax":
+        raise ConfigError(
+            f"backend: the fused engine runs on jax, but this process has imported Keras on {keras.config.backend()}"
+        )
+
+
+def _memory_limit() -> int:
+    """Bytes that data may take on the device: half of what it has left."""
+    import jax
+
+    stats = jax.devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
+    if stats and "bytes_limit" in stats:
+        return int(stats["bytes_limit"] - stats.get("bytes_in_use", 0)) // 2
+    import psutil
+
+    return int(psutil.virtual_memory().available) // 2

@@ -1,0 +1,111 @@
+"""Which trials share a program: the same config but for numbers and seeds, the same data, the same callbacks' kind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kexp.experiment import Prepared, feeds
+from kexp.fused.config_numbers import Key, marked, numbers_of
+from kexp.fused.trial import Trial
+
+__all__ = ["row_counts", "rows_digest", "structure_key", "unfit"]
+
+
+def structure_key(prepared: Prepared, constants: frozenset[Key] = frozenset()) -> str:
+    """A text that is equal for trials which may share a program.
+
+    Args:
+        prepared: the trial.
+        constants: numbers that are no inputs of the program, so that they tell trials apart.
+    """
+    experiment, splits = prepared.experiment, prepared.splits
+    numbers = {key: value for key, value in numbers_of(experiment).items() if key not in constants}
+    trainer = experiment.trainer
+    schedule = experiment.optimizer.common.get("schedule")
+    length = trainer.epochs if schedule is not None and _open_length(schedule.parameters) else None
+    content = {
+        "config": marked(experiment, numbers),
+        "metrics": {key: node.as_dict() for key, node in experiment.metrics.items()},
+        "data": splits.data.digest,
+        "targets": splits.train.targets,
+        "encoded": rows_digest(prepared) if splits.encoding else None,
+        "rows": row_counts(prepared),
+        "batch_size": trainer.batch_size,
+        "class_weight": trainer.class_weight is not None,
+        "mixed_precision": trainer.mixed_precision,
+        "schedule_length": length,
+        "components": sorted(
+            f"{node.component.target} {node.component.distribution} {node.component.version}"
+            for node in experiment.nodes()
+        ),
+    }
+    return json.dumps(content, sort_keys=True, default=str)
+
+
+def rows_digest(prepared: Prepared) -> str:
+    """What the training rows are."""
+    return hashlib.sha256(prepared.splits.train.rows.tobytes()).hexdigest()
+
+
+def row_counts(prepared: Prepared) -> tuple[int, int, int]:
+    """Rows of an epoch, of a validation and of the test."""
+    train, validation, test = feeds(prepared)
+    trainer = prepared.experiment.trainer
+    epoch = len(train.part)
+    if train.steps_per_epoch != train.batches:
+        epoch = train.steps_per_epoch * trainer.batch_size
+    validated = 0
+    if validation is not None:
+        validated = len(validation.part)
+        if trainer.validation_steps is not None:
+            validated = min(validated, trainer.validation_steps * trainer.batch_size)
+    return epoch, validated, 0 if test is None else len(test.part)
+
+
+def unfit(trial: Trial, max_bytes: int | None = None) -> str:
+    """Why a trial cannot be a lane, as far as its config and data tell; empty where nothing speaks against it."""
+    from kexp.build import build_callbacks
+    from kexp.fused.lane_callbacks import unfit_callback
+
+    prepared = trial.prepared
+    experiment = prepared.experiment
+    trainer = experiment.trainer
+    train = feeds(prepared)[0]
+    if train.steps_per_epoch != train.batches and len(train.part) % trainer.batch_size:
+        return (
+            f"trainer.steps_per_epoch: {trainer.steps_per_epoch} steps with a last batch of "
+            f"{len(train.part) % trainer.batch_size} rows make epochs of different shapes"
+        )
+    if not prepared.splits.train.in_memory and max_bytes is not None:
+        spec = prepared.splits.spec
+        size = len(prepared.splits.data) * _row_bytes(spec)
+        if size > max_bytes:
+            return f"data: {size / 2**30:.1f} GiB do not fit into the device's memory"
+    callbacks = dict(zip(experiment.callbacks, build_callbacks(experiment.callbacks), strict=True))
+    return unfit_callback(callbacks)
+
+
+def _row_bytes(spec: Any) -> int:
+    import math
+
+    import numpy as np
+
+    return int(math.prod(spec.feature_shape) * np.dtype(spec.feature_dtype).itemsize)
+
+
+def _open_length(parameters: Mapping[str, Any]) -> bool:
+    """Whether a schedule's length follows the training's."""
+    lengths = [parameters.get(key, 0) for key in ("decay_steps", "first_decay_steps", "initial_learning_rate")]
+    shares = parameters.get("boundaries") or ()
+    return None in lengths or any(0 < share < 1 for share in shares)
+
+
+def by_structure(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
+    """Trials by their structure's key, in order of appearance."""
+    groups: dict[str, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(structure_key(trial.prepared), []).append(trial)
+    return groups

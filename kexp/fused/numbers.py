@@ -1,0 +1,242 @@
+"""Hyperparameters as symbols: numbers that a trace may compute with, and that each lane fills in with its own values.
+
+A `Number` stands in an attribute of a built optimizer, loss or layer while a program is traced. Arithmetic with Python
+numbers (`1 - beta_2`) stays symbolic and is worked out on the host, in double precision and for each lane, exactly as
+Keras works it out for a constant; where a number meets an array it becomes an input of the program, a slot. Where
+Python code branches on it (`if momentum > 0`), the answer is that of the representative trial, and is noted: lanes that
+would answer otherwise need a program of their own. Code that needs the value itself (`math.sqrt(scale)`) is refused.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from kexp.fused.config_numbers import Key
+
+__all__ = ["Branch", "Number", "Slots", "UntraceableError", "evaluate"]
+
+Expression = tuple[Any, ...]
+Branch = tuple[Expression, bool]
+
+FLOATS, INTS = 96, 32  # slots of a program; unused ones cost nothing
+
+_BINARY: dict[str, Callable[[Any, Any], Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "truediv": operator.truediv,
+    "floordiv": operator.floordiv,
+    "mod": operator.mod,
+    "pow": operator.pow,
+}
+_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "eq": operator.eq,
+    "ne": operator.ne,
+}
+_UNARY: dict[str, Callable[[Any], Any]] = {"neg": operator.neg, "abs": abs, "bool": bool}
+
+
+class UntraceableError(TypeError):
+    """Code asked for the value of a number that differs from lane to lane.
+
+    Attributes:
+        keys: the numbers whose value was wanted.
+    """
+
+    def __init__(self, keys: frozenset[Key]) -> None:
+        super().__init__(f"the value of {', '.join(sorted(map(str, keys)))} is needed while tracing")
+        self.keys = keys
+
+
+def evaluate(expression: Expression, values: Mapping[Key, Any]) -> Any:
+    """What an expression gives for one lane's values."""
+    kind = expression[0]
+    if kind == "number":
+        return values[expression[1]]
+    if kind == "constant":
+        return expression[1]
+    arguments = [evaluate(each, values) for each in expression[1:]]
+    function = _BINARY.get(kind) or _COMPARISONS.get(kind) or _UNARY[kind]
+    return function(*arguments)
+
+
+class Slots:
+    """The numbers that one program takes, found while it is traced.
+
+    Args:
+        values: the representative trial's numbers.
+    """
+
+    def __init__(self, values: Mapping[Key, Any]) -> None:
+        _let_jax_take_numbers()
+        self.values = values
+        self.expressions: dict[bool, dict[Expression, int]] = {True: {}, False: {}}  # by whether whole numbers
+        self.branches: dict[Expression, bool] = {}
+        self._arrays: tuple[Any, Any] | None = None
+
+    def number(self, key: Key) -> Number:
+        """The symbol of one number."""
+        return Number(self, ("number", key), self.values[key])
+
+    def bind(self, floats: Any, ints: Any) -> None:
+        """Gives the trace's inputs, shapes (FLOATS,) and (INTS,)."""
+        self._arrays = (floats, ints)
+
+    def array(self, expression: Expression, value: Any) -> Any:
+        """The traced scalar of an expression, weakly typed as Python's numbers are."""
+        # JAX has no public way to make a traced scalar weakly typed, which is what Python's numbers are to it.
+        from jax._src.lax.lax import _convert_element_type
+
+        whole = isinstance(value, int)
+        known = self.expressions[whole]
+        position = known.setdefault(expression, len(known))
+        assert self._arrays is not None
+        vector = self._arrays[whole]
+        if position >= vector.shape[0]:
+            raise UntraceableError(_keys(expression))
+        return _convert_element_type(vector[position], weak_type=True)
+
+    def branch(self, expression: Expression) -> bool:
+        """The representative's answer to a question, noted."""
+        answer = bool(evaluate(expression, self.values))
+        self.branches[expression] = answer
+        return answer
+
+    def agree(self, values: Mapping[Key, Any]) -> bool:
+        """Whether a lane with these numbers takes every branch as the representative does."""
+        return all(bool(evaluate(each, values)) == answer for each, answer in self.branches.items())
+
+    def fill(self, lanes: Sequence[Mapping[Key, Any]]) -> tuple[Any, Any]:
+        """The inputs for some lanes: arrays of shape (lanes, FLOATS) and (lanes, INTS)."""
+        import numpy as np
+
+        floats = np.zeros((len(lanes), FLOATS), np.float32)
+        ints = np.zeros((len(lanes), INTS), np.int32)
+        for array, whole in ((floats, False), (ints, True)):
+            for expression, position in self.expressions[whole].items():
+                array[:, position] = [evaluate(expression, values) for values in lanes]
+        return floats, ints
+
+
+class Number:
+    """A number of the config, or what arithmetic made of some; see the module's text."""
+
+    __array_ufunc__ = None  # numpy's scalars leave arithmetic with a Number to the Number
+    __hash__ = None  # type: ignore[assignment]
+    shape = ()
+    ndim = 0
+    size = 1
+
+    def __init__(self, slots: Slots, expression: Expression, value: Any) -> None:
+        self._slots, self._expression, self._value = slots, expression, value
+
+    @property
+    def dtype(self) -> Any:
+        """What Keras takes a Python number for."""
+        import numpy as np
+
+        return np.dtype(np.int32 if isinstance(self._value, int) else np.float32)
+
+    def __jax_array__(self) -> Any:
+        return self._slots.array(self._expression, self._value)
+
+    def __bool__(self) -> bool:
+        return self._slots.branch(("bool", self._expression))
+
+    def __neg__(self) -> Number:
+        return self._unary("neg")
+
+    def __abs__(self) -> Number:
+        return self._unary("abs")
+
+    def __pos__(self) -> Number:
+        return self
+
+    def _unary(self, kind: str) -> Number:
+        return Number(self._slots, (kind, self._expression), _UNARY[kind](self._value))
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise UntraceableError(_keys(self._expression))
+
+    __float__ = __int__ = __index__ = __array__ = __round__ = __trunc__ = __floor__ = __ceil__ = __complex__ = _refuse
+
+    def __repr__(self) -> str:
+        return f"Number({self._expression})"
+
+
+@functools.cache
+def _let_jax_take_numbers() -> None:
+    """Lets a Number be an argument of JAX's own compiled functions (`jax.numpy.clip`), which get its array."""
+    import jax
+
+    jax.tree_util.register_pytree_node(
+        Number, lambda number: ((number.__jax_array__(),), None), lambda _, leaves: leaves[0]
+    )
+
+
+def _constant(other: Any) -> Expression | None:
+    """`other` as an expression, or None where it is no plain number."""
+    import numpy as np
+
+    if isinstance(other, Number):
+        return other._expression
+    if isinstance(other, (bool, int, float)):
+        return ("constant", other)
+    if isinstance(other, np.number):
+        return ("constant", other.item())
+    return None
+
+
+def _value(other: Any) -> Any:
+    return other._value if isinstance(other, Number) else other
+
+
+def _arithmetic(kind: str, swapped: bool) -> Callable[[Number, Any], Any]:
+    function = _BINARY[kind]
+
+    def apply(self: Number, other: Any) -> Any:
+        expression = _constant(other)
+        if expression is None:
+            mine = self.__jax_array__()
+            return function(other, mine) if swapped else function(mine, other)
+        pair = (expression, self._expression) if swapped else (self._expression, expression)
+        numbers = (_value(other), self._value) if swapped else (self._value, _value(other))
+        return Number(self._slots, (kind, *pair), function(*numbers))
+
+    return apply
+
+
+def _comparison(kind: str) -> Callable[[Number, Any], Any]:
+    function = _COMPARISONS[kind]
+
+    def apply(self: Number, other: Any) -> Any:
+        expression = _constant(other)
+        if expression is None:
+            if other is None or isinstance(other, (str, bytes)):
+                return NotImplemented
+            return function(self.__jax_array__(), other)
+        return self._slots.branch((kind, self._expression, expression))
+
+    return apply
+
+
+for _kind in _BINARY:
+    setattr(Number, f"__{_kind}__", _arithmetic(_kind, swapped=False))
+    setattr(Number, f"__r{_kind}__", _arithmetic(_kind, swapped=True))
+for _kind in _COMPARISONS:
+    setattr(Number, f"__{_kind}__", _comparison(_kind))
+
+
+def _keys(expression: Expression) -> frozenset[Key]:
+    if expression[0] == "number":
+        return frozenset({expression[1]})
+    if expression[0] == "constant":
+        return frozenset()
+    return frozenset().union(*(_keys(each) for each in expression[1:]))

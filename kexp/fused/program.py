@@ -1,0 +1,250 @@
+"""The lane functions compiled for a fixed number of lanes.
+
+The width is part of the result's bits, and nothing else around a lane is: lanes without a trial compute on whatever is
+in their place, and nobody reads it. So one trial alone gives the bits that it gives among any neighbours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kexp.experiment import Prepared
+from kexp.fused.blueprint import build_blueprint, seeds_for
+from kexp.fused.cache import use_compilation_cache
+from kexp.fused.grouping import rows_digest, structure_key
+from kexp.fused.loop import Loop, faster, recall, remember
+from kexp.fused.numbers import FLOATS, INTS
+from kexp.fused.structure import Structure
+
+__all__ = ["TRACING", "Program"]
+
+TRACING = threading.RLock()  # tracing overwrites attributes of shared objects: one thread at a time
+
+
+class Program:
+    """Compiled functions of one structure.
+
+    Args:
+        structure: what the lanes share.
+        width: number of lanes.
+        table: the data on the device: (x, y, labels).
+        rows: how many rows an epoch trains on, a validation reads and a test reads; 0 for none.
+        weighted: whether class weights are given.
+        first_batch: a batch of training rows, to build models on.
+    """
+
+    def __init__(
+        self, structure: Structure, width: int, table: Any, rows: tuple[int, int, int], weighted: bool, first_batch: Any
+    ) -> None:
+        self.structure, self.width, self.table, self.rows, self.weighted = structure, width, table, rows, weighted
+        self.first_batch = first_batch
+        self.lane = structure.lane
+        self.slots = self.lane.slots
+        self.seeds = max(1, len(structure.blueprint.seeds))
+        self._fitted: dict[str, list[Any]] = {}
+        self.classes = structure.blueprint.prepared.splits.spec.outputs
+        self._compile()
+
+    def _compile(self) -> None:
+        import jax
+        import jax.numpy as jnp
+
+        lane, width = self.lane, self.width
+
+        def shaped(shape: tuple[int, ...], dtype: Any) -> Any:
+            return jax.ShapeDtypeStruct((width, *shape), dtype)
+
+        state = [shaped(variable.shape, str(variable._dtype)) for variable in self.structure.blueprint.variables]
+        numbers = (shaped((FLOATS,), jnp.float32), shaped((INTS,), jnp.int32))
+        weights = shaped((self.classes,), jnp.float32) if self.weighted else None
+        given = [state[position] for position in self.structure.given]
+        positions = self.structure.given
+
+        def start(old: Any, fresh: Any, seeds: Any, floats: Any, ints: Any, given: Any) -> Any:
+            made = lane.start(seeds, floats, ints)
+            for position, value in zip(positions, given, strict=True):
+                made[position] = value
+            return [jnp.where(fresh, new, kept) for new, kept in zip(made, old, strict=True)]
+
+        def compiled(function: Callable[..., Any], shared: int, *arguments: Any, donate: Any = ()) -> Any:
+            axes = (0,) * (len(arguments) - shared) + (None,) * shared
+            mapped = jax.vmap(function, in_axes=axes)
+            return jax.jit(mapped, donate_argnums=donate).lower(*arguments)
+
+        train, validation, test = (shaped((count,), jnp.int32) for count in self.rows)
+        with TRACING:
+            self.start = compiled(
+                start, 0, state, shaped((), bool), shaped((self.seeds,), jnp.uint32), *numbers, given, donate=0
+            ).compile()
+            lowered = compiled(lane.epoch, 1, state, *numbers, weights, train, self.table, donate=0)
+            self._loop: Loop | None = None
+            if "stablehlo.convolution" in lowered.as_text() and jax.default_backend() == "cpu":
+                self._loop = self._chosen_loop(compiled, state, numbers, weights)
+            if self._loop is not None:
+                self.executor = "loop"
+            else:
+                self._train = lowered.compile()
+                self._evaluate = {
+                    count: compiled(lane.evaluate, 1, state, *numbers, shape, self.table).compile()
+                    for count, shape in ((self.rows[1], validation), (self.rows[2], test))
+                    if count
+                }
+        self.train_names = list(lane.train_names)
+        self.eval_names = list(lane.eval_names)
+
+    def _chosen_loop(self, compiled: Callable[..., Any], state: Any, numbers: Any, weights: Any) -> Loop | None:
+        """The loop over single steps, if it is the faster way to run a few; else None."""
+        import jax
+        import jax.numpy as jnp
+        import numpy as np
+
+        def one(shaped: Any) -> Any:
+            return jax.ShapeDtypeStruct(shaped.shape[1:], shaped.dtype)
+
+        lane, size, folder = self.lane, self.lane.batch_size, use_compilation_cache()
+        loop = Loop(
+            lane,
+            [one(each) for each in state],
+            tuple(one(each) for each in numbers),
+            None if weights is None else one(weights),
+            self.table,
+        )
+        key = hashlib.sha256(structure_key(self.structure.blueprint.prepared).encode()).hexdigest() + f"-{self.width}"
+        choice = recall(folder, key)
+        if choice is None:
+            rows = np.zeros((self.width, min(2 * size, self.rows[0])), np.int32)
+            shape = jax.ShapeDtypeStruct(rows.shape, jnp.int32)
+            scan = compiled(lane.epoch, 1, state, *numbers, weights, shape, self.table).compile()
+            floats, ints = self.slots.fill([self.slots.values] * self.width)
+            table_weights = None if weights is None else np.ones(weights.shape, np.float32)
+            blank, busy = self.blank(), [True] * self.width
+            looped = faster(
+                lambda: loop.train(blank, floats, ints, table_weights, rows, busy),
+                lambda: scan(blank, floats, ints, table_weights, rows, self.table),
+            )
+            choice = "loop" if looped else "scan"
+            remember(folder, key, choice)
+        if choice == "scan":
+            return None
+        loop.prepare({("train", size), ("train", self.rows[0] % size), *_evaluated(self.rows, size)} - {("train", 0)})
+        return loop
+
+    def train(self, state: Any, floats: Any, ints: Any, weights: Any, rows: Any, active: Any) -> tuple[Any, Any]:
+        """One epoch of the lanes.
+
+        Args:
+            state: the lanes' variables; given away.
+            floats: their slots.
+            ints: their whole-numbered slots.
+            weights: their class weights, or None.
+            rows: rows of the table in this epoch's order, shape (width, rows).
+            active: which lanes have a trial.
+
+        Returns:
+            The new state, and the metrics by `train_names`, shape (width, metrics).
+        """
+        if self._loop is not None:
+            return self._loop.train(state, floats, ints, weights, rows, active)
+        result: tuple[Any, Any] = self._train(state, floats, ints, weights, rows, self.table)
+        return result
+
+    def evaluate(self, state: Any, floats: Any, ints: Any, rows: Any, active: Any) -> Any:
+        """The metrics by `eval_names` over some rows, shape (width, metrics); arguments as of `train`."""
+        if self._loop is not None:
+            return self._loop.evaluate(state, floats, ints, rows, active)
+        return self._evaluate[rows.shape[1]](state, floats, ints, rows, self.table)
+
+    executor = "scan"
+
+    @property
+    def given_shapes(self) -> list[tuple[tuple[int, ...], str]]:
+        """Shape and type of each variable that a lane's start is given."""
+        variables = self.structure.blueprint.variables
+        return [(variables[i].shape, str(variables[i]._dtype)) for i in self.structure.given]
+
+    def draws(self, seed: int) -> Any:
+        """The seeds that building a model with this seed draws, shape (seeds,)."""
+        import numpy as np
+
+        drawn = seeds_for(seed, len(self.structure.blueprint.seeds))
+        return np.asarray(drawn or [0], np.uint32)
+
+    def given(self, prepared: Prepared) -> list[Any]:
+        """A lane's values for the variables that its start is given."""
+        structure = self.structure
+        if not structure.given:
+            return []
+        if structure.rebuilt:
+            with TRACING:
+                state = build_blueprint(prepared, self.first_batch).state()
+            return [state[position] for position in structure.given]
+        key = rows_digest(prepared)
+        if key not in self._fitted:
+            with TRACING:
+                self._fitted[key] = _fitted(structure, prepared)
+        return self._fitted[key]
+
+    def finalized(self, state: list[Any]) -> list[Any]:
+        """What `fit` makes of the variables at its end: averaged weights, where the optimizer averages."""
+        optimizer, model = self.structure.blueprint.model.optimizer, self.structure.blueprint.model
+        if not getattr(optimizer, "use_ema", False):
+            return state
+        import keras
+        import numpy as np
+
+        variables = self.structure.blueprint.variables
+        with (
+            TRACING,
+            keras.StatelessScope(state_mapping=list(zip(variables, map(_array, state), strict=True))) as scope,
+        ):
+            optimizer.finalize_variable_values(model.trainable_variables)
+            return [np.array(scope.get_current_value(variable)) for variable in variables]
+
+    def blank(self) -> list[Any]:
+        """A state with no trial in any lane."""
+        import numpy as np
+
+        return [
+            np.zeros((self.width, *variable.shape), str(variable._dtype))
+            for variable in self.structure.blueprint.variables
+        ]
+
+
+def _fitted(structure: Structure, prepared: Prepared) -> list[Any]:
+    """What layers that learn from the data itself learn from this trial's training rows."""
+    import numpy as np
+
+    from kexp.model import adapt
+
+    part, model = prepared.splits.train, structure.blueprint.model
+
+    def chunks() -> Any:
+        for start in range(0, len(part), 8192):
+            yield part.batch(np.arange(start, min(start + 8192, len(part)), dtype=np.intp))[0]
+
+    adapt(model, chunks, pooled=prepared.spec.image_shape is not None)
+    variables = structure.blueprint.variables
+    return [np.array(variables[position].value) for position in structure.given]
+
+
+def _evaluated(rows: tuple[int, int, int], size: int) -> set[tuple[str, int]]:
+    """Batch sizes of the evaluations."""
+    found = {("eval", min(size, count)) for count in rows[1:]} | {("eval", count % size) for count in rows[1:]}
+    return found - {("eval", 0)}
+
+
+def _array(value: Any) -> Any:
+    import jax.numpy as jnp
+
+    return jnp.asarray(value)
+
+
+def stacked(states: Sequence[Sequence[Any]], width: int) -> list[Any]:
+    """Lanes' states as one, the last repeated to fill the width."""
+    import numpy as np
+
+    full = [*states, *[states[-1]] * (width - len(states))]
+    return [np.stack(values) for values in zip(*full, strict=True)]

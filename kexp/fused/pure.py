@@ -1,0 +1,201 @@
+"""One lane's training as pure functions: a step, an epoch, an evaluation, the initial state.
+
+Steps are Keras' own `train_step` and `test_step` of the JAX trainer, metrics are Keras' own objects, so that a lane
+computes what `fit` computes; only the loop around the steps is ours. A last batch that is smaller is a step of its own
+shape, as in `fit`: nothing is masked, so that means and batch statistics are over the rows there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kexp.fused.bindings import Place, bound
+from kexp.fused.numbers import Slots
+
+if TYPE_CHECKING:
+    from kexp.fused.blueprint import Blueprint
+
+__all__ = ["Lane", "Table"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The data on the device, once for all lanes. A pytree: (x, y, labels), labels None without class weights."""
+
+    x: Any
+    y: Any
+    labels: Any = None
+
+    def batch(self, rows: Any, weights: Any) -> tuple[Any, ...]:
+        """Features, targets and, with class weights, sample weights of some rows."""
+        if weights is None:
+            return self.x[rows], self.y[rows]
+        return self.x[rows], self.y[rows], weights[self.labels[rows]]
+
+
+class Lane:
+    """The pure functions of a blueprint's model, with its numbers as inputs.
+
+    Args:
+        blueprint: the built model.
+        places: where its numbers stand.
+        variables: position in the state -> the number that a variable starts as.
+        seeds: position in the state -> which drawn seed a generator's state starts as.
+        tracers: numbers to hand to Keras as plain arrays instead of symbols.
+        slots: collects the inputs.
+        batch_size: rows a step.
+    """
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        places: Sequence[Place],
+        variables: dict[int, Any],
+        seeds: dict[int, int],
+        tracers: frozenset[Any],
+        slots: Slots,
+        batch_size: int,
+    ) -> None:
+        self.blueprint, self.model, self.slots, self.batch_size = blueprint, blueprint.model, slots, batch_size
+        self.places = [place for place in places if not isinstance(place.key, int)]
+        self.seed_places = [place for place in places if isinstance(place.key, int)]
+        self.variables, self.seeds, self.tracers = variables, seeds, tracers
+        self.train_names: list[str] = []
+        self.eval_names: list[str] = []
+
+    def epoch(self, state: Any, floats: Any, ints: Any, weights: Any, rows: Any, table: Any) -> tuple[Any, Any]:
+        """One epoch of training over `rows`, shape (rows,); gives the new state and the metrics, shape (metrics,)."""
+        from jax import lax
+
+        table = Table(*table)
+
+        def one(carry: Any, batch_rows: Any) -> tuple[Any, None]:
+            return self.step(carry[0], carry[1], table.batch(batch_rows, weights)), None
+
+        with self._numbers(floats, ints):
+            carry = (list(state), self._reset())
+            full, rest = divmod(rows.shape[0], self.batch_size)
+            if full:
+                carry, _ = lax.scan(one, carry, rows[: full * self.batch_size].reshape(full, self.batch_size))
+            if rest:
+                carry, _ = one(carry, rows[full * self.batch_size :])
+            state, metrics = carry
+            return state, self._results(metrics, self.train_names)
+
+    def evaluate(self, state: Any, floats: Any, ints: Any, rows: Any, table: Any) -> Any:
+        """The metrics over `rows` in order, shape (metrics,)."""
+        from jax import lax
+
+        table = Table(*table)
+
+        def one(carry: Any, batch_rows: Any) -> tuple[Any, None]:
+            return self.eval_step(carry[0], carry[1], table.batch(batch_rows, None)), None
+
+        with self._numbers(floats, ints):
+            carry = (list(state), self._reset())
+            full, rest = divmod(rows.shape[0], self.batch_size)
+            if full:
+                carry, _ = lax.scan(one, carry, rows[: full * self.batch_size].reshape(full, self.batch_size))
+            if rest:
+                carry, _ = one(carry, rows[full * self.batch_size :])
+            return self._results(carry[1], self.eval_names)
+
+    def eval_step(self, state: list[Any], metrics: list[Any], batch: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
+        """One step of an evaluation."""
+        trainable, fixed = self.blueprint.parts()
+        _, (_, others, measured) = self.model.test_step((state[:trainable], state[trainable:fixed], metrics), batch)
+        others = _like(state[trainable:fixed], others)
+        return [*state[:trainable], *others, *state[fixed:]], _like(metrics, measured)
+
+    def step(self, state: list[Any], metrics: list[Any], batch: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
+        """One training step."""
+        trainable, fixed = self.blueprint.parts()
+        _, (first, second, third, measured) = self.model.train_step(
+            (state[:trainable], state[trainable:fixed], state[fixed:], metrics), batch
+        )
+        return _like(state, [*first, *second, *third]), _like(metrics, measured)
+
+    def start(self, seeds: Any, floats: Any, ints: Any) -> list[Any]:
+        """The state before the first epoch, as building the model with these seeds and numbers leaves it.
+
+        Args:
+            seeds: what the build draws, shape (seeds,), uint32.
+            floats: the lane's slots.
+            ints: the lane's whole-numbered slots.
+        """
+        import jax.numpy as jnp
+
+        def seed(position: int) -> Any:
+            return jnp.stack([seeds[position], jnp.zeros((), seeds.dtype)])
+
+        made = []
+        with self._numbers(floats, ints), bound(self.seed_places, seed):
+            for position, variable in enumerate(self.blueprint.variables):
+                initializer = self.blueprint.initializers.get(id(variable))
+                if position in self.variables:
+                    value = self._number(self.variables[position])
+                elif position in self.seeds:
+                    value = seed(self.seeds[position])
+                elif initializer is not None:
+                    value = initializer(variable.shape, dtype=variable._dtype)
+                else:
+                    value = self.blueprint.values[id(variable)]
+                made.append(_strong(value, variable._dtype))
+        return made
+
+    def measure(self, state: list[Any], metrics: list[Any], batches: Sequence[tuple[Any, ...]]) -> Any:
+        """A few steps, for the check: the state and the metrics after them."""
+        import jax.numpy as jnp
+        from jax import lax
+
+        def one(carry: Any, batch: Any) -> tuple[Any, None]:
+            return self.step(carry[0], carry[1], batch), None
+
+        together = tuple(jnp.stack(arrays) for arrays in zip(*batches, strict=True))
+        (state, metrics), _ = lax.scan(one, (state, metrics), together)
+        return state, self._results(metrics, [])
+
+    def numbers(self, floats: Any, ints: Any) -> Any:
+        """Symbols in their places while tracing."""
+        return self._numbers(floats, ints)
+
+    def _numbers(self, floats: Any, ints: Any) -> Any:
+        self.slots.bind(floats, ints)
+        return bound(self.places, self._number)
+
+    def _number(self, key: Any) -> Any:
+        number = self.slots.number(key)
+        return number.__jax_array__() if key in self.tracers else number
+
+    def _reset(self) -> list[Any]:
+        import jax.numpy as jnp
+
+        return [jnp.asarray(value) for value in self.blueprint.metrics]
+
+    def _results(self, metrics: list[Any], names: list[str]) -> Any:
+        import jax.numpy as jnp
+        import keras
+
+        mapping = list(zip(self.model.metrics_variables, metrics, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            results = self.model.get_metrics_result()
+        names[:] = [name for name, value in results.items() if jnp.ndim(value) == 0]
+        return jnp.stack([jnp.asarray(results[name], jnp.float32) for name in names])
+
+
+def _like(before: Sequence[Any], after: Sequence[Any]) -> list[Any]:
+    """`after` with the types of `before`: a loop's state may not change its type."""
+    return [_strong(new, old.dtype) for old, new in zip(before, after, strict=True)]
+
+
+def _strong(value: Any, dtype: Any) -> Any:
+    """An array of exactly this type, not weakly typed."""
+    import jax.numpy as jnp
+    from jax import lax
+
+    return lax.convert_element_type(jnp.asarray(value), jnp.dtype(str(dtype)))
+
+
+LaneFunction = Callable[..., Any]

@@ -1,0 +1,358 @@
+"""What a group of trials has in common, found by trying: which numbers can be inputs, and how a training starts.
+
+Two models are built: the representative's and a probe's, every number and the seed moved. Where the numbers ended up is
+read off the two; then a few steps of the representative's program, given the probe's numbers, must do what the probe
+does by itself. What cannot be traced, or gives another result, stays a constant and splits the group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kexp.errors import ConfigError
+from kexp.experiment import Prepared, build_compiled
+from kexp.fused.bindings import find_places
+from kexp.fused.blueprint import Blueprint, build_blueprint, seeds_for, with_values
+from kexp.fused.comparison import nudged, same_way
+from kexp.fused.config_numbers import Key, moved, numbers_of
+from kexp.fused.impure import why_impure
+from kexp.fused.numbers import FLOATS, INTS, Slots, UntraceableError
+from kexp.fused.pure import Lane
+
+__all__ = ["NotFusableError", "Structure", "analyse"]
+
+CHECK_STEPS = 2
+
+
+class NotFusableError(Exception):
+    """This trial cannot be a lane. The message is a sentence that names the component."""
+
+
+@dataclass
+class Structure:
+    """A model that many trials share, and what they may differ in.
+
+    Attributes:
+        blueprint: the representative's model.
+        constants: numbers that cannot be inputs; trials that differ in them do not share a program.
+        lane: the pure functions.
+        given: positions in the state that `start` cannot make: fitted on the data, or made in another way.
+        rebuilt: whether those need a build of each trial's model; else they follow the training rows alone.
+        by_split: whether what a layer learned from the training rows is part of the program, so that lanes must share
+            them.
+        programs: those that were compiled for it, by their width.
+    """
+
+    blueprint: Blueprint
+    constants: frozenset[Key]
+    lane: Lane
+    given: tuple[int, ...] = ()
+    rebuilt: bool = False
+    by_split: bool = False
+    programs: dict[int, Any] = field(default_factory=dict, repr=False)
+
+
+class _UnclearError(Exception):
+    """Some numbers are nowhere in the built objects, or something was worked out of them while building."""
+
+    def __init__(self, unplaced: frozenset[Key], derived: bool) -> None:
+        super().__init__("unclear")
+        self.unplaced, self.derived = unplaced, derived
+
+
+def analyse(prepared: Prepared, batches: list[tuple[Any, ...]], constants: frozenset[Key] = frozenset()) -> Structure:
+    """Finds which of a trial's numbers can be inputs of a program.
+
+    Args:
+        prepared: the representative.
+        batches: a few batches of its training rows.
+        constants: numbers known not to be inputs.
+
+    Raises:
+        NotFusableError: a component is not pure under JAX.
+        ConfigError: the trial itself cannot be built.
+    """
+    blueprint = _representative(prepared, batches[0])
+    numbers = numbers_of(prepared.experiment)
+    tracers: frozenset[Key] = frozenset()
+    while True:
+        keys = {key: value for key, value in numbers.items() if key not in constants}
+        try:
+            probe = _probe(prepared, keys, batches[0])
+        except Exception:
+            if not keys:
+                raise
+            bad = frozenset(key for key in keys if not _builds(prepared, {key: keys[key]}, batches[0]))
+            if not bad:
+                bad = frozenset(keys)
+            constants |= bad
+            continue
+        try:
+            verdict = _compare(blueprint, probe, keys, tracers, batches)
+        except _UnclearError as error:
+            derived = (
+                key for key in keys if error.derived and _derives(blueprint, prepared, {key: keys[key]}, batches[0])
+            )
+            constants |= (error.unplaced | frozenset(derived)) or frozenset(keys)
+            continue
+        except UntraceableError as error:
+            constants |= error.keys & frozenset(keys) or frozenset(keys)
+            continue
+        except Exception as error:
+            if not keys:
+                raise NotFusableError(why_impure(blueprint, batches[0], error)) from error
+            more, dropped = _trace_one_by_one(blueprint, probe, keys, tracers, batches)
+            if not more and not dropped:
+                dropped = frozenset(keys)
+            tracers, constants = tracers | more, constants | dropped
+            continue
+        if isinstance(verdict, Structure):
+            verdict.constants = constants
+            return verdict
+        if not keys:
+            raise NotFusableError(
+                "the model gives another result when its step is repeated with the same state; "
+                "a component keeps state that Keras does not know of"
+            )
+        wrong = _wrong_one_by_one(prepared, blueprint, keys, tracers, batches)
+        constants |= wrong or frozenset(keys)
+
+
+def _representative(prepared: Prepared, batch: tuple[Any, ...]) -> Blueprint:
+    try:
+        return build_blueprint(prepared, batch)
+    except ConfigError:
+        raise
+    except Exception as error:  # Keras builds losses and metrics by tracing them
+        unbuilt = Blueprint(prepared, build_compiled(prepared))
+        raise NotFusableError(why_impure(unbuilt, batch, error)) from error
+
+
+def _probe(prepared: Prepared, keys: Mapping[Key, Any], batch: tuple[Any, ...]) -> Blueprint:
+    other = with_values(prepared, moved(keys), seed=(prepared.experiment.seed + 7919) % 2**31)
+    return build_blueprint(other, batch)
+
+
+def _builds(prepared: Prepared, keys: Mapping[Key, Any], batch: tuple[Any, ...]) -> bool:
+    try:
+        _probe(prepared, keys, batch)
+    except Exception:
+        return False
+    return True
+
+
+def _derives(blueprint: Blueprint, prepared: Prepared, keys: Mapping[Key, Any], batch: tuple[Any, ...]) -> bool:
+    """Whether building works something out of a number, which then stands in the model as a number of its own."""
+    try:
+        _lane(blueprint, _probe(prepared, keys, batch), keys, frozenset(), Slots(keys))
+    except _UnclearError:
+        return True
+    return False
+
+
+def _lane(
+    blueprint: Blueprint,
+    probe: Blueprint,
+    keys: Mapping[Key, Any],
+    tracers: frozenset[Key],
+    slots: Slots,
+    only: Key | None = None,
+) -> Lane:
+    names: dict[tuple[Any, Any], Any] = {}
+    other = numbers_of(probe.prepared.experiment)
+    for position, pair in enumerate(zip(blueprint.seeds, probe.seeds, strict=False)):
+        names.setdefault(pair, position)
+    for key, value in keys.items():
+        names[(value, other[key])] = key
+    places, derived = find_places([blueprint.model, _made_by(blueprint)], [probe.model, _made_by(probe)], names)
+    variables, seeds = _first_values(blueprint, probe, names)
+    placed = {place.key for place in places} | set(variables.values())
+    if derived or not placed >= set(keys):
+        raise _UnclearError(frozenset(keys) - placed, bool(derived))
+    if only is not None:
+        places = [place for place in places if place.key == only or isinstance(place.key, int)]
+        variables = {position: key for position, key in variables.items() if key == only}
+    batch_size = blueprint.prepared.experiment.trainer.batch_size
+    return Lane(blueprint, places, variables, seeds, tracers, slots, batch_size)
+
+
+def _made_by(blueprint: Blueprint) -> list[Any]:
+    """The initializers, in the order of the state."""
+    return [blueprint.initializers.get(id(variable)) for variable in blueprint.variables]
+
+
+def _first_values(
+    blueprint: Blueprint, probe: Blueprint, names: Mapping[tuple[Any, Any], Any]
+) -> tuple[dict[int, Key], dict[int, int]]:
+    """Variables that start as a number (the learning rate), and generators' states that start as a seed."""
+    import numpy as np
+
+    variables, seeds = {}, {}
+    for position, (mine, other) in enumerate(zip(blueprint.variables, probe.variables, strict=False)):
+        first, second = np.asarray(mine.value), np.asarray(other.value)
+        for (x, y), name in names.items():
+            if isinstance(name, int):
+                if first.shape == (2,) and first.dtype.kind in "ui" and (int(first[0]), int(second[0])) == (x, y):
+                    seeds[position] = name
+            elif first.shape == () and id(mine) not in blueprint.initializers and _are(first, second, x, y):
+                variables[position] = name
+    return variables, seeds
+
+
+def _are(first: Any, second: Any, x: Any, y: Any) -> bool:
+    """Whether two scalar arrays are two numbers, in the arrays' type."""
+    if first.dtype.kind != ("i" if isinstance(x, int) else "f"):
+        return False
+    return bool(first == first.dtype.type(x) and second == second.dtype.type(y))
+
+
+def _compare(
+    blueprint: Blueprint,
+    probe: Blueprint,
+    keys: Mapping[Key, Any],
+    tracers: frozenset[Key],
+    batches: list[tuple[Any, ...]],
+) -> Structure | None:
+    """The structure, if the representative's program with the probe's numbers does what the probe does; else None."""
+    import jax
+    import numpy as np
+
+    if [v.shape for v in blueprint.variables] != [v.shape for v in probe.variables]:
+        return None
+    if probe.seeds != seeds_for(probe.prepared.experiment.seed, len(probe.seeds)):
+        raise NotFusableError("a component draws from Python's random numbers in a way that depends on the config")
+    numbers = numbers_of(blueprint.prepared.experiment)
+    slots = Slots(numbers)
+    mine = _lane(blueprint, probe, keys, tracers, slots)
+    theirs = Lane(probe, [], {}, {}, frozenset(), Slots({}), mine.batch_size)
+    state = probe.state()
+
+    def both(seeds: Any, floats: Any, ints: Any, state: Any, batches: Any) -> Any:
+        with mine.numbers(floats, ints):
+            ours = mine.measure(list(state), mine._reset(), batches)
+        start = mine.start(seeds, floats, ints)
+        return start, ours, theirs.measure(list(state), theirs._reset(), batches)
+
+    seeds = np.asarray(probe.seeds or [0], np.uint32)
+    empty = (np.zeros(FLOATS, np.float32), np.zeros(INTS, np.int32))
+    compiled_for = jax.jit(both).lower(seeds, *empty, state, batches)
+    others = {**numbers, **numbers_of(probe.prepared.experiment)}
+    if not slots.agree(others):
+        return None
+    floats, ints = slots.fill([others])
+    run = compiled_for.compile()
+    start, ours, expected = jax.tree.map(np.asarray, run(seeds, floats[0], ints[0], state, batches))
+    nearby = jax.tree.map(np.asarray, run(seeds, floats[0], ints[0], nudged(state), batches)[2])
+    if not same_way(state, ours, expected, nearby):
+        return None
+    given = tuple(i for i, (a, b) in enumerate(zip(start, state, strict=True)) if not _near(a, b))
+    own = Slots(numbers)
+    own.branches.update(slots.branches)
+    places = [*mine.places, *mine.seed_places]
+    fresh = Lane(blueprint, places, mine.variables, mine.seeds, tracers, own, mine.batch_size)
+    return Structure(blueprint, frozenset(), fresh, given, _must_rebuild(blueprint, given), _by_split(blueprint))
+
+
+def _near(a: Any, b: Any) -> bool:
+    import numpy as np
+
+    return bool(np.allclose(a, b, rtol=1e-6, atol=1e-7, equal_nan=True))
+
+
+def _must_rebuild(blueprint: Blueprint, given: tuple[int, ...]) -> bool:
+    """Whether what `start` cannot make depends on more than the training rows."""
+    if not given:
+        return False
+    fitted: set[int] = set()
+    weights_before = False
+    for layer in blueprint.model.layers:
+        if callable(getattr(layer, "adapt", None)):
+            if weights_before:
+                return True
+            fitted |= {id(variable) for variable in layer.variables}
+        elif layer.variables:
+            weights_before = True
+    variables = blueprint.variables
+    return not all(id(variables[position]) in fitted for position in given)
+
+
+def _by_split(blueprint: Blueprint) -> bool:
+    import keras
+
+    for layer in blueprint.model.layers:
+        if not callable(getattr(layer, "adapt", None)):
+            continue
+        normalization = isinstance(layer, keras.layers.Normalization)
+        if not normalization or (layer.input_mean is None and not isinstance(layer.mean, keras.Variable)):
+            return True
+    return False
+
+
+def _trace_one_by_one(
+    blueprint: Blueprint,
+    probe: Blueprint,
+    keys: Mapping[Key, Any],
+    tracers: frozenset[Key],
+    batches: list[tuple[Any, ...]],
+) -> tuple[frozenset[Key], frozenset[Key]]:
+    """The numbers that trace as plain arrays only, and those that do not trace at all."""
+    more, dropped = set(), set()
+    for key in keys:
+        if _traces(blueprint, probe, keys, tracers, batches, key):
+            continue
+        if key not in tracers and _traces(blueprint, probe, keys, tracers | {key}, batches, key):
+            more.add(key)
+        else:
+            dropped.add(key)
+    return frozenset(more), frozenset(dropped)
+
+
+def _traces(
+    blueprint: Blueprint,
+    probe: Blueprint,
+    keys: Mapping[Key, Any],
+    tracers: frozenset[Key],
+    batches: list[tuple[Any, ...]],
+    key: Key,
+) -> bool:
+    import jax
+    import numpy as np
+
+    lane = _lane(blueprint, probe, keys, tracers, Slots(numbers_of(blueprint.prepared.experiment)), key)
+
+    def run(seeds: Any, floats: Any, ints: Any, state: Any) -> Any:
+        with lane.numbers(floats, ints):
+            measured = lane.measure(list(state), lane._reset(), batches[:1])
+        return lane.start(seeds, floats, ints), measured
+
+    try:
+        jax.eval_shape(
+            run,
+            np.asarray(blueprint.seeds or [0], np.uint32),
+            np.zeros(FLOATS, np.float32),
+            np.zeros(INTS, np.int32),
+            blueprint.state(),
+        )
+    except Exception:
+        return False
+    return True
+
+
+def _wrong_one_by_one(
+    prepared: Prepared,
+    blueprint: Blueprint,
+    keys: Mapping[Key, Any],
+    tracers: frozenset[Key],
+    batches: list[tuple[Any, ...]],
+) -> frozenset[Key]:
+    wrong = set()
+    for key in keys:
+        one = {key: keys[key]}
+        try:
+            if _compare(blueprint, _probe(prepared, one, batches[0]), one, tracers, batches) is None:
+                wrong.add(key)
+        except Exception:
+            wrong.add(key)
+    return frozenset(wrong)

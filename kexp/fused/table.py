@@ -1,0 +1,66 @@
+"""Data on the device: one copy for all lanes that read it."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from kexp.experiment import feeds
+
+if TYPE_CHECKING:
+    from kexp.experiment import Prepared
+
+__all__ = ["Tables", "class_table"]
+
+
+class Tables:
+    """Data sets by their content. Lanes with other splits read other rows of the same table."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Any, Any] = {}
+        self._lock = threading.Lock()
+
+    def of(self, prepared: Prepared) -> Any:
+        """(x, y, labels) of all rows; labels is None without class weights."""
+        import jax.numpy as jnp
+        import numpy as np
+
+        part = prepared.splits.train
+        weighted = prepared.experiment.trainer.class_weight is not None
+        encoded = part.rows.tobytes() if prepared.splits.encoding else None
+        key = (part.data.digest, part.targets, weighted, encoded)
+        with self._lock:
+            if key not in self._kept:
+                from kexp.data.parts import encode_targets
+
+                x, y = part.data.source.read(np.arange(len(part.data), dtype=np.intp))
+                labels = jnp.asarray(part.data.targets.astype(np.int32)) if weighted else None
+                targets = encode_targets(y, part.targets, part.spec)
+                self._kept[key] = (jnp.asarray(x), jnp.asarray(targets), labels)
+            return self._kept[key]
+
+    def first_batches(self, prepared: Prepared, count: int) -> list[tuple[Any, ...]]:
+        """A few whole batches of training rows, as Keras would get them."""
+        import jax.numpy as jnp
+        import numpy as np
+
+        feed = feeds(prepared)[0]
+        size = feed.batch_size
+        rows = np.resize(feed.order(0), count * size)
+        return [tuple(jnp.asarray(a) for a in feed.batch(rows[i * size : (i + 1) * size])) for i in range(count)]
+
+
+def class_table(prepared: Prepared) -> Any:
+    """Weight by class index, float32, shape (classes,); None without class weights."""
+    import numpy as np
+
+    from kexp.data import class_weights
+
+    weights: Any = prepared.experiment.trainer.class_weight
+    if weights is None:
+        return None
+    part = prepared.splits.train
+    table = np.ones(part.spec.outputs, np.float32)
+    for index, weight in (class_weights(part, weights) or {}).items():
+        table[int(index)] = weight
+    return table

@@ -1,0 +1,99 @@
+"""What goes into the engine and what comes out: trials, and lanes' results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from kexp.experiment import Prepared, build_compiled
+from kexp.training import History
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["LaneResult", "LaneState", "Trial"]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One experiment to train as a lane.
+
+    Attributes:
+        key: the caller's name for it; comes back with the result.
+        prepared: settled experiment and splits.
+    """
+
+    key: Any
+    prepared: Prepared
+
+
+@dataclass(frozen=True)
+class LaneState:
+    """The variables of one training, as NumPy arrays.
+
+    Attributes:
+        trainable: in the order of `model.trainable_variables`.
+        non_trainable: in the order of `model.non_trainable_variables`; dropout's seeds are among them.
+        optimizer: in the order of `model.optimizer.variables`.
+    """
+
+    trainable: list[Any]
+    non_trainable: list[Any]
+    optimizer: list[Any]
+
+    def put_into(self, model: keras.Model) -> None:
+        """Sets a model's variables, its optimizer's too."""
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        groups = (
+            (model.trainable_variables, self.trainable),
+            (model.non_trainable_variables, self.non_trainable),
+            (model.optimizer.variables, self.optimizer),
+        )
+        for variables, values in groups:
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+
+
+@dataclass(eq=False)
+class LaneResult:
+    """How a trial ended.
+
+    Attributes:
+        trial: which.
+        status: "finished" (early stopping included), "pruned", "diverged" (the loss is no finite number) or "failed".
+        reason: why it ended before its last epoch; empty where it did not.
+        history: metrics by epoch.
+        test: the metrics on the test rows, without the prefix `test_`; empty without test rows.
+        state: the variables at the end; None for a failed trial.
+        weights: as `model.get_weights()` gives and `model.set_weights` takes.
+        width: lanes of the program; part of what decides the last bits.
+        executor: how steps were run.
+        group: number of the group.
+    """
+
+    trial: Trial
+    status: Literal["finished", "pruned", "diverged", "failed"]
+    reason: str
+    history: History
+    test: dict[str, float] = field(default_factory=dict)
+    state: LaneState | None = None
+    weights: list[Any] = field(default_factory=list)
+    width: int = 0
+    executor: str = "scan"
+    group: int = 0
+
+    def build_model(self) -> keras.Sequential:
+        """The trained model, compiled, with its optimizer's state: what a single run ends with.
+
+        Raises:
+            ValueError: the trial failed and left no weights.
+        """
+        if self.state is None:
+            raise ValueError(f"trial {self.trial.key} failed and has no model: {self.reason}")
+        from kexp.fused.program import TRACING
+
+        with TRACING:
+            model = build_compiled(self.trial.prepared)
+        self.state.put_into(model)
+        return model

@@ -1,0 +1,291 @@
+"""One thread's work: keeps the lanes of a program busy, epoch by epoch, until no trial is left."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from kexp.experiment import feeds
+from kexp.fused.config_numbers import numbers_of
+from kexp.fused.lane_callbacks import LaneCallbacks, LaneModel, LaneOptimizer
+from kexp.fused.program import Program, stacked
+from kexp.fused.table import class_table
+from kexp.fused.trial import LaneResult, LaneState, Trial
+from kexp.training import History, Stop
+
+__all__ = ["Source", "Worker"]
+
+Tell = Callable[[Trial, int, Mapping[str, float]], Any]
+PATIENCE_S = 2.0  # a lane that has ended waits so long for others, to be tested with them
+
+
+class Source(Protocol):
+    """Where trials come from."""
+
+    @property
+    def number(self) -> int:
+        """The group's number."""
+
+    def take(self) -> Trial | None:
+        """The next trial, or None where there is none."""
+
+
+class Running:
+    """A trial in a lane."""
+
+    def __init__(self, trial: Trial, slot: int, worker: Worker) -> None:
+        self.trial, self.slot = trial, slot
+        self.trainer = trial.prepared.experiment.trainer
+        self.epoch = self.trainer.initial_epoch
+        self.history = History()
+        self.values = numbers_of(trial.prepared.experiment)
+        self.feed, validation, test = feeds(trial.prepared)
+        counts = worker.program.rows
+        splits = trial.prepared.splits
+        self.own = splits.train.rows
+        self.validation = None if validation is None else splits.validation.rows[: counts[1]]  # type: ignore[union-attr]
+        self.test = None if test is None else splits.test.rows  # type: ignore[union-attr]
+        self.weights = class_table(trial.prepared)
+        self.final: list[Any] | None = None
+        self.ended = 0.0
+        self.status, self.reason = "finished", ""
+        self.started = time.perf_counter()
+        optimizer = LaneOptimizer(lambda: worker.rate(self), lambda value: worker.set_rate(self, value))
+        metrics = worker.program.structure.blueprint.model.metrics
+        self.model = LaneModel(
+            metrics, lambda: worker.weights(self), lambda weights: worker.set_weights(self, weights), optimizer
+        )
+        self.callbacks = LaneCallbacks(trial.prepared, self.model)
+
+    def rows(self, count: int) -> Any:
+        """Rows of the whole data that this epoch trains on, in order, shape (count,)."""
+        import numpy as np
+
+        steps = self.feed.steps_per_epoch
+        if steps == self.feed.batches:
+            return self.own[self.feed.order(self.epoch)]
+        first = self.epoch * steps
+        return np.concatenate([self.own[self.feed.rows(step)] for step in range(first, first + steps)])[:count]
+
+    def validates(self) -> bool:
+        """Whether this epoch ends with a validation."""
+        return self.validation is not None and (self.epoch + 1) % self.trainer.validation_freq == 0
+
+
+class Worker:
+    """Drives one program.
+
+    Args:
+        program: compiled.
+        source: gives trials.
+        tell: called after each epoch of each lane; a string returned ends the lane.
+        emit: takes results.
+        stop: set to give up.
+    """
+
+    def __init__(
+        self, program: Program, source: Source, tell: Tell, emit: Callable[[LaneResult], None], stop: threading.Event
+    ) -> None:
+        import numpy as np
+
+        self.program, self.source, self.tell, self.emit, self.stop = program, source, tell, emit, stop
+        self.lanes: list[Running | None] = [None] * program.width
+        self.ended: list[Running] = []
+        self.state: list[Any] = program.blank()
+        self.floats, self.ints = program.slots.fill([program.slots.values] * program.width)
+        self.table_weights = np.ones((program.width, program.classes), np.float32) if program.weighted else None
+        self.validation = np.zeros((program.width, program.rows[1]), np.int32)
+        model = program.structure.blueprint.model
+        places = {id(variable): i for i, variable in enumerate(program.structure.blueprint.variables)}
+        self.weight_places = [places[id(variable)] for variable in model.weights]
+        self.rate_place = places.get(id(model.optimizer._learning_rate))
+
+    def run(self) -> None:
+        """Until the source is empty and every lane has ended."""
+        while not self.stop.is_set():
+            self._fill()
+            if not any(self.lanes):
+                break
+            self._epoch()
+            overdue = self.ended and time.perf_counter() - self.ended[0].ended > PATIENCE_S
+            if len(self.ended) >= self.program.width or overdue:
+                self._finish()
+        if not self.stop.is_set():
+            while self.ended:
+                self._finish()
+
+    def unfinished(self) -> list[Trial]:
+        """The trials that are in lanes; to be run elsewhere when this program cannot go on."""
+        return [lane.trial for lane in [*self.lanes, *self.ended] if lane is not None]
+
+    def _fill(self) -> None:
+        import numpy as np
+
+        program, fresh = self.program, np.zeros(self.program.width, bool)
+        seeds = np.zeros((program.width, program.seeds), np.uint32)
+        given = [np.zeros((program.width, *shape), dtype) for shape, dtype in program.given_shapes]
+        for slot, lane in enumerate(self.lanes):
+            trial = self.source.take() if lane is None else None
+            if trial is None:
+                continue
+            try:
+                started = Running(trial, slot, self)
+                values = program.given(trial.prepared)
+            except Exception as error:
+                self.emit(LaneResult(trial, "failed", _sentence(error), History(), group=self.source.number))
+                continue
+            self.lanes[slot], fresh[slot] = started, True
+            seeds[slot] = program.draws(trial.prepared.experiment.seed)
+            self.floats[slot : slot + 1], self.ints[slot : slot + 1] = program.slots.fill([started.values])
+            if started.validation is not None:
+                self.validation[slot] = started.validation
+            if self.table_weights is not None:
+                self.table_weights[slot] = started.weights
+            for array, value in zip(given, values, strict=True):
+                array[slot] = value
+        if fresh.any():
+            self.state = program.start(self.state, fresh, seeds, self.floats, self.ints, given)
+            # Arrays that a program may still read must not be written to: the next lanes get new ones.
+            self.floats, self.ints, self.validation = self.floats.copy(), self.ints.copy(), self.validation.copy()
+            if self.table_weights is not None:
+                self.table_weights = self.table_weights.copy()
+
+    def _epoch(self) -> None:
+        import numpy as np
+
+        program = self.program
+        rows = np.zeros((program.width, program.rows[0]), np.int32)
+        active = [lane for lane in self.lanes if lane is not None]
+        for lane in active:
+            lane.callbacks.epoch_begins(lane.epoch)
+            rows[lane.slot] = lane.rows(program.rows[0])
+        busy = [lane is not None for lane in self.lanes]
+        self.state, measured = program.train(self.state, self.floats, self.ints, self.table_weights, rows, busy)
+        validated = None
+        if any(lane.validates() for lane in active):
+            found = program.evaluate(self.state, self.floats, self.ints, self.validation, busy)
+            validated = np.asarray(found).tolist()
+        measured = np.asarray(measured).tolist()
+        for lane in active:
+            logs = dict(zip(program.train_names, measured[lane.slot], strict=True))
+            if validated is not None and lane.validates():
+                names = [f"val_{name}" for name in program.eval_names]
+                logs |= dict(zip(names, validated[lane.slot], strict=True))
+            self._after_epoch(lane, logs)
+
+    def _after_epoch(self, lane: Running, logs: dict[str, float]) -> None:
+        """Callbacks, the caller's hook, and whether this was the lane's last epoch."""
+        epochs = lane.trainer.epochs
+        metrics = lane.history.add(lane.epoch + 1, logs)
+        try:
+            loss = logs["loss"]
+            if not math.isfinite(loss):
+                lane.status, lane.reason = "diverged", f"the loss became {loss} in epoch {lane.epoch + 1}"
+            else:
+                lane.callbacks.epoch_ended(lane.epoch, logs)
+            answer = self._told(lane, metrics)
+            lane.epoch += 1
+            if lane.status == "finished" and answer:
+                lane.status, lane.reason = "pruned", answer
+            if lane.status != "finished" or lane.model.stop_training or lane.epoch >= epochs:
+                self._end(lane, logs)
+        except Exception as error:
+            self.lanes[lane.slot] = None
+            reason = _sentence(error)
+            self.emit(LaneResult(lane.trial, "failed", reason, lane.history, group=self.source.number))
+
+    def _told(self, lane: Running, metrics: Mapping[str, float]) -> str:
+        try:
+            answer = self.tell(lane.trial, lane.epoch + 1, metrics)
+        except Stop as stop:
+            return stop.reason
+        return answer if isinstance(answer, str) else ""
+
+    def _end(self, lane: Running, logs: dict[str, float]) -> None:
+        import numpy as np
+
+        final = [np.array(np.asarray(values)[lane.slot]) for values in self.state]
+        lane.final = self.program.finalized(final)
+        if lane.status != "diverged":
+            lane.callbacks.train_ended(logs)
+            lane.history.best_epoch = lane.callbacks.best_epoch()
+        if lane.status == "finished" and lane.epoch < lane.trainer.epochs:
+            lane.reason = lane.callbacks.reason(lane.epoch, lane.trainer.epochs)
+        lane.history.stopped = lane.reason
+        lane.history.duration_s = time.perf_counter() - lane.started
+        lane.ended = time.perf_counter()
+        self.lanes[lane.slot] = None
+        self.ended.append(lane)
+
+    def _finish(self) -> None:
+        """Tests lanes that have ended, a program's width at a time, and gives their results away."""
+        import numpy as np
+
+        lanes, self.ended = self.ended[: self.program.width], self.ended[self.program.width :]
+        tested: list[dict[str, float]] = [{} for _ in lanes]
+        if self.program.rows[2]:
+            states = [lane.final for lane in lanes if lane.final is not None]
+            floats, ints = self.program.slots.fill([lane.values for lane in lanes])
+            rows = stacked([[lane.test] for lane in lanes], self.program.width)[0].astype(np.int32)
+            floats, ints = (stacked([[row] for row in array], self.program.width)[0] for array in (floats, ints))
+            state = stacked(states, self.program.width)
+            busy = [slot < len(lanes) for slot in range(len(rows))]
+            measured = np.asarray(self.program.evaluate(state, floats, ints, rows, busy)).tolist()
+            tested = [dict(zip(self.program.eval_names, row, strict=True)) for row in measured[: len(lanes)]]
+        for lane, test in zip(lanes, tested, strict=True):
+            self.emit(self._result(lane, {} if lane.status == "diverged" else test))
+
+    def _result(self, lane: Running, test: dict[str, float]) -> LaneResult:
+        assert lane.final is not None
+        trainable, fixed = self.program.structure.blueprint.parts()
+        state = LaneState(lane.final[:trainable], lane.final[trainable:fixed], lane.final[fixed:])
+        result = LaneResult(lane.trial, lane.status, lane.reason, lane.history, test, state)  # type: ignore[arg-type]
+        weights = [lane.final[place] for place in self.weight_places]
+        width, executor = self.program.width, self.program.executor
+        return replace(result, weights=weights, width=width, executor=executor, group=self.source.number)
+
+    def weights(self, lane: Running) -> list[Any]:
+        """A lane's weights, in the order of `model.get_weights()`."""
+        import numpy as np
+
+        if lane.final is not None:
+            return [lane.final[place] for place in self.weight_places]
+        return [np.array(np.asarray(self.state[place])[lane.slot]) for place in self.weight_places]
+
+    def set_weights(self, lane: Running, weights: Sequence[Any]) -> None:
+        """Replaces a lane's weights, while it trains or after its end."""
+        for place, value in zip(self.weight_places, weights, strict=True):
+            self._put(lane, place, value)
+
+    def rate(self, lane: Running) -> Any:
+        """A lane's learning rate."""
+        import numpy as np
+
+        if self.rate_place is None:
+            raise AttributeError("the learning rate is a schedule")
+        return np.asarray(self.state[self.rate_place])[lane.slot]
+
+    def set_rate(self, lane: Running, value: Any) -> None:
+        """Sets a lane's learning rate."""
+        if self.rate_place is None:
+            raise AttributeError("the learning rate is a schedule, and cannot be set")
+        self._put(lane, self.rate_place, value)
+
+    def _put(self, lane: Running, place: int, value: Any) -> None:
+        import numpy as np
+
+        if lane.final is not None:
+            lane.final[place] = np.asarray(value, lane.final[place].dtype)
+            return
+        array = np.array(self.state[place])
+        array[lane.slot] = np.asarray(value)
+        self.state[place] = array
+
+
+def _sentence(error: BaseException) -> str:
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

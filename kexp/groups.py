@@ -1,0 +1,106 @@
+"""The component groups: what each is called, what its members make, and what every member takes besides its own.
+
+One word everywhere: the group `optimizer` is the config group `optimizer`, the config node `optimizer` and the
+entry-point group `kexp.optimizer`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kexp.errors import UnknownNameError
+from kexp.signatures import Parameter
+
+__all__ = ["GROUPS", "Group", "group_of_parameter", "the_group"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A kind of component.
+
+    Attributes:
+        name: the group's one name.
+        makes: `module:Class` that a member must return an instance of; empty where any callable will do or where
+            the owner of the group checks for itself.
+        common: parameters that every member has and kexp itself interprets.
+        passes: parameters of Keras' base class that reach members through `**kwargs`.
+        called_with: the leading parameters of a bare function that is itself the thing, not a factory of it
+            (`def my_loss(y_true, y_pred)`).
+        given: parameters that kexp fills in where a factory declares them; never config keys.
+        package: the config node its options land in, where that is not the group's name.
+        several: options nest under their own names, so that several can be chosen at once.
+    """
+
+    name: str
+    makes: str = ""
+    common: tuple[Parameter, ...] = ()
+    passes: tuple[str, ...] = ()
+    called_with: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    package: str = ""
+    several: bool = False
+
+    @property
+    def noun(self) -> str:
+        """One member, in a sentence."""
+        return self.name.removesuffix("s") if self.several else self.name
+
+
+def _parameter(name: str, default: Any, annotation: Any, help: str) -> Parameter:
+    return Parameter(name, default, annotation, help)
+
+
+_ALL = (
+    Group(
+        "optimizer",
+        makes="keras.optimizers:Optimizer",
+        common=(
+            _parameter("lr", None, float | None, "Another spelling of learning_rate."),
+            _parameter("decay", 0.0, float, "Time-based decay: the rate at step t is learning_rate / (1 + decay * t)."),
+            _parameter("schedule", None, dict | None, "A learning-rate schedule, chosen by the group `schedule`."),
+        ),
+    ),
+    Group("schedule", makes="keras.optimizers.schedules:LearningRateSchedule", package="optimizer.schedule"),
+    Group("loss", called_with=("y_true", "y_pred")),
+    Group("metrics", called_with=("y_true", "y_pred"), several=True),
+    Group("activation", called_with=("x",)),
+    Group("layer", makes="keras.layers:Layer", passes=("input_shape", "input_dim", "dtype", "trainable", "autocast")),
+    Group("model", makes="keras:Sequential", given=("spec",)),
+    Group(
+        "data",
+        common=(
+            _parameter("feed", "numpy", Literal["numpy", "tfdata"], "How batches reach the model: numpy or tfdata."),
+            _parameter("test_split", 0.2, float, "Share of the rows kept for the test, in [0, 1)."),
+            _parameter("split_seed", "${seed}", int, "Seed of the split; the experiment's seed unless set."),
+        ),
+    ),
+    Group("callbacks", makes="keras.callbacks:Callback", several=True),
+    Group("initializer", makes="keras.initializers:Initializer"),
+    Group("regularizer", makes="keras.regularizers:Regularizer"),
+    Group("constraint", makes="keras.constraints:Constraint"),
+    Group("format"),
+)
+
+GROUPS = {group.name: group for group in _ALL}
+
+
+def the_group(name: str, key: str = "GROUP") -> Group:
+    """The group of that name.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    if name not in GROUPS:
+        raise UnknownNameError(key, "group", name, GROUPS)
+    return GROUPS[name]
+
+
+def group_of_parameter(parameter: str) -> str | None:
+    """The group that a layer's parameter draws on: `kernel_initializer` -> initializer; None for plain values."""
+    if parameter in ("layer", "forward_layer", "backward_layer", "cell"):
+        return "layer"
+    for group in ("initializer", "regularizer", "constraint", "activation"):
+        if parameter == group or parameter.endswith("_" + group):
+            return group
+    return None

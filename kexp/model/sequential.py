@@ -1,0 +1,87 @@
+"""A free list of layers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from kexp.errors import ConfigError
+from kexp.model import parts
+from kexp.model.check import assemble
+from kexp.model.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["sequential"]
+
+
+def sequential(
+    spec: ModelSpec, *, layers: list[Any], output: Literal["auto", "always", "never"] = "auto"
+) -> keras.Sequential:
+    """Layers in a list, each a name or a node: `model.layers=[{name: Dense, units: 32, activation: relu}, Flatten]`.
+
+    Args:
+        spec: what data and loss ask for.
+        layers: the layers. The first may have the older `input_shape` or `input_dim`, which must be the data's; rows
+            that are flat images are folded to (height, width, channels) where the first layer asks for images.
+        output: "auto" adds a Dense output layer of the width and activation that data and loss ask for, unless the
+            list ends in that width already; a Dense without activation that does gets the activation. "always" adds
+            the layer, "never" nothing.
+    """
+    import keras
+
+    inputs = [layer for layer in layers if isinstance(layer, keras.layers.InputLayer)]
+    given = [layer for layer in layers if not isinstance(layer, keras.layers.InputLayer)]
+    if not given:
+        raise ConfigError("model.layers: must have at least one layer")
+    declared = inputs[0].batch_shape[1:] if inputs else getattr(given[0], "_input_shape_arg", None)
+    given[0]._input_shape_arg = None  # ours is the input layer
+    model = assemble(given, spec, before=_folding(given[0], declared, spec), first=len(inputs))
+    if output == "never":
+        return model
+    shape = tuple(model.output_shape)
+    if output == "always" or shape != (None, spec.units):
+        if len(shape) != 2:
+            raise ConfigError(
+                f"model.layers: must end in one row of numbers before the output layer, got the shape {shape}; "
+                f"end with Flatten or a pooling, or set model.output=never"
+            )
+        model.add(parts.head(spec))
+    elif _lacks_activation(given[-1], spec):
+        model.add(keras.layers.Activation(spec.output_activation, dtype="float32"))
+    return model
+
+
+def _folding(first: Any, declared: Sequence[int | None] | None, spec: ModelSpec) -> list[keras.layers.Layer]:
+    """What stands before the first layer: a Reshape where it wants the images that the flat rows are.
+
+    Args:
+        first: the first layer.
+        declared: the rows' shape by the config, if it says.
+        spec: has the rows' shape by the data.
+    """
+    rows, image = tuple(spec.input_shape), spec.image_shape
+    if declared is not None:
+        shape = tuple(declared)
+        if len(shape) == len(rows) and all(said in (None, is_) for said, is_ in zip(shape, rows, strict=True)):
+            return []
+        if image is None or None in shape or math.prod(side or 0 for side in shape) != math.prod(rows):
+            raise ConfigError.at("model.layers[0].input_shape", f"must be the shape of the data's rows, {rows}", shape)
+        return parts.folded(spec, tuple(side or 0 for side in shape))
+    wants = getattr(first, "input_spec", None)
+    ndim = getattr(wants, "ndim", None) or getattr(wants, "min_ndim", None)
+    if image is None or len(rows) != 1 or ndim not in (3, 4):
+        return []
+    return parts.folded(spec, image if ndim == 4 else (image[0], image[1] * image[2]))
+
+
+def _lacks_activation(layer: Any, spec: ModelSpec) -> bool:
+    import keras
+
+    return (
+        isinstance(layer, keras.layers.Dense)
+        and layer.activation is keras.activations.linear
+        and spec.output_activation not in (None, "linear")
+    )

@@ -1,0 +1,39 @@
+"""What a model is built for: the seam between the data, the loss and a model's factory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["ModelSpec"]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What data and loss ask of a model. kexp hands it to factories that declare a parameter `spec`.
+
+    Attributes:
+        input_shape: one row's shape, without the batch.
+        image_shape: (height, width, channels) that flat rows fold to, or that they have; None for no images.
+        units: width of the output layer.
+        output_activation: its activation; None or "linear" for none.
+        activation: the hidden layers': Keras' name of one, a function of x, or a function of nothing that makes
+            a layer.
+        input_dtype: NumPy name of the rows' type.
+    """
+
+    input_shape: tuple[int, ...]
+    image_shape: tuple[int, int, int] | None
+    units: int
+    output_activation: str | None
+    activation: Any = "relu"
+    input_dtype: str = "float32"
+
+    def activation_layer(self) -> keras.layers.Layer:
+        """A new layer that applies the hidden layers' activation, whatever form it has here."""
+        from kexp.model.parts import activation_layer
+
+        return activation_layer(self.activation)

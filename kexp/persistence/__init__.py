@@ -1,0 +1,31 @@
+"""Saved models: written so that a crash cannot damage them, read back before they count, loaded without trust."""
+
+from __future__ import annotations
+
+from kexp.persistence.architecture import (
+    architecture_config,
+    model_from_architecture,
+    set_weights,
+    tensorflow_not_needed,
+)
+from kexp.persistence.architecture_check import KNOWN_LAYERS, check_architecture
+from kexp.persistence.format import Format, Predictor, check_formats
+from kexp.persistence.store import load_model, restore_optimizer, save_model
+from kexp.persistence.untrusted import UNTRUSTED_FORMATS, load_untrusted
+
+__all__ = [
+    "KNOWN_LAYERS",
+    "UNTRUSTED_FORMATS",
+    "Format",
+    "Predictor",
+    "architecture_config",
+    "check_architecture",
+    "check_formats",
+    "load_model",
+    "load_untrusted",
+    "model_from_architecture",
+    "restore_optimizer",
+    "save_model",
+    "set_weights",
+    "tensorflow_not_needed",
+]

@@ -1,0 +1,119 @@
+"""Files that are either the old version or the new one, whatever happens in between."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import re
+import secrets
+import shutil
+import time
+from pathlib import Path
+
+__all__ = ["publish", "remove", "sweep_strays", "sync_directory", "sync_tree", "temporary_path", "write_atomically"]
+
+_STRAY = re.compile(r"^\.tmp-(?P<pid>\d+)-[0-9a-f]{8}-")
+_STALE_AFTER_S = 24 * 3600
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+def temporary_path(target: Path) -> Path:
+    """A name beside `target` that nobody else uses; it keeps the ending, which Keras reads the format from."""
+    return target.with_name(f".tmp-{os.getpid()}-{secrets.token_hex(4)}-{target.name}")
+
+
+def sweep_strays(folder: Path) -> None:
+    """Removes what killed saves left behind: temporary files of processes that are gone, or a day old."""
+    for path in folder.iterdir():
+        match = _STRAY.match(path.name)
+        if match is None:
+            continue
+        with contextlib.suppress(OSError):
+            if not _is_alive(int(match["pid"])) or time.time() - path.lstat().st_mtime > _STALE_AFTER_S:
+                remove(path)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes `content` to `path` so that a reader, or a crash, meets the old content or the new, never a part."""
+    temporary = temporary_path(path)
+    try:
+        temporary.write_bytes(content)
+        sync_tree(temporary)
+        publish(temporary, path)
+    finally:
+        remove(temporary)
+    sync_directory(path.parent)
+
+
+def publish(temporary: Path, target: Path) -> None:
+    """Puts `temporary` (a file or a folder) in `target`'s place in one step; the old target is gone afterwards."""
+    if not target.is_dir() or target.is_symlink():
+        if temporary.is_dir() and target.exists():
+            target.unlink()
+        os.replace(temporary, target)
+        return
+    if not _exchange(temporary, target):
+        # A folder that is not empty cannot be replaced in one step everywhere: the old one steps aside first.
+        aside = temporary_path(target)
+        os.rename(target, aside)
+        try:
+            os.rename(temporary, target)
+        except OSError:
+            os.rename(aside, target)
+            raise
+        temporary = aside
+    remove(temporary)
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a whole folder, and does not mind when it is not there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def sync_tree(path: Path) -> None:
+    """Waits until a file, or every file of a folder, is on the disk."""
+    if not path.is_dir():
+        _sync(path)
+        return
+    for folder, _, names in os.walk(path):
+        for name in names:
+            _sync(Path(folder, name))
+        sync_directory(Path(folder))
+
+
+def sync_directory(folder: Path) -> None:
+    """Waits until the names in `folder` are on the disk, where the system can say so (Windows cannot)."""
+    with contextlib.suppress(PermissionError, NotImplementedError):
+        _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swaps two names in one step, and says whether this system could (Linux can)."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

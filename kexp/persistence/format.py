@@ -1,0 +1,80 @@
+"""What a file format of a saved model promises: the seam that a third party fills to add one."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from kexp.errors import ConfigError
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Format", "Predictor", "check_formats"]
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """What a format gives back that keeps only the function of a model, not its layers."""
+
+    def __call__(self, inputs: NDArray[Any]) -> NDArray[np.floating[Any]]:
+        """Predictions of shape (batch, outputs) for inputs of shape (batch, ...)."""
+
+
+class Format(Protocol):
+    """One way to write a model. A component of the group `kexp.format` is a factory without arguments that returns one.
+
+    Four more attributes may be given; the value in brackets holds where they are absent:
+
+    - `carries` ("model"): what the file keeps. "model", "weights", "architecture" or "function" (predictions alone).
+    - `tolerance` (1e-5): largest difference of predictions after reading back, as a share of the largest
+      absolute prediction. Weights, where they are carried, are compared bit for bit whatever it is.
+    - `requires_backend` (None): names of the only Keras backends it works on.
+    - `requires_package` (None): a pair of the importable packages that it needs and the command that installs them.
+
+    And one method: `optimizer_values(path)` gives the arrays of the optimizer's state that the file holds; where it is
+    present, they are compared with the model's optimizer when the file is read back.
+    """
+
+    filename: str
+    """Name of the file, or of the folder, inside the `saved/` folder."""
+
+    def save(self, model: keras.Model, path: Path) -> None:
+        """Writes `model` to `path`, whose name ends in `filename` and which does not exist yet."""
+
+    def load(self, path: Path, *, architecture: Callable[[], keras.Model]) -> keras.Model | Predictor:
+        """The model at `path`, not compiled.
+
+        Args:
+            path: what `save` wrote.
+            architecture: builds the model with fresh weights, for a format that keeps the weights alone.
+        """
+
+
+def check_formats(formats: Mapping[str, Format], backend: str, key: str = "save.formats") -> None:
+    """Refuses, without importing Keras, formats that cannot work here.
+
+    Args:
+        formats: the chosen formats by registry name.
+        backend: name of the Keras backend that the run will use.
+        key: config key that the message names.
+
+    Raises:
+        ConfigError: a format needs another backend or a package that is not installed, or two write the same file.
+    """
+    written_by: dict[str, str] = {}
+    for name, fmt in formats.items():
+        backends = getattr(fmt, "requires_backend", None)
+        if backends and backend not in backends:
+            raise ConfigError(f"{key}: {name} needs backend={' or '.join(sorted(backends))}, got {backend!r}")
+        packages, install = getattr(fmt, "requires_package", None) or ((), "")
+        missing = [package for package in packages if importlib.util.find_spec(package) is None]
+        if missing:
+            raise ConfigError(f"{key}: {name} needs {', '.join(missing)}; install with: {install}")
+        other = written_by.setdefault(fmt.filename, name)
+        if other != name:
+            raise ConfigError(f"{key}: {other} and {name} both write {fmt.filename}; choose one of them")

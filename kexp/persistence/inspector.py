@@ -1,0 +1,167 @@
+"""Reads a saved model that may be hostile, in a process of its own, and hands on plain arrays.
+
+Runs as `python -m kexp.persistence.inspector` with a JSON request on standard input, under limits of memory and
+processor time that it sets itself before the file is opened: damaged HDF5 files can hang or crash the library that
+reads them. It knows neither Keras nor any model; what it writes is an `.npz` of arrays and a JSON list of their names.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+_MAX_DEPTH, _MAX_ITEMS, _MAX_TEXT = 24, 100_000, 8 << 20
+
+
+def main() -> None:
+    """One request {"path", "kind", "out", "memory_bytes", "cpu_s", "max_bytes"}; the answer is {"error"} or {}."""
+    request = json.loads(sys.stdin.read())
+    _limit(request["memory_bytes"], request["cpu_s"], request["max_bytes"])
+    try:
+        config, nodes = _read(Path(request["path"]), request["kind"], request["max_bytes"])
+        _write(Path(request["out"]), config, nodes)
+        answer = {}
+    except MemoryError:
+        answer = {"error": f"it needs more than {request['memory_bytes']} bytes of memory"}
+    except RecursionError:
+        answer = {"error": "it is nested too deeply"}
+    except Exception as error:  # whatever the file makes the libraries raise is the answer
+        answer = {"error": " ".join(str(error).split())[:300] or type(error).__name__}
+    print(json.dumps(answer))
+
+
+def _limit(memory_bytes: int, cpu_s: int, max_bytes: int) -> None:
+    try:
+        import resource
+    except ImportError:  # not on Windows; the parent's time limit holds there too
+        return
+    for what, value in (
+        (resource.RLIMIT_AS, memory_bytes),
+        (resource.RLIMIT_CPU, cpu_s),
+        (resource.RLIMIT_FSIZE, 2 * max_bytes + (1 << 20)),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(what)[1]
+        allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(what, (allowed, allowed))
+
+
+def _read(path: Path, kind: str, max_bytes: int) -> tuple[Any, list[dict[str, Any]]]:
+    """The config, if the file has one, and every group and dataset of its weights."""
+    if kind == "json":
+        return json.loads(path.read_text(encoding="utf-8")), []
+    if kind == "yaml":
+        import yaml
+
+        return yaml.safe_load(path.read_text(encoding="utf-8")), []
+    if kind == "keras":
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(_member(archive, "config.json", _MAX_TEXT))
+            return config, _hdf5(io.BytesIO(_member(archive, "model.weights.h5", max_bytes)), "", max_bytes)[1]
+    if kind == "h5":
+        text, nodes = _hdf5(path, "model_weights", max_bytes)
+        return json.loads(text), nodes
+    return None, _hdf5(path, "", max_bytes)[1]
+
+
+def _member(archive: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:
+    with archive.open(name) as file:
+        content = file.read(max_bytes + 1)  # what the archive's directory says of the size is not believed
+    if len(content) > max_bytes:
+        raise ValueError(f"{name} in it is larger than {max_bytes} bytes")
+    return content
+
+
+def _hdf5(source: Any, root: str, max_bytes: int) -> tuple[str, list[dict[str, Any]]]:
+    import h5py
+
+    with h5py.File(source, "r") as file:
+        text = file.attrs.get("model_config", "") if root else ""
+        text = text.decode("utf-8") if isinstance(text, bytes) else str(text)
+        if len(text) > _MAX_TEXT:
+            raise ValueError("its model_config is too long")
+        if root and not isinstance(file.get(root, getlink=True), h5py.HardLink):
+            raise ValueError(f"it has no group {root}")
+        # The model is compiled anew: an optimizer's state is not taken from elsewhere.
+        return text, _walk(file[root] if root else file, max_bytes, skip="" if root else "optimizer")
+
+
+def _walk(root: Any, max_bytes: int, skip: str) -> list[dict[str, Any]]:
+    """Every group and dataset below `root`, parents first, each once and each in the file itself."""
+    import h5py
+
+    nodes: list[dict[str, Any]] = []
+    seen: set[Any] = set()
+    left = max_bytes
+    todo: list[tuple[str, Any, int]] = [("", root, 0)]
+    while todo:
+        path, item, depth = todo.pop()
+        address = h5py.h5o.get_info(item.id).addr
+        if address in seen or depth > _MAX_DEPTH or len(nodes) >= _MAX_ITEMS:
+            raise ValueError(f"{path or '/'} is reached twice, or there are too many levels or items")
+        seen.add(address)
+        node: dict[str, Any] = {"path": path, "attrs": _attributes(item)}
+        nodes.append(node)
+        if isinstance(item, h5py.Dataset):
+            node["array"] = _array(path, item, left)
+            left -= node["array"].nbytes
+        elif isinstance(item, h5py.Group):
+            for name in item:
+                if path == "" and name == skip:
+                    continue
+                inner = f"{path}/{name}" if path else name
+                if not isinstance(item.get(name, getlink=True), h5py.HardLink):
+                    raise OSError(f"{inner} is a link")
+                todo.append((inner, item[name], depth + 1))
+        else:
+            raise OSError(f"{path} is neither a group nor a dataset")
+    return nodes
+
+
+def _array(path: str, dataset: Any, left: int) -> Any:
+    import numpy as np
+
+    if dataset.is_virtual or dataset.external:
+        raise ValueError(f"{path} keeps its values in another file")
+    if dataset.dtype.kind not in "fiub" or dataset.shape is None:
+        raise ValueError(f"{path} is not an array of numbers")
+    if dataset.size * dataset.dtype.itemsize > left:
+        raise ValueError(f"{path} is too large: {dataset.shape}")
+    array = np.asarray(dataset[()])
+    if not np.isfinite(array).all():
+        raise ValueError(f"{path} has values that are not finite")
+    return array
+
+
+def _attributes(item: Any) -> dict[str, Any]:
+    """The attributes that are text, which are the ones that Keras writes; names of layers and weights among them."""
+    import numpy as np
+
+    found: dict[str, Any] = {}
+    for name in item.attrs:
+        value = item.attrs[name]
+        if isinstance(value, (bytes, str)):
+            found[name] = value.decode() if isinstance(value, bytes) else value
+        elif isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "SO":
+            found[name] = [each.decode() if isinstance(each, bytes) else str(each) for each in value]
+        elif isinstance(value, np.ndarray) and value.size == 0:
+            found[name] = []
+        else:
+            raise ValueError(f"its attribute {name[:80]} is not text")
+    return found
+
+
+def _write(out: Path, config: Any, nodes: list[dict[str, Any]]) -> None:
+    import numpy as np
+
+    arrays = {str(index): node.pop("array") for index, node in enumerate(nodes) if "array" in node}
+    np.savez(out / "arrays.npz", **arrays)
+    (out / "tree.json").write_text(json.dumps({"config": config, "nodes": nodes}), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""Saving a model in several formats, each read back before it counts, and loading it again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexp.errors import KexpError, LoadError, SaveError, first_line
+from kexp.persistence.architecture import architecture_config, model_from_architecture, tensorflow_not_needed
+from kexp.persistence.atomic import publish, remove, sweep_strays, sync_directory, sync_tree, temporary_path
+from kexp.persistence.format import Format, Predictor
+from kexp.persistence.manifest import (
+    Digests,
+    digest_of,
+    listed_elsewhere,
+    read_manifest,
+    verify_digest,
+    write_manifest,
+)
+from kexp.persistence.untrusted import UNTRUSTED_FORMATS, load_untrusted
+from kexp.persistence.verify import Reference
+
+if TYPE_CHECKING:
+    import keras
+    from numpy.typing import NDArray
+
+__all__ = ["load_model", "restore_optimizer", "save_model"]
+
+
+def save_model(
+    model: keras.Model,
+    folder: Path,
+    formats: Mapping[str, Format],
+    probe: NDArray[Any],
+    *,
+    custom_objects: Mapping[str, Any] | None = None,
+) -> list[Path]:
+    """Saves `model` in each of `formats`, all or none.
+
+    Every file is written under a temporary name in `folder`, brought to the disk, read back and compared with the
+    model; only when all of them are right do they take their places, and `manifest.json` gets their SHA-256 digests.
+    A process that is killed at any moment leaves each file as it was or as it should be.
+
+    Args:
+        model: a built model; compiled or not.
+        folder: where the files go; made where it is missing.
+        formats: formats by registry name.
+        probe: one batch of inputs, shape (batch, ...), on which predictions are compared.
+        custom_objects: classes and functions by name that the model's config refers to and Keras does not know.
+            Layers' own classes are found without it.
+
+    Returns:
+        The paths of the files or folders, in the order of `formats`.
+
+    Raises:
+        SaveError: a format could not be written or does not read back identically; `folder` keeps what it had.
+    """
+    staged: dict[str, tuple[Path, Path]] = {}
+    name = next(iter(formats), "")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep_strays(folder)
+        with _quiet(), tensorflow_not_needed(), _custom_objects(model, custom_objects):
+            reference = Reference(model, probe)
+            for name, fmt in formats.items():
+                target = folder / fmt.filename
+                staged[name] = temporary_path(target), target
+                _write_verified(model, staged[name][0], fmt, reference)
+        _put_in_place(folder, list(staged.values()))
+    except Exception as error:
+        raise SaveError(f"save.formats: {name} could not be saved in {folder}: {first_line(error)}") from error
+    finally:
+        for temporary, _ in staged.values():
+            remove(temporary)
+    return [target for _, target in staged.values()]
+
+
+def load_model(
+    folder: Path,
+    name: str,
+    fmt: Format,
+    *,
+    trusted: bool = True,
+    custom_objects: Mapping[str, Any] | None = None,
+    architecture: Callable[[], keras.Model] | None = None,
+) -> keras.Model | Predictor:
+    """Loads what `save_model` wrote. Nothing that a file brings along is executed.
+
+    Args:
+        folder: the folder of the saved files, with their manifest.
+        name: registry name of the format, for messages.
+        fmt: the format.
+        trusted: whether the folder is of our own run. Without it, the rules of `load_untrusted` hold.
+        custom_objects: classes and functions by name that the model's config refers to and Keras does not know.
+        architecture: builds the model for a format that keeps weights alone; by default from model.json or model.yaml
+            in the same folder.
+
+    Returns:
+        The model, not compiled; a Predictor where the format keeps no layers.
+
+    Raises:
+        LoadError: the file is missing, does not load, or has changed since it was saved (with both digests).
+    """
+    path = folder / fmt.filename
+    if not path.exists():
+        raise LoadError(f"{path} does not exist: the model was not saved as {name}")
+    verify_digest(folder, fmt.filename)
+    if not trusted:
+        return _load_untrusted(path, name, fmt, custom_objects, architecture)
+    build = architecture or (lambda: _architecture_beside(folder))
+    try:
+        with _quiet(), _custom_objects(None, custom_objects):
+            try:
+                with tensorflow_not_needed():
+                    return fmt.load(path, architecture=build)
+            except ImportError:  # a layer that needs it after all, on another backend
+                return fmt.load(path, architecture=build)
+    except KexpError:
+        raise
+    except Exception as error:
+        raise LoadError(f"{path} could not be loaded as {name}: {first_line(error)}") from error
+
+
+def restore_optimizer(model: keras.Model, folder: Path, fmt: Format) -> bool:
+    """Gives a compiled model the optimizer's state that was saved beside its weights.
+
+    Keras' own loader of whole-model HDF5 loses it: such a model compiles, and then fails in `fit`.
+
+    Args:
+        model: a model from `load_model`, compiled as it was when it was saved.
+        folder: the folder of the saved files.
+        fmt: the format that the model was loaded from.
+
+    Returns:
+        Whether the file holds a state; h5 and keras do, if the model was compiled when it was saved.
+
+    Raises:
+        LoadError: the file has changed, or its state is that of another optimizer.
+    """
+    import keras
+
+    stored = getattr(fmt, "optimizer_values", None)
+    if stored is None:
+        return False
+    verify_digest(folder, fmt.filename)
+    values = stored(folder / fmt.filename)
+    if not values:
+        return False
+    model.optimizer.build(model.trainable_variables)
+    variables = model.optimizer.variables
+    if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
+        raise LoadError(f"{folder / fmt.filename} holds the state of another optimizer than {model.optimizer.name}")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(keras.ops.convert_to_tensor(value, variable.dtype))
+    return True
+
+
+def _load_untrusted(
+    path: Path,
+    name: str,
+    fmt: Format,
+    custom_objects: Mapping[str, Any] | None,
+    architecture: Callable[[], keras.Model] | None,
+) -> keras.Model:
+    if fmt.filename not in UNTRUSTED_FORMATS:
+        raise LoadError(f"{path}: {name} is loaded only from a run that is trusted, because such a file is a program")
+    config = architecture_config(architecture()) if architecture else None
+    return load_untrusted(path, UNTRUSTED_FORMATS[fmt.filename], architecture=config, custom_objects=custom_objects)
+
+
+def _write_verified(model: keras.Model, temporary: Path, fmt: Format, reference: Reference) -> None:
+    fmt.save(model, temporary)
+    sync_tree(temporary)
+    loaded = fmt.load(temporary, architecture=lambda: model_from_architecture(architecture_config(model)))
+    wrong = reference.difference(loaded, fmt)
+    stored = getattr(fmt, "optimizer_values", None)
+    if wrong is None and stored is not None:
+        wrong = reference.optimizer_difference(lambda: stored(temporary))
+    if wrong is not None:
+        raise SaveError(f"it {wrong}")
+
+
+def _put_in_place(folder: Path, staged: list[tuple[Path, Path]]) -> None:
+    filenames = [target.name for _, target in staged]
+    before = _listed(folder)
+    after: Digests = listed_elsewhere(before, filenames)
+    for temporary, target in staged:
+        after.update(digest_of(temporary, target.name))
+    write_manifest(folder, before, pending=after)
+    for temporary, target in staged:
+        publish(temporary, target)
+    sync_directory(folder)
+    write_manifest(folder, after)
+
+
+def _listed(folder: Path) -> Digests:
+    """Digests of what is in place, whichever side of a killed save that is."""
+    try:
+        manifest = read_manifest(folder)
+    except LoadError:
+        manifest = None
+    listed: Digests = {}
+    for name in {name for digests in manifest or () for name in digests}:
+        if (folder / name).is_file():
+            listed.update(digest_of(folder / name, name))
+    return listed
+
+
+def _architecture_beside(folder: Path) -> keras.Model:
+    for filename in ("model.json", "model.yaml"):
+        path = folder / filename
+        if not path.is_file():
+            continue
+        verify_digest(folder, filename)
+        text = path.read_text(encoding="utf-8")
+        if filename.endswith(".json"):
+            return model_from_architecture(json.loads(text))
+        import yaml
+
+        return model_from_architecture(yaml.safe_load(text))
+    raise LoadError(f"{folder} has neither model.json nor model.yaml, and these weights need an architecture")
+
+
+@contextlib.contextmanager
+def _custom_objects(model: keras.Model | None, given: Mapping[str, Any] | None) -> Iterator[None]:
+    import keras
+
+    layers = getattr(model, "layers", ())
+    known = {type(layer).__name__: type(layer) for layer in layers if not type(layer).__module__.startswith("keras.")}
+    with keras.saving.custom_object_scope({**known, **(given or {})}):
+        yield
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keras and TensorFlow report each export and each legacy format as a warning; here they are what was asked for."""
+    loggers = [logging.getLogger(name) for name in ("absl", "tensorflow")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

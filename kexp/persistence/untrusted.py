@@ -1,0 +1,194 @@
+"""Loading a model file that is not from a run of our own."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexp.errors import LoadError, first_line
+from kexp.persistence.architecture import model_from_architecture, tensorflow_not_needed
+from kexp.persistence.architecture_check import KNOWN_LAYERS, check_architecture
+from kexp.persistence.hdf5_tree import Tree, difference, read_tree, write_tree
+
+if TYPE_CHECKING:
+    import keras
+    from numpy.typing import NDArray
+
+__all__ = ["UNTRUSTED_FORMATS", "load_untrusted"]
+
+UNTRUSTED_FORMATS = {
+    "model.h5": "h5",
+    "model.weights.h5": "weights",
+    "model.keras": "keras",
+    "model.json": "json",
+    "model.yaml": "yaml",
+}
+"""File name -> format, for the formats that can be read without running anything: a SavedModel is a program."""
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """What a file of unknown origin may cost."""
+
+    timeout_s: float
+    memory_bytes: int
+    max_bytes: int
+
+
+def load_untrusted(
+    path: Path,
+    format: str,
+    *,
+    architecture: Mapping[str, Any] | None = None,
+    custom_objects: Mapping[str, Any] | None = None,
+    timeout_s: float = 60.0,
+    memory_bytes: int = 2 << 30,
+    max_bytes: int = 512 << 20,
+) -> keras.Model:
+    """The model in a file that anybody may have made, not compiled.
+
+    A child process with limits on time and memory reads the file and hands on plain arrays, all of them finite. The
+    config is checked by `check_architecture` before Keras sees it. The model that is built then must hold exactly the
+    arrays of the file: no layer more, none less, the same names, shapes, types and values.
+
+    Args:
+        path: a regular file.
+        format: "h5", "weights", "keras", "json" or "yaml".
+        architecture: for "weights", the config of the model, as in model.json; by default read, under the same rules,
+            from model.json or model.yaml beside `path`.
+        custom_objects: layers of the caller's own by class name, which the config may use as well.
+        timeout_s: longest time that the child process may take, in seconds.
+        memory_bytes: largest address space of the child process.
+        max_bytes: largest size of the file, and of the arrays in it.
+
+    Raises:
+        LoadError: the file is anything but that; the message names the file and what is wrong.
+    """
+    if format not in UNTRUSTED_FORMATS.values():
+        known = ", ".join(sorted(UNTRUSTED_FORMATS.values()))
+        raise LoadError(f"{path}: a file not trusted is loaded as one of {known}, got {format!r}")
+    limits = _Limits(timeout_s, memory_bytes, max_bytes)
+    with tempfile.TemporaryDirectory(prefix="kexp-inspect-") as scratch:
+        copy = _copy_bounded(path, Path(scratch, "file"), max_bytes)
+        config, tree, attrs = _inspect(path, copy, format, limits)
+    if format == "weights":
+        config = architecture if architecture is not None else _config_beside(path, limits)
+    if not isinstance(config, Mapping):
+        raise LoadError(f"{path} has no model config")
+    plain = {key: value for key, value in config.items() if key != "compile_config"}
+    try:
+        check_architecture(plain, known_layers={*KNOWN_LAYERS, *(custom_objects or {})})
+        with tensorflow_not_needed():
+            return _build(plain, format, tree, attrs, custom_objects or {})
+    except LoadError as error:
+        raise LoadError(f"{path}: {error}") from error
+    except Exception as error:
+        raise LoadError(f"{path} could not be loaded as {format}: {first_line(error)}") from error
+
+
+def _copy_bounded(path: Path, copy: Path, max_bytes: int) -> Path:
+    """A copy that does not change while it is checked; opened so that a pipe or a device cannot keep us waiting."""
+    try:
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise LoadError(f"{path} is not a regular file")
+            content = file.read(max_bytes + 1)
+    except OSError as error:
+        raise LoadError(f"{path} cannot be read: {error.strerror or error}") from error
+    if len(content) > max_bytes:
+        raise LoadError(f"{path} is larger than {max_bytes} bytes")
+    copy.write_bytes(content)
+    return copy
+
+
+def _inspect(path: Path, copy: Path, format: str, limits: _Limits) -> tuple[Any, Tree, dict[str, dict[str, Any]]]:
+    """Config, arrays and text attributes of the file, read by a child process."""
+    import numpy as np
+
+    out = copy.parent
+    request = {"path": str(copy), "kind": format, "out": str(out), "cpu_s": int(limits.timeout_s) + 1, **asdict(limits)}
+    # One thread: each thread of a numerics library reserves address space, which is limited here.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "kexp.persistence.inspector"],
+            input=json.dumps(request),
+            capture_output=True,
+            text=True,
+            timeout=limits.timeout_s,
+            env=environment,
+            cwd=out,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise LoadError(f"{path} could not be read within {limits.timeout_s:g} s") from None
+    if done.returncode != 0:
+        raise LoadError(f"{path} ended the process that read it (exit code {done.returncode})")
+    error = json.loads(done.stdout.splitlines()[-1]).get("error")
+    if error:
+        raise LoadError(f"{path} could not be read: {error}")
+    described = json.loads((out / "tree.json").read_bytes())
+    tree: dict[str, NDArray[Any] | None] = {}
+    with np.load(out / "arrays.npz", allow_pickle=False) as arrays:
+        for index, node in enumerate(described["nodes"]):
+            tree[node["path"]] = arrays.get(str(index))
+    return described["config"], tree, {node["path"]: node["attrs"] for node in described["nodes"]}
+
+
+def _config_beside(path: Path, limits: _Limits) -> Any:
+    for filename in ("model.json", "model.yaml"):
+        beside = path.with_name(filename)
+        if beside.exists():
+            with tempfile.TemporaryDirectory(prefix="kexp-inspect-") as scratch:
+                copy = _copy_bounded(beside, Path(scratch, "file"), limits.max_bytes)
+                return _inspect(beside, copy, UNTRUSTED_FORMATS[filename], limits)[0]
+    raise LoadError(f"{path.parent} has neither model.json nor model.yaml, and these weights need an architecture")
+
+
+def _build(
+    config: Mapping[str, Any], format: str, tree: Tree, attrs: Mapping[str, Mapping[str, Any]], own: Mapping[str, Any]
+) -> keras.Model:
+    import keras
+
+    from kexp.persistence.h5 import h5
+    from kexp.persistence.weights import weights
+
+    config = _by_name_alone(config, own)
+    with keras.saving.custom_object_scope(dict(own)), tempfile.TemporaryDirectory(prefix="kexp-load-") as scratch:
+        if format in {"json", "yaml"}:
+            return model_from_architecture(config)
+        if format == "h5":
+            clean, again, root = Path(scratch, "clean.h5"), Path(scratch, "again.h5"), "model_weights"
+            write_tree(clean, tree, attrs, root, json.dumps(config))
+            model = keras.saving.load_model(clean, compile=False, safe_mode=True)
+            h5().save(model, again)
+        else:
+            clean, again, root = Path(scratch, "clean.weights.h5"), Path(scratch, "again.weights.h5"), ""
+            write_tree(clean, tree, attrs)
+            model = model_from_architecture(config)
+            model.load_weights(clean)
+            weights().save(model, again)
+        # Keras leaves out, without a word, what has no place in the model: what the model now holds says what was used.
+        wrong = difference(tree, read_tree(again, root))
+    if wrong:
+        raise LoadError(wrong)
+    return model
+
+
+def _by_name_alone(config: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with the caller's layers named by class alone, so that no module named in the file is imported."""
+    inside = dict(config["config"])
+    inside["layers"] = [
+        {**layer, "module": None, "registered_name": layer["class_name"]} if layer["class_name"] in own else layer
+        for layer in inside["layers"]
+    ]
+    return {**config, "config": inside}

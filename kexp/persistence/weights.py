@@ -1,0 +1,57 @@
+"""Weights alone, as HDF5."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kexp.errors import LoadError
+from kexp.persistence.format import Format
+from kexp.persistence.hdf5_tree import difference, read_tree
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["weights"]
+
+
+def weights() -> Format:
+    """The weights alone in one HDF5 file (model.weights.h5); loading needs the architecture."""
+    return _Weights()
+
+
+class _Weights:
+    filename = "model.weights.h5"
+    carries = "weights"
+
+    def save(self, model: keras.Model, path: Path) -> None:
+        path.write_bytes(_serialised(model).getbuffer())
+
+    def load(self, path: Path, *, architecture: Callable[[], keras.Model]) -> keras.Model:
+        model = architecture()
+        model.load_weights(path)
+        # Keras leaves out, without a word, weights that have no place in this architecture.
+        wrong = difference(read_tree(path, skip="optimizer"), read_tree(_serialised(model), skip="optimizer"))
+        if wrong:
+            raise LoadError(f"{path} is not of this architecture: {wrong}")
+        return model
+
+
+def _serialised(model: keras.Model) -> io.BytesIO:
+    """The bytes of the file, made in memory for the reason that h5.py gives."""
+    try:
+        from keras.src.saving.saving_lib import H5IOStore, _save_state
+    except ImportError:  # a private place, which may move: the public way writes the same
+        with tempfile.TemporaryDirectory() as scratch:
+            model.save_weights(path := Path(scratch, "model.weights.h5"))
+            return io.BytesIO(path.read_bytes())
+    buffer = io.BytesIO()
+    store = H5IOStore(buffer, mode="w")
+    try:
+        _save_state(model, weights_store=store, assets_store=None, inner_path="", visited_saveables=set())
+    finally:
+        store.close()
+    return buffer

@@ -1,0 +1,311 @@
+"""What exists: every component that an installed package registers, found by metadata alone.
+
+A package registers a component as an entry point `name = "module:factory"` in the group `kexp.<group>`, and a whole
+module of exports (`layer = "my_package.layers"`: every public class is a layer) in the group `kexp.exports`. kexp's
+own pyproject does the same. Listing imports nothing; a component is imported when it is chosen.
+
+A colon makes a name a reference: `my_project.optim:Lookahead` needs no registration.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+from typing import Any
+
+from kexp import signatures
+from kexp.errors import ComponentError, UnknownNameError, first_line
+from kexp.groups import GROUPS, Group, the_group
+from kexp.signatures import Signature, to_snake_case
+
+__all__ = ["Component", "components", "find", "names", "refresh"]
+
+OURSELVES = "kexp"
+# Public names of an exported module that are no components: base classes, and what makes no sense from a config.
+_NO_COMPONENTS = frozenset(
+    "Optimizer LossScaleOptimizer MultiOptimizer OptimizerMap Loss Metric Mean Sum MeanMetricWrapper Layer Callback"
+    " CallbackList History ProgbarLogger LambdaCallback LearningRateSchedule Initializer Regularizer Constraint"
+    " InputSpec".split()
+)
+
+
+@dataclass(frozen=True)
+class Component:
+    """One thing that a config can name.
+
+    Attributes:
+        group: the group's name.
+        name: its registered name; for a second name, the first one (`huber` is `huber_loss`).
+        target: `module:attribute` of the factory.
+        distribution: the package that registers it, or "reference".
+        version: that package's version; for a reference, a digest of the module's source.
+        exported: a member of a `kexp.exports` module: read from source, never imported for its signature.
+        claimants: other packages that claim the name.
+    """
+
+    group: str
+    name: str
+    target: str
+    distribution: str
+    version: str
+    exported: bool = False
+    claimants: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def origin(self) -> str:
+        """The package and version, for messages."""
+        return f"{self.distribution} {self.version}".strip()
+
+    def load(self) -> Callable[..., Any]:
+        """Imports the factory.
+
+        Raises:
+            ComponentError: it does not import, is not there, or is not callable. Any failure of its module,
+                SystemExit and SyntaxError too, is its own and ends here.
+        """
+        module, _, attribute = self.target.partition(":")
+        try:
+            made: Any = importlib.import_module(module)
+            for part in attribute.split("."):
+                made = getattr(made, part)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise ComponentError(
+                f"{self.group}={self.name}: {self.target} of {self.origin} cannot be imported: "
+                f"{type(error).__name__}: {first_line(error)}"
+            ) from error
+        if not callable(made):
+            raise ComponentError(
+                f"{self.group}={self.name}: {self.target} of {self.origin} must be callable, got {type(made).__name__}"
+            )
+        factory: Callable[..., Any] = made
+        return factory
+
+    def signature(self) -> Signature:
+        """Its parameters, less those that kexp fills in. Imports the factory, but never Keras for a built-in.
+
+        Raises:
+            ComponentError: it cannot be imported or read.
+        """
+        group = GROUPS[self.group]
+        if self.exported:
+            try:
+                read = signatures.of_source(self.target)
+            except (LookupError, ModuleNotFoundError, SyntaxError) as error:
+                raise ComponentError(
+                    f"{self.group}={self.name}: cannot read {self.target}: {first_line(error)}"
+                ) from error
+        else:
+            made = self.load()
+            try:
+                read = signatures.of_callable(made)
+            except (TypeError, ValueError) as error:
+                raise ComponentError(
+                    f"{self.group}={self.name}: {self.target} of {self.origin} has no readable signature"
+                ) from error
+        return read.without("self", "name", *group.given, *group.called_with)
+
+    def summary(self) -> str:
+        """The first sentence of its documentation.
+
+        Raises:
+            ComponentError: it cannot be imported or read.
+        """
+        if self.exported:
+            try:
+                return signatures.summary_of_source(self.target)
+            except (LookupError, ModuleNotFoundError, SyntaxError):
+                pass  # `signature` says what is wrong
+        return self.signature().summary
+
+    def problem(self) -> str | None:
+        """Why the component cannot be used, or None. Imports it unless it is an export."""
+        try:
+            self.signature()
+        except ComponentError as error:
+            return str(error)
+        return None
+
+
+def names(group: str) -> list[str]:
+    """Every name that the group offers, sorted. Imports nothing.
+
+    Raises:
+        UnknownNameError: no such group.
+    """
+    return sorted(_table(the_group(group).name))
+
+
+def components(group: str | None = None) -> Iterator[tuple[str, Component]]:
+    """Every offered name with its component, in order of group and name. Imports nothing."""
+    for each in [the_group(group).name] if group else GROUPS:
+        yield from sorted(_table(each).items())
+
+
+def find(group: str, name: str, key: str | None = None) -> Component:
+    """The component of that name, or the one that a `module:attribute` reference points at.
+
+    Args:
+        group: the group's name.
+        name: a registered name or a reference.
+        key: the config key to blame in messages; the group's name unless given.
+
+    Raises:
+        UnknownNameError: no such name; the message has the nearest.
+        ComponentError: two packages claim the name.
+    """
+    owner = the_group(group)
+    if ":" in name:
+        return _reference(owner, name)
+    table = _table(owner.name)
+    if name not in table:
+        raise UnknownNameError(key or group, owner.noun, name, table)
+    found = table[name]
+    if found.claimants and found.distribution != OURSELVES:
+        raise ComponentError(
+            f"{key or group}: the name {name!r} is claimed by both {found.origin} and {', '.join(found.claimants)}; "
+            f"uninstall one, or choose by reference: {group}={found.target}"
+        )
+    return found
+
+
+def refresh() -> None:
+    """Forgets what was listed, so that packages installed since are seen."""
+    for cached in (_table, _entries, _exports_of):
+        cached.cache_clear()
+
+
+def _reference(group: Group, name: str) -> Component:
+    module, _, attribute = name.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
+        raise ComponentError(f"{group.name}: a reference reads module:attribute, got {name!r}")
+    return Component(group.name, name, name, "reference", _source_digest(module))
+
+
+def _source_digest(module: str) -> str:
+    """A digest of a module's source, so that changed code is another version; empty where there is no source."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError, AttributeError):
+        return ""
+    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
+        return ""
+    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    group: str
+    name: str
+    value: str
+    distribution: str
+    version: str
+
+
+@lru_cache(maxsize=1)
+def _entries() -> tuple[_Entry, ...]:
+    """Every `kexp.*` entry point of every installed distribution; the first of a name on the path shadows the rest."""
+    found: list[_Entry] = []
+    seen: set[str] = set()
+    for distribution in distributions():
+        text = distribution.read_text("entry_points.txt") if _may_have_entries(distribution) else None
+        if not text or "[kexp." not in text:
+            continue
+        described = distribution.metadata  # parsed anew at each look
+        name, version = described["Name"], described["Version"]
+        if name in seen:
+            continue
+        seen.add(name)
+        found += [
+            _Entry(point.group.removeprefix("kexp."), point.name, point.value, name, version)
+            for point in distribution.entry_points
+            if point.group.startswith("kexp.")
+        ]
+    return tuple(sorted(found, key=lambda entry: (entry.distribution != OURSELVES, entry.distribution)))
+
+
+def _may_have_entries(distribution: Distribution) -> bool:
+    folder = getattr(distribution, "_path", None)
+    return folder is None or (Path(folder) / "entry_points.txt").is_file()
+
+
+@cache
+def _table(group: str) -> dict[str, Component]:
+    """name -> component of one group. kexp's own come first and are never displaced."""
+    table: dict[str, Component] = {}
+    own_names = {(e.distribution, e.value, e.name) for e in _entries() if e.group == group}
+    claims = [
+        Component(group, _first_name(entry, own_names), entry.value, entry.distribution, entry.version)
+        if offered is None
+        else Component(group, offered, f"{entry.value}:{target}", entry.distribution, entry.version, exported=True)
+        for entry in _entries()
+        for offered, target in _offers(entry, group)
+    ]
+    labels = [
+        entry.name if offered is None else offered for entry in _entries() for offered, _ in _offers(entry, group)
+    ]
+    for label, claim in zip(labels, claims, strict=True):
+        holder = table.get(label)
+        if holder is None:
+            table[label] = claim
+        elif holder.distribution != claim.distribution:
+            table[label] = _with_claimant(holder, claim.origin)
+        elif holder.exported and not claim.exported:
+            table[label] = claim
+    return table
+
+
+def _offers(entry: _Entry, group: str) -> Iterator[tuple[str | None, str]]:
+    """What an entry point adds to a group: itself, or each export of its module."""
+    if entry.group == group:
+        yield None, ""
+    elif entry.group == "exports" and entry.name == group:
+        yield from _exports_of(group, entry.value)
+
+
+@cache
+def _exports_of(group: str, module: str) -> tuple[tuple[str, str], ...]:
+    """(offered name, public name) of each component that a module exports."""
+    try:
+        public = signatures.exported(module)
+    except (ModuleNotFoundError, SyntaxError, OSError):
+        return ()
+    functions = group == "activation"
+    offered = []
+    for name in public:
+        is_class = name[0].isupper()
+        if name in _NO_COMPONENTS or is_class == functions or name in ("get", "serialize", "deserialize"):
+            continue
+        offered.append((_offered_name(group, name), name))
+    return tuple(offered)
+
+
+def _offered_name(group: str, name: str) -> str:
+    """The name that Keras itself gives an export: optimizers run together, layers keep their class names."""
+    if group in ("layer", "activation"):
+        return name
+    return name.lower() if group == "optimizer" else to_snake_case(name)
+
+
+def _first_name(entry: _Entry, own_names: set[tuple[str, str, str]]) -> str:
+    """The name to know a component by: its factory's, where that is registered too, else the one asked for."""
+    attribute = entry.value.partition(":")[2]
+    return attribute if (entry.distribution, entry.value, attribute) in own_names else entry.name
+
+
+def _with_claimant(holder: Component, origin: str) -> Component:
+    return Component(
+        holder.group,
+        holder.name,
+        holder.target,
+        holder.distribution,
+        holder.version,
+        holder.exported,
+        (*holder.claimants, origin),
+    )

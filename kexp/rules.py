@@ -1,0 +1,222 @@
+"""The rules that values of a config must keep: types and ranges, each with its sentence.
+
+An annotation is the rule: `epochs: Annotated[int, Range(ge=1)]`. Keras annotates nothing, so its parameters go by
+the type of their default and, for names that mean the same everywhere in Keras, by the table `KERAS_RANGES`.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from kexp.errors import ConfigError, suggestion
+from kexp.signatures import REQUIRED, Parameter
+
+__all__ = ["Count", "Fraction", "NonNegative", "Positive", "Range", "Whole", "check_parameter", "check_value"]
+
+
+@dataclass(frozen=True)
+class Range:
+    """Bounds of a number; None is no bound."""
+
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+
+    def __contains__(self, value: float) -> bool:
+        return (
+            (self.ge is None or value >= self.ge)
+            and (self.gt is None or value > self.gt)
+            and (self.le is None or value <= self.le)
+            and (self.lt is None or value < self.lt)
+        )
+
+    def __str__(self) -> str:
+        low = (
+            f"at least {self.ge:g}"
+            if self.ge is not None
+            else f"greater than {self.gt:g}"
+            if self.gt is not None
+            else ""
+        )
+        high = (
+            f"at most {self.le:g}" if self.le is not None else f"less than {self.lt:g}" if self.lt is not None else ""
+        )
+        return " and ".join(part for part in (low, high) if part)
+
+
+Count = Annotated[int, Range(ge=1)]
+Whole = Annotated[int, Range(ge=0)]
+Positive = Annotated[float, Range(gt=0)]
+NonNegative = Annotated[float, Range(ge=0)]
+Fraction = Annotated[float, Range(ge=0, lt=1)]
+
+_SHARE = Range(ge=0, lt=1)
+_POSITIVE = Range(gt=0)
+KERAS_RANGES: dict[str, Range] = {
+    "learning_rate": _POSITIVE,
+    "initial_learning_rate": _POSITIVE,
+    "momentum": Range(ge=0, le=1),
+    "rho": Range(ge=0, le=1),
+    "beta_1": _SHARE,
+    "beta_2": _SHARE,
+    "epsilon": _POSITIVE,
+    "weight_decay": Range(ge=0),
+    "clipnorm": _POSITIVE,
+    "clipvalue": _POSITIVE,
+    "global_clipnorm": _POSITIVE,
+    "ema_momentum": Range(ge=0, le=1),
+    "decay": Range(ge=0),
+    "delta": _POSITIVE,
+    "label_smoothing": Range(ge=0, le=1),
+    "threshold": Range(),
+    "k": Range(ge=1),
+    "units": Range(ge=1),
+    "filters": Range(ge=1),
+    "rate": _SHARE,
+    "dropout": _SHARE,
+    "recurrent_dropout": _SHARE,
+    "l1": Range(ge=0),
+    "l2": Range(ge=0),
+    "patience": Range(ge=0),
+}
+_WHOLE_IN_KERAS = frozenset({"k", "units", "filters", "patience", "decay_steps", "first_decay_steps"})
+_NOUNS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    dict: "a mapping",
+    list: "a list",
+}
+
+
+def check_parameter(key: str, value: Any, parameter: Parameter) -> None:
+    """Holds `value` against what `parameter` takes.
+
+    Raises:
+        ConfigError: the sentence names the key, the rule and the value.
+    """
+    if parameter.annotation is not None:
+        check_value(key, value, parameter.annotation)
+    else:
+        _check_unannotated(key, value, parameter)
+
+
+def check_value(key: str, value: Any, annotation: Any) -> None:
+    """Holds `value` against an annotation; one that is no plain type is taken to allow anything.
+
+    Raises:
+        ConfigError: the sentence names the key, the rule and the value.
+    """
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        inner, *marks = get_args(annotation)
+        check_value(key, value, inner)
+        for mark in marks:
+            if isinstance(mark, Range):
+                _check_range(key, value, mark)
+    elif origin in (Union, types.UnionType):
+        _check_union(key, value, get_args(annotation))
+    elif origin is Literal:
+        options = get_args(annotation)
+        if value not in options:
+            listed = ", ".join(str(option) for option in options)
+            hint = suggestion(str(value), [str(o) for o in options]) if len(options) > 6 else ""
+            raise ConfigError.at(key, f"must be one of {listed}{hint}", value)
+    elif origin in (list, Sequence, tuple) or annotation in (list, tuple):
+        _check_list(key, value, get_args(annotation))
+    elif origin in (dict, Mapping) or annotation in (dict, Mapping):
+        if not isinstance(value, Mapping):
+            raise ConfigError.at(key, "must be a mapping", value)
+    elif annotation in (None, type(None)):
+        if value is not None:
+            raise ConfigError.at(key, "must be null", value)
+    elif annotation in (bool, int, float, str):
+        _check_plain(key, value, annotation)
+
+
+def _check_plain(key: str, value: Any, kind: type) -> None:
+    if kind is bool:
+        good = isinstance(value, bool)
+    elif kind is int:
+        good = isinstance(value, int) and not isinstance(value, bool)
+    elif kind is float:
+        good = _is_number(value)
+    else:
+        good = isinstance(value, kind)
+    if not good:
+        raise ConfigError.at(key, f"must be {_NOUNS[kind]}", value)
+
+
+def _check_range(key: str, value: Any, allowed: Range) -> None:
+    for each in value if isinstance(value, (list, tuple)) else [value]:
+        if _is_number(each) and (math.isnan(each) or each not in allowed):
+            raise ConfigError.at(key, f"must be {allowed or 'a number'}", value)
+
+
+def _check_union(key: str, value: Any, options: tuple[Any, ...]) -> None:
+    failures = []
+    for option in options:
+        try:
+            check_value(key, value, option)
+        except ConfigError as error:
+            failures.append((option, error))
+        else:
+            return
+    # A value of the right type but out of range deserves that sentence, not a list of types.
+    ranged = [error for option, error in failures if "must be a" not in str(error) or "at least" in str(error)]
+    ranged = [error for error in ranged if "must be null" not in str(error)]
+    if len(ranged) == 1:
+        raise ranged[0]
+    nouns = " or ".join(dict.fromkeys(_noun(option) for option in options))
+    raise ConfigError.at(key, f"must be {nouns}", value)
+
+
+def _check_list(key: str, value: Any, inner: tuple[Any, ...]) -> None:
+    if not isinstance(value, (list, tuple)):
+        raise ConfigError.at(key, "must be a list", value)
+    if inner:
+        for index, each in enumerate(value):
+            check_value(f"{key}[{index}]", each, inner[0])
+
+
+def _check_unannotated(key: str, value: Any, parameter: Parameter) -> None:
+    default, name = parameter.default, parameter.name
+    allowed = KERAS_RANGES.get(name)
+    if value is None:
+        if default is REQUIRED or (isinstance(default, (bool, int, float)) and name != "seed"):
+            raise ConfigError.at(key, "must be given" if default is REQUIRED else "must not be null", value)
+        return
+    if isinstance(default, bool):
+        _check_plain(key, value, bool)
+    elif isinstance(default, (int, float)) or allowed is not None:
+        numbers = value if isinstance(value, (list, tuple)) else [value]
+        if not isinstance(value, Mapping) and not all(_is_number(each) for each in numbers):
+            raise ConfigError.at(key, "must be a number", value)
+    elif isinstance(default, str) and isinstance(value, (bool, int, float)):
+        raise ConfigError.at(key, "must be text", value)
+    if name in _WHOLE_IN_KERAS and not (isinstance(value, int) and not isinstance(value, bool)):
+        raise ConfigError.at(key, "must be a whole number", value)
+    if allowed is not None:
+        _check_range(key, value, allowed)
+
+
+def _noun(annotation: Any) -> str:
+    if get_origin(annotation) is Annotated:
+        inner, *marks = get_args(annotation)
+        bounds = " ".join(str(mark) for mark in marks if isinstance(mark, Range))
+        return f"{_noun(inner)} {bounds}".strip()
+    if get_origin(annotation) is Literal:
+        return " or ".join(str(option) for option in get_args(annotation))
+    if annotation in (None, type(None)):
+        return "null"
+    return _NOUNS.get(get_origin(annotation) or annotation, str(annotation))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,335 @@
+"""What a valid experiment is: the typed form of a composed config, and the checks that need no compute.
+
+`check` takes the plain nested dict that Hydra composed and returns an `Experiment`, or raises one sentence. Nothing
+here imports Keras; a component's parameters are held against its signature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from functools import lru_cache
+from typing import Any, Literal, get_type_hints
+
+from kexp import registry
+from kexp.errors import ConfigError, UnknownNameError
+from kexp.groups import GROUPS, group_of_parameter
+from kexp.registry import Component
+from kexp.rules import Count, Fraction, Positive, Whole, check_parameter, check_value
+from kexp.signatures import REQUIRED, UNREADABLE, Signature
+
+__all__ = ["Experiment", "Node", "Save", "Sweep", "Tracking", "Trainer", "check", "defaults_of"]
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """How to train: the arguments of Keras' fit and compile that are no components."""
+
+    engine: Literal["fit"] = "fit"
+    epochs: Count = 20
+    batch_size: Count = 32
+    validation_split: Fraction = 0.2
+    validation_freq: Count = 1
+    validation_steps: Count | None = None
+    shuffle: bool = True
+    class_weight: Literal["balanced"] | dict[Any, float] | None = None
+    initial_epoch: Whole = 0
+    steps_per_epoch: Count | None = None
+    steps_per_execution: Literal["auto"] | Count = "auto"
+    jit_compile: Literal["auto"] | bool = "auto"
+    mixed_precision: bool = False
+    checkpoint: Literal["auto"] | bool = "auto"
+    checkpoint_epochs: Count | None = None
+    checkpoint_seconds: Positive | None = 10.0
+    verbose: Literal[0, 1, 2] = 1
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Where runs are recorded."""
+
+    enabled: bool = True
+    uri: str | None = None
+    experiment: str = "kexp"
+    figures: bool = True
+
+
+@dataclass(frozen=True)
+class Save:
+    """Which files a finished run leaves."""
+
+    formats: list[str] = field(default_factory=lambda: ["h5", "weights", "json"])
+    model: bool = True
+    register: str | None = None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """How a sweep is run; a single run ignores it."""
+
+    name: str | None = None
+    seeds: Count | None = None
+    objective: str | list[str] | None = None
+    direction: Literal["minimize", "maximize"] | list[Literal["minimize", "maximize"]] | None = None
+    max_retries: Whole = 1
+    trial_timeout_s: Positive | None = None
+    fail_fast: bool = False
+    rerun: bool = False
+
+
+SETTINGS: dict[str, type] = {"trainer": Trainer, "tracking": Tracking, "save": Save, "sweep": Sweep}
+
+
+@dataclass(frozen=True)
+class Node:
+    """A component chosen in a config, with its parameters.
+
+    Attributes:
+        component: what the name stands for.
+        parameters: the values of its own parameters, complete.
+        common: the values of what every member of its group has (`data.feed`, `optimizer.schedule`).
+        path: the config key of the node.
+    """
+
+    component: Component
+    parameters: dict[str, Any]
+    common: dict[str, Any]
+    path: str
+
+    @property
+    def name(self) -> str:
+        return self.component.name
+
+    def as_dict(self) -> dict[str, Any]:
+        """The node as config again, under the component's first name."""
+        common = {key: value.as_dict() if isinstance(value, Node) else value for key, value in self.common.items()}
+        return {"name": self.name, **self.parameters, **common}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A whole config, checked."""
+
+    name: str | None
+    seed: int
+    backend: str
+    data: Node
+    model: Node
+    activation: Node
+    optimizer: Node
+    loss: Node | None
+    metrics: dict[str, Node]
+    callbacks: dict[str, Node]
+    trainer: Trainer
+    tracking: Tracking
+    save: Save
+    sweep: Sweep
+    metrics_follow_data: bool = False  # `metrics=[auto]`
+
+    def nodes(self) -> Iterator[Node]:
+        """Every chosen component."""
+        yield from (self.data, self.model, self.activation, self.optimizer)
+        if self.loss is not None:
+            yield self.loss
+        if self.optimizer.common["schedule"] is not None:
+            yield self.optimizer.common["schedule"]
+        yield from self.metrics.values()
+        yield from self.callbacks.values()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The experiment as a plain config that checks to an equal experiment."""
+        return {
+            "name": self.name,
+            "seed": self.seed,
+            "backend": self.backend,
+            "data": self.data.as_dict(),
+            "model": self.model.as_dict(),
+            "activation": self.activation.as_dict(),
+            "optimizer": self.optimizer.as_dict(),
+            "loss": {"name": AUTO} if self.loss is None else self.loss.as_dict(),
+            "metrics": {key: node.as_dict() for key, node in self.metrics.items()}
+            | ({AUTO: {"name": AUTO}} if self.metrics_follow_data else {}),
+            "callbacks": {key: node.as_dict() for key, node in self.callbacks.items()},
+            **{key: asdict(getattr(self, key)) for key in SETTINGS},
+        }
+
+    def choosing(self, loss: str, metrics: Mapping[str, str]) -> Experiment:
+        """This experiment with what was left to the data chosen; explicit choices stay."""
+        changed = self
+        if self.loss is None:
+            changed = replace(changed, loss=component_node("loss", {"name": loss}, "loss"))
+        if self.metrics_follow_data:
+            chosen = {key: component_node("metrics", {"name": name}, f"metrics.{key}") for key, name in metrics.items()}
+            changed = replace(changed, metrics=chosen | self.metrics, metrics_follow_data=False)
+        return changed
+
+
+def check(config: Mapping[str, Any]) -> Experiment:
+    """The composed config as an experiment.
+
+    Args:
+        config: plain nested dict, interpolations resolved.
+
+    Raises:
+        ConfigError: the first thing wrong, as one sentence that names its key.
+    """
+    keys = [f.name for f in fields(Experiment) if f.default is MISSING]
+    _refuse_unknown("", config, set(keys))
+    for key in keys:
+        if key not in config:
+            raise ConfigError(f"{key}: must be given")
+    check_value("seed", config["seed"], Whole)
+    check_value("backend", config["backend"], Literal["tensorflow", "jax", "torch"])
+    check_value("name", config["name"], str | None)
+    loss = _as_mapping("loss", config["loss"])
+    return Experiment(
+        name=config["name"],
+        seed=config["seed"],
+        backend=config["backend"],
+        data=component_node("data", config["data"], "data"),
+        model=component_node("model", config["model"], "model"),
+        activation=component_node("activation", config["activation"], "activation"),
+        optimizer=_optimizer(config["optimizer"]),
+        loss=None if loss.get("name") == AUTO else component_node("loss", loss, "loss"),
+        metrics=_several("metrics", config["metrics"]),
+        metrics_follow_data=AUTO in _as_mapping("metrics", config["metrics"]),
+        callbacks=_several("callbacks", config["callbacks"]),
+        **{key: _settings(key, config[key]) for key in SETTINGS},
+    )
+
+
+def component_node(group: str, value: Any, path: str) -> Node:
+    """A component node, its name found, its parameters checked and completed with their defaults.
+
+    Args:
+        group: the component's group.
+        value: a name, or a mapping with `name` and parameters.
+        path: the config key, for messages.
+
+    Raises:
+        ConfigError: unknown name or parameter, a value against its rule, a required parameter missing.
+    """
+    given = dict(_as_mapping(path, value))
+    name = given.pop("name", None)
+    if not isinstance(name, str):
+        raise ConfigError(
+            f"{path}.name: must name a {GROUPS[group].noun}, one of those that `kexp components {group}` lists"
+        )
+    component = registry.find(group, name, path)
+    signature = component.signature()
+    owner = GROUPS[group]
+    common = {p.name: given.pop(p.name, p.default) for p in owner.common if p.name not in signature}
+    for parameter in owner.common:
+        if parameter.name in common:
+            check_parameter(f"{path}.{parameter.name}", common[parameter.name], parameter)
+    known = {p.name for p in signature.parameters} | set(owner.passes)
+    if not signature.open or component.exported:
+        _refuse_unknown(path, given, known | set(common))
+    return Node(component, _parameters(path, given, signature), common, path)
+
+
+def defaults_of(component: Component) -> dict[str, Any]:
+    """A component's config node as its option provides it: its name, its parameters' defaults, its group's common
+    parameters. A required parameter is Hydra's `???`."""
+    node: dict[str, Any] = {"name": component.name}
+    signature = component.signature()
+    for parameter in signature.parameters:
+        if parameter.default is not UNREADABLE:
+            node[parameter.name] = "???" if parameter.default is REQUIRED else _plain(parameter.default)
+    for parameter in GROUPS[component.group].common:
+        node.setdefault(parameter.name, parameter.default)
+    return node
+
+
+def _parameters(path: str, given: dict[str, Any], signature: Signature) -> dict[str, Any]:
+    complete: dict[str, Any] = {}
+    for parameter in signature.parameters:
+        key = f"{path}.{parameter.name}"
+        if parameter.name in given:
+            value = given.pop(parameter.name)
+            if value == "???":  # Hydra's word for a value that is still missing
+                raise ConfigError(f"{key}: must be given")
+        elif parameter.default is REQUIRED:
+            raise ConfigError(f"{key}: must be given")
+        elif parameter.default is UNREADABLE:
+            continue
+        else:
+            value = _plain(parameter.default)
+        group = group_of_parameter(parameter.name)
+        if parameter.name == "layers" and isinstance(value, (list, tuple)):
+            value = [component_node("layer", each, f"{key}[{i}]").as_dict() for i, each in enumerate(value)]
+        elif group is not None and isinstance(value, Mapping):
+            value = component_node(group, value, key).as_dict()
+        elif group is not None and isinstance(value, str) and group != "layer":
+            registry.find(group, value, key)
+        elif value is not None or parameter.default is not None:
+            check_parameter(key, value, parameter)
+        complete[parameter.name] = value
+    return complete | given
+
+
+def _optimizer(value: Any) -> Node:
+    """The optimizer's node, `lr` folded into `learning_rate` and the schedule a node of its own."""
+    node = component_node("optimizer", value, "optimizer")
+    rate = node.common.pop("lr", None)
+    if rate is not None:
+        check_value("optimizer.lr", rate, float)
+        if rate <= 0:
+            raise ConfigError.at("optimizer.lr", "must be greater than 0", rate)
+        node.parameters["learning_rate"] = rate
+    schedule = node.common.get("schedule")
+    if schedule is not None:
+        if node.common.get("decay"):
+            raise ConfigError("optimizer.decay: must be 0 with a schedule, which sets the rate by itself")
+        node.common["schedule"] = component_node("schedule", schedule, "optimizer.schedule")
+    return node
+
+
+def _several(group: str, value: Any) -> dict[str, Node]:
+    chosen = _as_mapping(group, value)
+    return {
+        key: component_node(group, each, f"{group}.{key}")
+        for key, each in chosen.items()
+        if each is not None and key != AUTO
+    }
+
+
+def _settings(key: str, value: Any) -> Any:
+    kind = SETTINGS[key]
+    given = _as_mapping(key, value)
+    hints = _hints(kind)
+    _refuse_unknown(key, given, set(hints))
+    for name, each in given.items():
+        check_value(f"{key}.{name}", each, hints[name])
+    return kind(**given)
+
+
+@lru_cache
+def _hints(kind: type) -> dict[str, Any]:
+    """Cached: a sweep checks thousands of configs."""
+    return get_type_hints(kind, include_extras=True)
+
+
+def _as_mapping(path: str, value: Any) -> Mapping[str, Any]:
+    if isinstance(value, str):
+        return {"name": value}
+    if not isinstance(value, Mapping):
+        raise ConfigError.at(path, "must be a name, or a mapping with a name and parameters", value)
+    return value
+
+
+def _refuse_unknown(path: str, given: Mapping[str, Any], known: set[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise UnknownNameError(
+                f"{path}.{name}" if path else str(name), f"key of {path}" if path else "key", name, known
+            )
+
+
+def _plain(value: Any) -> Any:
+    """A default as config can hold it."""
+    if isinstance(value, tuple):
+        return list(value)
+    return value

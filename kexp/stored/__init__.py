@@ -1,0 +1,10 @@
+"""Runs that are over, used again: their config, their model, their data, compared and repeated."""
+
+from __future__ import annotations
+
+from kexp.stored.config import load_experiment
+from kexp.stored.description import Description, describe
+from kexp.stored.models import load_model, open_model, use_backend
+from kexp.stored.runs import StoredRun, find
+
+__all__ = ["Description", "StoredRun", "describe", "find", "load_experiment", "load_model", "open_model", "use_backend"]

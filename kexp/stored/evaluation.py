@@ -1,0 +1,182 @@
+"""A stored model measured: on its run's own rows, or on other data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from kexp import traits
+from kexp.build import build
+from kexp.errors import DataError
+from kexp.schema import Experiment
+from kexp.stored.description import Description
+
+if TYPE_CHECKING:
+    import keras
+
+    from kexp.data import Data, Part
+    from kexp.persistence import Predictor
+
+__all__ = ["PARTS", "Rows", "evaluate", "other_rows", "own_rows"]
+
+PARTS = ("test", "validation", "train", "all")
+PartName = Literal["test", "validation", "train", "all"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a model is measured on.
+
+    Attributes:
+        part: the rows, targets in the form that the loss wants.
+        words: what they are, for the user.
+    """
+
+    part: Part
+    words: str
+
+
+def own_rows(experiment: Experiment, name: str = "test") -> Rows:
+    """Rows of the run's own data, split as the run split them.
+
+    Raises:
+        DataError: the run kept no such rows, or its data cannot be read any more.
+    """
+    from kexp.experiment import prepare
+
+    splits = prepare(experiment).splits
+    if name == "all":
+        part: Part | None = _all_of(splits.data, experiment)
+    else:
+        part = getattr(splits, name)
+    if part is None:
+        raise DataError(f"--part: the run kept no {name} rows; choose another part, or other data")
+    return Rows(part, f"{experiment.data.name}, {'all' if name == 'all' else f'the {name} split'}")
+
+
+def other_rows(experiment: Experiment, known: Description, name: str = "all") -> Rows:
+    """Rows of other data than the run's, read as the run read its own: the same encoding, the same class indices.
+
+    Args:
+        experiment: the run's, with the other data chosen.
+        known: the run's own data.
+        name: which rows; a part is split off by the config's seed.
+
+    Raises:
+        DataError: they are not the kind of rows that the model takes.
+    """
+    from kexp.data import split
+
+    data = _read(experiment, known)
+    _check_fit(data, known)
+    data = _with_classes(data, known)
+    if name == "all":
+        return Rows(_all_of(data, experiment), f"{experiment.data.name}, all rows")
+    node = experiment.data.common
+    splits = split(
+        data, test=node["test_split"], validation=experiment.trainer.validation_split, seed=node["split_seed"]
+    )
+    part = getattr(splits, name)
+    if part is None:
+        raise DataError(f"--part: the data has no {name} rows")
+    return Rows(part.encode(_form(experiment, data.spec.task)), f"{experiment.data.name}, the {name} split")
+
+
+def evaluate(model: keras.Model | Predictor, experiment: Experiment, rows: Rows) -> dict[str, float]:
+    """The loss and the metrics of the config over the rows, batched as in training; no class weights.
+
+    A format that keeps predictions alone is measured by its predictions: what layers add to the loss (regularizers) is
+    not in it.
+    """
+    from kexp import training
+    from kexp.data import feed
+    from kexp.training.backend import seed_everything
+
+    seed_everything(experiment.seed)
+    batch_size = experiment.trainer.batch_size
+    if hasattr(model, "evaluate"):
+        batches = feed(rows.part, kind=experiment.data.common["feed"], batch_size=batch_size, shuffle=False)
+        return training.evaluate(model, batches)
+    import keras
+    import numpy as np
+
+    from kexp.experiment import compile_model
+
+    x, y = rows.part.arrays()
+    predicted = np.concatenate([model(x[at : at + batch_size]) for at in range(0, len(x), batch_size)])
+    judge = keras.Sequential([keras.Input(predicted.shape[1:]), keras.layers.Identity()])
+    compile_model(experiment, judge, -(-len(x) // batch_size))
+    measured = judge.evaluate(predicted, y, batch_size=batch_size, verbose=0, return_dict=True)
+    return {key: float(value) for key, value in measured.items()}
+
+
+def _read(experiment: Experiment, known: Description) -> Data:
+    from kexp.data import as_data, csv_encoded
+
+    node = experiment.data
+    if known.encoding is not None and node.name == "csv":
+        path = node.parameters.get("test_path") or node.parameters["path"]
+        return csv_encoded(path, known.encoding)
+    return as_data(build(node))
+
+
+def _check_fit(data: Data, known: Description) -> None:
+    spec = data.spec
+    if data.encoder is not None:
+        raise DataError("data: the run's data was no table, so there is no encoding for the columns of this one")
+    if tuple(spec.feature_shape) != known.feature_shape:
+        raise DataError(
+            f"data: must have rows of shape {known.feature_shape} as the run's data has, "
+            f"got {tuple(spec.feature_shape)}"
+        )
+    if spec.task != known.task:
+        raise DataError(f"data: must be for a {known.task} as the run's data is, but is for a {spec.task}")
+    names, wanted = spec.feature_names, known.feature_names
+    if names is not None and wanted is not None and tuple(names) != wanted:
+        odd = next(i for i, (name, other) in enumerate(zip(names, wanted, strict=True)) if name != other)
+        raise DataError(f"data: feature {odd} must be {wanted[odd]!r} as in the run's data, got {names[odd]!r}")
+
+
+def _with_classes(data: Data, known: Description) -> Data:
+    """The data with class indices that mean the run's classes: a file with fewer of them numbers them otherwise."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    names = data.spec.classes
+    if names is None or known.classes is None or names == known.classes:
+        return data
+    missing = [name for name in names if name not in known.classes]
+    if missing:
+        raise DataError(f"data: must have classes of the run's ({', '.join(known.classes)}), got {missing[0]!r}")
+    index = np.array([known.classes.index(name) for name in names], dtype=np.int64)
+    spec = replace(data.spec, classes=known.classes, outputs=len(known.classes))
+    return replace(data, source=_Renumbered(data.source, index), spec=spec, targets=index[data.targets])
+
+
+class _Renumbered:
+    """A source whose class indices are translated."""
+
+    def __init__(self, source: Any, index: Any) -> None:
+        self._source, self._index = source, index
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def read(self, rows: Any) -> tuple[Any, Any]:
+        x, y = self._source.read(rows)
+        return x, self._index[y]
+
+
+def _all_of(data: Data, experiment: Experiment) -> Part:
+    import numpy as np
+
+    from kexp.data import Part
+
+    form: Any = "class_index" if data.spec.task == "classification" else "dense"
+    return Part(data, np.arange(len(data), dtype=np.intp), form).encode(_form(experiment, data.spec.task))
+
+
+def _form(experiment: Experiment, task: str) -> Any:
+    assert experiment.loss is not None
+    return traits.of(experiment.loss.component, experiment.loss.parameters).targets_for(task)

@@ -1,0 +1,146 @@
+"""Rows that a stored model is to predict: from .npz or .csv, read as the run read its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from kexp.errors import DataError, UnknownNameError
+from kexp.schema import Experiment
+from kexp.stored.description import Description
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["ENDINGS", "ending", "read_inputs"]
+
+ENDINGS = (".npz", ".csv")
+_KEY = "INPUT"
+
+
+def ending(path: Path, key: str) -> str:
+    """`.npz` or `.csv`.
+
+    Raises:
+        DataError: another one.
+    """
+    found = path.suffix.lower()
+    if found not in ENDINGS:
+        raise DataError(f"{key}: must end in {' or '.join(ENDINGS)}, got {path.name!r}")
+    return found
+
+
+def read_inputs(
+    path: Path, experiment: Experiment, known: Description, batch_size: int, array: str | None = None
+) -> Iterator[NDArray[Any]]:
+    """Batches of features, shape (rows, *feature_shape) float32, in the file's order.
+
+    Args:
+        path: an .npz archive, or a CSV file with a header line; its target's columns are not looked at.
+        experiment: the run's config.
+        known: the run's data.
+        batch_size: rows a batch.
+        array: the name of the features in an .npz archive; found by itself unless given.
+
+    Raises:
+        DataError: no such file, columns or arrays that the model does not take, values that are not finite.
+    """
+    import numpy as np
+
+    if ending(path, _KEY) == ".csv":
+        read, count = _csv(path, known)
+    else:
+        x = _npz(path, experiment, known, array)
+        read, count = (lambda rows: x[rows]), len(x)
+    if not count:
+        raise DataError(f"{_KEY}: {path.name} has no rows")
+    for start in range(0, count, batch_size):
+        rows = np.arange(start, min(start + batch_size, count), dtype=np.intp)
+        batch = np.ascontiguousarray(read(rows), dtype=np.float32)
+        finite = np.isfinite(batch).reshape(len(batch), -1).all(axis=1)
+        if not finite.all():
+            row = start + int(np.argmin(finite)) + 1
+            raise DataError(f"{_KEY}: features must be finite, got NaN or infinity in row {row} of {path.name}")
+        yield batch
+
+
+def _csv(path: Path, known: Description) -> tuple[Any, int]:
+    if known.encoding is not None:
+        from kexp.data import csv_encoded
+
+        data = csv_encoded(str(path), {**known.encoding, "target": []}, key=_KEY)
+        return (lambda rows: data.source.read(rows)[0]), len(data)
+    x = _plain_csv(path, known)
+    return (lambda rows: x[rows]), len(x)
+
+
+def _plain_csv(path: Path, known: Description) -> NDArray[Any]:
+    """A table of numbers for a model of a run that read no table: by the features' names, or by their order."""
+    import math
+
+    import numpy as np
+    import pandas as pd
+
+    from kexp.data.files import existing
+
+    file = existing(str(path), _KEY)
+    try:
+        header: Literal["infer"] | None = None if _all_numbers(file) else "infer"
+        frame = pd.read_csv(file, header=header)
+    except (ValueError, UnicodeDecodeError) as error:  # pandas' own errors are ValueErrors
+        raise DataError(f"{_KEY}: {path.name} cannot be read as CSV: {error}") from None
+    names, wanted = [str(name) for name in frame.columns], known.feature_names
+    if header is not None and wanted is not None and set(wanted) & set(names):
+        for name in wanted:
+            if name not in names:
+                raise UnknownNameError(_KEY, f"column of {path.name}", name, names)
+        frame = frame[list(wanted)]
+    count = math.prod(known.feature_shape)
+    if frame.shape[1] != count:
+        raise DataError(f"{_KEY}: {path.name} must have {count} columns as the run's features, got {frame.shape[1]}")
+    for name in frame.columns:
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            raise DataError(f"{_KEY}: column {str(name)!r} of {path.name} must hold numbers")
+    return frame.to_numpy(dtype=np.float32).reshape(len(frame), *known.feature_shape)
+
+
+def _all_numbers(file: Path) -> bool:
+    with file.open(encoding="utf-8-sig") as lines:
+        first = lines.readline()
+    try:
+        [float(cell) for cell in first.strip().split(",")]
+    except ValueError:
+        return False
+    return True
+
+
+def _npz(path: Path, experiment: Experiment, known: Description, array: str | None) -> NDArray[Any]:
+    import zipfile
+
+    import numpy as np
+
+    from kexp.data.files import existing
+
+    file = existing(str(path), _KEY)
+    try:
+        archive = np.load(file, allow_pickle=False)
+        names = list(archive.files)
+    except (ValueError, EOFError, OSError, AttributeError, zipfile.BadZipFile):
+        raise DataError(f"{_KEY}: must be an .npz archive, but {path.name} is none") from None
+    own = experiment.data.parameters.get("x") if experiment.data.name == "npz" else None
+    name = array or next((each for each in (own, "x", *(names if len(names) == 1 else ())) if each in names), None)
+    if name is None or name not in names:
+        raise UnknownNameError("--array", f"array in {path.name}", name or own or "x", names)
+    try:
+        x = archive[name]
+    except ValueError:
+        raise DataError(f"{_KEY}: array {name!r} holds Python objects, which are not loaded for safety") from None
+    if x.dtype.kind not in "fiub":
+        raise DataError(f"{_KEY}: array {name!r} must hold numbers, got {x.dtype.name}")
+    if x.shape[1:] != known.feature_shape:
+        raise DataError(
+            f"{_KEY}: array {name!r} must have rows of shape {known.feature_shape} as the run's data has, "
+            f"got {x.shape[1:]}"
+        )
+    return np.asarray(x)

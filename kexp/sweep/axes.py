@@ -1,0 +1,73 @@
+"""From a sweep's arguments to its trials' overrides: Hydra's sweep grammar, multiplied out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kexp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
+__all__ = ["expand", "key_of", "parse", "with_seeds"]
+
+
+def parse(arguments: Iterable[str], config_loader: Any = None) -> list[Override]:
+    """The arguments as Hydra understands them.
+
+    Raises:
+        ConfigError: Hydra does not.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+
+    try:
+        return OverridesParser.create(config_loader=config_loader).parse_overrides(list(arguments))
+    except OverrideParseException as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise ConfigError(f"{error.override}: {lines[0]}") from error
+
+
+def expand(overrides: Sequence[Override]) -> list[tuple[str, ...]]:
+    """The overrides of each trial: every combination of the axes' values, the last axis fastest.
+
+    Raises:
+        ConfigError: an axis that a grid cannot go through, such as an interval; an axis without values.
+    """
+    axes = [_axis(override) for override in overrides]
+    return list(itertools.product(*axes))
+
+
+def with_seeds(arguments: Sequence[str], seeds: int | None) -> list[str]:
+    """The arguments with an axis of `seeds` seeds more, counted from 0 (`sweep.seeds=5`).
+
+    Raises:
+        ConfigError: the arguments sweep over seeds already.
+    """
+    if seeds is None:
+        return list(arguments)
+    if any(key_of(argument) == "seed" for argument in arguments):
+        raise ConfigError("sweep.seeds: cannot be given together with seed=..., which chooses the seeds itself")
+    return [*arguments, f"seed=range({seeds})"]
+
+
+def key_of(argument: str) -> str:
+    """The key that an argument sets, without Hydra's marks for adding and removing."""
+    return argument.split("=", 1)[0].lstrip("+~")
+
+
+def _axis(override: Override) -> list[str]:
+    key = override.get_key_element()
+    if not override.is_sweep_override():
+        return [f"{key}={override.get_value_element_as_str()}"] if not override.is_delete() else [key]
+    if not override.is_discrete_sweep():
+        raise ConfigError(
+            f"{override.key_or_group}: an interval has no end of values for a grid; "
+            "choose hydra/sweeper=optuna, or list values"
+        )
+    values = [f"{key}={value}" for value in override.sweep_string_iterator()]
+    if not values:
+        raise ConfigError(f"{override.key_or_group}: the sweep over it has no values")
+    return values

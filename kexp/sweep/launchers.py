@@ -1,0 +1,113 @@
+"""kexp's launchers: where a sweep's trials run. Each is also a Hydra launcher, so that any sweeper can use it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from kexp.schema import Sweep
+from kexp.sweep.feed import Feed
+from kexp.sweep.trial_run import TimeUpError, run_trial, too_long
+from kexp.sweep.trials import Outcome, Task
+from kexp.sweep.workers import WorkerPool, default_workers, import_keras
+
+if TYPE_CHECKING:
+    from hydra.types import HydraContext, TaskFunction
+    from omegaconf import DictConfig
+
+__all__ = ["ProcessesLauncher", "SerialLauncher"]
+
+
+class _HydraSide:
+    """What Hydra asks of a launcher."""
+
+    config: DictConfig
+    hydra_context: HydraContext
+    task_function: TaskFunction
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config, self.hydra_context, self.task_function = config, hydra_context, task_function
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[Any]:
+        """Jobs that another sweeper chose: trials of the sweep that this launcher is set up for."""
+        from kexp.sweep.hydra_jobs import launch_jobs
+
+        return launch_jobs(self, job_overrides, initial_job_idx)
+
+
+class SerialLauncher(_HydraSide):
+    """One trial after another, in this process."""
+
+    def run_tasks(
+        self,
+        tasks: Sequence[Task] | Feed,
+        *,
+        settings: Sweep,
+        on_start: Callable[[int], None],
+        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
+        on_end: Callable[[Outcome], bool],
+    ) -> None:
+        for task in tasks:
+            on_start(task.number)
+            import_keras(task)
+            with _time_limit(settings.trial_timeout_s):
+                outcome = run_trial(task, on_epoch)
+            if not on_end(outcome):
+                return
+
+
+@contextmanager
+def _time_limit(seconds: float | None) -> Iterator[None]:
+    """Ends a trial in this process by an exception, which what hangs outside of Python does not hear.
+
+    Python takes handlers in the main thread alone; elsewhere there is no limit.
+    """
+    if seconds is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise TimeUpError(too_long(seconds))
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class ProcessesLauncher(_HydraSide):
+    """Warm worker processes.
+
+    Args:
+        n_workers: how many; one a core unless given.
+        memory_limit_mb: a worker above this when a trial ends is replaced.
+    """
+
+    def __init__(self, n_workers: int | None = None, memory_limit_mb: float = 4096) -> None:
+        self.n_workers, self.memory_limit_mb = n_workers, memory_limit_mb
+
+    def run_tasks(
+        self,
+        tasks: Sequence[Task] | Feed,
+        *,
+        settings: Sweep,
+        on_start: Callable[[int], None],
+        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
+        on_end: Callable[[Outcome], bool],
+    ) -> None:
+        if not tasks:
+            return
+        pool = WorkerPool(
+            min(self.n_workers or default_workers(), len(tasks)),
+            timeout_s=settings.trial_timeout_s,
+            memory_limit_mb=self.memory_limit_mb,
+            max_retries=settings.max_retries,
+        )
+        pool.run(tasks, on_start=on_start, on_epoch=on_epoch, on_end=on_end)

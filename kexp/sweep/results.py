@@ -1,0 +1,231 @@
+"""What came out of trials: read from the store, or handed over by a sweep that has just ended."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kexp.errors import ConfigError, StoreError, UnknownNameError
+from kexp.tracking import RunView, StoreSettings, find_run, metric_history, search
+from kexp.tracking.values import param_value, restored_metric
+
+__all__ = [
+    "SHARED_TRIALS",
+    "Histories",
+    "History",
+    "SweepResults",
+    "TrialResult",
+    "histories_of",
+    "parameter_value",
+    "read_histories",
+    "read_sweep",
+    "trial_result",
+]
+
+History = Mapping[str, Sequence[tuple[int, float]]]
+"""Metric -> its (epoch, value) points, by epoch from 1."""
+
+Histories = Callable[[Sequence[str]], Mapping[str, History]]
+"""Run ids -> their histories; asked only for what is drawn, because all of ten thousand trials is too much to read."""
+
+SHARED_TRIALS = "sweep/shared_trials.txt"
+"""An artifact of a sweep's parent run: ids, one a line, of other sweeps' trials that it did not repeat."""
+
+_AT_ONCE = 200  # run ids in one query, below every database's limit
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """A trial that is over, or not.
+
+    Attributes:
+        run_id: MLflow's id; any unique text where there is no MLflow.
+        name: the run's name.
+        state: FINISHED, PRUNED, FAILED, KILLED or RUNNING.
+        params: flat config, `{"optimizer.learning_rate": 0.01, "seed": 3}`; values or, as in the store, text.
+        metrics: the last value of each.
+        reason: why it did not finish.
+        fingerprint: equal for equal experiments; empty where not known.
+        duration_s: seconds; None where not known.
+        start_ms: milliseconds since 1970.
+    """
+
+    run_id: str
+    name: str
+    state: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    reason: str = ""
+    fingerprint: str = ""
+    duration_s: float | None = None
+    start_ms: int = 0
+
+
+@dataclass(frozen=True)
+class SweepResults:
+    """A sweep's trials.
+
+    Attributes:
+        trials: oldest first.
+        title: what to call it.
+        run_id: the parent run's id; empty where the trials have no common parent.
+        objective, direction: as the sweep was told; None where it was not.
+    """
+
+    trials: list[TrialResult]
+    title: str = ""
+    run_id: str = ""
+    objective: str | None = None
+    direction: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def parameter_value(value: Any) -> Any:
+    """A parameter as a value that hashes: numbers, true, false and null are read from their text, a list is text."""
+    if isinstance(value, (bool, int, float)) or value is None:
+        return value
+    return _read(value if isinstance(value, str) else param_value(value))
+
+
+@functools.lru_cache(maxsize=65536)  # ten thousand trials have a few hundred different values
+def _read(text: str) -> Any:
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        return text
+    if isinstance(parsed, (list, dict)):
+        return json.dumps(parsed, ensure_ascii=False)
+    return text if isinstance(parsed, str) else parsed
+
+
+def trial_result(view: RunView) -> TrialResult:
+    """A run of the store as a trial; the tag `kexp.state` says PRUNED where MLflow's status cannot."""
+    return TrialResult(
+        run_id=view.run_id,
+        name=view.name,
+        state=view.tags.get("kexp.state") or view.status,
+        params=view.params,
+        metrics=view.metrics,
+        reason=view.tags.get("kexp.reason", ""),
+        fingerprint=view.tags.get("kexp.fingerprint", ""),
+        duration_s=view.duration_s,
+        start_ms=view.start_ms,
+    )
+
+
+def read_sweep(settings: StoreSettings, ref: str = "latest", *, key: str = "SWEEP") -> SweepResults:
+    """The trials that `ref` means.
+
+    Args:
+        settings: the store and experiment.
+        ref: a sweep's run id, a unique prefix of it, its name (the newest of that name), or `latest`; where there is
+            no sweep yet, `latest` means all runs of the experiment. The id of a run that is no sweep means that run
+            alone.
+        key: what the user gave `ref` as, for messages.
+
+    Raises:
+        UnknownNameError: there is no such sweep or run.
+        ConfigError: the experiment is empty, or a prefix is not unique.
+        StoreError: the store cannot be read.
+    """
+    parent = _parent(settings, ref, key)
+    if parent is None:
+        trials = [trial_result(view) for view in search(settings, newest_first=False)]
+        if not trials:
+            raise ConfigError(f"{key}: there is no run yet in experiment {settings.experiment!r}")
+        return SweepResults(trials, f"all runs of experiment {settings.experiment}")
+    trials = [trial_result(view) for view in search(settings, parent_run_id=parent.run_id, newest_first=False)]
+    trials += _shared(settings, parent, {trial.run_id for trial in trials})
+    if not trials and "kexp.sweep.name" not in parent.tags:
+        return SweepResults([trial_result(parent)], parent.name)
+    return SweepResults(
+        trials,
+        title=parent.tags.get("kexp.sweep.name") or parent.name,
+        run_id=parent.run_id,
+        objective=parent.tags.get("kexp.sweep.objective") or None,
+        direction=parent.tags.get("kexp.sweep.direction") or None,
+    )
+
+
+def _parent(settings: StoreSettings, ref: str, key: str) -> RunView | None:
+    if ref == "latest":
+        return next(search(settings, filter_string="tags.`kexp.sweep.name` LIKE '%'", limit=1), None)
+    named = next(search(settings, tags={"kexp.sweep.name": ref}, limit=1), None)
+    if named is not None:
+        return named
+    try:
+        return find_run(settings, ref, key=key)
+    except UnknownNameError:
+        sweeps = search(settings, filter_string="tags.`kexp.sweep.name` LIKE '%'", limit=50)
+        names = dict.fromkeys(name for view in sweeps for name in (view.tags["kexp.sweep.name"], view.run_id))
+        raise UnknownNameError(key, "sweep or run", ref, [*names, "latest"]) from None
+
+
+def _shared(settings: StoreSettings, parent: RunView, known: set[str]) -> Iterator[TrialResult]:
+    import tempfile
+    from pathlib import Path
+
+    from kexp.tracking import fetch_artifact
+
+    with tempfile.TemporaryDirectory(prefix="kexp-") as folder:
+        try:
+            listed = fetch_artifact(settings, parent.run_id, SHARED_TRIALS, Path(folder)).read_text(encoding="utf-8")
+        except (StoreError, UnknownNameError):
+            return
+    ids = [run_id for run_id in dict.fromkeys(listed.split()) if run_id not in known and run_id.isalnum()]
+    for some in _chunks(ids):
+        quoted = ", ".join(f"'{run_id}'" for run_id in some)
+        yield from map(trial_result, search(settings, filter_string=f"attributes.run_id IN ({quoted})"))
+
+
+def histories_of(settings: StoreSettings) -> Histories:
+    """A reader of histories from this store."""
+    return lambda run_ids: read_histories(settings, run_ids)
+
+
+def read_histories(settings: StoreSettings, run_ids: Sequence[str]) -> dict[str, History]:
+    """Every point of every metric of some runs.
+
+    A database is asked once for many runs, through MLflow's own tables: its client would need a call for each metric
+    of each run.
+    """
+    from sqlalchemy import select
+
+    from kexp.tracking.client import client_for, store_errors
+    from kexp.tracking.finished import sql_store
+    from kexp.tracking.settings import resolve_uri
+
+    uri = resolve_uri(settings)
+    store = sql_store(client_for(uri))
+    if store is None:
+        return {run_id: _history_by_calls(settings, run_id) for run_id in run_ids}
+    from mlflow.store.tracking.dbmodels.models import SqlMetric as Row
+
+    points: dict[str, dict[str, dict[int, float]]] = {run_id: {} for run_id in run_ids}
+    with store_errors(uri, "reading metrics"), store.ManagedSessionMaker(read_only=True) as session:
+        for some in _chunks(run_ids):
+            columns = (Row.run_uuid, Row.key, Row.step, Row.value, Row.is_nan)
+            query = select(*columns).where(Row.run_uuid.in_(some)).order_by(Row.step, Row.timestamp)
+            for run_id, metric, step, value, is_nan in session.execute(query):
+                found = float("nan") if is_nan else restored_metric(value)
+                points[run_id].setdefault(metric, {})[int(step)] = found  # of a step logged twice, the later value
+    return {
+        run_id: {metric: list(steps.items()) for metric, steps in found.items()} for run_id, found in points.items()
+    }
+
+
+def _history_by_calls(settings: StoreSettings, run_id: str) -> History:
+    metrics = find_run(settings, run_id).metrics
+    return {
+        metric: list({point.step: point.value for point in metric_history(settings, run_id, metric)}.items())
+        for metric in metrics
+    }
+
+
+def _chunks(values: Iterable[str]) -> Iterator[list[str]]:
+    listed = list(values)
+    for start in range(0, len(listed), _AT_ONCE):
+        yield listed[start : start + _AT_ONCE]

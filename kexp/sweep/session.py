@@ -1,0 +1,370 @@
+"""One sweep from its trials to its answer: skip what is done, run the rest, record, rank, report."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from kexp.errors import ConfigError, KexpError
+from kexp.schema import Experiment, Sweep
+from kexp.sweep.earlier import earlier_sweep, sweep_key, unfinished_runs
+from kexp.sweep.feed import Feed
+from kexp.sweep.interrupts import deferred_interrupts, no_interrupts
+from kexp.sweep.objective import Objective, choose_objectives
+from kexp.sweep.planning import mark_done
+from kexp.sweep.recorder import Recorder
+from kexp.sweep.results import SHARED_TRIALS
+from kexp.sweep.table import LiveTable, leaderboard, problems
+from kexp.sweep.trials import Outcome, Task, Trial
+from kexp.tracking import StoreSettings, Tracker, null_run, open_run, run_status
+from kexp.tracking.locks import file_lock
+
+__all__ = ["ARGUMENTS", "Launcher", "Session"]
+
+ARGUMENTS = "sweep/arguments.json"
+"""An artifact of a sweep's run: what to run it with again."""
+
+
+class Launcher(Protocol):
+    """Runs tasks, somehow."""
+
+    def run_tasks(
+        self,
+        tasks: Sequence[Task] | Feed,
+        *,
+        settings: Sweep,
+        on_start: Callable[[int], None],
+        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
+        on_end: Callable[[Outcome], bool],
+    ) -> None:
+        """See `WorkerPool.run`."""
+
+
+class Session:
+    """A sweep.
+
+    Args:
+        trials: planned; more may be added by a sweeper that searches.
+        experiment: any valid trial's config, for the settings that trials share.
+        arguments: what is swept over, as on the command line.
+        store: where runs are recorded; None keeps none.
+        folder: `multirun/NAME`; an earlier run of the same sweep has its own.
+        name: the sweep's name, where the user gave none and there is no earlier run.
+        command: all of the command line, for `kexp resume`.
+    """
+
+    def __init__(
+        self,
+        trials: list[Trial],
+        experiment: Experiment,
+        *,
+        arguments: Sequence[str],
+        store: StoreSettings | None,
+        folder: Path,
+        name: str,
+        command: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.trials, self.settings, self.arguments = trials, experiment.sweep, tuple(arguments)
+        self.store, self.folder, self.name = store, folder, name
+        self.verbose = experiment.trainer.verbose
+        self.objective: Objective | None = None
+        self.run_id = ""
+        self.notices: list[str] = []
+        self.figures: Callable[[], Sequence[tuple[str, str]]] = tuple  # further ones for the report's page
+        self._command = dict(command or {"arguments": list(arguments)})
+        self._recorder: Recorder | None = None
+        self._table: LiveTable | None = None
+        self._prune: Callable[[Trial, int, Mapping[str, float]], str | None] | None = None
+        self._told: Callable[[Trial, Outcome], None] | None = None
+        self._points: dict[int, list[tuple[int, dict[str, float], int]]] = {}
+        self._twins: dict[str, list[Trial]] = {}
+        self._interrupted = False
+
+    @contextmanager
+    def running(self, objective: Objective | None = None) -> Iterator[Tracker]:
+        """The sweep's own run, RUNNING within the block. What a killed sweep left is taken up again.
+
+        Raises:
+            ConfigError: the same sweep is running already.
+            StoreError: the store is away, or did not take every trial that is over.
+        """
+        self.objective = objective or self.objective
+        key = sweep_key(self.arguments)
+        with ExitStack() as stack:
+            self._lock(stack, key)
+            before = self._go_on(key)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            tracker = self._open(key, before)
+            self.run_id = tracker.run_id
+            replaced = unfinished_runs(self.store, before) if self.store is not None and before else {}
+            self._recorder = Recorder(self.store, replaced)
+            with run_status(tracker):
+                tracker.log_text(json.dumps({**self._command, "cwd": os.getcwd()}), ARGUMENTS)
+                try:
+                    yield tracker
+                except (KeyboardInterrupt, SystemExit):
+                    self._interrupted = True
+                    print(f"\nkexp: the sweep was interrupted; to go on: {self.resume_command}", file=sys.stderr)
+                    raise
+                finally:
+                    stack.enter_context(no_interrupts([signal.SIGINT]))  # until its run has ended
+                    with no_interrupts():
+                        self._interrupt()
+                        self._end(tracker)
+        if tracker.notice:
+            self.notices.append(tracker.notice)
+
+    @property
+    def resume_command(self) -> str:
+        """What to type to go on with the sweep."""
+        return f"kexp resume {shlex.quote(self.name)}"
+
+    def skip_done(self) -> None:
+        """Marks what the store has finished already, unless everything is to be run again."""
+        if self.store is not None and not self.settings.rerun:
+            mark_done(self.trials, self.store)
+            done = [trial.fingerprint for trial in self.trials if trial.state == "DONE"]
+            self.know_objective({key: value for trial in self.trials for key, value in trial.metrics.items()})
+            if self._recorder is not None:  # a kill may have left an earlier attempt beside the good one
+                self._recorder.replace(done)
+
+    def run(
+        self,
+        launcher: Launcher,
+        trials: Sequence[Trial],
+        *,
+        ask: bool = False,
+        more: Callable[[], Trial | None] | None = None,
+        most: int = 0,
+    ) -> None:
+        """Runs the trials that wait; of trials that are the same experiment, one.
+
+        Args:
+            launcher: runs them.
+            trials: those known from the start.
+            ask: whether each epoch waits for a word on whether to go on.
+            more: asked for another trial whenever there is room for one; None is none for now.
+            most: how many trials `more` will give at most.
+        """
+        waiting = self._without_twins([trial for trial in trials if trial.state == "WAITING"])
+        by_number = {trial.number: trial for trial in trials}
+
+        def another() -> Task | None:
+            trial = more() if more is not None else None
+            if trial is None:
+                return None
+            by_number[trial.number] = trial
+            return self.task(trial, ask)
+
+        self._table = LiveTable(self.trials, self.objective, self.verbose, more=most)
+        try:
+            launcher.run_tasks(
+                Feed([self.task(trial, ask) for trial in waiting], another, most),
+                settings=self.settings,
+                on_start=lambda number: self._started(by_number[number]),
+                on_epoch=lambda number, epoch, metrics: self._epoch(by_number[number], epoch, metrics),
+                on_end=lambda outcome: self._ended(by_number[outcome.number], outcome),
+            )
+        finally:
+            with no_interrupts():
+                self._interrupt()
+                self._table.close()
+
+    def prune_with(self, judge: Callable[[Trial, int, Mapping[str, float]], str | None]) -> None:
+        """Asks `judge` after each epoch whether a trial is to end, and why."""
+        self._prune = judge
+
+    def tell_ends(self, told: Callable[[Trial, Outcome], None]) -> None:
+        """Tells `told` of each trial that is over, before the next one is asked for."""
+        self._told = told
+
+    def task(self, trial: Trial, ask: bool = False) -> Task:
+        """What a worker is told about a trial."""
+        trial.folder = self.folder / str(trial.number)
+        config = {**trial.config, "trainer": {**trial.config["trainer"], "verbose": 0}}
+        # A checkpoint is the experiment's, whatever number the trial has in another attempt.
+        checkpoint = str((self.folder / "checkpoints" / trial.fingerprint[:32]).resolve()) if trial.fingerprint else ""
+        return Task(
+            number=trial.number,
+            config=config,
+            overrides=trial.overrides,
+            folder=str(trial.folder.resolve()),
+            name=f"{self.name}-{trial.number}",
+            parent_run_id=self.run_id or None,
+            tags={"kexp.trial": str(trial.number)},
+            ask=ask,
+            checkpoint=checkpoint,
+            yaml=trial.yaml,
+        )
+
+    def value(self, trial: Trial) -> float | None:
+        """What a trial is judged by; None where it has not measured it."""
+        return None if self.objective is None else trial.metrics.get(self.objective.metric)
+
+    def closing(self) -> list[str]:
+        """The closing lines: leaderboard, what went wrong, where things are."""
+        lines: list[str] = []
+        if self.objective is not None:
+            lines += leaderboard(self.trials, self.objective)
+        wrong = problems(self.trials)
+        if wrong:
+            lines += ["", f"{len(wrong)} of {len(self.trials)} trials did not finish:", *wrong]
+        never = sum(1 for trial in self.trials if not trial.over)
+        if never:
+            lines += ["", f"{never} of {len(self.trials)} trials were not run"]
+        return lines
+
+    def _lock(self, stack: ExitStack, key: str) -> None:
+        """Two of the same command at once, on this machine, do not even begin."""
+        folder = self.folder.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        if not stack.enter_context(file_lock(folder / f".{key}.lock", wait=False)):
+            raise ConfigError("sweep: the same sweep is running in another process; wait for it, or end it")
+
+    def _go_on(self, key: str) -> str | None:
+        """The id of the earlier run of this sweep, whose name and folder become this one's."""
+        if self.store is None:
+            return None
+        before = earlier_sweep(self.store, key, self.settings.name)
+        if before is None or self.settings.rerun:
+            return None
+        self.name = before.name
+        self.folder = before.folder if before.folder.is_dir() else self.folder.with_name(before.name)
+        return before.run_id
+
+    def _open(self, key: str, before: str | None) -> Tracker:
+        if self.store is None:
+            return null_run(name=self.name, folder=self.folder)
+        tags = {
+            "kexp.sweep.name": self.name,
+            "kexp.sweep.key": key,
+            "kexp.folder": str(self.folder.resolve()),
+        }
+        return open_run(self.store, name=self.name, folder=self.folder, tags=tags, run_id=before)
+
+    def _without_twins(self, trials: Sequence[Trial]) -> list[Trial]:
+        leaders: dict[str, Trial] = {}
+        for trial in trials:
+            if leaders.setdefault(trial.fingerprint, trial) is not trial:
+                self._twins.setdefault(trial.fingerprint, []).append(trial)
+        return list(leaders.values())
+
+    def _started(self, trial: Trial) -> None:
+        trial.state = "RUNNING"
+        trial.attempts += 1
+        trial.epoch, trial.metrics = 0, {}
+        self._points[trial.number] = []
+        trial.started_ms = time.time_ns() // 1_000_000
+        assert self._table is not None
+        self._table.update(trial)
+
+    def _epoch(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> str | None:
+        trial.epoch = epoch
+        trial.metrics.update(metrics)
+        self._points[trial.number].append((epoch, dict(metrics), time.time_ns() // 1_000_000))
+        self.know_objective(metrics)
+        assert self._table is not None
+        self._table.update(trial)
+        return None if self._prune is None else self._prune(trial, epoch, metrics)
+
+    def _ended(self, trial: Trial, outcome: Outcome) -> bool:
+        with deferred_interrupts():  # a trial is either recorded and over, or neither
+            trial.reason, trial.duration_s = outcome.reason, outcome.duration_s
+            trial.metrics.update(outcome.metrics)
+            self._put(trial, outcome)
+            trial.state = outcome.state
+            self._points.pop(trial.number, None)
+            for twin in self._twins.pop(trial.fingerprint, ()):
+                twin.state, twin.run_id, twin.folder = "DONE" if trial.good else trial.state, trial.run_id, trial.folder
+                twin.metrics, twin.reason = dict(trial.metrics), f"the same experiment as trial {trial.number}"
+        self.know_objective(trial.metrics)
+        assert self._table is not None
+        self._table.update(trial)
+        if self._told is not None:
+            self._told(trial, outcome)
+        return not (self.settings.fail_fast and not trial.good)
+
+    def _put(self, trial: Trial, outcome: Outcome) -> None:
+        """Hands the trial's record to the recorder, its own or, where its process could not give one, ours."""
+        record = outcome.record
+        if self._recorder is None or (record is None and outcome.state == "INVALID"):
+            return
+        if record is None:
+            record = self._record_of(trial, outcome.state, outcome.reason)
+        trial.run_id = record.run_id
+        self._recorder.put(record)
+
+    def _record_of(self, trial: Trial, state: str, reason: str) -> Any:
+        """The record of a trial whose process could not give one."""
+        from kexp.tracking import CollectedRun, flatten
+
+        task = self.task(trial)
+        tags = {**task.tags, "kexp.fingerprint": trial.fingerprint}
+        run = CollectedRun(task.name, trial.folder, tags=tags, parent_run_id=task.parent_run_id)
+        run.start_ms = trial.started_ms or run.start_ms
+        run.log_params(flatten({k: v for k, v in trial.config.items() if k not in ("tracking", "sweep")}))
+        for epoch, metrics, stamp in self._points.get(trial.number, ()):
+            run.log_metrics(metrics, step=epoch, timestamp_ms=stamp)
+        run.end("KILLED" if state == "KILLED" else "FAILED", reason)
+        return run.record()
+
+    def _interrupt(self) -> None:
+        """What still runs when the sweep ends was killed with it."""
+        reason = "ended by sweep.fail_fast" if self.settings.fail_fast else "the sweep was interrupted"
+        for trial in self.trials:
+            if trial.state == "RUNNING":
+                self._ended(trial, Outcome(trial.number, "KILLED", reason))
+
+    def know_objective(self, metrics: Mapping[str, float]) -> None:
+        """Chooses what trials are judged by, once there are metrics to choose from."""
+        if self.objective is None and metrics:
+            self.objective, *_ = choose_objectives(  # a search may have several; a table is ranked by the first
+                metrics, self.settings.objective, self.settings.direction, key="sweep.objective"
+            )
+            if self._table is not None:
+                self._table.objective = self.objective
+
+    def _end(self, tracker: Tracker) -> None:
+        """Everything recorded, then the summary of it, then the report over what the store has."""
+        assert self._recorder is not None
+        recorder, self._recorder = self._recorder, None
+        with contextlib.suppress(OSError):  # there is something in it where a trial was interrupted
+            (self.folder / "checkpoints").rmdir()
+        try:
+            recorder.close()
+        finally:
+            self._summarise(tracker)
+        if self.store is not None and not self._interrupted:
+            from kexp.sweep.closing import write_files
+
+            try:
+                write_files(self, tracker)
+            except KexpError as error:
+                self.notices.append(f"there is no report: {error}")
+            except Exception as error:  # a drawing that fails must not cost the sweep
+                self.notices.append(f"there is no report: {type(error).__name__}: {error}")
+
+    def _summarise(self, tracker: Tracker) -> None:
+        counts: dict[str, int] = {}
+        for trial in self.trials:
+            counts[trial.state] = counts.get(trial.state, 0) + 1
+        tracker.set_tags(
+            {"kexp.sweep.trials": len(self.trials), **{f"kexp.sweep.{k.lower()}": v for k, v in counts.items()}}
+        )
+        if self.objective is not None:
+            objective = self.objective
+            tracker.set_tags({"kexp.sweep.objective": objective.metric, "kexp.sweep.direction": objective.direction})
+            known = [value for t in self.trials if t.whole and (value := self.value(t)) is not None]
+            if known:
+                tracker.log_metrics({f"best_{objective.metric}": min(known, key=objective.rank_key)}, step=0)
+        shared = [trial.run_id for trial in self.trials if trial.state == "DONE"]
+        tracker.log_text("\n".join(dict.fromkeys(shared)), SHARED_TRIALS)

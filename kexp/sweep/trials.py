@@ -1,0 +1,97 @@
+"""A sweep's trials: what each is, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from kexp.tracking import RunRecord
+
+__all__ = ["Outcome", "State", "Task", "Trial"]
+
+State = Literal["WAITING", "RUNNING", "FINISHED", "PRUNED", "FAILED", "KILLED", "INVALID", "DONE"]
+
+
+@dataclass
+class Trial:
+    """One trial of a sweep.
+
+    Attributes:
+        number: from 0, in the order of the sweep.
+        overrides: what sets it apart, as on the command line.
+        config: its plain config; empty where it cannot be composed.
+        fingerprint: what makes another run the same; empty where it is invalid.
+        state: WAITING, RUNNING, FINISHED, PRUNED, FAILED, KILLED; INVALID was refused before it ran; DONE was found
+            finished in the store.
+        reason: why it did not finish.
+        run_id: its run in MLflow, once there is one.
+        metrics: the last value of each.
+        epoch: epochs done.
+        attempts: how often it was started.
+        duration_s: seconds it took.
+        folder: where its files are.
+        yaml: its config with interpolations unresolved, where it reads the environment; empty elsewhere.
+        started_ms: when its last attempt began, milliseconds since 1970.
+    """
+
+    number: int
+    overrides: tuple[str, ...]
+    config: dict[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
+    state: State = "WAITING"
+    reason: str = ""
+    run_id: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    epoch: int = 0
+    attempts: int = 0
+    duration_s: float = 0.0
+    folder: Path = Path()
+    yaml: str = ""
+    started_ms: int = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state not in ("WAITING", "RUNNING")
+
+    @property
+    def good(self) -> bool:
+        """Whether it ended as it should."""
+        return self.state in ("FINISHED", "PRUNED", "DONE")
+
+    @property
+    def whole(self) -> bool:
+        """Whether its metrics are a result: those of a pruned trial are of the epoch at which it was given up."""
+        return self.state in ("FINISHED", "DONE")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker is told to do: plain data, so that it travels."""
+
+    number: int
+    config: Mapping[str, Any]
+    overrides: tuple[str, ...]
+    folder: str
+    name: str
+    parent_run_id: str | None = None
+    run_id: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    ask: bool = False  # whether each epoch waits for a word on whether to go on
+    checkpoint: str = ""  # the folder of what an interrupted attempt left, and of what this one leaves if interrupted
+    yaml: str = ""  # the config with interpolations unresolved; empty where it is as good resolved
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a worker says when a trial is over."""
+
+    number: int
+    state: State
+    reason: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    duration_s: float = 0.0
+    record: RunRecord | None = None
+    repeatable: bool = False  # the same will happen again: no use in another attempt

@@ -1,0 +1,196 @@
+"""What every component keeps to, as tests that a plugin inherits."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kexp import registry
+from kexp.errors import ConfigError, UnknownNameError
+from kexp.registry import Component
+from kexp.schema import Experiment, component_node
+from kexp.signatures import REQUIRED
+from kexp.testing.staging import available_backends, current_backend, node_of, stage
+from kexp.testing.training import Trained, train
+from kexp.testing.values import outside
+from kexp.testing.worker import PREDICTED, PROBE, Worker
+
+__all__ = ["ComponentContract", "build_staged"]
+
+Chosen = tuple[str, str, dict[str, Any]]
+DEFAULT_FORMATS = ("h5", "weights", "json")
+_KEPT = 32  # small models that stay in memory; one class may check many components
+_trained: dict[str, Trained] = {}
+
+
+class ComponentContract:
+    """The contract of one component. A subclass, its name beginning with Test, overrides the fixture `component`.
+
+    Each test stages an experiment around the component: a loss or a metric on data that suit it, a layer in front of
+    an output layer, an initializer in a dense layer, and so on. Where that does not suit, override `overrides`.
+    """
+
+    @pytest.fixture
+    def component(self) -> Chosen:
+        """The group, the registered name, and the parameters to check it with; required ones must be among them."""
+        raise NotImplementedError("override the fixture `component`: return (group, name, parameters)")
+
+    @pytest.fixture
+    def overrides(self) -> Sequence[str]:
+        """Overrides of the experiment around the component, as on the command line: `["data=diabetes"]`."""
+        return []
+
+    @pytest.fixture
+    def found(self, component: Chosen) -> Component:
+        """The registered component."""
+        return registry.find(component[0], component[1])
+
+    @pytest.fixture
+    def experiment(self, component: Chosen, overrides: Sequence[str]) -> Experiment:
+        """The experiment around the component."""
+        return stage(*component, tuple(overrides))
+
+    @pytest.fixture
+    def trained(self, experiment: Experiment) -> Trained:
+        """The experiment after an epoch; trained once for the tests that look at it."""
+        key = repr(experiment)
+        if key not in _trained:
+            if len(_trained) >= _KEPT:
+                _trained.clear()
+            _trained[key] = train(experiment, ("numpy", "tfdata"))
+        return _trained[key]
+
+    def test_signature_and_help_are_there(self, found: Component) -> None:
+        """Defaults are plain values, and a docstring says what the component is: `kexp show` prints both."""
+        signature = found.signature()
+        assert signature.summary, f"{found.target} has no docstring; its first paragraph is the component's help"
+        if not found.exported:
+            odd = [p.name for p in signature.parameters if not _is_plain(p.default)]
+            assert not odd, f"{found.target}: defaults must be numbers, text, lists, mappings or null: {', '.join(odd)}"
+
+    def test_config_round_trips(self, component: Chosen, found: Component) -> None:
+        """The defaults and the parameters check, and give an equal node when they are checked again."""
+        group, _, parameters = component
+        first = component_node(group, node_of(found, parameters), group)
+        assert component_node(group, first.as_dict(), group) == first
+        for key, value in parameters.items():
+            if not isinstance(value, (dict, list, tuple)):  # components inside a value are completed
+                assert {**first.common, **first.parameters}[key] == value
+
+    def test_an_unknown_parameter_is_refused(self, component: Chosen, found: Component) -> None:
+        """With one sentence that names it."""
+        group, _, parameters = component
+        if found.signature().open and not found.exported:
+            pytest.fail(f"{found.target} takes **kwargs, so a mistyped parameter cannot be told from a real one")
+        with pytest.raises(UnknownNameError, match="no_such_parameter"):
+            component_node(group, {**node_of(found, parameters), "no_such_parameter": 1}, group)
+
+    def test_values_against_the_rules_are_refused(self, component: Chosen, found: Component) -> None:
+        """Each annotated parameter, with a value of another type and with one out of its range."""
+        group, _, parameters = component
+        for parameter in found.signature().parameters:
+            for value in outside(parameter):
+                with pytest.raises(ConfigError, match=rf"^{group}\.{parameter.name}"):
+                    component_node(group, {**node_of(found, parameters), parameter.name: value}, group)
+
+    def test_builds_what_its_group_promises(self, experiment: Experiment, component: Chosen) -> None:
+        """The factory returns the kind of thing that its group is for."""
+        from kexp.training import prepare_backend
+
+        prepare_backend(experiment.backend)
+        build_staged(component[0], experiment)
+
+    def test_trains_alike_from_numpy_and_tfdata(self, trained: Trained) -> None:
+        """An epoch on real data gives finite metrics, and the same ones through either feed."""
+        import numpy as np
+
+        first, second = (trained.histories[kind] for kind in ("numpy", "tfdata"))
+        assert first.get("loss"), "an epoch must have a loss"
+        for name, values in first.items():
+            assert np.isfinite(values).all(), f"{name} is {values}"
+        assert second == first
+
+    def test_saves_and_loads(self, experiment: Experiment, trained: Trained, tmp_path: Path) -> None:
+        """In each default format, and its own if it is one: what is read back predicts the same."""
+        import numpy as np
+
+        from kexp.build import build_format
+        from kexp.persistence import load_model
+        from kexp.persistence.verify import predict_once
+
+        formats = _formats(experiment)
+        _save(trained, formats, tmp_path)
+        for name in formats:
+            fmt = build_format(name)
+            if getattr(fmt, "carries", "model") != "architecture":
+                got = predict_once(load_model(tmp_path, name, fmt), trained.probe)
+                expected = predict_once(trained.model, trained.probe)
+                np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4 * max(1.0, float(np.abs(expected).max())))
+
+    @pytest.mark.parametrize("backend", [name for name in available_backends() if name != current_backend()])
+    def test_works_in_a_new_process_on_another_backend(
+        self, experiment: Experiment, trained: Trained, tmp_path: Path, backend: str
+    ) -> None:
+        """It trains there, and what is saved here loads and predicts the same."""
+        formats = [name for name in _formats(experiment) if _works_on(name, backend)]
+        _save(trained, formats, tmp_path)
+        problem = Worker.on(backend).try_out(experiment.as_dict(), tmp_path, formats, sys.path)
+        assert not problem, problem
+
+
+def build_staged(group: str, experiment: Experiment) -> None:
+    """Builds the node of `group` in the way that the experiment does."""
+    from kexp import build
+    from kexp.experiment import prepare
+
+    if group in ("optimizer", "schedule"):
+        build.build_optimizer(experiment.optimizer, total_steps=10)
+    elif group == "loss" and experiment.loss is not None:
+        build.build_loss(experiment.loss)
+    elif group == "metrics":
+        build.build_metrics(experiment.metrics)
+    elif group == "callbacks":
+        build.build_callbacks(experiment.callbacks)
+    elif group == "data":
+        build.build_data(experiment.data)
+    elif group == "format":
+        build.build_format(experiment.save.formats[0])
+    else:  # an activation, or what stands inside the model
+        build.build_model(experiment.model, prepare(experiment).spec)
+
+
+def _formats(experiment: Experiment) -> list[str]:
+    return list(dict.fromkeys([*DEFAULT_FORMATS, *experiment.save.formats]))
+
+
+def _works_on(name: str, backend: str) -> bool:
+    from kexp.build import build_format
+
+    return backend in (getattr(build_format(name), "requires_backend", None) or (backend,))
+
+
+def _save(trained: Trained, formats: Sequence[str], folder: Path) -> None:
+    """The model in each format, with a probe and its predictions beside the files."""
+    import numpy as np
+
+    from kexp.build import build_format
+    from kexp.persistence import check_formats, save_model
+    from kexp.persistence.verify import predict_once
+
+    made = {name: build_format(name) for name in formats}
+    check_formats(made, current_backend())
+    save_model(trained.model, folder, made, trained.probe)
+    np.save(folder / PROBE, trained.probe)
+    np.save(folder / PREDICTED, predict_once(trained.model, trained.probe))
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(map(_is_plain, value.values()))
+    return value is None or value is REQUIRED or isinstance(value, (bool, int, float, str))

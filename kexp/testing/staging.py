@@ -1,0 +1,150 @@
+"""An experiment around one component, small enough to train in about a second."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from kexp import registry, traits
+from kexp.errors import ConfigError
+from kexp.groups import GROUPS
+from kexp.registry import Component
+from kexp.schema import Experiment, check, defaults_of
+from kexp.signatures import REQUIRED
+from kexp.testing.values import example
+
+__all__ = ["available_backends", "current_backend", "example_parameters", "node_of", "stage"]
+
+# Small data sets, each with a loss, and what `targets_problem` asks about them: the first that suits a component is it.
+_GROUNDS = (
+    ("iris", "sparse_categorical_crossentropy", "classification", 3),
+    ("iris", "categorical_crossentropy", "classification", 3),
+    ("breast_cancer", "binary_crossentropy", "classification", 2),
+    ("breast_cancer", "hinge", "classification", 2),
+    ("diabetes", "mean_squared_error", "regression", 1),
+)
+_SMALL = (
+    "tracking=none",
+    "model.hidden=[8]",
+    "trainer.epochs=1",
+    "trainer.batch_size=16",
+    "trainer.steps_per_epoch=4",
+    "trainer.validation_split=0",
+    "trainer.steps_per_execution=1",
+    "trainer.jit_compile=false",
+    "trainer.verbose=0",
+)
+
+
+def node_of(component: Component, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The component's config node: its defaults, and `parameters` over them."""
+    # The seed of the split follows the experiment's by an interpolation, which only Hydra resolves.
+    seed = {"split_seed": 0} if component.group == "data" else {}
+    return {**defaults_of(component), **seed, **parameters}
+
+
+def stage(
+    group: str, name: str, parameters: Mapping[str, Any], overrides: Sequence[str] = (), *, backend: str | None = None
+) -> Experiment:
+    """A checked experiment in which the component has its place, on data and with a loss that suit it.
+
+    Args:
+        group: the component's group.
+        name: its registered name, or a reference.
+        parameters: values of its parameters; the others have their defaults.
+        overrides: further overrides, as on the command line; they win.
+        backend: the Keras backend; this process's unless given.
+
+    Raises:
+        ConfigError: there is no such component, or its parameters break a rule.
+    """
+    component = registry.find(group, name)
+    ground = [] if group == "data" else [f"data={_ground(component)[0]}"]
+    if group == "callbacks":
+        ground.append("trainer.validation_split=0.2")  # many watch a metric of the validation
+    if group == "metrics":
+        ground.append(f"loss={_ground(component)[1]}")
+    config = _composed((*_SMALL, *ground, *overrides))
+    config["backend"] = backend or current_backend()
+    _put(config, component, node_of(component, parameters))
+    return check(config)
+
+
+def example_parameters(component: Component) -> dict[str, Any]:
+    """Values for the parameters that a component requires.
+
+    Raises:
+        ConfigError: a parameter's annotation does not say what a value could be.
+    """
+    found = {}
+    for parameter in component.signature().parameters:
+        if parameter.default is REQUIRED:
+            value = example(parameter)
+            if value is None:
+                raise ConfigError(f"{component.group}={component.name}: needs a value for {parameter.name}")
+            found[parameter.name] = value
+    return found
+
+
+def current_backend() -> str:
+    """Keras' backend in this process; the one it would have, where it is not imported yet."""
+    loaded = sys.modules.get("keras")
+    if loaded is not None:
+        return str(loaded.config.backend())
+    return os.environ.get("KERAS_BACKEND", "tensorflow")
+
+
+def available_backends() -> list[str]:
+    """The backends that are installed."""
+    return [name for name in ("tensorflow", "jax", "torch") if importlib.util.find_spec(name) is not None]
+
+
+@lru_cache(maxsize=8)
+def _composed_once(overrides: tuple[str, ...]) -> dict[str, Any]:
+    from kexp.config import compose, plain
+
+    return plain(compose(overrides))
+
+
+def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
+    import copy
+
+    return copy.deepcopy(_composed_once(overrides))
+
+
+def _ground(component: Component) -> tuple[str, str]:
+    """The data and the loss around a component."""
+    if component.group in ("layer", "model"):
+        return "digits", "sparse_categorical_crossentropy"  # rows that fold to images and to sequences
+    if component.group not in ("loss", "metrics"):
+        return _GROUNDS[0][:2]
+    wanted = traits.of(component)
+    for data, loss, task, outputs in _GROUNDS:
+        trained = wanted if component.group == "loss" else traits.of(registry.find("loss", loss))
+        measured = {component.name: wanted} if component.group == "metrics" else {}
+        if traits.targets_problem(loss, trained, measured, task, outputs) is None:
+            return data, loss
+    return _GROUNDS[0][:2]
+
+
+def _put(config: dict[str, Any], component: Component, node: dict[str, Any]) -> None:
+    """Sets the component at its place in the config."""
+    group = component.group
+    if group == "schedule":
+        config["optimizer"]["schedule"] = node
+    elif GROUPS[group].several:
+        config[group] = {"checked": node}
+    elif group == "layer":
+        # What follows the layer is added as the output needs it; Flatten makes rows of whatever came out.
+        model = defaults_of(registry.find("model", "sequential"))
+        config["model"] = {**model, "layers": [node, {"name": "Flatten"}]}
+    elif group in ("initializer", "regularizer", "constraint"):
+        config["model"][f"kernel_{group}"] = node
+    elif group == "format":
+        config["save"]["formats"] = [component.name]
+    else:
+        config[group] = node

@@ -1,0 +1,78 @@
+"""Values that a parameter takes, and values that it must refuse, read off its annotation."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from kexp.errors import ConfigError
+from kexp.rules import KERAS_RANGES, Range, check_parameter
+from kexp.signatures import Parameter
+
+__all__ = ["example", "outside"]
+
+# Parameters that Keras' layers require, which it does not annotate.
+_KERAS = {"units": 4, "filters": 4, "kernel_size": 2, "rate": 0.3, "l1": 0.01, "l2": 0.01, "alpha": 0.1, "stddev": 0.1}
+
+
+def example(parameter: Parameter) -> Any:
+    """A value that the parameter takes; None where its annotation does not say what that could be."""
+    allowed: Any = Range()
+    kind = parameter.annotation
+    if get_origin(kind) is Annotated:
+        kind, *marks = get_args(kind)
+        allowed = next((mark for mark in marks if isinstance(mark, Range)), allowed)
+    if get_origin(kind) is Literal:
+        return get_args(kind)[0]
+    if kind not in (int, float):
+        return _KERAS.get(parameter.name) if kind is None else {bool: True, str: "text"}.get(kind)
+    tried = [4, 1, 2, 0] if kind is int else [0.5, 0.1, 1.5, 2.0, 0.0]
+    ends = [end for end in (allowed.ge, allowed.le) if end is not None]
+    return next((value for value in [*tried, *ends] if value in allowed), None)
+
+
+def outside(parameter: Parameter) -> list[Any]:
+    """Values that the parameter's annotation rules out: another type, and just past each bound of its range."""
+    found = []
+    for value in _suspects(parameter):
+        try:
+            check_parameter(parameter.name, value, parameter)
+        except ConfigError:
+            found.append(value)
+        else:
+            if get_origin(parameter.annotation) not in (Union, types.UnionType):
+                raise AssertionError(f"{parameter.name}: the rule does not refuse {value!r}")
+    return found
+
+
+def _suspects(parameter: Parameter) -> Iterator[Any]:
+    """Each value that is against some option of the annotation; another option of a union may take it."""
+    if parameter.annotation is None:
+        if parameter.name in KERAS_RANGES:
+            yield from _past(KERAS_RANGES[parameter.name])
+        return
+    for option in _options(parameter.annotation):
+        kind, *marks = get_args(option) if get_origin(option) is Annotated else (option,)
+        if kind in (int, float, bool):
+            yield "neither a number nor true or false"
+        elif kind is str or get_origin(kind) is Literal:
+            yield {"a mapping": "where text is due"}
+        for mark in marks:
+            if isinstance(mark, Range):
+                yield from _past(mark)
+
+
+def _options(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
+def _past(allowed: Range) -> Iterator[float]:
+    if allowed.ge is not None:
+        yield allowed.ge - 1
+    if allowed.gt is not None:
+        yield allowed.gt
+    if allowed.le is not None:
+        yield allowed.le + 1
+    if allowed.lt is not None:
+        yield allowed.lt

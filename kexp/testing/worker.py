@@ -1,0 +1,131 @@
+"""A process on another Keras backend, which trains staged experiments and loads what this one saved.
+
+worker = Worker.on("jax")
+worker.try_out(config, folder, ["h5"])
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kexp.errors import KexpError
+
+__all__ = ["Worker"]
+
+_REPLY = "kexp-worker: "  # before a reply, which other packages' printing must not be taken for
+PROBE, PREDICTED = "probe.npy", "predicted.npy"
+
+
+class Worker:
+    """One process for each backend, kept until this one ends: importing a backend takes seconds."""
+
+    def __init__(self, backend: str) -> None:
+        self.backend = backend
+        environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "kexp.testing.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+        atexit.register(self.close)
+
+    @staticmethod
+    @cache
+    def on(backend: str) -> Worker:
+        """The process of that backend."""
+        return Worker(backend)
+
+    def try_out(self, config: Mapping[str, Any], saved: Path, formats: Sequence[str], search: Sequence[str]) -> str:
+        """Trains the config's experiment there, then loads each of `formats` from `saved` and compares predictions.
+
+        Args:
+            config: what `Experiment.as_dict` gives.
+            saved: a folder that `save_model` wrote, with a probe and this process's predictions beside the files.
+            formats: registry names of the formats.
+            search: this process's `sys.path`.
+
+        Returns:
+            What went wrong, as a sentence; empty where nothing did.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        job = {"config": {**config, "backend": self.backend}, "saved": str(saved), "formats": list(formats)}
+        try:
+            self._process.stdin.write(json.dumps({**job, "search": list(search)}) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            return f"the process on {self.backend} has ended"
+        for line in self._process.stdout:
+            if line.startswith(_REPLY):
+                return str(json.loads(line.removeprefix(_REPLY)))
+        return f"the process on {self.backend} ended with code {self._process.wait()}"
+
+    def close(self) -> None:
+        """Ends the process, which has nothing left to do."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            self._process.stdin.close()
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+def _main() -> None:
+    for line in sys.stdin:
+        job = json.loads(line)
+        sys.path[:] = job["search"]
+        from kexp import registry
+
+        registry.refresh()
+        try:
+            problem = _try_out(job["config"], Path(job["saved"]), job["formats"])
+        except KexpError as error:
+            problem = str(error)
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}"
+        print(_REPLY + json.dumps(problem), flush=True)
+
+
+def _try_out(config: Mapping[str, Any], saved: Path, formats: Sequence[str]) -> str:
+    import numpy as np
+
+    from kexp.build import build_format
+    from kexp.persistence import load_model
+    from kexp.persistence.verify import predict_once
+    from kexp.schema import check
+    from kexp.stored.models import own_classes
+    from kexp.testing.training import train
+    from kexp.training import prepare_backend
+
+    experiment = check(config)
+    prepare_backend(experiment.backend)
+    # Files first: only what the config names has been imported so far, as where a saved model is used.
+    probe, predicted = (np.load(saved / name, allow_pickle=False) for name in (PROBE, PREDICTED))
+    for name in formats:
+        fmt = build_format(name)
+        if getattr(fmt, "carries", "model") == "architecture":
+            continue
+        loaded = load_model(saved, name, fmt, custom_objects=own_classes(experiment))
+        got = predict_once(loaded, probe)
+        off = float(np.abs(got - predicted).max())
+        if got.shape != predicted.shape or not off <= 1e-3 * max(1.0, float(np.abs(predicted).max())):
+            return f"a model saved as {name} predicts otherwise on {experiment.backend}: off by {off:.3g}"
+    history = train(experiment).histories["numpy"]
+    if not all(np.isfinite(values).all() for values in history.values()):
+        return f"an epoch on {experiment.backend} gave {history}"
+    return ""
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,63 @@
+"""Tracking: what a run tells, kept whole and delivered to MLflow."""
+
+from __future__ import annotations
+
+from kexp.tracking.client import warm_up, warm_up_for_the_end
+from kexp.tracking.collected import CollectedRun
+from kexp.tracking.environment import environment
+from kexp.tracking.finished import DatasetRecord, RunRecord, log_finished_run, log_finished_runs
+from kexp.tracking.known import FinishedRun, finished_with
+from kexp.tracking.reading import (
+    Point,
+    RunView,
+    fetch_artifact,
+    find_run,
+    list_artifacts,
+    metric_history,
+    search,
+)
+from kexp.tracking.recorded import attach_run, open_run
+from kexp.tracking.settings import StoreSettings, resolve_uri
+from kexp.tracking.stale import mark_failed, stale_runs
+from kexp.tracking.status import Terminated, run_status
+from kexp.tracking.store import prepare_store
+from kexp.tracking.syncing import Delivered, sync, waiting_folders
+from kexp.tracking.tracker import Status, Tracker
+from kexp.tracking.unrecorded import null_run
+from kexp.tracking.values import flatten
+
+__all__ = [
+    "CollectedRun",
+    "DatasetRecord",
+    "Delivered",
+    "FinishedRun",
+    "Point",
+    "RunRecord",
+    "RunView",
+    "Status",
+    "StoreSettings",
+    "Terminated",
+    "Tracker",
+    "attach_run",
+    "environment",
+    "fetch_artifact",
+    "find_run",
+    "finished_with",
+    "flatten",
+    "list_artifacts",
+    "log_finished_run",
+    "log_finished_runs",
+    "mark_failed",
+    "metric_history",
+    "null_run",
+    "open_run",
+    "prepare_store",
+    "resolve_uri",
+    "run_status",
+    "search",
+    "stale_runs",
+    "sync",
+    "waiting_folders",
+    "warm_up",
+    "warm_up_for_the_end",
+]

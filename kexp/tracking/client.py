@@ -1,0 +1,148 @@
+"""MLflow, imported once, quietly, and off the main thread where there is time; and its errors as ours."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from kexp.errors import KexpError, StoreError, first_line
+from kexp.tracking.settings import StoreSettings, is_remote, resolve_uri, without_password
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = [
+    "check_reachable",
+    "client_for",
+    "is_transient",
+    "load_mlflow",
+    "store_errors",
+    "warm_up",
+    "warm_up_for_the_end",
+]
+
+# Defaults only: what the user has set stays. A few quick attempts instead of MLflow's minutes: our rows wait on disk.
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+_TRANSIENT_CODES = {
+    "TEMPORARILY_UNAVAILABLE",
+    "INTERNAL_ERROR",
+    "REQUEST_LIMIT_EXCEEDED",
+    "RESOURCE_EXHAUSTED",
+    "DEADLINE_EXCEEDED",
+}
+_threads: dict[str, threading.Thread] = {}
+_clients: dict[str, MlflowClient] = {}
+_lock = threading.RLock()
+
+
+def load_mlflow() -> None:
+    """Imports MLflow (2 to 3 s the first time) and silences its banners."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    for name in ("mlflow", "alembic", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # Logged as an exception with its traceback each time that SQLite is locked; we retry, and report what stays.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL + 1)
+    with _lock:
+        import mlflow.tracking  # noqa: F401
+    for name in ("mlflow", "alembic"):  # importing sets its own level
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def warm_up(settings: StoreSettings | None = None) -> None:
+    """Imports MLflow, and with `settings` prepares their store, in a background thread. Errors show at its use."""
+    part = "import" if settings is None else "store"
+    if part in _threads and _threads[part].is_alive():
+        return
+
+    def work() -> None:
+        from kexp.tracking.store import prepare_store
+
+        with contextlib.suppress(Exception):
+            load_mlflow() if settings is None else prepare_store(settings)
+
+    _threads[part] = threading.Thread(target=work, name=f"kexp-warm-up-{part}", daemon=True)
+    _threads[part].start()
+
+
+def warm_up_for_the_end(models: bool, figures: bool) -> None:
+    """Imports what the end of a run needs in a background thread, while there is training to do."""
+    names = ["mlflow.pyfunc", "mlflow.keras"] if models else []
+    names += ["matplotlib.figure", "matplotlib.backends.backend_agg"] if figures else []
+
+    def work() -> None:
+        import importlib
+
+        for name in names:
+            with contextlib.suppress(Exception):  # shows, with its reason, when it is used
+                importlib.import_module(name)
+
+    threading.Thread(target=work, name="kexp-warm-up-end", daemon=True).start()
+
+
+def client_for(uri: str) -> MlflowClient:
+    """The client of a store; one for each store in a process."""
+    load_mlflow()
+    from mlflow import MlflowClient
+
+    with _lock:
+        if uri not in _clients:
+            _clients[uri] = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        return _clients[uri]
+
+
+def check_reachable(settings: StoreSettings, timeout_s: float = 5.0) -> None:
+    """Says at once when nothing answers at a server's address.
+
+    Raises:
+        StoreError: no connection could be made within `timeout_s`.
+    """
+    uri = resolve_uri(settings)
+    if not is_remote(uri) or any(
+        os.environ.get(name) for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy")
+    ):
+        return
+    parts = urlsplit(uri)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=timeout_s).close()
+    except OSError as error:
+        raise StoreError(
+            f"tracking.uri: cannot reach the MLflow server at {without_password(uri)}: {first_line(error)}"
+        ) from error
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether trying again can help: the store is away, locked or overloaded, rather than refusing what it got."""
+    code = getattr(error, "error_code", None)
+    if code is None:
+        return isinstance(error, OSError) or type(error).__module__.startswith(("requests", "urllib3"))
+    return code in _TRANSIENT_CODES
+
+
+@contextlib.contextmanager
+def store_errors(uri: str, doing: str) -> Iterator[None]:
+    """Turns what MLflow raises into one sentence.
+
+    Raises:
+        StoreError: the store could not do it.
+    """
+    try:
+        yield
+    except KexpError:
+        raise
+    except Exception as error:
+        raise StoreError(f"tracking.uri: {doing} failed at {without_password(uri)}: {first_line(error)}") from error

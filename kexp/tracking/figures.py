@@ -1,0 +1,262 @@
+"""The figures a person looks at first, as PNG files; drawn by matplotlib's objects, so in any thread."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
+
+__all__ = ["confusion_matrix", "learning_curves", "predicted_against_true"]
+
+_TRAIN, _VALIDATION, _BEST, _GRID = "#1f6feb", "#e36209", "#2da44e", "#d0d7de"
+_DPI = 120
+_MOST_LABELLED = 30
+_MOST_NUMBERED = 20
+_MOST_POINTS = 5000
+
+
+def learning_curves(
+    history: Mapping[str, Sequence[float]], file: Path, *, title: str = "Learning curves", first_epoch: int = 1
+) -> Path:
+    """Each metric by epoch, training against validation, with the best epoch marked by the validation loss.
+
+    Args:
+        history: one value an epoch for each metric; a validation metric's name begins with `val_`.
+        file: the PNG to write.
+        title: its heading.
+        first_epoch: the number of the first epoch.
+
+    Returns:
+        `file`.
+    """
+    names = [name for name in history if not name.startswith("val_") and len(history[name])]
+    names.sort(key=lambda name: (name != "loss", list(history).index(name)))
+    columns = min(3, max(1, len(names)))
+    rows = max(1, math.ceil(len(names) / columns))
+    figure = _figure(5.2 * columns, 3.7 * rows + 0.4)
+    figure.suptitle(title, fontsize=13, fontweight="bold")
+    best = _best_epoch(history)
+    for place, name in enumerate(names, start=1):
+        axes = figure.add_subplot(rows, columns, place)
+        validation = history.get(f"val_{name}")
+        _draw_curve(axes, name, history[name], validation=validation, best=best, first_epoch=first_epoch)
+    return _write(figure, file)
+
+
+def _draw_curve(
+    axes: Axes,
+    name: str,
+    train: Sequence[float],
+    *,
+    validation: Sequence[float] | None,
+    best: int | None,
+    first_epoch: int,
+) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    marker = "o" if len(train) <= 30 else None
+    for values, label, colour in ((train, "train", _TRAIN), (validation, "validation", _VALIDATION)):
+        if values is not None and len(values):
+            epochs = range(first_epoch, first_epoch + len(values))
+            axes.plot(epochs, values, label=label, color=colour, linewidth=1.8, marker=marker, markersize=3.5)
+    if best is not None:
+        axes.axvline(
+            best + first_epoch, color=_BEST, linestyle="--", linewidth=1.2, label=f"best epoch ({best + first_epoch})"
+        )
+        if validation is not None and best < len(validation):
+            axes.plot(
+                [best + first_epoch], [validation[best]], marker="*", markersize=12, color=_BEST, linestyle="none"
+            )
+    shown = [value for values in (train, validation or ()) for value in values if math.isfinite(value) and value > 0]
+    if name == "loss" and shown and max(shown) / min(shown) > 100 and min(*train, *(validation or train)) > 0:
+        axes.set_yscale("log")
+    axes.set_title(_words(name), fontsize=11)
+    axes.set_ylabel(_words(name))
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlim(first_epoch - 0.5, first_epoch + max(len(train), 2) - 0.5)
+    _plain(axes)
+    axes.legend(frameon=False, fontsize=9)
+
+
+def confusion_matrix(
+    y_true: ArrayLike, y_pred: ArrayLike, classes: Sequence[Any], file: Path, *, title: str = "Confusion matrix"
+) -> Path:
+    """How often each true class was predicted as each class; colours are shares of the true class.
+
+    Args:
+        y_true: class indices, shape (samples,).
+        y_pred: predicted class indices, shape (samples,).
+        classes: the classes' names, by index.
+        file: the PNG to write.
+        title: its heading; the accuracy follows it.
+
+    Returns:
+        `file`.
+    """
+    import numpy as np
+
+    true, predicted = np.asarray(y_true, dtype=int).ravel(), np.asarray(y_pred, dtype=int).ravel()
+    count = len(classes)
+    matrix = np.zeros((count, count), dtype=int)
+    np.add.at(matrix, (true, predicted), 1)
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    size = min(3.2 + 0.45 * count, 12.0)
+    figure = _figure(size + 1.2, size)
+    axes = figure.add_subplot()
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    accuracy = float(np.trace(matrix)) / max(int(matrix.sum()), 1)
+    axes.set_title(f"{title}: {accuracy:.1%} of {matrix.sum():,} right", fontsize=12, fontweight="bold", pad=10)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    _label_classes(axes, [str(name) for name in classes])
+    if count <= _MOST_NUMBERED:
+        _number_cells(axes, matrix, share)
+    bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.04)
+    bar.set_label("share of the true class")
+    bar.outline.set_visible(False)
+    return _write(figure, file)
+
+
+def _label_classes(axes: Axes, names: list[str]) -> None:
+    """Every class by name where there is room; of very many, every so-manieth."""
+    step = max(1, math.ceil(len(names) / _MOST_LABELLED))
+    places = list(range(0, len(names), step))
+    shown = [names[place] if len(names[place]) <= 18 else names[place][:17] + "…" for place in places]
+    turned = max(map(len, shown), default=0) > 3
+    size = 9 if len(places) <= 20 else 7
+    axes.set_xticks(places, shown, rotation=45 if turned else 0, ha="right" if turned else "center", fontsize=size)
+    axes.set_yticks(places, shown, fontsize=size)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def _number_cells(axes: Axes, matrix: np.ndarray, share: np.ndarray) -> None:
+    size = 10 if len(matrix) <= 10 else 7
+    for row in range(len(matrix)):
+        for column in range(len(matrix)):
+            if matrix[row, column]:
+                colour = "white" if share[row, column] > 0.5 else "#24292f"
+                axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", color=colour, fontsize=size)
+
+
+def predicted_against_true(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    file: Path,
+    *,
+    title: str = "Predicted against true",
+    names: Sequence[str] = (),
+) -> Path:
+    """Predictions over the truth, and the residuals' distribution beside it; of several outputs the first nine.
+
+    Args:
+        y_true: shape (samples,) or (samples, outputs).
+        y_pred: of the same shape.
+        file: the PNG to write.
+        title: its heading.
+        names: the outputs' names.
+
+    Returns:
+        `file`.
+    """
+    import numpy as np
+
+    true = np.asarray(y_true, dtype=float)
+    true = true.reshape(len(true), -1)
+    predicted = np.asarray(y_pred, dtype=float).reshape(true.shape)
+    outputs = true.shape[1]
+    if outputs == 1:
+        figure = _figure(10.4, 4.9)
+        _draw_scatter(figure.add_subplot(1, 2, 1), true[:, 0], predicted[:, 0], "")
+        _draw_residuals(figure.add_subplot(1, 2, 2), predicted[:, 0] - true[:, 0])
+    else:
+        shown = min(outputs, 9)
+        columns = min(3, shown)
+        rows = math.ceil(shown / columns)
+        figure = _figure(4.2 * columns, 4.0 * rows + 0.4)
+        for output in range(shown):
+            label = names[output] if output < len(names) else f"output {output}"
+            _draw_scatter(figure.add_subplot(rows, columns, output + 1), true[:, output], predicted[:, output], label)
+        title = title if shown == outputs else f"{title} (first {shown} of {outputs} outputs)"
+    figure.suptitle(title, fontsize=13, fontweight="bold")
+    return _write(figure, file)
+
+
+def _draw_scatter(axes: Axes, true: np.ndarray, predicted: np.ndarray, label: str) -> None:
+    import numpy as np
+
+    finite = np.isfinite(true) & np.isfinite(predicted)
+    true, predicted = true[finite], predicted[finite]
+    spread = float(np.sum((true - true.mean()) ** 2)) if len(true) else 0.0
+    r2 = 1 - float(np.sum((true - predicted) ** 2)) / spread if spread > 0 else math.nan
+    rmse = float(np.sqrt(np.mean((true - predicted) ** 2))) if len(true) else math.nan
+    step = max(1, len(true) // _MOST_POINTS)  # a picture of a million points is slow to draw and shows no more
+    axes.scatter(true[::step], predicted[::step], s=14, alpha=0.45, color=_TRAIN, edgecolors="none")
+    if len(true):
+        low, high = float(min(true.min(), predicted.min())), float(max(true.max(), predicted.max()))
+        room = 0.04 * (high - low or 1.0)
+        axes.plot(
+            [low - room, high + room], [low - room, high + room], color=_VALIDATION, linewidth=1.3, label="perfect"
+        )
+        axes.set_xlim(low - room, high + room)
+        axes.set_ylim(low - room, high + room)
+        axes.legend(frameon=False, fontsize=9, loc="upper left")
+    axes.set_title(f"{label + ': ' if label else ''}R² {r2:.3f}, RMSE {rmse:.4g}", fontsize=11)
+    axes.set_xlabel("true")
+    axes.set_ylabel("predicted")
+    axes.set_aspect("equal", adjustable="box")
+    _plain(axes)
+
+
+def _draw_residuals(axes: Axes, residuals: np.ndarray) -> None:
+    import numpy as np
+
+    residuals = residuals[np.isfinite(residuals)]
+    bins = min(60, max(10, int(math.sqrt(len(residuals)))))
+    axes.hist(residuals, bins=bins, color=_TRAIN, alpha=0.8, edgecolor="white", linewidth=0.4)
+    axes.axvline(0.0, color=_VALIDATION, linewidth=1.3)
+    if len(residuals):
+        axes.set_title(f"residuals: mean {residuals.mean():.4g}, standard deviation {residuals.std():.4g}", fontsize=11)
+    axes.set_xlabel("predicted - true")
+    axes.set_ylabel("samples")
+    _plain(axes)
+
+
+def _best_epoch(history: Mapping[str, Sequence[float]]) -> int | None:
+    losses = [value if math.isfinite(value) else math.inf for value in history.get("val_loss", ())]
+    return losses.index(min(losses)) if losses and min(losses) < math.inf else None
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _plain(axes: Axes) -> None:
+    axes.grid(True, color=_GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _write(figure: Figure, file: Path) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, format="png")
+    return file

@@ -1,0 +1,146 @@
+"""Keras models as MLflow LoggedModels: written beside the run at once, delivered like any other row."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexp.tracking.outbox import Cursor, Header, Outbox, Row
+from kexp.tracking.rows import param_row
+from kexp.tracking.settings import is_remote
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+
+__all__ = ["deliver_model", "model_row", "requirements"]
+
+
+def requirements() -> list[str]:
+    """What loading a model takes, pinned to what is here. Stated, as MLflow would infer it in 11 to 21 s."""
+    import sys
+    from importlib.metadata import version
+
+    engines = [name for name in ("tensorflow", "jax", "torch") if name in sys.modules]
+    import keras
+
+    wanted = dict.fromkeys(["keras", "numpy", *(name for name in engines if name == keras.backend.backend())])
+    return [f"{name}=={version(name)}" for name in wanted]
+
+
+def model_row(
+    outbox: Outbox,
+    model: keras.Model,
+    x: np.ndarray,
+    y_pred: np.ndarray,
+    *,
+    name: str,
+    register: str | None,
+    params: Mapping[str, Any],
+    metrics: Mapping[str, tuple[float, int, int]],
+    step: int,
+) -> Row:
+    """Saves `model` in MLflow's Keras flavour inside the outbox, and returns the row that stands for it."""
+    from kexp.tracking.client import load_mlflow
+
+    load_mlflow()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow warns about its own type hints when this is imported
+        import mlflow.pyfunc
+    import mlflow.keras
+    from mlflow.models import ModelSignature, infer_signature
+
+    folder = outbox.folder / "models" / f"{name}-{step}-{time.time_ns():x}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    signature: ModelSignature = infer_signature(x, y_pred)
+    mlflow.keras.save_model(model, str(folder), signature=signature, pip_requirements=requirements())
+    return {
+        "model": {
+            "key": folder.name,
+            "local": str(folder.relative_to(outbox.run_folder)),
+            "name": name,
+            "register": register,
+            "step": step,
+            "params": param_row(params)[0]["params"],
+            "metrics": [[key, value, at, stamp] for key, (value, at, stamp) in metrics.items()],
+        }
+    }
+
+
+def deliver_model(client: MlflowClient, header: Header, outbox: Outbox, cursor: Cursor, row: dict[str, Any]) -> None:
+    """Makes the LoggedModel of `row`: files, link to the run, metrics, registry. Takes up an earlier attempt."""
+    from mlflow.entities import LoggedModelOutput, Metric
+
+    folder = outbox.run_folder / row["local"]
+    before = _made_before(client, header, row)
+    if before is not None and before.status == "READY" and not folder.exists():
+        cursor.models[row["key"]] = before.model_id
+        return
+    model_id = cursor.models.get(row["key"]) or (None if before is None else before.model_id)
+    if model_id is None:
+        made = client.create_logged_model(
+            header.experiment_id,
+            row["name"],
+            source_run_id=header.run_id,
+            tags={"kexp.key": row["key"]},
+            params=row["params"],
+            model_type="keras",
+        )
+        model_id = made.model_id
+    cursor.models[row["key"]] = model_id
+    outbox.advance(cursor)
+    _complete_description(folder, header, model_id)
+    client.log_model_artifacts(model_id, str(folder))
+    outputs = client.get_run(header.run_id).outputs
+    if outputs is None or model_id not in {output.model_id for output in outputs.model_outputs}:
+        client.log_outputs(header.run_id, [LoggedModelOutput(model_id, row["step"])])
+    if row["metrics"]:
+        client.log_batch(
+            header.run_id,
+            [
+                Metric(key, value, stamp, at, model_id=model_id, run_id=header.run_id)
+                for key, value, at, stamp in row["metrics"]
+            ],
+            synchronous=True,
+        )
+    client.finalize_logged_model(model_id, "READY")
+    if row["register"]:
+        _register(client, header, row["register"], model_id)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _made_before(client: MlflowClient, header: Header, row: dict[str, Any]) -> LoggedModel | None:
+    """The model that an attempt made whose process died before it could note so."""
+    found = client.search_logged_models([header.experiment_id], f"source_run_id = '{header.run_id}'")
+    return next((model for model in found if model.tags.get("kexp.key") == row["key"]), None)
+
+
+def _complete_description(folder: Path, header: Header, model_id: str) -> None:
+    """MLflow's MLmodel file names the model and its run; neither id was known when it was saved."""
+    from mlflow.models import Model
+
+    description = Model.load(str(folder))
+    description.run_id, description.model_id = header.run_id, model_id
+    description.artifact_path = f"models:/{model_id}"
+    description.save(str(folder / "MLmodel"))
+
+
+def _register(client: MlflowClient, header: Header, name: str, model_id: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    versions = client.search_model_versions(f"name = '{name}'")
+    # A database store looks `models:/ID` up in the process's global store (MLflow's own TODO), which may be another.
+    source = f"models:/{model_id}" if is_remote(header.uri) else client.get_logged_model(model_id).artifact_location
+    if source not in {version.source for version in versions}:
+        client.create_model_version(name, source, run_id=header.run_id, model_id=model_id, await_creation_for=0)

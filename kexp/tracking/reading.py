@@ -1,0 +1,264 @@
+"""Runs that are in the store: found by id, prefix or `latest`, and read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexp.errors import ConfigError, StoreError, UnknownNameError
+from kexp.tracking.client import check_reachable, client_for, store_errors
+from kexp.tracking.rows import artifact_path
+from kexp.tracking.settings import StoreSettings, database_file, resolve_uri, without_password
+from kexp.tracking.values import restored_metric
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+__all__ = ["Point", "RunView", "fetch_artifact", "find_run", "list_artifacts", "metric_history", "search"]
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a metric; `step` counts epochs from 1."""
+
+    step: int
+    value: float
+    timestamp_ms: int
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as the store has it.
+
+    Args:
+        run_id, name, experiment: what it is called.
+        status: RUNNING, FINISHED, FAILED or KILLED.
+        params, tags: as logged, as text.
+        metrics: the last value of each metric; infinity is infinity again.
+        start_ms, end_ms: milliseconds since 1970; `end_ms` is None while it runs.
+        model_ids: MLflow's ids of its logged models.
+    """
+
+    run_id: str
+    name: str
+    experiment: str
+    status: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    start_ms: int
+    end_ms: int | None
+    model_ids: tuple[str, ...] = ()
+
+    @property
+    def duration_s(self) -> float | None:
+        """How long it took; None while it runs."""
+        return None if self.end_ms is None else (self.end_ms - self.start_ms) / 1000
+
+    @property
+    def parent_run_id(self) -> str | None:
+        """The sweep that the run is a trial of."""
+        return self.tags.get("mlflow.parentRunId")
+
+
+def find_run(settings: StoreSettings, ref: str, *, key: str = "RUN") -> RunView:
+    """The run that `ref` means: an id, a unique prefix of one, or `latest`.
+
+    Args:
+        settings: the store; a prefix and `latest` are looked for in its experiment, an id in all of the store.
+        ref: what the user gave.
+        key: what the user gave it as, for the message.
+
+    Raises:
+        UnknownNameError: there is no such run.
+        ConfigError: a prefix that several runs share.
+        StoreError: the store cannot be read.
+    """
+    client, uri = _open(settings)
+    if re.fullmatch(r"[0-9a-f]{32}", ref):
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with store_errors(uri, "reading the run"):
+                return _view(client.get_run(ref), settings.experiment)
+        except StoreError as error:
+            cause = error.__cause__
+            if isinstance(cause, MlflowException) and cause.error_code == "RESOURCE_DOES_NOT_EXIST":
+                raise UnknownNameError(key, "run", ref, _some_ids(settings)) from None
+            raise
+    if ref == "latest":
+        found = list(search(settings, limit=1))
+        if not found:
+            raise ConfigError(f"{key}: there is no run yet in experiment {settings.experiment!r}")
+        return found[0]
+    matching = _with_prefix(settings, ref)
+    if len(matching) == 1:
+        return matching[0]
+    if not matching:
+        raise UnknownNameError(key, "run", ref, [*_some_ids(settings), "latest"])
+    shown = ", ".join(f"{view.run_id[: len(ref) + 6]} ({view.name})" for view in matching[:10])
+    raise ConfigError(f"{key}: {ref!r} begins the ids of {len(matching)} runs: {shown}{', ...' * (len(matching) > 10)}")
+
+
+def _with_prefix(settings: StoreSettings, prefix: str) -> list[RunView]:
+    if not re.fullmatch(r"[0-9a-f]{1,31}", prefix):
+        return []
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return list(search(settings, filter_string=f"attributes.run_id LIKE '{prefix}%'"))
+    except (StoreError, MlflowException):  # a server that cannot search ids by pattern
+        return [view for view in search(settings) if view.run_id.startswith(prefix)]
+
+
+def search(
+    settings: StoreSettings,
+    *,
+    tags: Mapping[str, str] | None = None,
+    status: str | None = None,
+    parent_run_id: str | None = None,
+    filter_string: str = "",
+    limit: int | None = None,
+    newest_first: bool = True,
+) -> Iterator[RunView]:
+    """Runs of the settings' experiment, page by page, so that ten thousand take no more memory than a page does.
+
+    Args:
+        settings: the store and experiment.
+        tags: tags that a run must have, with these values.
+        status: RUNNING, FINISHED, FAILED or KILLED.
+        parent_run_id: only this sweep's trials.
+        filter_string: anything more, in MLflow's search language.
+        limit: at most so many.
+        newest_first: by start time; else oldest first.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    client, uri = _open(settings)
+    wanted = dict(tags or {})
+    if parent_run_id is not None:
+        wanted["mlflow.parentRunId"] = parent_run_id
+    clauses = [f"tags.`{key}` = {_quoted(value)}" for key, value in wanted.items()]
+    clauses += [f"attributes.status = '{status}'"] if status else []
+    clauses += [filter_string] if filter_string else []
+    with store_errors(uri, "reading the experiment"):
+        experiment = client.get_experiment_by_name(settings.experiment)
+    if experiment is None:
+        return
+    order = [f"attributes.start_time {'DESC' if newest_first else 'ASC'}"]
+    token, left = None, limit
+    while True:
+        size = _PAGE if left is None else min(_PAGE, left)
+        with store_errors(uri, "searching runs"):
+            page = client.search_runs(
+                [experiment.experiment_id], " and ".join(clauses), max_results=size, order_by=order, page_token=token
+            )
+        for run in page:
+            yield _view(run, settings.experiment)
+        token = page.token
+        left = None if left is None else left - len(page)
+        if not token or left == 0:
+            return
+
+
+def metric_history(settings: StoreSettings, run_id: str, metric: str) -> list[Point]:
+    """Every point of a metric, by step."""
+    client, uri = _open(settings)
+    with store_errors(uri, "reading a metric"):
+        points = client.get_metric_history(run_id, metric)
+    return sorted(
+        (Point(point.step, restored_metric(point.value), point.timestamp) for point in points),
+        key=lambda point: (point.step, point.timestamp_ms),
+    )
+
+
+def list_artifacts(settings: StoreSettings, run_id: str, folder: str = "") -> list[str]:
+    """The paths of all files among a run's artifacts, below `folder`."""
+    client, uri = _open(settings)
+    below = str(artifact_path(folder)) if folder else None
+    with store_errors(uri, "listing artifacts"):
+        files: list[str] = []
+        waiting = list(client.list_artifacts(run_id, below))
+        while waiting:
+            found = waiting.pop()
+            if found.is_dir:
+                waiting += client.list_artifacts(run_id, found.path)
+            else:
+                files.append(found.path)
+    return sorted(files)
+
+
+def fetch_artifact(settings: StoreSettings, run_id: str, path: str, to: Path) -> Path:
+    """Copies an artifact, a file or a folder, into the folder `to`.
+
+    Args:
+        settings: the store.
+        run_id: the whole id of the run.
+        path: the artifact's path, for example `saved/model.h5`.
+        to: a folder; made where it is missing.
+
+    Returns:
+        Where the artifact is now, inside `to`.
+
+    Raises:
+        UnknownNameError: the run has no such artifact.
+        StoreError: `path` leads out of the run's artifacts, or the store cannot be read.
+    """
+    inside = artifact_path(path)
+    client, uri = _open(settings)
+    folder = "" if str(inside.parent) == "." else str(inside.parent)
+    with store_errors(uri, "listing artifacts"):
+        there = [found.path for found in client.list_artifacts(run_id, folder or None)]
+    if str(inside) not in there:
+        raise UnknownNameError("artifact", f"artifact of run {run_id}", path, there)
+    to.mkdir(parents=True, exist_ok=True)
+    with store_errors(uri, "reading an artifact"):
+        fetched = Path(client.download_artifacts(run_id, str(inside), str(to)))
+    if not fetched.resolve().is_relative_to(to.resolve()):
+        raise StoreError(f"{path!r} was fetched to {fetched}, which is outside of {to}")
+    return fetched
+
+
+def _open(settings: StoreSettings) -> tuple[Any, str]:
+    """A client for reading, which makes no store where there is none."""
+    uri = resolve_uri(settings)
+    file = database_file(uri)
+    if file is not None and not file.is_file():
+        raise StoreError(f"tracking.uri: there is no tracking store at {without_password(uri)}")
+    check_reachable(settings)
+    with store_errors(uri, "opening the store"):
+        return client_for(uri), uri
+
+
+def _some_ids(settings: StoreSettings) -> list[str]:
+    return [view.run_id for view in search(settings, limit=50)]
+
+
+def _view(run: Run, experiment: str) -> RunView:
+    outputs = getattr(run, "outputs", None)
+    return RunView(
+        run_id=run.info.run_id,
+        name=run.info.run_name or "",
+        experiment=experiment,
+        status=run.info.status,
+        params=dict(run.data.params),
+        metrics={key: restored_metric(value) for key, value in run.data.metrics.items()},
+        tags=dict(run.data.tags),
+        start_ms=run.info.start_time,
+        end_ms=run.info.end_time,
+        model_ids=tuple(output.model_id for output in outputs.model_outputs) if outputs else (),
+    )
+
+
+def _quoted(value: str) -> str:
+    if "'" not in value:
+        return f"'{value}'"
+    if '"' not in value:
+        return f'"{value}"'
+    raise ConfigError(f"a tag cannot be searched for by a value with both kinds of quotation marks, got {value!r}")

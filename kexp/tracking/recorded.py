@@ -1,0 +1,220 @@
+"""A run in an MLflow store: on disk at once, in the store a second later, whatever becomes of the store meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from kexp.errors import ConfigError, StoreError
+from kexp.tracking.client import client_for, store_errors
+from kexp.tracking.delivery import now_ms
+from kexp.tracking.locks import file_lock
+from kexp.tracking.outbox import Header, Outbox, Row
+from kexp.tracking.rows import artifact_path, dataset_row, metric_row, param_row, tag_row
+from kexp.tracking.settings import StoreSettings, resolve_uri
+from kexp.tracking.store import prepare_store
+from kexp.tracking.tracker import Status, Tracker
+from kexp.tracking.writer import Writer
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+__all__ = ["attach_run", "open_run"]
+
+
+class RecordedRun:
+    """A run in an MLflow store: the Tracker that `open_run` returns."""
+
+    def __init__(self, settings: StoreSettings, header: Header, folder: Path, *, ends_run: bool = True) -> None:
+        self.settings, self.folder = settings, folder
+        self.run_id, self.name = header.run_id, header.name
+        self.notice = ""
+        self.model_id: str | None = None
+        self._ends_run = ends_run
+        self._outbox = Outbox(folder)
+        with contextlib.ExitStack() as opening:
+            self._outbox.make_folder()
+            if not opening.enter_context(file_lock(self._outbox.folder / "lock", wait=False)):
+                raise StoreError(f"{folder}: another process is logging run {header.run_id} from here")
+            self._outbox.open(header)
+            self._lock = opening.pop_all()
+        self._last: dict[str, tuple[float, int, int]] = {}
+        self._params: dict[str, str] = {}
+        self._datasets: dict[tuple[str, str], str] = {}
+        self._ended = False
+        self._writer = Writer(self._outbox, header, settings)
+        self._writer.start()
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        row, long = param_row(params)
+        for key, text in row["params"].items():
+            if self._params.setdefault(key, text) != text:
+                raise ConfigError.at(key, f"a parameter of a run cannot change from {self._params[key]!r}", text)
+        for key, text in long.items():
+            self.log_text(text, f"params/{key}.txt")
+        self._put(row)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int, timestamp_ms: int | None = None) -> None:
+        row, infinite = metric_row(metrics, int(step), now_ms() if timestamp_ms is None else int(timestamp_ms))
+        for key, value, at, stamp in row["metrics"]:
+            self._last[key] = (value, at, stamp)
+        if infinite:
+            row["tags"] = {"kexp.infinite": ", ".join(f"{key} at step {step}" for key in infinite)}
+        self._put(row)
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        self._put(tag_row(tags))
+
+    def log_text(self, text: str, path: str) -> None:
+        inside = artifact_path(path)
+        file = self._outbox.files / inside
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        self._put_file(file, str(inside.parent))
+
+    def log_file(self, file: Path, folder: str = "") -> None:
+        if not file.exists():
+            raise StoreError(f"{file}: there is no such file to record as an artifact")
+        inside = artifact_path(folder) if folder else PurePosixPath()
+        if not file.resolve().is_relative_to(self.folder.resolve()):  # it may change or go before the store has it
+            copy = self._outbox.files / inside / file.name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(file, copy, dirs_exist_ok=True) if file.is_dir() else shutil.copy2(file, copy)
+            file = copy
+        self._put_file(file, str(inside))
+
+    def _put_file(self, file: Path, folder: str) -> None:
+        local = file.resolve().relative_to(self.folder.resolve())
+        self._put({"artifact": {"local": str(local), "folder": "" if folder == "." else folder}})
+
+    def log_dataset(
+        self,
+        *,
+        name: str,
+        digest: str,
+        context: str,
+        source: str = "",
+        source_type: str = "code",
+        schema: Any = None,
+        profile: Any = None,
+    ) -> None:
+        # MLflow keeps one input of a run for each name and digest, and would drop the second context of the same data.
+        if self._datasets.setdefault((name, digest), context) != context:
+            name = f"{name} ({context})"
+        self._put(
+            dataset_row(name, digest, context, source=source, source_type=source_type, schema=schema, profile=profile)
+        )
+
+    def log_keras_model(
+        self,
+        model: keras.Model,
+        x: np.ndarray,
+        y_pred: np.ndarray,
+        *,
+        name: str = "model",
+        register: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        step: int = 0,
+    ) -> None:
+        from kexp.tracking.models import model_row
+
+        linked = (
+            self._last if metrics is None else {key: (float(value), step, now_ms()) for key, value in metrics.items()}
+        )
+        row = model_row(
+            self._outbox, model, x, y_pred, name=name, register=register, params=params or {}, metrics=linked, step=step
+        )
+        self._put(row)
+
+    def end(self, status: Status, reason: str = "") -> None:
+        if self._ended:
+            return
+        self._ended = True
+        tags = {"kexp.reason": " ".join(reason.split())[:500]} if reason else {}
+        if tags:
+            self._put(tag_row(tags))
+        if self._ends_run:
+            self._put({"end": {"status": status, "time_ms": now_ms()}})
+        self._writer.finish(self.settings.end_timeout_s)
+        self._outbox.close()
+        self._lock.close()
+        self.model_id = next(reversed(self._writer.models.values()), None)
+        self.notice = self._writer.notice(self.folder)
+
+    def _put(self, row: Row) -> None:
+        self._writer.put(self._outbox.append(row), row)
+
+
+def open_run(
+    settings: StoreSettings,
+    *,
+    name: str | None,
+    folder: Path,
+    tags: Mapping[str, Any] | None = None,
+    parent_run_id: str | None = None,
+    run_id: str | None = None,
+) -> Tracker:
+    """Starts a run, or goes on with one.
+
+    Args:
+        settings: the store.
+        name: the run's name; None lets MLflow make one up.
+        folder: the run's output folder; its rows wait in `folder/outbox` until the store has them.
+        tags: the run's first tags.
+        parent_run_id: the sweep that the run is a trial of.
+        run_id: an earlier run to go on with; it becomes RUNNING again.
+
+    Raises:
+        StoreError: the store is away or cannot be written. Nothing has been computed by then.
+    """
+    experiment = prepare_store(settings)
+    uri = resolve_uri(settings)
+    client = client_for(uri)
+    own = {
+        **(tags or {}),
+        "kexp.pid": os.getpid(),
+        "kexp.host": socket.gethostname(),
+        "kexp.heartbeat": int(time.time()),
+    }
+    with store_errors(uri, "starting the run"):
+        if run_id is None:
+            run = client.create_run(experiment, tags={**tag_row(own)["tags"], **_lineage(parent_run_id)}, run_name=name)
+        else:
+            client.update_run(run_id, status="RUNNING")
+            run = client.get_run(run_id)
+    header = Header(uri=uri, run_id=run.info.run_id, experiment_id=run.info.experiment_id, name=run.info.run_name)
+    recorded = RecordedRun(settings, header, folder)
+    if run_id is not None:
+        recorded.set_tags(own)
+    return recorded
+
+
+def attach_run(settings: StoreSettings, run_id: str, *, folder: Path) -> Tracker:
+    """Adds to a run that is over, a sweep's best trials' models, say: its status and times stay as they are.
+
+    Raises:
+        StoreError: the store is away, or has no such run.
+    """
+    prepare_store(settings)
+    uri = resolve_uri(settings)
+    with store_errors(uri, "reading the run"):
+        info = client_for(uri).get_run(run_id).info
+    header = Header(uri=uri, run_id=info.run_id, experiment_id=info.experiment_id, name=info.run_name)
+    return RecordedRun(settings, header, folder, ends_run=False)
+
+
+def _lineage(parent_run_id: str | None) -> dict[str, str]:
+    lineage = {"mlflow.source.type": "LOCAL", "mlflow.source.name": sys.argv[0] or "python"}
+    with contextlib.suppress(Exception):  # a container's user may have no name
+        lineage["mlflow.user"] = getpass.getuser()
+    return lineage if parent_run_id is None else {**lineage, "mlflow.parentRunId": parent_run_id}

@@ -1,0 +1,145 @@
+"""`kexp ui`: MLflow's own page on a store, light and quiet."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from kexp.errors import ConfigError, StoreError
+from kexp.tracking.settings import StoreSettings, is_remote, resolve_uri, without_password
+from kexp.tracking.status import sigterm_raises
+from kexp.tracking.store import prepare_store
+
+__all__ = ["running_server", "serve"]
+
+_START_TIMEOUT_S = 120.0
+_PORTS_TRIED = 20
+
+
+def serve(settings: StoreSettings, port: int | None = None, *, say: Callable[[str], None] = print) -> None:
+    """Shows the store's runs in MLflow's page until Ctrl-C.
+
+    Args:
+        settings: the store; where it is a server already, its address is said and nothing is started.
+        port: the port on this machine; None takes the first free one from 5000 on.
+        say: gets each sentence for the user.
+
+    Raises:
+        ConfigError: the port is taken or out of range.
+        StoreError: the store cannot be read, or MLflow's server does not start.
+    """
+    uri = resolve_uri(settings)
+    if is_remote(uri):
+        say(f"The runs are at {without_password(uri)}.")
+        return
+    prepare_store(settings)
+    with (
+        sigterm_raises(),
+        running_server(uri, _free_port(port)) as (address, process),
+        contextlib.suppress(KeyboardInterrupt),
+    ):
+        say(f"The runs are at {address} (Ctrl-C ends this).")
+        process.wait()
+        raise StoreError("MLflow's server ended by itself")
+
+
+@contextlib.contextmanager
+def running_server(
+    uri: str, port: int, *, artifacts: Path | None = None
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """An MLflow server on the store `uri`: answers when this yields, is gone with all its processes afterwards.
+
+    Args:
+        uri: the store behind the server.
+        port: where it listens, on this machine only.
+        artifacts: where it keeps the artifacts that it is sent; None leaves that to MLflow.
+
+    Raises:
+        StoreError: it does not start; the message ends with the last line that it wrote.
+    """
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += [] if artifacts is None else ["--artifacts-destination", str(artifacts)]
+    # Its job workers take 1.2 GB for features that no run of ours uses.
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    with tempfile.TemporaryFile() as output:
+        # A session of its own, so that a Ctrl-C reaches us alone and we end all of the server's processes.
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+        try:
+            _wait_until_it_answers(address, process, output.fileno())
+            yield address, process
+        finally:
+            _end(process)
+
+
+def _wait_until_it_answers(address: str, process: subprocess.Popen[bytes], output: int) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        with (
+            contextlib.suppress(OSError, urllib.error.URLError),
+            urllib.request.urlopen(f"{address}/health", timeout=2),
+        ):
+            return
+        time.sleep(0.1)
+    said = os.pread(output, 1_000_000, 0).decode(errors="replace").strip().splitlines()
+    raise StoreError(f"MLflow's server did not start at {address}: {said[-1] if said else 'it said nothing'}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+            if number == signal.SIGKILL or not _group_lives(process.pid):
+                return
+
+
+def _group_lives(group: int) -> bool:
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _free_port(port: int | None) -> int:
+    if port is not None:
+        if not 1 <= port <= 65535:
+            raise ConfigError.at("port", "must be between 1 and 65535", port)
+        if not _is_free(port):
+            raise ConfigError.at("port", "something else listens there; choose another", port)
+        return port
+    for candidate in range(5000, 5000 + _PORTS_TRIED):
+        if _is_free(candidate):
+            return candidate
+    raise ConfigError(f"port: none from 5000 to {5000 + _PORTS_TRIED - 1} is free; choose one")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,71 @@
+"""Where runs are recorded: the user's tracking settings, and the store that they mean."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+__all__ = ["StoreSettings", "database_file", "is_remote", "resolve_uri", "without_password"]
+
+_SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """Where runs are recorded (config node `tracking`).
+
+    Args:
+        uri: the MLflow tracking URI; None means `MLFLOW_TRACKING_URI`, or else MLflow's own default,
+            `sqlite:///mlflow.db` in the working directory.
+        experiment: the MLflow experiment that runs belong to.
+        artifact_location: where a new experiment keeps its artifacts; None means MLflow's default for the store.
+        flush_interval_s: at most about this long do rows wait before they are sent; > 0.
+        heartbeat_interval_s: how often a run in progress shows that it lives; > 0.
+        end_timeout_s: how long the end of a run waits for the last rows to be delivered; >= 0.
+    """
+
+    uri: str | None = None
+    experiment: str = "kexp"
+    artifact_location: str | None = None
+    flush_interval_s: float = 1.0
+    heartbeat_interval_s: float = 30.0
+    end_timeout_s: float = 60.0
+
+
+def resolve_uri(settings: StoreSettings) -> str:
+    """The tracking URI that `settings` mean, with a relative SQLite path made absolute."""
+    uri = settings.uri or _uri_set_in_python() or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    file = database_file(uri)
+    return uri if file is None else _SQLITE + str(file.absolute())
+
+
+def database_file(uri: str) -> Path | None:
+    """The file of a SQLite URI, or None where the store is something else."""
+    if not uri.startswith(_SQLITE):
+        return None
+    path = unquote(uri[len(_SQLITE) :].split("?", 1)[0])
+    return Path(path) if path and path != ":memory:" else None
+
+
+def is_remote(uri: str) -> bool:
+    """Whether the store is an MLflow server."""
+    return uri.startswith(("http://", "https://"))
+
+
+def without_password(uri: str) -> str:
+    """`uri` as it may be shown: a password in it is replaced by stars."""
+    parts = urlsplit(uri)
+    if parts.password is None:
+        return uri
+    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
+
+
+def _uri_set_in_python() -> str | None:
+    """What `mlflow.set_tracking_uri` was called with, should the user's notebook have done so."""
+    mlflow = sys.modules.get("mlflow")
+    if mlflow is not None and hasattr(mlflow, "is_tracking_uri_set"):
+        return str(mlflow.get_tracking_uri()) if mlflow.is_tracking_uri_set() else None
+    return None

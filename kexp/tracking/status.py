@@ -1,0 +1,64 @@
+"""The end of a run, told truly: FINISHED only when it finished, whatever ended it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from kexp.errors import first_line
+from kexp.tracking.tracker import Tracker
+
+__all__ = ["Terminated", "run_status", "sigterm_raises"]
+
+
+class Terminated(SystemExit):
+    """SIGTERM, as an exception, so that what is open gets closed. Unhandled, it ends the process with code 143."""
+
+    def __init__(self) -> None:
+        super().__init__(143)
+
+
+@contextlib.contextmanager
+def run_status(tracker: Tracker) -> Iterator[Tracker]:
+    """Ends `tracker` with the block: FINISHED after its last line, KILLED by Ctrl-C or SIGTERM, else FAILED.
+
+    SIGTERM is caught only where Python allows it, in the main thread, and is given back afterwards.
+    """
+    with sigterm_raises():
+        try:
+            yield tracker
+        except KeyboardInterrupt:
+            tracker.end("KILLED", "interrupted (Ctrl-C)")
+            raise
+        except Terminated:
+            tracker.end("KILLED", "terminated (SIGTERM)")
+            raise
+        except SystemExit as error:
+            tracker.end("FAILED", f"the process was told to exit with {error.code!r}")
+            raise
+        except BaseException as error:
+            tracker.end("FAILED", f"{type(error).__name__}: {first_line(error)}")
+            raise
+        tracker.end("FINISHED")
+
+
+@contextlib.contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """Turns SIGTERM into `Terminated` within the block, in the main thread; elsewhere Python allows no handler."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the run is ending, and needs its last moment
+        raise Terminated
+
+    before: Any = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,99 @@
+"""The store made ready once, before anything computes: it can be written, its schema exists, its experiment exists."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from kexp.errors import StoreError, first_line
+from kexp.tracking.client import check_reachable, client_for, load_mlflow, store_errors
+from kexp.tracking.locks import file_lock
+from kexp.tracking.schema import create_or_migrate
+from kexp.tracking.settings import StoreSettings, database_file, resolve_uri
+
+__all__ = ["check_writable", "experiment_id", "prepare_store"]
+
+_ready: dict[tuple[str, str], str] = {}
+_preparing = threading.RLock()
+
+
+def prepare_store(settings: StoreSettings) -> str:
+    """Creates or migrates the store's schema, one process at a time, and its experiment.
+
+    Returns:
+        The id of the experiment.
+
+    Raises:
+        StoreError: the store cannot be reached or written; said at once, not after MLflow's minutes of retrying.
+    """
+    uri = resolve_uri(settings)
+    with _preparing:
+        if (uri, settings.experiment) not in _ready:
+            check_reachable(settings)
+            with _database_lock(uri):
+                load_mlflow()
+                with store_errors(uri, "opening the store"):
+                    create_or_migrate(uri)
+                    _ready[uri, settings.experiment] = _experiment(uri, settings)
+        return _ready[uri, settings.experiment]
+
+
+def experiment_id(settings: StoreSettings) -> str | None:
+    """The id of the settings' experiment, or None where there is none yet."""
+    uri = resolve_uri(settings)
+    with store_errors(uri, "reading the experiment"):
+        found = client_for(uri).get_experiment_by_name(settings.experiment)
+    return None if found is None else str(found.experiment_id)
+
+
+def _experiment(uri: str, settings: StoreSettings) -> str:
+    client = client_for(uri)
+    found = client.get_experiment_by_name(settings.experiment)
+    if found is None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return str(client.create_experiment(settings.experiment, settings.artifact_location))
+        except MlflowException:  # another process was quicker
+            found = client.get_experiment_by_name(settings.experiment)
+            if found is None:
+                raise
+    if found.lifecycle_stage != "active":
+        raise StoreError(
+            f"tracking.experiment: {settings.experiment!r} was deleted in MLflow; restore it or choose another name"
+        )
+    return str(found.experiment_id)
+
+
+@contextlib.contextmanager
+def _database_lock(uri: str) -> Iterator[None]:
+    """Holds the lock beside a SQLite file; anything else guards itself."""
+    file = database_file(uri)
+    if file is None:
+        yield
+        return
+    check_writable(file)
+    with file_lock(file.with_name(f".{file.name}.lock")):
+        yield
+
+
+def check_writable(file: Path) -> None:
+    """That a database can be written where it is or would be.
+
+    Raises:
+        StoreError: it cannot; MLflow itself takes 101 s to notice.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.exists() and not os.access(file, os.W_OK):
+            raise PermissionError(f"{file.name} is read-only")
+        with tempfile.TemporaryFile(dir=file.parent):  # SQLite needs its journal beside the file
+            pass
+    except OSError as error:
+        raise StoreError(
+            f"tracking.uri: cannot write to {file.parent}: {error.strerror or first_line(error)}"
+        ) from error

@@ -1,0 +1,89 @@
+"""What a run in progress can be told: the seam between an experiment and whatever keeps its record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+__all__ = ["Status", "Tracker"]
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+
+class Tracker(Protocol):
+    """A run in progress. Nothing but `end` waits for the store; everything may be called from any thread.
+
+    Attributes:
+        run_id: MLflow's id of the run.
+        name: its name, as MLflow shows it.
+        folder: where the run keeps its files.
+        notice: after `end`, a sentence for the user where something could not be delivered; else empty.
+        model_id: after `end`, MLflow's id of the last logged model, where there is one and the store has it.
+    """
+
+    run_id: str
+    name: str
+    folder: Path
+    notice: str
+    model_id: str | None
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Records parameters (`flatten` makes them). A value over 6,000 characters goes to `params/KEY.txt`."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int, timestamp_ms: int | None = None) -> None:
+        """Records one point of each metric. `step` counts epochs from 1."""
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Records tags; a later value replaces an earlier one."""
+
+    def log_text(self, text: str, path: str) -> None:
+        """Records a text as the artifact `path`, for example `config.yaml`."""
+
+    def log_file(self, file: Path, folder: str = "") -> None:
+        """Records a file, or a whole folder, as an artifact below the artifact folder `folder` ("" is the top)."""
+
+    def log_dataset(
+        self,
+        *,
+        name: str,
+        digest: str,
+        context: str,
+        source: str = "",
+        source_type: str = "code",
+        schema: Any = None,
+        profile: Any = None,
+    ) -> None:
+        """Records data that the run read: `context` is train, validation or test, `digest` has up to 36 characters."""
+
+    def log_keras_model(
+        self,
+        model: keras.Model,
+        x: np.ndarray,
+        y_pred: np.ndarray,
+        *,
+        name: str = "model",
+        register: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        step: int = 0,
+    ) -> None:
+        """Records `model` as an MLflow LoggedModel of this run, loadable by `mlflow.keras.load_model`.
+
+        Args:
+            model: a built Keras model.
+            x: a few inputs, shape (samples, ...); with `y_pred` they make the signature.
+            y_pred: the model's predictions of `x`, shape (samples, ...).
+            name: the logged model's name.
+            register: a name in the MLflow model registry, where a new version is to be made.
+            params: what MLflow shows as the model's parameters.
+            metrics: the metrics that belong to this model; None means the last value of each that the run has logged.
+            step: the epoch that the model comes from.
+        """
+
+    def end(self, status: Status, reason: str = "") -> None:
+        """Ends the run, and waits a bounded time for its last rows to reach the store. A second call does nothing."""

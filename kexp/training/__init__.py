@@ -1,0 +1,27 @@
+"""Training: fits and evaluates ready-made Keras objects. Knows no Hydra, no registry and no MLflow."""
+
+from kexp.training.backend import check_backend, prepare_backend, seed_everything
+from kexp.training.checkpoint import Checkpointing, remove_checkpoints
+from kexp.training.fit import evaluate, fit, predict
+from kexp.training.history import History
+from kexp.training.listeners import Stop
+from kexp.training.plan import Plan, compile_model
+from kexp.training.progress import progress
+from kexp.training.quiet import banners_held_back
+
+__all__ = [
+    "Checkpointing",
+    "History",
+    "Plan",
+    "Stop",
+    "banners_held_back",
+    "check_backend",
+    "compile_model",
+    "evaluate",
+    "fit",
+    "predict",
+    "prepare_backend",
+    "progress",
+    "remove_checkpoints",
+    "seed_everything",
+]

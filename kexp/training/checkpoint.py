@@ -1,0 +1,209 @@
+"""Checkpoints on disk: written whole or not at all, the last two kept, never trusted before their digest is checked.
+
+A file is one line, `kexp-checkpoint 1 SHA256`, and an npz archive that the digest is of. The archive holds arrays and,
+as bytes, one JSON document. Nothing in it can be executed, and nothing is parsed before the digest is right.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexp.errors import ConfigError
+from kexp.training.history import History
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Checkpoint", "Checkpointing", "latest_checkpoint", "remove_checkpoints"]
+
+_KEPT = 2
+_MAGIC = b"kexp-checkpoint 1 "
+_HEADER_BYTES = len(_MAGIC) + 64 + 1
+_NAME = re.compile(r"^epoch-(\d{8})\.checkpoint$")
+_STATE = "state.json"
+
+
+@dataclass(frozen=True)
+class Checkpointing:
+    """When and where to keep what a killed training needs to go on.
+
+    A checkpoint is written at the end of an epoch in which either limit is reached, and of the last epoch.
+
+    Attributes:
+        folder: where; belongs to one training.
+        fingerprint: what makes two trainings the same.
+        every_epochs: epochs between checkpoints, > 0; None leaves it to `every_seconds`.
+        every_seconds: seconds between checkpoints, >= 0; None leaves it to `every_epochs`.
+    """
+
+    folder: Path
+    fingerprint: str
+    every_epochs: int | None = 1
+    every_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What one file holds.
+
+    Attributes:
+        epoch: epochs done, `initial_epoch` included.
+        finished: training has ended, of itself or because something stopped it.
+        history: the metrics until then; `stopped` is why, where something stopped it.
+        state: as `training.state.capture` gives it.
+        arrays: the arrays that `state` refers to.
+        lost: a sentence for each thing that could not be kept.
+    """
+
+    epoch: int
+    finished: bool
+    history: History
+    state: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+    lost: list[str]
+
+
+def save_checkpoint(settings: Checkpointing, checkpoint: Checkpoint) -> Path:
+    """Writes a checkpoint and removes all but the last two.
+
+    Raises:
+        OSError: it could not be written; those before it are as they were.
+    """
+    from kexp.persistence.atomic import remove, write_atomically
+
+    path = settings.folder / f"epoch-{checkpoint.epoch:08}.checkpoint"
+    write_atomically(path, _encode(checkpoint, settings.fingerprint))
+    files = _files(settings.folder)
+    newest = files.index(path)
+    # Files of later epochs are those that training could not go on from.
+    for other in files[:newest] + files[newest + _KEPT :]:
+        remove(other)
+    return path
+
+
+def latest_checkpoint(settings: Checkpointing) -> tuple[Checkpoint | None, list[str]]:
+    """The newest checkpoint that is whole, and a sentence for each that is not.
+
+    Raises:
+        ConfigError: the folder holds another training's checkpoint.
+    """
+    from kexp.persistence.atomic import sweep_strays
+
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    sweep_strays(settings.folder)
+    notices: list[str] = []
+    for path in _files(settings.folder):
+        try:
+            fingerprint, checkpoint = _decode(path.read_bytes())
+        except _DamagedError as damage:
+            notices.append(f"the checkpoint {path.name} is damaged ({damage})")
+            continue
+        except OSError as error:
+            notices.append(f"the checkpoint {path.name} cannot be read ({error.strerror})")
+            continue
+        if fingerprint != settings.fingerprint:
+            raise ConfigError(
+                f"trainer.checkpoint: {settings.folder} holds a checkpoint of another experiment ({fingerprint[:12]}; "
+                f"this one is {settings.fingerprint[:12]}); remove it, or choose another folder"
+            )
+        if notices:
+            notices[-1] += f"; training goes on from the one before it, after epoch {checkpoint.epoch}"
+        return checkpoint, notices
+    if notices:
+        notices[-1] += "; training starts anew"
+    return None, notices
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Removes all checkpoints of a folder, and the folder where nothing else is in it: the run needs them no more."""
+    from kexp.persistence.atomic import remove, sweep_strays
+
+    if not folder.is_dir():
+        return
+    for path in _files(folder):
+        remove(path)
+    sweep_strays(folder)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+class Clock:
+    """Says when the next checkpoint is due."""
+
+    def __init__(self, settings: Checkpointing, epoch: int) -> None:
+        self.settings = settings
+        self.saved(epoch)
+
+    def saved(self, epoch: int) -> None:
+        """A checkpoint has been written after `epoch`."""
+        self._epoch, self._time = epoch, time.monotonic()
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether one is to be written after `epoch`."""
+        epochs, seconds = self.settings.every_epochs, self.settings.every_seconds
+        return (epochs is not None and epoch - self._epoch >= epochs) or (
+            seconds is not None and time.monotonic() - self._time >= seconds
+        )
+
+
+class _DamagedError(Exception):
+    pass
+
+
+def _files(folder: Path) -> list[Path]:
+    """Checkpoints, the newest first."""
+    return sorted((path for path in folder.iterdir() if _NAME.match(path.name)), reverse=True)
+
+
+def _encode(checkpoint: Checkpoint, fingerprint: str) -> bytes:
+    import numpy as np
+
+    history = checkpoint.history
+    document = {
+        "fingerprint": fingerprint,
+        "epoch": checkpoint.epoch,
+        "finished": checkpoint.finished,
+        "history": history.epochs,
+        "duration_s": history.duration_s,
+        "stopped": history.stopped,
+        "notices": history.notices,
+        "state": checkpoint.state,
+        "lost": checkpoint.lost,
+    }
+    text = np.frombuffer(json.dumps(document).encode(), dtype=np.uint8)
+    buffer = BytesIO()
+    np.savez(buffer, allow_pickle=False, **{_STATE: text, **checkpoint.arrays})
+    content = buffer.getvalue()
+    return _MAGIC + sha256(content).hexdigest().encode() + b"\n" + content
+
+
+def _decode(content: bytes) -> tuple[str, Checkpoint]:
+    import numpy as np
+
+    header, archive = content[:_HEADER_BYTES], content[_HEADER_BYTES:]
+    if not header.startswith(_MAGIC):
+        raise _DamagedError("it does not begin as one")
+    if header[len(_MAGIC) :].rstrip(b"\n") != sha256(archive).hexdigest().encode():
+        raise _DamagedError("its content does not match its digest")
+    with np.load(BytesIO(archive), allow_pickle=False) as stored:
+        arrays = {key: stored[key] for key in stored.files}
+    document = json.loads(arrays.pop(_STATE).tobytes())
+    history = History(
+        epochs=[(epoch, metrics) for epoch, metrics in document["history"]],
+        duration_s=document["duration_s"],
+        stopped=document["stopped"],
+        resumed_from=document["epoch"],
+        notices=document["notices"],
+    )
+    checkpoint = Checkpoint(
+        document["epoch"], document["finished"], history, document["state"], arrays, document["lost"]
+    )
+    return document["fingerprint"], checkpoint

@@ -1,0 +1,153 @@
+"""Fit, evaluate and predict: Keras' own loops, resumed where a checkpoint is, watched between epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kexp.errors import ConfigError, TrainingError
+from kexp.training.checkpoint import Checkpoint, Checkpointing, latest_checkpoint
+from kexp.training.history import History
+from kexp.training.listeners import EpochListener, tell_resumed
+from kexp.training.passes import Feed, batches_of, first_batches
+from kexp.training.plan import Plan
+from kexp.training.quiet import banners_held_back, warnings_as_notices
+from kexp.training.state import build_optimizer, misfit
+from kexp.training.watch import Between, as_callback
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+    Callbacks = Sequence[keras.callbacks.Callback]
+
+__all__ = ["evaluate", "fit", "predict"]
+
+
+def fit(
+    model: keras.Model,
+    train: Feed,
+    validation: Feed | None,
+    plan: Plan,
+    *,
+    callbacks: Callbacks = (),
+    listeners: Sequence[EpochListener] = (),
+    checkpoint: Checkpointing | None = None,
+) -> History:
+    """Trains a compiled model, from its last checkpoint where there is one.
+
+    A training that was killed and is resumed ends with the same weights, optimizer, history and callbacks, bit for bit,
+    as one that was not, if it is set up in the same way: same seed, model, data, callbacks.
+
+    Args:
+        model: built and compiled.
+        train: the training batches.
+        validation: evaluated after each epoch where given.
+        plan: epochs and steps.
+        callbacks: Keras callbacks.
+        listeners: told (epoch from 1, metrics) after each epoch trained here, before its checkpoint is written; one
+            that raises `Stop` or returns a string ends training for that reason. `training.listeners` has more.
+        checkpoint: when and where checkpoints are written, and looked for first; None for never.
+
+    Returns:
+        The history, epochs from before a resume included.
+
+    Raises:
+        TrainingError: the loss is no longer a finite number. Its `history` has what was measured until then.
+        ConfigError: a callback monitors what is not measured, or the checkpoint is another experiment's.
+    """
+    callbacks = _with_keras_history(callbacks)
+    found, history = _resume(model, callbacks, checkpoint)
+    if found is not None:
+        tell_resumed(listeners, history)
+    steps = train.steps_per_epoch
+    between = Between(
+        plan, history, steps=steps, callbacks=callbacks, listeners=listeners, checkpoint=checkpoint, found=found
+    )
+    first = plan.initial_epoch if found is None else plan.epochs if found.finished else found.epoch
+    with banners_held_back():  # on other backends it is the tf.data feed that loads TensorFlow
+        # A training that had ended only has its callbacks' ends to run; Keras wants data all the same.
+        batches = train.epochs(first if first < plan.epochs else plan.initial_epoch)
+        held_out = None if validation is None else first_batches(validation, plan.validation_steps)
+    with warnings_as_notices(history.notice):
+        model.fit(
+            batches,
+            steps_per_epoch=steps,
+            validation_data=held_out,
+            validation_freq=plan.validation_freq,
+            epochs=plan.epochs,
+            initial_epoch=first,
+            callbacks=[*callbacks, as_callback(between)],
+            verbose=0,
+            shuffle=False,
+        )
+    history.duration_s = between.spent_s()
+    history.best_epoch = _best_epoch(callbacks)
+    if between.diverged:
+        error = TrainingError(between.diverged)
+        error.history = history  # type: ignore[attr-defined]
+        raise error
+    if not history.stopped and history.epochs[-1][0] < plan.epochs:
+        history.stopped = _why_stopped(callbacks, history, plan)
+    return history
+
+
+def evaluate(model: keras.Model, feed: Feed) -> dict[str, float]:
+    """The compiled loss and metrics over one pass."""
+    with warnings_as_notices(lambda _: None):
+        measured = model.evaluate(feed.once(), verbose=0, return_dict=True)
+    return {key: float(value) for key, value in measured.items()}
+
+
+def predict(model: keras.Model, feed: Feed) -> np.ndarray:
+    """Predictions for each row of one pass, in order; shape (rows, outputs)."""
+    import numpy as np
+
+    # `model.predict` would unroll as many copies of the model into one graph as there are steps in a compiled call.
+    with warnings_as_notices(lambda _: None):
+        return np.concatenate([np.asarray(model.predict_on_batch(np.asarray(batch[0]))) for batch in batches_of(feed)])
+
+
+def _resume(
+    model: keras.Model, callbacks: Callbacks, checkpoint: Checkpointing | None
+) -> tuple[Checkpoint | None, History]:
+    """The checkpoint to go on from, and the history until then with what there is to say about it."""
+    if checkpoint is None:
+        return None, History()
+    if any(type(callback).__name__ == "BackupAndRestore" for callback in callbacks):
+        raise ConfigError("callbacks: BackupAndRestore must not be used with trainer.checkpoint, which resumes exactly")
+    found, notices = latest_checkpoint(checkpoint)
+    if found is not None:
+        build_optimizer(model)
+        problem = misfit(found.state, model, callbacks)
+        if problem:
+            notices.append(f"the checkpoint does not fit: {problem}; training starts anew")
+            found = None
+    history = found.history if found else History()
+    for text in [*notices, *(found.lost if found else ())]:
+        history.notice(text)
+    return found, history
+
+
+def _with_keras_history(callbacks: Callbacks) -> Callbacks:
+    """The callbacks with Keras' History among them, so that `model.history` is whole after a resume too."""
+    import keras
+
+    if any(isinstance(callback, keras.callbacks.History) for callback in callbacks):
+        return list(callbacks)
+    return [*callbacks, keras.callbacks.History()]
+
+
+def _best_epoch(callbacks: Callbacks) -> int | None:
+    for callback in callbacks:
+        if getattr(callback, "restore_best_weights", False) and getattr(callback, "best_weights", None) is not None:
+            return int(callback.best_epoch) + 1
+    return None
+
+
+def _why_stopped(callbacks: Callbacks, history: History, plan: Plan) -> str:
+    when = f"after epoch {history.epochs[-1][0]} of {plan.epochs}"
+    for callback in callbacks:
+        if getattr(callback, "stopped_epoch", 0):
+            return f"{type(callback).__name__} on {getattr(callback, 'monitor', 'its metric')} {when}"
+    return f"stopped {when}"

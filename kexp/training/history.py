@@ -1,0 +1,66 @@
+"""What training measured, epoch by epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["History"]
+
+
+@dataclass
+class History:
+    """The metrics of each epoch, counted from 1.
+
+    Attributes:
+        epochs: for each epoch its number and its metrics (`loss`, `val_loss`, ...).
+        duration_s: seconds spent in fit, those before a resume included.
+        stopped: why training ended before its last epoch; empty where it did not.
+        resumed_from: the last epoch that came from a checkpoint; 0 where training started afresh.
+        best_epoch: the epoch whose weights the model ended with, where a callback restored the best ones; else None.
+        notices: what the user should know: a damaged checkpoint, state that could not be kept, Keras' own warnings.
+    """
+
+    epochs: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+    duration_s: float = 0.0
+    stopped: str = ""
+    resumed_from: int = 0
+    best_epoch: int | None = None
+    notices: list[str] = field(default_factory=list)
+
+    def add(self, epoch: int, logs: Mapping[str, Any]) -> dict[str, float]:
+        """Keeps the metrics of one epoch as plain floats, losses first and validation last, and returns them."""
+        ordered = sorted(logs, key=lambda key: (key.startswith("val_"), not key.endswith("loss")))
+        metrics = {key: float(logs[key]) for key in ordered}
+        self.epochs.append((epoch, metrics))
+        return metrics
+
+    def notice(self, text: str) -> None:
+        """Keeps a notice once."""
+        if text not in self.notices:
+            self.notices.append(text)
+
+    def __len__(self) -> int:
+        return len(self.epochs)
+
+    @property
+    def last(self) -> dict[str, float]:
+        """The metrics of the last epoch; empty before the first."""
+        return self.epochs[-1][1] if self.epochs else {}
+
+    def columns(self) -> dict[str, list[float]]:
+        """Metric -> its value in each epoch, NaN where it was not measured."""
+        keys = dict.fromkeys(key for _, metrics in self.epochs for key in metrics)
+        return {key: [metrics.get(key, math.nan) for _, metrics in self.epochs] for key in keys}
+
+    def frame(self) -> pandas.DataFrame:
+        """A DataFrame with one row an epoch, indexed by the epoch's number."""
+        import pandas
+
+        index = pandas.Index([epoch for epoch, _ in self.epochs], name="epoch")
+        return pandas.DataFrame(self.columns(), index=index)

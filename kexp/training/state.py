@@ -1,0 +1,208 @@
+"""All that decides how a training goes on: weights, optimizer, random numbers, callbacks. Taken out and put back."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kexp.training.plain import NotPlainError, pack, unpack
+
+if TYPE_CHECKING:
+    import keras
+    from numpy.typing import NDArray
+
+    Arrays = dict[str, NDArray[Any]]
+    Callbacks = Sequence[keras.callbacks.Callback]
+
+__all__ = ["build_optimizer", "capture", "given_code", "misfit", "restore"]
+
+_CODE = (
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodType,
+    types.ModuleType,
+    functools.partial,
+    type,
+)
+_KERAS_OWN = ("model", "_model", "params", "validation_data")
+
+
+def capture(
+    model: keras.Model, callbacks: Callbacks, given: Sequence[Mapping[str, Any]], arrays: Arrays
+) -> tuple[dict[str, Any], list[str]]:
+    """The state of a training between two epochs.
+
+    Args:
+        model: compiled, its optimizer built.
+        callbacks: whose attributes are kept where they are plain; one that has `get_state()` and `set_state(state)`
+            is asked for what it needs instead.
+        given: what `given_code` found before the first epoch.
+        arrays: where arrays go.
+
+    Returns:
+        The state as JSON keeps it, and a sentence for each thing that could not be kept.
+    """
+    kept, lost = [], []
+    for callback, code in zip(callbacks, given, strict=True):
+        attributes, missing = _callback_state(callback, code, model, arrays)
+        kept.append({"class": type(callback).__qualname__, "attributes": attributes})
+        lost += missing
+    state = {
+        "variables": [_variable(variable, arrays) for variable in _variables(model)],
+        "random": pack(_random_state(), arrays),
+        "callbacks": kept,
+    }
+    return state, lost
+
+
+def given_code(callbacks: Callbacks) -> list[dict[str, Any]]:
+    """The functions, classes and modules among the attributes of callbacks: given by whoever made them, not state."""
+    return [{key: value for key, value in vars(each).items() if isinstance(value, _CODE)} for each in callbacks]
+
+
+def misfit(state: Mapping[str, Any], model: keras.Model, callbacks: Callbacks) -> str:
+    """Why a state cannot be put into this model and these callbacks; empty where it can."""
+    variables = _variables(model)
+    if len(state["variables"]) != len(variables):
+        return f"it holds {len(state['variables'])} variables, the model and its optimizer have {len(variables)}"
+    for kept, variable in zip(state["variables"], variables, strict=True):
+        have = [list(variable.shape), str(variable.dtype)]
+        if [kept["shape"], kept["dtype"]] != have:
+            return f"it holds {kept['dtype']}{kept['shape']} for {variable.path}, which is {have[1]}{have[0]}"
+    classes = [type(callback).__qualname__ for callback in callbacks]
+    if [kept["class"] for kept in state["callbacks"]] != classes:
+        return f"its callbacks are {[kept['class'] for kept in state['callbacks']]}, here they are {classes}"
+    return ""
+
+
+def restore(
+    state: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    model: keras.Model,
+    callbacks: Callbacks,
+) -> None:
+    """Puts back what `capture` took, into a model and callbacks that it fits. Random numbers last."""
+    import numpy as np
+
+    for kept, variable in zip(state["variables"], _variables(model), strict=True):
+        array = arrays[kept["array"]]
+        variable.assign(array.view(np.dtype(kept["dtype"])) if kept["bits"] else array)
+    for kept, callback in zip(state["callbacks"], callbacks, strict=True):
+        _restore_callback(callback, kept["attributes"], arrays)
+    _restore_random(unpack(state["random"], arrays))
+
+
+def build_optimizer(model: keras.Model) -> None:
+    """Creates the optimizer's slots, which TensorFlow otherwise does in the first step."""
+    if model.optimizer is not None and not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+
+
+def _variables(model: keras.Model) -> list[Any]:
+    """Weights, other layer state, the states of layers' seed generators, and the optimizer's variables."""
+    optimizer = model.optimizer
+    return [*model.variables, *(optimizer.variables if optimizer is not None else ())]
+
+
+def _variable(variable: Any, arrays: Arrays) -> dict[str, Any]:
+    import keras
+    import numpy as np
+
+    array = np.array(keras.ops.convert_to_numpy(variable))
+    # Types that NumPy does not know of itself, such as bfloat16, are kept by their bits.
+    bits = array.dtype.kind == "V" or array.dtype.type.__module__ != "numpy"
+    key = str(len(arrays))
+    arrays[key] = array.view(f"u{array.dtype.itemsize}") if bits else array
+    return {"array": key, "shape": list(array.shape), "dtype": str(variable.dtype), "bits": bits}
+
+
+def _callback_state(
+    callback: Any, given: Mapping[str, Any], model: keras.Model, arrays: Arrays
+) -> tuple[dict[str, Any], list[str]]:
+    name, lost = type(callback).__qualname__, []
+    if _keeps_itself(callback):
+        try:
+            return {"get_state": pack(callback.get_state(), arrays)}, []
+        except NotPlainError as found:
+            return {}, [f"{name}.get_state() gives {found}, which a checkpoint cannot keep"]
+    kept: dict[str, Any] = {}
+    for key, value in vars(callback).items():
+        if key in _KERAS_OWN or (key in given and given[key] is value) or _is_part_of(model, value):
+            continue
+        try:
+            kept[key] = {"variable": pack(value.value, arrays)} if _is_variable(value) else pack(value, arrays)
+        except NotPlainError as found:
+            lost.append(f"{name}.{key} holds {found}, which a checkpoint cannot keep")
+    return kept, lost
+
+
+def _restore_callback(callback: Any, attributes: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    for key, packed in attributes.items():
+        if key == "get_state" and _keeps_itself(callback):
+            callback.set_state(unpack(packed, arrays))
+        elif isinstance(packed, dict) and "variable" in packed:
+            vars(callback)[key].assign(unpack(packed["variable"], arrays))
+        else:
+            vars(callback)[key] = unpack(packed, arrays)
+
+
+def _keeps_itself(callback: Any) -> bool:
+    return callable(getattr(callback, "get_state", None)) and callable(getattr(callback, "set_state", None))
+
+
+def _is_part_of(model: keras.Model, value: Any) -> bool:
+    parts: Iterable[Any] = (model, model.optimizer, *model._flatten_layers())
+    return any(value is part for part in parts)
+
+
+def _is_variable(value: Any) -> bool:
+    import keras
+
+    return isinstance(value, keras.Variable)
+
+
+def _random_state() -> dict[str, Any]:
+    """The generators that a layer, a callback or a feed may draw from."""
+    import random
+
+    import keras
+    import numpy as np
+
+    state: dict[str, Any] = {"python": random.getstate(), "numpy": np.random.get_state(legacy=False)}
+    generator = _keras_generator()
+    state["keras"] = None if generator is None else np.array(keras.ops.convert_to_numpy(generator.state))
+    if keras.config.backend() == "torch":
+        import torch
+
+        state["torch"] = torch.get_rng_state().numpy()
+        state["cuda"] = [each.numpy() for each in torch.cuda.get_rng_state_all()]
+    return state
+
+
+def _restore_random(state: Mapping[str, Any]) -> None:
+    import random
+
+    import keras
+    import numpy as np
+
+    if state["keras"] is not None:
+        from keras.src.random.seed_generator import global_seed_generator
+
+        global_seed_generator().state.assign(state["keras"])
+    if keras.config.backend() == "torch":
+        import torch
+
+        torch.set_rng_state(torch.from_numpy(state["torch"]))
+        torch.cuda.set_rng_state_all([torch.from_numpy(each) for each in state["cuda"]])
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+
+
+def _keras_generator() -> Any:
+    """The generator behind `keras.random` where no seed is given; None before its first use."""
+    from keras.src.backend.common import global_state
+    from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+
+    return global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)

@@ -1,0 +1,145 @@
+"""What kexp does between Keras' epochs: keep the history, tell listeners, guard against NaN, write checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kexp.errors import ConfigError, nearest
+from kexp.training.checkpoint import Checkpoint, Checkpointing, Clock, save_checkpoint
+from kexp.training.history import History
+from kexp.training.listeners import EpochListener, tell_epoch, tell_step
+from kexp.training.plan import Plan
+from kexp.training.state import build_optimizer, capture, given_code, restore
+
+if TYPE_CHECKING:
+    import keras
+    from numpy.typing import NDArray
+
+__all__ = ["Between", "as_callback"]
+
+
+class Between:
+    """What happens between the epochs, and between the compiled calls within them, of one training.
+
+    Args:
+        plan: how long to train.
+        history: is added to.
+        steps: steps of an epoch.
+        callbacks: the other callbacks, which all come before this in Keras' order: their state is final when this runs.
+        listeners: told after each epoch.
+        checkpoint: when and where to write checkpoints; None for never.
+        found: the checkpoint to go on from.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        history: History,
+        *,
+        steps: int,
+        callbacks: Sequence[keras.callbacks.Callback],
+        listeners: Sequence[EpochListener],
+        checkpoint: Checkpointing | None,
+        found: Checkpoint | None,
+    ) -> None:
+        self.plan, self.history, self.steps = plan, history, steps
+        self.callbacks, self.listeners = callbacks, listeners
+        self.checkpoint, self.found = checkpoint, found
+        self.clock = checkpoint and Clock(checkpoint, found.epoch if found else plan.initial_epoch)
+        self.diverged = ""
+        self._spent_before, self._started = history.duration_s, time.perf_counter()
+
+    def begin(self, model: keras.Model) -> None:
+        """Puts a checkpoint back: after `on_train_begin` of the callbacks, which clears what they know."""
+        self._given = given_code(self.callbacks)
+        if self.found is not None:
+            restore(self.found.state, self.found.arrays, model, self.callbacks)
+            self.found = None
+
+    def call_ended(self, model: keras.Model, epoch: int, first: int, last: int, logs: Mapping[str, Any]) -> None:
+        """Steps `first` to `last` of `epoch`, all counted from 1, have run."""
+        loss = logs.get("loss")
+        if loss is not None and not math.isfinite(float(loss)) and not self.diverged:
+            steps = f"step {first}" if first == last else f"steps {first} to {last}"
+            self._diverge(model, f"the loss became {float(loss)} in epoch {epoch}, {steps}")
+        elif last < self.steps:
+            tell_step(self.listeners, epoch, last, self.steps, {key: float(value) for key, value in logs.items()})
+
+    def epoch_ended(self, model: keras.Model, epoch: int, logs: Mapping[str, Any]) -> None:
+        """`epoch`, counted from 1, has ended with its validation."""
+        metrics = self.history.add(epoch, logs)
+        if not math.isfinite(metrics.get("val_loss", 0.0)) and not self.diverged:
+            self._diverge(model, f"the validation loss became {metrics['val_loss']} in epoch {epoch}")
+        reason = tell_epoch(self.listeners, epoch, metrics)
+        if self.diverged:
+            return
+        self._check_monitors(epoch, metrics)
+        if reason:
+            self.history.stopped = reason
+            model.stop_training = True
+        finished = model.stop_training or epoch >= self.plan.epochs
+        if self.checkpoint and self.clock and (finished or self.clock.is_due(epoch)):
+            self._save(model, epoch, self.checkpoint, finished)
+            self.clock.saved(epoch)
+
+    def spent_s(self) -> float:
+        """Seconds in this training, those before a resume included."""
+        return self._spent_before + time.perf_counter() - self._started
+
+    def _diverge(self, model: keras.Model, reason: str) -> None:
+        self.diverged = reason
+        model.stop_training = True
+
+    def _save(self, model: keras.Model, epoch: int, settings: Checkpointing, finished: bool) -> None:
+        """Writes a checkpoint. Listeners were told before: a point may be told twice after a kill, but never lost."""
+        arrays: dict[str, NDArray[Any]] = {}
+        build_optimizer(model)
+        state, lost = capture(model, self.callbacks, self._given, arrays)
+        self.history.duration_s = self.spent_s()
+        try:
+            save_checkpoint(settings, Checkpoint(epoch, finished, self.history, state, arrays, lost))
+        except OSError as error:
+            # Training is worth more than its checkpoint, and the one before it is untouched.
+            self.history.notice(f"no checkpoint could be written after epoch {epoch} ({error.strerror or error})")
+
+    def _check_monitors(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Refuses a callback that watches what is not measured; Keras would only warn, every epoch."""
+        validated = any(key.startswith("val_") for key in metrics)
+        for callback in self.callbacks:
+            key = getattr(callback, "monitor", None)
+            if not isinstance(key, str) or key in metrics or not getattr(callback, "save_best_only", True):
+                continue
+            if not key.startswith("val_") or validated or epoch >= self.plan.initial_epoch + self.plan.validation_freq:
+                best = nearest(key, metrics)
+                hint = f"; did you mean {best!r}?" if best else f"; there are: {', '.join(metrics)}"
+                raise ConfigError(
+                    f"callbacks: {type(callback).__name__}.monitor: must be a measured metric, got {key!r}{hint}"
+                )
+
+
+def as_callback(between: Between) -> Any:
+    """`between` in the form that Keras calls."""
+    import keras
+
+    class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+        epoch, first = 0, 1
+
+        def on_train_begin(self, logs: Any = None) -> None:
+            between.begin(self.model)
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.epoch = epoch + 1
+
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            self.first = batch + 1
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            between.call_ended(self.model, self.epoch, self.first, batch + 1, logs or {})
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            between.epoch_ended(self.model, epoch + 1, logs or {})
+
+    return Watch()

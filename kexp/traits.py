@@ -1,0 +1,380 @@
+"""What a loss, a metric or a model needs of the data: said by the component itself, or read off Keras' names.
+
+A plugin declares it on the factory:
+
+    @kexp.declare(targets="one_hot", output="softmax")
+    def my_loss(gamma: float = 2.0): ...
+
+Keras' exports declare nothing and are not imported to be asked; their names tell, by the rules in `_rules_of_loss` and
+`_rules_of_metric`. What neither declares nor has such a name takes the targets as numbers (a loss) or is not questioned
+(a metric). Nothing here imports Keras or NumPy.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar, get_args
+
+from kexp.registry import OURSELVES, Component
+
+__all__ = [
+    "Traits",
+    "activation_key",
+    "choices_for",
+    "classes_of",
+    "declare",
+    "inputs_problem",
+    "of",
+    "output_for",
+    "targets_problem",
+]
+
+Targets = Literal["class_index", "one_hot", "binary", "signed", "dense", "any"]
+Inputs = Literal["any", "images", "sequences"]
+Task = Literal["classification", "regression"]
+
+_ATTRIBUTE, _CLASSES = "kexp_traits", "kexp_classes"
+_TARGETS, _INPUTS = get_args(Targets), get_args(Inputs)
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a component needs of the data.
+
+    Attributes:
+        targets: "class_index": whole numbers, shape (batch,). "one_hot": a column a class. "binary": one column of
+            0 and 1 for two classes, one-hot for more. "signed": the same of -1 and 1. "dense": regression targets as
+            they are, classes one-hot. "any": whatever the loss trains on (metrics only).
+        regression_targets: for a regression: "dense", or "binary" or "signed" where they must lie in 0..1 or -1..1.
+        output: activation of the output layer for a classification.
+        regression_output: activation of the output layer for a regression.
+        inputs: "images" (height, width, channels), "sequences" (steps, features), or "any".
+        task: the one task that it makes sense for, or None.
+    """
+
+    targets: Targets = "any"
+    regression_targets: Literal["dense", "binary", "signed"] = "dense"
+    output: str = "softmax"
+    regression_output: str = "linear"
+    inputs: Inputs = "any"
+    task: Task | None = None
+
+    def targets_for(self, task: str) -> Targets:
+        """The form that the data's targets must take for a loss."""
+        if task == "regression" and self.task is None:
+            return self.regression_targets
+        return "dense" if self.targets == "any" else self.targets
+
+
+Factory = TypeVar("Factory", bound=Callable[..., Any])
+
+
+def declare(
+    *,
+    targets: Targets | None = None,
+    output: str | None = None,
+    regression_output: str | None = None,
+    inputs: Inputs | None = None,
+    task: Task | None = None,
+    classes: Sequence[str] = (),
+) -> Callable[[Factory], Factory]:
+    """Says on a component's factory what it needs of the data, and what saved models need of it.
+
+    Args:
+        targets: as in `Traits`.
+        output: as in `Traits`.
+        regression_output: as in `Traits`.
+        inputs: as in `Traits`.
+        task: as in `Traits`.
+        classes: `module:Class` of each Keras class of one's own that a saved model refers to, for a factory that
+            imports it only when it is called: a process that loads the model imports these first.
+
+    Raises:
+        ValueError: a word that does not exist.
+    """
+    if targets is not None and targets not in _TARGETS:
+        raise ValueError(f"targets must be one of {', '.join(_TARGETS)}, got {targets!r}")
+    if inputs is not None and inputs not in _INPUTS:
+        raise ValueError(f"inputs must be one of {', '.join(_INPUTS)}, got {inputs!r}")
+    if task is None and targets in ("class_index", "one_hot"):
+        task = "classification"
+    given = {
+        "targets": targets,
+        "regression_targets": targets if targets in ("binary", "signed") else None,
+        "output": output,
+        "regression_output": regression_output,
+        "inputs": inputs,
+        "task": task,
+    }
+    told = {key: value for key, value in given.items() if value is not None}
+
+    def mark(factory: Factory) -> Factory:
+        if told:
+            setattr(factory, _ATTRIBUTE, Traits(**told))  # type: ignore[arg-type]
+        setattr(factory, _CLASSES, tuple(classes))
+        return factory
+
+    return mark
+
+
+def of(component: Component, parameters: Mapping[str, Any] | None = None) -> Traits:
+    """What a component needs of the data.
+
+    Args:
+        component: a loss, a metric or a model.
+        parameters: the ones it is built with; logits of two classes want two outputs, for one logit's sign says what
+            a threshold of 0.5 does not.
+
+    Raises:
+        ComponentError: a plugin's component that does not import.
+    """
+    traits = _declared(component) or _by_name(component)
+    if traits.targets == "binary" and component.group == "loss" and (parameters or {}).get("from_logits"):
+        return replace(traits, targets="one_hot")
+    return traits
+
+
+def classes_of(component: Component) -> dict[str, Any]:
+    """What models that were made with a component refer to by name, and Keras does not know.
+
+    For a class, itself; for a factory, the Keras classes that its module defines, and those that it declares. An
+    activation that is a function goes by the name that the config has for it.
+
+    Raises:
+        ComponentError: the component, or what it declares, does not import.
+    """
+    made = component.load()
+    if isinstance(made, type):
+        return {made.__name__: made}
+    found: dict[str, Any] = {activation_key(component.name): made} if component.group == "activation" else {}
+    module = sys.modules.get(getattr(made, "__module__", ""))
+    for each in vars(module).values() if module is not None else ():
+        if isinstance(each, type) and each.__module__ == made.__module__ and hasattr(each, "get_config"):
+            found[each.__name__] = each
+    for target in getattr(made, _CLASSES, ()):
+        kind = replace(component, target=target).load()
+        found[kind.__name__] = kind
+    return found
+
+
+def activation_key(name: str) -> str:
+    """The name under which Keras' custom objects have an activation; a bare one in a config it would replace there."""
+    return f"kexp.activation={name}"
+
+
+def choices_for(task: str) -> tuple[str, dict[str, str]]:
+    """The loss, and the metrics by key, that `auto` stands for."""
+    if task == "regression":
+        return "mean_squared_error", {"mean_absolute_error": "mean_absolute_error"}
+    return "sparse_categorical_crossentropy", {"accuracy": "accuracy"}
+
+
+def output_for(loss: Traits, parameters: Mapping[str, Any], *, task: str, outputs: int) -> tuple[int, str]:
+    """The output layer's width and activation.
+
+    Args:
+        loss: the loss's traits.
+        parameters: the loss's parameters; with `from_logits` the output is linear.
+        task: classification or regression.
+        outputs: number of classes, or of columns of a regression's targets.
+    """
+    if task == "regression":
+        return outputs, "linear" if parameters.get("from_logits") else loss.regression_output
+    units = 1 if loss.targets == "binary" and outputs == 2 else outputs
+    return units, "linear" if parameters.get("from_logits") else loss.output
+
+
+def inputs_problem(needs: Inputs, shape: tuple[int, ...], image_shape: tuple[int, ...] | None) -> str | None:
+    """Why rows of `shape` are not the inputs that a model needs, or None.
+
+    Args:
+        needs: the model's `Traits.inputs`.
+        shape: one row's shape.
+        image_shape: (height, width, channels) that flat rows fold to, if they do.
+    """
+    if needs == "images" and image_shape is None and len(shape) not in (2, 3):
+        return f"needs images (height, width, channels), but the data's rows have shape {shape}"
+    if needs == "sequences" and image_shape is None and len(shape) not in (2, 3):
+        return (
+            f"needs sequences (steps, features), or images to read row by row, but the data's rows have shape {shape}"
+        )
+    return None
+
+
+def targets_problem(loss_name: str, loss: Traits, metrics: Mapping[str, Traits], task: str, outputs: int) -> str | None:
+    """Why data, loss and metrics do not go together, as a sentence that says what to choose; None where they do.
+
+    Args:
+        loss_name: the loss's name.
+        loss: its traits.
+        metrics: name -> traits of each metric.
+        task: classification or regression.
+        outputs: number of classes, or of columns of a regression's targets.
+    """
+    if loss.task is not None and loss.task != task:
+        return f"loss: {loss_name} is for a {loss.task}, but the data is a {task}; choose loss={choices_for(task)[0]}"
+    form = _form(loss, task, outputs)
+    for name, metric in metrics.items():
+        instead = f"choose metrics=[{_metric_for(name, form)}]"
+        if metric.task is not None and metric.task != task:
+            return f"metrics: {name} is for a {metric.task}, but the data is a {task}; {instead}"
+        if form not in _ACCEPTED[metric.targets]:
+            other = f" or loss={_loss_for(metric.targets)}" if task == "classification" else ""
+            return (
+                f"metrics: {name} wants {_WORDS[metric.targets]}, but loss={loss_name} trains on {_WORDS[form]}; "
+                f"{instead}{other}"
+            )
+    return None
+
+
+_WORDS = {
+    "class_index": "class indices",
+    "one_hot": "one-hot targets",
+    "binary": "0/1 targets",
+    "signed": "0/1 or -1/1 targets",
+    "dense": "one-hot or numeric targets",
+    "column": "one column of 0/1 targets",
+    "multi_hot": "columns of 0/1 targets",
+    "numbers": "numbers",
+}
+# What each kind of metric can read, of the forms that the loss trains on.
+_ACCEPTED = {
+    "any": {"class_index", "one_hot", "column", "multi_hot", "signed", "numbers"},
+    "class_index": {"class_index"},
+    "one_hot": {"one_hot"},
+    "binary": {"one_hot", "column", "multi_hot"},
+    "signed": {"one_hot", "column", "multi_hot", "signed"},
+    "dense": {"one_hot", "column", "multi_hot", "signed", "numbers"},
+}
+# Metrics that say the same of class indices, one-hot rows and one column of 0/1.
+_SAME_METRIC = (
+    ("sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy"),
+    ("sparse_top_k_categorical_accuracy", "top_k_categorical_accuracy", "binary_accuracy"),
+    ("sparse_categorical_crossentropy", "categorical_crossentropy", "binary_crossentropy"),
+    ("mean_io_u", "one_hot_mean_io_u", "binary_io_u"),
+    ("io_u", "one_hot_io_u", "binary_io_u"),
+)
+
+
+def _form(loss: Traits, task: str, outputs: int) -> str:
+    """What the targets look like once they are as the loss wants them."""
+    targets = loss.targets_for(task)
+    if task == "regression":
+        return {"binary": "multi_hot", "signed": "signed"}.get(targets, "numbers")
+    if targets in ("binary", "signed"):
+        return "one_hot" if outputs != 2 else "column" if targets == "binary" else "signed"
+    return "class_index" if targets == "class_index" else "one_hot"
+
+
+def _metric_for(name: str, form: str) -> str:
+    if form in ("numbers", "signed"):
+        return "mean_absolute_error"
+    if form == "multi_hot":
+        return "binary_accuracy"
+    for family in _SAME_METRIC:
+        if name in family:
+            return family[("class_index", "one_hot", "column").index(form)]
+    return "accuracy"
+
+
+def _loss_for(targets: str) -> str:
+    if targets == "class_index":
+        return "sparse_categorical_crossentropy"
+    return "binary_crossentropy" if targets == "binary" else "categorical_crossentropy"
+
+
+def _declared(component: Component) -> Traits | None:
+    if component.exported and component.distribution == OURSELVES:
+        return None
+    declared = getattr(component.load(), _ATTRIBUTE, None)
+    return declared if isinstance(declared, Traits) else None
+
+
+def _by_name(component: Component) -> Traits:
+    ours = component.distribution == OURSELVES
+    if component.group == "loss":
+        return _rules_of_loss(component.name) if ours else Traits(targets="dense")
+    if component.group == "metrics" and ours:
+        return _rules_of_metric(component.name)
+    return Traits()
+
+
+# Losses that the rules would get wrong.
+_LOSSES = {
+    # A "categorical" loss that nevertheless gathers the probability of a class index.
+    "categorical_generalized_cross_entropy": Traits("class_index", task="classification"),
+    # Compares embeddings of bounded length; without a bound it does not train. No class comes out.
+    "circle": Traits("class_index", task="classification"),
+    "ctc": Traits("class_index", output="linear", task="classification"),
+    # A margin of 1 between scores, which probabilities only reach where they are saturated.
+    "categorical_hinge": Traits("one_hot", output="linear", task="classification"),
+    # Overlaps of regions: shares in [0, 1].
+    "dice": Traits("one_hot", task="classification"),
+    "tversky": Traits("one_hot", task="classification"),
+    # Both take the prediction's logarithm, which a linear output may put below zero.
+    "poisson": Traits("dense", regression_output="softplus"),
+    "mean_squared_logarithmic_error": Traits("dense", regression_output="softplus"),
+}
+
+
+def _rules_of_loss(name: str) -> Traits:
+    """A Keras loss's traits by its name.
+
+    sparse_*: class indices. *categorical*, kullback* and kl_*: one-hot rows, read as a distribution. binary_*: 0/1
+    against sigmoid. *hinge: 0/1, of which Keras makes -1/1, against linear scores, for tanh saturates on the wrong side
+    and stays there (measured on digits: accuracy 0.54 against 0.98); one-hot even for two classes, because Keras'
+    accuracy of a single column cuts at 0.5, and a score's cut is 0. All others compare numbers: classes as one-hot rows
+    against softmax, where squared, absolute, logarithmic and Poisson errors are all least if the right class has all.
+    """
+    if name in _LOSSES:
+        return _LOSSES[name]
+    if name.startswith("sparse_"):
+        return Traits("class_index", task="classification")
+    if "categorical" in name or name.startswith(("kullback", "kl_")):
+        return Traits("one_hot", task="classification")
+    if name.startswith("binary_"):
+        return Traits("binary", "binary", output="sigmoid", regression_output="sigmoid")
+    if name.endswith("hinge"):
+        return Traits("one_hot", "signed", output="linear")
+    return Traits("dense")
+
+
+# Metrics that the rules would get wrong.
+_METRICS = {
+    "accuracy": Traits("any", task="classification"),
+    "io_u": Traits("class_index", task="classification"),
+    "mean_io_u": Traits("class_index", task="classification"),
+    "hinge": Traits("signed"),
+    "squared_hinge": Traits("signed"),
+}
+# They count right and wrong at a threshold, so 0/1 it must be, in any number of columns.
+_COUNTING = frozenset(
+    {
+        "auc",
+        "f1_score",
+        "f_beta_score",
+        "false_negatives",
+        "false_positives",
+        "precision",
+        "precision_at_recall",
+        "recall",
+        "recall_at_precision",
+        "sensitivity_at_specificity",
+        "specificity_at_sensitivity",
+        "true_negatives",
+        "true_positives",
+    }
+)
+
+
+def _rules_of_metric(name: str) -> Traits:
+    """A Keras metric's traits by its name: as losses', and what counts hits at a threshold wants 0/1."""
+    if name in _METRICS:
+        return _METRICS[name]
+    if name in _COUNTING:
+        return Traits("binary")
+    if name.startswith("one_hot_"):
+        return Traits("one_hot", task="classification")
+    return _rules_of_loss(name)

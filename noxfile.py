@@ -1,0 +1,66 @@
+"""Every check of the project: `nox` runs what CI runs, `nox -l` lists the rest."""
+
+from __future__ import annotations
+
+import os
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["lint", "tests"]
+nox.options.error_on_external_run = True
+nox.needs_version = ">=2025.2.9"
+
+GROUPS = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "test")
+LINT = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "lint")
+PARALLEL = ("-q", "-n", "2", "--dist", "loadfile")  # a file's fixtures are made once
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONFAULTHANDLER": "1"}
+
+
+def _install(session: nox.Session) -> None:
+    session.install("-q", "-e", ".[optuna]", *GROUPS)
+    session.install("-q", "--no-deps", "./plugins/kexp-example")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Format, lint, types and layers."""
+    session.install("-q", *LINT)
+    session.install("-q", "--no-deps", "-e", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("lint-imports")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The test suite, once on TensorFlow and the JAX part on JAX."""
+    _install(session)
+    if session.posargs:
+        session.run("pytest", *session.posargs, env={**QUIET, "KERAS_BACKEND": "tensorflow"})
+        return
+    session.run("pytest", *PARALLEL, env={**QUIET, "KERAS_BACKEND": "tensorflow"})
+    session.run("pytest", *PARALLEL, "tests/fused", env={**QUIET, "KERAS_BACKEND": "jax"})
+
+
+@nox.session
+def slow(session: nox.Session) -> None:
+    """The long tests too: every kill point, every store outage."""
+    _install(session)
+    session.run("pytest", "-q", "-m", "slow", *session.posargs, env={**QUIET, "KERAS_BACKEND": "tensorflow"})
+
+
+@nox.session
+def optional(session: nox.Session) -> None:
+    """What needs the optional dependencies: ONNX and PyTorch."""
+    _install(session)
+    session.install("-q", "-e", ".[onnx,torch]")
+    session.run("pytest", "-q", "-m", "optional", *session.posargs, env={**QUIET, "KERAS_BACKEND": "tensorflow"})
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """The benchmarks, at sizes that take minutes."""
+    session.install("-q", "-e", ".[optuna]", "keras-tuner", "tensorboard")
+    session.run("python", "benchmarks/single_run.py", env={"PYTHONUNBUFFERED": "1", **os.environ})

@@ -1,0 +1,1 @@
+"""The Keras classes behind the components; importing one imports Keras and registers it for saved models."""

@@ -1,0 +1,24 @@
+"""What every test shares: a working directory of its own, and installed plugin packages that are real."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# A shell starts background jobs with SIGINT ignored, which children inherit; tests send it to theirs.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+pytest_plugins = ["finished_runs"]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty working directory, with no tracking store chosen from outside."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    yield tmp_path

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kexp.data import arrays, as_data, split
+from kexp.data.materialise import materialise
+from kexp.errors import DataError
+
+
+def _xy(random: np.random.Generator, rows: int = 23) -> tuple[np.ndarray, np.ndarray]:
+    return random.random((rows, 4)).astype(np.float32), random.permutation(np.arange(rows) % 3)
+
+
+def test_as_data_takes_data_and_pairs(random: np.random.Generator) -> None:
+    x, y = _xy(random)
+    data = arrays(x, y)
+    assert as_data(data) is data
+    assert as_data((x, y)).digest == as_data([x.tolist(), y.tolist()]).digest == data.digest
+
+
+def test_as_data_takes_given_parts(random: np.random.Generator) -> None:
+    x, y = _xy(random, 30)
+    two = split(as_data(((x[:20], y[:20]), (x[20:], y[20:]))), validation=0)
+    assert two.test is not None
+    assert np.array_equal(two.train.arrays()[0], x[:20]) and np.array_equal(two.test.arrays()[0], x[20:])
+    named = {"test": (x[:5], y[:5]), "train": (x[5:25], y[5:25]), "validation": (x[25:], y[25:])}
+    three = split(as_data(named))
+    for name, (features, targets) in named.items():
+        assert np.array_equal(getattr(three, name).arrays()[0], features)
+        assert np.array_equal(getattr(three, name).labels, targets)
+
+
+def test_as_data_takes_datasets_batched_or_not(random: np.random.Generator) -> None:
+    x, y = _xy(random)
+    expected = arrays(x, y).digest
+    rows = tf.data.Dataset.from_tensor_slices((x, y))
+    for made in (rows, rows.batch(5), rows.batch(23, drop_remainder=True), rows.filter(lambda x, y: True)):
+        assert as_data(made).digest == expected
+    one_hot = np.eye(3, dtype=np.float32)[y]
+    assert np.array_equal(as_data(tf.data.Dataset.from_tensor_slices((x, one_hot))).targets, y)
+    assert np.array_equal(as_data(tf.data.Dataset.from_tensor_slices((x, one_hot)).batch(4)).targets, y)
+    assert as_data({"train": rows, "test": (x, y)}).splits is not None
+
+
+def test_large_datasets_go_to_a_file(random: np.random.Generator) -> None:
+    x, y = _xy(random, 200)
+    made, targets = materialise(tf.data.Dataset.from_tensor_slices((x, y)).batch(7), "data", memory_bytes=1000)
+    assert isinstance(made, np.memmap)
+    assert np.array_equal(made, x) and np.array_equal(targets, y)
+    data = as_data((made, targets))
+    assert data.digest == arrays(x, y).digest
+    part = split(data).train
+    assert not part.in_memory
+    assert np.array_equal(part.arrays()[0], x[part.rows])
+
+
+ACCEPTED = "data: must be made of kexp.data.Data, (x, y), ((x, y), (x_test, y_test)), {'train': (x, y), "
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (None, ACCEPTED),
+        (np.zeros((3, 2)), ACCEPTED),
+        ((1, 2), ACCEPTED),
+        ({"train": np.zeros(3)}, ACCEPTED),
+        (([[1], [2, 3]], [0, 1]), "data: x must be a rectangular array, got rows of different lengths"),
+        ({"training": ([[1]], [0])}, "data: there is no split 'training'; did you mean 'train'?"),
+        ({"test": ([[1]], [0])}, "data: given splits must hold training rows, got test"),
+        ((([[1], [2]], [0]), ([[1]], [0])), "data: x and y of train must have as many rows, got 2 and 1"),
+        ((([[1]], [0]), ([[1, 2]], [0])), "data: features must have one shape in every split, got [(1,), (2,)]"),
+        ((([[1]], ["a"]), ([[1]], [0])), "data: targets must be of one kind in every split, got names and numbers"),
+    ],
+)
+def test_as_data_refuses_in_one_sentence(made: Any, message: str) -> None:
+    with pytest.raises(DataError, match=f"^{re.escape(message)}"):
+        as_data(made)
+
+
+def test_as_data_refuses_datasets_without_end_targets_or_rows() -> None:
+    rows = tf.data.Dataset.from_tensor_slices((np.zeros((3, 1)), np.arange(3)))
+    with pytest.raises(DataError, match=r"^data: a tf\.data\.Dataset must be finite"):
+        as_data(rows.repeat())
+    with pytest.raises(DataError, match=r"^data: a tf\.data\.Dataset must give pairs"):
+        as_data(rows.map(lambda x, y: x))
+    with pytest.raises(DataError, match=r"^data: has no rows$"):
+        as_data(rows.take(0))

@@ -1,0 +1,123 @@
+"""Numbers become inputs of a program by trying: each optimizer, loss, metric and activation of the catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import made
+import pytest
+
+from kexp.fused.structure import NotFusableError, Structure, analyse
+from kexp.fused.table import Tables
+
+TINY = ("model.hidden=[4]", "trainer.epochs=2", "trainer.batch_size=20")
+
+
+def analysed(*overrides: str) -> Structure:
+    """The structure of a trial; by itself a check of two of its steps, with other numbers, against Keras' own."""
+    trial = made.prepared(*TINY, *overrides)
+    return analyse(trial, Tables().first_batches(trial, 2))
+
+
+def traced(structure: Structure) -> set[str]:
+    keys = {place.key for place in structure.lane.places} | set(structure.lane.variables.values())
+    return {".".join(map(str, key)) for key in keys} - {".".join(map(str, key)) for key in structure.constants}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "numbers"),
+    [
+        (("optimizer=sgd", "optimizer.momentum=0.9", "optimizer.clipnorm=0.5"), "learning_rate momentum clipnorm"),
+        (("optimizer=rmsprop", "optimizer.clipvalue=0.1"), "learning_rate rho epsilon clipvalue"),
+        (("optimizer=adagrad",), "learning_rate initial_accumulator_value epsilon"),
+        (("optimizer=adadelta", "optimizer.global_clipnorm=0.5"), "learning_rate rho epsilon global_clipnorm"),
+        (("optimizer=adam", "optimizer.amsgrad=true", "optimizer.use_ema=true"), "beta_1 beta_2 epsilon ema_momentum"),
+        (("optimizer=adamax", "optimizer.weight_decay=0.01"), "learning_rate beta_1 beta_2 weight_decay"),
+        (("optimizer=nadam", "optimizer.decay=0.001"), "learning_rate beta_1 beta_2 decay"),
+    ],
+)  # fmt: skip
+def test_numbers_of_optimizer_are_inputs(overrides: tuple[str, ...], numbers: str) -> None:
+    structure = analysed(*overrides)
+    assert {f"optimizer.{name}" for name in numbers.split()} <= traced(structure)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "number"),
+    [
+        (("loss=huber_loss", "loss.delta=0.7"), "loss.delta"),
+        (("loss=categorical_crossentropy", "loss.label_smoothing=0.1"), "loss.label_smoothing"),
+        (("loss=categorical_focal_crossentropy",), "loss.gamma"),
+        (("activation=leaky_relu", "activation.negative_slope=0.3"), "activation.negative_slope"),
+        (("activation=elu", "activation.alpha=0.5"), "activation.alpha"),
+        (("model.dropout=0.3",), "model.dropout"),
+        (("model.kernel_regularizer={name: l1_l2, l1: 0.001, l2: 0.01}",), "model.kernel_regularizer.l1"),
+        (("optimizer.schedule={name: cosine_decay, alpha: 0.1}",), "optimizer.schedule.alpha"),
+    ],
+)
+def test_numbers_of_losses_activations_layers_and_schedules_are_inputs(overrides: tuple[str, ...], number: str) -> None:
+    assert number in traced(analysed(*overrides))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    "mean_squared_error mean_absolute_error mean_absolute_percentage_error mean_squared_logarithmic_error "
+    "binary_crossentropy sparse_categorical_crossentropy squared_hinge hinge categorical_hinge logcosh "
+    "kullback_leibler_divergence poisson cosine_proximity".split(),
+)
+def test_loss_trains_in_a_lane_as_in_a_step_of_keras(loss: str) -> None:
+    assert "optimizer.learning_rate" in traced(analysed(f"loss={loss}", "metrics=[]"))
+
+
+@pytest.mark.parametrize(
+    ("loss", "metrics"),
+    [
+        ("categorical_crossentropy", "accuracy,categorical_accuracy,top_k_categorical_accuracy,binary_accuracy"),
+        ("sparse_categorical_crossentropy", "accuracy,sparse_categorical_accuracy,sparse_top_k_categorical_accuracy"),
+    ],
+)
+def test_metrics_are_measured_in_a_lane_as_in_a_step_of_keras(loss: str, metrics: str) -> None:
+    analysed(f"loss={loss}", f"metrics=[{metrics}]")
+
+
+def test_every_activation_of_the_catalogue_trains_in_a_lane() -> None:
+    names = "sigmoid hard_sigmoid tanh relu softmax elu selu softplus softsign linear".split()
+    layers = ", ".join(f"{{name: Dense, units: 4, activation: {name}}}" for name in names)
+    trial = made.prepared("model=sequential", f"model.layers=[{layers}]", "trainer.batch_size=20")
+    assert "optimizer.learning_rate" in traced(analyse(trial, Tables().first_batches(trial, 2)))
+
+
+PLUGIN = '''
+import numpy as np
+import keras
+
+
+def damped(weight: float = 0.5):
+    """A loss whose number lives in a closure."""
+
+    def loss(y_true, y_pred):
+        return weight * keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
+
+    return loss
+
+
+def impure(y_true, y_pred):
+    """A loss in NumPy, which JAX cannot trace."""
+    return np.mean((np.asarray(y_true) - np.asarray(y_pred)) ** 2)
+'''
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lane_plugin.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("plugin")
+def test_number_of_a_plugins_closure_is_an_input() -> None:
+    assert "loss.weight" in traced(analysed("loss=lane_plugin:damped", "loss.weight=0.3"))
+
+
+@pytest.mark.usefixtures("plugin")
+def test_impure_loss_falls_back_with_a_sentence_that_names_it() -> None:
+    with pytest.raises(NotFusableError, match=r"^loss: lane_plugin:impure is not pure under JAX"):
+        analysed("loss=lane_plugin:impure")

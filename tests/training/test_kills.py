@@ -1,0 +1,59 @@
+"""Trainings killed by signals, at points from the first step to the last save, and resumed in a new process."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+OPTIMIZERS, FEEDS = ("sgd", "adam", "rmsprop"), ("numpy", "tfdata")
+
+
+def kill_and_resume(trial: ModuleType, backend: str, folder: Path, cases: list[str]) -> None:
+    """Runs the cases, and holds that each was killed, resumed, and ended as if nothing had happened."""
+    command = [sys.executable, str(trial.__file__), backend, str(folder), *cases]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=3600)
+    assert done.returncode == 0, done.stderr
+    outcomes = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [outcome["case"] for outcome in outcomes] == cases
+    for outcome in outcomes:
+        optimizer, kind, point = outcome["case"].split(":")
+        index = list(trial.POINTS).index(point)
+        assert outcome["signal"] == trial.SIGNALS[index % len(trial.SIGNALS)], outcome
+        whole, resumed = (
+            np.load(folder / f"{name}.npz") for name in (f"{optimizer}-{kind}", f"{optimizer}-{kind}-{point}")
+        )
+        assert set(whole.files) == set(resumed.files)
+        for key in set(whole.files) - {"seen"}:
+            assert whole[key].dtype == resumed[key].dtype
+            assert whole[key].tobytes() == resumed[key].tobytes(), (outcome, key)
+        epoch, moment = trial.POINTS[point]
+        saved = epoch if moment == "saved" else max(0, epoch - 1)
+        assert json.loads(str(resumed["seen"])) == {"resumed_from": saved, "notices": []}
+        told = [json.loads(line) for line in (folder / f"{optimizer}-{kind}-{point}" / "told").read_text().splitlines()]
+        expected = json.loads(str(whole["text"]))[0]
+        assert sorted({epoch for epoch, _ in told}) == [epoch for epoch, _ in expected], "no point is lost"
+        assert all(each in expected for each in told), "a point told twice is the same point"
+        assert not list((folder / f"{optimizer}-{kind}-{point}" / "checkpoints").glob(".tmp-*"))
+
+
+def test_resume_after_a_kill_equals_an_uninterrupted_training_on_tensorflow(trial: ModuleType, tmp_path: Path) -> None:
+    cases = ["adam:numpy:middle-mid", "sgd:tfdata:middle-save"]
+    kill_and_resume(trial, "tensorflow", tmp_path, cases)
+
+
+def test_resume_after_a_kill_equals_an_uninterrupted_training_on_jax(trial: ModuleType, tmp_path: Path) -> None:
+    kill_and_resume(trial, "jax", tmp_path, ["adam:numpy:middle-save"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_resume_is_exact_at_every_kill_point(trial: ModuleType, backend: str, tmp_path: Path) -> None:
+    cases = [":".join(case) for case in itertools.product(OPTIMIZERS, FEEDS, trial.POINTS)]
+    kill_and_resume(trial, backend, tmp_path, cases)
