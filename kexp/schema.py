@@ -27,7 +27,7 @@ AUTO = "auto"
 class Trainer:
     """How to train: the arguments of Keras' fit and compile that are no components."""
 
-    engine: Literal["fit"] = "fit"
+    engine: Literal["fit", "compiled"] = "fit"
     epochs: Count = 20
     batch_size: Count = 32
     validation_split: Fraction = 0.2
@@ -184,6 +184,9 @@ def check(config: Mapping[str, Any]) -> Experiment:
     check_value("backend", config["backend"], Literal["tensorflow", "jax", "torch"])
     check_value("name", config["name"], str | None)
     loss = _as_mapping("loss", config["loss"])
+    trainer = _settings("trainer", config["trainer"])
+    if trainer.engine == "compiled" and config["backend"] != "jax":
+        raise ConfigError.at("backend", "must be jax with trainer.engine=compiled", config["backend"])
     return Experiment(
         name=config["name"],
         seed=config["seed"],

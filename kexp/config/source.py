@@ -37,6 +37,8 @@ OPTIONS: dict[str, tuple[dict[str, Any], str | None]] = {
     "loss/auto": ({"name": "auto"}, None),
     "metrics/auto": ({"auto": {"name": "auto"}}, None),
     "schedule/none": ({"schedule": None}, "optimizer"),
+    # A compiled training runs on JAX, so that choosing it chooses the backend as well.
+    "trainer/compiled": ({"backend": "jax", "trainer": {**asdict(schema.Trainer()), "engine": "compiled"}}, "_global_"),
 }
 
 
@@ -93,7 +95,8 @@ class RegistrySource(ConfigSource):
             more = [path.partition("/")[2] for path in OPTIONS if path.startswith(f"{config_path}/")]
             return sorted([*registry.names(config_path), *more])
         if config_path in SETTINGS_GROUPS:
-            return sorted(path.partition("/")[2] for path in SETTINGS if path.startswith(f"{config_path}/"))
+            both = (*SETTINGS, *OPTIONS)
+            return sorted(path.partition("/")[2] for path in both if path.startswith(f"{config_path}/"))
         return [] if config_path or results_filter is ObjectType.CONFIG else sorted([*GROUPS, *SETTINGS_GROUPS])
 
 

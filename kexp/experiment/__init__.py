@@ -1,17 +1,21 @@
 """One experiment, from a checked config to a finished and recorded run."""
 
 from kexp.experiment.compiled import build_compiled, compile_model
+from kexp.experiment.engines import Engine, Trained, engine_of
 from kexp.experiment.prepared import Prepared, feeds, load_data, prepare
 from kexp.experiment.recording import Source, described
 from kexp.experiment.running import Result, run, store_of
 
 __all__ = [
+    "Engine",
     "Prepared",
     "Result",
     "Source",
+    "Trained",
     "build_compiled",
     "compile_model",
     "described",
+    "engine_of",
     "feeds",
     "load_data",
     "prepare",

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp import training
-from kexp.build import build_callbacks, build_format
-from kexp.experiment.compiled import build_compiled, training_plan
+from kexp.build import build_format
+from kexp.experiment.compiled import build_compiled
+from kexp.experiment.engines import engine_of
 from kexp.experiment.prepared import Prepared, feeds, prepare
 from kexp.experiment.recording import Source, record_outcome, record_setup, save_files
 from kexp.schema import Experiment
@@ -89,6 +90,7 @@ def run(
     """
     started = time.perf_counter()
     formats = _formats(experiment)
+    engine = engine_of(experiment.trainer.engine)
     training.check_backend(experiment.backend)
     store = store_of(experiment) if open_tracker is None else None
     if store is not None:
@@ -99,8 +101,7 @@ def run(
         warm_up(store)
     training.prepare_backend(experiment.backend)
     model = build_compiled(prepared)
-    train, validation, test = feeds(prepared)
-    train.epochs(experiment.trainer.initial_epoch)
+    feeds(prepared)[0].epochs(experiment.trainer.initial_epoch)
     folder.mkdir(parents=True, exist_ok=True)
     if open_tracker is None:
         tracker = _open(store, experiment, folder, prepared, parent_run_id, tags)
@@ -113,18 +114,13 @@ def run(
         if store is not None:
             warm_up_for_the_end(experiment.save.model, experiment.tracking.figures)
         with training.progress(trainer.epochs, trainer.initial_epoch, trainer.verbose) as progress:
-            history = training.fit(
-                model,
-                train,
-                validation,
-                training_plan(experiment),
-                callbacks=build_callbacks(experiment.callbacks),
-                listeners=[_Logging(tracker), progress, *listeners],
-                checkpoint=checkpointing,
+            trained = engine(
+                prepared, model, listeners=[_Logging(tracker), progress, *listeners], checkpoint=checkpointing
             )
+        history = trained.history
         if history.notices:
             tracker.set_tags({"kexp.notices": "; ".join(history.notices)})
-        tested = {} if test is None else {f"test_{k}": v for k, v in training.evaluate(model, test).items()}
+        tested = {f"test_{key}": value for key, value in trained.tested.items()}
         if tested:
             tracker.log_metrics(tested, step=len(history) + trainer.initial_epoch)
         saved = save_files(tracker, prepared, model, formats)

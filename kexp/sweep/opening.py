@@ -20,9 +20,13 @@ def announce_backend(overrides: Sequence[str]) -> None:
     A module of the user's, `model=my_models:wide`, is imported for its signature, and Keras with it, which then stays
     on the backend that it finds.
     """
+    if "keras" in sys.modules:
+        return
     for each in overrides:
         key, _, name = each.partition("=")
-        if key == "backend" and name in ("tensorflow", "jax", "torch") and "keras" not in sys.modules:
+        if each == "trainer=compiled":
+            key, name = "backend", "jax"
+        if key == "backend" and name in ("tensorflow", "jax", "torch"):
             os.environ["KERAS_BACKEND"] = name
 
 

@@ -4,7 +4,7 @@ from kexp.training.backend import check_backend, prepare_backend, seed_everythin
 from kexp.training.checkpoint import Checkpointing, remove_checkpoints
 from kexp.training.fit import evaluate, fit, predict
 from kexp.training.history import History
-from kexp.training.listeners import Stop
+from kexp.training.listeners import Stop, tell_epoch
 from kexp.training.plan import Plan, compile_model
 from kexp.training.progress import progress
 from kexp.training.quiet import banners_held_back
@@ -24,4 +24,5 @@ __all__ = [
     "progress",
     "remove_checkpoints",
     "seed_everything",
+    "tell_epoch",
 ]

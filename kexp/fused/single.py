@@ -1,0 +1,51 @@
+"""`trainer.engine=compiled`: one experiment through the fused engine, to the same bits as a lane of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kexp.errors import TrainingError
+from kexp.experiment import Prepared, Trained
+from kexp.fused.engine import train_one
+from kexp.training import Checkpointing, tell_epoch
+
+if TYPE_CHECKING:
+    import keras
+
+    from kexp.fused.trial import Trial
+
+__all__ = ["fit_compiled"]
+
+
+def fit_compiled(
+    prepared: Prepared,
+    model: keras.Model,
+    *,
+    listeners: Sequence[Any] = (),
+    checkpoint: Checkpointing | None = None,
+) -> Trained:
+    """Trains an experiment as the only lane of a program, and leaves the result in the model.
+
+    Args:
+        prepared: an experiment on the JAX backend.
+        model: its model, compiled; given the trained variables, the optimizer's too.
+        listeners: told (epoch, metrics) after each epoch; a string that one returns ends training.
+        checkpoint: of no use here: a lane starts anew.
+
+    Raises:
+        ConfigError: the experiment cannot be a lane; the message names what stands against it.
+        TrainingError: the loss is no longer a finite number, or a callback failed.
+    """
+
+    def tell(trial: Trial, epoch: int, metrics: Mapping[str, float]) -> str:
+        return tell_epoch(listeners, epoch, metrics)
+
+    result = train_one(prepared, on_epoch=tell)
+    if result.status in ("diverged", "failed"):
+        error = TrainingError(result.reason)
+        error.history = result.history  # type: ignore[attr-defined]
+        raise error
+    assert result.state is not None
+    result.state.put_into(model)
+    return Trained(result.history, result.test)
