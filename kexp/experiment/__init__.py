@@ -3,7 +3,7 @@
 from kexp.experiment.compiled import build_compiled, compile_model
 from kexp.experiment.engines import Engine, Trained, engine_of
 from kexp.experiment.prepared import Prepared, feeds, load_data, prepare
-from kexp.experiment.recording import Source, described
+from kexp.experiment.recording import Source, described, record_setup, run_tags, summary_of
 from kexp.experiment.running import Result, run, store_of
 
 __all__ = [
@@ -19,6 +19,9 @@ __all__ = [
     "feeds",
     "load_data",
     "prepare",
+    "record_setup",
     "run",
+    "run_tags",
     "store_of",
+    "summary_of",
 ]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from kexp.data import Splits
 
-__all__ = ["Source", "described", "record_outcome", "record_setup", "save_files"]
+__all__ = ["Source", "described", "record_outcome", "record_setup", "run_tags", "save_files", "summary_of"]
 
 PROBE_ROWS = 32  # rows that saved models are compared on
 
@@ -36,8 +36,37 @@ class Source:
     yaml: str = ""
 
 
-def record_setup(tracker: Tracker, prepared: Prepared, source: Source, model: keras.Model) -> None:
-    """What is known before the first epoch: parameters, config, data sets, environment."""
+def run_tags(prepared: Prepared, folder: Path, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What marks a run as one of ours."""
+    from kexp._version import __version__
+
+    return {
+        "kexp.fingerprint": prepared.fingerprint,
+        "kexp.version": __version__,
+        "kexp.folder": str(folder.resolve()),
+        **(more or {}),
+    }
+
+
+def summary_of(model: keras.Model) -> str:
+    """Keras' table of the model's layers."""
+    lines: list[str] = []
+    model.summary(print_fn=lambda text, **_: lines.append(text), line_length=100)
+    return "\n".join(lines)
+
+
+def record_setup(
+    tracker: Tracker, prepared: Prepared, source: Source, summary: str, ran_on: Mapping[str, Any] | None = None
+) -> None:
+    """What is known before the first epoch: parameters, config, data sets, environment.
+
+    Args:
+        tracker: takes it.
+        prepared: the experiment.
+        source: what the user wrote.
+        summary: of the model.
+        ran_on: what `tracking.environment` gives, where a sweep has asked for it already.
+    """
     import json
 
     from kexp.tracking import environment
@@ -47,10 +76,8 @@ def record_setup(tracker: Tracker, prepared: Prepared, source: Source, model: ke
     tracker.log_params(flatten({key: value for key, value in config.items() if key not in ("tracking", "sweep")}))
     tracker.log_text(source.yaml or _yaml(config), "config.yaml")
     tracker.log_text("\n".join(source.overrides) + "\n", "overrides.txt")
-    lines: list[str] = []
-    model.summary(print_fn=lambda text, **_: lines.append(text), line_length=100)
-    tracker.log_text("\n".join(lines), "model_summary.txt")
-    tracker.log_text(json.dumps(environment(), indent=2), "environment.json")
+    tracker.log_text(summary, "model_summary.txt")
+    tracker.log_text(json.dumps(ran_on or environment(), indent=2), "environment.json")
     tracker.log_text(json.dumps(described(splits), indent=2), "data.json")
     if splits.encoding:
         tracker.log_text(json.dumps(splits.encoding, indent=2), "data_encoding.json")

@@ -14,7 +14,7 @@ from kexp.build import build_format
 from kexp.experiment.compiled import build_compiled
 from kexp.experiment.engines import engine_of
 from kexp.experiment.prepared import Prepared, feeds, prepare
-from kexp.experiment.recording import Source, record_outcome, record_setup, save_files
+from kexp.experiment.recording import Source, record_outcome, record_setup, run_tags, save_files, summary_of
 from kexp.schema import Experiment
 from kexp.tracking import StoreSettings, Tracker, null_run, open_run, run_status, warm_up, warm_up_for_the_end
 from kexp.training import History
@@ -106,9 +106,9 @@ def run(
     if open_tracker is None:
         tracker = _open(store, experiment, folder, prepared, parent_run_id, tags)
     else:
-        tracker = open_tracker(prepared, _tags(prepared, folder, tags))
+        tracker = open_tracker(prepared, run_tags(prepared, folder, tags))
     with run_status(tracker):
-        record_setup(tracker, prepared, source or Source(), model)
+        record_setup(tracker, prepared, source or Source(), summary_of(model))
         trainer = experiment.trainer
         checkpointing = _checkpointing(prepared, checkpoint, folder)
         if store is not None:
@@ -186,22 +186,11 @@ def _open(
             store,
             name=experiment.name,
             folder=folder,
-            tags=_tags(prepared, folder, tags),
+            tags=run_tags(prepared, folder, tags),
             parent_run_id=parent_run_id,
         )
     finally:
         random.setstate(seeded)
-
-
-def _tags(prepared: Prepared, folder: Path, more: Mapping[str, Any] | None) -> dict[str, Any]:
-    from kexp._version import __version__
-
-    return {
-        "kexp.fingerprint": prepared.fingerprint,
-        "kexp.version": __version__,
-        "kexp.folder": str(folder.resolve()),
-        **(more or {}),
-    }
 
 
 def store_of(experiment: Experiment) -> StoreSettings | None:

@@ -6,7 +6,18 @@ what cannot be a lane and why; `train_one` runs a single trial through the same 
 
 from __future__ import annotations
 
-from kexp.fused.engine import Fallback, Group, Plan, Session, default_width, plan, run_trials, train_one, verify
+from kexp.fused.engine import (
+    Fallback,
+    Group,
+    Plan,
+    Session,
+    default_threads,
+    default_width,
+    plan,
+    run_trials,
+    train_one,
+    verify,
+)
 from kexp.fused.trial import LaneResult, LaneState, Trial
 
 __all__ = [
@@ -17,6 +28,7 @@ __all__ = [
     "Plan",
     "Session",
     "Trial",
+    "default_threads",
     "default_width",
     "plan",
     "run_trials",

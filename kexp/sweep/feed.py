@@ -37,6 +37,11 @@ class Feed:
                 self._waiting.append(task)
         return bool(self._waiting)
 
+    @property
+    def grows(self) -> bool:
+        """Whether tasks are decided on as the sweep goes."""
+        return self._more is not None
+
     def __len__(self) -> int:
         """How many tasks there are at most."""
         return self.most

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
 
-__all__ = ["ProcessesLauncher", "SerialLauncher"]
+__all__ = ["HydraSide", "ProcessesLauncher", "SerialLauncher"]
 
 
-class _HydraSide:
+class HydraSide:
     """What Hydra asks of a launcher."""
 
     config: DictConfig
@@ -39,7 +39,7 @@ class _HydraSide:
         return launch_jobs(self, job_overrides, initial_job_idx)
 
 
-class SerialLauncher(_HydraSide):
+class SerialLauncher(HydraSide):
     """One trial after another, in this process."""
 
     def run_tasks(
@@ -82,7 +82,7 @@ def _time_limit(seconds: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-class ProcessesLauncher(_HydraSide):
+class ProcessesLauncher(HydraSide):
     """Warm worker processes.
 
     Args:

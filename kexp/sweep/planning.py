@@ -24,6 +24,7 @@ def plan_trials(
     compose: Callable[[Sequence[str]], Mapping[str, Any]],
     explain: Callable[[Exception, Sequence[str]], ConfigError],
     known: Known | None = None,
+    adapt: Callable[[dict[str, Any], Sequence[str]], dict[str, Any]] | None = None,
 ) -> list[Trial]:
     """The trials of these overrides: composed, checked, fingerprinted. Imports no Keras; data is loaded once each.
 
@@ -32,6 +33,7 @@ def plan_trials(
         compose: gives a trial's plain config.
         explain: says what is wrong with overrides that cannot be composed.
         known: what earlier trials have found out; is added to.
+        adapt: a launcher's own changes to a trial's config, from the config and the overrides.
     """
     import yaml
     from hydra.errors import HydraException
@@ -46,6 +48,12 @@ def plan_trials(
             composed = compose(overrides)
             trial.config = dict(composed)
             unresolved = getattr(composed, "unresolved", None)
+            if adapt is not None:
+                trial.config = adapt(trial.config, overrides)
+                if trial.config != dict(composed):
+                    trial.ordinary = dict(composed)
+                    trial.ordinary_fingerprint = known.fingerprint(check(trial.ordinary))
+                    unresolved = None if unresolved is None else adapt(dict(unresolved), overrides)
             if unresolved is not None:
                 trial.yaml = yaml.safe_dump(unresolved, sort_keys=False)
             trial.fingerprint = known.fingerprint(check(trial.config))
@@ -59,9 +67,10 @@ def plan_trials(
 def mark_done(trials: Iterable[Trial], store: StoreSettings) -> None:
     """Marks the trials whose fingerprint a finished run of the store has, in whatever sweep it ran."""
     waiting = [trial for trial in trials if trial.state == "WAITING"]
-    found = finished_with(store, [trial.fingerprint for trial in waiting])
+    wanted = [each for trial in waiting for each in (trial.fingerprint, trial.ordinary_fingerprint) if each]
+    found = finished_with(store, wanted)
     for trial in waiting:
-        run = found.get(trial.fingerprint)
+        run = found.get(trial.fingerprint) or found.get(trial.ordinary_fingerprint)
         if run is not None and run.state != "PRUNED":  # what was cut short answers for nothing but itself
             trial.state, trial.run_id, trial.metrics = "DONE", run.run_id, run.metrics
 

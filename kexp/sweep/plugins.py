@@ -17,11 +17,12 @@ _MODULE = "hydra_plugins.kexp"
 
 
 def register() -> None:
-    """Makes `hydra/launcher=serial|processes` and `hydra/sweeper=grid|optuna` instantiable. Safe to call again."""
+    """Makes kexp's options of `hydra/launcher` and `hydra/sweeper` instantiable. Safe to call again."""
     from hydra.core.plugins import Plugins
     from hydra.plugins.launcher import Launcher
     from hydra.plugins.sweeper import Sweeper
 
+    from kexp.sweep.fusing import FusedLauncher
     from kexp.sweep.launchers import ProcessesLauncher, SerialLauncher
     from kexp.sweep.search import OptunaSweeper
     from kexp.sweep.sweeper import GridSweeper
@@ -29,7 +30,13 @@ def register() -> None:
     if _MODULE in sys.modules:
         return
     module: Any = types.ModuleType(_MODULE)
-    bases = {SerialLauncher: Launcher, ProcessesLauncher: Launcher, GridSweeper: Sweeper, OptunaSweeper: Sweeper}
+    bases = {
+        SerialLauncher: Launcher,
+        ProcessesLauncher: Launcher,
+        FusedLauncher: Launcher,
+        GridSweeper: Sweeper,
+        OptunaSweeper: Sweeper,
+    }
     for ours, base in bases.items():
         plugin = type(ours.__name__, (ours, base), {"__module__": _MODULE, "__doc__": ours.__doc__})
         setattr(module, ours.__name__, plugin)

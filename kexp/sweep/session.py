@@ -87,6 +87,7 @@ class Session:
         self._told: Callable[[Trial, Outcome], None] | None = None
         self._points: dict[int, list[tuple[int, dict[str, float], int]]] = {}
         self._twins: dict[str, list[Trial]] = {}
+        self._launched: Callable[[], list[str]] = list  # the launcher's own closing lines
         self._interrupted = False
 
     @contextmanager
@@ -165,6 +166,7 @@ class Session:
             by_number[trial.number] = trial
             return self.task(trial, ask)
 
+        self._launched = getattr(launcher, "closing", list)
         self._table = LiveTable(self.trials, self.objective, self.verbose, more=most)
         try:
             launcher.run_tasks(
@@ -190,12 +192,11 @@ class Session:
     def task(self, trial: Trial, ask: bool = False) -> Task:
         """What a worker is told about a trial."""
         trial.folder = self.folder / str(trial.number)
-        config = {**trial.config, "trainer": {**trial.config["trainer"], "verbose": 0}}
         # A checkpoint is the experiment's, whatever number the trial has in another attempt.
         checkpoint = str((self.folder / "checkpoints" / trial.fingerprint[:32]).resolve()) if trial.fingerprint else ""
         return Task(
             number=trial.number,
-            config=config,
+            config=_quiet(trial.config) or {},
             overrides=trial.overrides,
             folder=str(trial.folder.resolve()),
             name=f"{self.name}-{trial.number}",
@@ -204,6 +205,7 @@ class Session:
             ask=ask,
             checkpoint=checkpoint,
             yaml=trial.yaml,
+            ordinary=_quiet(trial.ordinary),
         )
 
     def value(self, trial: Trial) -> float | None:
@@ -215,6 +217,8 @@ class Session:
         lines: list[str] = []
         if self.objective is not None:
             lines += leaderboard(self.trials, self.objective)
+        launched = self._launched()
+        lines += ["", *launched] if launched else []
         wrong = problems(self.trials)
         if wrong:
             lines += ["", f"{len(wrong)} of {len(self.trials)} trials did not finish:", *wrong]
@@ -368,3 +372,8 @@ class Session:
                 tracker.log_metrics({f"best_{objective.metric}": min(known, key=objective.rank_key)}, step=0)
         shared = [trial.run_id for trial in self.trials if trial.state == "DONE"]
         tracker.log_text("\n".join(dict.fromkeys(shared)), SHARED_TRIALS)
+
+
+def _quiet(config: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A trial's config for where it runs: what is told is the sweep's to tell."""
+    return None if config is None else {**config, "trainer": {**config["trainer"], "verbose": 0}}

@@ -120,7 +120,8 @@ def plan_overrides(owner: Any, combinations: Sequence[Sequence[str]], first: int
         return composed
 
     composer = Composer(compose, lambda key: key in groups or "/" in key)
-    trials = plan_trials(combinations, composer.config, explain_overrides)
+    adapt = getattr(getattr(owner, "launcher", owner), "adapt", None)
+    trials = plan_trials(combinations, composer.config, explain_overrides, adapt=adapt)
     for trial in trials:
         trial.number += first
     return trials

@@ -34,6 +34,9 @@ class Trial:
         folder: where its files are.
         yaml: its config with interpolations unresolved, where it reads the environment; empty elsewhere.
         started_ms: when its last attempt began, milliseconds since 1970.
+        ordinary: its config without what the launcher changed in it, for where that cannot be run; None where it
+            changed nothing.
+        ordinary_fingerprint: of that config.
     """
 
     number: int
@@ -50,6 +53,8 @@ class Trial:
     folder: Path = Path()
     yaml: str = ""
     started_ms: int = 0
+    ordinary: dict[str, Any] | None = None
+    ordinary_fingerprint: str = ""
 
     @property
     def over(self) -> bool:
@@ -82,6 +87,7 @@ class Task:
     ask: bool = False  # whether each epoch waits for a word on whether to go on
     checkpoint: str = ""  # the folder of what an interrupted attempt left, and of what this one leaves if interrupted
     yaml: str = ""  # the config with interpolations unresolved; empty where it is as good resolved
+    ordinary: Mapping[str, Any] | None = None  # the config to run where this one cannot be a lane
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,15 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
-__all__ = ["WorkerError", "WorkerPool", "default_workers", "import_keras", "unguarded_main"]
+__all__ = [
+    "WorkerError",
+    "WorkerPool",
+    "default_workers",
+    "how_it_died",
+    "import_keras",
+    "interrupts_blocked",
+    "unguarded_main",
+]
 
 _CONTEXT = multiprocessing.get_context("spawn")
 _GRACE_S = 5.0  # between asking a worker to end and ending it
@@ -216,12 +224,7 @@ class WorkerPool:
     def _how_it_died(self, worker: _Worker) -> str:
         if worker.timed_out:
             return too_long(self.timeout_s or 0)
-        code = worker.process.exitcode or 0
-        if code == -signal.SIGKILL:
-            return "its process was killed (SIGKILL); out of memory, perhaps"
-        if code < 0:
-            return f"its process died of {signal.Signals(-code).name}"
-        return f"its process ended with exit code {code}"
+        return how_it_died(worker.process.exitcode or 0)
 
     def _again(self, task: Task, outcome: Outcome) -> bool:
         return outcome.state == "FAILED" and not outcome.repeatable and self._attempts[task.number] <= self.max_retries
@@ -242,10 +245,19 @@ class WorkerPool:
         process = _CONTEXT.Process(
             target=_work, args=(theirs, self.n_workers, index, os.getpid()), name=f"kexp-worker-{index}", daemon=True
         )
-        with unguarded_main(), _interrupts_blocked():
+        with unguarded_main(), interrupts_blocked():
             process.start()
         theirs.close()
         return _Worker(index, process, ours)
+
+
+def how_it_died(code: int) -> str:
+    """What the exit code of a trial's process says, as a sentence."""
+    if code == -signal.SIGKILL:
+        return "its process was killed (SIGKILL); out of memory, perhaps"
+    if code < 0:
+        return f"its process died of {signal.Signals(-code).name}"
+    return f"its process ended with exit code {code}"
 
 
 @contextlib.contextmanager
@@ -264,7 +276,7 @@ def unguarded_main() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _interrupts_blocked() -> Iterator[None]:
+def interrupts_blocked() -> Iterator[None]:
     """A worker is born deaf to Ctrl-C, which goes to all of a terminal's processes and is the parent's to deal with."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -140,7 +140,8 @@ class OptunaSweeper:
 
     def plan_overrides(self, combinations: Sequence[Sequence[str]]) -> list[Trial]:
         """Trials of these overrides, composed, checked and fingerprinted."""
-        return plan_trials(combinations, self._composer.config, explain_overrides, self._known)
+        adapt = getattr(self.launcher, "adapt", None)
+        return plan_trials(combinations, self._composer.config, explain_overrides, self._known, adapt)
 
     def _run(self, session: Session, searching: Searching, study: Study) -> None:
         searching.recall()

@@ -1,0 +1,263 @@
+"""The fused launcher: trials as lanes of compiled programs, and in worker processes what cannot be a lane."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexp.errors import ConfigError
+from kexp.schema import Sweep
+from kexp.sweep.feed import Feed, as_feed
+from kexp.sweep.lanes import Batch, Grouped, NotALane, Told, work
+from kexp.sweep.launchers import HydraSide, ProcessesLauncher
+from kexp.sweep.trial_run import too_long
+from kexp.sweep.trials import Outcome, Task
+from kexp.sweep.workers import WorkerError, interrupts_blocked, unguarded_main
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+
+__all__ = ["FusedLauncher"]
+
+_CONTEXT = multiprocessing.get_context("spawn")
+_BATCH = 64  # batches of so many trials for each lane: programs stay busy, and memory flat
+_STARTS = 3  # so many engines in a row that die before they are ready, and none will live
+_COMPILE_S = 300.0  # added to a trial's time limit before an engine that says nothing counts as hung
+
+
+class FusedLauncher(HydraSide):
+    """Trials as lanes of compiled programs, on Keras' JAX backend.
+
+    Args:
+        max_lanes: lanes of one program at most; by the device unless given. Part of what decides the last bits.
+        threads: programs that run at once; one a core unless given.
+        strict: a trial that cannot be a lane is an error, not a task for the worker processes.
+        n_workers: worker processes for trials that cannot be lanes; one a core unless given.
+    """
+
+    def __init__(
+        self,
+        max_lanes: int | None = None,
+        threads: int | None = None,
+        strict: bool = False,
+        n_workers: int | None = None,
+    ) -> None:
+        for key, value in (("max_lanes", max_lanes), ("threads", threads), ("n_workers", n_workers)):
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ConfigError.at(f"hydra.launcher.{key}", "must be a whole number, at least 1", value)
+        self.max_lanes, self.threads, self.strict, self.n_workers = max_lanes, threads, strict, n_workers
+        self._groups: Counter[tuple[int, str]] = Counter()
+        self._fallbacks: Counter[str] = Counter()
+
+    def adapt(self, config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+        """A trial's config for the engine: the JAX backend, unless the user named another, and the compiled engine.
+
+        Raises:
+            ConfigError: the user named another backend.
+        """
+        named = any(each.lstrip("+").partition("=")[0] == "backend" for each in overrides)
+        backend = config.get("backend")
+        if backend != "jax" and (named or backend != "tensorflow"):
+            raise ConfigError.at("backend", "must be jax, or left out, with hydra/launcher=fused", backend)
+        return {**config, "backend": "jax", "trainer": {**config["trainer"], "engine": "compiled"}}
+
+    def run_tasks(
+        self,
+        tasks: Sequence[Task] | Feed,
+        *,
+        settings: Sweep,
+        on_start: Callable[[int], None],
+        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
+        on_end: Callable[[Outcome], bool],
+    ) -> None:
+        feed = as_feed(tasks)
+        others: list[Task] = []
+        if not feed:
+            return
+        engine = _Engine(settings, on_start, on_epoch, on_end, (self.max_lanes, self.threads), self._groups)
+        going = True
+        try:
+            while going and feed:
+                batch: list[Task] = []
+                while len(batch) < engine.most(feed.grows) and feed:
+                    batch.append(feed.popleft())
+                going, refused = engine.run(batch)
+                others += [self._ordinary(task, reason) for task, reason in refused]
+        finally:
+            engine.close()
+        if going and others:
+            ordinary = ProcessesLauncher(self.n_workers)
+            ordinary.run_tasks(others, settings=settings, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
+
+    def _ordinary(self, task: Task, reason: str) -> Task:
+        """The task for a worker process."""
+        if self.strict:
+            raise ConfigError(f"hydra.launcher.strict: trial {task.number} cannot be a lane; {reason}")
+        self._fallbacks[reason] += 1
+        return task if task.ordinary is None else replace(task, config=task.ordinary, yaml="")
+
+    def closing(self) -> list[str]:
+        """What ran as lanes, in which groups and why, and what did not."""
+        lines = [
+            f"fused    group {number}: {count} trials, {lanes} lanes; {why}"
+            for number, ((lanes, why), count) in enumerate(self._groups.items(), 1)
+        ]
+        for reason, count in self._fallbacks.items():
+            lines.append(f"workers  {count} trials that cannot be lanes: {reason}")
+        return lines
+
+
+class _Engine:
+    """The process that runs lanes, as its parent sees it; replaced when it dies."""
+
+    def __init__(
+        self,
+        settings: Sweep,
+        on_start: Callable[[int], None],
+        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
+        on_end: Callable[[Outcome], bool],
+        size: tuple[int | None, int | None],
+        groups: Counter[tuple[int, str]],
+    ) -> None:
+        self.settings, self.on_start, self.on_epoch, self.on_end = settings, on_start, on_epoch, on_end
+        self._size, self._groups = size, groups
+        self._process: BaseProcess | None = None
+        self._pipe: Connection | None = None
+        self._lanes = 0
+        self._attempts: Counter[int] = Counter()
+        self._waiting: dict[int, Task] = {}
+        self._begun: set[int] = set()
+        self._refused: list[tuple[Task, str]] = []
+
+    def most(self, grows: bool) -> int:
+        """How many trials to hand over at once; a search is asked for no more than run at the same time."""
+        width, threads = self._size
+        if grows:
+            return (width or 4) * (threads or 2) if not self._lanes else self._lanes
+        return _BATCH * max(8, self._lanes)
+
+    def run(self, batch: Sequence[Task]) -> tuple[bool, list[tuple[Task, str]]]:
+        """Runs a batch to its end.
+
+        Returns:
+            Whether the sweep goes on, and the tasks that cannot be lanes, each with the reason.
+        """
+        self._waiting = {task.number: task for task in batch}
+        self._refused = []
+        going, starts = True, 0
+        while going and self._waiting:
+            try:
+                self._start(batch[0])
+                starts = 0
+                going = self._run_once()
+            except (EOFError, OSError):
+                reason = self._how_it_died()
+                starts += 1
+                if not self._begun and starts >= _STARTS:
+                    raise WorkerError(f"the fused engine's process does not stay: {reason}") from None
+                going = self._after_death(reason)
+        return going, self._refused
+
+    def _run_once(self) -> bool:
+        assert self._pipe is not None
+        width, threads = self._size
+        tasks = list(self._waiting.values())
+        self._begun = set()
+        self._pipe.send(Batch(tasks, self.settings.trial_timeout_s, width=width, threads=threads))
+        while True:
+            message = self._next()
+            if message is None:
+                return True
+            if isinstance(message, Grouped):
+                for numbers, lanes, why in message.groups:
+                    self._groups[lanes, why] += len(numbers)
+            elif isinstance(message, NotALane):
+                self._refused.append((self._waiting.pop(message.number), message.reason))
+            elif isinstance(message, Told):
+                self._tell(message)
+            elif not self._end(message):
+                return False
+
+    def _next(self) -> Any:
+        assert self._pipe is not None
+        limit = self.settings.trial_timeout_s
+        if limit is not None and not self._pipe.poll(limit + _COMPILE_S):
+            assert self._process is not None
+            self._process.kill()
+            raise EOFError
+        return self._pipe.recv()
+
+    def _tell(self, told: Told) -> None:
+        answer = None
+        for number, epoch, metrics in told.epochs:
+            self._begin(number)
+            answer = self.on_epoch(number, epoch, metrics)
+        if told.ask:
+            assert self._pipe is not None
+            self._pipe.send(answer)
+
+    def _begin(self, number: int) -> None:
+        if number not in self._begun:
+            self._begun.add(number)
+            self._attempts[number] += 1
+            self.on_start(number)
+
+    def _end(self, outcome: Outcome) -> bool:
+        if outcome.state != "INVALID":
+            self._begin(outcome.number)
+        self._waiting.pop(outcome.number, None)
+        self._begun.discard(outcome.number)
+        return self.on_end(outcome)
+
+    def _after_death(self, reason: str) -> bool:
+        """Trials that were running have failed, or are tried again; the others wait for the next process."""
+        limit = self.settings.trial_timeout_s
+        for number in sorted(self._begun):
+            if self._attempts[number] > self.settings.max_retries:
+                state = too_long(limit) if limit is not None and "SIGKILL" in reason else reason
+                if not self._end(Outcome(number, "FAILED", state, repeatable=True)):
+                    return False
+        self._begun = set()
+        return True
+
+    def _start(self, task: Task) -> None:
+        if self._process is not None and self._process.is_alive():
+            return
+        self.close()
+        log = Path(task.folder).parent / "fused.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        ours, theirs = _CONTEXT.Pipe()
+        self._process = _CONTEXT.Process(
+            target=work, args=(theirs, str(log), os.getpid()), name="kexp-fused", daemon=True
+        )
+        with unguarded_main(), interrupts_blocked():
+            self._process.start()
+        theirs.close()
+        self._pipe = ours
+        self._lanes = ours.recv()
+
+    def _how_it_died(self) -> str:
+        from kexp.sweep.workers import how_it_died
+
+        assert self._process is not None
+        self._process.join()
+        return how_it_died(self._process.exitcode or 0)
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        self._process.join(5.0)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        if self._pipe is not None:
+            self._pipe.close()
+        self._process = self._pipe = None

@@ -1,0 +1,251 @@
+"""The engine's process: trials come in by a pipe, run as lanes of compiled programs, and go out as outcomes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexp.errors import ConfigError
+from kexp.sweep.trial_run import LOG, too_long
+from kexp.sweep.trials import Outcome, State, Task
+from kexp.tracking.collected import CollectedRun
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from kexp import fused
+    from kexp.data import Data
+    from kexp.experiment import Prepared
+
+__all__ = ["Batch", "Grouped", "NotALane", "Told", "work"]
+
+_TELL_S = 0.1  # epochs gather so long before they are told
+_STATES: dict[str, State] = {"finished": "FINISHED", "pruned": "PRUNED", "diverged": "FAILED", "failed": "FAILED"}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Trials to run, or only to say how they would be run.
+
+    Attributes:
+        tasks: which.
+        timeout_s: longest time for one of them.
+        dry: only group them.
+        width: lanes of a program; None for the device's own number.
+        threads: programs at once; None for the device's own number.
+    """
+
+    tasks: Sequence[Task]
+    timeout_s: float | None = None
+    dry: bool = False
+    width: int | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """How trials share programs: for each group its trials' numbers, its lanes, and what makes it a group."""
+
+    groups: Sequence[tuple[Sequence[int], int, str]]
+
+
+@dataclass(frozen=True)
+class NotALane:
+    """A trial that cannot be a lane."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Told:
+    """Epochs that have ended: (trial, epoch, metrics). Where an answer is wanted there is one alone."""
+
+    epochs: Sequence[tuple[int, int, Mapping[str, float]]]
+    ask: bool = False
+
+
+@dataclass
+class _Running:
+    """What is noted of a lane while it runs."""
+
+    started: float = field(default_factory=time.time)
+    stamps: list[int] = field(default_factory=list)
+    timed_out: bool = False
+
+
+def work(pipe: Connection, log: str, parent: int) -> None:
+    """The process's life: batch after batch until it is told None, or its parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to deal with
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    from kexp.training import prepare_backend
+
+    prepare_backend("jax")
+    from kexp import fused
+
+    engine = _Engine(pipe)
+    pipe.send(fused.default_width() * fused.default_threads())
+    while True:
+        try:
+            batch = pipe.recv()
+        except (EOFError, OSError):
+            return
+        if batch is None:
+            return
+        engine.run(batch)
+        pipe.send(None)
+
+
+class _Engine:
+    """Runs batches, and keeps programs and data between them."""
+
+    def __init__(self, pipe: Connection) -> None:
+        from kexp import fused
+        from kexp.tracking import environment
+
+        self.pipe, self.session = pipe, fused.Session()
+        self.ran_on = environment()
+        self.data: dict[str, Data] = {}
+        self.running: dict[int, _Running] = {}
+        self.summaries: dict[int, str] = {}
+        self._untold: list[tuple[int, int, Mapping[str, float]]] = []
+        self._told = 0.0
+        self._sending = threading.Lock()
+
+    def run(self, batch: Batch) -> None:
+        from kexp import fused
+
+        self.running.clear()
+        trials = list(self._trials(batch.tasks))
+        plan = fused.plan(trials, width=batch.width, session=self.session)
+        self._send(Grouped([([t.key.number for t in g.trials], g.width, g.why) for g in plan.groups]))
+        for fallback in plan.fallbacks:
+            self._send(NotALane(fallback.trial.key.number, fallback.reason))
+        if batch.dry:
+            return
+        self.summaries = {group.number: _summary(group) for group in plan.groups}
+
+        def listen(trial: fused.Trial, epoch: int, metrics: Mapping[str, float]) -> str | None:
+            return self._listen(trial.key, epoch, metrics, batch.timeout_s)
+
+        plan.fallbacks.clear()
+        for result in fused.run_trials(trials, on_epoch=listen, threads=batch.threads, planned=plan):
+            if not isinstance(result, fused.Fallback):
+                self._send(self._outcome(result, batch.timeout_s))
+
+    def _trials(self, tasks: Sequence[Task]) -> Iterator[fused.Trial]:
+        """The tasks prepared; one that cannot be is told as invalid."""
+        from kexp import fused
+
+        for task in tasks:
+            try:
+                yield fused.Trial(task, self._prepare(task))
+            except ConfigError as error:
+                self._send(Outcome(task.number, "INVALID", str(error), repeatable=True))
+
+    def _prepare(self, task: Task) -> Prepared:
+        import json
+
+        from kexp.experiment import load_data, prepare
+        from kexp.schema import check
+
+        experiment = check(task.config)
+        key = json.dumps([experiment.data.name, experiment.data.parameters], sort_keys=True, default=str)
+        if key not in self.data:
+            self.data[key] = load_data(experiment.data)
+        return prepare(experiment, self.data[key])
+
+    def _listen(self, task: Task, epoch: int, metrics: Mapping[str, float], timeout_s: float | None) -> str | None:
+        lane = self.running.setdefault(task.number, _Running())
+        lane.stamps.append(time.time_ns() // 1_000_000)
+        self._untold.append((task.number, epoch, dict(metrics)))
+        if timeout_s is not None and time.time() - lane.started > timeout_s:
+            lane.timed_out = True
+            return too_long(timeout_s)
+        if task.ask:
+            with self._sending:
+                self._tell(ask=True)
+                answer: str | None = self.pipe.recv()
+                return answer
+        if time.monotonic() - self._told > _TELL_S:
+            with self._sending:
+                self._tell()
+        return None
+
+    def _tell(self, ask: bool = False) -> None:
+        if self._untold:
+            self.pipe.send(Told(self._untold, ask))
+        self._untold, self._told = [], time.monotonic()
+
+    def _send(self, message: Any) -> None:
+        with self._sending:
+            self._tell()
+            self.pipe.send(message)
+
+    def _outcome(self, result: fused.LaneResult, timeout_s: float | None) -> Outcome:
+        task: Task = result.trial.key
+        lane = self.running.pop(task.number, _Running())
+        state, reason = _STATES[result.status], result.reason
+        if lane.timed_out:
+            state = "FAILED"
+        try:
+            record = self._record(task, result, lane, state, reason)
+        except Exception as error:
+            traceback.print_exc()
+            return Outcome(task.number, "FAILED", f"its record could not be made: {type(error).__name__}: {error}")
+        metrics = {**result.history.last, **{f"test_{key}": value for key, value in result.test.items()}}
+        shown = reason if state != "FINISHED" else ""
+        return Outcome(task.number, state, shown, metrics, result.history.duration_s, record=record, repeatable=True)
+
+    def _record(self, task: Task, result: fused.LaneResult, lane: _Running, state: State, reason: str) -> Any:
+        from kexp.experiment import Source, record_setup, run_tags
+
+        prepared, folder = result.trial.prepared, Path(task.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        how = f"group {result.group}, {result.width} lanes, {result.executor}"
+        tags = run_tags(prepared, folder, {**task.tags, "kexp.fused": how})
+        run = CollectedRun(task.name, folder, tags=tags, parent_run_id=task.parent_run_id, run_id=task.run_id)
+        run.start_ms = int(lane.started * 1000)
+        source = Source(overrides=task.overrides, yaml=task.yaml)
+        record_setup(run, prepared, source, self.summaries.get(result.group, ""), self.ran_on)
+        for (epoch, metrics), stamp in zip(result.history.epochs, lane.stamps, strict=False):
+            run.log_metrics(metrics, step=epoch, timestamp_ms=stamp)
+        if result.test:
+            tested = {f"test_{key}": value for key, value in result.test.items()}
+            run.log_metrics(tested, step=result.history.epochs[-1][0])
+        run.set_tags({"kexp.duration_s": f"{result.history.duration_s:.3f}", "kexp.stopped": result.history.stopped})
+        if result.history.notices:
+            run.set_tags({"kexp.notices": "; ".join(result.history.notices)})
+        if state == "PRUNED":
+            run.set_tags({"kexp.state": "PRUNED"})
+        if state in ("PRUNED", "FAILED"):
+            run.set_tags({"kexp.reason": " ".join(reason.split())[:500]})
+        if state == "FAILED":
+            (folder / LOG).write_text(f"{reason}\n")
+        run.end("FAILED" if state == "FAILED" else "FINISHED")
+        return run.record()
+
+
+def _summary(group: fused.Group) -> str:
+    from kexp.experiment import summary_of
+
+    assert group.structure is not None
+    return summary_of(group.structure.blueprint.model)
+
+
+def _end_with(parent: int) -> None:
+    """A process whose parent was killed has nobody to work for."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
