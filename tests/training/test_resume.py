@@ -191,8 +191,10 @@ def test_what_a_callback_wrote_last_is_known_and_what_cannot_be_kept_is_told(spl
             keras.callbacks.CSVLogger(tmp_path / "log.csv"),
         ]
 
+    killed = make()
     with pytest.raises(KilledError):
-        train(splits, tmp_path / "killed", callbacks=make(), killed_at=3)
+        train(splits, tmp_path / "killed", callbacks=killed, killed_at=3)
+    killed[1].csv_file.close()  # what a process that is killed leaves to the system
     written = path.stat().st_mtime_ns
     resumed = train(splits, tmp_path / "killed", callbacks=make())
     assert path.stat().st_mtime_ns == written
