@@ -61,6 +61,7 @@ class Save:
     """Which files a finished run leaves."""
 
     formats: list[str] = field(default_factory=lambda: ["h5", "weights", "json"])
+    keep: str = "top:5"  # of a sweep's trials: all, best, none or top:N
     model: bool = True
     register: str | None = None
 

@@ -2,9 +2,11 @@
 
 from kexp.experiment.compiled import build_compiled, compile_model
 from kexp.experiment.engines import Engine, Trained, engine_of
+from kexp.experiment.keeping import save_kept
 from kexp.experiment.prepared import Prepared, feeds, load_data, prepare
 from kexp.experiment.recording import Source, described, record_setup, run_tags, summary_of
 from kexp.experiment.running import Result, run, store_of
+from kexp.experiment.state import TrainedState, leave_state
 
 __all__ = [
     "Engine",
@@ -12,16 +14,19 @@ __all__ = [
     "Result",
     "Source",
     "Trained",
+    "TrainedState",
     "build_compiled",
     "compile_model",
     "described",
     "engine_of",
     "feeds",
+    "leave_state",
     "load_data",
     "prepare",
     "record_setup",
     "run",
     "run_tags",
+    "save_kept",
     "store_of",
     "summary_of",
 ]

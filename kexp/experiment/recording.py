@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
     from kexp.data import Splits
 
-__all__ = ["Source", "described", "record_outcome", "record_setup", "run_tags", "save_files", "summary_of"]
+__all__ = [
+    "Source",
+    "described",
+    "record_model",
+    "record_outcome",
+    "record_setup",
+    "run_tags",
+    "save_files",
+    "summary_of",
+]
 
 PROBE_ROWS = 32  # rows that saved models are compared on
 
@@ -107,14 +116,19 @@ def described(splits: Splits) -> dict[str, Any]:
     }
 
 
-def record_outcome(
+def record_outcome(tracker: Tracker, history: History, started: float) -> None:
+    """What is known at the end: how long it took, and why it ended early."""
+    tracker.set_tags({"kexp.duration_s": f"{time.perf_counter() - started:.3f}", "kexp.stopped": history.stopped})
+
+
+def record_model(
     tracker: Tracker,
     prepared: Prepared,
     history: History,
     model: keras.Model,
-    started: float,
+    metrics: Mapping[str, float] | None = None,
 ) -> None:
-    """What is known at the end: figures, the MLflow model, the duration."""
+    """The MLflow model, linked to its last metrics, and the figures."""
     from kexp.persistence import tensorflow_not_needed
 
     experiment = prepared.experiment
@@ -124,10 +138,10 @@ def record_outcome(
         predicted = _predict(model, x)
         last = history.epochs[-1][0] if len(history) else 0
         with tensorflow_not_needed(), training.banners_held_back():
-            tracker.log_keras_model(model, x, predicted, register=experiment.save.register, step=last)
+            register = experiment.save.register
+            tracker.log_keras_model(model, x, predicted, register=register, metrics=metrics, step=last)
     if experiment.tracking.enabled and experiment.tracking.figures:
         _log_figures(tracker, prepared, history, model)
-    tracker.set_tags({"kexp.duration_s": f"{time.perf_counter() - started:.3f}", "kexp.stopped": history.stopped})
 
 
 def _log_figures(tracker: Tracker, prepared: Prepared, history: History, model: keras.Model) -> None:

@@ -14,7 +14,16 @@ from kexp.build import build_format
 from kexp.experiment.compiled import build_compiled
 from kexp.experiment.engines import engine_of
 from kexp.experiment.prepared import Prepared, feeds, prepare
-from kexp.experiment.recording import Source, record_outcome, record_setup, run_tags, save_files, summary_of
+from kexp.experiment.recording import (
+    Source,
+    record_model,
+    record_outcome,
+    record_setup,
+    run_tags,
+    save_files,
+    summary_of,
+)
+from kexp.experiment.state import TrainedState, leave_state
 from kexp.schema import Experiment
 from kexp.tracking import StoreSettings, Tracker, null_run, open_run, run_status, warm_up, warm_up_for_the_end
 from kexp.training import History
@@ -22,7 +31,7 @@ from kexp.training import History
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Result", "run", "store_of"]
+__all__ = ["Result", "formats_of", "run", "store_of"]
 
 
 @dataclass
@@ -65,6 +74,7 @@ def run(
     listeners: Sequence[Callable[[int, Mapping[str, float]], str | None]] = (),
     open_tracker: Callable[[Prepared, Mapping[str, Any]], Tracker] | None = None,
     checkpoint: Path | None = None,
+    state_file: Path | None = None,
 ) -> Result:
     """Trains, evaluates, saves and records one experiment.
 
@@ -82,6 +92,8 @@ def run(
             this one leaves if it is interrupted; `trainer.checkpoint=auto` means that there are checkpoints where it
             is given, and true that they are in `folder/checkpoint` where it is not.
 
+        state_file: leave the trained variables there, and the model's files and figures to `save_kept`.
+
     Raises:
         ConfigError: the experiment cannot be; raised before any compute and before a run is opened.
         TrainingError: training diverged; the run is FAILED, its history kept.
@@ -89,7 +101,7 @@ def run(
         SaveError: a model did not read back identically.
     """
     started = time.perf_counter()
-    formats = _formats(experiment)
+    formats = formats_of(experiment)
     engine = engine_of(experiment.trainer.engine)
     training.check_backend(experiment.backend)
     store = store_of(experiment) if open_tracker is None else None
@@ -123,8 +135,13 @@ def run(
         tested = {f"test_{key}": value for key, value in trained.tested.items()}
         if tested:
             tracker.log_metrics(tested, step=len(history) + trainer.initial_epoch)
-        saved = save_files(tracker, prepared, model, formats)
-        record_outcome(tracker, prepared, history, model, started)
+        saved: list[Path] = []
+        if state_file is None:
+            saved = save_files(tracker, prepared, model, formats)
+            record_model(tracker, prepared, history, model)
+        else:
+            leave_state(state_file, prepared, TrainedState.of(model), history)
+        record_outcome(tracker, history, started)
     if checkpointing is not None:
         training.remove_checkpoints(checkpointing.folder)
     return Result(
@@ -199,7 +216,12 @@ def store_of(experiment: Experiment) -> StoreSettings | None:
     return StoreSettings(uri=chosen.uri, experiment=chosen.experiment) if chosen.enabled else None
 
 
-def _formats(experiment: Experiment) -> dict[str, Any]:
+def formats_of(experiment: Experiment) -> dict[str, Any]:
+    """The file formats that the config names, each able to save on its backend.
+
+    Raises:
+        ConfigError: one is not.
+    """
     from kexp.persistence import check_formats
 
     key = "save.formats"

@@ -18,13 +18,12 @@ from kexp.fused.engine import (
     train_one,
     verify,
 )
-from kexp.fused.trial import LaneResult, LaneState, Trial
+from kexp.fused.trial import LaneResult, Trial
 
 __all__ = [
     "Fallback",
     "Group",
     "LaneResult",
-    "LaneState",
     "Plan",
     "Session",
     "Trial",

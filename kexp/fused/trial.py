@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from kexp.experiment import Prepared, build_compiled
+from kexp.experiment import Prepared, TrainedState, build_compiled
 from kexp.training import History
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["LaneResult", "LaneState", "Trial"]
+__all__ = ["LaneResult", "Trial"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,34 +25,6 @@ class Trial:
 
     key: Any
     prepared: Prepared
-
-
-@dataclass(frozen=True)
-class LaneState:
-    """The variables of one training, as NumPy arrays.
-
-    Attributes:
-        trainable: in the order of `model.trainable_variables`.
-        non_trainable: in the order of `model.non_trainable_variables`; dropout's seeds are among them.
-        optimizer: in the order of `model.optimizer.variables`.
-    """
-
-    trainable: list[Any]
-    non_trainable: list[Any]
-    optimizer: list[Any]
-
-    def put_into(self, model: keras.Model) -> None:
-        """Sets a model's variables, its optimizer's too."""
-        if not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)
-        groups = (
-            (model.trainable_variables, self.trainable),
-            (model.non_trainable_variables, self.non_trainable),
-            (model.optimizer.variables, self.optimizer),
-        )
-        for variables, values in groups:
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
 
 
 @dataclass(eq=False)
@@ -77,7 +49,7 @@ class LaneResult:
     reason: str
     history: History
     test: dict[str, float] = field(default_factory=dict)
-    state: LaneState | None = None
+    state: TrainedState | None = None
     weights: list[Any] = field(default_factory=list)
     width: int = 0
     executor: str = "scan"

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from kexp.experiment import feeds
+from kexp.experiment import TrainedState, feeds
 from kexp.fused.config_numbers import numbers_of
 from kexp.fused.lane_callbacks import LaneCallbacks, LaneModel, LaneOptimizer
 from kexp.fused.program import Program, stacked
 from kexp.fused.table import class_table
-from kexp.fused.trial import LaneResult, LaneState, Trial
+from kexp.fused.trial import LaneResult, Trial
 from kexp.training import History, Stop
 
 __all__ = ["Source", "Worker"]
@@ -242,7 +242,7 @@ class Worker:
     def _result(self, lane: Running, test: dict[str, float]) -> LaneResult:
         assert lane.final is not None
         trainable, fixed = self.program.structure.blueprint.parts()
-        state = LaneState(lane.final[:trainable], lane.final[trainable:fixed], lane.final[fixed:])
+        state = TrainedState(lane.final[:trainable], lane.final[trainable:fixed], lane.final[fixed:])
         result = LaneResult(lane.trial, lane.status, lane.reason, lane.history, test, state)  # type: ignore[arg-type]
         weights = [lane.final[place] for place in self.weight_places]
         width, executor = self.program.width, self.program.executor

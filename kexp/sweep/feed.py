@@ -21,13 +21,18 @@ class Feed:
         tasks: those known from the start.
         more: gives another, or None where there is none for now.
         most: how many tasks `more` will give at most.
+        last: asked when there is nothing else; gives the tasks that come after all trials, or none for now.
     """
 
     def __init__(
-        self, tasks: Iterable[Task] = (), more: Callable[[], Task | None] | None = None, most: int = 0
+        self,
+        tasks: Iterable[Task] = (),
+        more: Callable[[], Task | None] | None = None,
+        most: int = 0,
+        last: Callable[[], Sequence[Task]] | None = None,
     ) -> None:
         self._waiting = deque(tasks)
-        self._more = more
+        self._more, self._last = more, last
         self.most = len(self._waiting) + most
 
     def __bool__(self) -> bool:
@@ -35,6 +40,8 @@ class Feed:
             task = self._more()
             if task is not None:
                 self._waiting.append(task)
+        if not self._waiting and self._last is not None:
+            self._waiting.extend(self._last())
         return bool(self._waiting)
 
     @property
@@ -44,7 +51,7 @@ class Feed:
 
     def __len__(self) -> int:
         """How many tasks there are at most."""
-        return self.most
+        return max(self.most, len(self._waiting))
 
     def __iter__(self) -> Iterator[Task]:
         """The tasks one after another, for a launcher that runs them so."""

@@ -77,23 +77,26 @@ class FusedLauncher(HydraSide):
         on_end: Callable[[Outcome], bool],
     ) -> None:
         feed = as_feed(tasks)
-        others: list[Task] = []
         if not feed:
             return
         engine = _Engine(settings, on_start, on_epoch, on_end, (self.max_lanes, self.threads), self._groups)
         going = True
         try:
             while going and feed:
-                batch: list[Task] = []
-                while len(batch) < engine.most(feed.grows) and feed:
-                    batch.append(feed.popleft())
-                going, refused = engine.run(batch)
-                others += [self._ordinary(task, reason) for task, reason in refused]
+                others: list[Task] = []
+                while going and feed:
+                    batch: list[Task] = []
+                    while len(batch) < engine.most(feed.grows) and feed:
+                        task = feed.popleft()
+                        mine = task.config["backend"] == "jax"  # what is left to save may have run elsewhere
+                        (batch if mine else others).append(task)
+                    going, refused = engine.run(batch)
+                    others += [self._ordinary(task, reason) for task, reason in refused]
+                if going and others:
+                    ordinary = ProcessesLauncher(self.n_workers)
+                    ordinary.run_tasks(others, settings=settings, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
         finally:
             engine.close()
-        if going and others:
-            ordinary = ProcessesLauncher(self.n_workers)
-            ordinary.run_tasks(others, settings=settings, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
 
     def _ordinary(self, task: Task, reason: str) -> Task:
         """The task for a worker process."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError
+from kexp.sweep.keeping import save_trial
 from kexp.sweep.trial_run import LOG, too_long
 from kexp.sweep.trials import Outcome, State, Task
 from kexp.tracking.collected import CollectedRun
@@ -127,7 +128,10 @@ class _Engine:
         from kexp import fused
 
         self.running.clear()
-        trials = list(self._trials(batch.tasks))
+        for task in batch.tasks:
+            if task.saves:
+                self._send(save_trial(task))
+        trials = list(self._trials([task for task in batch.tasks if not task.saves]))
         plan = fused.plan(trials, width=batch.width, session=self.session)
         self._send(Grouped([([t.key.number for t in g.trials], g.width, g.why) for g in plan.groups]))
         for fallback in plan.fallbacks:
@@ -209,7 +213,7 @@ class _Engine:
         return Outcome(task.number, state, shown, metrics, result.history.duration_s, record=record, repeatable=True)
 
     def _record(self, task: Task, result: fused.LaneResult, lane: _Running, state: State, reason: str) -> Any:
-        from kexp.experiment import Source, record_setup, run_tags
+        from kexp.experiment import Source, leave_state, record_setup, run_tags
 
         prepared, folder = result.trial.prepared, Path(task.folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -233,6 +237,8 @@ class _Engine:
             run.set_tags({"kexp.reason": " ".join(reason.split())[:500]})
         if state == "FAILED":
             (folder / LOG).write_text(f"{reason}\n")
+        if task.state and state == "FINISHED" and result.state is not None:
+            leave_state(Path(task.state), prepared, result.state, result.history)
         run.end("FAILED" if state == "FAILED" else "FINISHED")
         return run.record()
 

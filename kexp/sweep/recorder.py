@@ -53,6 +53,14 @@ class Recorder:
             if len(self._waiting) >= self._most:
                 self._change.notify()
 
+    def flush(self, timeout_s: float = _LAST_S) -> None:
+        """Waits until the store has what was put so far; not for ever."""
+        deadline = time.monotonic() + timeout_s
+        with self._change:
+            self._change.notify()
+        while self._waiting and time.monotonic() < deadline and self._store is not None:
+            time.sleep(0.02)
+
     def close(self) -> None:
         """Writes what is left.
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ from kexp.schema import Experiment, Sweep
 from kexp.sweep.earlier import earlier_sweep, sweep_key, unfinished_runs
 from kexp.sweep.feed import Feed
 from kexp.sweep.interrupts import deferred_interrupts, no_interrupts
+from kexp.sweep.keeping import Keeping, read_about
 from kexp.sweep.objective import Objective, choose_objectives
 from kexp.sweep.planning import mark_done
 from kexp.sweep.recorder import Recorder
@@ -87,6 +89,10 @@ class Session:
         self._told: Callable[[Trial, Outcome], None] | None = None
         self._points: dict[int, list[tuple[int, dict[str, float], int]]] = {}
         self._twins: dict[str, list[Trial]] = {}
+        self._keep = experiment.save.keep
+        self._keeping = Keeping(folder, self._keep)
+        self._saving: dict[int, Trial] = {}
+        self._save_tasks: list[Task] = []
         self._launched: Callable[[], list[str]] = list  # the launcher's own closing lines
         self._interrupted = False
 
@@ -104,6 +110,7 @@ class Session:
             self._lock(stack, key)
             before = self._go_on(key)
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._keeping = Keeping(self.folder, self._keep)
             tracker = self._open(key, before)
             self.run_id = tracker.run_id
             replaced = unfinished_runs(self.store, before) if self.store is not None and before else {}
@@ -135,6 +142,9 @@ class Session:
             mark_done(self.trials, self.store)
             done = [trial.fingerprint for trial in self.trials if trial.state == "DONE"]
             self.know_objective({key: value for trial in self.trials for key, value in trial.metrics.items()})
+            for trial in self.trials:
+                if trial.state == "DONE":
+                    self._keeping.consider(trial, self.objective)
             if self._recorder is not None:  # a kill may have left an earlier attempt beside the good one
                 self._recorder.replace(done)
 
@@ -170,11 +180,13 @@ class Session:
         self._table = LiveTable(self.trials, self.objective, self.verbose, more=most)
         try:
             launcher.run_tasks(
-                Feed([self.task(trial, ask) for trial in waiting], another, most),
+                Feed([self.task(trial, ask) for trial in waiting], more and another, most, self._to_save),
                 settings=self.settings,
-                on_start=lambda number: self._started(by_number[number]),
+                on_start=lambda number: None if number < 0 else self._started(by_number[number]),
                 on_epoch=lambda number, epoch, metrics: self._epoch(by_number[number], epoch, metrics),
-                on_end=lambda outcome: self._ended(by_number[outcome.number], outcome),
+                on_end=lambda outcome: (
+                    self._saved(outcome) if outcome.number < 0 else self._ended(by_number[outcome.number], outcome)
+                ),
             )
         finally:
             with no_interrupts():
@@ -206,7 +218,35 @@ class Session:
             checkpoint=checkpoint,
             yaml=trial.yaml,
             ordinary=_quiet(trial.ordinary),
+            state=str(self._keeping.file(trial) or ""),
         )
+
+    def _to_save(self) -> list[Task]:
+        """Once all trials are over: tasks that save the models of the best, each once. Their numbers are negative."""
+        if any(not trial.over for trial in self.trials) or self._saving:
+            return []
+        if self._recorder is not None:
+            self._recorder.flush()  # models are added to runs that are there
+        for rank, trial in enumerate(self._keeping.waiting()):
+            task = self.task(trial)
+            about = read_about(Path(task.state))
+            config = task.config if about["backend"] == task.config["backend"] else task.ordinary or task.config
+            self._saving[-1 - trial.number] = trial
+            task = replace(
+                task, number=-1 - trial.number, config=config, run_id=trial.run_id, saves=True, register=rank == 0
+            )
+            self._save_tasks.append(task)
+        return list(self._save_tasks)
+
+    def _saved(self, outcome: Outcome) -> bool:
+        trial = self._saving[outcome.number]
+        if outcome.state == "FINISHED":
+            self._keeping.is_saved(trial)
+            if outcome.reason:
+                self.notices.append(outcome.reason)
+        else:
+            self.notices.append(f"the model of trial {trial.number} is not saved: {outcome.reason}")
+        return True
 
     def value(self, trial: Trial) -> float | None:
         """What a trial is judged by; None where it has not measured it."""
@@ -218,6 +258,7 @@ class Session:
         if self.objective is not None:
             lines += leaderboard(self.trials, self.objective)
         launched = self._launched()
+        launched += [line] if (line := self._keeping.line(self.objective)) else []
         lines += ["", *launched] if launched else []
         wrong = problems(self.trials)
         if wrong:
@@ -286,11 +327,12 @@ class Session:
             trial.metrics.update(outcome.metrics)
             self._put(trial, outcome)
             trial.state = outcome.state
+            self.know_objective(trial.metrics)
+            self._keeping.consider(trial, self.objective)
             self._points.pop(trial.number, None)
             for twin in self._twins.pop(trial.fingerprint, ()):
                 twin.state, twin.run_id, twin.folder = "DONE" if trial.good else trial.state, trial.run_id, trial.folder
                 twin.metrics, twin.reason = dict(trial.metrics), f"the same experiment as trial {trial.number}"
-        self.know_objective(trial.metrics)
         assert self._table is not None
         self._table.update(trial)
         if self._told is not None:
@@ -341,8 +383,9 @@ class Session:
         """Everything recorded, then the summary of it, then the report over what the store has."""
         assert self._recorder is not None
         recorder, self._recorder = self._recorder, None
-        with contextlib.suppress(OSError):  # there is something in it where a trial was interrupted
-            (self.folder / "checkpoints").rmdir()
+        for left in ("checkpoints", "states"):
+            with contextlib.suppress(OSError):  # there is something in it where a trial was interrupted
+                (self.folder / left).rmdir()
         try:
             recorder.close()
         finally:

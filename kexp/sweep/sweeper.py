@@ -14,6 +14,7 @@ from kexp.errors import ConfigError, KexpError
 from kexp.schema import Experiment, check
 from kexp.sweep.axes import expand, key_of, parse, with_seeds
 from kexp.sweep.composing import Composer
+from kexp.sweep.keeping import how_many
 from kexp.sweep.planning import plan_trials
 from kexp.sweep.session import Session
 from kexp.sweep.table import problems
@@ -171,6 +172,7 @@ def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | N
     folder = Path("multirun", name or f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
     while name is None and folder.exists():  # another sweep in the same second
         folder = folder.with_name(f"{folder.name}-2")
+    how_many(experiment.save.keep)
     user_folder = RegistrySearchPath.user_folder
     return Session(
         trials,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kexp.errors import ConfigError, KexpError, TrainingError, first_line
+from kexp.sweep.keeping import save_trial
 from kexp.sweep.trials import Outcome, Task
 from kexp.tracking import Terminated
 from kexp.tracking.collected import CollectedRun
@@ -78,6 +79,8 @@ def run_trial(task: Task, tell: Told) -> Outcome:
         )
 
     with _logged(folder / LOG):
+        if task.saves:
+            return save_trial(task)
         try:
             result = experiment.run(
                 check(task.config),
@@ -86,6 +89,7 @@ def run_trial(task: Task, tell: Told) -> Outcome:
                 open_tracker=open_tracker,
                 listeners=[listen],
                 checkpoint=Path(task.checkpoint) if task.checkpoint else None,
+                state_file=Path(task.state) if task.state else None,
             )
             latest.update(result.metrics)
             print(*result.history.notices, sep="\n", end="")

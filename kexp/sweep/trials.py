@@ -87,6 +87,9 @@ class Task:
     ask: bool = False  # whether each epoch waits for a word on whether to go on
     checkpoint: str = ""  # the folder of what an interrupted attempt left, and of what this one leaves if interrupted
     yaml: str = ""  # the config with interpolations unresolved; empty where it is as good resolved
+    state: str = ""  # the file in which to leave the trained variables; the models of the best are saved later
+    saves: bool = False  # no training: save the model of the trial that left its variables there
+    register: bool = False  # whether `save.register` counts for it
     ordinary: Mapping[str, Any] | None = None  # the config to run where this one cannot be a lane
 
 

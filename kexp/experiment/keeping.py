@@ -1,0 +1,60 @@
+"""The models of a sweep's best trials: built again from what each left, and added to the runs that are over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kexp import training
+from kexp.experiment.compiled import build_compiled
+from kexp.experiment.prepared import prepare
+from kexp.experiment.recording import record_model, save_files
+from kexp.experiment.running import formats_of, store_of
+from kexp.experiment.state import TrainedState
+from kexp.schema import Experiment
+from kexp.tracking import attach_run, null_run
+from kexp.training import History
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["save_kept"]
+
+
+def save_kept(experiment: Experiment, state_file: Path, folder: Path, run_id: str, *, register: bool) -> str:
+    """Saves a finished trial's model, in each format and as an MLflow model, and draws its figures.
+
+    Args:
+        experiment: the trial's checked config.
+        state_file: what the trial left.
+        folder: where the trial's files are.
+        run_id: the trial's run, which is over and stays so.
+        register: whether `save.register` counts.
+
+    Returns:
+        What the user should know about delivery to the store; usually empty.
+
+    Raises:
+        SaveError: a file does not read back identically.
+        StoreError: the store is away.
+    """
+    formats = formats_of(experiment)
+    prepared = prepare(experiment)
+    if not register:
+        kept = replace(prepared.experiment, save=replace(prepared.experiment.save, register=None))
+        prepared = replace(prepared, experiment=kept)
+    training.prepare_backend(experiment.backend)
+    state, about = TrainedState.read(state_file)
+    model: keras.Sequential = build_compiled(prepared)
+    state.put_into(model)
+    history = History([(int(epoch), dict(metrics)) for epoch, metrics in about["epochs"]])
+    store = store_of(experiment)
+    folder.mkdir(parents=True, exist_ok=True)
+    tracker = null_run(name=folder.name, folder=folder) if store is None else attach_run(store, run_id, folder=folder)
+    try:
+        save_files(tracker, prepared, model, formats)
+        record_model(tracker, prepared, history, model, history.last)
+    finally:
+        tracker.end("FINISHED")
+    return tracker.notice
