@@ -41,17 +41,31 @@ def main(arguments: Sequence[str]) -> int:
         trials = sweeper.plan(swept)
         if not trials:
             raise ConfigError("the sweep has no trials")
+        planned = sweeper.launcher
         launcher = str(sweeper.config.hydra.runtime.choices.get("hydra/launcher"))
         workers = _workers(sweeper.launcher)
     _mark_done(trials)
     probes: dict[str, Probe] = {}
+    groups: list[str] = []
     if not options.no_probe:
         from kexp.sweep.probing import probe_structures
 
-        probes = probe_structures(trials)
-    found = _summary(trials, probes, launcher, workers)
+        if hasattr(planned, "explain"):
+            groups = _explained(planned, trials)
+        else:
+            probes = probe_structures(trials)
+    found = {**_summary(trials, probes, launcher, workers), "groups": groups}
     print(json.dumps(found) if options.json else "\n".join(_lines(found)))
     return 2 if all(trial.state == "INVALID" for trial in trials) else 0
+
+
+def _explained(launcher: Any, trials: list[Trial]) -> list[str]:
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory(prefix="kexp-plan-") as folder:
+        lines: list[str] = launcher.explain(trials, Path(folder))
+        return lines
 
 
 def _mark_done(trials: list[Trial]) -> None:
@@ -78,7 +92,7 @@ def _mark_done(trials: list[Trial]) -> None:
 def _workers(launcher: Any) -> int:
     from kexp.sweep.workers import default_workers
 
-    if not hasattr(launcher, "n_workers"):
+    if hasattr(launcher, "explain") or not hasattr(launcher, "n_workers"):
         return 1
     return launcher.n_workers or default_workers()
 
@@ -128,6 +142,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         return lines
     workers = f", {found['workers']} at a time" if found["workers"] > 1 else ""
     lines.append(f"launcher   {found['launcher']}{workers}")
+    lines += found["groups"]
     if "seconds" in found:
         lines.append(f"structures {found['structures']}, each built and trained for a step")
         lines.append(f"time       about {format_seconds(found['seconds'])}, if every epoch is trained")

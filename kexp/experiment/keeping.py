@@ -54,7 +54,7 @@ def save_kept(experiment: Experiment, state_file: Path, folder: Path, run_id: st
     tracker = null_run(name=folder.name, folder=folder) if store is None else attach_run(store, run_id, folder=folder)
     try:
         save_files(tracker, prepared, model, formats)
-        record_model(tracker, prepared, history, model, history.last)
+        record_model(tracker, prepared, history, model)
     finally:
         tracker.end("FINISHED")
     return tracker.notice

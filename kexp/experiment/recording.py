@@ -121,13 +121,7 @@ def record_outcome(tracker: Tracker, history: History, started: float) -> None:
     tracker.set_tags({"kexp.duration_s": f"{time.perf_counter() - started:.3f}", "kexp.stopped": history.stopped})
 
 
-def record_model(
-    tracker: Tracker,
-    prepared: Prepared,
-    history: History,
-    model: keras.Model,
-    metrics: Mapping[str, float] | None = None,
-) -> None:
+def record_model(tracker: Tracker, prepared: Prepared, history: History, model: keras.Model) -> None:
     """The MLflow model, linked to its last metrics, and the figures."""
     from kexp.persistence import tensorflow_not_needed
 
@@ -139,7 +133,7 @@ def record_model(
         last = history.epochs[-1][0] if len(history) else 0
         with tensorflow_not_needed(), training.banners_held_back():
             register = experiment.save.register
-            tracker.log_keras_model(model, x, predicted, register=register, metrics=metrics, step=last)
+            tracker.log_keras_model(model, x, predicted, register=register, step=last)
     if experiment.tracking.enabled and experiment.tracking.figures:
         _log_figures(tracker, prepared, history, model)
 

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from kexp.sweep.feed import Feed, as_feed
 from kexp.sweep.lanes import Batch, Grouped, NotALane, Told, work
 from kexp.sweep.launchers import HydraSide, ProcessesLauncher
 from kexp.sweep.trial_run import too_long
-from kexp.sweep.trials import Outcome, Task
+from kexp.sweep.trials import Outcome, Task, Trial
 from kexp.sweep.workers import WorkerError, interrupts_blocked, unguarded_main
 
 if TYPE_CHECKING:
@@ -29,6 +29,23 @@ _CONTEXT = multiprocessing.get_context("spawn")
 _BATCH = 64  # batches of so many trials for each lane: programs stay busy, and memory flat
 _STARTS = 3  # so many engines in a row that die before they are ready, and none will live
 _COMPILE_S = 300.0  # added to a trial's time limit before an engine that says nothing counts as hung
+
+
+@dataclass
+class Program:
+    """A group of trials, as the closing lines tell of it.
+
+    Attributes:
+        first: the number of its first trial.
+        lanes: of the program.
+        why: what makes it a group of its own.
+        trials: how many.
+    """
+
+    first: int
+    lanes: int
+    why: str
+    trials: int = 0
 
 
 class FusedLauncher(HydraSide):
@@ -52,7 +69,7 @@ class FusedLauncher(HydraSide):
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise ConfigError.at(f"hydra.launcher.{key}", "must be a whole number, at least 1", value)
         self.max_lanes, self.threads, self.strict, self.n_workers = max_lanes, threads, strict, n_workers
-        self._groups: Counter[tuple[int, str]] = Counter()
+        self._groups: dict[int, Program] = {}
         self._fallbacks: Counter[str] = Counter()
 
     def adapt(self, config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -105,11 +122,39 @@ class FusedLauncher(HydraSide):
         self._fallbacks[reason] += 1
         return task if task.ordinary is None else replace(task, config=task.ordinary, yaml="")
 
+    def explain(self, trials: Sequence[Trial], folder: Path) -> list[str]:
+        """How these trials would run: groups, lanes, and what would go to worker processes. Trains nothing.
+
+        Args:
+            trials: planned.
+            folder: for the engine's log.
+        """
+        tasks = [
+            Task(trial.number, trial.config, trial.overrides, str(folder / str(trial.number)), "")
+            for trial in trials
+            if trial.state == "WAITING"
+        ]
+        if not tasks:
+            return []
+
+        def invalid(outcome: Outcome) -> bool:
+            trials[outcome.number].state, trials[outcome.number].reason = "INVALID", outcome.reason
+            return True
+
+        size = (self.max_lanes, self.threads)
+        engine = _Engine(Sweep(), lambda _: None, lambda *_: None, invalid, size, self._groups)
+        try:
+            for task, reason in engine.run(tasks, dry=True)[1]:
+                self._ordinary(task, reason)
+        finally:
+            engine.close()
+        return self.closing()
+
     def closing(self) -> list[str]:
         """What ran as lanes, in which groups and why, and what did not."""
         lines = [
-            f"fused    group {number}: {count} trials, {lanes} lanes; {why}"
-            for number, ((lanes, why), count) in enumerate(self._groups.items(), 1)
+            f"fused    group {number}: {each.trials} trials from {each.first} on, {each.lanes} lanes; {each.why}"
+            for number, each in enumerate(self._groups.values(), 1)
         ]
         for reason, count in self._fallbacks.items():
             lines.append(f"workers  {count} trials that cannot be lanes: {reason}")
@@ -126,7 +171,7 @@ class _Engine:
         on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
         on_end: Callable[[Outcome], bool],
         size: tuple[int | None, int | None],
-        groups: Counter[tuple[int, str]],
+        groups: dict[int, Program],
     ) -> None:
         self.settings, self.on_start, self.on_epoch, self.on_end = settings, on_start, on_epoch, on_end
         self._size, self._groups = size, groups
@@ -145,8 +190,8 @@ class _Engine:
             return (width or 4) * (threads or 2) if not self._lanes else self._lanes
         return _BATCH * max(8, self._lanes)
 
-    def run(self, batch: Sequence[Task]) -> tuple[bool, list[tuple[Task, str]]]:
-        """Runs a batch to its end.
+    def run(self, batch: Sequence[Task], dry: bool = False) -> tuple[bool, list[tuple[Task, str]]]:
+        """Runs a batch to its end; a dry one is only grouped.
 
         Returns:
             Whether the sweep goes on, and the tasks that cannot be lanes, each with the reason.
@@ -158,7 +203,7 @@ class _Engine:
             try:
                 self._start(batch[0])
                 starts = 0
-                going = self._run_once()
+                going = self._run_once(dry)
             except (EOFError, OSError):
                 reason = self._how_it_died()
                 starts += 1
@@ -167,19 +212,21 @@ class _Engine:
                 going = self._after_death(reason)
         return going, self._refused
 
-    def _run_once(self) -> bool:
+    def _run_once(self, dry: bool) -> bool:
         assert self._pipe is not None
         width, threads = self._size
         tasks = list(self._waiting.values())
         self._begun = set()
-        self._pipe.send(Batch(tasks, self.settings.trial_timeout_s, width=width, threads=threads))
+        self._pipe.send(Batch(tasks, self.settings.trial_timeout_s, dry, width, threads))
         while True:
             message = self._next()
             if message is None:
+                self._waiting = {}
                 return True
             if isinstance(message, Grouped):
-                for numbers, lanes, why in message.groups:
-                    self._groups[lanes, why] += len(numbers)
+                for key, numbers, lanes, why in message.groups:
+                    program = self._groups.setdefault(key, Program(numbers[0], lanes, why))
+                    program.trials += len(numbers)
             elif isinstance(message, NotALane):
                 self._refused.append((self._waiting.pop(message.number), message.reason))
             elif isinstance(message, Told):

@@ -52,9 +52,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class Grouped:
-    """How trials share programs: for each group its trials' numbers, its lanes, and what makes it a group."""
+    """How trials share programs: for each, what tells it from others, its trials, its lanes, why it is one."""
 
-    groups: Sequence[tuple[Sequence[int], int, str]]
+    groups: Sequence[tuple[int, Sequence[int], int, str]]
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class _Engine:
                 self._send(save_trial(task))
         trials = list(self._trials([task for task in batch.tasks if not task.saves]))
         plan = fused.plan(trials, width=batch.width, session=self.session)
-        self._send(Grouped([([t.key.number for t in g.trials], g.width, g.why) for g in plan.groups]))
+        self._send(Grouped([(id(g.structure), [t.key.number for t in g.trials], g.width, g.why) for g in plan.groups]))
         for fallback in plan.fallbacks:
             self._send(NotALane(fallback.trial.key.number, fallback.reason))
         if batch.dry:

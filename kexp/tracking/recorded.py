@@ -71,6 +71,10 @@ class RecordedRun:
             row["tags"] = {"kexp.infinite": ", ".join(f"{key} at step {step}" for key in infinite)}
         self._put(row)
 
+    def know_last(self, points: Mapping[str, tuple[float, int, int]]) -> None:
+        """What the run has measured before: metric -> its last value, step and time. A model is linked to it."""
+        self._last.update(points)
+
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         self._put(tag_row(tags))
 
@@ -207,10 +211,15 @@ def attach_run(settings: StoreSettings, run_id: str, *, folder: Path) -> Tracker
     """
     prepare_store(settings)
     uri = resolve_uri(settings)
+    client = client_for(uri)
     with store_errors(uri, "reading the run"):
-        info = client_for(uri).get_run(run_id).info
+        run = client.get_run(run_id)
+        points = [client.get_metric_history(run_id, key)[-1] for key in run.data.metrics]
+    info = run.info
     header = Header(uri=uri, run_id=info.run_id, experiment_id=info.experiment_id, name=info.run_name)
-    return RecordedRun(settings, header, folder, ends_run=False)
+    attached = RecordedRun(settings, header, folder, ends_run=False)
+    attached.know_last({point.key: (point.value, point.step, point.timestamp) for point in points})
+    return attached
 
 
 def _lineage(parent_run_id: str | None) -> dict[str, str]:
