@@ -5,9 +5,9 @@
     python benchmarks/sweep_peers.py --json                   # one line of JSON at the end
 
 A trial is an MLP 64-32-10 on scikit-learn's digits, 20 epochs of batch 32, Adam; trials differ in the learning rate,
-1e-4 to 1e-2. Start and imports are on the clock. kexp tracks each trial in MLflow and keeps the best five models; the others
-track nothing unless their name says so. With `--loop-trials` the contenders written by hand run so many trials, and
-their time is multiplied. What is not installed is left out, and said.
+1e-4 to 1e-2. Start and imports are on the clock. kexp tracks each trial in MLflow and keeps the best five models;
+the others track nothing unless their name says so. With `--loop-trials` what is written by hand runs so many trials,
+and its time is told a trial. What is not installed is left out, and said.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kexp.errors import ConfigError
 from kexp.schema import Sweep
@@ -17,11 +17,7 @@ from kexp.sweep.lanes import Batch, Grouped, NotALane, Told, work
 from kexp.sweep.launchers import HydraSide, ProcessesLauncher
 from kexp.sweep.trial_run import too_long
 from kexp.sweep.trials import Outcome, Task, Trial
-from kexp.sweep.workers import WorkerError, interrupts_blocked, unguarded_main
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-    from multiprocessing.process import BaseProcess
+from kexp.sweep.workers import WorkerError, how_it_died, interrupts_blocked, unguarded_main
 
 __all__ = ["FusedLauncher"]
 
@@ -70,7 +66,17 @@ class FusedLauncher(HydraSide):
                 raise ConfigError.at(f"hydra.launcher.{key}", "must be a whole number, at least 1", value)
         self.max_lanes, self.threads, self.strict, self.n_workers = max_lanes, threads, strict, n_workers
         self._groups: dict[int, Program] = {}
+        self._child: Child | None = None
         self._fallbacks: Counter[str] = Counter()
+
+    def setup(self, **given: Any) -> None:
+        super().setup(**given)
+        self._child = Child()
+
+    def _started(self) -> Child:
+        """The process that `setup` started; for a second sweep of this launcher another."""
+        child, self._child = self._child or Child(), None
+        return child
 
     def adapt(self, config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
         """A trial's config for the engine: the JAX backend, unless the user named another, and the compiled engine.
@@ -96,7 +102,8 @@ class FusedLauncher(HydraSide):
         feed = as_feed(tasks)
         if not feed:
             return
-        engine = _Engine(settings, on_start, on_epoch, on_end, (self.max_lanes, self.threads), self._groups)
+        size = (self.max_lanes, self.threads)
+        engine = _Engine(self._started(), settings, on_start, on_epoch, on_end, size, self._groups)
         going = True
         try:
             while going and feed:
@@ -142,7 +149,7 @@ class FusedLauncher(HydraSide):
             return True
 
         size = (self.max_lanes, self.threads)
-        engine = _Engine(Sweep(), lambda _: None, lambda *_: None, invalid, size, self._groups)
+        engine = _Engine(self._started(), Sweep(), lambda _: None, lambda *_: None, invalid, size, self._groups)
         try:
             for task, reason in engine.run(tasks, dry=True)[1]:
                 self._ordinary(task, reason)
@@ -161,11 +168,48 @@ class FusedLauncher(HydraSide):
         return lines
 
 
+class Child:
+    """The engine's process. Importing JAX takes seconds, so it is started before it is known what it is to do."""
+
+    def __init__(self) -> None:
+        self.pipe, theirs = _CONTEXT.Pipe()
+        self.process = _CONTEXT.Process(target=work, args=(theirs, os.getpid()), name="kexp-fused", daemon=True)
+        with unguarded_main(), interrupts_blocked():
+            self.process.start()
+        theirs.close()
+        self._lanes = 0
+
+    @property
+    def alive(self) -> bool:
+        return self.process.is_alive()
+
+    def lanes(self) -> int:
+        """How many trials run at once; waits until the process is ready."""
+        if not self._lanes:
+            self._lanes = self.pipe.recv()
+        return self._lanes
+
+    def how_it_died(self) -> str:
+        """As a sentence."""
+        self.process.join()
+        return how_it_died(self.process.exitcode or 0)
+
+    def close(self) -> None:
+        """Ends the process."""
+        self.process.terminate()
+        self.process.join(5.0)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self.pipe.close()
+
+
 class _Engine:
-    """The process that runs lanes, as its parent sees it; replaced when it dies."""
+    """What a sweep asks of the engine's process; that is replaced when it dies."""
 
     def __init__(
         self,
+        child: Child,
         settings: Sweep,
         on_start: Callable[[int], None],
         on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
@@ -175,8 +219,7 @@ class _Engine:
     ) -> None:
         self.settings, self.on_start, self.on_epoch, self.on_end = settings, on_start, on_epoch, on_end
         self._size, self._groups = size, groups
-        self._process: BaseProcess | None = None
-        self._pipe: Connection | None = None
+        self._child = child
         self._lanes = 0
         self._attempts: Counter[int] = Counter()
         self._waiting: dict[int, Task] = {}
@@ -201,11 +244,11 @@ class _Engine:
         going, starts = True, 0
         while going and self._waiting:
             try:
-                self._start(batch[0])
+                self._start()
                 starts = 0
                 going = self._run_once(dry)
             except (EOFError, OSError):
-                reason = self._how_it_died()
+                reason = self._child.how_it_died()
                 starts += 1
                 if not self._begun and starts >= _STARTS:
                     raise WorkerError(f"the fused engine's process does not stay: {reason}") from None
@@ -213,11 +256,12 @@ class _Engine:
         return going, self._refused
 
     def _run_once(self, dry: bool) -> bool:
-        assert self._pipe is not None
         width, threads = self._size
         tasks = list(self._waiting.values())
+        log = Path(tasks[0].folder).parent / "fused.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
         self._begun = set()
-        self._pipe.send(Batch(tasks, self.settings.trial_timeout_s, dry, width, threads))
+        self._child.pipe.send(Batch(tasks, str(log), self.settings.trial_timeout_s, dry, width, threads))
         while True:
             message = self._next()
             if message is None:
@@ -235,13 +279,11 @@ class _Engine:
                 return False
 
     def _next(self) -> Any:
-        assert self._pipe is not None
         limit = self.settings.trial_timeout_s
-        if limit is not None and not self._pipe.poll(limit + _COMPILE_S):
-            assert self._process is not None
-            self._process.kill()
+        if limit is not None and not self._child.pipe.poll(limit + _COMPILE_S):
+            self._child.process.kill()
             raise EOFError
-        return self._pipe.recv()
+        return self._child.pipe.recv()
 
     def _tell(self, told: Told) -> None:
         answer = None
@@ -249,8 +291,7 @@ class _Engine:
             self._begin(number)
             answer = self.on_epoch(number, epoch, metrics)
         if told.ask:
-            assert self._pipe is not None
-            self._pipe.send(answer)
+            self._child.pipe.send(answer)
 
     def _begin(self, number: int) -> None:
         if number not in self._begun:
@@ -276,38 +317,12 @@ class _Engine:
         self._begun = set()
         return True
 
-    def _start(self, task: Task) -> None:
-        if self._process is not None and self._process.is_alive():
-            return
-        self.close()
-        log = Path(task.folder).parent / "fused.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        ours, theirs = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(
-            target=work, args=(theirs, str(log), os.getpid()), name="kexp-fused", daemon=True
-        )
-        with unguarded_main(), interrupts_blocked():
-            self._process.start()
-        theirs.close()
-        self._pipe = ours
-        self._lanes = ours.recv()
-
-    def _how_it_died(self) -> str:
-        from kexp.sweep.workers import how_it_died
-
-        assert self._process is not None
-        self._process.join()
-        return how_it_died(self._process.exitcode or 0)
+    def _start(self) -> None:
+        if not self._child.alive:
+            self._child.close()
+            self._child = Child()
+        self._lanes = self._child.lanes()
 
     def close(self) -> None:
         """Ends the process."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        self._process.join(5.0)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-        if self._pipe is not None:
-            self._pipe.close()
-        self._process = self._pipe = None
+        self._child.close()

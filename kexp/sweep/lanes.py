@@ -38,12 +38,14 @@ class Batch:
     Attributes:
         tasks: which.
         timeout_s: longest time for one of them.
+        log: the file that takes what is printed meanwhile.
         dry: only group them.
         width: lanes of a program; None for the device's own number.
         threads: programs at once; None for the device's own number.
     """
 
     tasks: Sequence[Task]
+    log: str
     timeout_s: float | None = None
     dry: bool = False
     width: int | None = None
@@ -82,14 +84,12 @@ class _Running:
     timed_out: bool = False
 
 
-def work(pipe: Connection, log: str, parent: int) -> None:
+def work(pipe: Connection, parent: int) -> None:
     """The process's life: batch after batch until it is told None, or its parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to deal with
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
+    _log_to(os.devnull)
     from kexp.training import prepare_backend
 
     prepare_backend("jax")
@@ -104,6 +104,7 @@ def work(pipe: Connection, log: str, parent: int) -> None:
             return
         if batch is None:
             return
+        _log_to(batch.log)
         engine.run(batch)
         pipe.send(None)
 
@@ -241,6 +242,14 @@ class _Engine:
             leave_state(Path(task.state), prepared, result.state, result.history)
         run.end("FAILED" if state == "FAILED" else "FINISHED")
         return run.record()
+
+
+def _log_to(file: str) -> None:
+    """Sends standard output and error there, those of libraries written in C too."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for number in (1, 2):
+        os.dup2(descriptor, number)
+    os.close(descriptor)
 
 
 def _summary(group: fused.Group) -> str:
