@@ -23,7 +23,7 @@ from kexp.errors import ComponentError, UnknownNameError, first_line
 from kexp.groups import GROUPS, Group, the_group
 from kexp.signatures import Signature, to_snake_case
 
-__all__ = ["Component", "components", "find", "names", "refresh"]
+__all__ = ["Component", "components", "find", "find_part", "names", "part_names", "refresh"]
 
 OURSELVES = "kexp"
 # Public names of an exported module that are no components: base classes, and what makes no sense from a config.
@@ -163,14 +163,34 @@ def find(group: str, name: str, key: str | None = None) -> Component:
     owner = the_group(group)
     if ":" in name:
         return _reference(owner, name)
-    table = _table(owner.name)
+    return _found(group, name, owner.noun, key or group)
+
+
+def part_names(kind: str) -> list[str]:
+    """The names that packages offer for a part of kexp that is no component: `launcher`, `sweeper`. Imports nothing."""
+    return sorted(_table(kind))
+
+
+def find_part(kind: str, name: str) -> Component:
+    """The launcher or the sweeper of that name: an entry point of the group `kexp.<kind>`.
+
+    Raises:
+        UnknownNameError: no such name; the message has the nearest.
+        ComponentError: two packages claim the name.
+    """
+    return _found(kind, name, kind, f"hydra/{kind}")
+
+
+def _found(group: str, name: str, noun: str, key: str) -> Component:
+    table = _table(group)
     if name not in table:
-        raise UnknownNameError(key or group, owner.noun, name, table)
+        raise UnknownNameError(key, noun, name, table)
     found = table[name]
     if found.claimants and found.distribution != OURSELVES:
+        way_out = f", or choose by reference: {group}={found.target}" if group in GROUPS else ""
         raise ComponentError(
-            f"{key or group}: the name {name!r} is claimed by both {found.origin} and {', '.join(found.claimants)}; "
-            f"uninstall one, or choose by reference: {group}={found.target}"
+            f"{key}: the name {name!r} is claimed by both {found.origin} and {', '.join(found.claimants)}; "
+            f"uninstall one{way_out}"
         )
     return found
 

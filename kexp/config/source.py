@@ -17,11 +17,11 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSou
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
-from kexp import registry, schema
+from kexp import registry, schema, signatures
 from kexp.errors import ConfigError
 from kexp.groups import GROUPS
 
-__all__ = ["KEEP", "register", "user_folder"]
+__all__ = ["HYDRA_PARTS", "KEEP", "register", "target", "user_folder"]
 
 # The settings that are no components, each an option made of its dataclass.
 SETTINGS = {
@@ -40,6 +40,13 @@ OPTIONS: dict[str, tuple[dict[str, Any], str | None]] = {
     # A compiled training runs on JAX, so that choosing it chooses the backend as well.
     "trainer/compiled": ({"backend": "jax", "trainer": {**asdict(schema.Trainer()), "engine": "compiled"}}, "_global_"),
 }
+# Groups of Hydra's own to which packages add by entry points of `kexp.launcher` and `kexp.sweeper`.
+HYDRA_PARTS = {"hydra/launcher": "launcher", "hydra/sweeper": "sweeper"}
+
+
+def target(kind: str, name: str) -> str:
+    """What the config of a launcher or sweeper calls it: Hydra takes names of this namespace alone."""
+    return f"hydra_plugins.kexp.{kind}.{name}"
 
 
 class RegistrySource(ConfigSource):
@@ -55,6 +62,9 @@ class RegistrySource(ConfigSource):
             return self._result(config_path, asdict(schema.SETTINGS[SETTINGS[path]]()))
         if path in OPTIONS:
             return self._result(config_path, *OPTIONS[path])
+        folder, _, name = path.rpartition("/")
+        if folder in HYDRA_PARTS:
+            return self._result(config_path, _part(HYDRA_PARTS[folder], name))
         group, _, name = path.partition("/")
         if group not in GROUPS or not name:
             raise ConfigLoadError(f"Config not found: {config_path}")
@@ -79,10 +89,13 @@ class RegistrySource(ConfigSource):
         return True
 
     def is_group(self, config_path: str) -> bool:
-        return config_path in GROUPS or config_path in ("", *SETTINGS_GROUPS)
+        return config_path in GROUPS or config_path in HYDRA_PARTS or config_path in ("", *SETTINGS_GROUPS)
 
     def is_config(self, config_path: str) -> bool:
         path = config_path.removesuffix(".yaml")
+        folder, _, name = path.rpartition("/")
+        if folder in HYDRA_PARTS:
+            return name in registry.part_names(HYDRA_PARTS[folder])
         group, _, name = path.partition("/")
         return (
             path in SETTINGS or path in OPTIONS or (group in GROUPS and (":" in name or name in registry.names(group)))
@@ -91,6 +104,8 @@ class RegistrySource(ConfigSource):
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         if results_filter is ObjectType.GROUP:
             return [] if config_path else sorted([*GROUPS, *SETTINGS_GROUPS])
+        if config_path in HYDRA_PARTS:
+            return registry.part_names(HYDRA_PARTS[config_path])
         if config_path in GROUPS:
             more = [path.partition("/")[2] for path in OPTIONS if path.startswith(f"{config_path}/")]
             return sorted([*registry.names(config_path), *more])
@@ -98,6 +113,18 @@ class RegistrySource(ConfigSource):
             both = (*SETTINGS, *OPTIONS)
             return sorted(path.partition("/")[2] for path in both if path.startswith(f"{config_path}/"))
         return [] if config_path or results_filter is ObjectType.CONFIG else sorted([*GROUPS, *SETTINGS_GROUPS])
+
+
+def _part(kind: str, name: str) -> dict[str, Any]:
+    """The config of a launcher or sweeper: its parameters with their defaults."""
+    try:
+        signature = signatures.of_callable(registry.find_part(kind, name).load())
+    except ConfigError as error:
+        raise ConfigCompositionException(str(error)) from error
+    defaults = {
+        each.name: "???" if each.default is signatures.REQUIRED else each.default for each in signature.parameters
+    }
+    return {"_target_": target(kind, name), **defaults}
 
 
 class RegistrySearchPath(SearchPathPlugin):
