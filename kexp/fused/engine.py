@@ -206,7 +206,8 @@ def verify(results: Sequence[LaneResult], count: int, seed: int = 0) -> list[str
             np.array_equal(a, b) for a, b in zip(again.weights, result.weights, strict=True)
         )
         if not same:
-            wrong.append(f"trial {result.trial.key} gives another result when it is trained alone")
+            name = getattr(result.trial.key, "number", result.trial.key)
+            wrong.append(f"trial {name} gives another result when it is trained alone")
     return wrong
 
 

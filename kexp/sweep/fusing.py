@@ -13,7 +13,7 @@ from typing import Any
 from kexp.errors import ConfigError
 from kexp.schema import Sweep
 from kexp.sweep.feed import Feed, as_feed
-from kexp.sweep.lanes import Batch, Grouped, NotALane, Told, work
+from kexp.sweep.lanes import Batch, Grouped, NotALane, Told, Verified, work
 from kexp.sweep.launchers import HydraSide, ProcessesLauncher
 from kexp.sweep.trial_run import too_long
 from kexp.sweep.trials import Outcome, Task, Trial
@@ -52,6 +52,7 @@ class FusedLauncher(HydraSide):
         threads: programs that run at once; one a core unless given.
         strict: a trial that cannot be a lane is an error, not a task for the worker processes.
         n_workers: worker processes for trials that cannot be lanes; one a core unless given.
+        verify: so many lanes of each batch, chosen at random, are trained again alone and compared to the last bit.
     """
 
     def __init__(
@@ -60,11 +61,15 @@ class FusedLauncher(HydraSide):
         threads: int | None = None,
         strict: bool = False,
         n_workers: int | None = None,
+        verify: int | None = None,
     ) -> None:
-        for key, value in (("max_lanes", max_lanes), ("threads", threads), ("n_workers", n_workers)):
+        whole = {"max_lanes": max_lanes, "threads": threads, "n_workers": n_workers, "verify": verify}
+        for key, value in whole.items():
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise ConfigError.at(f"hydra.launcher.{key}", "must be a whole number, at least 1", value)
         self.max_lanes, self.threads, self.strict, self.n_workers = max_lanes, threads, strict, n_workers
+        self.verify = verify or 0
+        self._verified: list[Verified] = []
         self._groups: dict[int, Program] = {}
         self._child: Child | None = None
         self._fallbacks: Counter[str] = Counter()
@@ -104,6 +109,7 @@ class FusedLauncher(HydraSide):
             return
         size = (self.max_lanes, self.threads)
         engine = _Engine(self._started(), settings, on_start, on_epoch, on_end, size, self._groups)
+        engine.verify, engine.verified = self.verify, self._verified
         going = True
         try:
             while going and feed:
@@ -165,6 +171,13 @@ class FusedLauncher(HydraSide):
         ]
         for reason, count in self._fallbacks.items():
             lines.append(f"workers  {count} trials that cannot be lanes: {reason}")
+        if self._verified:
+            count, wrong = (
+                sum(each.count for each in self._verified),
+                [w for each in self._verified for w in each.wrong],
+            )
+            lines.append(f"verified {count} lanes trained again alone, {len(wrong)} came out otherwise")
+            lines += [f"         {sentence}" for sentence in wrong]
         return lines
 
 
@@ -220,6 +233,7 @@ class _Engine:
         self.settings, self.on_start, self.on_epoch, self.on_end = settings, on_start, on_epoch, on_end
         self._size, self._groups = size, groups
         self._child = child
+        self.verify, self.verified = 0, list[Verified]()
         self._lanes = 0
         self._attempts: Counter[int] = Counter()
         self._waiting: dict[int, Task] = {}
@@ -261,7 +275,7 @@ class _Engine:
         log = Path(tasks[0].folder).parent / "fused.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         self._begun = set()
-        self._child.pipe.send(Batch(tasks, str(log), self.settings.trial_timeout_s, dry, width, threads))
+        self._child.pipe.send(Batch(tasks, str(log), self.settings.trial_timeout_s, dry, width, threads, self.verify))
         while True:
             message = self._next()
             if message is None:
@@ -273,6 +287,8 @@ class _Engine:
                     program.trials += len(numbers)
             elif isinstance(message, NotALane):
                 self._refused.append((self._waiting.pop(message.number), message.reason))
+            elif isinstance(message, Verified):
+                self.verified.append(message)
             elif isinstance(message, Told):
                 self._tell(message)
             elif not self._end(message):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kexp.data import Data
     from kexp.experiment import Prepared
 
-__all__ = ["Batch", "Grouped", "NotALane", "Told", "work"]
+__all__ = ["Batch", "Grouped", "NotALane", "Told", "Verified", "work"]
 
 _TELL_S = 0.1  # epochs gather so long before they are told
 _STATES: dict[str, State] = {"finished": "FINISHED", "pruned": "PRUNED", "diverged": "FAILED", "failed": "FAILED"}
@@ -42,6 +42,7 @@ class Batch:
         dry: only group them.
         width: lanes of a program; None for the device's own number.
         threads: programs at once; None for the device's own number.
+        verify: so many lanes, chosen at random, are trained again alone and compared to the last bit.
     """
 
     tasks: Sequence[Task]
@@ -50,6 +51,15 @@ class Batch:
     dry: bool = False
     width: int | None = None
     threads: int | None = None
+    verify: int = 0
+
+
+@dataclass(frozen=True)
+class Verified:
+    """How many lanes were trained again alone, and a sentence for each that came out otherwise."""
+
+    count: int
+    wrong: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -145,9 +155,15 @@ class _Engine:
             return self._listen(trial.key, epoch, metrics, batch.timeout_s)
 
         plan.fallbacks.clear()
+        finished: list[fused.LaneResult] = []
         for result in fused.run_trials(trials, on_epoch=listen, threads=batch.threads, planned=plan):
             if not isinstance(result, fused.Fallback):
                 self._send(self._outcome(result, batch.timeout_s))
+                if batch.verify and result.status == "finished":
+                    finished.append(result)
+        if finished:
+            wrong = fused.verify(finished, batch.verify)
+            self._send(Verified(min(batch.verify, len(finished)), wrong))
 
     def _trials(self, tasks: Sequence[Task]) -> Iterator[fused.Trial]:
         """The tasks prepared; one that cannot be is told as invalid."""

@@ -19,7 +19,7 @@ from kexp.cli import main
 from kexp.tracking import RunView, StoreSettings, metric_history, search
 
 FUSED = ["-m", "hydra/launcher=fused", "model.hidden=[16]", "trainer.epochs=4", "tracking.figures=false"]
-GRID = [*FUSED, "optimizer.learning_rate=1e-3,1e-2", "seed=range(3)"]
+GRID = [*FUSED, "hydra.launcher.verify=2", "optimizer.learning_rate=1e-3,1e-2", "seed=range(3)"]
 
 
 def run(*arguments: str) -> int:
@@ -62,6 +62,7 @@ def test_every_lane_is_a_whole_run(swept: Swept) -> None:
             points = metric_history(StoreSettings(), view.run_id, metric)
             assert [point.step for point in points] == [1, 2, 3, 4]
         assert 0.3 < view.metrics["test_accuracy"] <= 1
+    assert "verified 2 lanes trained again alone, 0 came out otherwise" in swept.printed
     assert "group 1: 6 trials from 0 on, 4 lanes; the only structure" in swept.printed
 
 
