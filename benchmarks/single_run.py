@@ -98,7 +98,8 @@ def measured(command: list[str]) -> float:
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in ("MLFLOW_TRACKING_URI", "KERAS_BACKEND")}
+    ours = ("MLFLOW_TRACKING_URI", "KERAS_BACKEND", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if name not in ours}
 
 
 if __name__ == "__main__":

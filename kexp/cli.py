@@ -75,9 +75,10 @@ def _hydra(arguments: list[str]) -> int:
     from kexp.config import conf_folder, explain, register
 
     flags, overrides, config_dir = _flags_first(arguments)
-    from kexp.sweep.opening import announce_backend
+    if overrides:
+        from kexp.sweep.opening import announce_backend
 
-    announce_backend(overrides)
+        announce_backend(overrides)
     register(config_dir)
     failures: list[BaseException] = []
 
