@@ -15,9 +15,10 @@ DEFAULT_FOLDERS = ("outputs", "multirun")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Delivers each waiting row once; exit code 1 where something still waits or was refused."""
+    """Delivers each waiting row and trial once; exit code 1 where something still waits or was refused."""
     parser = Parser(
-        prog="kexp sync", description="Deliver the rows of runs that wait on disk because their store was away."
+        prog="kexp sync",
+        description="Deliver what waits on disk because its store was away: rows of runs, and sweeps' trials.",
     )
     parser.add_argument(
         "folder", nargs="*", metavar="FOLDER", help="where to look, below it too; outputs and multirun unless given"
@@ -28,13 +29,15 @@ def main(arguments: Sequence[str]) -> int:
         if not folder.is_dir():
             raise ConfigError.at("FOLDER", "there is no such folder", str(folder))
     quiet()
+    from kexp.sweep.spool import waiting_sweeps
     from kexp.tracking import waiting_folders
 
     waiting = [path for folder in folders for path in waiting_folders(folder)]
-    if not waiting:
+    sweeps = [path for folder in folders for path in waiting_sweeps(folder)]
+    if not waiting and not sweeps:
         print(f"nothing waits in {' or '.join(map(str, folders or map(Path, DEFAULT_FOLDERS)))}")
         return 0
-    return max(_deliver(path) for path in waiting)
+    return max([*map(_deliver_trials, sweeps), *map(_deliver, waiting)])
 
 
 def _deliver(path: Path) -> int:
@@ -53,3 +56,21 @@ def _deliver(path: Path) -> int:
         for reason in each.refused:
             print(f"kexp: {path}: the store refused a row: {reason}", file=sys.stderr)
     return 1 if any(each.refused for each in delivered) else 0
+
+
+def _deliver_trials(path: Path) -> int:
+    """One sweep's trials."""
+    from kexp.sweep.spool import deliver
+
+    try:
+        delivered = deliver(path)
+    except StoreError as error:
+        print(f"kexp: {error}", file=sys.stderr)
+        return 1
+    if delivered is None:
+        print(f"{path}: its sweep is in progress and delivers by itself")
+        return 0
+    print(f"{path}: {delivered.trials} trials delivered")
+    for reason in delivered.refused:
+        print(f"kexp: {path}: the store refused a trial: {reason}", file=sys.stderr)
+    return 1 if delivered.refused else 0

@@ -1,15 +1,22 @@
-"""The one writer of a sweep: trials that are over go to the store in batches, each exactly once."""
+"""The one writer of a sweep: trials that are over go to the store in batches, each exactly once.
+
+What the store does not take is on disk from the first failure on, and delivered from there by the next `kexp resume`,
+or by `kexp sync`.
+"""
 
 from __future__ import annotations
 
+import os
+import shlex
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from kexp.errors import StoreError
-from kexp.sweep.earlier import delete_runs
+from kexp.sweep.earlier import delete_runs, unfinished_runs
+from kexp.sweep.spool import Spool, fingerprint_of, is_refusal, send
 from kexp.tracking import RunRecord, StoreSettings, log_finished_runs
-from kexp.tracking.client import is_transient
 
 __all__ = ["Recorder"]
 
@@ -18,29 +25,42 @@ _LAST_S = 30.0  # how long a store that is away is waited for at the end, beside
 
 
 class Recorder:
-    """Writes records in the background.
+    """Writes records in the background; first of all those that an earlier run of the sweep has left on disk.
 
     Args:
         store: where; None keeps nothing.
         replaced: fingerprint -> runs of an earlier attempt, deleted once their successor is written.
+        folder: the sweep's; what cannot be delivered waits there.
+        run_id: the sweep's run.
+        notices: is added to, where the user should know of something.
         interval_s: how long records gather before they are written.
         most: how many at most; more are written at once.
+
+    Raises:
+        StoreError: the store does not take what waits on disk.
     """
 
     def __init__(
         self,
         store: StoreSettings | None,
         replaced: Mapping[str, Sequence[str]] | None = None,
+        *,
+        folder: Path,
+        run_id: str = "",
+        notices: list[str] | None = None,
         interval_s: float = 1.0,
         most: int = 100,
     ) -> None:
         self._store, self._interval_s, self._most = store, interval_s, most
         self._replaced = {key: list(ids) for key, ids in (replaced or {}).items()}
+        self._spool = Spool(folder)
+        self._notices = notices if notices is not None else []
         self._waiting: list[RunRecord] = []
         self._change = threading.Condition()
         self._closing = False
         self.failure = ""
         self.refused: list[str] = []
+        self._deliver_left(run_id)
         self._thread = threading.Thread(target=self._work, name="kexp-recorder", daemon=True)
         self._thread.start()
 
@@ -62,19 +82,27 @@ class Recorder:
             time.sleep(0.02)
 
     def close(self) -> None:
-        """Writes what is left.
+        """Writes what is left. What the store does not take stays on disk, and a notice says so.
 
         Raises:
-            StoreError: the store did not take it; the message says how many trials are not recorded.
+            StoreError: the store refused trials; or it is away, and the disk does not take them either.
         """
         with self._change:
             self._closing = True
             self._change.notify()
         self._thread.join()
         if self._waiting:
-            raise StoreError(f"{len(self._waiting)} trials that are over could not be recorded: {self.failure}")
+            self._keep_on_disk(self._waiting)
+            folder = shlex.quote(os.path.relpath(self._spool.sweep_folder))
+            self._notices.append(
+                f"The tracking store is away ({self.failure}): {len(self._waiting)} of the sweep's trials wait in "
+                f"{folder}; deliver them with `kexp sync {folder}`, or go on with the sweep by `kexp resume`."
+            )
         if self.refused:
-            raise StoreError(f"{len(self.refused)} trials that are over were refused by the store: {self.refused[0]}")
+            raise StoreError(
+                f"{len(self.refused)} trials that are over were refused by the store, and are kept in "
+                f"{self._spool.folder}: {self.refused[0]}"
+            )
 
     def replace(self, fingerprints: Sequence[str]) -> None:
         """Deletes the earlier attempts of trials that are recorded now.
@@ -88,6 +116,18 @@ class Recorder:
         if run_ids:
             delete_runs(self._store, run_ids)
 
+    def _deliver_left(self, run_id: str) -> None:
+        """What an earlier run of this sweep has left on disk. Before anything else, so that it counts as done."""
+        if self._store is None:
+            return
+        left = [record for _, record in self._spool.waiting() if record.parent_run_id == run_id]
+        if not left:
+            return
+        delivered = send(self._spool, self._store, run_id, left)
+        self.refused += delivered.refused
+        self._notices.append(f"{delivered.trials} of the sweep's trials had waited on disk, and are in the store now")
+        self._replaced = unfinished_runs(self._store, run_id)
+
     def _pause(self, seconds: float) -> None:
         with self._change:
             self._change.wait(seconds)
@@ -99,6 +139,8 @@ class Recorder:
                 if not self._closing:
                     self._change.wait(self._interval_s)
                 batch, closing = list(self._waiting), self._closing
+            if self.failure and batch:  # a kill while the store is tried again costs nothing then
+                self._try_to_keep(batch)
             written = self._write(batch)
             if closing:
                 last = last or time.monotonic() + _LAST_S
@@ -115,21 +157,25 @@ class Recorder:
             log_finished_runs(self._store, batch)
         except StoreError as error:
             self.failure = str(error)
-            if not _is_refusal(error):
+            if not is_refusal(error):
+                self._try_to_keep(batch)
                 return False
             if len(batch) > 1:
                 return self._write_each(batch)
-            self.refused.append(f"{batch[0].name}: {error}")
+            self._refuse(batch[0], str(error))
         except Exception as error:  # the thread must not die over one record, and take the others with it
             self.failure = f"{type(error).__name__}: {error}"
             if len(batch) > 1:
                 return self._write_each(batch)
-            self.refused.append(f"{batch[0].name}: {self.failure}")
+            self._refuse(batch[0], self.failure)
+        else:
+            self.failure = ""
+            self._spool.drop(batch)
         written = {id(record) for record in batch}
         with self._change:
             self._waiting = [record for record in self._waiting if id(record) not in written]
         try:
-            self.replace([str(record.tags.get("kexp.fingerprint", "")) for record in batch])
+            self.replace([fingerprint_of(record) for record in batch])
         except StoreError as error:
             self.failure = str(error)
         return True
@@ -138,8 +184,28 @@ class Recorder:
         written = [self._write([record]) for record in batch]
         return all(written)
 
+    def _refuse(self, record: RunRecord, reason: str) -> None:
+        assert self._store is not None
+        self.refused.append(f"{record.name}: {reason}")
+        try:
+            self._spool.refuse(self._store, record, reason)
+        except OSError as error:
+            self.failure = f"{self._spool.folder}: {error.strerror}"
 
-def _is_refusal(error: StoreError) -> bool:
-    """Whether the store, or our own check before it, said no to the record itself, and will say so again."""
-    cause = error.__cause__
-    return cause is None or not is_transient(cause)
+    def _try_to_keep(self, batch: Sequence[RunRecord]) -> None:
+        """On disk, should the disk take it: the store may come back before that matters."""
+        assert self._store is not None
+        try:
+            self._spool.keep(self._store, batch)
+        except OSError:
+            return
+
+    def _keep_on_disk(self, records: Sequence[RunRecord]) -> None:
+        assert self._store is not None
+        try:
+            self._spool.keep(self._store, records)
+        except OSError as error:
+            raise StoreError(
+                f"{len(records)} trials that are over could not be recorded: {self.failure}; and could not be kept in "
+                f"{self._spool.folder}: {error.strerror}"
+            ) from error

@@ -114,8 +114,10 @@ class Session:
             tracker = self._open(key, before)
             self.run_id = tracker.run_id
             replaced = unfinished_runs(self.store, before) if self.store is not None and before else {}
-            self._recorder = Recorder(self.store, replaced)
             with run_status(tracker):
+                self._recorder = Recorder(
+                    self.store, replaced, folder=self.folder, run_id=self.run_id, notices=self.notices
+                )
                 tracker.log_text(json.dumps({**self._command, "cwd": os.getcwd()}), ARGUMENTS)
                 try:
                     yield tracker
