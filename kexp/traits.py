@@ -47,7 +47,8 @@ class Traits:
         targets: "class_index": whole numbers, shape (batch,). "one_hot": a column a class. "binary": one column of
             0 and 1 for two classes, one-hot for more. "signed": the same of -1 and 1. "dense": regression targets as
             they are, classes one-hot. "any": whatever the loss trains on (metrics only).
-        regression_targets: for a regression: "dense", or "binary" or "signed" where they must lie in 0..1 or -1..1.
+        regression_targets: for a regression: "dense", or "binary", "signed" or "non_negative" where they must lie in
+            0..1, in -1..1, or not below 0.
         output: activation of the output layer for a classification.
         regression_output: activation of the output layer for a regression.
         inputs: "images" (height, width, channels), "sequences" (steps, features), or "any".
@@ -55,13 +56,13 @@ class Traits:
     """
 
     targets: Targets = "any"
-    regression_targets: Literal["dense", "binary", "signed"] = "dense"
+    regression_targets: Literal["dense", "binary", "signed", "non_negative"] = "dense"
     output: str = "softmax"
     regression_output: str = "linear"
     inputs: Inputs = "any"
     task: Task | None = None
 
-    def targets_for(self, task: str) -> Targets:
+    def targets_for(self, task: str) -> Targets | Literal["non_negative"]:
         """The form that the data's targets must take for a loss."""
         if task == "regression" and self.task is None:
             return self.regression_targets
@@ -313,9 +314,9 @@ _LOSSES = {
     # Overlaps of regions: shares in [0, 1].
     "dice": Traits("one_hot", task="classification"),
     "tversky": Traits("one_hot", task="classification"),
-    # Both take the prediction's logarithm, which a linear output may put below zero.
-    "poisson": Traits("dense", regression_output="softplus"),
-    "mean_squared_logarithmic_error": Traits("dense", regression_output="softplus"),
+    # Both take the prediction's logarithm, which a linear output may put below zero, and mean counts or magnitudes.
+    "poisson": Traits("dense", "non_negative", regression_output="softplus"),
+    "mean_squared_logarithmic_error": Traits("dense", "non_negative", regression_output="softplus"),
 }
 
 

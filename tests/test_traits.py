@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,16 +12,19 @@ import tensorflow as tf
 
 from kexp import registry, traits
 from kexp.build import build_loss
+from kexp.config import compose, plain
 from kexp.data import as_data, split
 from kexp.data.builtin import breast_cancer, diabetes, digits
-from kexp.schema import component_node
+from kexp.errors import DataError
+from kexp.experiment import prepare
+from kexp.schema import check, component_node
 
 # loss -> (targets, output) for classes, (targets, output) for a regression; None where that is refused.
 LOSSES: dict[str, tuple[tuple[str, str], tuple[str, str] | None]] = {
     "mean_squared_error": (("dense", "softmax"), ("dense", "linear")),
     "mean_absolute_error": (("dense", "softmax"), ("dense", "linear")),
     "mean_absolute_percentage_error": (("dense", "softmax"), ("dense", "linear")),
-    "mean_squared_logarithmic_error": (("dense", "softmax"), ("dense", "softplus")),
+    "mean_squared_logarithmic_error": (("dense", "softmax"), ("non_negative", "softplus")),
     "binary_crossentropy": (("binary", "sigmoid"), ("binary", "sigmoid")),
     "categorical_crossentropy": (("one_hot", "softmax"), None),
     "sparse_categorical_crossentropy": (("class_index", "softmax"), None),
@@ -30,7 +34,7 @@ LOSSES: dict[str, tuple[tuple[str, str], tuple[str, str] | None]] = {
     "logcosh": (("dense", "softmax"), ("dense", "linear")),
     "huber_loss": (("dense", "softmax"), ("dense", "linear")),
     "kullback_leibler_divergence": (("one_hot", "softmax"), None),
-    "poisson": (("dense", "softmax"), ("dense", "softplus")),
+    "poisson": (("dense", "softmax"), ("non_negative", "softplus")),
     "cosine_proximity": (("dense", "softmax"), ("dense", "linear")),
 }
 
@@ -228,3 +232,20 @@ def test_losses_with_logarithms_learn_a_regression(name: str) -> None:
     values, _ = learned(name, diabetes)
     assert np.isfinite(values).all()
     assert values[-1] < values[0]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        (["loss=poisson"], "loss: poisson"),
+        (["loss=mean_squared_logarithmic_error"], "loss: mean_squared_logarithmic_error"),
+        (["loss=mean_squared_error", "metrics=[poisson]"], "metrics: poisson"),
+    ],
+)
+def test_logarithms_refuse_negative_targets_before_compute(chosen: list[str], said: str, tmp_path: Path) -> None:
+    file = tmp_path / "temperatures.npz"
+    np.savez(file, x=np.random.default_rng().random((40, 3)), y=np.linspace(-12.5, 30.0, 40))
+    with pytest.raises(DataError) as raised:
+        prepare(check(plain(compose(["data=npz", f"data.path={file}", "data.task=regression", *chosen]))))
+    wanted = f"{said} needs targets of 0 or more, but the data is a regression with 1 output from "
+    assert str(raised.value).startswith(wanted)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Part", "TargetForm", "encode_targets"]
 
-TargetForm = Literal["class_index", "one_hot", "binary", "signed", "dense"]
+TargetForm = Literal["class_index", "one_hot", "binary", "signed", "non_negative", "dense"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +59,12 @@ class Part:
         Args:
             targets: "class_index": int64 (n,). "one_hot": float32 (n, classes). "binary": two classes as 0/1 float32
                 (n, 1), more as one-hot. "signed": two classes as -1/1 (n, 1), more as one-hot of -1/1.
-                "dense": one-hot for classes; a regression's targets, float32 (n, outputs).
+                "dense": one-hot for classes; a regression's targets, float32 (n, outputs). "non_negative": the same,
+                none of a regression's below 0.
 
         Raises:
-            DataError: the data is a regression, and the form needs classes (or targets in 0..1, or -1..1). The message
-                is a rule without a config key: the caller knows which loss or metric asked.
+            DataError: the data is a regression, and the form needs classes (or targets in 0..1, in -1..1, not below
+                0). The message is a rule without a config key: the caller knows which loss or metric asked.
         """
         if targets not in get_args(TargetForm):
             raise DataError(f"there is no target form {targets!r}{suggestion(str(targets), get_args(TargetForm))}")
@@ -113,8 +114,9 @@ def _check_regression(form: TargetForm, y: NDArray[Any]) -> None:
     outputs = f"a regression with {y.shape[1]} output{'s' if y.shape[1] > 1 else ''}"
     if form in ("class_index", "one_hot"):
         raise DataError(f"needs classes as targets, but the data is {outputs}")
-    low = {"binary": 0.0, "signed": -1.0}.get(form)
-    if low is not None and len(y) and not (y.min() >= low and y.max() <= 1.0):
-        raise DataError(
-            f"needs targets between {low:g} and 1, but the data is {outputs} from {y.min():g} to {y.max():g}"
-        )
+    bounds = {"binary": (0.0, 1.0), "signed": (-1.0, 1.0), "non_negative": (0.0, None)}
+    low, high = bounds.get(form, (None, None))
+    if low is None or not len(y) or (y.min() >= low and (high is None or y.max() <= high)):
+        return
+    wanted = f"of {low:g} or more" if high is None else f"between {low:g} and {high:g}"
+    raise DataError(f"needs targets {wanted}, but the data is {outputs} from {y.min():g} to {y.max():g}")

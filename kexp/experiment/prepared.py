@@ -95,6 +95,12 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
         splits = splits.encode(wanted.targets_for(spec.task))
     except DataError as error:
         raise DataError(f"loss: {experiment.loss.name} {error}") from None
+    for key, each in measured.items():
+        if spec.task == "regression" and each.regression_targets == "non_negative":
+            try:
+                splits.encode("non_negative")
+            except DataError as error:
+                raise DataError(f"metrics: {experiment.metrics[key].name} {error}") from None
     if experiment.trainer.batch_size > len(splits.train):
         raise DataError(
             f"trainer.batch_size: must not exceed the {len(splits.train)} training rows, "

@@ -48,6 +48,7 @@ def test_part_gives_a_regression_as_it_is(random: np.random.Generator) -> None:
         ("one_hot", "needs classes as targets, but the data is a regression with 1 output"),
         ("binary", "needs targets between 0 and 1, but the data is a regression with 1 output from -3 to 4"),
         ("signed", "needs targets between -1 and 1, but the data is a regression with 1 output from -3 to 4"),
+        ("non_negative", "needs targets of 0 or more, but the data is a regression with 1 output from -3 to 4"),
         ("onehot", "there is no target form 'onehot'; did you mean 'one_hot'?"),
     ],
 )
