@@ -60,7 +60,17 @@ def optional(session: nox.Session) -> None:
 
 
 @nox.session
+def ray(session: nox.Session) -> None:
+    """The launcher of plugins/kexp-ray, on a Ray cluster of several nodes on this machine."""
+    _install(session)
+    session.install("-q", "-e", "./plugins/kexp-ray", "ray")
+    session.run("pytest", "-q", *(session.posargs or ["plugins/kexp-ray"]), env={**QUIET})
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """The benchmarks, at sizes that take minutes."""
-    session.install("-q", "-e", ".[optuna]", "keras-tuner", "tensorboard")
-    session.run("python", "benchmarks/single_run.py", env={"PYTHONUNBUFFERED": "1", **os.environ})
+    session.install("-q", "-e", ".[optuna]", "keras-tuner", "tensorboard", "ray[tune]")
+    session.install("-q", "-e", "./plugins/kexp-ray")
+    for script in ("single_run.py", "sweep_overhead.py --trials 100 1000", "sweep_peers.py"):
+        session.run("python", *f"benchmarks/{script}".split(), env={"PYTHONUNBUFFERED": "1", **os.environ})

@@ -23,6 +23,6 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     yield tmp_path
-    for name, module in list(sys.modules.items()):
-        if (getattr(module, "__file__", None) or "").startswith(f"{tmp_path}{os.sep}"):
-            del sys.modules[name]
+    for name, module in sys.modules.copy().items():  # in one step: a thread may be importing
+        if str(getattr(module, "__dict__", {}).get("__file__")).startswith(f"{tmp_path}{os.sep}"):
+            sys.modules.pop(name, None)

@@ -142,18 +142,23 @@ def _log_figures(tracker: Tracker, prepared: Prepared, history: History, model: 
     """Learning curves, and how predictions compare with the truth on the rows held out."""
     import numpy as np
 
+    from kexp.tracking import figures
+
     splits = prepared.splits
     part = splits.test or splits.validation or splits.train
     held_out = feeds(prepared)[2 if splits.test else 1] or feeds(prepared)[0]
     predicted = training.predict(model, held_out)
+    folder = tracker.folder / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
     if len(history):
-        tracker.log_figure("learning_curves", history=history.columns())
+        figures.learning_curves(history.columns(), folder / "learning_curves.png")
     if splits.spec.task == "classification":
-        classes = [str(each) for each in splits.spec.classes or ()]
+        classes = list(splits.spec.classes or [])
         guessed = predicted.argmax(axis=1) if predicted.shape[1] > 1 else (predicted[:, 0] > 0.5).astype(np.int64)
-        tracker.log_figure("confusion_matrix", {"y_true": part.labels, "y_pred": guessed}, classes=classes)
+        figures.confusion_matrix(part.labels, guessed, classes, folder / "confusion_matrix.png")
     else:
-        tracker.log_figure("predicted_against_true", {"y_true": part.labels, "y_pred": predicted})
+        figures.predicted_against_true(part.labels, predicted, folder / "predicted_against_true.png")
+    tracker.log_file(folder)
 
 
 def save_files(tracker: Tracker, prepared: Prepared, model: keras.Model, formats: Mapping[str, Any]) -> list[Path]:

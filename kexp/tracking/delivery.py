@@ -7,7 +7,6 @@ sets and models are looked for first.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -20,7 +19,7 @@ from kexp.tracking.outbox import Cursor, Header, Outbox, Row
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["AwayError", "Courier", "draw"]
+__all__ = ["AwayError", "Courier"]
 
 # MLflow's limits for one log_batch call.
 _METRICS, _PARAMS, _TAGS = 1000, 100, 100
@@ -88,9 +87,6 @@ class Courier:
     def _send(self, row: Row) -> None:
         if "artifact" in row:
             self._send_artifact(row["artifact"])
-        elif "figure" in row:
-            local = draw(self.outbox, row["figure"])
-            self._send_artifact({"local": str(local), "folder": local.parent.name})
         elif "dataset" in row:
             self._send_dataset(row["dataset"])
         elif "model" in row:
@@ -131,23 +127,6 @@ class Courier:
         self.client.log_inputs(
             self.header.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", row["context"])])]
         )
-
-
-def draw(outbox: Outbox, figure: dict[str, Any]) -> Path:
-    """The PNG of a figure's row, `figures/DRAWING.png` in the run's folder; drawn where it is not there yet."""
-    file = outbox.run_folder / "figures" / f"{figure['drawing']}.png"
-    data = outbox.run_folder / figure["data"]
-    if file.exists() and (not data.exists() or file.stat().st_mtime_ns > data.stat().st_mtime_ns):
-        return file
-    import numpy as np
-
-    from kexp.tracking.figures import draw_figure
-
-    unfinished = file.with_suffix(".part")
-    with np.load(data) as arrays:
-        draw_figure(figure["drawing"], unfinished, dict(arrays), figure["options"])
-    os.replace(unfinished, file)
-    return file
 
 
 def _gathered(rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[int, int, Row]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -158,23 +159,22 @@ def test_an_engine_that_is_killed_costs_no_trial(workplace: Path) -> None:
 
     def kill() -> None:
         deadline = time.monotonic() + 120
-        while not killed and time.monotonic() < deadline:
-            for child in psutil.Process().children():
-                logs = [file for file in workplace.glob("multirun/*/0") if file.is_dir()]
-                if logs and "spawn_main" in " ".join(child.cmdline()):  # the first trial has ended
+        while not any(workplace.glob("multirun/*/[0-9]*")) and time.monotonic() < deadline:  # a trial has ended
+            time.sleep(0.002)
+        for child in psutil.Process().children():
+            with contextlib.suppress(psutil.Error):  # a child that is gone meanwhile
+                if "spawn_main" in " ".join(child.cmdline()):
                     child.kill()
                     killed.append(child.pid)
-                    return
-            time.sleep(0.01)
 
     thread = threading.Thread(target=kill)
     thread.start()
-    code = run(*FUSED, "optimizer.learning_rate=1e-3,1e-2", "seed=range(20)", "trainer.epochs=20", "save.keep=none")
+    code = run(*FUSED, "optimizer.learning_rate=1e-3,1e-2", "seed=range(100)", "trainer.epochs=20", "save.keep=none")
     thread.join()
     assert killed
     assert code == 0
-    assert Counter(view.status for view in runs()) == {"FINISHED": 40}
-    assert len({view.params["seed"] + view.params["optimizer.learning_rate"] for view in runs()}) == 40
+    assert Counter(view.status for view in runs()) == {"FINISHED": 200}
+    assert len({view.params["seed"] + view.params["optimizer.learning_rate"] for view in runs()}) == 200
 
 
 def test_a_search_prunes_lanes(workplace: Path) -> None:

@@ -1,0 +1,1 @@
+"""kexp's sweeps on a Ray cluster."""
