@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kexp._version import __version__
 from kexp.commands import COMMANDS
@@ -75,6 +75,7 @@ def _hydra(arguments: list[str]) -> int:
     from kexp.config import conf_folder, explain, register
 
     flags, overrides, config_dir = _flags_first(arguments)
+    _check_flags(flags)
     if overrides:
         from kexp.sweep.opening import announce_backend
 
@@ -190,6 +191,8 @@ def _flags_first(arguments: list[str]) -> tuple[list[str], list[str], str | None
             continue
         if each in ("--config-dir", "-cd"):
             config_dir = next(rest, None)
+            if config_dir is None:
+                raise ConfigError(f"{each}: must be followed by a folder")
             continue
         if each.startswith("--config-dir="):
             config_dir = each.partition("=")[2]
@@ -198,6 +201,19 @@ def _flags_first(arguments: list[str]) -> tuple[list[str], list[str], str | None
         if each in _VALUED:
             flags += [value for value in [next(rest, None)] if value is not None]
     return flags, overrides, config_dir
+
+
+def _check_flags(flags: list[str]) -> None:
+    """Refuses in a sentence what Hydra would answer with its usage."""
+    from hydra._internal.utils import get_args_parser
+
+    def refuse(message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see `kexp --help` and `kexp --hydra-help`")
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    for each in parser.parse_known_args(flags)[1]:
+        raise ConfigError(f"there is no flag {each!r}{suggestion(each, parser._option_string_actions)}")
 
 
 def _quiet() -> None:

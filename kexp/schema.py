@@ -6,6 +6,7 @@ here imports Keras; a component's parameters are held against its signature.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import lru_cache
@@ -18,7 +19,7 @@ from kexp.registry import Component
 from kexp.rules import Count, Fraction, Positive, Whole, check_parameter, check_value
 from kexp.signatures import REQUIRED, UNREADABLE, Signature
 
-__all__ = ["Experiment", "Node", "Save", "Sweep", "Tracking", "Trainer", "check", "defaults_of"]
+__all__ = ["Experiment", "Node", "Save", "Sweep", "Tracking", "Trainer", "check", "defaults_of", "models_kept"]
 
 AUTO = "auto"
 
@@ -186,6 +187,7 @@ def check(config: Mapping[str, Any]) -> Experiment:
     check_value("name", config["name"], str | None)
     loss = _as_mapping("loss", config["loss"])
     trainer = _settings("trainer", config["trainer"])
+    models_kept(_settings("save", config["save"]).keep)
     if trainer.engine == "compiled" and config["backend"] != "jax":
         raise ConfigError.at("backend", "must be jax with trainer.engine=compiled", config["backend"])
     return Experiment(
@@ -202,6 +204,21 @@ def check(config: Mapping[str, Any]) -> Experiment:
         callbacks=_several("callbacks", config["callbacks"]),
         **{key: _settings(key, config[key]) for key in SETTINGS},
     )
+
+
+def models_kept(keep: str) -> int | None:
+    """How many of a sweep's trials `save.keep` names, the best ones; None for all.
+
+    Raises:
+        ConfigError: it is none of `all`, `best`, `none` and `top:N`.
+    """
+    named = {"all": None, "best": 1, "none": 0}
+    if keep in named:
+        return named[keep]
+    found = re.fullmatch(r"top:([1-9][0-9]*)", keep)
+    if found is None:
+        raise ConfigError.at("save.keep", "must be all, best, none or top:N with N at least 1", keep)
+    return int(found[1])
 
 
 def component_node(group: str, value: Any, path: str) -> Node:

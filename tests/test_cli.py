@@ -92,6 +92,77 @@ def test_what_does_not_go_together_gets_one_sentence_that_says_what_to_choose(
     assert sentence(capsys, *overrides).startswith(expected)
 
 
+EPOCS = "trainer.epocs: there is no parameter of trainer 'epocs'; did you mean 'epochs'?"
+RATE = "optimizer.lerning_rate: there is no parameter of optimizer adam 'lerning_rate'; did you mean 'learning_rate'?"
+OPTUNA = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2"]
+SWEEPS = [
+    (["trainer.epocs=1", "optimizer.learning_rate=0.1,0.2"], EPOCS),
+    (["trainer.epocs=1", "optimzer=sgd,adam"], EPOCS),
+    (["optimizer.lerning_rate=0.1,0.2"], RATE),
+    (["optimzer=sgd,adam"], "optimzer: there is no key 'optimzer'; did you mean 'optimizer'?"),
+    (["optimizer=adm", "seed=1,2"], "optimizer: there is no optimizer 'adm'; did you mean 'adam'?"),
+    (["optimizer=adm,rmsprp"], "optimizer: there is no optimizer 'rmsprp'; did you mean 'rmsprop'?"),
+    (["seed=1,2", "hydra/launcher=proceses"], "there is no launcher 'proceses'; did you mean 'processes'?"),
+    (["seed=1,2", "hydra/sweeper=optun"], "there is no sweeper 'optun'; did you mean 'optuna'?"),
+    (
+        ["seed=1,2", "hydra.launcher.n_worker=3"],
+        "there is no parameter of hydra.launcher 'n_worker'; did you mean 'n_workers'?",
+    ),
+    (["seed=1,2", "sweep.objective=val_acuracy"], "there is no metric 'val_acuracy'; did you mean 'val_accuracy'?"),
+    (["seed=1,2", "save.keep=top"], "save.keep: must be all, best, none or top:N with N at least 1, got 'top'"),
+    (["sweep.seeds=0"], "sweep.seeds: must be at least 1, got 0"),
+    (["+sweep=learning_rate"], "sweep: there is no sweep 'learning_rate'; did you mean 'learning_rates'?"),
+    (["seed=range(0)"], "seed: the sweep over it has no values"),
+    (["seed=range(0,3,0)"], "seed: the step of a range must not be 0"),
+    (["optimizer.learning_rate=interval(0.1,1)"], "an interval has no end of values for a grid"),
+    ([*OPTUNA, "optimizer=sgd,adam", "trainer.epocs=1"], EPOCS),
+    ([*OPTUNA, "optimizer.lerning_rate=interval(0.1,1)"], RATE),
+    ([*OPTUNA, "optimizer=sgd,adm"], "optimizer: there is no optimizer 'adm'; did you mean 'adam'?"),
+    ([*OPTUNA, "optimizer=sgd,adam", "hydra.sweeper.sampler=tpee"], "no sampler 'tpee'; did you mean 'tpe'?"),
+    ([*OPTUNA, "optimizer=sgd,adam", "hydra.sweeper.pruner=medain"], "no pruner 'medain'; did you mean 'median'?"),
+    ([*OPTUNA, "optimizer=sgd,adam", "sweep.objective=val_los"], "no metric 'val_los'; did you mean 'val_loss'?"),
+    ([*OPTUNA, "optimizer=sgd"], "the sweep has no axis to search over"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "expected"), SWEEPS)
+@pytest.mark.parametrize("command", ["-m", "plan"])
+def test_a_bad_sweep_gets_one_sentence_before_anything_runs(
+    workplace: Path, capsys: pytest.CaptureFixture[str], command: str, overrides: list[str], expected: str
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([command, *overrides])
+    captured = capsys.readouterr()
+    assert end.value.code == 2
+    assert expected in captured.out + captured.err
+    assert len(captured.err.splitlines()) == (0 if captured.out else 1)  # the plan lists what is invalid
+    assert not (workplace / "mlflow.db").exists()
+    assert not (workplace / "multirun").exists()
+
+
+def test_two_mistakes_at_once_still_get_the_nearest_name(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sentence(capsys, "trainer.epocs=1", "optimizer.lerning_rate=1") == EPOCS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--cfgg"], "there is no flag '--cfgg'; did you mean '--cfg'?"),
+        (["--cfg", "jobb"], "argument --cfg/-c: invalid choice: 'jobb' (choose from 'job', 'hydra', 'all'); see"),
+        (["seed=1", "--config-dir"], "--config-dir: must be followed by a folder"),
+        (["plan", "--prob"], "unrecognized arguments: --prob; see `kexp plan --help`"),
+        (["resume"], "the following arguments are required: SWEEP; see `kexp resume --help`"),
+        (["compare", "--form"], "argument --format: expected one argument; see `kexp compare --help`"),
+        (["show", "loss"], "the following arguments are required: NAME; see `kexp show --help`"),
+        (["plugin", "neww"], "argument new | check: invalid choice: 'neww' (choose from 'new', 'check'); see"),
+    ],
+)
+def test_a_bad_flag_gets_one_sentence(
+    workplace: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str
+) -> None:
+    assert sentence(capsys, *arguments).startswith(expected)
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kexp.commands.options import Parser, store_parser
 from kexp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ def main(arguments: Sequence[str]) -> int:
         where=given.where,
         objective=given.objective,
         direction=given.direction,
-        uri=given.uri,
+        uri=given.tracking_uri,
         experiment=given.experiment,
     )
-    settings = StoreSettings(uri=given.uri, experiment=given.experiment)
+    settings = StoreSettings(uri=given.tracking_uri, experiment=given.experiment)
     text = _written(comparison, given.format, given.limit or None, settings, to_file=given.output is not None)
     if given.output is None:
         sys.stdout.write(text)
@@ -47,11 +47,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="kexp compare",
-        description="Rank the choices of sweeps over their seeds, and test each against the best.",
-    )
+def _parser() -> Parser:
+    parser = store_parser("compare", "Rank the choices of sweeps over their seeds, and test each against the best.")
     parser.add_argument(
         "sweep", nargs="*", metavar="SWEEP", help="run id, unique prefix, name, or latest (which is what none means)"
     )
@@ -63,7 +60,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--format", choices=_FORMATS, default="table")
     parser.add_argument("--output", metavar="FILE", type=Path, help="write there instead of printing")
     parser.add_argument("--limit", metavar="N", type=int, default=40, help="rows of the table; 0 for all; default 40")
-    parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI or sqlite:///mlflow.db by default")
     parser.add_argument("--experiment", default="kexp", help="MLflow experiment; kexp by default")
     return parser
 

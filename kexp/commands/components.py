@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 from kexp import registry
+from kexp.commands.options import Parser
 from kexp.errors import ComponentError
 
 __all__ = ["main"]
@@ -13,7 +13,7 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str]) -> int:
     """Prints name, package and one-line help of each component; a broken one is marked with the reason."""
-    parser = argparse.ArgumentParser(prog="kexp components", description="List what can be chosen.")
+    parser = Parser(prog="kexp components", description="List what can be chosen.")
     parser.add_argument("group", nargs="?", help="only this group: optimizer, loss, ...")
     parser.add_argument("--names", action="store_true", help="names alone, one a line")
     given = parser.parse_args(arguments)

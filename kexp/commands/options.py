@@ -19,8 +19,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises ConfigError, exit code 2, in place of printing the usage."""
-        # Of positionals that may be absent, argparse says that they are required once they may be intermixed.
-        message = message.replace(", KEY=VALUE", "")
+        for each in self._actions:  # argparse says of positionals that may be absent, too, that they are required
+            if not each.option_strings and each.nargs == "*":
+                message = message.replace(f", {each.metavar}", "")
         raise ConfigError(f"{message}; see `{self.prog} --help`")
 
 
@@ -29,6 +30,7 @@ def store_parser(command: str, description: str) -> Parser:
     parser = Parser(prog=f"kexp {command}", description=description)
     parser.add_argument(
         "--tracking-uri",
+        "--uri",
         metavar="URI",
         help="the store; MLFLOW_TRACKING_URI or sqlite:///mlflow.db in this folder unless given",
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from kexp.commands.options import Parser
 from kexp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns the exit code: 2 where no trial is valid."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="kexp plan",
         description="Say how many trials a sweep has, which are done or invalid, and what the rest would take.",
     )
@@ -35,16 +35,19 @@ def main(arguments: Sequence[str]) -> int:
     from kexp.sweep.opening import opened_sweeper
 
     with opened_sweeper(options.overrides, options.config_dir) as (sweeper, swept):
-        if type(sweeper).__name__ != "GridSweeper":
-            print("the trials of a search are decided on as it goes; only a grid can be planned", file=sys.stderr)
-            return 0
+        choices = sweeper.config.hydra.runtime.choices
+        if not hasattr(sweeper, "plan"):
+            raise ConfigError.at("hydra/sweeper", "only a sweeper of kexp's can be planned", choices["hydra/sweeper"])
         trials = sweeper.plan(swept)
         if not trials:
             raise ConfigError("the sweep has no trials")
         planned = sweeper.launcher
-        launcher = str(sweeper.config.hydra.runtime.choices.get("hydra/launcher"))
+        launcher = str(choices["hydra/launcher"])
         workers = _workers(sweeper.launcher)
-    _mark_done(trials)
+        keeps = hasattr(sweeper.launcher, "run_tasks")  # Hydra's own launchers save every model
+        searches = getattr(sweeper, "searches", False)
+    if not searches:
+        _mark_done(trials)
     probes: dict[str, Probe] = {}
     groups: list[str] = []
     if not options.no_probe:
@@ -54,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
             groups = _explained(planned, trials)
         else:
             probes = probe_structures(trials)
-    found = {**_summary(trials, probes, launcher, workers), "groups": groups}
+    found = {"search": searches, **_summary(trials, probes, launcher, workers, keeps), "groups": groups}
     print(json.dumps(found) if options.json else "\n".join(_lines(found)))
     return 2 if all(trial.state == "INVALID" for trial in trials) else 0
 
@@ -97,7 +100,10 @@ def _workers(launcher: Any) -> int:
     return launcher.n_workers or default_workers()
 
 
-def _summary(trials: Sequence[Trial], probes: dict[str, Probe], launcher: str, workers: int) -> dict[str, Any]:
+def _summary(
+    trials: Sequence[Trial], probes: dict[str, Probe], launcher: str, workers: int, keeps: bool
+) -> dict[str, Any]:
+    from kexp.schema import models_kept
     from kexp.sweep.probing import structure_key
     from kexp.sweep.table import shared_overrides
 
@@ -124,7 +130,9 @@ def _summary(trials: Sequence[Trial], probes: dict[str, Probe], launcher: str, w
         taken = [(probes[structure_key(trial.config)], trial.config["trainer"]["epochs"]) for trial in waiting]
         found["seconds"] = sum(probe.trial_s(epochs) for probe, epochs in taken) / workers
         found["memory_mb"] = workers * max(probe.memory_mb for probe, _ in taken)
-        found["disk_mb"] = sum(probe.disk_mb for probe, _ in taken)
+        kept = models_kept(waiting[0].config["save"]["keep"]) if keeps else None
+        sizes = sorted((probe.disk_mb for probe, _ in taken), reverse=True)  # which will be the best is not known yet
+        found["disk_mb"] = sum(sizes[:kept])
     return found
 
 
@@ -140,6 +148,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
         lines.append(f"invalid    {each['reason']}  [{'; '.join(named[:3])}{more}]")
     if not found["to_run"]:
         return lines
+    if found["search"]:
+        lines.append("search     each trial is chosen by what came out of those before; all are estimated by the first")
     workers = f", {found['workers']} at a time" if found["workers"] > 1 else ""
     lines.append(f"launcher   {found['launcher']}{workers}")
     lines += found["groups"]

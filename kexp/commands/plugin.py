@@ -3,7 +3,6 @@ against the contract."""
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import importlib.util
 import re
@@ -13,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kexp import registry
+from kexp.commands.options import Parser
 from kexp.errors import ConfigError
 from kexp.groups import GROUPS, the_group
 
@@ -24,7 +24,7 @@ _SHARED, _ENDING = "_shared", ".template"
 
 def main(arguments: Sequence[str]) -> int:
     """Writes a package, or checks components; 1 where a component breaks the contract."""
-    parser = argparse.ArgumentParser(prog="kexp plugin", description="Write and check components of your own.")
+    parser = Parser(prog="kexp plugin", description="Write and check components of your own.")
     actions = parser.add_subparsers(dest="action", required=True, metavar="new | check")
     new = actions.add_parser("new", help="write a package with one component, its tests and a README")
     new.add_argument("name", metavar="NAME", help="the package's name: lower-case words joined by hyphens")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Sequence
 
+from kexp.commands.options import store_parser
 from kexp.errors import ConfigError
 
 __all__ = ["main"]
@@ -13,10 +13,7 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="kexp resume",
-        description="Run what is missing or failed of a sweep; what has finished stays as it is.",
-    )
+    parser = store_parser("resume", "Run what is missing or failed of a sweep; what has finished stays as it is.")
     parser.add_argument(
         "sweep", metavar="SWEEP", help="a sweep's name, its run's id or the beginning of that, or latest"
     )
@@ -26,13 +23,12 @@ def main(arguments: Sequence[str]) -> int:
         nargs="*",
         help="what to do otherwise: sweep.max_retries=3, hydra/launcher=serial",
     )
-    parser.add_argument("--uri", help="the tracking store (default: MLFLOW_TRACKING_URI, or mlflow.db here)")
     parser.add_argument("--experiment", default="kexp", help="the MLflow experiment (default: kexp)")
     options = parser.parse_args(list(arguments))
     from kexp.sweep.opening import run_sweep
     from kexp.sweep.resuming import command_of
 
-    command = command_of(options.sweep, uri=options.uri, experiment=options.experiment)
+    command = command_of(options.sweep, uri=options.tracking_uri, experiment=options.experiment)
     if not os.path.isdir(command.folder):
         raise ConfigError(
             f"SWEEP: the folder that {options.sweep!r} was run in is not on this machine: {command.folder}"

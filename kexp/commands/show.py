@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import inspect
 from collections.abc import Sequence
 from typing import Any
 
 from kexp import registry
+from kexp.commands.options import Parser
 from kexp.errors import ComponentError
 from kexp.groups import GROUPS, the_group
 from kexp.signatures import REQUIRED, UNREADABLE
@@ -17,7 +17,7 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str]) -> int:
     """Prints what a component takes and what it says of itself."""
-    parser = argparse.ArgumentParser(prog="kexp show", description="Show a component's parameters and documentation.")
+    parser = Parser(prog="kexp show", description="Show a component's parameters and documentation.")
     parser.add_argument("group", metavar="GROUP", help="optimizer, loss, metrics, ...")
     parser.add_argument("name", metavar="NAME", help="a name that `kexp components GROUP` lists, or module:attribute")
     given = parser.parse_args(arguments)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kexp import registry
-from kexp.config.compose import compose
+from kexp.config.compose import compose, key_of
 from kexp.errors import ConfigError, KexpError, UnknownNameError, first_line
 from kexp.groups import GROUPS
 
@@ -43,30 +44,53 @@ def _unknown_option(error: MissingConfigException) -> ConfigError:
         known |= set(registry.names(group))
     if not group:
         return ConfigError(_flat(error))
-    noun = GROUPS[group].noun if group in GROUPS else group.replace("/", " ")
+    noun = GROUPS[group].noun if group in GROUPS else group.rpartition("/")[2]
     return UnknownNameError(group, noun, name, known)
 
 
 def _unknown_key(key: str, overrides: Sequence[str], text: str) -> ConfigError:
     parent, _, leaf = key.rpartition(".")
-    kept = [each for each in overrides if not re.match(rf"[+~]*{re.escape(key)}(=|$)", each)]
-    try:
-        config = compose(kept)
-    except (HydraException, OmegaConfBaseException, KexpError):
+    config = _around(key, overrides)
+    if config is None:
         return ConfigError(f"{key}: there is no such key")
     node = OmegaConf.select(config, parent) if parent else config
     if node is None:
         return _unknown_key(parent, overrides, text)
     if not isinstance(node, DictConfig):
         return ConfigError(f"{key}: there is no such key; {parent} takes no parameters")
-    known = {str(each) for each in node if each not in ("hydra",)}
+    known = {str(each) for each in node if not str(each).startswith("_")} - {"hydra"}
     if not parent:
         known |= set(GROUPS)
     what = f"parameter of {parent}" if parent else "key"
-    if parent and isinstance(node.get("name"), str):
+    if parent.split(".")[0] in GROUPS and isinstance(node.get("name"), str):
         what = f"parameter of {parent} {node.get('name')}"
         known -= {"name"}
     return UnknownNameError(key, what, leaf, known)
+
+
+def _around(key: str, overrides: Sequence[str]) -> DictConfig | None:
+    """The config without the override of `key`: the keys beside which it would have stood.
+
+    Where another override is wrong too, only the choices of groups count.
+    """
+    others = [one for each in overrides if key_of(each) != key for one in _one_value(each)]
+    for kept in (others, [each for each in others if key_of(each) in GROUPS], []):
+        try:
+            return compose(kept, with_hydra=True)
+        except (HydraException, OmegaConfBaseException, KexpError):
+            continue
+    return None
+
+
+def _one_value(override: str) -> list[str]:
+    """The override, with the first of its values where it sweeps over several; nothing where that cannot be told."""
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+        if not parsed.is_sweep_override():
+            return [override]
+        return [f"{parsed.get_key_element()}={next(parsed.sweep_string_iterator())}"]
+    except (HydraException, NotImplementedError, StopIteration):
+        return []
 
 
 def _flat(error: BaseException) -> str:

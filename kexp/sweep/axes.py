@@ -6,28 +6,35 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kexp.config import key_of
 from kexp.errors import ConfigError
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
-__all__ = ["expand", "key_of", "parse", "with_seeds"]
+__all__ = ["expand", "parse", "with_seeds"]
 
 
 def parse(arguments: Iterable[str], config_loader: Any = None) -> list[Override]:
     """The arguments as Hydra understands them.
 
     Raises:
-        ConfigError: Hydra does not.
+        ConfigError: Hydra does not; a range has no step.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import RangeSweep
     from hydra.errors import OverrideParseException
 
     try:
-        return OverridesParser.create(config_loader=config_loader).parse_overrides(list(arguments))
+        parsed = OverridesParser.create(config_loader=config_loader).parse_overrides(list(arguments))
     except OverrideParseException as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise ConfigError(f"{error.override}: {lines[0]}") from error
+    for override in parsed:
+        value = override.value() if override.is_sweep_override() else None
+        if isinstance(value, RangeSweep) and not value.step:
+            raise ConfigError(f"{override.key_or_group}: the step of a range must not be 0")
+    return parsed
 
 
 def expand(overrides: Sequence[Override]) -> list[tuple[str, ...]]:
@@ -51,11 +58,6 @@ def with_seeds(arguments: Sequence[str], seeds: int | None) -> list[str]:
     if any(key_of(argument) == "seed" for argument in arguments):
         raise ConfigError("sweep.seeds: cannot be given together with seed=..., which chooses the seeds itself")
     return [*arguments, f"seed=range({seeds})"]
-
-
-def key_of(argument: str) -> str:
-    """The key that an argument sets, without Hydra's marks for adding and removing."""
-    return argument.split("=", 1)[0].lstrip("+~")
 
 
 def _axis(override: Override) -> list[str]:

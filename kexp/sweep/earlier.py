@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kexp.config import key_of
 from kexp.errors import ConfigError
-from kexp.sweep.axes import key_of
 from kexp.tracking import RunView, StoreSettings, prepare_store, resolve_uri, search
 from kexp.tracking.client import client_for, store_errors
 

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kexp.errors import ConfigError, KexpError, first_line
+from kexp.errors import KexpError, first_line
+from kexp.schema import models_kept
 
 if TYPE_CHECKING:
     from kexp.sweep.objective import Objective
     from kexp.sweep.trials import Outcome, Task, Trial
 
-__all__ = ["Keeping", "how_many", "read_about", "save_trial"]
-
-
-def how_many(keep: str) -> int | None:
-    """How many trials `save.keep` names; None for all.
-
-    Raises:
-        ConfigError: it is none of `all`, `best`, `none` and `top:N`.
-    """
-    named = {"all": None, "best": 1, "none": 0}
-    if keep in named:
-        return named[keep]
-    found = re.fullmatch(r"top:([1-9][0-9]*)", keep)
-    if found is None:
-        raise ConfigError.at("save.keep", "must be all, best, none or top:N with N at least 1", keep)
-    return int(found[1])
+__all__ = ["Keeping", "read_about", "save_trial"]
 
 
 class Keeping:
@@ -39,7 +24,7 @@ class Keeping:
     """
 
     def __init__(self, folder: Path, keep: str) -> None:
-        self.folder, self.keep, self.most = folder, keep, how_many(keep)
+        self.folder, self.keep, self.most = folder, keep, models_kept(keep)
         self.saved = 0
         self._best: list[Trial] = []
 

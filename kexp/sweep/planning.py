@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kexp.errors import ConfigError
 from kexp.fingerprint import fingerprint
 from kexp.schema import Experiment, Node, check
+from kexp.sweep.objective import choose_objectives
 from kexp.sweep.trials import Trial
 from kexp.tracking import StoreSettings, finished_with
 
@@ -56,7 +57,15 @@ def plan_trials(
                     unresolved = None if unresolved is None else adapt(dict(unresolved), overrides)
             if unresolved is not None:
                 trial.yaml = yaml.safe_dump(unresolved, sort_keys=False)
-            trial.fingerprint = known.fingerprint(check(trial.config))
+            experiment = check(trial.config)
+            trial.fingerprint = known.fingerprint(experiment)
+            if experiment.sweep.objective is not None:
+                choose_objectives(
+                    known.measured(experiment),
+                    experiment.sweep.objective,
+                    experiment.sweep.direction,
+                    key="sweep.objective",
+                )
         except ConfigError as error:
             trial.state, trial.reason = "INVALID", str(error)
         except (HydraException, OmegaConfBaseException) as error:
@@ -88,6 +97,20 @@ class Known:
         Raises:
             ConfigError: they do not, or the data cannot be read.
         """
+        settled = self._settled(experiment)
+        if experiment.loss is None or experiment.metrics_follow_data:
+            experiment = experiment.choosing(settled.loss, settled.metrics)
+        return fingerprint(experiment, settled.digest)
+
+    def measured(self, experiment: Experiment) -> tuple[str, ...]:
+        """The metrics that the experiment measures; empty where callbacks may measure more.
+
+        Raises:
+            ConfigError: as `fingerprint`.
+        """
+        return () if experiment.callbacks else self._settled(experiment).measured
+
+    def _settled(self, experiment: Experiment) -> _Settled:
         # All that `prepare` looks at; learning rates, widths and epochs are not among it.
         key = _key(
             experiment.data.as_dict(),
@@ -102,9 +125,7 @@ class Known:
             settled = self.settled[key] = self._settle(experiment)
         if isinstance(settled, ConfigError):
             raise settled
-        if experiment.loss is None or experiment.metrics_follow_data:
-            experiment = experiment.choosing(settled.loss, settled.metrics)
-        return fingerprint(experiment, settled.digest)
+        return settled
 
     def _settle(self, experiment: Experiment) -> _Settled | ConfigError:
         from kexp.experiment import prepare
@@ -118,7 +139,14 @@ class Known:
             return error
         chosen = prepared.experiment
         assert chosen.loss is not None
-        return _Settled(chosen.loss.name, {key: node.name for key, node in chosen.metrics.items()}, data.digest)
+        trained = ("loss", *chosen.metrics)
+        parts = {"": True, "val_": prepared.splits.validation is not None, "test_": prepared.splits.test is not None}
+        return _Settled(
+            chosen.loss.name,
+            {key: node.name for key, node in chosen.metrics.items()},
+            data.digest,
+            tuple(part + name for part, there in parts.items() if there for name in trained),
+        )
 
     def _load(self, node: Node) -> Data | ConfigError:
         from kexp.experiment import load_data
@@ -134,11 +162,13 @@ class Known:
 
 @dataclass(frozen=True)
 class _Settled:
-    """What a way of using data settles: the loss and the metrics that were left to it, and the data's digest."""
+    """What a way of using data settles: the loss and the metrics that were left to it, the data's digest, and the
+    names of all that is measured."""
 
     loss: str
     metrics: Mapping[str, str]
     digest: str
+    measured: tuple[str, ...]
 
 
 def _key(*parts: Any) -> str:

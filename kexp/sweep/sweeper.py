@@ -10,11 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kexp.config import explain, key_of
 from kexp.errors import ConfigError, KexpError
 from kexp.schema import Experiment, check
-from kexp.sweep.axes import expand, key_of, parse, with_seeds
+from kexp.sweep.axes import expand, parse, with_seeds
 from kexp.sweep.composing import Composer
-from kexp.sweep.keeping import how_many
 from kexp.sweep.planning import plan_trials
 from kexp.sweep.session import Session
 from kexp.sweep.table import problems
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
 
-__all__ = ["GridSweeper", "SweepFailedError", "explain_overrides", "finish", "open_session", "plan_overrides", "tell"]
+__all__ = ["GridSweeper", "SweepFailedError", "finish", "open_session", "plan_overrides", "tell"]
 
 # Hydra's own settings that change how a sweep is run, and not which trials it has.
 _ONLY_HOW = re.compile(r"[+~]*hydra([./]launcher|\.mode|\.verbose|\.sweeper\.(n_trials|n_jobs|max_batch_size))\b")
@@ -91,7 +91,8 @@ class GridSweeper:
         given = {key_of(argument) for argument in arguments}
         whole = [f"{key}={value}" for key, value in self.params.items() if key_of(key) not in given] + list(arguments)
         seeds = [argument.partition("=")[2] for argument in whole if key_of(argument) == "sweep.seeds"]
-        return with_seeds(whole, int(seeds[-1]) if seeds and seeds[-1].isdigit() else None)
+        count = seeds[-1] if seeds else str(self.config.sweep.seeds)  # the config's: of a file of YAML
+        return with_seeds(whole, int(count) or None if count.isdigit() else None)  # what is no count is refused later
 
     def _hand_to_hydra(self, session: Session, trials: Sequence[Trial]) -> Any:
         """A launcher of Hydra's runs the jobs its own way: each is an ordinary run, nested under the sweep's."""
@@ -122,25 +123,10 @@ def plan_overrides(owner: Any, combinations: Sequence[Sequence[str]], first: int
 
     composer = Composer(compose, lambda key: key in groups or "/" in key)
     adapt = getattr(getattr(owner, "launcher", owner), "adapt", None)
-    trials = plan_trials(combinations, composer.config, explain_overrides, adapt=adapt)
+    trials = plan_trials(combinations, composer.config, explain, adapt=adapt)
     for trial in trials:
         trial.number += first
     return trials
-
-
-def explain_overrides(error: Exception, overrides: Sequence[str]) -> ConfigError:
-    """What is wrong with a trial's overrides; composing to find out leaves Hydra as it is."""
-    from hydra.core.global_hydra import GlobalHydra
-
-    from kexp.config import explain
-    from kexp.config.source import RegistrySearchPath
-
-    hydra, user_folder = GlobalHydra.instance().hydra, RegistrySearchPath.user_folder
-    GlobalHydra.instance().clear()
-    try:
-        return explain(error, overrides)
-    finally:
-        GlobalHydra.instance().hydra, RegistrySearchPath.user_folder = hydra, user_folder
 
 
 def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | None = None) -> Session:
@@ -172,7 +158,6 @@ def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | N
     folder = Path("multirun", name or f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
     while name is None and folder.exists():  # another sweep in the same second
         folder = folder.with_name(f"{folder.name}-2")
-    how_many(experiment.save.keep)
     user_folder = RegistrySearchPath.user_folder
     return Session(
         trials,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from kexp.config import explain
 from kexp.errors import ConfigError
 from kexp.schema import Experiment, check
 from kexp.sweep.composing import Composer
@@ -23,7 +25,7 @@ from kexp.sweep.search.storage import is_there, open_storage
 from kexp.sweep.search.study import Study, refuse_change
 from kexp.sweep.search.summary import front_lines, study_json
 from kexp.sweep.session import Session
-from kexp.sweep.sweeper import explain_overrides, finish, open_session
+from kexp.sweep.sweeper import finish, open_session
 from kexp.sweep.trials import Trial
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class OptunaSweeper:
         n_jobs: how many trials a launcher of Hydra's own is handed at once.
     """
 
+    searches = True
     config: DictConfig
     hydra_context: HydraContext
     launcher: Any
@@ -84,17 +87,10 @@ class OptunaSweeper:
             ConfigError: the request cannot be met, or Optuna is not installed.
             SweepFailedError: some trials did not end as they should.
         """
-        require_optuna()
-        request, space, probe = self._request(arguments)
-        experiment = check(probe.config)
-        objectives = self._objectives(experiment, space)
-        sampler = choose_sampler(self.sampler, objectives=len(objectives))
-        pruner = choose_pruner(self.pruner, epochs=experiment.trainer.epochs, objectives=len(objectives))
-        n_trials = self._total(sampler, space)
-        seeds = _seeds(request, experiment)
-        _check_pruner(pruner, objectives, seeds, self.launcher)
-        session = open_session(self, [probe], arguments)
+        asked = self._asked(arguments)
+        session = open_session(self, [asked.probe], arguments)
         session.trials.clear()
+        space, objectives, pruner, seeds = asked.space, asked.objectives, asked.pruner, asked.seeds
 
         def open_study() -> Study:
             return Study(
@@ -102,7 +98,7 @@ class OptunaSweeper:
                 open_storage(self.storage, session.folder),
                 space,
                 objectives,
-                sampler=sampler,
+                sampler=asked.sampler,
                 pruner=pruner,
                 seed=self.seed,
                 seeds=seeds,
@@ -117,15 +113,16 @@ class OptunaSweeper:
                 study,
                 session,
                 self.plan_overrides,
-                n_trials=n_trials,
+                n_trials=asked.n_trials,
                 seeds=seeds,
                 pruner=pruner.name if pruner else "",
-                epochs=experiment.trainer.epochs,
+                epochs=asked.experiment.trainer.epochs,
             )
-            if experiment.tracking.figures:
+            if asked.experiment.tracking.figures:
                 session.figures = lambda: draw_figures(study.optuna, study.objectives)
             self._run(session, searching, study)
-            tracker.set_tags({"kexp.sweep.sampler": sampler.name, "kexp.sweep.pruner": pruner.name if pruner else ""})
+            names = {"kexp.sweep.sampler": asked.sampler.name, "kexp.sweep.pruner": pruner.name if pruner else ""}
+            tracker.set_tags(names)
             tracker.log_text(study_json(study), "sweep/study.json")
         if session.verbose and len(objectives) > 1:
             print("\n".join([*front_lines(study), ""]))
@@ -133,15 +130,19 @@ class OptunaSweeper:
         return session
 
     def plan(self, arguments: Sequence[str]) -> list[Trial]:
-        """The first of the trials that there may be: the others depend on what comes out of it."""
-        require_optuna()
-        *_, probe = self._request(arguments)
-        return [probe]
+        """As many trials as there will be, each like the first: the others depend on what comes out of it.
+
+        Raises:
+            ConfigError: as `sweep`.
+        """
+        asked = self._asked(arguments)
+        count = asked.n_trials * max(1, len(asked.seeds))
+        return [replace(asked.probe, number=number) for number in range(count)]
 
     def plan_overrides(self, combinations: Sequence[Sequence[str]]) -> list[Trial]:
         """Trials of these overrides, composed, checked and fingerprinted."""
         adapt = getattr(self.launcher, "adapt", None)
-        return plan_trials(combinations, self._composer.config, explain_overrides, self._known, adapt)
+        return plan_trials(combinations, self._composer.config, explain, self._known, adapt)
 
     def _run(self, session: Session, searching: Searching, study: Study) -> None:
         searching.recall()
@@ -171,13 +172,25 @@ class OptunaSweeper:
             for trial in batch:
                 searching.ended(trial, Outcome(trial.number, trial.state, trial.reason))
 
+    def _asked(self, arguments: Sequence[str]) -> _Asked:
+        """All that the user asked for, held against what there is."""
+        require_optuna()
+        request, space, probe = self._request(arguments)
+        experiment = check(probe.config)
+        objectives = self._objectives(experiment, space)
+        sampler = choose_sampler(self.sampler, objectives=len(objectives))
+        pruner = choose_pruner(self.pruner, epochs=experiment.trainer.epochs, objectives=len(objectives))
+        seeds = _seeds(request, experiment)
+        _check_pruner(pruner, objectives, seeds, self.launcher)
+        return _Asked(space, probe, experiment, objectives, sampler, pruner, self._total(sampler, space), seeds)
+
     def _request(self, arguments: Sequence[str]) -> tuple[Request, Space, Trial]:
         """What is asked for, and a trial of it that is valid, for the settings that all share."""
         loader = self.hydra_context.config_loader
         request = read_request(arguments, self.described, is_group=self._is_group, config_loader=loader)
         if not request.axes:
             raise ConfigError("the sweep has no axis to search over")
-        space = settle_space(request, self._composer.config, explain_overrides, self._is_group)
+        space = settle_space(request, self._composer.config, explain, self._is_group)
         chosen = space.first()
         groups = {axis.name for axis in space.axes if self._is_group(axis.key)}
         tried = [space.overrides(chosen), space.overrides({k: v for k, v in chosen.items() if k in groups})]
@@ -189,7 +202,7 @@ class OptunaSweeper:
 
     def _objectives(self, experiment: Experiment, space: Space) -> list[Objective]:
         return choose_objectives(
-            () if experiment.callbacks else _metrics(experiment),  # callbacks may measure more
+            self._known.measured(experiment),
             experiment.sweep.objective,
             experiment.sweep.direction,
             losses_differ=any(axis.key.split(".")[0] == "loss" for axis in space.axes),
@@ -224,18 +237,18 @@ class OptunaSweeper:
         return key in self._groups or "/" in key
 
 
-def _metrics(experiment: Experiment) -> list[str]:
-    """The metrics that the experiment will measure."""
-    from kexp.experiment import prepare
+@dataclass(frozen=True)
+class _Asked:
+    """A search as the user asked for it."""
 
-    prepared = prepare(experiment)
-    measured = ["loss", *prepared.experiment.metrics]
-    names = list(measured)
-    if prepared.splits.validation is not None:
-        names += [f"val_{name}" for name in measured]
-    if prepared.splits.test is not None:
-        names += [f"test_{name}" for name in measured]
-    return names
+    space: Space
+    probe: Trial
+    experiment: Experiment
+    objectives: list[Objective]
+    sampler: Chosen
+    pruner: Chosen | None
+    n_trials: int
+    seeds: tuple[int, ...]
 
 
 def _seeds(request: Request, experiment: Experiment) -> tuple[int, ...]:
