@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,7 +14,21 @@ __all__ = ["breast_cancer", "diabetes", "digits", "iris", "random", "wine"]
 
 def digits() -> Data:
     """Handwritten digits: 1,797 images of 8 x 8 grey levels from 0 to 16, 10 classes."""
-    return _bundled("digits", image_shape=(8, 8, 1))
+    import numpy as np
+
+    from kexp.data.inference import arrays
+
+    file = _file_of_scikit_learn("digits.csv.gz")
+    if file is None:
+        return _bundled("digits", image_shape=(8, 8, 1))
+    table = np.loadtxt(file, delimiter=",")
+    return arrays(
+        table[:, :-1],
+        table[:, -1].astype(int),
+        classes=[str(digit) for digit in range(10)],
+        feature_names=[f"pixel_{row}_{column}" for row in range(8) for column in range(8)],
+        image_shape=(8, 8, 1),
+    )
 
 
 def iris() -> Data:
@@ -63,6 +79,16 @@ def random(rows: int = 1000, features: int = 32, targets: int = 10, classes: int
         return arrays(x, generator.random((rows, targets), dtype=np.float32), task="regression")
     y = generator.permutation(np.arange(rows) % classes)  # every class present
     return arrays(x, y)
+
+
+def _file_of_scikit_learn(name: str) -> Path | None:
+    """A data file that scikit-learn brings along, found without importing it, which takes a second."""
+    spec = importlib.util.find_spec("sklearn")
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        file = Path(folder, "datasets", "data", name)
+        if file.is_file():
+            return file
+    return None
 
 
 def _bundled(name: str, **options: Any) -> Data:

@@ -100,8 +100,9 @@ def work(pipe: Connection, parent: int) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _log_to(os.devnull)
-    from kexp.training import prepare_backend
+    from kexp.training import own_process, prepare_backend
 
+    own_process()
     prepare_backend("jax")
     from kexp import fused
 

@@ -294,6 +294,9 @@ def _work(pipe: Connection, n_workers: int, index: int, parent: int) -> None:
     """A worker's life: trial after trial until it is told None, or its parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to deal with
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    from kexp.training import own_process
+
+    own_process()
     _share_machine(n_workers, index)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     pipe.send(_READY)

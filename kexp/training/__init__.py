@@ -1,6 +1,6 @@
 """Training: fits and evaluates ready-made Keras objects. Knows no Hydra, no registry and no MLflow."""
 
-from kexp.training.backend import check_backend, prepare_backend, seed_everything
+from kexp.training.backend import check_backend, own_process, prepare_backend, seed_everything
 from kexp.training.checkpoint import Checkpointing, remove_checkpoints
 from kexp.training.fit import evaluate, fit, predict
 from kexp.training.history import History
@@ -19,6 +19,7 @@ __all__ = [
     "compile_model",
     "evaluate",
     "fit",
+    "own_process",
     "predict",
     "prepare_backend",
     "progress",

@@ -5,13 +5,27 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from kexp.errors import ConfigError
 from kexp.training.quiet import banners_held_back, quiet_loggers
 
-__all__ = ["check_backend", "prepare_backend", "seed_everything"]
+__all__ = ["check_backend", "own_process", "prepare_backend", "seed_everything"]
 
 _MODULES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
+_FOR_OTHERS = ("sklearn", "matplotlib", "pandas")  # Keras' wrappers, galleries and data frames
+_left_out: set[str] = set()
+
+
+def own_process() -> None:
+    """Says that this process is kexp's alone. Keras is then imported without what only others' code wants of it.
+
+    That halves the import on JAX, and saves a third of it on TensorFlow.
+    """
+    _left_out.update(_FOR_OTHERS)
 
 
 def check_backend(name: str) -> None:
@@ -44,8 +58,26 @@ def prepare_backend(name: str) -> None:
     check_backend(name)
     quiet_loggers()
     if "keras" not in sys.modules:
-        with banners_held_back():
+        with banners_held_back(), _hidden(_left_out):
             importlib.import_module("keras")
+
+
+@contextmanager
+def _hidden(names: set[str]) -> Iterator[None]:
+    """Modules that are not loaded yet are not there for what this thread imports; other threads find them."""
+    thread = threading.get_ident()
+
+    class Hiding:
+        @staticmethod
+        def find_spec(name: str, path: Any = None, target: Any = None) -> None:
+            if name in names and threading.get_ident() == thread:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    sys.meta_path.insert(0, Hiding)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(Hiding)
 
 
 def seed_everything(seed: int) -> None:

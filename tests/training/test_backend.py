@@ -62,6 +62,26 @@ def test_jax_trains_from_numpy_without_tensorflow_and_quietly() -> None:
     assert done.stderr == ""
 
 
+def test_a_process_of_kexps_own_leaves_out_what_others_want_of_keras_and_can_import_it_all_the_same() -> None:
+    program = """
+import sys, threading
+from kexp import training
+found = []
+other = threading.Thread(target=lambda: found.append(__import__("pandas")))
+training.own_process()
+other.start()
+training.prepare_backend("jax")
+other.join()
+print("sklearn" in sys.modules, "matplotlib" in sys.modules, found[0].__name__)
+import sklearn.tree
+import matplotlib.figure
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert done.stdout == "False False pandas\n"
+    assert done.stderr == ""
+
+
 def test_another_backend_than_this_process_has_is_refused() -> None:
     other = "jax" if keras.config.backend() == "tensorflow" else "tensorflow"
     with pytest.raises(ConfigError, match=f"cannot change to {other}"):
