@@ -193,4 +193,5 @@ def _predict(model: keras.Model, x: Any) -> Any:
 def _yaml(config: Mapping[str, Any]) -> str:
     import yaml
 
-    return yaml.safe_dump(dict(config), sort_keys=False)
+    fast = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # where PyYAML was built with libyaml
+    return str(yaml.dump(dict(config), Dumper=fast, sort_keys=False))

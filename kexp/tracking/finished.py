@@ -126,6 +126,7 @@ def sql_store(client: MlflowClient) -> Any | None:
 
 def _log_in_bulk(client: MlflowClient, experiment: str, records: Sequence[RunRecord]) -> list[str]:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
     from mlflow.store.tracking.dbmodels import models as sql
     from sqlalchemy import insert, select
 
@@ -135,9 +136,13 @@ def _log_in_bulk(client: MlflowClient, experiment: str, records: Sequence[RunRec
     tables = _Tables(int(experiment), root)
     # Files first: a process that is killed in between leaves files that no run has, not a finished run without files.
     for record in records:
+        repository = get_artifact_repository(f"{root}/{record.run_id}/artifacts")
+        if isinstance(repository, LocalArtifactRepository):
+            _write_artifacts(record, Path(repository.artifact_dir))
+            continue
         with _artifacts(record) as folder:
             if folder is not None:
-                get_artifact_repository(f"{root}/{record.run_id}/artifacts").log_artifacts(str(folder))
+                repository.log_artifacts(str(folder))
     with store.ManagedSessionMaker(read_only=False) as session:
         wanted = [record.run_id for record in records]
         there = set(session.scalars(select(sql.SqlRun.run_uuid).where(sql.SqlRun.run_uuid.in_(wanted))))
@@ -358,21 +363,28 @@ def _check_artifacts(record: RunRecord) -> None:
 @contextlib.contextmanager
 def _artifacts(record: RunRecord) -> Iterator[Path | None]:
     """A folder with all of a record's artifacts; None where it has none."""
-    texts = {**record.texts, **{f"params/{key}.txt": text for key, text in param_row(record.params)[1].items()}}
-    if not texts and not record.files:
-        yield None
-        return
     with tempfile.TemporaryDirectory(prefix="kexp-") as name:
-        folder = Path(name)
-        for path, text in texts.items():
-            file = folder / artifact_path(path)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
-        for source, inside in record.files:
-            target = folder / (artifact_path(inside) if inside else PurePosixPath()) / source.name
+        yield Path(name) if _write_artifacts(record, Path(name)) else None
+
+
+def _write_artifacts(record: RunRecord, folder: Path) -> bool:
+    """Writes all of a record's artifacts into a folder; whether there are any."""
+    texts = {**record.texts, **{f"params/{key}.txt": text for key, text in param_row(record.params)[1].items()}}
+    made = set[Path]()
+
+    def place(path: PurePosixPath) -> Path:
+        target = folder / path
+        if target.parent not in made:
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(source, target) if source.is_dir() else shutil.copy2(source, target)
-        yield folder
+            made.add(target.parent)
+        return target
+
+    for path, text in texts.items():
+        place(artifact_path(path)).write_text(text, encoding="utf-8")
+    for source, inside in record.files:
+        target = place((artifact_path(inside) if inside else PurePosixPath()) / source.name)
+        shutil.copytree(source, target, dirs_exist_ok=True) if source.is_dir() else shutil.copy2(source, target)
+    return bool(texts or record.files)
 
 
 def _user() -> str:

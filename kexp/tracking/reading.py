@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError, StoreError, UnknownNameError
 from kexp.tracking.client import check_reachable, client_for, store_errors
+from kexp.tracking.database import found_runs
+from kexp.tracking.finished import sql_store
 from kexp.tracking.rows import artifact_path
 from kexp.tracking.settings import StoreSettings, database_file, resolve_uri, without_password
 from kexp.tracking.values import restored_metric
@@ -150,6 +152,19 @@ def search(
     with store_errors(uri, "reading the experiment"):
         experiment = client.get_experiment_by_name(settings.experiment)
     if experiment is None:
+        return
+    store = sql_store(client)
+    if store is not None and not filter_string:
+        with store_errors(uri, "searching runs"):
+            for found in found_runs(
+                store,
+                int(experiment.experiment_id),
+                tags=wanted,
+                status=status,
+                limit=limit,
+                newest_first=newest_first,
+            ):
+                yield RunView(experiment=settings.experiment, **found)
         return
     order = [f"attributes.start_time {'DESC' if newest_first else 'ASC'}"]
     token, left = None, limit

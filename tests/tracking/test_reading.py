@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput
 
 from kexp.errors import ConfigError, StoreError, UnknownNameError
-from kexp.tracking import RunRecord, StoreSettings, fetch_artifact, find_run, log_finished_runs, reading, search
+from kexp.tracking import (
+    RunRecord,
+    RunView,
+    StoreSettings,
+    database,
+    fetch_artifact,
+    find_run,
+    log_finished_runs,
+    reading,
+    search,
+)
 
 
 def runs(settings: StoreSettings, *run_ids: str) -> None:
@@ -64,14 +77,39 @@ def test_reading_makes_no_store(settings: StoreSettings, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_search_pages_through_all(settings: StoreSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("filter_string", ["", "attributes.status = 'FINISHED'"], ids=["tables", "client"])
+def test_search_pages_through_all(filter_string: str, settings: StoreSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     run_ids = [f"{index:032x}" for index in range(25)]
     runs(settings, *run_ids)
     monkeypatch.setattr(reading, "_PAGE", 4)
-    assert [view.run_id for view in search(settings, newest_first=False)] == run_ids
-    assert [view.run_id for view in search(settings, limit=9)] == run_ids[::-1][:9]
-    assert [view.run_id for view in search(settings, tags={"kind": "it's"}, newest_first=False)] == run_ids[1::2]
-    assert list(search(settings, status="RUNNING")) == []
+    monkeypatch.setattr(database, "_AT_ONCE", 4)
+    how = {"filter_string": filter_string}
+    assert [view.run_id for view in search(settings, newest_first=False, **how)] == run_ids
+    assert [view.run_id for view in search(settings, limit=9, **how)] == run_ids[::-1][:9]
+    assert [view.run_id for view in search(settings, tags={"kind": "it's"}, newest_first=False, **how)] == run_ids[1::2]
+    assert list(search(settings, status="RUNNING", **how)) == []
+
+
+def test_a_run_is_read_from_the_tables_as_mlflows_client_reads_it(settings: StoreSettings) -> None:
+    points = [("loss", 2.0, 1, 5), ("loss", 1.0, 2, 6), ("odd", float("inf"), 2, 6), ("none", float("nan"), 2, 6)]
+    one = RunRecord("one", "FINISHED", 3, 4, {"a": 1, "b": None}, points)
+    two = RunRecord("two", "KILLED", 1, 2, {"c": "x"}, points[:1], parent_run_id=one.run_id)
+    log_finished_runs(settings, [one, two])
+    client = MlflowClient(settings.uri)
+    experiment = client.get_experiment_by_name(settings.experiment).experiment_id
+    model = client.create_logged_model(experiment, "net", source_run_id=one.run_id)
+    client.log_outputs(one.run_id, [LoggedModelOutput(model.model_id, 2)])
+    tables, client_read = (list(search(settings, filter_string=each)) for each in ("", "attributes.run_id LIKE '%'"))
+    assert repr(sorted_texts(tables)) == repr(sorted_texts(client_read))
+    assert {view.model_ids for view in tables} == {(model.model_id,), ()}
+
+
+def sorted_texts(views: list[RunView]) -> list[RunView]:
+    """Their mappings in one order, so that they compare as text: NaN is no equal of itself."""
+    return [
+        replace(view, **{name: dict(sorted(getattr(view, name).items())) for name in ("params", "metrics", "tags")})
+        for view in views
+    ]
 
 
 @pytest.mark.parametrize("path", ["../../../mlflow.db", "/etc/passwd", "a/../../../../mlflow.db", "..", ""])
