@@ -1,11 +1,12 @@
 """The one writer of a sweep: trials that are over go to the store in batches, each exactly once.
 
-What the store does not take is on disk from the first failure on, and delivered from there by the next `kexp resume`,
-or by `kexp sync`.
+Each waits on disk until the store has it. What a kill leaves there, or a store that is away, is delivered by the next
+`kexp resume`, or by `kexp sync`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import threading
@@ -65,9 +66,11 @@ class Recorder:
         self._thread.start()
 
     def put(self, record: RunRecord) -> None:
-        """Hands over the record of a trial that is over."""
+        """Hands over the record of a trial that is over; it is on disk before this returns, should the disk take it."""
         if self._store is None:
             return
+        with contextlib.suppress(OSError):  # the store may take it before that matters
+            self._spool.keep(self._store, [record])
         with self._change:
             self._waiting.append(record)
             if len(self._waiting) >= self._most:
@@ -139,8 +142,6 @@ class Recorder:
                 if not self._closing:
                     self._change.wait(self._interval_s)
                 batch, closing = list(self._waiting), self._closing
-            if self.failure and batch:  # a kill while the store is tried again costs nothing then
-                self._try_to_keep(batch)
             written = self._write(batch)
             if closing:
                 last = last or time.monotonic() + _LAST_S
@@ -158,7 +159,6 @@ class Recorder:
         except StoreError as error:
             self.failure = str(error)
             if not is_refusal(error):
-                self._try_to_keep(batch)
                 return False
             if len(batch) > 1:
                 return self._write_each(batch)
@@ -191,14 +191,6 @@ class Recorder:
             self._spool.refuse(self._store, record, reason)
         except OSError as error:
             self.failure = f"{self._spool.folder}: {error.strerror}"
-
-    def _try_to_keep(self, batch: Sequence[RunRecord]) -> None:
-        """On disk, should the disk take it: the store may come back before that matters."""
-        assert self._store is not None
-        try:
-            self._spool.keep(self._store, batch)
-        except OSError:
-            return
 
     def _keep_on_disk(self, records: Sequence[RunRecord]) -> None:
         assert self._store is not None

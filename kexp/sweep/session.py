@@ -27,8 +27,9 @@ from kexp.sweep.recorder import Recorder
 from kexp.sweep.results import SHARED_TRIALS
 from kexp.sweep.table import LiveTable, leaderboard, problems
 from kexp.sweep.trials import Outcome, Task, Trial
-from kexp.tracking import StoreSettings, Tracker, null_run, open_run, run_status
+from kexp.tracking import StoreSettings, Tracker, null_run, open_run
 from kexp.tracking.locks import file_lock
+from kexp.tracking.status import ended_with, sigterm_raises
 
 __all__ = ["ARGUMENTS", "Launcher", "Session"]
 
@@ -106,30 +107,31 @@ class Session:
         """
         self.objective = objective or self.objective
         key = sweep_key(self.arguments)
-        with ExitStack() as stack:
+        with ExitStack() as stack, sigterm_raises(), ExitStack() as ending:
             self._lock(stack, key)
             before = self._go_on(key)
             self.folder.mkdir(parents=True, exist_ok=True)
             self._keeping = Keeping(self.folder, self._keep)
-            tracker = self._open(key, before)
+            with deferred_interrupts():  # a run that is open is one that will be ended
+                tracker = self._open(key, before)
+                ending.enter_context(ended_with(tracker))
             self.run_id = tracker.run_id
             replaced = unfinished_runs(self.store, before) if self.store is not None and before else {}
-            with run_status(tracker):
-                self._recorder = Recorder(
-                    self.store, replaced, folder=self.folder, run_id=self.run_id, notices=self.notices
-                )
-                tracker.log_text(json.dumps({**self._command, "cwd": os.getcwd()}), ARGUMENTS)
-                try:
-                    yield tracker
-                except (KeyboardInterrupt, SystemExit):
-                    self._interrupted = True
-                    print(f"\nkexp: the sweep was interrupted; to go on: {self.resume_command}", file=sys.stderr)
-                    raise
-                finally:
-                    stack.enter_context(no_interrupts([signal.SIGINT]))  # until its run has ended
-                    with no_interrupts():
-                        self._interrupt()
-                        self._end(tracker)
+            self._recorder = Recorder(
+                self.store, replaced, folder=self.folder, run_id=self.run_id, notices=self.notices
+            )
+            tracker.log_text(json.dumps({**self._command, "cwd": os.getcwd()}), ARGUMENTS)
+            try:
+                yield tracker
+            except (KeyboardInterrupt, SystemExit):
+                self._interrupted = True
+                print(f"\nkexp: the sweep was interrupted; to go on: {self.resume_command}", file=sys.stderr)
+                raise
+            finally:
+                stack.enter_context(no_interrupts([signal.SIGINT]))  # until its run has ended
+                with no_interrupts():
+                    self._interrupt()
+                    self._end(tracker)
         if tracker.notice:
             self.notices.append(tracker.notice)
 

@@ -1,4 +1,4 @@
-"""Trials that are over and that the store has not taken: kept on disk until it does.
+"""Trials that are over and that the store has not taken yet: kept on disk until it does.
 
 FOLDER/outbox/trials/RUN.json     a trial's record, and the store that it is for
 FOLDER/outbox/trials/RUN.refused  one that the store will never take, with its reason
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self.sweep_folder = folder
         self.folder = folder / "outbox" / "trials"
+        self._change = threading.Lock()  # one thread keeps while another drops, and the folder comes and goes
 
     def keep(self, store: StoreSettings, records: Iterable[RunRecord]) -> None:
         """Writes the records that are not there yet.
@@ -53,11 +55,12 @@ class Spool:
         for record in records:
             file = self._file(record)
             if not file.exists():
-                _write(file, {"store": where, "record": _as_json(record)})
+                with self._change:
+                    _write(file, {"store": where, "record": _as_json(record)})
 
     def drop(self, records: Iterable[RunRecord]) -> None:
         """The store has these."""
-        if self.folder.is_dir():
+        with self._change:
             for record in records:
                 self._file(record).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # others wait still
@@ -72,10 +75,12 @@ class Spool:
     def waiting(self) -> list[tuple[StoreSettings, RunRecord]]:
         """What waits, the oldest first, each with the store that it is for.
 
+        A file that is empty is of a machine that went down: it had its name, and its content was on its way.
+
         Raises:
             StoreError: a file is not one that `keep` has written.
         """
-        found = [_read(file) for file in self.folder.glob("*.json")]
+        found = [_read(file) for file in self.folder.glob("*.json") if file.stat().st_size]
         return sorted(found, key=lambda each: (each[1].end_ms, each[1].run_id))
 
     def _file(self, record: RunRecord, kind: str = "json") -> Path:
@@ -178,13 +183,12 @@ def _text(value: Any) -> str | None:
 
 
 def _write(file: Path, content: Mapping[str, Any]) -> None:
+    """Whole or not at all, whatever kills this process. To wait for the disk would cost more than the store does."""
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_suffix(".new")
     # The address of a store may carry a password.
     with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as written:
-        json.dump(content, written, ensure_ascii=False)
-        written.flush()
-        os.fsync(written.fileno())
+        written.write(json.dumps(content, ensure_ascii=False))
     os.replace(fresh, file)
 
 

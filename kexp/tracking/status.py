@@ -12,7 +12,7 @@ from typing import Any
 from kexp.errors import first_line
 from kexp.tracking.tracker import Tracker
 
-__all__ = ["Terminated", "run_status", "sigterm_raises"]
+__all__ = ["Terminated", "ended_with", "run_status", "sigterm_raises"]
 
 
 class Terminated(SystemExit):
@@ -24,26 +24,32 @@ class Terminated(SystemExit):
 
 @contextlib.contextmanager
 def run_status(tracker: Tracker) -> Iterator[Tracker]:
-    """Ends `tracker` with the block: FINISHED after its last line, KILLED by Ctrl-C or SIGTERM, else FAILED.
+    """Ends `tracker` with the block, by SIGTERM too.
 
     SIGTERM is caught only where Python allows it, in the main thread, and is given back afterwards.
     """
-    with sigterm_raises():
-        try:
-            yield tracker
-        except KeyboardInterrupt:
-            tracker.end("KILLED", "interrupted (Ctrl-C)")
-            raise
-        except Terminated:
-            tracker.end("KILLED", "terminated (SIGTERM)")
-            raise
-        except SystemExit as error:
-            tracker.end("FAILED", f"the process was told to exit with {error.code!r}")
-            raise
-        except BaseException as error:
-            tracker.end("FAILED", f"{type(error).__name__}: {first_line(error)}")
-            raise
-        tracker.end("FINISHED")
+    with sigterm_raises(), ended_with(tracker):
+        yield tracker
+
+
+@contextlib.contextmanager
+def ended_with(tracker: Tracker) -> Iterator[None]:
+    """Ends `tracker` with the block: FINISHED after its last line, KILLED by Ctrl-C or SIGTERM, else FAILED."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        tracker.end("KILLED", "interrupted (Ctrl-C)")
+        raise
+    except Terminated:
+        tracker.end("KILLED", "terminated (SIGTERM)")
+        raise
+    except SystemExit as error:
+        tracker.end("FAILED", f"the process was told to exit with {error.code!r}")
+        raise
+    except BaseException as error:
+        tracker.end("FAILED", f"{type(error).__name__}: {first_line(error)}")
+        raise
+    tracker.end("FINISHED")
 
 
 @contextlib.contextmanager
