@@ -18,6 +18,9 @@ IRRELEVANT = (
     "tracking",
     "save",
     "sweep",
+    "fused.threads",
+    "fused.strict",
+    "fused.verify",
     "trainer.verbose",
     "trainer.checkpoint",
     "trainer.checkpoint_epochs",
@@ -40,6 +43,8 @@ def fingerprint(experiment: Experiment, data_digest: str) -> str:
         else:
             config.pop(group, None)
     config["data"].pop("feed", None)  # either feed gives the same batches
+    if experiment.trainer.engine == "fit" or experiment.fused.max_lanes is None:
+        config.pop("fused")  # the number of lanes decides the last bits of a compiled training, and of no other
     providers = {node.component.distribution: node.component.version for node in experiment.nodes()}
     references = {
         node.component.target: node.component.version

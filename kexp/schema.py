@@ -19,7 +19,18 @@ from kexp.registry import Component
 from kexp.rules import Count, Fraction, Positive, Whole, check_parameter, check_value
 from kexp.signatures import REQUIRED, UNREADABLE, Signature
 
-__all__ = ["Experiment", "Node", "Save", "Sweep", "Tracking", "Trainer", "check", "defaults_of", "models_kept"]
+__all__ = [
+    "Experiment",
+    "Fused",
+    "Node",
+    "Save",
+    "Sweep",
+    "Tracking",
+    "Trainer",
+    "check",
+    "defaults_of",
+    "models_kept",
+]
 
 AUTO = "auto"
 
@@ -81,7 +92,23 @@ class Sweep:
     rerun: bool = False
 
 
-SETTINGS: dict[str, type] = {"trainer": Trainer, "tracking": Tracking, "save": Save, "sweep": Sweep}
+@dataclass(frozen=True)
+class Fused:
+    """How trials run as lanes of compiled programs; an ordinary training ignores it."""
+
+    max_lanes: Count | None = None  # of one program; by the device unless given; decides the last bits of a result
+    threads: Count | None = None  # programs at once; one a core unless given
+    strict: bool = False  # a trial that cannot be a lane is an error
+    verify: Whole = 0  # so many lanes of a sweep, chosen at random, are trained again alone and compared
+
+
+SETTINGS: dict[str, type] = {
+    "trainer": Trainer,
+    "tracking": Tracking,
+    "save": Save,
+    "sweep": Sweep,
+    "fused": Fused,
+}
 
 
 @dataclass(frozen=True)
@@ -128,6 +155,7 @@ class Experiment:
     tracking: Tracking
     save: Save
     sweep: Sweep
+    fused: Fused = Fused()
     metrics_follow_data: bool = False  # `metrics=[auto]`
 
     def nodes(self) -> Iterator[Node]:
@@ -178,7 +206,7 @@ def check(config: Mapping[str, Any]) -> Experiment:
         ConfigError: the first thing wrong, as one sentence that names its key.
     """
     keys = [f.name for f in fields(Experiment) if f.default is MISSING]
-    _refuse_unknown("", config, set(keys))
+    _refuse_unknown("", config, {*keys, *SETTINGS})
     for key in keys:
         if key not in config:
             raise ConfigError(f"{key}: must be given")
@@ -202,7 +230,7 @@ def check(config: Mapping[str, Any]) -> Experiment:
         metrics=_several("metrics", config["metrics"]),
         metrics_follow_data=AUTO in _as_mapping("metrics", config["metrics"]),
         callbacks=_several("callbacks", config["callbacks"]),
-        **{key: _settings(key, config[key]) for key in SETTINGS},
+        **{key: _settings(key, config.get(key, {})) for key in SETTINGS},
     )
 
 

@@ -29,6 +29,7 @@ SETTINGS = {
     "save/default": "save",
     "tracking/mlflow": "tracking",
     "schema/sweep": "sweep",
+    "schema/fused": "fused",
 }
 SETTINGS_GROUPS = sorted({path.partition("/")[0] for path in SETTINGS})
 # Options that name no component, and where they land: `auto` follows the data, `none` leaves the rate as it is. Every

@@ -4,7 +4,7 @@ from kexp.experiment.compiled import build_compiled, compile_model
 from kexp.experiment.engines import Engine, Trained, engine_of
 from kexp.experiment.keeping import save_kept
 from kexp.experiment.prepared import Prepared, feeds, load_data, prepare
-from kexp.experiment.recording import Source, described, record_setup, run_tags, summary_of
+from kexp.experiment.recording import Source, described, record_setup, run_parameters, run_tags, summary_of
 from kexp.experiment.running import Result, run, store_of
 from kexp.experiment.state import TrainedState, leave_state
 
@@ -25,6 +25,7 @@ __all__ = [
     "prepare",
     "record_setup",
     "run",
+    "run_parameters",
     "run_tags",
     "save_kept",
     "store_of",

@@ -64,6 +64,11 @@ def summary_of(model: keras.Model) -> str:
     return "\n".join(lines)
 
 
+def run_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config as a run's parameters: all of it but where and how it is run."""
+    return flatten({key: value for key, value in config.items() if key not in ("tracking", "sweep", "fused")})
+
+
 def record_setup(
     tracker: Tracker, prepared: Prepared, source: Source, summary: str, ran_on: Mapping[str, Any] | None = None
 ) -> None:
@@ -82,7 +87,7 @@ def record_setup(
 
     experiment, splits = prepared.experiment, prepared.splits
     config = experiment.as_dict()
-    tracker.log_params(flatten({key: value for key, value in config.items() if key not in ("tracking", "sweep")}))
+    tracker.log_params(run_parameters(config))
     tracker.log_text(source.yaml or _yaml(config), "config.yaml")
     tracker.log_text("\n".join(source.overrides) + "\n", "overrides.txt")
     tracker.log_text(summary, "model_summary.txt")

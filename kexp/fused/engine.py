@@ -80,7 +80,7 @@ def plan(
 
     Args:
         trials: whose experiments have `backend: jax`, in a process whose Keras runs on JAX.
-        width: lanes of a program; by the device unless given.
+        width: lanes of a program; by each trial's `fused.max_lanes` or else the device unless given.
         strict: a trial that cannot be a lane is an error.
         session: what was made for earlier calls is used again, and what is made is kept there.
 
@@ -89,7 +89,6 @@ def plan(
     """
     _hold_backend()
     use_compilation_cache()
-    lanes = width or default_width()
     made = Plan([], [])
     fit_for_lanes = []
     for trial in trials:
@@ -103,7 +102,9 @@ def plan(
     session = session or Session()
     for key, members in structures.items():
         why = "the only structure" if len(structures) == 1 else "another structure"
-        _plan_structure(made, members, session.of(key), tables, lanes, why)
+        for lanes, some in _by_lanes(members, width).items():
+            _plan_structure(made, some, session.of(key), tables, lanes, why)
+            why = "another fused.max_lanes"
     if strict and made.fallbacks:
         first = made.fallbacks[0]
         raise ConfigError(f"fused.strict: trial {first.trial.key} cannot be fused; {first.reason}")
@@ -226,6 +227,15 @@ def default_threads() -> int:
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(4, cores))
+
+
+def _by_lanes(trials: Sequence[Trial], width: int | None) -> dict[int, list[Trial]]:
+    """Trials by the lanes of their program."""
+    found: dict[int, list[Trial]] = {}
+    for trial in trials:
+        lanes = width or trial.prepared.experiment.fused.max_lanes or default_width()
+        found.setdefault(lanes, []).append(trial)
+    return found
 
 
 def _plan_structure(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kexp.experiment import run_parameters
 from kexp.sweep.results import TrialResult, histories_of, read_sweep
-from kexp.tracking import Tracker, flatten
+from kexp.tracking import Tracker
 
 if TYPE_CHECKING:
     from kexp.sweep.session import Session
@@ -45,7 +46,7 @@ def write_files(session: Session, tracker: Tracker) -> None:
 
 def _result(trial: Trial) -> TrialResult:
     """A trial of another sweep, as this one plans it: the list of them is on its way to the store still."""
-    params = flatten({key: value for key, value in trial.config.items() if key not in ("tracking", "sweep")})
+    params = run_parameters(trial.config)
     return TrialResult(
         trial.run_id, f"trial {trial.number}", "FINISHED", params, trial.metrics, fingerprint=trial.fingerprint
     )

@@ -49,6 +49,11 @@ class Feed:
         """Whether tasks are decided on as the sweep goes."""
         return self._more is not None
 
+    @property
+    def known(self) -> list[Task]:
+        """The tasks that are decided on and wait."""
+        return list(self._waiting)
+
     def __len__(self) -> int:
         """How many tasks there are at most."""
         return max(self.most, len(self._waiting))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import threading
 import time
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from kexp.data import Data
     from kexp.experiment import Prepared
 
-__all__ = ["Batch", "Grouped", "NotALane", "Told", "Verified", "work"]
+__all__ = ["Batch", "Grouped", "NotALane", "Told", "Verified", "Verify", "work"]
 
 _TELL_S = 0.1  # epochs gather so long before they are told
 _STATES: dict[str, State] = {"finished": "FINISHED", "pruned": "PRUNED", "diverged": "FAILED", "failed": "FAILED"}
@@ -40,18 +41,21 @@ class Batch:
         timeout_s: longest time for one of them.
         log: the file that takes what is printed meanwhile.
         dry: only group them.
-        width: lanes of a program; None for the device's own number.
         threads: programs at once; None for the device's own number.
-        verify: so many lanes, chosen at random, are trained again alone and compared to the last bit.
+        verify: so many lanes of the sweep, chosen at random, are kept to be trained again alone; see `Verify`.
     """
 
     tasks: Sequence[Task]
     log: str
     timeout_s: float | None = None
     dry: bool = False
-    width: int | None = None
     threads: int | None = None
     verify: int = 0
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Asks for the lanes that were kept to be trained again, each alone, and compared to the last bit."""
 
 
 @dataclass(frozen=True)
@@ -110,14 +114,17 @@ def work(pipe: Connection, parent: int) -> None:
     pipe.send(fused.default_width() * fused.default_threads())
     while True:
         try:
-            batch = pipe.recv()
+            asked = pipe.recv()
         except (EOFError, OSError):
             return
-        if batch is None:
+        if asked is None:
             return
-        _log_to(batch.log)
-        engine.run(batch)
-        pipe.send(None)
+        if isinstance(asked, Verify):
+            pipe.send(engine.verify())
+        else:
+            _log_to(asked.log)
+            engine.run(asked)
+            pipe.send(None)
 
 
 class _Engine:
@@ -135,6 +142,7 @@ class _Engine:
         self._untold: list[tuple[int, int, Mapping[str, float]]] = []
         self._told = 0.0
         self._sending = threading.Lock()
+        self._ended, self._kept = 0, list[fused.LaneResult]()
 
     def run(self, batch: Batch) -> None:
         from kexp import fused
@@ -144,7 +152,7 @@ class _Engine:
             if task.saves:
                 self._send(save_trial(task))
         trials = list(self._trials([task for task in batch.tasks if not task.saves]))
-        plan = fused.plan(trials, width=batch.width, session=self.session)
+        plan = fused.plan(trials, session=self.session)
         self._send(Grouped([(id(g.structure), [t.key.number for t in g.trials], g.width, g.why) for g in plan.groups]))
         for fallback in plan.fallbacks:
             self._send(NotALane(fallback.trial.key.number, fallback.reason))
@@ -156,15 +164,24 @@ class _Engine:
             return self._listen(trial.key, epoch, metrics, batch.timeout_s)
 
         plan.fallbacks.clear()
-        finished: list[fused.LaneResult] = []
         for result in fused.run_trials(trials, on_epoch=listen, threads=batch.threads, planned=plan):
             if not isinstance(result, fused.Fallback):
                 self._send(self._outcome(result, batch.timeout_s))
                 if batch.verify and result.status == "finished":
-                    finished.append(result)
-        if finished:
-            wrong = fused.verify(finished, batch.verify)
-            self._send(Verified(min(batch.verify, len(finished)), wrong))
+                    self._keep(result, batch.verify)
+
+    def _keep(self, result: fused.LaneResult, most: int) -> None:
+        """Keeps some of a sweep's results, each with the same chance however many there are: reservoir sampling."""
+        self._ended += 1
+        place = len(self._kept) if len(self._kept) < most else random.randrange(self._ended)
+        if place < most:
+            self._kept[place : place + 1] = [result]
+
+    def verify(self) -> Verified:
+        """Trains the results that were kept again, each alone."""
+        from kexp import fused
+
+        return Verified(len(self._kept), fused.verify(self._kept, len(self._kept)))
 
     def _trials(self, tasks: Sequence[Task]) -> Iterator[fused.Trial]:
         """The tasks prepared; one that cannot be is told as invalid."""

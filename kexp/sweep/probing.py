@@ -17,7 +17,7 @@ from kexp.sweep.trials import Trial
 
 __all__ = ["Probe", "probe_structures", "structure_key"]
 
-_CHANGES_NOTHING = ("name", "tracking", "sweep", "seed")
+_CHANGES_NOTHING = ("name", "tracking", "sweep", "fused", "seed")
 _BYTES_PER_PARAMETER = {"h5": 12, "keras": 12, "weights": 4, "saved_model": 5, "tf_checkpoint": 12, "onnx": 4}
 
 

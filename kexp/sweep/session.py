@@ -355,13 +355,14 @@ class Session:
 
     def _record_of(self, trial: Trial, state: str, reason: str) -> Any:
         """The record of a trial whose process could not give one."""
-        from kexp.tracking import CollectedRun, flatten
+        from kexp.experiment import run_parameters
+        from kexp.tracking import CollectedRun
 
         task = self.task(trial)
         tags = {**task.tags, "kexp.fingerprint": trial.fingerprint}
         run = CollectedRun(task.name, trial.folder, tags=tags, parent_run_id=task.parent_run_id)
         run.start_ms = trial.started_ms or run.start_ms
-        run.log_params(flatten({k: v for k, v in trial.config.items() if k not in ("tracking", "sweep")}))
+        run.log_params(run_parameters(trial.config))
         for epoch, metrics, stamp in self._points.get(trial.number, ()):
             run.log_metrics(metrics, step=epoch, timestamp_ms=stamp)
         run.end("KILLED" if state == "KILLED" else "FAILED", reason)

@@ -32,6 +32,19 @@ def test_one_experiment_equals_its_lane_to_the_last_bit(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "saved" / "model.h5").exists()
 
 
+def test_the_number_of_lanes_is_the_trial_s_own_and_decides_the_bits(tmp_path: Path) -> None:
+    narrow = "fused.max_lanes=2"
+    results = run_trials(trials(*[(*BRIEF, narrow, f"seed={seed}") for seed in (4, 5, 6)], (*BRIEF, "seed=4")))
+    lanes = {lane.trial.key: lane for lane in results}
+    assert [lanes[key].width for key in range(4)] == [2, 2, 2, 4]
+    alone = kexp.run([*ALONE, narrow], folder=tmp_path / "narrow")
+    for ours, theirs in zip(alone.model.get_weights(), lanes[0].weights, strict=True):
+        assert np.array_equal(ours, theirs)
+    wide = kexp.run(ALONE, folder=tmp_path / "wide")
+    strict = kexp.run([*ALONE, "fused.strict=true", "fused.threads=1"], folder=tmp_path / "strict")
+    assert wide.fingerprint == strict.fingerprint != alone.fingerprint
+
+
 def test_listeners_hear_each_epoch_and_a_diverged_training_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

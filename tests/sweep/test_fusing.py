@@ -20,7 +20,7 @@ from kexp.cli import main
 from kexp.tracking import RunView, StoreSettings, metric_history, search
 
 FUSED = ["-m", "hydra/launcher=fused", "model.hidden=[16]", "trainer.epochs=4", "tracking.figures=false"]
-GRID = [*FUSED, "hydra.launcher.verify=2", "optimizer.learning_rate=1e-3,1e-2", "seed=range(3)"]
+GRID = [*FUSED, "fused.verify=2", "optimizer.learning_rate=1e-3,1e-2", "seed=range(3)"]
 
 
 def run(*arguments: str) -> int:
@@ -136,7 +136,9 @@ def test_what_cannot_be_a_lane_runs_in_workers_and_a_lane_that_diverges_ends_alo
     ("arguments", "message"),
     [
         (["backend=tensorflow"], "backend: must be jax, or left out, with hydra/launcher=fused, got 'tensorflow'"),
-        (["hydra.launcher.max_lanes=0"], "hydra.launcher.max_lanes: must be a whole number, at least 1, got 0"),
+        (["fused.max_lanes=0"], "fused.max_lanes: must be at least 1, got 0"),
+        (["fused.lanes=8"], "fused.lanes: "),
+        (["hydra.launcher.n_workers=0"], "hydra.launcher.n_workers: must be a whole number, at least 1, got 0"),
         (["save.keep=some"], "save.keep: must be all, best, none or top:N with N at least 1, got 'some'"),
     ],
 )
@@ -148,10 +150,13 @@ def test_what_cannot_be_is_refused_before_any_compute(
     assert not (workplace / "multirun").exists()
 
 
-def test_strict_refuses_what_cannot_be_a_lane(workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    kept = "+callbacks.kept={name: model_checkpoint, filepath: best.keras}"
-    assert run(*FUSED, "seed=1,2", kept, "hydra.launcher.strict=true") == 2
-    assert "hydra.launcher.strict: trial 0 cannot be a lane; callbacks.kept: ModelCheckpoint" in capfd.readouterr().err
+def test_strict_refuses_a_sweep_with_a_trial_that_cannot_be_a_lane_before_any_is_trained(
+    workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kept = "+callbacks.kept=null,{name: model_checkpoint, filepath: best.keras}"
+    assert run(*FUSED, "seed=1,2", kept, "fused.strict=true") == 2
+    assert "fused.strict: trial 1 cannot be a lane; callbacks.kept: ModelCheckpoint" in capfd.readouterr().err
+    assert runs() == []
 
 
 def test_an_engine_that_is_killed_costs_no_trial(workplace: Path) -> None:
