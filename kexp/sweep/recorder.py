@@ -76,13 +76,17 @@ class Recorder:
             if len(self._waiting) >= self._most:
                 self._change.notify()
 
-    def flush(self, timeout_s: float = _LAST_S) -> None:
-        """Waits until the store has what was put so far; not for ever."""
-        deadline = time.monotonic() + timeout_s
+    def flush(self, patience_s: float = _LAST_S) -> None:
+        """Waits until the store has what was put so far; not for ever, where it takes none of it for so long."""
+        if self._store is None:
+            return
+        waiting, deadline = len(self._waiting), time.monotonic() + patience_s
         with self._change:
             self._change.notify()
-        while self._waiting and time.monotonic() < deadline and self._store is not None:
+        while self._waiting and time.monotonic() < deadline:
             time.sleep(0.02)
+            if len(self._waiting) < waiting:
+                waiting, deadline = len(self._waiting), time.monotonic() + patience_s
 
     def close(self) -> None:
         """Writes what is left. What the store does not take stays on disk, and a notice says so.

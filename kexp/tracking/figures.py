@@ -246,17 +246,16 @@ def _plain(axes: Axes) -> None:
 
 
 def _figure(width: float, height: float) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout=layout)
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(width, height), dpi=_DPI, layout=layout)
 
 
 def _write(figure: Figure, file: Path) -> Path:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, format="png")
+    FigureCanvasAgg(figure).print_png(file)  # `savefig` draws everything twice: once to find the layout
     return file
