@@ -31,7 +31,7 @@ from kexp.training import History
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Result", "formats_of", "run", "store_of"]
+__all__ = ["Result", "check_installed", "formats_of", "run", "store_of"]
 
 
 @dataclass
@@ -214,6 +214,16 @@ def store_of(experiment: Experiment) -> StoreSettings | None:
     """Where the experiment is recorded; None with `tracking=none`."""
     chosen = experiment.tracking
     return StoreSettings(uri=chosen.uri, experiment=chosen.experiment) if chosen.enabled else None
+
+
+def check_installed(experiment: Experiment) -> None:
+    """Refuses, before any compute, a backend or formats that this machine does not have.
+
+    Raises:
+        ConfigError: one is not installed, or a format does not go with the backend.
+    """
+    training.check_backend_installed(experiment.backend)
+    formats_of(experiment)
 
 
 def formats_of(experiment: Experiment) -> dict[str, Any]:

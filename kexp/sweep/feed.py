@@ -67,6 +67,14 @@ class Feed:
         """The next task."""
         return self._waiting.popleft()
 
+    def take(self, fits: Callable[[Task], bool]) -> Task:
+        """The first of the waiting tasks that fits; the next one where none does."""
+        for place, task in enumerate(self._waiting):
+            if fits(task):
+                del self._waiting[place]
+                return task
+        return self.popleft()
+
     def appendleft(self, task: Task) -> None:
         """Puts a task back, to be tried again before any other."""
         self._waiting.appendleft(task)

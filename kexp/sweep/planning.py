@@ -58,6 +58,7 @@ def plan_trials(
             if unresolved is not None:
                 trial.yaml = yaml.safe_dump(unresolved, sort_keys=False)
             experiment = check(trial.config)
+            known.check_installed(experiment if trial.ordinary is None else check(trial.ordinary))
             trial.fingerprint = known.fingerprint(experiment)
             if experiment.sweep.objective is not None:
                 choose_objectives(
@@ -86,10 +87,12 @@ def mark_done(trials: Iterable[Trial], store: StoreSettings) -> None:
 
 @dataclass
 class Known:
-    """What trials share, found out once: each data set, and what each way of using it leaves to be settled."""
+    """What trials share, found out once: each data set, what each way of using it leaves to be settled, and whether
+    what they need is installed."""
 
     data: dict[str, Data | ConfigError] = field(default_factory=dict)
     settled: dict[str, _Settled | ConfigError] = field(default_factory=dict)
+    installed: dict[str, ConfigError | None] = field(default_factory=dict)
 
     def fingerprint(self, experiment: Experiment) -> str:
         """The experiment's fingerprint, once its data, loss and metrics are known to fit.
@@ -101,6 +104,25 @@ class Known:
         if experiment.loss is None or experiment.metrics_follow_data:
             experiment = experiment.choosing(settled.loss, settled.metrics)
         return fingerprint(experiment, settled.digest)
+
+    def check_installed(self, experiment: Experiment) -> None:
+        """Refuses a backend and formats that this machine does not have.
+
+        Raises:
+            ConfigError: it has not.
+        """
+        from kexp.experiment import check_installed
+
+        key = _key(experiment.backend, experiment.save.formats)
+        if key not in self.installed:
+            try:
+                check_installed(experiment)
+                self.installed[key] = None
+            except ConfigError as error:
+                self.installed[key] = error
+        problem = self.installed[key]
+        if problem is not None:
+            raise problem
 
     def measured(self, experiment: Experiment) -> tuple[str, ...]:
         """The metrics that the experiment measures; empty where callbacks may measure more.

@@ -77,20 +77,21 @@ def probe_structures(trials: Sequence[Trial]) -> dict[str, Probe]:
     return found
 
 
-_pool: list[ProcessPoolExecutor] = []
+_pools: dict[str, ProcessPoolExecutor] = {}  # by backend, of which a process can import one
 
 
 def _in_process(config: Mapping[str, Any]) -> Probe:
     """A structure that takes its process with it costs no other."""
     from kexp.sweep.workers import unguarded_main
 
-    if not _pool:
-        _pool.append(ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")))
+    backend = str(config["backend"])
+    if backend not in _pools:
+        _pools[backend] = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
     try:
         with unguarded_main():
-            return _pool[0].submit(_probe, dict(config)).result()
+            return _pools[backend].submit(_probe, dict(config)).result()
     except BrokenProcessPool:
-        _pool.clear()
+        del _pools[backend]
         return Probe(problem="building it ended its process; out of memory, perhaps")
 
 

@@ -59,6 +59,7 @@ class _Worker:
     index: int
     process: BaseProcess
     pipe: Connection
+    backend: str | None = None  # Keras' backend, of which a process can import one
     task: Task | None = None
     deadline: float = float("inf")
     timed_out: bool = False
@@ -156,14 +157,26 @@ class WorkerPool:
                 continue
             if not waiting:  # asked only where there is room: a search decides on its next trial then
                 return
-            if worker is None or not worker.process.is_alive():
-                worker = self._workers[index] = self._spawn(index)
-            task = waiting.popleft()
+            worker, task = self._worker_with_task(index, waiting)
             self._attempts[task.number] = self._attempts.get(task.number, 0) + 1
             worker.task, worker.timed_out = task, False
             worker.deadline = time.monotonic() + _START_S
             on_start(task.number)
             _send(worker, task)  # a worker that is gone is seen by its sentinel
+
+    def _worker_with_task(self, index: int, waiting: Feed) -> tuple[_Worker, Task]:
+        """The next task for a worker: of the backend that it has imported, or for a new worker where there is none."""
+        worker = self._workers.get(index)
+        if worker is not None and worker.process.is_alive():
+            backend = worker.backend
+            task = waiting.take(lambda each: _backend_of(each) == backend)
+            if _backend_of(task) == backend:
+                return worker, task
+            _send(worker, None)
+        else:
+            task = waiting.popleft()
+        worker = self._workers[index] = self._spawn(index, _backend_of(task))
+        return worker, task
 
     def _failed_to_start(self, outcome: Outcome) -> None:
         self._failed_starts += 1
@@ -240,7 +253,7 @@ class WorkerPool:
             _send(worker, None)
             self._workers.pop(worker.index, None)
 
-    def _spawn(self, index: int) -> _Worker:
+    def _spawn(self, index: int, backend: str | None) -> _Worker:
         ours, theirs = _CONTEXT.Pipe()
         process = _CONTEXT.Process(
             target=_work, args=(theirs, self.n_workers, index, os.getpid()), name=f"kexp-worker-{index}", daemon=True
@@ -248,7 +261,12 @@ class WorkerPool:
         with unguarded_main(), interrupts_blocked():
             process.start()
         theirs.close()
-        return _Worker(index, process, ours)
+        return _Worker(index, process, ours, backend)
+
+
+def _backend_of(task: Task) -> str | None:
+    backend: str | None = task.config.get("backend")
+    return backend
 
 
 def how_it_died(code: int) -> str:

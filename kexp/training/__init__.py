@@ -1,6 +1,6 @@
 """Training: fits and evaluates ready-made Keras objects. Knows no Hydra, no registry and no MLflow."""
 
-from kexp.training.backend import check_backend, own_process, prepare_backend, seed_everything
+from kexp.training.backend import check_backend, check_backend_installed, own_process, prepare_backend, seed_everything
 from kexp.training.checkpoint import Checkpointing, remove_checkpoints
 from kexp.training.fit import evaluate, fit, predict
 from kexp.training.history import History
@@ -16,6 +16,7 @@ __all__ = [
     "Stop",
     "banners_held_back",
     "check_backend",
+    "check_backend_installed",
     "compile_model",
     "evaluate",
     "fit",

@@ -13,7 +13,7 @@ from typing import Any
 from kexp.errors import ConfigError
 from kexp.training.quiet import banners_held_back, quiet_loggers
 
-__all__ = ["check_backend", "own_process", "prepare_backend", "seed_everything"]
+__all__ = ["check_backend", "check_backend_installed", "own_process", "prepare_backend", "seed_everything"]
 
 _MODULES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 _FOR_OTHERS = ("sklearn", "matplotlib", "pandas")  # Keras' wrappers, galleries and data frames
@@ -28,19 +28,29 @@ def own_process() -> None:
     _left_out.update(_FOR_OTHERS)
 
 
+def check_backend_installed(name: str) -> None:
+    """Refuses a backend that is not there.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    if importlib.util.find_spec(_MODULES[name]) is None:
+        raise ConfigError(f"backend: {name} is not installed; pip install 'kexp[{name}]'")
+
+
 def check_backend(name: str) -> None:
     """Chooses the backend that Keras will be imported with, without importing it.
 
     Raises:
         ConfigError: the backend is not installed, or Keras was imported with another one in this process.
     """
-    if importlib.util.find_spec(_MODULES[name]) is None:
-        raise ConfigError(f"backend: {name} is not installed; pip install 'kexp[{name}]'")
+    check_backend_installed(name)
     loaded = sys.modules.get("keras")
     if loaded is not None and loaded.config.backend() != name:
         raise ConfigError(
             f"backend: this process has imported Keras on {loaded.config.backend()} and cannot change to {name}; "
-            "start a new process, or set KERAS_BACKEND before Keras is imported"
+            "start a new process (hydra/launcher=processes has one for each), or set KERAS_BACKEND before Keras is "
+            "imported"
         )
     os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
