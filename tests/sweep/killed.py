@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import psutil
+
 # Point -> (module, name in it, whether the signal comes before what is called there or after it).
 POINTS = {
     "planned": ("kexp.sweep.sweeper", "open_session", "before"),
@@ -20,6 +22,7 @@ POINTS = {
     "opened": ("kexp.sweep.session", "open_run", "after"),
     "started": ("kexp.sweep.session", "Session._started", "after"),
     "epoch": ("kexp.sweep.session", "Session._epoch", "after"),
+    "workers": ("kexp.sweep.session", "Session._epoch", "after"),  # they are struck, and not the sweep
     "over": ("kexp.sweep.session", "Session._ended", "before"),
     "handed": ("kexp.sweep.recorder", "Recorder.put", "after"),
     "writing": ("kexp.sweep.recorder", "log_finished_runs", "before"),
@@ -29,6 +32,11 @@ POINTS = {
     "report": ("kexp.sweep.closing", "write_files", "before"),
     "reported": ("kexp.sweep.closing", "write_files", "after"),
 }
+
+
+def workers() -> list[psutil.Process]:
+    """The processes that run trials."""
+    return [child for child in psutil.Process().children() if any("spawn_main" in each for each in child.cmdline())]
 
 
 def strike_at(point: str, nth: int, number: signal.Signals) -> None:
@@ -44,7 +52,11 @@ def strike_at(point: str, nth: int, number: signal.Signals) -> None:
     def strike(moment: str) -> None:
         if moment == when and calls == nth:
             print(f"struck at {point}", file=sys.stderr, flush=True)
-            (os.killpg if number is signal.SIGINT else os.kill)(os.getpid(), number)
+            if point == "workers":
+                for worker in workers():
+                    worker.send_signal(number)
+            else:
+                (os.killpg if number is signal.SIGINT else os.kill)(os.getpid(), number)
 
     @functools.wraps(called)
     def striking(*arguments: Any, **keywords: Any) -> Any:
