@@ -18,7 +18,7 @@ OPTIMIZERS, FEEDS = ("sgd", "adam", "rmsprop"), ("numpy", "tfdata")
 def kill_and_resume(trial: ModuleType, backend: str, folder: Path, cases: list[str]) -> None:
     """Runs the cases, and holds that each was killed, resumed, and ended as if nothing had happened."""
     command = [sys.executable, str(trial.__file__), backend, str(folder), *cases]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=3600)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
     assert done.returncode == 0, done.stderr
     outcomes = [json.loads(line) for line in done.stdout.splitlines()]
     assert [outcome["case"] for outcome in outcomes] == cases
@@ -36,10 +36,11 @@ def kill_and_resume(trial: ModuleType, backend: str, folder: Path, cases: list[s
         epoch, moment = trial.POINTS[point]
         saved = epoch if moment == "saved" else max(0, epoch - 1)
         assert json.loads(str(resumed["seen"])) == {"resumed_from": saved, "notices": []}
+        epochs, *_, stopped = json.loads(str(whole["text"]))
+        assert stopped == f"EarlyStopping on val_loss after epoch {trial.EPOCHS} of {trial.EPOCHS + 2}"
         told = [json.loads(line) for line in (folder / f"{optimizer}-{kind}-{point}" / "told").read_text().splitlines()]
-        expected = json.loads(str(whole["text"]))[0]
-        assert sorted({epoch for epoch, _ in told}) == [epoch for epoch, _ in expected], "no point is lost"
-        assert all(each in expected for each in told), "a point told twice is the same point"
+        assert sorted({epoch for epoch, _ in told}) == [epoch for epoch, _ in epochs], "no point is lost"
+        assert all(each in epochs for each in told), "a point told twice is the same point"
         assert not list((folder / f"{optimizer}-{kind}-{point}" / "checkpoints").glob(".tmp-*"))
 
 
@@ -53,7 +54,8 @@ def test_resume_after_a_kill_equals_an_uninterrupted_training_on_jax(trial: Modu
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_resume_is_exact_at_every_kill_point(trial: ModuleType, backend: str, tmp_path: Path) -> None:
-    cases = [":".join(case) for case in itertools.product(OPTIMIZERS, FEEDS, trial.POINTS)]
+def test_resume_is_exact_at_every_kill_point(trial: ModuleType, backend: str, optimizer: str, tmp_path: Path) -> None:
+    cases = [":".join(case) for case in itertools.product([optimizer], FEEDS, trial.POINTS)]
     kill_and_resume(trial, backend, tmp_path, cases)

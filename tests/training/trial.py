@@ -60,8 +60,8 @@ class Killer:
             time.sleep(30)
 
 
-def train(optimizer: str, kind: str, folder: Path, *, point: str | None = None, epochs: int = EPOCHS) -> dict[str, Any]:
-    """Trains, or resumes, and gives back all that must be equal."""
+def train(optimizer: str, kind: str, folder: Path, *, point: str | None = None) -> dict[str, Any]:
+    """Trains, or resumes, and gives back all that must be equal. Early stopping ends it after `EPOCHS` epochs."""
     import keras
     import numpy as np
 
@@ -69,7 +69,7 @@ def train(optimizer: str, kind: str, folder: Path, *, point: str | None = None, 
     from kexp.data import as_data, feed, split
     from kexp.data.builtin import digits
 
-    killer = Killer(point)
+    killer, epochs = Killer(point), EPOCHS + 2
     layers = keras.layers
 
     class Kills(keras.callbacks.Callback):
@@ -118,11 +118,10 @@ def train(optimizer: str, kind: str, folder: Path, *, point: str | None = None, 
     )
     callbacks = [
         keras.callbacks.EarlyStopping(monitor="val_loss", patience=epochs, restore_best_weights=True),
+        keras.callbacks.EarlyStopping(monitor="val_loss", min_delta=100.0, patience=EPOCHS - 1),
         Draws(),
         Kills(),
     ]
-    if optimizer == "adam":
-        callbacks.insert(0, keras.callbacks.ReduceLROnPlateau(monitor="loss", patience=0, min_delta=0.2, cooldown=1))
 
     def told(epoch: int, metrics: Any) -> None:
         with (folder / "told").open("a") as lines:
@@ -149,19 +148,22 @@ def train(optimizer: str, kind: str, folder: Path, *, point: str | None = None, 
 
 
 def _optimizer(keras: Any, name: str, steps: int) -> Any:
-    optimizers = keras.optimizers
+    optimizers, schedules = keras.optimizers, keras.optimizers.schedules
     if name == "sgd":
-        return optimizers.SGD(optimizers.schedules.CosineDecay(0.05, steps), momentum=0.9, nesterov=True)
+        return optimizers.SGD(schedules.CosineDecay(0.05, steps), momentum=0.9, nesterov=True)
     if name == "rmsprop":
-        return optimizers.RMSprop(0.003, momentum=0.5, use_ema=True, ema_overwrite_frequency=50)
-    return optimizers.Adam(0.01, amsgrad=True)
+        rate = schedules.ExponentialDecay(0.003, steps, 0.1)
+        return optimizers.RMSprop(rate, momentum=0.5, use_ema=True, ema_overwrite_frequency=50)
+    return optimizers.Adam(schedules.PolynomialDecay(0.01, steps, 0.001, power=2.0), amsgrad=True)
 
 
 def _write(result: dict[str, Any], path: Path) -> None:
     import numpy as np
 
     history = result["history"]
-    text = json.dumps([history.epochs, result["keras_history"], result["measured"], history.best_epoch])
+    text = json.dumps(
+        [history.epochs, result["keras_history"], result["measured"], history.best_epoch, history.stopped]
+    )
     seen = {"resumed_from": history.resumed_from, "notices": history.notices}
     arrays = {str(i): array for i, array in enumerate(result["variables"])}
     np.savez(path, text=np.array(text), seen=np.array(json.dumps(seen)), **arrays)
