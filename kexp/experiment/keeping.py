@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kexp import training
 from kexp.experiment.compiled import build_compiled
 from kexp.experiment.prepared import prepare
-from kexp.experiment.recording import record_model, save_files
+from kexp.experiment.recording import record_figures, record_model, save_files
 from kexp.experiment.running import formats_of, store_of
 from kexp.experiment.state import TrainedState
 from kexp.schema import Experiment
@@ -53,6 +53,7 @@ def save_kept(experiment: Experiment, state_file: Path, folder: Path, run_id: st
     folder.mkdir(parents=True, exist_ok=True)
     tracker = null_run(name=folder.name, folder=folder) if store is None else attach_run(store, run_id, folder=folder)
     try:
+        record_figures(tracker, prepared, history, model)
         save_files(tracker, prepared, model, formats)
         record_model(tracker, prepared, history, model)
     finally:

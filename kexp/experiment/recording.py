@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Source",
     "described",
+    "record_figures",
     "record_model",
     "record_outcome",
     "record_setup",
@@ -127,43 +128,37 @@ def record_outcome(tracker: Tracker, history: History, started: float) -> None:
 
 
 def record_model(tracker: Tracker, prepared: Prepared, history: History, model: keras.Model) -> None:
-    """The MLflow model, linked to its last metrics, and the figures."""
+    """The MLflow model, linked to its last metrics."""
     from kexp.persistence import tensorflow_not_needed
 
-    experiment = prepared.experiment
+    save = prepared.experiment.save
+    if not save.model:
+        return
     part = prepared.splits.test or prepared.splits.validation or prepared.splits.train
     x = part.batch(_first_rows(len(part)))[0]
-    if experiment.save.model:
-        predicted = _predict(model, x)
-        last = history.epochs[-1][0] if len(history) else 0
-        with tensorflow_not_needed(), training.banners_held_back():
-            register = experiment.save.register
-            tracker.log_keras_model(model, x, predicted, register=register, step=last)
-    if experiment.tracking.enabled and experiment.tracking.figures:
-        _log_figures(tracker, prepared, history, model)
+    last = history.epochs[-1][0] if len(history) else 0
+    with tensorflow_not_needed(), training.banners_held_back():
+        tracker.log_keras_model(model, x, _predict(model, x), register=save.register, step=last)
 
 
-def _log_figures(tracker: Tracker, prepared: Prepared, history: History, model: keras.Model) -> None:
+def record_figures(tracker: Tracker, prepared: Prepared, history: History, model: keras.Model) -> None:
     """Learning curves, and how predictions compare with the truth on the rows held out."""
     import numpy as np
 
-    from kexp.tracking import figures
-
-    splits = prepared.splits
+    tracking, splits = prepared.experiment.tracking, prepared.splits
+    if not (tracking.enabled and tracking.figures):
+        return
     part = splits.test or splits.validation or splits.train
     held_out = feeds(prepared)[2 if splits.test else 1] or feeds(prepared)[0]
     predicted = training.predict(model, held_out)
-    folder = tracker.folder / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
     if len(history):
-        figures.learning_curves(history.columns(), folder / "learning_curves.png")
+        tracker.log_figure("learning_curves", history=history.columns())
     if splits.spec.task == "classification":
-        classes = list(splits.spec.classes or [])
+        classes = [str(each) for each in splits.spec.classes or ()]
         guessed = predicted.argmax(axis=1) if predicted.shape[1] > 1 else (predicted[:, 0] > 0.5).astype(np.int64)
-        figures.confusion_matrix(part.labels, guessed, classes, folder / "confusion_matrix.png")
+        tracker.log_figure("confusion_matrix", {"y_true": part.labels, "y_pred": guessed}, classes=classes)
     else:
-        figures.predicted_against_true(part.labels, predicted, folder / "predicted_against_true.png")
-    tracker.log_file(folder)
+        tracker.log_figure("predicted_against_true", {"y_true": part.labels, "y_pred": predicted})
 
 
 def save_files(tracker: Tracker, prepared: Prepared, model: keras.Model, formats: Mapping[str, Any]) -> list[Path]:

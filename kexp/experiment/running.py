@@ -16,6 +16,7 @@ from kexp.experiment.engines import engine_of
 from kexp.experiment.prepared import Prepared, feeds, prepare
 from kexp.experiment.recording import (
     Source,
+    record_figures,
     record_model,
     record_outcome,
     record_setup,
@@ -25,7 +26,7 @@ from kexp.experiment.recording import (
 )
 from kexp.experiment.state import TrainedState, leave_state
 from kexp.schema import Experiment
-from kexp.tracking import StoreSettings, Tracker, null_run, open_run, run_status, warm_up, warm_up_for_the_end
+from kexp.tracking import StoreSettings, Tracker, null_run, open_run, run_status, warm_up
 from kexp.training import History
 
 if TYPE_CHECKING:
@@ -123,8 +124,6 @@ def run(
         record_setup(tracker, prepared, source or Source(), summary_of(model))
         trainer = experiment.trainer
         checkpointing = _checkpointing(prepared, checkpoint, folder)
-        if store is not None:
-            warm_up_for_the_end(experiment.save.model, experiment.tracking.figures)
         with training.progress(trainer.epochs, trainer.initial_epoch, trainer.verbose) as progress:
             trained = engine(
                 prepared, model, listeners=[_Logging(tracker), progress, *listeners], checkpoint=checkpointing
@@ -137,6 +136,7 @@ def run(
             tracker.log_metrics(tested, step=len(history) + trainer.initial_epoch)
         saved: list[Path] = []
         if state_file is None:
+            record_figures(tracker, prepared, history, model)  # drawn by another process while models are saved
             saved = save_files(tracker, prepared, model, formats)
             record_model(tracker, prepared, history, model)
         else:
@@ -196,6 +196,7 @@ def _open(
 ) -> Tracker:
     if store is None:
         return null_run(name=experiment.name, folder=folder)
+    expected = {"model": experiment.save.model, "figure": experiment.tracking.figures}
     seeded = random.getstate()
     random.seed()  # MLflow draws the run's name from here: the seed must neither choose it nor be moved by it
     try:
@@ -205,6 +206,7 @@ def _open(
             folder=folder,
             tags=run_tags(prepared, folder, tags),
             parent_run_id=parent_run_id,
+            coming=[kind for kind, comes in expected.items() if comes],
         )
     finally:
         random.setstate(seeded)

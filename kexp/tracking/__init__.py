@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from kexp.tracking.client import warm_up, warm_up_for_the_end
 from kexp.tracking.collected import CollectedRun
 from kexp.tracking.environment import environment
 from kexp.tracking.finished import DatasetRecord, RunRecord, log_finished_run, log_finished_runs
+from kexp.tracking.helper import warm_up
 from kexp.tracking.known import FinishedRun, finished_with
 from kexp.tracking.reading import (
     Point,
@@ -59,5 +59,4 @@ __all__ = [
     "sync",
     "waiting_folders",
     "warm_up",
-    "warm_up_for_the_end",
 ]

@@ -1,4 +1,4 @@
-"""MLflow, imported once, quietly, and off the main thread where there is time; and its errors as ours."""
+"""MLflow, imported once and quietly; and its errors as ours."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ __all__ = [
     "is_transient",
     "load_mlflow",
     "store_errors",
-    "warm_up",
-    "warm_up_for_the_end",
 ]
 
 # Defaults only: what the user has set stays. A few quick attempts instead of MLflow's minutes: our rows wait on disk.
@@ -43,7 +41,6 @@ _TRANSIENT_CODES = {
     "RESOURCE_EXHAUSTED",
     "DEADLINE_EXCEEDED",
 }
-_threads: dict[str, threading.Thread] = {}
 _clients: dict[str, MlflowClient] = {}
 _lock = threading.RLock()
 
@@ -60,37 +57,6 @@ def load_mlflow() -> None:
         import mlflow.tracking  # noqa: F401
     for name in ("mlflow", "alembic"):  # importing sets its own level
         logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def warm_up(settings: StoreSettings | None = None) -> None:
-    """Imports MLflow, and with `settings` prepares their store, in a background thread. Errors show at its use."""
-    part = "import" if settings is None else "store"
-    if part in _threads and _threads[part].is_alive():
-        return
-
-    def work() -> None:
-        from kexp.tracking.store import prepare_store
-
-        with contextlib.suppress(Exception):
-            load_mlflow() if settings is None else prepare_store(settings)
-
-    _threads[part] = threading.Thread(target=work, name=f"kexp-warm-up-{part}", daemon=True)
-    _threads[part].start()
-
-
-def warm_up_for_the_end(models: bool, figures: bool) -> None:
-    """Imports what the end of a run needs in a background thread, while there is training to do."""
-    names = ["mlflow.pyfunc", "mlflow.keras"] if models else []
-    names += ["matplotlib.figure", "matplotlib.backends.backend_agg"] if figures else []
-
-    def work() -> None:
-        import importlib
-
-        for name in names:
-            with contextlib.suppress(Exception):  # shows, with its reason, when it is used
-                importlib.import_module(name)
-
-    threading.Thread(target=work, name="kexp-warm-up-end", daemon=True).start()
 
 
 def client_for(uri: str) -> MlflowClient:

@@ -72,6 +72,13 @@ class CollectedRun:
             raise StoreError(f"{file}: there is no such file to record as an artifact")
         self.files.append((file, folder))
 
+    def log_figure(self, drawing: str, arrays: Mapping[str, np.ndarray] | None = None, **options: Any) -> None:
+        from kexp.tracking.figures import draw_figure
+
+        self.log_file(
+            draw_figure(drawing, self.folder / "figures" / f"{drawing}.png", arrays or {}, options), "figures"
+        )
+
     def log_dataset(self, *, name: str, digest: str, context: str, **described: Any) -> None:
         self.datasets.append(DatasetRecord(name, digest, context, **described))
 

@@ -7,6 +7,9 @@ sets and models are looked for first.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -19,10 +22,12 @@ from kexp.tracking.outbox import Cursor, Header, Outbox, Row
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["AwayError", "Courier"]
+__all__ = ["AwayError", "Courier", "draw", "load_for"]
 
 # MLflow's limits for one log_batch call.
 _METRICS, _PARAMS, _TAGS = 1000, 100, 100
+# What delivering a row of a kind imports first, and takes long to.
+_MODULES = {"figure": ("matplotlib.figure", "matplotlib.backends.backend_agg"), "model": ("mlflow.pyfunc",)}
 
 
 class AwayError(StoreError):
@@ -87,6 +92,9 @@ class Courier:
     def _send(self, row: Row) -> None:
         if "artifact" in row:
             self._send_artifact(row["artifact"])
+        elif "figure" in row:
+            local = draw(self.outbox, row["figure"]).absolute()
+            self._send_artifact({"local": str(local), "folder": local.parent.name})
         elif "dataset" in row:
             self._send_dataset(row["dataset"])
         elif "model" in row:
@@ -127,6 +135,35 @@ class Courier:
         self.client.log_inputs(
             self.header.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", row["context"])])]
         )
+
+
+def load_for(kind: str) -> None:
+    """Imports what rows of a kind take, before there is one."""
+    for module in _MODULES[kind]:
+        with contextlib.suppress(Exception):  # shows, with its reason, when it is used
+            importlib.import_module(module)
+
+
+def draw(outbox: Outbox, figure: dict[str, Any]) -> Path:
+    """The PNG of a figure's row, `figures/DRAWING.png` in the run's folder; drawn where it is not there yet."""
+    file = outbox.run_folder / "figures" / f"{figure['drawing']}.png"
+    data = outbox.run_folder / figure["data"]
+    if file.exists() and (not data.exists() or file.stat().st_mtime_ns > data.stat().st_mtime_ns):
+        return file
+    import numpy as np
+
+    from kexp.tracking.figures import draw_figure
+
+    unfinished = file.with_suffix(".part")
+    try:
+        with np.load(data) as arrays:
+            draw_figure(figure["drawing"], unfinished, dict(arrays), figure["options"])
+    except OSError:  # a full disk, say: later it may be drawn
+        raise
+    except Exception as error:
+        raise StoreError(f"{file}: it could not be drawn: {type(error).__name__}: {first_line(error)}") from error
+    os.replace(unfinished, file)
+    return file
 
 
 def _gathered(rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[int, int, Row]]:

@@ -13,13 +13,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
-__all__ = ["confusion_matrix", "learning_curves", "predicted_against_true"]
+__all__ = ["confusion_matrix", "draw_figure", "learning_curves", "predicted_against_true"]
 
 _TRAIN, _VALIDATION, _BEST, _GRID = "#1f6feb", "#e36209", "#2da44e", "#d0d7de"
 _DPI = 120
 _MOST_LABELLED = 30
 _MOST_NUMBERED = 20
 _MOST_POINTS = 5000
+
+
+def draw_figure(drawing: str, file: Path, arrays: Mapping[str, Any], options: Mapping[str, Any]) -> Path:
+    """Draws one of the figures below by its name; `arrays` and `options` together are its arguments. Returns `file`."""
+    drawings = {each.__name__: each for each in (confusion_matrix, learning_curves, predicted_against_true)}
+    return drawings[drawing](file=file, **arrays, **options)
 
 
 def learning_curves(

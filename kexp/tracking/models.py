@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import time
 import warnings
@@ -46,20 +47,14 @@ def model_row(
     metrics: Mapping[str, tuple[float, int, int]],
     step: int,
 ) -> Row:
-    """Saves `model` in MLflow's Keras flavour inside the outbox, and returns the row that stands for it."""
-    from kexp.tracking.client import load_mlflow
-
-    load_mlflow()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow warns about its own type hints when this is imported
-        import mlflow.pyfunc
-    import mlflow.keras
-    from mlflow.models import ModelSignature, infer_signature
+    """Saves `model` inside the outbox, and returns the row that stands for it. MLflow is not needed for that."""
+    import keras
 
     folder = outbox.folder / "models" / f"{name}-{step}-{time.time_ns():x}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    signature: ModelSignature = infer_signature(x, y_pred)
-    mlflow.keras.save_model(model, str(folder), signature=signature, pip_requirements=requirements())
+    data = folder / "data"
+    data.mkdir(parents=True)
+    (data / "keras_module.txt").write_text("keras")
+    model.save(data / "model.keras")
     return {
         "model": {
             "key": folder.name,
@@ -69,6 +64,10 @@ def model_row(
             "step": step,
             "params": param_row(params)[0]["params"],
             "metrics": [[key, value, at, stamp] for key, (value, at, stamp) in metrics.items()],
+            "inputs": [str(x.dtype), list(x.shape[1:])],
+            "outputs": [str(y_pred.dtype), list(y_pred.shape[1:])],
+            "keras": [keras.__version__, keras.backend.backend()],
+            "requirements": requirements(),
         }
     }
 
@@ -95,7 +94,7 @@ def deliver_model(client: MlflowClient, header: Header, outbox: Outbox, cursor: 
         model_id = made.model_id
     cursor.models[row["key"]] = model_id
     outbox.advance(cursor)
-    _complete_description(folder, header, model_id)
+    _describe(folder, header, model_id, row)
     client.log_model_artifacts(model_id, str(folder))
     outputs = client.get_run(header.run_id).outputs
     if outputs is None or model_id not in {output.model_id for output in outputs.model_outputs}:
@@ -121,14 +120,52 @@ def _made_before(client: MlflowClient, header: Header, row: dict[str, Any]) -> L
     return next((model for model in found if model.tags.get("kexp.key") == row["key"]), None)
 
 
-def _complete_description(folder: Path, header: Header, model_id: str) -> None:
-    """MLflow's MLmodel file names the model and its run; neither id was known when it was saved."""
-    from mlflow.models import Model
+def _describe(folder: Path, header: Header, model_id: str, row: dict[str, Any]) -> None:
+    """Writes what makes a folder with a Keras file one of MLflow's Keras flavour.
 
-    description = Model.load(str(folder))
-    description.run_id, description.model_id = header.run_id, model_id
-    description.artifact_path = f"models:/{model_id}"
+    As `mlflow.keras.save_model` does, which needs the model itself, and so Keras in the process that has MLflow.
+    """
+    import mlflow
+    import numpy as np
+    import yaml
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow warns about its own type hints when this is imported
+        import mlflow.pyfunc
+
+    inputs, outputs = (
+        Schema([TensorSpec(np.dtype(kind), (-1, *shape))]) for kind, shape in (row["inputs"], row["outputs"])
+    )
+    description = Model(
+        artifact_path=f"models:/{model_id}",
+        run_id=header.run_id,
+        model_id=model_id,
+        signature=ModelSignature(inputs, outputs),
+        model_size_bytes=sum(file.stat().st_size for file in (folder / "data").iterdir()),
+    )
+    keras_version, backend = row["keras"]
+    description.add_flavor(
+        "keras", data="data", keras_version=keras_version, keras_backend=backend, save_exported_model=False
+    )
+    mlflow.pyfunc.add_to_model(
+        description, loader_module="mlflow.keras", conda_env="conda.yaml", python_env="python_env.yaml"
+    )
     description.save(str(folder / "MLmodel"))
+    wanted = [f"mlflow=={mlflow.__version__}", *row["requirements"]]
+    (folder / "requirements.txt").write_text("\n".join(wanted))
+    python = platform.python_version()
+    (folder / "python_env.yaml").write_text(
+        yaml.safe_dump(
+            {"python": python, "build_dependencies": ["pip", "setuptools"], "dependencies": ["-r requirements.txt"]},
+            sort_keys=False,
+        )
+    )
+    packages = [f"python={python}", "pip", {"pip": wanted}]
+    (folder / "conda.yaml").write_text(
+        yaml.safe_dump({"name": "mlflow-env", "channels": ["conda-forge"], "dependencies": packages})
+    )
 
 
 def _register(client: MlflowClient, header: Header, name: str, model_id: str) -> None:

@@ -3,7 +3,8 @@
 FOLDER/outbox/rows.jsonl     one row a line; the first names the store and the run
 FOLDER/outbox/cursor.json    how many bytes of it the store has; and the ids of the models that it has made
 FOLDER/outbox/refused.jsonl  rows that the store will never take, each with its reason
-FOLDER/outbox/files/         texts, and copies of files that lie outside FOLDER
+FOLDER/outbox/files/         texts, what figures are drawn from, and copies of files that lie outside FOLDER
+FOLDER/outbox/models/        models that the store does not have yet
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ class Cursor:
 
 
 class Outbox:
-    """The rows of one run, on disk. One process writes; `append` may be called from any of its threads."""
+    """The rows of one run, on disk.
+
+    One process writes rows; `append` may be called from any of its threads. One, which may be another, delivers them.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.run_folder = folder
@@ -107,9 +111,8 @@ class Outbox:
 
     def flush(self) -> None:
         """Puts what was appended on the disk itself."""
-        with self._lock:
-            if self._writing is not None:
-                os.fsync(self._writing.fileno())
+        with open(self._rows, "rb") as file:
+            os.fsync(file.fileno())
 
     def close(self) -> None:
         """No more rows."""

@@ -8,39 +8,51 @@ import os
 import shutil
 import socket
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError, StoreError
 from kexp.tracking.client import client_for, store_errors
 from kexp.tracking.delivery import now_ms
+from kexp.tracking.helper import Helper, claim
 from kexp.tracking.locks import file_lock
 from kexp.tracking.outbox import Header, Outbox, Row
 from kexp.tracking.rows import artifact_path, dataset_row, metric_row, param_row, tag_row
 from kexp.tracking.settings import StoreSettings, resolve_uri
 from kexp.tracking.store import prepare_store
 from kexp.tracking.tracker import Status, Tracker
-from kexp.tracking.writer import Writer
+from kexp.tracking.writer import Ending, Writer
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
-__all__ = ["attach_run", "open_run"]
+__all__ = ["attach_run", "open_run", "start_run"]
 
 
 class RecordedRun:
-    """A run in an MLflow store: the Tracker that `open_run` returns."""
+    """A run in an MLflow store: the Tracker that `open_run` returns. A helper delivers it, or else a thread."""
 
-    def __init__(self, settings: StoreSettings, header: Header, folder: Path, *, ends_run: bool = True) -> None:
+    def __init__(
+        self,
+        settings: StoreSettings,
+        header: Header,
+        folder: Path,
+        *,
+        ends_run: bool = True,
+        helper: Helper | None = None,
+        coming: Collection[str] = (),
+    ) -> None:
         self.settings, self.folder = settings, folder
+        self._header, self._coming = header, coming
         self.run_id, self.name = header.run_id, header.name
         self.notice = ""
         self.model_id: str | None = None
         self._ends_run = ends_run
-        self._outbox = Outbox(folder)
+        self._outbox = Outbox(folder.absolute())  # the working directory may change
         with contextlib.ExitStack() as opening:
             self._outbox.make_folder()
             if not opening.enter_context(file_lock(self._outbox.folder / "lock", wait=False)):
@@ -51,8 +63,19 @@ class RecordedRun:
         self._params: dict[str, str] = {}
         self._datasets: dict[tuple[str, str], str] = {}
         self._ended = False
-        self._writer = Writer(self._outbox, header, settings)
-        self._writer.start()
+        self._putting = threading.Lock()
+        self._delivery: Helper | Writer
+        if helper is None:
+            self._delivery = self._deliver_here()
+        else:
+            self._delivery = helper
+            helper.deliver(header, settings, folder, coming)
+
+    def _deliver_here(self) -> Writer:
+        """Goes on where the outbox's cursor stands."""
+        writer = Writer(self._outbox, self._header, self.settings, self._coming)
+        writer.start()
+        return writer
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         row, long = param_row(params)
@@ -99,6 +122,16 @@ class RecordedRun:
     def _put_file(self, file: Path, folder: str) -> None:
         local = file.resolve().relative_to(self.folder.resolve())
         self._put({"artifact": {"local": str(local), "folder": "" if folder == "." else folder}})
+
+    def log_figure(self, drawing: str, arrays: Mapping[str, np.ndarray] | None = None, **options: Any) -> None:
+        import numpy as np
+
+        kept = self._outbox.files / "figures" / f"{drawing}.npz"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(kept, **(arrays or {}))  # type: ignore[arg-type]
+        data = str(kept.relative_to(self._outbox.run_folder))
+        self._put({"figure": {"drawing": drawing, "data": data, "options": options}})
+        self._delivery.wake()
 
     def log_dataset(
         self,
@@ -149,14 +182,31 @@ class RecordedRun:
             self._put(tag_row(tags))
         if self._ends_run:
             self._put({"end": {"status": status, "time_ms": now_ms()}})
-        self._writer.finish(self.settings.end_timeout_s)
+        ending = self._delivery.finish(self.settings.end_timeout_s)
+        if ending is None:  # a helper that was killed at the last moment
+            ending = self._deliver_here().finish(self.settings.end_timeout_s)
         self._outbox.close()
         self._lock.close()
-        self.model_id = next(reversed(self._writer.models.values()), None)
-        self.notice = self._writer.notice(self.folder)
+        self.model_id = next(reversed(self._outbox.cursor().models.values()), None)
+        self.notice = self._notice(ending)
 
     def _put(self, row: Row) -> None:
-        self._writer.put(self._outbox.append(row), row)
+        self._outbox.append(row)
+        with self._putting:
+            if not self._delivery.is_alive():  # a helper that was killed
+                self._delivery = self._deliver_here()
+
+    def _notice(self, ending: Ending) -> str:
+        """What the user should know about delivery: nothing when all is well."""
+        waiting = self._outbox.waiting()
+        if waiting:
+            away = f" ({ending.failure})" if ending.failure else ""
+            how = f"deliver them with `kexp sync {self.folder}`"
+            return f"The tracking store is away{away}: {waiting} rows wait in {self.folder}; {how}."
+        if ending.refused:
+            count, first = len(ending.refused), ending.refused[0]
+            return f"The tracking store refused {count} rows, kept in {self._outbox.folder}: {first}"
+        return ""
 
 
 def open_run(
@@ -167,6 +217,7 @@ def open_run(
     tags: Mapping[str, Any] | None = None,
     parent_run_id: str | None = None,
     run_id: str | None = None,
+    coming: Collection[str] = (),
 ) -> Tracker:
     """Starts a run, or goes on with one.
 
@@ -177,30 +228,51 @@ def open_run(
         tags: the run's first tags.
         parent_run_id: the sweep that the run is a trial of.
         run_id: an earlier run to go on with; it becomes RUNNING again.
+        coming: what will be logged at its end, "figure" or "model"; what that takes is imported meanwhile.
 
     Raises:
         StoreError: the store is away or cannot be written. Nothing has been computed by then.
     """
-    experiment = prepare_store(settings)
-    uri = resolve_uri(settings)
-    client = client_for(uri)
-    own = {
-        **(tags or {}),
-        "kexp.pid": os.getpid(),
-        "kexp.host": socket.gethostname(),
-        "kexp.heartbeat": int(time.time()),
-    }
-    with store_errors(uri, "starting the run"):
-        if run_id is None:
-            run = client.create_run(experiment, tags={**tag_row(own)["tags"], **_lineage(parent_run_id)}, run_name=name)
-        else:
-            client.update_run(run_id, status="RUNNING")
-            run = client.get_run(run_id)
-    header = Header(uri=uri, run_id=run.info.run_id, experiment_id=run.info.experiment_id, name=run.info.run_name)
-    recorded = RecordedRun(settings, header, folder)
+    own = tag_row(
+        {
+            **(tags or {}),
+            "kexp.pid": os.getpid(),
+            "kexp.host": socket.gethostname(),
+            "kexp.heartbeat": int(time.time()),
+        }
+    )["tags"]
+    first = {**own, **_lineage(parent_run_id)}
+    with contextlib.ExitStack() as opening:
+        helper = claim()
+        if helper is not None:
+            opening.callback(helper.close)
+        header = None if helper is None else helper.start_run(settings, name, first, run_id)
+        if header is None:
+            helper, header = None, start_run(settings, name, first, run_id)
+        recorded = RecordedRun(settings, header, folder, helper=helper, coming=coming)
+        if helper is not None:
+            opening.pop_all()
     if run_id is not None:
         recorded.set_tags(own)
     return recorded
+
+
+def start_run(settings: StoreSettings, name: str | None, tags: Mapping[str, str], run_id: str | None) -> Header:
+    """Makes the run in the store, with its first tags; or makes an earlier one RUNNING again.
+
+    Raises:
+        StoreError: the store is away or cannot be written.
+    """
+    experiment = prepare_store(settings)
+    uri = resolve_uri(settings)
+    client = client_for(uri)
+    with store_errors(uri, "starting the run"):
+        if run_id is None:
+            run = client.create_run(experiment, tags=dict(tags), run_name=name)
+        else:
+            client.update_run(run_id, status="RUNNING")
+            run = client.get_run(run_id)
+    return Header(uri=uri, run_id=run.info.run_id, experiment_id=run.info.experiment_id, name=run.info.run_name)
 
 
 def attach_run(settings: StoreSettings, run_id: str, *, folder: Path) -> Tracker:

@@ -47,6 +47,15 @@ class Tracker(Protocol):
     def log_file(self, file: Path, folder: str = "") -> None:
         """Records a file, or a whole folder, as an artifact below the artifact folder `folder` ("" is the top)."""
 
+    def log_figure(self, drawing: str, arrays: Mapping[str, np.ndarray] | None = None, **options: Any) -> None:
+        """Draws a figure of `kexp.tracking.figures` and records it as `figures/DRAWING.png`.
+
+        Args:
+            drawing: the function's name.
+            arrays: its arguments that are arrays.
+            options: its other arguments, plain values that JSON can keep.
+        """
+
     def log_dataset(
         self,
         *,

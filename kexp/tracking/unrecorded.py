@@ -42,6 +42,9 @@ class UnrecordedRun:
         if not file.exists():
             raise StoreError(f"{file}: there is no such file to record as an artifact")
 
+    def log_figure(self, drawing: str, arrays: Mapping[str, np.ndarray] | None = None, **options: Any) -> None:
+        pass
+
     def log_dataset(self, **described: Any) -> None:
         pass
 

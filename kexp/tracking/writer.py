@@ -5,25 +5,44 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections import deque
-from pathlib import Path
+from collections.abc import Collection
+from dataclasses import dataclass
 
-from kexp.tracking.client import client_for
-from kexp.tracking.delivery import AwayError, Courier
+from kexp.errors import StoreError
+from kexp.tracking.client import check_reachable, client_for
+from kexp.tracking.delivery import Courier, draw, load_for
 from kexp.tracking.outbox import Header, Outbox, Row
 from kexp.tracking.settings import StoreSettings
 
-__all__ = ["Writer"]
+__all__ = ["Ending", "Writer"]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What became of a delivery: why the store did not take the last rows, and why it refused some; empty for none."""
+
+    failure: str = ""
+    refused: tuple[str, ...] = ()
 
 
 class Writer:
-    """The one thread that talks to the store. It gives up never while the run lives, and waits longer each time."""
+    """The one thread that talks to the store. It gives up never while the run lives, and waits longer each time.
 
-    def __init__(self, outbox: Outbox, header: Header, settings: StoreSettings) -> None:
+    It reads what there is to deliver from the outbox's files, so it need not be in the process that writes them. All
+    that delivery imports is imported by this thread: two that import modules of one package may meet one half made.
+
+    Args:
+        outbox: the run's rows.
+        header: the run.
+        settings: the store's.
+        coming: kinds of rows that are still to come; what they take is imported when there is nothing else to do.
+    """
+
+    def __init__(self, outbox: Outbox, header: Header, settings: StoreSettings, coming: Collection[str] = ()) -> None:
         self._outbox, self._header, self._settings = outbox, header, settings
-        self._rows: deque[tuple[int, Row]] = deque()
+        self._coming = list(coming)
         self._awake = threading.Condition()
-        self._finishing = False
+        self._woken = self._finishing = False
         self._deadline = float("inf")
         self._failure = ""
         self._failures_at_end = 0
@@ -33,76 +52,78 @@ class Writer:
 
     def start(self) -> None:
         """Begins to deliver, with what an interrupted run of the same folder has left first."""
-        self._rows.extend(self._outbox.rows(self._outbox.cursor().delivered))
         self._thread.start()
 
-    def put(self, offset: int, row: Row) -> None:
-        """Hands over a row that is on disk."""
-        with self._awake:
-            self._rows.append((offset, row))
+    def is_alive(self) -> bool:
+        """Whether it has not finished."""
+        return self._thread.is_alive()
 
-    def finish(self, timeout_s: float) -> None:
+    def wake(self) -> None:
+        """Has it look for rows now, not when its interval is over."""
+        with self._awake:
+            self._woken = True
+            self._awake.notify()
+
+    def finish(self, timeout_s: float) -> Ending:
         """Delivers what is left and stops, at the latest after about `timeout_s`."""
         with self._awake:
             self._finishing = True
             self._deadline = time.monotonic() + timeout_s
             self._awake.notify()
         self._thread.join(timeout_s + 1)
-
-    @property
-    def models(self) -> dict[str, str]:
-        """MLflow's ids of the models delivered."""
-        return {} if self._courier is None else self._courier.cursor.models
-
-    def notice(self, folder: Path) -> str:
-        """What the user should know about delivery: nothing when all is well."""
-        waiting = self._outbox.waiting()
-        if waiting:
-            away = f" ({self._failure})" if self._failure else ""
-            how = f"deliver them with `kexp sync {folder}`"
-            return f"The tracking store is away{away}: {waiting} rows wait in {folder}; {how}."
-        if self._courier is not None and self._courier.refused:
-            refused = self._courier.refused
-            return f"The tracking store refused {len(refused)} rows, kept in {self._outbox.folder}: {refused[0]}"
-        return ""
+        late = f"it did not take all within {timeout_s:g} s" if self._thread.is_alive() else ""
+        return Ending(self._failure or late, () if self._courier is None else tuple(self._courier.refused))
 
     def _work(self) -> None:
         pause = self._settings.flush_interval_s
         while True:
             with self._awake:
-                if not self._finishing:
+                if not self._finishing and not self._woken:
                     self._awake.wait(pause)
-                rows, finishing = list(self._rows), self._finishing
-            if self._deliver(rows):
+                self._woken, finishing = False, self._finishing
+            if self._deliver():
                 pause = self._settings.flush_interval_s
-                if finishing and not self._rows:
+                if finishing:
                     return
+                self._load()
             else:
                 pause = min(pause * 2, 30.0)
                 if finishing and self._give_up():
                     return
 
-    def _deliver(self, rows: list[tuple[int, Row]]) -> bool:
+    def _deliver(self) -> bool:
         try:
             self._outbox.flush()
+            rows = list(self._outbox.rows(self._delivered()))
+            self._draw(rows)
+            if rows:
+                check_reachable(StoreSettings(uri=self._header.uri))  # MLflow itself takes 15 s to notice
             if self._courier is None:
                 self._courier = Courier(self._outbox, self._header, client_for(self._header.uri))
-            if rows:
-                self._courier.deliver(rows)
+            self._courier.deliver(rows)
             self._beat()
             self._failure = ""
             return True
-        except AwayError as error:
+        except StoreError as error:  # it is away
             self._failure = str(error)
             return False
         except Exception as error:  # a thread that dies would lose the run's rows without a word
             self._failure = f"{type(error).__name__}: {error}"
             return False
-        finally:
-            done = 0 if self._courier is None else self._courier.cursor.delivered
-            with self._awake:
-                while self._rows and self._rows[0][0] <= done:
-                    self._rows.popleft()
+
+    def _delivered(self) -> int:
+        return (self._outbox.cursor() if self._courier is None else self._courier.cursor).delivered
+
+    def _draw(self, rows: list[tuple[int, Row]]) -> None:
+        """Figures are drawn whether or not the store is there to take them."""
+        for _, row in rows:
+            if "figure" in row:
+                with contextlib.suppress(Exception):  # shows when it is delivered
+                    draw(self._outbox, row["figure"])
+
+    def _load(self) -> None:
+        while self._coming and not self._finishing:
+            load_for(self._coming.pop(0))
 
     def _beat(self) -> None:
         if time.monotonic() >= self._heartbeat_due and not self._finishing:

@@ -9,9 +9,11 @@ import keras
 import mlflow.keras
 import numpy as np
 import pytest
+import yaml
 
 from kexp.tracking import StoreSettings, find_run, open_run, sync
 from kexp.tracking.client import client_for
+from kexp.tracking.models import requirements
 
 
 @pytest.fixture
@@ -72,3 +74,27 @@ def test_model_delivered_again_is_one_model(model: keras.Sequential, settings: S
     assert len(client.search_model_versions("name = 'once'")) == 1
     (metric,) = client.get_logged_model(run.model_id or "").metrics
     assert (metric.key, metric.value, metric.step) == ("test_loss", 0.3, 5)
+
+
+def test_logged_model_is_described_as_mlflow_describes_one(
+    model: keras.Sequential, settings: StoreSettings, tmp_path: Path
+) -> None:
+    """Ours is written by a process that has no Keras; whatever reads MLflow's must find the same in it."""
+    x = np.zeros((2, 4), "float32")
+    y = np.asarray(model(x))
+    run = open_run(settings, name=None, folder=tmp_path / "run")
+    run.log_keras_model(model, x, y)
+    run.end("FINISHED")
+    logged = client_for(settings.uri or "").get_logged_model(run.model_id or "")
+    ours, theirs = Path(logged.artifact_location), tmp_path / "theirs"
+    mlflow.keras.save_model(
+        model, str(theirs), signature=mlflow.models.infer_signature(x, y), pip_requirements=requirements()
+    )
+    own = {"artifact_path", "model_id", "model_uuid", "model_size_bytes", "run_id", "utc_time_created"}
+    read, expected = (yaml.safe_load((folder / "MLmodel").read_text()) for folder in (ours, theirs))
+    assert {**read, **dict.fromkeys(own)} == {**expected, **dict.fromkeys(own)}
+    assert {path.name for path in ours.rglob("*")} == {path.name for path in theirs.rglob("*")}
+    for name in ("requirements.txt", "data/keras_module.txt"):
+        assert (ours / name).read_text() == (theirs / name).read_text()
+    for name in ("conda.yaml", "python_env.yaml"):
+        assert set(yaml.safe_load((ours / name).read_text())) == set(yaml.safe_load((theirs / name).read_text()))

@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kexp.errors import ConfigError, StoreError
@@ -56,6 +57,39 @@ def test_run_has_all_that_was_told(settings: StoreSettings, tmp_path: Path) -> N
     assert list_artifacts(settings, run.run_id) == ["config.yaml", "notes/outside.txt", "saved/model.h5"]
     fetched = fetch_artifact(settings, run.run_id, "saved/model.h5", tmp_path / "fetched")
     assert fetched.read_bytes() == b"weights"
+
+
+def test_figure_of_a_run_in_a_relative_folder_is_drawn_and_recorded(
+    settings: StoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `kexp` itself has them; what delivers the rows may be somewhere else by then."""
+    monkeypatch.chdir(tmp_path)
+    run = open_run(settings, name=None, folder=Path("run"), coming=["figure"])
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    run.log_figure("learning_curves", history={"loss": [1.0, 0.5]})
+    run.log_figure("confusion_matrix", {"y_true": np.arange(3), "y_pred": np.zeros(3, int)}, classes=["a", "b", "c"])
+    run.end("FINISHED")
+    assert run.notice == ""
+    drawn = ["figures/confusion_matrix.png", "figures/learning_curves.png"]
+    assert list_artifacts(settings, run.run_id) == drawn
+    assert all((tmp_path / "run" / name).read_bytes().startswith(b"\x89PNG") for name in drawn)
+    (tmp_path / "run" / "outbox" / "cursor.json").unlink()
+    (tmp_path / "run" / drawn[0]).unlink()
+    monkeypatch.chdir(tmp_path)
+    assert [delivered.refused for delivered in sync(Path("run"))] == [()]
+    assert (tmp_path / "run" / drawn[0]).is_file()
+
+
+def test_figure_that_cannot_be_drawn_is_told_and_stops_no_other_row(settings: StoreSettings, tmp_path: Path) -> None:
+    run = open_run(settings, name=None, folder=tmp_path / "run")
+    run.log_figure("confusion_matrix", {"y_true": np.arange(3)}, classes=["a", "b", "c"])
+    run.log_text("text", "text.txt")
+    run.end("FINISHED")
+    assert "refused 1 rows" in run.notice
+    assert "confusion_matrix.png: it could not be drawn: TypeError" in run.notice
+    assert list_artifacts(settings, run.run_id) == ["text.txt"]
+    assert find_run(settings, run.run_id).status == "FINISHED"
 
 
 def test_rows_reach_the_store_while_the_run_goes_on(settings: StoreSettings, tmp_path: Path) -> None:

@@ -1,0 +1,147 @@
+"""A process beside this one that has MLflow and delivers runs, while this one imports Keras and trains.
+
+What the two share is the outbox on disk, which the run's process writes and the helper reads, and a connection that
+carries a few words each way. The helper starts with a process's first run, serves one run at a time, and ends with the
+process, however that ends. Where there is none, or it is there no more, the run's own process does the work itself:
+that takes longer, and nothing else is different.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from multiprocessing.connection import Pipe
+from pathlib import Path
+from typing import Any
+
+from kexp.tracking.outbox import Header
+from kexp.tracking.settings import StoreSettings, resolve_uri
+from kexp.tracking.writer import Ending
+
+__all__ = ["Helper", "claim", "warm_up"]
+
+# Neither the user's script nor `__main__` is run again, whether or not it guards itself.
+_PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from kexp.tracking.helper_process import main; main(sys.argv[1])"
+
+_lock = threading.Lock()
+_started: list[Helper] = []  # one at most
+os.register_at_fork(after_in_child=_started.clear)  # a forked process must not talk in its parent's name
+
+
+class Helper:
+    """This process's end of it."""
+
+    def __init__(self) -> None:
+        self.busy = False
+        self._telling = threading.Lock()
+        self._connection, theirs = Pipe()
+        with theirs:
+            descriptor = theirs.fileno()
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-W", "ignore", "-c", _PROGRAM, str(descriptor), *sys.path],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[descriptor],
+                process_group=0,  # Ctrl-C in the terminal is for the run, which then tells the helper what is left
+            )
+        atexit.register(self.close)
+
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def prepare(self, settings: StoreSettings) -> None:
+        """Has the store made ready. Errors show when the run is opened."""
+        self._tell("prepare", *_surroundings(), _resolved(settings))
+
+    def start_run(
+        self, settings: StoreSettings, name: str | None, tags: Mapping[str, str], run_id: str | None
+    ) -> Header | None:
+        """As `recorded.start_run`, there; None where it could not, for a reason that is not for the user."""
+        self._tell("start_run", *_surroundings(), _resolved(settings), name, dict(tags), run_id)
+        answer = self._answer(None)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if isinstance(answer, Header) else None
+
+    def deliver(self, header: Header, settings: StoreSettings, folder: Path, coming: Collection[str]) -> None:
+        """Has the rows in `folder` delivered from now on."""
+        self._tell("deliver", header, settings, folder.absolute(), tuple(coming))
+
+    def wake(self) -> None:
+        """Has it look for rows now."""
+        self._tell("wake")
+
+    def finish(self, timeout_s: float) -> Ending | None:
+        """As `Writer.finish`, there; None where it has ended before. It delivers nothing after that."""
+        self._tell("finish", timeout_s)
+        answer = self._answer(timeout_s + 5)
+        if isinstance(answer, Ending) and not answer.failure:
+            self.busy = False
+            return answer
+        self.close()
+        return answer if isinstance(answer, Ending) else None
+
+    def close(self) -> None:
+        """Ends the process at once; what it has not delivered is on disk."""
+        atexit.unregister(self.close)
+        self._connection.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _tell(self, what: str, *arguments: Any) -> None:
+        with self._telling, contextlib.suppress(OSError):  # it has ended: shows at the next answer
+            self._connection.send((what, arguments))
+
+    def _answer(self, timeout_s: float | None) -> Any:
+        """The next answer; None where it has ended without one."""
+        try:
+            if self._connection.poll(timeout_s):
+                return self._connection.recv()
+        except (EOFError, OSError):
+            return None
+        except BaseException:  # Ctrl-C, say: the answer would be taken for that of the next question
+            self.close()
+            raise
+        return Ending(f"nothing was heard of it for {timeout_s:g} s")
+
+
+def warm_up(settings: StoreSettings | None = None) -> None:
+    """Begins what opening a run will take, in another process: MLflow's import, and with `settings` their store.
+
+    Errors show when the run is opened. A process that has MLflow already starts no helper.
+    """
+    with _lock, contextlib.suppress(OSError):  # no more processes are allowed, say
+        if not (_started and _started[0].is_alive()):
+            if "mlflow" in sys.modules or not sys.executable:
+                return
+            _started[:] = [Helper()]
+        if settings is not None and not _started[0].busy:
+            _started[0].prepare(settings)
+
+
+def claim() -> Helper | None:
+    """The helper, for one run until it has finished; None where there is none, or it is at work for another run."""
+    with _lock:
+        for helper in _started:
+            if helper.is_alive() and not helper.busy:
+                helper.busy = True
+                return helper
+        return None
+
+
+def _resolved(settings: StoreSettings) -> StoreSettings:
+    """What this process means: the helper does not know what was set in Python."""
+    return replace(settings, uri=resolve_uri(settings))
+
+
+def _surroundings() -> tuple[str, dict[str, str]]:
+    """Working directory and environment, which may have changed since the helper started."""
+    return os.getcwd(), dict(os.environ)

@@ -1,0 +1,104 @@
+"""The helper's own side: what it is told, done one after the other, until there is nobody to tell it anything."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Collection, Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from kexp.errors import KexpError
+from kexp.tracking.client import load_mlflow
+from kexp.tracking.outbox import Header, Outbox
+from kexp.tracking.recorded import start_run
+from kexp.tracking.settings import StoreSettings
+from kexp.tracking.store import prepare_store
+from kexp.tracking.writer import Ending, Writer
+
+__all__ = ["main"]
+
+
+def main(descriptor: str) -> None:
+    """Serves the process at the other end of the connection."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # the run's process decides when all is told
+        signal.signal(number, signal.SIG_IGN)
+    connection = Connection(int(descriptor))
+    told: queue.SimpleQueue[tuple[str, tuple[Any, ...]]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(connection, told), daemon=True).start()
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    with contextlib.suppress(Exception):  # shows, with its reason, when it is used
+        load_mlflow()
+    served = _Served()
+    while True:
+        what, arguments = told.get()
+        answer: object
+        try:
+            answer = getattr(served, what)(*arguments)
+        except KexpError as error:
+            answer = error
+        except Exception:  # the run's process does it itself, and finds out why
+            answer = None
+        if what in ("start_run", "finish"):
+            connection.send(answer)
+
+
+def _listen(connection: Connection, told: queue.SimpleQueue[tuple[str, tuple[Any, ...]]]) -> None:
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            told.put(connection.recv())
+    os._exit(0)  # the other process has ended
+
+
+def _end_with(process: int) -> None:
+    """A child that the other process has forked keeps the connection open beyond its end."""
+    while os.getppid() == process:
+        time.sleep(1)
+    os._exit(0)
+
+
+class _Served:
+    """A method for each thing that can be told."""
+
+    def __init__(self) -> None:
+        self.writer: Writer | None = None
+
+    def prepare(self, folder: str, environment: Mapping[str, str], settings: StoreSettings) -> None:
+        _move(folder, environment)
+        prepare_store(settings)
+
+    def start_run(
+        self,
+        folder: str,
+        environment: Mapping[str, str],
+        settings: StoreSettings,
+        name: str | None,
+        tags: Mapping[str, str],
+        run_id: str | None,
+    ) -> Header:
+        _move(folder, environment)
+        return start_run(settings, name, tags, run_id)
+
+    def deliver(self, header: Header, settings: StoreSettings, folder: Path, coming: Collection[str]) -> None:
+        self.writer = Writer(Outbox(folder), header, settings, coming)
+        self.writer.start()
+
+    def wake(self) -> None:
+        assert self.writer is not None
+        self.writer.wake()
+
+    def finish(self, timeout_s: float) -> Ending:
+        assert self.writer is not None
+        return self.writer.finish(timeout_s)
+
+
+def _move(folder: str, environment: Mapping[str, str]) -> None:
+    """To where the run's process is: from that a store's place for artifacts and its credentials are known."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
