@@ -68,7 +68,8 @@ def prepare_backend(name: str) -> None:
     check_backend(name)
     quiet_loggers()
     if "keras" not in sys.modules:
-        with banners_held_back(), _hidden(_left_out):
+        hidden = _left_out if name != "torch" else set[str]()  # PyTorch looks for pandas itself, and means to find it
+        with banners_held_back(), _hidden(hidden):
             importlib.import_module("keras")
 
 
