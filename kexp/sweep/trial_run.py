@@ -20,6 +20,7 @@ from kexp.tracking.collected import CollectedRun
 __all__ = ["LOG", "TimeUpError", "Told", "run_trial", "too_long"]
 
 LOG = "trial.log"
+_EXHAUSTED = "RESOURCE_EXHAUSTED"  # how JAX's errors say so; TensorFlow's have a class of their own
 Told = Callable[[int, int, Mapping[str, float]], str | None]
 """(trial, epoch, metrics) -> why to stop it now, or None."""
 
@@ -109,7 +110,7 @@ def _why(error: BaseException) -> tuple[str, bool]:
         return str(error), True
     if isinstance(error, KexpError):
         return str(error), False
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError" or _EXHAUSTED in str(error):
         return "out of memory", False
     if isinstance(error, SystemExit):
         return f"the trial called sys.exit({'' if error.code is None else repr(error.code)})", True

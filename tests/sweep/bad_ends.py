@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from kexp.model.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -82,7 +84,11 @@ def happen(how: str, network: keras.Model) -> None:
         case "hang":
             time.sleep(3600)
         case "memory":
-            raise MemoryError
+            np.empty(1 << 58)
+        case "tensor":
+            import keras
+
+            keras.ops.zeros((1 << 48,))
         case "diverge":
             for variable in network.trainable_variables:
                 variable.assign(variable * float("nan"))
