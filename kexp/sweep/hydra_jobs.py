@@ -126,6 +126,7 @@ def hand_out(session: Session, launcher: Any, trials: Sequence[Trial]) -> None:
         elif problem:
             trial.state, trial.reason = "FAILED", problem
         session.know_objective(trial.metrics)
+    session.replace_earlier(trial for trial in waiting if trial.fingerprint in ran)
 
 
 def _ran(session: Session, began_ms: int) -> dict[str, RunView]:

@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -144,13 +144,17 @@ class Session:
         """Marks what the store has finished already, unless everything is to be run again."""
         if self.store is not None and not self.settings.rerun:
             mark_done(self.trials, self.store)
-            done = [trial.fingerprint for trial in self.trials if trial.state == "DONE"]
             self.know_objective({key: value for trial in self.trials for key, value in trial.metrics.items()})
             for trial in self.trials:
                 if trial.state == "DONE":
                     self._keeping.consider(trial, self.objective)
-            if self._recorder is not None:  # a kill may have left an earlier attempt beside the good one
-                self._recorder.replace(done)
+            # A kill may have left an earlier attempt beside the good one.
+            self.replace_earlier(trial for trial in self.trials if trial.state == "DONE")
+
+    def replace_earlier(self, trials: Iterable[Trial]) -> None:
+        """Deletes the earlier attempts of trials that the store has now."""
+        if self._recorder is not None:
+            self._recorder.replace([trial.fingerprint for trial in trials])
 
     def run(
         self,

@@ -110,8 +110,12 @@ def points(place: Path) -> dict[int, Mapping[str, Sequence[tuple[int, float]]]]:
 
 def kill_until_done(place: Path, trials: int, kills: Sequence[Kill], whole: Path) -> None:
     for number, kill in enumerate(kills, 1):
+        said = len(told(place)) if number > 1 else 0
         code = run(place, trials, kill)
         assert told(place).count("struck at") == number, (kill, told(place))
+        if kill.signal is not KILL and kill.point in MIDDLE:
+            (name,) = (folder.name for folder in (place / "multirun").glob("[!.]*"))
+            assert f"the sweep was interrupted; to go on: kexp resume {name}" in told(place)[said:]
         if kill.signal is KILL:
             assert code == -KILL
         else:  # where the sweep is ending already, it ends as if nothing had come
