@@ -37,10 +37,11 @@ def run(
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from kexp.config import compose, explain, plain
+    from kexp.config import check_overrides, compose, explain, plain
     from kexp.schema import check
     from kexp.sweep.opening import announce_backend
 
+    check_overrides(overrides)
     announce_backend(overrides)
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))

@@ -77,21 +77,22 @@ def _hydra(arguments: list[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from kexp.config import conf_folder, explain, register
+    from kexp.config import check_overrides, conf_folder, explain, register
 
     flags, overrides, config_dir = _flags_first(arguments)
     _check_flags(flags)
+    check_overrides(overrides)
     if overrides:
         from kexp.sweep.opening import announce_backend
 
         announce_backend(overrides)
     register(config_dir)
-    failures: list[BaseException] = []
+    failures: list[Exception] = []
 
     def job(config: DictConfig) -> Any:
         try:
             return _run_job(config)
-        except KexpError as error:  # Hydra would print its own lines before ours
+        except (KexpError, OmegaConfBaseException) as error:  # Hydra would print its own lines before ours
             failures.append(error)
             return None
 
@@ -110,8 +111,8 @@ def _hydra(arguments: list[str]) -> int:
     finally:
         sys.argv = before
         os.environ.pop("HYDRA_FULL_ERROR", None)
-    if failures:
-        raise failures[0]
+    for failure in failures:
+        raise failure if isinstance(failure, KexpError) else explain(failure, overrides) from failure
     return 0
 
 

@@ -46,6 +46,12 @@ class Group:
         """One member, in a sentence."""
         return self.name.removesuffix("s") if self.several else self.name
 
+    def node(self, option: str) -> str:
+        """The config node that an option fills. A reference's is called by its attribute: keys have no colon."""
+        if self.several:
+            return f"{self.name}.{option.rpartition(':')[2].rpartition('.')[2]}"
+        return self.package or self.name
+
 
 def _parameter(name: str, default: Any, annotation: Any, help: str) -> Parameter:
     return Parameter(name, default, annotation, help)

@@ -7,6 +7,7 @@ the type of their default and, for names that mean the same everywhere in Keras,
 from __future__ import annotations
 
 import math
+import re
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -85,6 +86,8 @@ KERAS_RANGES: dict[str, Range] = {
     "patience": Range(ge=0),
 }
 _WHOLE_IN_KERAS = frozenset({"k", "units", "filters", "patience", "decay_steps", "first_decay_steps"})
+# Where Keras itself takes another word for the first of these, with a warning.
+_CHOICES_IN_KERAS: dict[str, tuple[str, ...]] = {"mode": ("auto", "min", "max")}
 _NOUNS = {
     bool: "true or false",
     int: "a whole number",
@@ -169,8 +172,7 @@ def _check_union(key: str, value: Any, options: tuple[Any, ...]) -> None:
         else:
             return
     # A value of the right type but out of range deserves that sentence, not a list of types.
-    ranged = [error for option, error in failures if "must be a" not in str(error) or "at least" in str(error)]
-    ranged = [error for error in ranged if "must be null" not in str(error)]
+    ranged = [error for _, error in failures if re.search("must be (at least|at most|greater|less)", str(error))]
     if len(ranged) == 1:
         raise ranged[0]
     nouns = " or ".join(dict.fromkeys(_noun(option) for option in options))
@@ -200,6 +202,8 @@ def _check_unannotated(key: str, value: Any, parameter: Parameter) -> None:
             raise ConfigError.at(key, "must be a number", value)
     elif isinstance(default, str) and isinstance(value, (bool, int, float)):
         raise ConfigError.at(key, "must be text", value)
+    if name in _CHOICES_IN_KERAS and default in _CHOICES_IN_KERAS[name]:
+        check_value(key, value, Literal[_CHOICES_IN_KERAS[name]])
     if name in _WHOLE_IN_KERAS and not (isinstance(value, int) and not isinstance(value, bool)):
         raise ConfigError.at(key, "must be a whole number", value)
     if allowed is not None:

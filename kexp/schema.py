@@ -215,6 +215,8 @@ def check(config: Mapping[str, Any]) -> Experiment:
     check_value("name", config["name"], str | None)
     loss = _as_mapping("loss", config["loss"])
     trainer = _settings("trainer", config["trainer"])
+    if not _settings("tracking", config["tracking"]).experiment.strip():
+        raise ConfigError.at("tracking.experiment", "must be a name", config["tracking"]["experiment"])
     models_kept(_settings("save", config["save"]).keep)
     if trainer.engine == "compiled" and config["backend"] != "jax":
         raise ConfigError.at("backend", "must be jax with trainer.engine=compiled", config["backend"])

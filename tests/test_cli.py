@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -44,6 +46,9 @@ def sentence(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2)
         ("optimizer.learning_rate=-1", "optimizer.learning_rate: must be greater than 0, got -1"),
         ("optimizer.learning_rate=fast", "optimizer.learning_rate: must be a number, got 'fast'"),
         ("trainer.epochs=0", "trainer.epochs: must be at least 1, got 0"),
+        ("trainer.class_weight=balancd", "trainer.class_weight: must be balanced or a mapping or null, got 'balancd'"),
+        ("trainer.checkpoint=maybe", "trainer.checkpoint: must be auto or true or false, got 'maybe'"),
+        ("trainer.steps_per_execution=0", "trainer.steps_per_execution: must be at least 1, got 0"),
         ("trainer.verbose=3", "trainer.verbose: must be one of 0, 1, 2, got 3"),
         ("seed=-1", "seed: must be at least 0, got -1"),
         ("backend=tensorflo", "backend: must be one of tensorflow, jax, torch, got 'tensorflo'"),
@@ -57,6 +62,21 @@ def sentence(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2)
         ("tracking.uri=http://127.0.0.1:9", "tracking.uri: cannot reach the MLflow server at http://127.0.0.1:9"),
         ("optimizer=not_there:Thing", "optimizer=not_there:Thing: not_there:Thing of reference cannot be imported"),
         ("optimizer.learning_rate=[", "optimizer.learning_rate=[: "),
+        ("optimizer=3", "optimizer: there is no optimizer '3'; there are: adadelta, "),
+        (
+            "optimizer=[adam,sgd]",
+            "optimizer: must be one optimizer; several are a sweep, -m optimizer=A,B, got '[adam,sgd]'",
+        ),
+        ("=3", "'=3' is no override; write KEY=VALUE"),
+        ("+optimizer=sgd", "optimizer: has a choice already; write optimizer=..., without a plus"),
+        ("~seed", "Interpolation key 'seed' not found"),
+        ("tracking.experiment=", "tracking.experiment: must be a name, got ''"),
+        ("save.keep=top:0", "save.keep: must be all, best, none or top:N with N at least 1, got 'top:0'"),
+        (
+            "metrics.my_parts:drift.scale=2",
+            "metrics.my_parts:drift.scale: a key has no colon; what a reference names goes by its own name: "
+            "metrics.drift.scale",
+        ),
     ],
 )
 def test_a_bad_override_gets_one_sentence(
@@ -82,6 +102,18 @@ def test_a_bad_override_gets_one_sentence(
         (["data=diabetes", "metrics=[accuracy]"], "metrics: accuracy is for a classification, but the data is a regr"),
         (["data=csv", "data.path=none.csv", "data.target=y"], "data.path: no such file 'none.csv'"),
         (["data=csv"], "data.path: must be given"),
+        (
+            ["callbacks=[early_stopping]", "callbacks.early_stopping.monitor=val_acuracy"],
+            "callbacks.early_stopping.monitor: there is no metric 'val_acuracy'; did you mean 'val_accuracy'?",
+        ),
+        (
+            ["callbacks=[early_stopping]", "trainer.validation_split=0"],
+            "callbacks.early_stopping.monitor: there is no metric 'val_loss'; did you mean 'loss'?",
+        ),
+        (
+            ["callbacks=[early_stopping]", "callbacks.early_stopping.mode=up"],
+            "callbacks.early_stopping.mode: must be one of auto, min, max, got 'up'",
+        ),
         (["schedule=cosine_decay", "optimizer.decay=0.1"], "optimizer.decay: must be 0 with a schedule"),
         (["backend=jax", "save.formats=[tf_checkpoint]"], "save.formats: tf_checkpoint needs backend=tensorflow"),
     ],
@@ -218,6 +250,35 @@ def test_show_tells_parameters_defaults_and_second_names(capsys: pytest.CaptureF
     assert "names: huber, huber_loss" in out
     assert "delta" in out
     assert "1.0" in out
+
+
+def test_a_run_on_jax_fed_by_tfdata_shows_nothing_of_tensorflow(workplace: Path) -> None:
+    small = ["data=random", "data.rows=64", "data.feed=tfdata", "trainer.epochs=1", "tracking=none", "save=none"]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("TF_", "KERAS_"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "kexp", "backend=jax", *small],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    assert [line.partition("  ")[0] for line in done.stderr.splitlines()] == ["epoch 1/1"]
+
+
+@pytest.mark.parametrize("group", ["callbacks", "metrics"])
+def test_one_of_several_by_reference_goes_by_its_own_name(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], group: str
+) -> None:
+    monkeypatch.syspath_prepend(str(workplace))
+    (workplace / "things_of_mine.py").write_text("def drift(y_true, y_pred, scale: float = 1.0):\n    return y_pred\n")
+    with pytest.raises(SystemExit) as end:
+        main(["--cfg", "job", f"{group}=[things_of_mine:drift]", f"{group}.drift.scale=3"])
+    assert not end.value.code
+    assert "  drift:\n    name: things_of_mine:drift\n" in capsys.readouterr().out
+    known = f"there is no parameter of {group}.drift things_of_mine:drift 'scal'; did you mean 'scale'?"
+    refused = sentence(capsys, f"{group}=[things_of_mine:drift]", f"{group}.drift.scal=3")
+    assert refused == f"{group}.drift.scal: {known}"
 
 
 def test_the_working_directory_is_importable(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -134,7 +134,7 @@ def _children(before: Sequence[str], parent: str) -> list[str]:
         return [f"{field.name}=" for field in fields(_settings()[parent])]
     group = parent.partition(".")[0]
     if group in GROUPS and GROUPS[group].several and parent == group:
-        return [f"{name}." for name in _chosen(before, group)]
+        return [f"{GROUPS[group].node(name).rpartition('.')[2]}." for name in _chosen(before, group)]
     names = [f"{each.name}=" for each in _parameters(before, parent)]
     return [name if name != "schedule=" else "schedule." for name in names]
 
@@ -146,7 +146,9 @@ def _parameters(before: Sequence[str], node: str) -> list[Parameter]:
         group = "schedule"
     if group not in GROUPS:
         return []
-    names = [inner] if GROUPS[group].several and inner else _chosen(before, group)
+    names = _chosen(before, group)
+    if GROUPS[group].several and inner:
+        names = [name for name in names if GROUPS[group].node(name) == node] or [inner]
     if not names or (inner and not GROUPS[group].several and node != "optimizer.schedule"):
         return []
     return _parameters_of(group, names[-1])

@@ -15,7 +15,23 @@ from kexp.config.compose import compose, key_of
 from kexp.errors import ConfigError, KexpError, UnknownNameError, first_line
 from kexp.groups import GROUPS
 
-__all__ = ["explain"]
+__all__ = ["check_overrides", "explain"]
+
+
+def check_overrides(overrides: Sequence[str]) -> None:
+    """Refuses what Hydra has no sentence for: no key, a number in the place of an option, several where one can be.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for each in overrides:
+        key, (_, given, value) = key_of(each), each.partition("=")
+        if given and not key.strip():
+            raise ConfigError(f"{each!r} is no override; write KEY=VALUE")
+        if key in GROUPS and re.fullmatch(r"[-+\d.]+|true|false", value, re.IGNORECASE):
+            raise UnknownNameError(key, GROUPS[key].noun, value, registry.names(key))
+        if key in GROUPS and value.startswith("[") and not GROUPS[key].several:
+            raise ConfigError.at(key, f"must be one {GROUPS[key].noun}; several are a sweep, -m {key}=A,B", value)
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> ConfigError:
@@ -28,12 +44,19 @@ def explain(error: Exception, overrides: Sequence[str]) -> ConfigError:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _unknown_option(error)
     text = str(error)
+    again = re.match(r"Multiple values for ([\w/]+)\.", text)
+    if again:
+        return ConfigError(f"{again[1]}: has a choice already; write {again[1]}=..., without a plus")
     if isinstance(error, OverrideParseException):
+        group, _, reference = key_of(str(error.override)).partition(".")
+        if group in GROUPS and ":" in reference:
+            plain = f"{group}.{reference.partition(':')[2]}"
+            return ConfigError(
+                f"{group}.{reference}: a key has no colon; what a reference names goes by its own name: {plain}"
+            )
         return ConfigError(f"{error.override}: {_flat(error).split(';')[0]}")
     found = re.search(r"Could not (?:override|append to config|delete from config)\.? '?([\w@/.:]+)'?", text)
-    if found:
-        return _unknown_key(found.group(1), overrides, text)
-    found = re.search(r"Could not override '([^']+)'", text)
+    found = found or re.search(r"Could not override '([^']+)'", text)
     return ConfigError(_flat(error)) if found is None else _unknown_key(found.group(1), overrides, text)
 
 

@@ -75,7 +75,7 @@ class RegistrySource(ConfigSource):
             raise ConfigCompositionException(str(error)) from error
         owner = GROUPS[group]
         if owner.several:
-            node = {name: node}
+            node = {owner.node(name).rpartition(".")[2]: node}
         return self._result(config_path, node, owner.package or None)
 
     def _result(self, path: str, node: dict[str, Any], package: str | None = None) -> ConfigResult:

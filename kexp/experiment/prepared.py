@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kexp import traits
 from kexp.build import build_activation, build_data
-from kexp.errors import ConfigError, DataError
+from kexp.errors import ConfigError, DataError, UnknownNameError
 from kexp.fingerprint import fingerprint
 from kexp.schema import Experiment, Node
 
@@ -32,6 +32,13 @@ class Prepared:
     experiment: Experiment
     splits: Splits
     fingerprint: str
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The names of all that is measured, less what callbacks may add."""
+        trained = ("loss", *self.experiment.metrics)
+        parts = {"": True, "val_": self.splits.validation is not None, "test_": self.splits.test is not None}
+        return tuple(part + name for part, there in parts.items() if there for name in trained)
 
     @cached_property
     def spec(self) -> ModelSpec:
@@ -106,7 +113,21 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
             f"trainer.batch_size: must not exceed the {len(splits.train)} training rows, "
             f"got {experiment.trainer.batch_size}"
         )
-    return Prepared(experiment, splits, fingerprint(experiment, data.digest))
+    prepared = Prepared(experiment, splits, fingerprint(experiment, data.digest))
+    _check_monitors(prepared)
+    return prepared
+
+
+def _check_monitors(prepared: Prepared) -> None:
+    """Refuses a callback of Keras' that watches what is not measured, unless one of others' may measure it."""
+    callbacks = prepared.experiment.callbacks
+    if not all(node.component.exported for node in callbacks.values()):
+        return
+    known = [name for name in prepared.measured if not name.startswith("test_")]
+    for node in callbacks.values():
+        monitor = node.parameters.get("monitor")
+        if isinstance(monitor, str) and monitor not in (*known, "learning_rate"):
+            raise UnknownNameError(f"{node.path}.monitor", "metric", monitor, known)
 
 
 def feeds(prepared: Prepared) -> tuple[Feed, Feed | None, Feed | None]:

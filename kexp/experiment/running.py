@@ -114,7 +114,8 @@ def run(
         warm_up(store)
     training.prepare_backend(experiment.backend)
     model = build_compiled(prepared)
-    feeds(prepared)[0].epochs(experiment.trainer.initial_epoch)
+    with training.banners_held_back():  # on other backends it is the tf.data feed that loads TensorFlow
+        feeds(prepared)[0].epochs(experiment.trainer.initial_epoch)
     folder.mkdir(parents=True, exist_ok=True)
     if open_tracker is None:
         tracker = _open(store, experiment, folder, prepared, parent_run_id, tags)

@@ -42,7 +42,8 @@ def load_experiment(
 
     text = run.text("config.yaml")
     if text is None:
-        raise LoadError(f"{run.label} has no config.yaml: it is no run of kexp's")
+        why = "it is still running" if run.view.status == "RUNNING" else "it ended before, or is no run of kexp's"
+        raise LoadError(f"{run.label} has recorded no config.yaml: {why}")
     try:
         config = OmegaConf.create(text)
         if not isinstance(config, DictConfig):
@@ -105,7 +106,13 @@ def _override(config: Any, overrides: Sequence[str], allowed: Collection[str]) -
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
         raise explain(error, overrides) from error
-    chosen = [each.key_or_group for each in parsed if each.key_or_group in GROUPS]
+    # The option that the run has already keeps the run's parameters.
+    chosen = [
+        each.key_or_group
+        for each in parsed
+        if each.key_or_group in GROUPS and each.value() != OmegaConf.select(config, f"{each.key_or_group}.name")
+    ]
+    kept = [each for each in parsed if each.key_or_group in GROUPS and each.key_or_group not in chosen]
     for each in parsed:
         top = each.key_or_group.partition(".")[0]
         if allowed and top not in allowed:
@@ -122,7 +129,7 @@ def _override(config: Any, overrides: Sequence[str], allowed: Collection[str]) -
         for group in chosen:
             config[group] = OmegaConf.to_container(fresh[group], resolve=False)
     for each in parsed:
-        if each.key_or_group.partition(".")[0] in chosen:
+        if each.key_or_group.partition(".")[0] in chosen or each in kept:
             continue
         if each.is_delete():
             raise ConfigError(f"{each.key_or_group}: cannot be taken away here; give it a value")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kexp.config import conf_folder, explain, register
+from kexp.config import check_overrides, conf_folder, explain, register
 
 __all__ = ["announce_backend", "opened_sweeper", "run_sweep"]
 
@@ -72,6 +72,7 @@ def opened_sweeper(arguments: Sequence[str], config_dir: str | Path | None = Non
     from kexp.sweep.hydra_jobs import run_job
     from kexp.sweep.plugins import register as register_plugins
 
+    check_overrides(arguments)
     announce_backend(arguments)
     version.setbase("1.3")  # as Hydra's main does: no changing of directories
     register(config_dir)

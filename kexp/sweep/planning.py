@@ -141,6 +141,7 @@ class Known:
             None if experiment.loss is None else experiment.loss.as_dict(),
             {name: node.as_dict() for name, node in experiment.metrics.items()},
             experiment.metrics_follow_data,
+            {name: [node.name, node.parameters.get("monitor")] for name, node in experiment.callbacks.items()},
         )
         settled = self.settled.get(key)
         if settled is None:
@@ -161,13 +162,11 @@ class Known:
             return error
         chosen = prepared.experiment
         assert chosen.loss is not None
-        trained = ("loss", *chosen.metrics)
-        parts = {"": True, "val_": prepared.splits.validation is not None, "test_": prepared.splits.test is not None}
         return _Settled(
             chosen.loss.name,
             {key: node.name for key, node in chosen.metrics.items()},
             data.digest,
-            tuple(part + name for part, there in parts.items() if there for name in trained),
+            prepared.measured,
         )
 
     def _load(self, node: Node) -> Data | ConfigError:

@@ -105,7 +105,7 @@ def _described(
         for parameter, value in (parameters or {}).items():
             yield from _described(
                 f"{name}.{option}.{parameter}",
-                f"{_package(key, str(option))}.{parameter}",
+                f"{GROUPS[key].node(str(option)) if key in GROUPS else key}.{parameter}",
                 value,
                 is_group,
                 loader,
@@ -170,13 +170,6 @@ def _seeds(domain: Domain) -> tuple[int, ...]:
         return tuple(int(each) for each in values)
     except ValueError:
         raise ConfigError.at("seed", "must be whole numbers", list(values)) from None
-
-
-def _package(group: str, option: str) -> str:
-    """The config node that an option of a group fills."""
-    if group in GROUPS and GROUPS[group].several:
-        return f"{group}.{option}"
-    return (GROUPS[group].package or group) if group in GROUPS else group
 
 
 def _text(value: Any) -> str:
