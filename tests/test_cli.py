@@ -62,7 +62,10 @@ def sentence(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2)
         ("tracking.uri=http://127.0.0.1:9", "tracking.uri: cannot reach the MLflow server at http://127.0.0.1:9"),
         ("optimizer=not_there:Thing", "optimizer=not_there:Thing: not_there:Thing of reference cannot be imported"),
         ("optimizer.learning_rate=[", "optimizer.learning_rate=[: "),
-        ("optimizer=3", "optimizer: there is no optimizer '3'; there are: adadelta, "),
+        ("optimizer=3", "optimizer: must be the name of an option, got 3"),
+        ("trainer=true", "trainer: must be the name of an option, got true"),
+        ("callbacks=null", "callbacks: must be the name of an option, got null; callbacks=[] is none"),
+        ("sweep=learning_rates", "sweep: has no choice yet; write +sweep=..."),
         (
             "optimizer=[adam,sgd]",
             "optimizer: must be one optimizer; several are a sweep, -m optimizer=A,B, got '[adam,sgd]'",

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from kexp import registry
 from kexp.config.compose import compose, key_of
+from kexp.config.source import SETTINGS_GROUPS
 from kexp.errors import ConfigError, KexpError, UnknownNameError, first_line
 from kexp.groups import GROUPS
 
@@ -28,8 +29,10 @@ def check_overrides(overrides: Sequence[str]) -> None:
         key, (_, given, value) = key_of(each), each.partition("=")
         if given and not key.strip():
             raise ConfigError(f"{each!r} is no override; write KEY=VALUE")
-        if key in GROUPS and re.fullmatch(r"[-+\d.]+|true|false", value, re.IGNORECASE):
-            raise UnknownNameError(key, GROUPS[key].noun, value, registry.names(key))
+        is_group = key in GROUPS or key in SETTINGS_GROUPS or key == "experiment" or key.startswith("hydra/")
+        if is_group and re.fullmatch(r"[-+\d.]+|true|false|null", value, re.IGNORECASE):
+            none = f"; {key}=[] is none" if key in GROUPS and GROUPS[key].several else ""
+            raise ConfigError(f"{key}: must be the name of an option, got {value}{none}")
         if key in GROUPS and value.startswith("[") and not GROUPS[key].several:
             raise ConfigError.at(key, f"must be one {GROUPS[key].noun}; several are a sweep, -m {key}=A,B", value)
 
@@ -84,6 +87,8 @@ def _unknown_key(key: str, overrides: Sequence[str], text: str) -> ConfigError:
     known = {str(each) for each in node if not str(each).startswith("_")} - {"hydra"}
     if not parent:
         known |= set(GROUPS)
+    if leaf in known:  # a group of which no option is chosen
+        return ConfigError(f"{key}: has no choice yet; write +{key}=...")
     what = f"parameter of {parent}" if parent else "key"
     if parent.split(".")[0] in GROUPS and isinstance(node.get("name"), str):
         what = f"parameter of {parent} {node.get('name')}"
