@@ -5,7 +5,7 @@ from kexp.experiment.engines import Engine, Trained, engine_of
 from kexp.experiment.keeping import save_kept
 from kexp.experiment.prepared import Prepared, feeds, load_data, prepare
 from kexp.experiment.recording import Source, described, record_setup, run_parameters, run_tags, summary_of
-from kexp.experiment.running import Result, check_installed, run, store_of
+from kexp.experiment.running import Result, check_installed, checkpointing_of, run, store_of
 from kexp.experiment.state import TrainedState, leave_state
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "TrainedState",
     "build_compiled",
     "check_installed",
+    "checkpointing_of",
     "compile_model",
     "described",
     "engine_of",

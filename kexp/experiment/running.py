@@ -32,7 +32,7 @@ from kexp.training import History
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Result", "check_installed", "formats_of", "run", "store_of"]
+__all__ = ["Result", "check_installed", "checkpointing_of", "formats_of", "run", "store_of"]
 
 
 @dataclass
@@ -124,7 +124,7 @@ def run(
     with run_status(tracker):
         record_setup(tracker, prepared, source or Source(), summary_of(model))
         trainer = experiment.trainer
-        checkpointing = _checkpointing(prepared, checkpoint, folder)
+        checkpointing = checkpointing_of(prepared, checkpoint, folder)
         with training.progress(trainer.epochs, trainer.initial_epoch, trainer.verbose) as progress:
             trained = engine(
                 prepared, model, listeners=[_Logging(tracker), progress, *listeners], checkpoint=checkpointing
@@ -175,7 +175,8 @@ class _Logging:
         self.tracker.set_tags({"kexp.resumed_from": history.resumed_from})
 
 
-def _checkpointing(prepared: Prepared, given: Path | None, folder: Path) -> training.Checkpointing | None:
+def checkpointing_of(prepared: Prepared, given: Path | None, folder: Path) -> training.Checkpointing | None:
+    """When and where an experiment's checkpoints are written; None for never. Arguments as of `run`."""
     trainer = prepared.experiment.trainer
     if trainer.checkpoint is False or (trainer.checkpoint == "auto" and given is None):
         return None

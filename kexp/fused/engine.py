@@ -19,6 +19,7 @@ from kexp.fused.structure import NotFusableError, Structure, analyse
 from kexp.fused.table import Tables
 from kexp.fused.trial import LaneResult, Trial
 from kexp.fused.worker import Worker
+from kexp.training import Checkpointing, History
 
 __all__ = ["Fallback", "Group", "Plan", "Session", "plan", "run_trials", "train_one", "verify"]
 
@@ -26,6 +27,7 @@ CPU_WIDTH = 4
 GPU_WIDTH = 256
 
 EpochHook = Callable[[Trial, int, Mapping[str, float]], Any]
+ResumeHook = Callable[[Trial, History], None]
 
 
 @dataclass
@@ -115,6 +117,7 @@ def run_trials(
     trials: Sequence[Trial],
     *,
     on_epoch: EpochHook | None = None,
+    on_resume: ResumeHook | None = None,
     width: int | None = None,
     threads: int | None = None,
     strict: bool = False,
@@ -127,6 +130,7 @@ def run_trials(
         trials: as for `plan`.
         on_epoch: called with (trial, epoch from 1, metrics) after each epoch of each lane, by one thread at a time; a
             string returned prunes the lane, for that reason.
+        on_resume: called with (trial, history) where a trial goes on from a checkpoint, before its first new epoch.
         width: lanes of a program; by the device unless given. Part of what decides the last bits.
         threads: how many programs run at once; one for each of at most 4 CPU cores, one on a GPU.
         strict: a trial that cannot be a lane is an error.
@@ -151,6 +155,11 @@ def run_trials(
         with told:
             return on_epoch(trial, epoch, metrics)
 
+    def tell_resumed(trial: Trial, history: History) -> None:
+        if on_resume is not None:
+            with told:
+                on_resume(trial, history)
+
     sources = deque(_Stream(group, count) for group in made.groups)
     tables = Tables()
 
@@ -160,7 +169,7 @@ def run_trials(
                 source = _next_source(sources)
                 if source is None:
                     break
-                _drive(source, tables, tell, results.put, stop)
+                _drive(source, tables, tell, tell_resumed, results.put, stop)
         except BaseException as error:
             results.put(error)
         finally:
@@ -172,13 +181,21 @@ def run_trials(
     yield from _collect(results, workers, stop)
 
 
-def train_one(prepared: Any, *, on_epoch: EpochHook | None = None, width: int | None = None) -> LaneResult:
+def train_one(
+    prepared: Any,
+    *,
+    on_epoch: EpochHook | None = None,
+    on_resume: ResumeHook | None = None,
+    width: int | None = None,
+    checkpoint: Checkpointing | None = None,
+) -> LaneResult:
     """One trial through the same program: the same bits as a lane among others. For `trainer.engine=compiled`.
 
     Raises:
         ConfigError: the trial cannot be a lane; the message names the component.
     """
-    (result,) = run_trials([Trial(0, prepared)], on_epoch=on_epoch, width=width, threads=1)
+    trial = Trial(0, prepared, checkpoint)
+    (result,) = run_trials([trial], on_epoch=on_epoch, on_resume=on_resume, width=width, threads=1)
     if isinstance(result, Fallback):
         raise ConfigError(f"trainer.engine: compiled cannot run this experiment; {result.reason}")
     return result
@@ -286,13 +303,18 @@ def _why_split(constants: frozenset[Key]) -> str:
 
 
 def _drive(
-    source: _Stream, tables: Tables, tell: EpochHook, emit: Callable[[LaneResult], None], stop: threading.Event
+    source: _Stream,
+    tables: Tables,
+    tell: EpochHook,
+    tell_resumed: ResumeHook,
+    emit: Callable[[LaneResult], None],
+    stop: threading.Event,
 ) -> None:
     """Works at a group until it is done; with half the lanes where memory is short."""
     while True:
         worker = None
         try:
-            worker = Worker(source.program(tables), source, tell, emit, stop)
+            worker = Worker(source.program(tables), source, tell, emit, stop, tell_resumed)
             return worker.run()
         except Exception as error:
             if "RESOURCE_EXHAUSTED" not in str(error) and not isinstance(error, MemoryError):

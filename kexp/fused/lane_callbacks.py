@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kexp.build import build_callbacks
+from kexp.training.state import capture_callbacks, given_code, restore_callbacks
 
 if TYPE_CHECKING:
     from kexp.experiment import Prepared
@@ -106,6 +106,17 @@ class LaneCallbacks:
             callback.set_params({"verbose": 0, "epochs": experiment.trainer.epochs, "steps": None})
             callback.set_model(model)
             callback.on_train_begin()
+        self._given = given_code(self.callbacks)
+
+    def capture(self, arrays: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
+        """What the callbacks know between two epochs; see `kexp.training.state.capture_callbacks`."""
+        for callback in self.callbacks:
+            _compare_by_keras(callback)
+        return capture_callbacks(self.callbacks, self._given, (self.model, self.model.optimizer), arrays)
+
+    def restore(self, state: Sequence[Mapping[str, Any]], arrays: Mapping[str, Any]) -> None:
+        """Puts back what `capture` took."""
+        restore_callbacks(state, arrays, self.callbacks)
 
     def epoch_begins(self, epoch: int) -> None:
         """Before epoch `epoch`, counted from 0."""
@@ -139,15 +150,39 @@ class LaneCallbacks:
         return None
 
 
+def _less(a: Any, b: Any) -> bool:
+    import numpy as np
+
+    return bool(np.float32(a) < np.float32(b))
+
+
+def _greater(a: Any, b: Any) -> bool:
+    import numpy as np
+
+    return bool(np.float32(a) > np.float32(b))
+
+
 def _compare_in_python(callback: Any, logs: dict[str, float]) -> None:
     """Keras compares two numbers by a JAX operation, 0.2 ms each; the same comparison, of float32, without one."""
     import keras
-    import numpy as np
 
     if not hasattr(callback, "_set_monitor_op") or not hasattr(callback, "monitor_op"):
         return
     if callback.monitor_op is None and getattr(callback, "monitor", None) in logs:
         callback._set_monitor_op()
-    for ours, theirs in ((operator.lt, keras.ops.less), (operator.gt, keras.ops.greater)):
-        if callback.monitor_op is theirs:
-            callback.monitor_op = lambda a, b, compare=ours: bool(compare(np.float32(a), np.float32(b)))
+    _swap(callback, {keras.ops.less: _less, keras.ops.greater: _greater})
+
+
+def _compare_by_keras(callback: Any) -> None:
+    """Takes `_compare_in_python` back: a checkpoint keeps Keras' own comparisons."""
+    import keras
+
+    if hasattr(callback, "monitor_op"):
+        _swap(callback, {_less: keras.ops.less, _greater: keras.ops.greater})
+
+
+def _swap(callback: Any, others: Mapping[Any, Any]) -> None:
+    for one, other in others.items():
+        if callback.monitor_op is one:
+            callback.monitor_op = other
+            return

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kexp.errors import TrainingError
+from kexp.errors import ConfigError, TrainingError
 from kexp.experiment import Prepared, Trained
 from kexp.fused.engine import train_one
-from kexp.training import Checkpointing, tell_epoch
+from kexp.training import Checkpointing, History, tell_epoch, tell_resumed
 
 if TYPE_CHECKING:
     import keras
@@ -31,17 +31,23 @@ def fit_compiled(
         prepared: an experiment on the JAX backend.
         model: its model, compiled; given the trained variables, the optimizer's too.
         listeners: told (epoch, metrics) after each epoch; a string that one returns ends training.
-        checkpoint: of no use here: a lane starts anew.
+        checkpoint: when and where checkpoints are written, and looked for first; None for never.
 
     Raises:
-        ConfigError: the experiment cannot be a lane; the message names what stands against it.
+        ConfigError: the experiment cannot be a lane, and the message names what stands against it; or the checkpoint
+            is another experiment's.
         TrainingError: the loss is no longer a finite number, or a callback failed.
     """
 
     def tell(trial: Trial, epoch: int, metrics: Mapping[str, float]) -> str:
         return tell_epoch(listeners, epoch, metrics)
 
-    result = train_one(prepared, on_epoch=tell)
+    def resumed(trial: Trial, history: History) -> None:
+        tell_resumed(listeners, history)
+
+    result = train_one(prepared, on_epoch=tell, on_resume=resumed, checkpoint=checkpoint)
+    if isinstance(result.error, ConfigError):
+        raise result.error
     if result.status in ("diverged", "failed"):
         error = TrainingError(result.reason)
         error.history = result.history  # type: ignore[attr-defined]

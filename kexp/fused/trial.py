@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from kexp.experiment import Prepared, TrainedState, build_compiled
-from kexp.training import History
+from kexp.training import Checkpointing, History
 
 if TYPE_CHECKING:
     import keras
@@ -21,10 +21,12 @@ class Trial:
     Attributes:
         key: the caller's name for it; comes back with the result.
         prepared: settled experiment and splits.
+        checkpoint: when and where its checkpoints are written, and looked for first; None for never.
     """
 
     key: Any
     prepared: Prepared
+    checkpoint: Checkpointing | None = None
 
 
 @dataclass(eq=False)
@@ -42,6 +44,7 @@ class LaneResult:
         width: lanes of the program; part of what decides the last bits.
         executor: how steps were run.
         group: number of the group.
+        error: what a failed trial raised.
     """
 
     trial: Trial
@@ -54,6 +57,7 @@ class LaneResult:
     width: int = 0
     executor: str = "scan"
     group: int = 0
+    error: Exception | None = None
 
     def build_model(self) -> keras.Sequential:
         """The trained model, compiled, with its optimizer's state: what a single run ends with.

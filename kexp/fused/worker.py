@@ -9,17 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from kexp.experiment import TrainedState, feeds
-from kexp.fused.config_numbers import numbers_of
-from kexp.fused.lane_callbacks import LaneCallbacks, LaneModel, LaneOptimizer
+from kexp.experiment import TrainedState
 from kexp.fused.program import Program, stacked
-from kexp.fused.table import class_table
+from kexp.fused.running import Running
 from kexp.fused.trial import LaneResult, Trial
 from kexp.training import History, Stop
 
 __all__ = ["Source", "Worker"]
 
 Tell = Callable[[Trial, int, Mapping[str, float]], Any]
+TellResumed = Callable[[Trial, History], None]
 PATIENCE_S = 2.0  # a lane that has ended waits so long for others, to be tested with them
 
 
@@ -34,48 +33,6 @@ class Source(Protocol):
         """The next trial, or None where there is none."""
 
 
-class Running:
-    """A trial in a lane."""
-
-    def __init__(self, trial: Trial, slot: int, worker: Worker) -> None:
-        self.trial, self.slot = trial, slot
-        self.trainer = trial.prepared.experiment.trainer
-        self.epoch = self.trainer.initial_epoch
-        self.history = History()
-        self.values = numbers_of(trial.prepared.experiment)
-        self.feed, validation, test = feeds(trial.prepared)
-        counts = worker.program.rows
-        splits = trial.prepared.splits
-        self.own = splits.train.rows
-        self.validation = None if validation is None else splits.validation.rows[: counts[1]]  # type: ignore[union-attr]
-        self.test = None if test is None else splits.test.rows  # type: ignore[union-attr]
-        self.weights = class_table(trial.prepared)
-        self.final: list[Any] | None = None
-        self.ended = 0.0
-        self.status, self.reason = "finished", ""
-        self.started = time.perf_counter()
-        optimizer = LaneOptimizer(lambda: worker.rate(self), lambda value: worker.set_rate(self, value))
-        metrics = worker.program.structure.blueprint.model.metrics
-        self.model = LaneModel(
-            metrics, lambda: worker.weights(self), lambda weights: worker.set_weights(self, weights), optimizer
-        )
-        self.callbacks = LaneCallbacks(trial.prepared, self.model)
-
-    def rows(self, count: int) -> Any:
-        """Rows of the whole data that this epoch trains on, in order, shape (count,)."""
-        import numpy as np
-
-        steps = self.feed.steps_per_epoch
-        if steps == self.feed.batches:
-            return self.own[self.feed.order(self.epoch)]
-        first = self.epoch * steps
-        return np.concatenate([self.own[self.feed.rows(step)] for step in range(first, first + steps)])[:count]
-
-    def validates(self) -> bool:
-        """Whether this epoch ends with a validation."""
-        return self.validation is not None and (self.epoch + 1) % self.trainer.validation_freq == 0
-
-
 class Worker:
     """Drives one program.
 
@@ -85,14 +42,22 @@ class Worker:
         tell: called after each epoch of each lane; a string returned ends the lane.
         emit: takes results.
         stop: set to give up.
+        tell_resumed: called with a trial and its history where a checkpoint brought some of it back.
     """
 
     def __init__(
-        self, program: Program, source: Source, tell: Tell, emit: Callable[[LaneResult], None], stop: threading.Event
+        self,
+        program: Program,
+        source: Source,
+        tell: Tell,
+        emit: Callable[[LaneResult], None],
+        stop: threading.Event,
+        tell_resumed: TellResumed = lambda *_: None,
     ) -> None:
         import numpy as np
 
         self.program, self.source, self.tell, self.emit, self.stop = program, source, tell, emit, stop
+        self.tell_resumed = tell_resumed
         self.lanes: list[Running | None] = [None] * program.width
         self.ended: list[Running] = []
         self.state: list[Any] = program.blank()
@@ -136,7 +101,7 @@ class Worker:
                 started = Running(trial, slot, self)
                 values = program.given(trial.prepared)
             except Exception as error:
-                self.emit(LaneResult(trial, "failed", _sentence(error), History(), group=self.source.number))
+                self.emit(self._failed(trial, error, History()))
                 continue
             self.lanes[slot], fresh[slot] = started, True
             seeds[slot] = program.draws(trial.prepared.experiment.seed)
@@ -153,6 +118,21 @@ class Worker:
             self.floats, self.ints, self.validation = self.floats.copy(), self.ints.copy(), self.validation.copy()
             if self.table_weights is not None:
                 self.table_weights = self.table_weights.copy()
+            self._put_back([lane for lane in self.lanes if lane is not None and lane.found is not None])
+
+    def _put_back(self, lanes: Sequence[Running]) -> None:
+        """What checkpoints kept, in the place of what the lanes started with."""
+        import numpy as np
+
+        if not lanes:
+            return
+        self.state = [np.array(values) for values in self.state]
+        for lane in lanes:
+            assert lane.found is not None
+            for values, kept in zip(self.state, lane.found, strict=True):
+                values[lane.slot] = kept
+            lane.found = None
+            self.tell_resumed(lane.trial, lane.history)
 
     def _epoch(self) -> None:
         import numpy as np
@@ -193,10 +173,20 @@ class Worker:
                 lane.status, lane.reason = "pruned", answer
             if lane.status != "finished" or lane.model.stop_training or lane.epoch >= epochs:
                 self._end(lane, logs)
+            elif lane.checkpoints is not None and lane.checkpoints.is_due(lane.epoch):
+                lane.history.duration_s = lane.duration_s()
+                lane.checkpoints.save(lane.epoch, lane.history, self._state_of(lane))
         except Exception as error:
             self.lanes[lane.slot] = None
-            reason = _sentence(error)
-            self.emit(LaneResult(lane.trial, "failed", reason, lane.history, group=self.source.number))
+            self.emit(self._failed(lane.trial, error, lane.history))
+
+    def _failed(self, trial: Trial, error: Exception, history: History) -> LaneResult:
+        return LaneResult(trial, "failed", _sentence(error), history, group=self.source.number, error=error)
+
+    def _state_of(self, lane: Running) -> list[Any]:
+        import numpy as np
+
+        return [np.array(np.asarray(values)[lane.slot]) for values in self.state]
 
     def _told(self, lane: Running, metrics: Mapping[str, float]) -> str:
         try:
@@ -206,17 +196,14 @@ class Worker:
         return answer if isinstance(answer, str) else ""
 
     def _end(self, lane: Running, logs: dict[str, float]) -> None:
-        import numpy as np
-
-        final = [np.array(np.asarray(values)[lane.slot]) for values in self.state]
-        lane.final = self.program.finalized(final)
+        lane.final = self.program.finalized(self._state_of(lane))
         if lane.status != "diverged":
             lane.callbacks.train_ended(logs)
             lane.history.best_epoch = lane.callbacks.best_epoch()
         if lane.status == "finished" and lane.epoch < lane.trainer.epochs:
             lane.reason = lane.callbacks.reason(lane.epoch, lane.trainer.epochs)
         lane.history.stopped = lane.reason
-        lane.history.duration_s = time.perf_counter() - lane.started
+        lane.history.duration_s = lane.duration_s()
         lane.ended = time.perf_counter()
         self.lanes[lane.slot] = None
         self.ended.append(lane)

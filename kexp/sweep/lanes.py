@@ -18,6 +18,7 @@ from kexp.sweep.keeping import save_trial
 from kexp.sweep.trial_run import LOG, too_long
 from kexp.sweep.trials import Outcome, State, Task
 from kexp.tracking.collected import CollectedRun
+from kexp.training import remove_checkpoints
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -186,10 +187,13 @@ class _Engine:
     def _trials(self, tasks: Sequence[Task]) -> Iterator[fused.Trial]:
         """The tasks prepared; one that cannot be is told as invalid."""
         from kexp import fused
+        from kexp.experiment import checkpointing_of
 
         for task in tasks:
             try:
-                yield fused.Trial(task, self._prepare(task))
+                prepared = self._prepare(task)
+                left = Path(task.checkpoint) if task.checkpoint else None
+                yield fused.Trial(task, prepared, checkpointing_of(prepared, left, Path(task.folder)))
             except ConfigError as error:
                 self._send(Outcome(task.number, "INVALID", str(error), repeatable=True))
 
@@ -243,6 +247,8 @@ class _Engine:
         except Exception as error:
             traceback.print_exc()
             return Outcome(task.number, "FAILED", f"its record could not be made: {type(error).__name__}: {error}")
+        if result.trial.checkpoint is not None and state in ("FINISHED", "PRUNED"):
+            remove_checkpoints(result.trial.checkpoint.folder)
         metrics = {**result.history.last, **{f"test_{key}": value for key, value in result.test.items()}}
         shown = reason if state != "FINISHED" else ""
         return Outcome(task.number, state, shown, metrics, result.history.duration_s, record=record, repeatable=True)
@@ -258,8 +264,13 @@ class _Engine:
         run.start_ms = int(lane.started * 1000)
         source = Source(overrides=task.overrides, yaml=task.yaml)
         record_setup(run, prepared, source, self.summaries.get(result.group, ""), self.ran_on)
-        for (epoch, metrics), stamp in zip(result.history.epochs, lane.stamps, strict=False):
+        # What was told of twice counts as it was told last; what a checkpoint brought back, as the lane's start.
+        epochs = result.history.epochs
+        stamps = ([run.start_ms] * len(epochs) + lane.stamps)[len(lane.stamps) :]
+        for (epoch, metrics), stamp in zip(epochs, stamps, strict=True):
             run.log_metrics(metrics, step=epoch, timestamp_ms=stamp)
+        if result.history.resumed_from:
+            run.set_tags({"kexp.resumed_from": result.history.resumed_from})
         if result.test:
             tested = {f"test_{key}": value for key, value in result.test.items()}
             run.log_metrics(tested, step=result.history.epochs[-1][0])

@@ -4,7 +4,7 @@ from kexp.training.backend import check_backend, check_backend_installed, own_pr
 from kexp.training.checkpoint import Checkpointing, remove_checkpoints
 from kexp.training.fit import evaluate, fit, predict
 from kexp.training.history import History
-from kexp.training.listeners import Stop, tell_epoch
+from kexp.training.listeners import Stop, tell_epoch, tell_resumed
 from kexp.training.plan import Plan, compile_model
 from kexp.training.progress import progress
 from kexp.training.quiet import banners_held_back
@@ -27,4 +27,5 @@ __all__ = [
     "remove_checkpoints",
     "seed_everything",
     "tell_epoch",
+    "tell_resumed",
 ]

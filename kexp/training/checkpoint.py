@@ -79,6 +79,7 @@ def save_checkpoint(settings: Checkpointing, checkpoint: Checkpoint) -> Path:
     """
     from kexp.persistence.atomic import remove, write_atomically
 
+    settings.folder.mkdir(parents=True, exist_ok=True)
     path = settings.folder / f"epoch-{checkpoint.epoch:08}.checkpoint"
     write_atomically(path, _encode(checkpoint, settings.fingerprint))
     files = _files(settings.folder)
@@ -97,7 +98,8 @@ def latest_checkpoint(settings: Checkpointing) -> tuple[Checkpoint | None, list[
     """
     from kexp.persistence.atomic import sweep_strays
 
-    settings.folder.mkdir(parents=True, exist_ok=True)
+    if not settings.folder.is_dir():
+        return None, []
     sweep_strays(settings.folder)
     notices: list[str] = []
     for path in _files(settings.folder):

@@ -12,7 +12,7 @@ from kexp.training.listeners import EpochListener, tell_resumed
 from kexp.training.passes import Feed, batches_of, first_batches
 from kexp.training.plan import Plan
 from kexp.training.quiet import banners_held_back, warnings_as_notices
-from kexp.training.state import build_optimizer, misfit
+from kexp.training.state import build_optimizer, misfit, state_variables
 from kexp.training.watch import Between, as_callback
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _resume(
     found, notices = latest_checkpoint(checkpoint)
     if found is not None:
         build_optimizer(model)
-        problem = misfit(found.state, model, callbacks)
+        problem = misfit(found.state, state_variables(model), callbacks)
         if problem:
             notices.append(f"the checkpoint does not fit: {problem}; training starts anew")
             found = None

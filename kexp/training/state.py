@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     Arrays = dict[str, NDArray[Any]]
     Callbacks = Sequence[keras.callbacks.Callback]
 
-__all__ = ["build_optimizer", "capture", "given_code", "misfit", "restore"]
+__all__ = [
+    "build_optimizer",
+    "capture",
+    "capture_callbacks",
+    "given_code",
+    "misfit",
+    "pack_array",
+    "restore",
+    "restore_callbacks",
+    "state_variables",
+    "unpack_array",
+]
 
 _CODE = (
     types.FunctionType,
@@ -44,17 +55,33 @@ def capture(
     Returns:
         The state as JSON keeps it, and a sentence for each thing that could not be kept.
     """
-    kept, lost = [], []
-    for callback, code in zip(callbacks, given, strict=True):
-        attributes, missing = _callback_state(callback, code, model, arrays)
-        kept.append({"class": type(callback).__qualname__, "attributes": attributes})
-        lost += missing
+    kept, lost = capture_callbacks(callbacks, given, (model, model.optimizer, *model._flatten_layers()), arrays)
     state = {
-        "variables": [_variable(variable, arrays) for variable in _variables(model)],
+        "variables": [_variable(variable, arrays) for variable in state_variables(model)],
         "random": pack(_random_state(), arrays),
         "callbacks": kept,
     }
     return state, lost
+
+
+def capture_callbacks(
+    callbacks: Callbacks, given: Sequence[Mapping[str, Any]], parts: Iterable[Any], arrays: Arrays
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """What callbacks know between two epochs; arguments and results as of `capture`, for one thing less.
+
+    Args:
+        callbacks: see `capture`.
+        given: see `capture`.
+        parts: the model and what it is made of: a callback that holds one of them holds no state of its own.
+        arrays: see `capture`.
+    """
+    kept, lost = [], []
+    parts = tuple(parts)
+    for callback, code in zip(callbacks, given, strict=True):
+        attributes, missing = _callback_state(callback, code, parts, arrays)
+        kept.append({"class": type(callback).__qualname__, "attributes": attributes})
+        lost += missing
+    return kept, lost
 
 
 def given_code(callbacks: Callbacks) -> list[dict[str, Any]]:
@@ -62,9 +89,8 @@ def given_code(callbacks: Callbacks) -> list[dict[str, Any]]:
     return [{key: value for key, value in vars(each).items() if isinstance(value, _CODE)} for each in callbacks]
 
 
-def misfit(state: Mapping[str, Any], model: keras.Model, callbacks: Callbacks) -> str:
-    """Why a state cannot be put into this model and these callbacks; empty where it can."""
-    variables = _variables(model)
+def misfit(state: Mapping[str, Any], variables: Sequence[Any], callbacks: Callbacks) -> str:
+    """Why a state cannot be put into these variables and callbacks; empty where it can."""
     if len(state["variables"]) != len(variables):
         return f"it holds {len(state['variables'])} variables, the model and its optimizer have {len(variables)}"
     for kept, variable in zip(state["variables"], variables, strict=True):
@@ -84,14 +110,18 @@ def restore(
     callbacks: Callbacks,
 ) -> None:
     """Puts back what `capture` took, into a model and callbacks that it fits. Random numbers last."""
-    import numpy as np
-
-    for kept, variable in zip(state["variables"], _variables(model), strict=True):
-        array = arrays[kept["array"]]
-        variable.assign(array.view(np.dtype(kept["dtype"])) if kept["bits"] else array)
-    for kept, callback in zip(state["callbacks"], callbacks, strict=True):
-        _restore_callback(callback, kept["attributes"], arrays)
+    for kept, variable in zip(state["variables"], state_variables(model), strict=True):
+        variable.assign(unpack_array(kept, arrays))
+    restore_callbacks(state["callbacks"], arrays, callbacks)
     _restore_random(unpack(state["random"], arrays))
+
+
+def restore_callbacks(
+    state: Sequence[Mapping[str, Any]], arrays: Mapping[str, NDArray[Any]], callbacks: Callbacks
+) -> None:
+    """Puts back what `capture_callbacks` took, into callbacks of the same classes."""
+    for kept, callback in zip(state, callbacks, strict=True):
+        _restore_callback(callback, kept["attributes"], arrays)
 
 
 def build_optimizer(model: keras.Model) -> None:
@@ -100,26 +130,44 @@ def build_optimizer(model: keras.Model) -> None:
         model.optimizer.build(model.trainable_variables)
 
 
-def _variables(model: keras.Model) -> list[Any]:
+def state_variables(model: keras.Model) -> list[Any]:
     """Weights, other layer state, the states of layers' seed generators, and the optimizer's variables."""
     optimizer = model.optimizer
     return [*model.variables, *(optimizer.variables if optimizer is not None else ())]
+
+
+def pack_array(array: NDArray[Any], dtype: str, arrays: Arrays) -> dict[str, Any]:
+    """A variable's value in the form that JSON keeps, its numbers put into `arrays`.
+
+    Args:
+        array: the value.
+        dtype: the variable's type, in Keras' words.
+        arrays: where the numbers go.
+    """
+    # Types that NumPy does not know of itself, such as bfloat16, are kept by their bits.
+    bits = array.dtype.kind == "V" or array.dtype.type.__module__ != "numpy"
+    key = str(len(arrays))
+    arrays[key] = array.view(f"u{array.dtype.itemsize}") if bits else array
+    return {"array": key, "shape": list(array.shape), "dtype": dtype, "bits": bits}
+
+
+def unpack_array(kept: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """The value that `pack_array` was given."""
+    import numpy as np
+
+    array = arrays[kept["array"]]
+    return array.view(np.dtype(kept["dtype"])) if kept["bits"] else array
 
 
 def _variable(variable: Any, arrays: Arrays) -> dict[str, Any]:
     import keras
     import numpy as np
 
-    array = np.array(keras.ops.convert_to_numpy(variable))
-    # Types that NumPy does not know of itself, such as bfloat16, are kept by their bits.
-    bits = array.dtype.kind == "V" or array.dtype.type.__module__ != "numpy"
-    key = str(len(arrays))
-    arrays[key] = array.view(f"u{array.dtype.itemsize}") if bits else array
-    return {"array": key, "shape": list(array.shape), "dtype": str(variable.dtype), "bits": bits}
+    return pack_array(np.array(keras.ops.convert_to_numpy(variable)), str(variable.dtype), arrays)
 
 
 def _callback_state(
-    callback: Any, given: Mapping[str, Any], model: keras.Model, arrays: Arrays
+    callback: Any, given: Mapping[str, Any], parts: Sequence[Any], arrays: Arrays
 ) -> tuple[dict[str, Any], list[str]]:
     name, lost = type(callback).__qualname__, []
     if _keeps_itself(callback):
@@ -129,7 +177,7 @@ def _callback_state(
             return {}, [f"{name}.get_state() gives {found}, which a checkpoint cannot keep"]
     kept: dict[str, Any] = {}
     for key, value in vars(callback).items():
-        if key in _KERAS_OWN or (key in given and given[key] is value) or _is_part_of(model, value):
+        if key in _KERAS_OWN or (key in given and given[key] is value) or _is_among(parts, value):
             continue
         try:
             kept[key] = {"variable": pack(value.value, arrays)} if _is_variable(value) else pack(value, arrays)
@@ -152,8 +200,7 @@ def _keeps_itself(callback: Any) -> bool:
     return callable(getattr(callback, "get_state", None)) and callable(getattr(callback, "set_state", None))
 
 
-def _is_part_of(model: keras.Model, value: Any) -> bool:
-    parts: Iterable[Any] = (model, model.optimizer, *model._flatten_layers())
+def _is_among(parts: Sequence[Any], value: Any) -> bool:
     return any(value is part for part in parts)
 
 

@@ -1,0 +1,89 @@
+"""Checkpoints of one lane: what it needs to go on, to the same bits, when its program was killed.
+
+The files are those of `kexp.training.checkpoint`, of another fingerprint than a training by Keras' own loop has. The
+width of the program and its executor are part of a result's bits: a lane goes on in a program of the same, or starts
+anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kexp.training.checkpoint import Checkpoint, Checkpointing, Clock, latest_checkpoint, save_checkpoint
+from kexp.training.state import misfit, pack_array, unpack_array
+
+if TYPE_CHECKING:
+    from kexp.fused.lane_callbacks import LaneCallbacks
+    from kexp.training import History
+
+__all__ = ["LaneCheckpoints"]
+
+
+class LaneCheckpoints:
+    """Looks for a lane's checkpoint at its start, and writes the next ones when they are due.
+
+    None is written of an epoch that ends the lane: nothing is left to go on with.
+
+    Args:
+        settings: when and where.
+        variables: what the lane's state is the values of.
+        callbacks: the lane's.
+        program: what decides the bits besides the trial: the lanes of the program, the executor.
+    """
+
+    def __init__(
+        self, settings: Checkpointing, variables: Sequence[Any], callbacks: LaneCallbacks, program: Mapping[str, Any]
+    ) -> None:
+        self.settings, self.variables, self.callbacks, self.program = settings, variables, callbacks, dict(program)
+        self._clock = Clock(settings, 0)
+
+    def resume(self) -> tuple[Checkpoint | None, list[str]]:
+        """The checkpoint to go on from, its callbacks put back already, and what there is to say about it.
+
+        Raises:
+            ConfigError: the folder holds another training's checkpoint.
+        """
+        found, notices = latest_checkpoint(self.settings)
+        if found is not None:
+            problem = self._misfit(found.state)
+            if problem:
+                return None, [*notices, f"the checkpoint does not fit: {problem}; training starts anew"]
+            self.callbacks.restore(found.state["callbacks"], found.arrays)
+            self._clock.saved(found.epoch)
+        return found, [*notices, *(found.lost if found else ())]
+
+    @staticmethod
+    def state(found: Checkpoint) -> list[Any]:
+        """The lane's variables."""
+        return [unpack_array(kept, found.arrays) for kept in found.state["variables"]]
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether one is to be written after `epoch`, counted from 1."""
+        return self._clock.is_due(epoch)
+
+    def save(self, epoch: int, history: History, state: Sequence[Any]) -> None:
+        """Writes one, of the state after `epoch`."""
+        arrays: dict[str, Any] = {}
+        variables = [
+            pack_array(value, str(variable.dtype), arrays)
+            for value, variable in zip(state, self.variables, strict=True)
+        ]
+        callbacks, lost = self.callbacks.capture(arrays)
+        kept = {"variables": variables, "callbacks": callbacks, "program": self.program}
+        try:
+            save_checkpoint(self.settings, Checkpoint(epoch, False, history, kept, arrays, lost))
+        except OSError as error:
+            # Training is worth more than its checkpoint, and the one before it is untouched.
+            history.notice(f"no checkpoint could be written after epoch {epoch} ({error.strerror or error})")
+        self._clock.saved(epoch)
+
+    def _misfit(self, state: Mapping[str, Any]) -> str:
+        taken = state.get("program")
+        if taken != self.program:
+            return f"it was taken in {_told(taken)}, this is {_told(self.program)}"
+        return misfit(state, self.variables, self.callbacks.callbacks)
+
+
+def _told(program: Mapping[str, Any] | None) -> str:
+    return "no lane" if program is None else f"a program of {program['lanes']} lanes ({program['executor']})"

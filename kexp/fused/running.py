@@ -1,0 +1,81 @@
+"""A trial in a lane: what is known of it while it trains."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from kexp.experiment import feeds
+from kexp.fused.config_numbers import numbers_of
+from kexp.fused.lane_callbacks import LaneCallbacks, LaneModel, LaneOptimizer
+from kexp.fused.lane_checkpoint import LaneCheckpoints
+from kexp.fused.table import class_table
+from kexp.fused.trial import Trial
+from kexp.training import History
+
+if TYPE_CHECKING:
+    from kexp.fused.worker import Worker
+
+__all__ = ["Running"]
+
+
+class Running:
+    """A trial in a lane."""
+
+    def __init__(self, trial: Trial, slot: int, worker: Worker) -> None:
+        self.trial, self.slot = trial, slot
+        self.trainer = trial.prepared.experiment.trainer
+        self.epoch = self.trainer.initial_epoch
+        self.history = History()
+        self.values = numbers_of(trial.prepared.experiment)
+        self.feed, validation, test = feeds(trial.prepared)
+        counts = worker.program.rows
+        splits = trial.prepared.splits
+        self.own = splits.train.rows
+        self.validation = None if validation is None else splits.validation.rows[: counts[1]]  # type: ignore[union-attr]
+        self.test = None if test is None else splits.test.rows  # type: ignore[union-attr]
+        self.weights = class_table(trial.prepared)
+        self.final: list[Any] | None = None
+        self.ended = 0.0
+        self.status, self.reason = "finished", ""
+        self.started = time.perf_counter()
+        optimizer = LaneOptimizer(lambda: worker.rate(self), lambda value: worker.set_rate(self, value))
+        metrics = worker.program.structure.blueprint.model.metrics
+        self.model = LaneModel(
+            metrics, lambda: worker.weights(self), lambda weights: worker.set_weights(self, weights), optimizer
+        )
+        self.callbacks = LaneCallbacks(trial.prepared, self.model)
+        self.checkpoints: LaneCheckpoints | None = None
+        self.found: list[Any] | None = None
+        if trial.checkpoint is not None:
+            program = worker.program
+            how = {"lanes": program.width, "executor": program.executor}
+            variables = program.structure.blueprint.variables
+            self.checkpoints = LaneCheckpoints(trial.checkpoint, variables, self.callbacks, how)
+            self._resume(self.checkpoints)
+        self.spent_s = self.history.duration_s
+
+    def _resume(self, checkpoints: LaneCheckpoints) -> None:
+        found, notices = checkpoints.resume()
+        if found is not None:
+            self.epoch, self.history, self.found = found.epoch, found.history, checkpoints.state(found)
+        for text in notices:
+            self.history.notice(text)
+
+    def duration_s(self) -> float:
+        """Seconds of this training, those before a resume included."""
+        return self.spent_s + time.perf_counter() - self.started
+
+    def rows(self, count: int) -> Any:
+        """Rows of the whole data that this epoch trains on, in order, shape (count,)."""
+        import numpy as np
+
+        steps = self.feed.steps_per_epoch
+        if steps == self.feed.batches:
+            return self.own[self.feed.order(self.epoch)]
+        first = self.epoch * steps
+        return np.concatenate([self.own[self.feed.rows(step)] for step in range(first, first + steps)])[:count]
+
+    def validates(self) -> bool:
+        """Whether this epoch ends with a validation."""
+        return self.validation is not None and (self.epoch + 1) % self.trainer.validation_freq == 0
