@@ -18,6 +18,7 @@ IRRELEVANT = (
     "tracking",
     "save",
     "sweep",
+    "fused.memory_limit_mb",
     "fused.threads",
     "fused.strict",
     "fused.verify",

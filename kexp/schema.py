@@ -97,6 +97,7 @@ class Fused:
     """How trials run as lanes of compiled programs; an ordinary training ignores it."""
 
     max_lanes: Count | None = None  # of one program; by the device unless given; decides the last bits of a result
+    memory_limit_mb: Count | None = None  # for data and lanes; most of the machine's or the GPU's unless given
     threads: Count | None = None  # programs at once; one a core unless given
     strict: bool = False  # a trial that cannot be a lane is an error
     verify: Whole = 0  # so many lanes of a sweep, chosen at random, are trained again alone and compared

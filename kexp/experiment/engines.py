@@ -29,10 +29,12 @@ class Trained:
     Attributes:
         history: metrics by epoch.
         tested: the metrics on the test rows, without the prefix `test_`; empty where there are none.
+        tags: what else to say of how it was trained, as tags of the run.
     """
 
     history: History
     tested: dict[str, float] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 class Engine(Protocol):

@@ -130,6 +130,8 @@ def run(
                 prepared, model, listeners=[_Logging(tracker), progress, *listeners], checkpoint=checkpointing
             )
         history = trained.history
+        if trained.tags:
+            tracker.set_tags(trained.tags)
         if history.notices:
             tracker.set_tags({"kexp.notices": "; ".join(history.notices)})
         tested = {f"test_{key}": value for key, value in trained.tested.items()}

@@ -7,18 +7,19 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from kexp.errors import ConfigError
 from kexp.fused.cache import use_compilation_cache
 from kexp.fused.config_numbers import Key, numbers_of
-from kexp.fused.grouping import by_structure, row_counts, rows_digest, structure_key, unfit
-from kexp.fused.program import TRACING, Program
+from kexp.fused.grouping import by_structure, rows_digest, structure_key, unfit
+from kexp.fused.memory import memory_limit
+from kexp.fused.program import TRACING
+from kexp.fused.streams import Group, Stream, drive, next_stream
 from kexp.fused.structure import NotFusableError, Structure, analyse
 from kexp.fused.table import Tables
 from kexp.fused.trial import LaneResult, Trial
-from kexp.fused.worker import Worker
 from kexp.training import Checkpointing, History
 
 __all__ = ["Fallback", "Group", "Plan", "Session", "plan", "run_trials", "train_one", "verify"]
@@ -28,24 +29,6 @@ GPU_WIDTH = 256
 
 EpochHook = Callable[[Trial, int, Mapping[str, float]], Any]
 ResumeHook = Callable[[Trial, History], None]
-
-
-@dataclass
-class Group:
-    """Trials that run as lanes of one program.
-
-    Attributes:
-        number: counted from 1.
-        trials: which.
-        why: what makes it a group of its own.
-        width: lanes of the program.
-    """
-
-    number: int
-    trials: list[Trial]
-    why: str
-    width: int
-    structure: Structure | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -94,7 +77,7 @@ def plan(
     made = Plan([], [])
     fit_for_lanes = []
     for trial in trials:
-        reason = unfit(trial, _memory_limit())
+        reason = unfit(trial, memory_limit(trial.prepared.experiment.fused.memory_limit_mb) // 2)
         if reason:
             made.fallbacks.append(Fallback(trial, reason))
         else:
@@ -160,16 +143,16 @@ def run_trials(
             with told:
                 on_resume(trial, history)
 
-    sources = deque(_Stream(group, count) for group in made.groups)
+    streams = deque(Stream(group, count, default_threads()) for group in made.groups)
     tables = Tables()
 
     def work() -> None:
         try:
             while not stop.is_set():
-                source = _next_source(sources)
-                if source is None:
+                stream = next_stream(streams)
+                if stream is None:
                     break
-                _drive(source, tables, tell, tell_resumed, results.put, stop)
+                drive(stream, tables, tell, tell_resumed, results.put, stop)
         except BaseException as error:
             results.put(error)
         finally:
@@ -246,17 +229,16 @@ def default_threads() -> int:
     return max(1, min(4, cores))
 
 
-def _by_lanes(trials: Sequence[Trial], width: int | None) -> dict[int, list[Trial]]:
-    """Trials by the lanes of their program."""
-    found: dict[int, list[Trial]] = {}
+def _by_lanes(trials: Sequence[Trial], width: int | None) -> dict[int | None, list[Trial]]:
+    """Trials by the lanes of their program that were asked for; None where that was left to the device."""
+    found: dict[int | None, list[Trial]] = {}
     for trial in trials:
-        lanes = width or trial.prepared.experiment.fused.max_lanes or default_width()
-        found.setdefault(lanes, []).append(trial)
+        found.setdefault(width or trial.prepared.experiment.fused.max_lanes, []).append(trial)
     return found
 
 
 def _plan_structure(
-    made: Plan, members: list[Trial], known: list[Structure], tables: Tables, width: int, why: str
+    made: Plan, members: list[Trial], known: list[Structure], tables: Tables, width: int | None, why: str
 ) -> None:
     """Cuts trials of one structure into groups: by numbers that are no inputs, and by branches."""
     waiting = members
@@ -278,7 +260,9 @@ def _plan_structure(
         mine = [trial for trial in waiting if _fits(trial, structure)]
         taken = {id(trial) for trial in mine}
         if mine:
-            made.groups.append(Group(len(made.groups) + 1, mine, why, width, structure))
+            made.groups.append(
+                Group(len(made.groups) + 1, mine, why, width or default_width(), structure, given=width is not None)
+            )
             why = _why_split(constants)
         elif structure is known[-1] and not tried and structure.blueprint.prepared is first.prepared:
             made.fallbacks.append(Fallback(first, "the trial does not fit the program that was made for it"))
@@ -300,91 +284,6 @@ def _why_split(constants: frozenset[Key]) -> str:
     if not constants:
         return "Keras computes something else for these numbers"
     return f"{', '.join(sorted('.'.join(map(str, key)) for key in constants))} cannot be an input of a program"
-
-
-def _drive(
-    source: _Stream,
-    tables: Tables,
-    tell: EpochHook,
-    tell_resumed: ResumeHook,
-    emit: Callable[[LaneResult], None],
-    stop: threading.Event,
-) -> None:
-    """Works at a group until it is done; with half the lanes where memory is short."""
-    while True:
-        worker = None
-        try:
-            worker = Worker(source.program(tables), source, tell, emit, stop, tell_resumed)
-            return worker.run()
-        except Exception as error:
-            if "RESOURCE_EXHAUSTED" not in str(error) and not isinstance(error, MemoryError):
-                raise
-            width = worker.program.width if worker is not None else source.width
-            source.give_back(worker.unfinished() if worker is not None else [])
-            if width <= 1:
-                raise
-            source.narrow(width // 2)
-
-
-class _Stream:
-    """A group's trials, handed out to the lanes of one or several threads."""
-
-    def __init__(self, group: Group, threads: int) -> None:
-        self.group = group
-        self._waiting = deque(group.trials)
-        self._lock = threading.Lock()
-        self._building = threading.Lock()
-        self._program: Program | None = None
-        self.width = group.width
-        self.places = max(1, min(threads, -(-len(group.trials) // group.width)))
-
-    @property
-    def number(self) -> int:
-        return self.group.number
-
-    def take(self) -> Trial | None:
-        with self._lock:
-            return self._waiting.popleft() if self._waiting else None
-
-    def give_back(self, trials: Sequence[Trial]) -> None:
-        """Trials to be run again from their start."""
-        with self._lock:
-            self._waiting.extendleft(reversed(trials))
-
-    def narrow(self, width: int) -> None:
-        """The next program has fewer lanes."""
-        with self._building:
-            if width < self.width:
-                self.width, self._program = width, None
-
-    def program(self, tables: Tables) -> Program:
-        with self._building:
-            if self._program is None:
-                structure, first = self.group.structure, self.group.trials[0].prepared
-                assert structure is not None
-                if self.width not in structure.programs:
-                    structure.programs[self.width] = Program(
-                        structure,
-                        self.width,
-                        tables.of(first),
-                        row_counts(first),
-                        first.experiment.trainer.class_weight is not None,
-                        tables.first_batches(first, 1)[0],
-                    )
-                self._program = structure.programs[self.width]
-            return self._program
-
-
-def _next_source(sources: deque[_Stream]) -> _Stream | None:
-    """The next group with a place for one more thread."""
-    with TRACING:
-        while sources:
-            stream = sources[0]
-            if stream.places <= 1:
-                sources.popleft()
-            stream.places -= 1
-            return stream
-    return None
 
 
 def _collect(
@@ -413,15 +312,3 @@ def _hold_backend() -> None:
         raise ConfigError(
             f"backend: the fused engine runs on jax, but this process has imported Keras on {keras.config.backend()}"
         )
-
-
-def _memory_limit() -> int:
-    """Bytes that data may take on the device: half of what it has left."""
-    import jax
-
-    stats = jax.devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
-    if stats and "bytes_limit" in stats:
-        return int(stats["bytes_limit"] - stats.get("bytes_in_use", 0)) // 2
-    import psutil
-
-    return int(psutil.virtual_memory().available) // 2

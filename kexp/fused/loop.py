@@ -47,6 +47,11 @@ class Loop:
         for kind, size in sorted(sizes):
             self._step(kind, size)
 
+    @property
+    def steps(self) -> list[Any]:
+        """The compiled steps."""
+        return list(self._steps.values())
+
     def train(self, state: Any, floats: Any, ints: Any, weights: Any, rows: Any, active: Any) -> tuple[Any, Any]:
         """One epoch of the active lanes; arguments and results as of `Program.train`."""
         import numpy as np

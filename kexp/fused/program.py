@@ -7,6 +7,7 @@ in their place, and nobody reads it. So one trial alone gives the bits that it g
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from kexp.fused.blueprint import build_blueprint, seeds_for
 from kexp.fused.cache import use_compilation_cache
 from kexp.fused.grouping import rows_digest, structure_key
 from kexp.fused.loop import Loop, faster, recall, remember
+from kexp.fused.memory import peak_bytes
 from kexp.fused.numbers import FLOATS, INTS
 from kexp.fused.structure import Structure
 
@@ -160,6 +162,23 @@ class Program:
     executor = "scan"
 
     @property
+    def size_bytes(self) -> int:
+        """Memory that a worker of this program takes on the device, the data apart, as far as the compiler can tell."""
+        import jax
+
+        state = self.width * sum(
+            math.prod(variable.shape) * _item_bytes(variable) for variable in self.structure.blueprint.variables
+        )
+        if self._loop is not None:  # old states and new ones, and the one lane that is at work
+            working = 2 * state + peak_bytes(self._loop.steps)
+        else:
+            working = peak_bytes([self._train, *self._evaluate.values()])
+        table = sum(int(each.nbytes) for each in jax.tree.leaves(self.table))
+        peak: int = max(peak_bytes([self.start]), working - table)
+        # On a CPU, states that wait for their test, and are stacked for it, are in the same memory.
+        return peak + 2 * state if jax.default_backend() == "cpu" else peak
+
+    @property
     def given_shapes(self) -> list[tuple[tuple[int, ...], str]]:
         """Shape and type of each variable that a lane's start is given."""
         variables = self.structure.blueprint.variables
@@ -234,6 +253,12 @@ def _evaluated(rows: tuple[int, int, int], size: int) -> set[tuple[str, int]]:
     """Batch sizes of the evaluations."""
     found = {("eval", min(size, count)) for count in rows[1:]} | {("eval", count % size) for count in rows[1:]}
     return found - {("eval", 0)}
+
+
+def _item_bytes(variable: Any) -> int:
+    import jax.numpy as jnp
+
+    return int(jnp.dtype(str(variable._dtype)).itemsize)
 
 
 def _array(value: Any) -> Any:

@@ -54,4 +54,4 @@ def fit_compiled(
         raise error
     assert result.state is not None
     result.state.put_into(model)
-    return Trained(result.history, result.test)
+    return Trained(result.history, result.test, result.tags)

@@ -43,6 +43,8 @@ class Structure:
         by_split: whether what a layer learned from the training rows is part of the program, so that lanes must share
             them.
         programs: those that were compiled for it, by their width.
+        fitting: widths that did not fit into memory, and whether they were asked for -> the one that did, and why, as
+            a sentence.
     """
 
     blueprint: Blueprint
@@ -52,6 +54,7 @@ class Structure:
     rebuilt: bool = False
     by_split: bool = False
     programs: dict[int, Any] = field(default_factory=dict, repr=False)
+    fitting: dict[tuple[int, bool], tuple[int, str]] = field(default_factory=dict, repr=False)
 
 
 class _UnclearError(Exception):

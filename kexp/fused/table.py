@@ -39,6 +39,12 @@ class Tables:
                 self._kept[key] = (jnp.asarray(x), jnp.asarray(targets), labels)
             return self._kept[key]
 
+    def size_bytes(self, prepared: Prepared) -> int:
+        """What `of` takes on the device."""
+        import jax
+
+        return sum(int(each.nbytes) for each in jax.tree.leaves(self.of(prepared)))
+
     def first_batches(self, prepared: Prepared, count: int) -> list[tuple[Any, ...]]:
         """A few whole batches of training rows, as Keras would get them."""
         import jax.numpy as jnp

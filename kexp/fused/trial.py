@@ -44,6 +44,7 @@ class LaneResult:
         width: lanes of the program; part of what decides the last bits.
         executor: how steps were run.
         group: number of the group.
+        narrowed: the program had fewer lanes than it should have had.
         error: what a failed trial raised.
     """
 
@@ -57,7 +58,14 @@ class LaneResult:
     width: int = 0
     executor: str = "scan"
     group: int = 0
+    narrowed: bool = False
     error: Exception | None = None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What its run is tagged with: what decides the last bits besides its config."""
+        found = {"kexp.fused": f"group {self.group}, {self.width} lanes, {self.executor}"}
+        return {**found, "kexp.fewer_lanes": str(self.width)} if self.narrowed else found
 
     def build_model(self) -> keras.Sequential:
         """The trained model, compiled, with its optimizer's state: what a single run ends with.

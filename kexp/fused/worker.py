@@ -10,12 +10,13 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from kexp.experiment import TrainedState
+from kexp.fused.memory import is_out_of_memory
 from kexp.fused.program import Program, stacked
 from kexp.fused.running import Running
 from kexp.fused.trial import LaneResult, Trial
 from kexp.training import History, Stop
 
-__all__ = ["Source", "Worker"]
+__all__ = ["Source", "Tell", "TellResumed", "Worker"]
 
 Tell = Callable[[Trial, int, Mapping[str, float]], Any]
 TellResumed = Callable[[Trial, History], None]
@@ -28,6 +29,10 @@ class Source(Protocol):
     @property
     def number(self) -> int:
         """The group's number."""
+
+    @property
+    def notice(self) -> str:
+        """What its results should say; empty where there is nothing to say."""
 
     def take(self) -> Trial | None:
         """The next trial, or None where there is none."""
@@ -177,6 +182,8 @@ class Worker:
                 lane.history.duration_s = lane.duration_s()
                 lane.checkpoints.save(lane.epoch, lane.history, self._state_of(lane))
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
             self.lanes[lane.slot] = None
             self.emit(self._failed(lane.trial, error, lane.history))
 
@@ -203,6 +210,8 @@ class Worker:
         if lane.status == "finished" and lane.epoch < lane.trainer.epochs:
             lane.reason = lane.callbacks.reason(lane.epoch, lane.trainer.epochs)
         lane.history.stopped = lane.reason
+        if self.source.notice:
+            lane.history.notice(self.source.notice)
         lane.history.duration_s = lane.duration_s()
         lane.ended = time.perf_counter()
         self.lanes[lane.slot] = None
@@ -233,7 +242,8 @@ class Worker:
         result = LaneResult(lane.trial, lane.status, lane.reason, lane.history, test, state)  # type: ignore[arg-type]
         weights = [lane.final[place] for place in self.weight_places]
         width, executor = self.program.width, self.program.executor
-        return replace(result, weights=weights, width=width, executor=executor, group=self.source.number)
+        group, narrowed = self.source.number, bool(self.source.notice)
+        return replace(result, weights=weights, width=width, executor=executor, group=group, narrowed=narrowed)
 
     def weights(self, lane: Running) -> list[Any]:
         """A lane's weights, in the order of `model.get_weights()`."""

@@ -78,6 +78,8 @@ def repeat(run: StoredRun, folder: Path, *, save: bool = False) -> tuple[History
     kept = replace(chosen.save, register=None) if save else replace(chosen.save, formats=[], model=False, register=None)
     tracking = replace(chosen.tracking, enabled=save, uri=resolve_uri(run.settings))
     repeated: Experiment = replace(chosen, tracking=tracking, save=kept)
+    if fewer := run.view.tags.get("kexp.fewer_lanes"):  # what fitted into memory then; part of the result's bits
+        repeated = replace(repeated, fused=replace(chosen.fused, max_lanes=int(fewer)))
     overrides = tuple((run.text("overrides.txt") or "").split("\n")[:-1])
     source = experiments.Source(overrides=overrides, yaml=run.text("config.yaml") or "")
     try:

@@ -12,7 +12,7 @@ from typing import Any
 
 from kexp.errors import ConfigError
 from kexp.schema import Fused, Sweep
-from kexp.sweep.lanes import Batch, Grouped, NotALane, Told, Verified, Verify, work
+from kexp.sweep.lanes import Batch, Grouped, Narrowed, NotALane, Told, Verified, Verify, work
 from kexp.sweep.trial_run import too_long
 from kexp.sweep.trials import Outcome, Task
 from kexp.sweep.workers import WorkerError, how_it_died, interrupts_blocked, unguarded_main
@@ -34,12 +34,14 @@ class Program:
         lanes: of the program.
         why: what makes it a group of its own.
         trials: how many.
+        narrowed: why it has fewer lanes than it should have; empty where it has not.
     """
 
     first: int
     lanes: int
     why: str
     trials: int = 0
+    narrowed: str = ""
 
 
 class Child:
@@ -168,6 +170,9 @@ class Engine:
                 for key, numbers, lanes, why in message.groups:
                     program = self._groups.setdefault(key, Program(numbers[0], lanes, why))
                     program.trials += len(numbers)
+            elif isinstance(message, Narrowed):
+                self._groups[message.key].lanes = message.lanes
+                self._groups[message.key].narrowed = message.why
             elif isinstance(message, NotALane):
                 if fused.strict:
                     raise ConfigError(f"fused.strict: trial {message.number} cannot be a lane; {message.reason}")

@@ -130,6 +130,7 @@ class FusedLauncher(HydraSide):
             f"fused    group {number}: {each.trials} trials from {each.first} on, {each.lanes} lanes; {each.why}"
             for number, each in enumerate(self._groups.values(), 1)
         ]
+        lines += [f"         {each.narrowed}" for each in self._groups.values() if each.narrowed]
         for reason, count in self._fallbacks.items():
             lines.append(f"workers  {count} trials that cannot be lanes: {reason}")
         if self._verified is not None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kexp.data import Data
     from kexp.experiment import Prepared
 
-__all__ = ["Batch", "Grouped", "NotALane", "Told", "Verified", "Verify", "work"]
+__all__ = ["Batch", "Grouped", "Narrowed", "NotALane", "Told", "Verified", "Verify", "work"]
 
 _TELL_S = 0.1  # epochs gather so long before they are told
 _STATES: dict[str, State] = {"finished": "FINISHED", "pruned": "PRUNED", "diverged": "FAILED", "failed": "FAILED"}
@@ -72,6 +72,15 @@ class Grouped:
     """How trials share programs: for each, what tells it from others, its trials, its lanes, why it is one."""
 
     groups: Sequence[tuple[int, Sequence[int], int, str]]
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """A group whose program has fewer lanes than was planned: what tells it from others, its lanes, why."""
+
+    key: int
+    lanes: int
+    why: str
 
 
 @dataclass(frozen=True)
@@ -170,6 +179,9 @@ class _Engine:
                 self._send(self._outcome(result, batch.timeout_s))
                 if batch.verify and result.status == "finished":
                     self._keep(result, batch.verify)
+        for group in plan.groups:
+            if group.narrowed:
+                self._send(Narrowed(id(group.structure), group.width, group.narrowed))
 
     def _keep(self, result: fused.LaneResult, most: int) -> None:
         """Keeps some of a sweep's results, each with the same chance however many there are: reservoir sampling."""
@@ -258,8 +270,7 @@ class _Engine:
 
         prepared, folder = result.trial.prepared, Path(task.folder)
         folder.mkdir(parents=True, exist_ok=True)
-        how = f"group {result.group}, {result.width} lanes, {result.executor}"
-        tags = run_tags(prepared, folder, {**task.tags, "kexp.fused": how})
+        tags = run_tags(prepared, folder, {**task.tags, **result.tags})
         run = CollectedRun(task.name, folder, tags=tags, parent_run_id=task.parent_run_id, run_id=task.run_id)
         run.start_ms = int(lane.started * 1000)
         source = Source(overrides=task.overrides, yaml=task.yaml)
