@@ -14,6 +14,7 @@ from kexp.errors import ConfigError
 from kexp.fused.cache import use_compilation_cache
 from kexp.fused.config_numbers import Key, numbers_of
 from kexp.fused.grouping import by_structure, rows_digest, structure_key, unfit
+from kexp.fused.lowering import device_count
 from kexp.fused.memory import memory_limit
 from kexp.fused.program import TRACING
 from kexp.fused.streams import Group, Stream, drive, next_stream
@@ -213,17 +214,19 @@ def verify(results: Sequence[LaneResult], count: int, seed: int = 0) -> list[str
 
 
 def default_width() -> int:
-    """Lanes of a program on this device: few on a CPU, where wider programs gain nothing, many on a GPU."""
+    """Lanes of a program: on each device few on a CPU, where wider programs gain nothing, and many on a GPU."""
     import jax
 
-    return CPU_WIDTH if jax.default_backend() == "cpu" else GPU_WIDTH
+    return device_count() * (CPU_WIDTH if jax.default_backend() == "cpu" else GPU_WIDTH)
 
 
 def default_threads() -> int:
-    """Programs that run at once: one a core, for JAX lets go of Python's lock while it computes."""
+    """Programs that run at once: one a core, for JAX lets go of Python's lock while it computes; one where lanes are
+    split among devices, or run on a GPU.
+    """
     import jax
 
-    if jax.default_backend() != "cpu":
+    if jax.default_backend() != "cpu" or device_count() > 1:
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(4, cores))

@@ -17,6 +17,7 @@ from kexp.fused.blueprint import build_blueprint, seeds_for
 from kexp.fused.cache import use_compilation_cache
 from kexp.fused.grouping import rows_digest, structure_key
 from kexp.fused.loop import Loop, faster, recall, remember
+from kexp.fused.lowering import device_count, lower_lanes, on_devices
 from kexp.fused.memory import peak_bytes
 from kexp.fused.numbers import FLOATS, INTS
 from kexp.fused.structure import Structure
@@ -41,7 +42,8 @@ class Program:
     def __init__(
         self, structure: Structure, width: int, table: Any, rows: tuple[int, int, int], weighted: bool, first_batch: Any
     ) -> None:
-        self.structure, self.width, self.table, self.rows, self.weighted = structure, width, table, rows, weighted
+        self.structure, self.width, self.rows, self.weighted = structure, width, rows, weighted
+        self.table = on_devices(table, width)
         self.first_batch = first_batch
         self.lane = structure.lane
         self.slots = self.lane.slots
@@ -71,33 +73,34 @@ class Program:
                 made[position] = value
             return [jnp.where(fresh, new, kept) for new, kept in zip(made, old, strict=True)]
 
-        def compiled(function: Callable[..., Any], shared: int, *arguments: Any, donate: Any = ()) -> Any:
-            axes = (0,) * (len(arguments) - shared) + (None,) * shared
-            mapped = jax.vmap(function, in_axes=axes)
-            return jax.jit(mapped, donate_argnums=donate).lower(*arguments)
+        def lowered(function: Callable[..., Any], *arguments: Any, shared: int = 0, donate: Any = ()) -> Any:
+            return lower_lanes(function, width, arguments, shared=shared, donate=donate)
 
         train, validation, test = (shaped((count,), jnp.int32) for count in self.rows)
         with TRACING:
-            self.start = compiled(
-                start, 0, state, shaped((), bool), shaped((self.seeds,), jnp.uint32), *numbers, given, donate=0
+            self.start = lowered(
+                start, state, shaped((), bool), shaped((self.seeds,), jnp.uint32), *numbers, given, donate=0
             ).compile()
-            lowered = compiled(lane.epoch, 1, state, *numbers, weights, train, self.table, donate=0)
+            epoch = lowered(lane.epoch, state, *numbers, weights, train, self.table, shared=1, donate=0)
             self._loop: Loop | None = None
-            if "stablehlo.convolution" in lowered.as_text() and jax.default_backend() == "cpu":
-                self._loop = self._chosen_loop(compiled, state, numbers, weights)
+            alone = jax.default_backend() == "cpu" and device_count(width) == 1
+            if alone and "stablehlo.convolution" in epoch.as_text():
+                self._loop = self._chosen_loop(lowered, state, numbers, weights)
             if self._loop is not None:
                 self.executor = "loop"
             else:
-                self._train = lowered.compile()
+                count = device_count(width)
+                self.executor = "scan" if count == 1 else f"scan on {count} devices"
+                self._train = epoch.compile()
                 self._evaluate = {
-                    count: compiled(lane.evaluate, 1, state, *numbers, shape, self.table).compile()
+                    count: lowered(lane.evaluate, state, *numbers, shape, self.table, shared=1).compile()
                     for count, shape in ((self.rows[1], validation), (self.rows[2], test))
                     if count
                 }
         self.train_names = list(lane.train_names)
         self.eval_names = list(lane.eval_names)
 
-    def _chosen_loop(self, compiled: Callable[..., Any], state: Any, numbers: Any, weights: Any) -> Loop | None:
+    def _chosen_loop(self, lowered: Callable[..., Any], state: Any, numbers: Any, weights: Any) -> Loop | None:
         """The loop over single steps, if it is the faster way to run a few; else None."""
         import jax
         import jax.numpy as jnp
@@ -119,7 +122,7 @@ class Program:
         if choice is None:
             rows = np.zeros((self.width, min(2 * size, self.rows[0])), np.int32)
             shape = jax.ShapeDtypeStruct(rows.shape, jnp.int32)
-            scan = compiled(lane.epoch, 1, state, *numbers, weights, shape, self.table).compile()
+            scan = lowered(lane.epoch, state, *numbers, weights, shape, self.table, shared=1).compile()
             floats, ints = self.slots.fill([self.slots.values] * self.width)
             table_weights = None if weights is None else np.ones(weights.shape, np.float32)
             blank, busy = self.blank(), [True] * self.width
@@ -159,11 +162,9 @@ class Program:
             return self._loop.evaluate(state, floats, ints, rows, active)
         return self._evaluate[rows.shape[1]](state, floats, ints, rows, self.table)
 
-    executor = "scan"
-
     @property
     def size_bytes(self) -> int:
-        """Memory that a worker of this program takes on the device, the data apart, as far as the compiler can tell."""
+        """Memory that a worker takes on each device, the data apart, as far as the compiler can tell."""
         import jax
 
         state = self.width * sum(
@@ -176,7 +177,7 @@ class Program:
         table = sum(int(each.nbytes) for each in jax.tree.leaves(self.table))
         peak: int = max(peak_bytes([self.start]), working - table)
         # On a CPU, states that wait for their test, and are stacked for it, are in the same memory.
-        return peak + 2 * state if jax.default_backend() == "cpu" else peak
+        return peak + 2 * state // device_count(self.width) if jax.default_backend() == "cpu" else peak
 
     @property
     def given_shapes(self) -> list[tuple[tuple[int, ...], str]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from kexp.fused.grouping import row_counts
+from kexp.fused.lowering import device_count
 from kexp.fused.memory import is_out_of_memory, memory_limit
 from kexp.fused.program import TRACING, Program
 from kexp.fused.structure import Structure
@@ -121,8 +122,12 @@ class Stream:
         return program
 
     def _room(self, tables: Tables) -> int:
+        import jax
+
         first = self.group.trials[0].prepared
         limit = memory_limit(first.experiment.fused.memory_limit_mb)
+        if jax.default_backend() == "cpu":  # all of its devices are in the same memory
+            limit //= device_count()
         return max(0, limit - tables.size_bytes(first)) // self._sharers
 
 

@@ -1,0 +1,71 @@
+"""A function of one lane made one of all lanes of a program, over the devices that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+__all__ = ["device_count", "lower_lanes", "on_devices"]
+
+
+def device_count(width: int | None = None) -> int:
+    """How many devices the lanes of a program are split among: as many as get the same number of them each.
+
+    Args:
+        width: lanes of the program; any number of lanes unless given.
+    """
+    import jax
+
+    count: int = jax.local_device_count()
+    if width is None:
+        return count
+    return max(each for each in range(1, count + 1) if width % each == 0)
+
+
+def lower_lanes(
+    function: Callable[..., Any], width: int, arguments: Sequence[Any], *, shared: int = 0, donate: Any = ()
+) -> Any:
+    """Maps a function over lanes, and lowers it.
+
+    Each device runs its own lanes and nothing else, and no number is sent from one to another. The compiler still
+    rounds otherwise for several devices than for one, so that their number is part of a result's bits as the width is.
+
+    Args:
+        function: of one lane.
+        width: how many lanes.
+        arguments: shapes and types, those of lanes with a leading axis of `width`.
+        shared: so many of the last arguments are the same for all lanes.
+        donate: positions of arguments that are given away.
+    """
+    import jax
+    from jax.sharding import PartitionSpec
+
+    axes = (0,) * (len(arguments) - shared) + (None,) * shared
+    mapped = jax.vmap(function, in_axes=axes)
+    if device_count(width) == 1:
+        return jax.jit(mapped, donate_argnums=donate).lower(*arguments)
+    mesh = _mesh(width)
+    split, whole = PartitionSpec("lanes"), PartitionSpec()
+    specs = tuple(whole if axis is None else split for axis in axes)
+    # What starts as a constant and becomes a lane's own in a loop is no mistake here.
+    mapped = jax.shard_map(mapped, mesh=mesh, in_specs=specs, out_specs=split, check_vma=False)
+    placed = tuple(jax.sharding.NamedSharding(mesh, spec) for spec in specs)
+    result = jax.sharding.NamedSharding(mesh, split)
+    return jax.jit(mapped, donate_argnums=donate, in_shardings=placed, out_shardings=result).lower(*arguments)
+
+
+def on_devices(shared: Any, width: int) -> Any:
+    """What all lanes of a program share, once on each of its devices."""
+    import jax
+    from jax.sharding import NamedSharding, PartitionSpec
+
+    if device_count(width) == 1:
+        return shared
+    return jax.device_put(shared, NamedSharding(_mesh(width), PartitionSpec()))
+
+
+def _mesh(width: int) -> Any:
+    import jax
+    import numpy as np
+
+    return jax.sharding.Mesh(np.array(jax.local_devices()[: device_count(width)]), ("lanes",))
