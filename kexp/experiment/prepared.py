@@ -13,7 +13,7 @@ from kexp.fingerprint import fingerprint
 from kexp.schema import Experiment, Node
 
 if TYPE_CHECKING:
-    from kexp.data import Data, Feed, Splits
+    from kexp.data import Data, Feed, FeedKind, Splits
     from kexp.model import ModelSpec
 
 __all__ = ["Prepared", "feeds", "load_data", "prepare"]
@@ -130,8 +130,13 @@ def _check_monitors(prepared: Prepared) -> None:
             raise UnknownNameError(f"{node.path}.monitor", "metric", monitor, known)
 
 
-def feeds(prepared: Prepared) -> tuple[Feed, Feed | None, Feed | None]:
-    """Batches for training, validation and test."""
+def feeds(prepared: Prepared, kind: FeedKind | None = None) -> tuple[Feed, Feed | None, Feed | None]:
+    """Batches for training, validation and test.
+
+    Args:
+        prepared: the experiment.
+        kind: `data.feed` unless given; either gives the same batches.
+    """
     from kexp.data import class_weights, feed
 
     experiment, splits = prepared.experiment, prepared.splits
@@ -139,7 +144,7 @@ def feeds(prepared: Prepared) -> tuple[Feed, Feed | None, Feed | None]:
     weights = trainer.class_weight
     if weights == "balanced":
         weights = class_weights(splits.train, weights)
-    kind, batch_size = experiment.data.common["feed"], trainer.batch_size
+    kind, batch_size = kind or experiment.data.common["feed"], trainer.batch_size
     train = feed(
         splits.train,
         kind=kind,

@@ -15,9 +15,8 @@ from kexp.fused.cache import use_compilation_cache
 from kexp.fused.config_numbers import Key, numbers_of
 from kexp.fused.grouping import by_structure, rows_digest, structure_key, unfit
 from kexp.fused.lowering import device_count
-from kexp.fused.memory import memory_limit
 from kexp.fused.program import TRACING
-from kexp.fused.streams import Group, Stream, drive, next_stream
+from kexp.fused.streams import Group, Stream, drive, is_streamed, next_stream
 from kexp.fused.structure import NotFusableError, Structure, analyse
 from kexp.fused.table import Tables
 from kexp.fused.trial import LaneResult, Trial
@@ -78,7 +77,7 @@ def plan(
     made = Plan([], [])
     fit_for_lanes = []
     for trial in trials:
-        reason = unfit(trial, memory_limit(trial.prepared.experiment.fused.memory_limit_mb) // 2)
+        reason = unfit(trial)
         if reason:
             made.fallbacks.append(Fallback(trial, reason))
         else:
@@ -263,9 +262,9 @@ def _plan_structure(
         mine = [trial for trial in waiting if _fits(trial, structure)]
         taken = {id(trial) for trial in mine}
         if mine:
-            made.groups.append(
-                Group(len(made.groups) + 1, mine, why, width or default_width(), structure, given=width is not None)
-            )
+            number, lanes = len(made.groups) + 1, width or default_width()
+            said = f"{why}, its data fed in blocks" if is_streamed(first.prepared) else why
+            made.groups.append(Group(number, mine, said, lanes, structure, given=width is not None))
             why = _why_split(constants)
         elif structure is known[-1] and not tried and structure.blueprint.prepared is first.prepared:
             made.fallbacks.append(Fallback(first, "the trial does not fit the program that was made for it"))

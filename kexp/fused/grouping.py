@@ -65,7 +65,7 @@ def row_counts(prepared: Prepared) -> tuple[int, int, int]:
     return epoch, validated, 0 if test is None else len(test.part)
 
 
-def unfit(trial: Trial, max_bytes: int | None = None) -> str:
+def unfit(trial: Trial) -> str:
     """Why a trial cannot be a lane, as far as its config and data tell; empty where nothing speaks against it."""
     from kexp.build import build_callbacks
     from kexp.fused.lane_callbacks import unfit_callback
@@ -79,21 +79,8 @@ def unfit(trial: Trial, max_bytes: int | None = None) -> str:
             f"trainer.steps_per_epoch: {trainer.steps_per_epoch} steps with a last batch of "
             f"{len(train.part) % trainer.batch_size} rows make epochs of different shapes"
         )
-    if not prepared.splits.train.in_memory and max_bytes is not None:
-        spec = prepared.splits.spec
-        size = len(prepared.splits.data) * _row_bytes(spec)
-        if size > max_bytes:
-            return f"data: {size / 2**30:.1f} GiB do not fit into the device's memory"
     callbacks = dict(zip(experiment.callbacks, build_callbacks(experiment.callbacks), strict=True))
     return unfit_callback(callbacks)
-
-
-def _row_bytes(spec: Any) -> int:
-    import math
-
-    import numpy as np
-
-    return int(math.prod(spec.feature_shape) * np.dtype(spec.feature_dtype).itemsize)
 
 
 def _open_length(parameters: Mapping[str, Any]) -> bool:

@@ -57,10 +57,11 @@ def lower_lanes(
 def on_devices(shared: Any, width: int) -> Any:
     """What all lanes of a program share, once on each of its devices."""
     import jax
+    import jax.numpy as jnp
     from jax.sharding import NamedSharding, PartitionSpec
 
     if device_count(width) == 1:
-        return shared
+        return jax.tree.map(jnp.asarray, shared)
     return jax.device_put(shared, NamedSharding(_mesh(width), PartitionSpec()))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kexp.experiment import Prepared
+from kexp.fused.blocks import Blocks, InBlocks
 from kexp.fused.blueprint import build_blueprint, seeds_for
 from kexp.fused.cache import use_compilation_cache
 from kexp.fused.grouping import rows_digest, structure_key
@@ -33,23 +34,27 @@ class Program:
     Args:
         structure: what the lanes share.
         width: number of lanes.
-        table: the data on the device: (x, y, labels).
+        data: on the device: (x, y, labels); or its blocks, where it does not fit there.
         rows: how many rows an epoch trains on, a validation reads and a test reads; 0 for none.
         weighted: whether class weights are given.
         first_batch: a batch of training rows, to build models on.
     """
 
     def __init__(
-        self, structure: Structure, width: int, table: Any, rows: tuple[int, int, int], weighted: bool, first_batch: Any
+        self, structure: Structure, width: int, data: Any, rows: tuple[int, int, int], weighted: bool, first_batch: Any
     ) -> None:
+        import numpy as np
+
         self.structure, self.width, self.rows, self.weighted = structure, width, rows, weighted
-        self.table = on_devices(table, width)
+        self.blocks = data if isinstance(data, Blocks) else None
+        self.table = data.blank if isinstance(data, Blocks) else on_devices(data, width)
         self.first_batch = first_batch
         self.lane = structure.lane
         self.slots = self.lane.slots
         self.seeds = max(1, len(structure.blueprint.seeds))
         self._fitted: dict[str, list[Any]] = {}
         self.classes = structure.blueprint.prepared.splits.spec.outputs
+        self._reset = [np.stack([each] * width) for each in structure.blueprint.metrics]
         self._compile()
 
     def _compile(self) -> None:
@@ -76,29 +81,38 @@ class Program:
         def lowered(function: Callable[..., Any], *arguments: Any, shared: int = 0, donate: Any = ()) -> Any:
             return lower_lanes(function, width, arguments, shared=shared, donate=donate)
 
-        train, validation, test = (shaped((count,), jnp.int32) for count in self.rows)
         with TRACING:
             self.start = lowered(
                 start, state, shaped((), bool), shaped((self.seeds,), jnp.uint32), *numbers, given, donate=0
             ).compile()
-            epoch = lowered(lane.epoch, state, *numbers, weights, train, self.table, shared=1, donate=0)
             self._loop: Loop | None = None
-            alone = jax.default_backend() == "cpu" and device_count(width) == 1
-            if alone and "stablehlo.convolution" in epoch.as_text():
-                self._loop = self._chosen_loop(lowered, state, numbers, weights)
-            if self._loop is not None:
-                self.executor = "loop"
+            self._blocks: InBlocks | None = None
+            if self.blocks is not None:
+                self._blocks = InBlocks(lane, lowered, state, self._reset, numbers, weights, self.rows, self.blocks)
             else:
-                count = device_count(width)
-                self.executor = "scan" if count == 1 else f"scan on {count} devices"
-                self._train = epoch.compile()
-                self._evaluate = {
-                    count: lowered(lane.evaluate, state, *numbers, shape, self.table, shared=1).compile()
-                    for count, shape in ((self.rows[1], validation), (self.rows[2], test))
-                    if count
-                }
+                self._compile_whole(lowered, state, numbers, weights)
         self.train_names = list(lane.train_names)
         self.eval_names = list(lane.eval_names)
+
+    def _compile_whole(self, lowered: Callable[..., Any], state: Any, numbers: Any, weights: Any) -> None:
+        """Epochs and evaluations over a table of all data."""
+        import jax
+        import numpy as np
+
+        lane, width = self.lane, self.width
+        train, *others = (jax.ShapeDtypeStruct((width, count), np.int32) for count in self.rows)
+        epoch = lowered(lane.epoch, state, self._reset, *numbers, weights, train, self.table, shared=1, donate=0)
+        alone = jax.default_backend() == "cpu" and device_count(width) == 1
+        if alone and "stablehlo.convolution" in epoch.as_text():
+            self._loop = self._chosen_loop(lowered, state, numbers, weights)
+        if self._loop is None:
+            self._train = epoch.compile()
+            passes = {
+                each.shape[1]: (state, self._reset, *numbers, each, self.table) for each in others if each.shape[1]
+            }
+            self._evaluate = {
+                count: lowered(lane.evaluate, *given, shared=1).compile() for count, given in passes.items()
+            }
 
     def _chosen_loop(self, lowered: Callable[..., Any], state: Any, numbers: Any, weights: Any) -> Loop | None:
         """The loop over single steps, if it is the faster way to run a few; else None."""
@@ -122,13 +136,13 @@ class Program:
         if choice is None:
             rows = np.zeros((self.width, min(2 * size, self.rows[0])), np.int32)
             shape = jax.ShapeDtypeStruct(rows.shape, jnp.int32)
-            scan = lowered(lane.epoch, state, *numbers, weights, shape, self.table, shared=1).compile()
+            scan = lowered(lane.epoch, state, self._reset, *numbers, weights, shape, self.table, shared=1).compile()
             floats, ints = self.slots.fill([self.slots.values] * self.width)
             table_weights = None if weights is None else np.ones(weights.shape, np.float32)
             blank, busy = self.blank(), [True] * self.width
             looped = faster(
                 lambda: loop.train(blank, floats, ints, table_weights, rows, busy),
-                lambda: scan(blank, floats, ints, table_weights, rows, self.table),
+                lambda: scan(blank, self._reset, floats, ints, table_weights, rows, self.table),
             )
             choice = "loop" if looped else "scan"
             remember(folder, key, choice)
@@ -151,16 +165,28 @@ class Program:
         Returns:
             The new state, and the metrics by `train_names`, shape (width, metrics).
         """
+        if self._blocks is not None:
+            return self._blocks.train(state, floats, ints, weights, rows)
         if self._loop is not None:
             return self._loop.train(state, floats, ints, weights, rows, active)
-        result: tuple[Any, Any] = self._train(state, floats, ints, weights, rows, self.table)
+        result: tuple[Any, Any] = self._train(state, self._reset, floats, ints, weights, rows, self.table)
         return result
 
     def evaluate(self, state: Any, floats: Any, ints: Any, rows: Any, active: Any) -> Any:
         """The metrics by `eval_names` over some rows, shape (width, metrics); arguments as of `train`."""
+        if self._blocks is not None:
+            return self._blocks.evaluate(state, floats, ints, rows)
         if self._loop is not None:
             return self._loop.evaluate(state, floats, ints, rows, active)
-        return self._evaluate[rows.shape[1]](state, floats, ints, rows, self.table)
+        return self._evaluate[rows.shape[1]](state, self._reset, floats, ints, rows, self.table)
+
+    @property
+    def executor(self) -> str:
+        """How steps are run; with the width part of what decides the last bits."""
+        if self._loop is not None:
+            return "loop"
+        how, count = "scan" if self._blocks is None else "scan in blocks", device_count(self.width)
+        return how if count == 1 else f"{how} on {count} devices"
 
     @property
     def size_bytes(self) -> int:
@@ -172,6 +198,8 @@ class Program:
         )
         if self._loop is not None:  # old states and new ones, and the one lane that is at work
             working = 2 * state + peak_bytes(self._loop.steps)
+        elif self._blocks is not None:
+            working = peak_bytes(self._blocks.programs)
         else:
             working = peak_bytes([self._train, *self._evaluate.values()])
         table = sum(int(each.nbytes) for each in jax.tree.leaves(self.table))

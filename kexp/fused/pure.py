@@ -65,42 +65,52 @@ class Lane:
         self.train_names: list[str] = []
         self.eval_names: list[str] = []
 
-    def epoch(self, state: Any, floats: Any, ints: Any, weights: Any, rows: Any, table: Any) -> tuple[Any, Any]:
-        """One epoch of training over `rows`, shape (rows,); gives the new state and the metrics, shape (metrics,)."""
+    def block(
+        self, state: Any, metrics: Any, floats: Any, ints: Any, weights: Any, rows: Any, table: Any
+    ) -> tuple[Any, Any]:
+        """Some steps of an epoch, over `rows` of a table; gives the new state and the metrics' new variables."""
+        table = Table(*table)
+        with self._numbers(floats, ints):
+            return self._steps(lambda s, m, taken: self.step(s, m, table.batch(taken, weights)), state, metrics, rows)
+
+    def epoch(
+        self, state: Any, metrics: Any, floats: Any, ints: Any, weights: Any, rows: Any, table: Any
+    ) -> tuple[Any, Any]:
+        """The steps of an epoch, or the last of them; gives the new state and the metrics, shape (metrics,).
+
+        The metrics' variables come in even where they are a new epoch's: to the compiler their values are unknown, so
+        that it rounds alike whether there were steps before these or not.
+        """
+        state, metrics = self.block(state, metrics, floats, ints, weights, rows, table)
+        return state, self._results(metrics, self.train_names)
+
+    def evaluate_block(
+        self, state: Any, metrics: Any, floats: Any, ints: Any, rows: Any, table: Any
+    ) -> tuple[Any, Any]:
+        """Some steps of an evaluation; arguments and results as of `block`."""
+        table = Table(*table)
+        with self._numbers(floats, ints):
+            return self._steps(lambda s, m, taken: self.eval_step(s, m, table.batch(taken, None)), state, metrics, rows)
+
+    def evaluate(self, state: Any, metrics: Any, floats: Any, ints: Any, rows: Any, table: Any) -> Any:
+        """The steps of an evaluation, or the last of them; gives the metrics, shape (metrics,)."""
+        _, metrics = self.evaluate_block(state, metrics, floats, ints, rows, table)
+        return self._results(metrics, self.eval_names)
+
+    def _steps(self, step: Callable[..., Any], state: Any, metrics: Any, rows: Any) -> tuple[Any, Any]:
+        """A step for each batch of the rows, a last one for what is left."""
         from jax import lax
 
-        table = Table(*table)
+        def one(carry: Any, taken: Any) -> tuple[Any, None]:
+            return step(*carry, taken), None
 
-        def one(carry: Any, batch_rows: Any) -> tuple[Any, None]:
-            return self.step(carry[0], carry[1], table.batch(batch_rows, weights)), None
-
-        with self._numbers(floats, ints):
-            carry = (list(state), self._reset())
-            full, rest = divmod(rows.shape[0], self.batch_size)
-            if full:
-                carry, _ = lax.scan(one, carry, rows[: full * self.batch_size].reshape(full, self.batch_size))
-            if rest:
-                carry, _ = one(carry, rows[full * self.batch_size :])
-            state, metrics = carry
-            return state, self._results(metrics, self.train_names)
-
-    def evaluate(self, state: Any, floats: Any, ints: Any, rows: Any, table: Any) -> Any:
-        """The metrics over `rows` in order, shape (metrics,)."""
-        from jax import lax
-
-        table = Table(*table)
-
-        def one(carry: Any, batch_rows: Any) -> tuple[Any, None]:
-            return self.eval_step(carry[0], carry[1], table.batch(batch_rows, None)), None
-
-        with self._numbers(floats, ints):
-            carry = (list(state), self._reset())
-            full, rest = divmod(rows.shape[0], self.batch_size)
-            if full:
-                carry, _ = lax.scan(one, carry, rows[: full * self.batch_size].reshape(full, self.batch_size))
-            if rest:
-                carry, _ = one(carry, rows[full * self.batch_size :])
-            return self._results(carry[1], self.eval_names)
+        carry = (list(state), list(metrics))
+        full, rest = divmod(rows.shape[0], self.batch_size)
+        if full:
+            carry, _ = lax.scan(one, carry, rows[: full * self.batch_size].reshape(full, self.batch_size))
+        if rest:
+            carry, _ = one(carry, rows[full * self.batch_size :])
+        return carry
 
     def eval_step(self, state: list[Any], metrics: list[Any], batch: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
         """One step of an evaluation."""

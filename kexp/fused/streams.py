@@ -6,9 +6,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+from kexp.fused.blocks import Blocks, data_bytes
 from kexp.fused.grouping import row_counts
-from kexp.fused.lowering import device_count
+from kexp.fused.lowering import device_count, on_devices
 from kexp.fused.memory import is_out_of_memory, memory_limit
 from kexp.fused.program import TRACING, Program
 from kexp.fused.structure import Structure
@@ -16,7 +18,12 @@ from kexp.fused.table import Tables
 from kexp.fused.trial import LaneResult, Trial
 from kexp.fused.worker import Tell, TellResumed, Worker
 
-__all__ = ["Group", "Stream", "drive", "next_stream"]
+if TYPE_CHECKING:
+    from kexp.experiment import Prepared
+
+__all__ = ["Group", "Stream", "drive", "is_streamed", "next_stream"]
+
+_BLOCK_SHARE = 16  # of the memory: one is trained on, one waits and one is read, and so for each program that runs
 
 
 @dataclass
@@ -113,7 +120,7 @@ class Stream:
             self.structure.programs[width] = Program(
                 self.structure,
                 width,
-                tables.of(first),
+                self._data(tables),
                 row_counts(first),
                 first.experiment.trainer.class_weight is not None,
                 tables.first_batches(first, 1)[0],
@@ -121,14 +128,17 @@ class Stream:
         program: Program = self.structure.programs[width]
         return program
 
-    def _room(self, tables: Tables) -> int:
-        import jax
+    def _data(self, tables: Tables) -> Any:
+        """The whole data on the device, or its blocks."""
+        first, width = self.group.trials[0].prepared, self.group.width
+        if not is_streamed(first):
+            return tables.of(first)
+        return Blocks(first, width, _limit(first) // _BLOCK_SHARE, lambda arrays: on_devices(arrays, width))
 
+    def _room(self, tables: Tables) -> int:
         first = self.group.trials[0].prepared
-        limit = memory_limit(first.experiment.fused.memory_limit_mb)
-        if jax.default_backend() == "cpu":  # all of its devices are in the same memory
-            limit //= device_count()
-        return max(0, limit - tables.size_bytes(first)) // self._sharers
+        data = 0 if is_streamed(first) else tables.size_bytes(first)
+        return max(0, _limit(first) - data) // self._sharers
 
 
 def drive(
@@ -164,3 +174,17 @@ def next_stream(streams: deque[Stream]) -> Stream | None:
             stream.places -= 1
             return stream
     return None
+
+
+def is_streamed(prepared: Prepared) -> bool:
+    """Whether a trial's data is fed in blocks: it would take more than half of the memory that there is for it."""
+    return data_bytes(prepared) > _limit(prepared) // 2
+
+
+def _limit(prepared: Prepared) -> int:
+    """Memory for data and programs, bytes on each device."""
+    import jax
+
+    limit = memory_limit(prepared.experiment.fused.memory_limit_mb)
+    # All of a CPU's devices are in the same memory.
+    return limit // device_count() if jax.default_backend() == "cpu" else limit

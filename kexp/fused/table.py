@@ -50,7 +50,7 @@ class Tables:
         import jax.numpy as jnp
         import numpy as np
 
-        feed = feeds(prepared)[0]
+        feed = feeds(prepared, kind="tfdata")[0]  # which reads these rows, and not all, of what is not in memory
         size = feed.batch_size
         rows = np.resize(feed.order(0), count * size)
         return [tuple(jnp.asarray(a) for a in feed.batch(rows[i * size : (i + 1) * size])) for i in range(count)]

@@ -20,8 +20,13 @@ BRIEF = ("model.hidden=[8]", "trainer.epochs=3", "trainer.batch_size=20")
 
 def prepared(*overrides: str) -> Prepared:
     """A trial of three classes, 6 features, 96 training rows in batches of 20 and a last one of 16."""
+    return prepared_from(*SMALL, *overrides)
+
+
+def prepared_from(*overrides: str) -> Prepared:
+    """A trial of any data."""
     training.prepare_backend("jax")
-    return prepare(check(plain(compose([*SMALL, *overrides]))))
+    return prepare(check(plain(compose(["backend=jax", "tracking=none", *overrides]))))
 
 
 def trials(*each: tuple[str, ...]) -> list[Trial]:
