@@ -51,22 +51,20 @@ def train(rate):
     net.fit(x, y, epochs=EPOCHS, batch_size=32, validation_split=0.2, verbose=0)
     return net.evaluate(x_test, y_test, verbose=0)[1]
 """
-PEERS = {
-    "loop": ("keras", COMMON + "print('best', max(train(float(rate)) for rate in RATES))"),
-    "autolog": (
-        "mlflow",
-        COMMON
-        + """
+AUTOLOGGED = """
 import mlflow
 mlflow.set_tracking_uri("sqlite:///mlflow.db")
-mlflow.keras.autolog(log_models=False)
+mlflow.keras.autolog(log_models={models})
 best = 0.0
 for rate in RATES:
     with mlflow.start_run():
         best = max(best, train(float(rate)))
 print('best', best)
-""",
-    ),
+"""
+PEERS = {
+    "loop": ("keras", COMMON + "print('best', max(train(float(rate)) for rate in RATES))"),
+    "autolog": ("mlflow", COMMON + AUTOLOGGED.format(models=False)),
+    "autolog-models": ("mlflow", COMMON + AUTOLOGGED.format(models=True)),
     "optuna": (
         "optuna",
         COMMON
@@ -114,7 +112,7 @@ print('best', found.get_best_result().metrics["accuracy"])
 """,
     ),
 }
-LAUNCHERS = ("serial", "processes", "fused")
+LAUNCHERS = {"serial": "kexp", "processes": "kexp", "fused": "kexp", "ray": "kexp_ray"}
 
 
 def main() -> None:
@@ -130,10 +128,11 @@ def main() -> None:
     if unknown:
         parser.error(f"--only: there is no contender {', '.join(sorted(unknown))}")
     rows: list[dict[str, Any]] = []
-    print(f"{'':<12}{'seconds':>9}{'s/trial':>9}{'ratio':>8}{'peak MB':>9}{'best':>8}")
+    print(f"{'':<15}{'seconds':>9}{'s/trial':>9}{'ratio':>8}{'peak MB':>9}{'best':>8}")
     for name in names:
-        if name in PEERS and find_spec(PEERS[name][0]) is None:
-            print(f"{name:<12}left out: {PEERS[name][0]} is not installed")
+        needed = PEERS[name][0] if name in PEERS else LAUNCHERS[name]
+        if find_spec(needed) is None:
+            print(f"{name:<15}left out: {needed} is not installed")
             continue
         row = contend(name, given)
         rows.append(row)
@@ -141,7 +140,7 @@ def main() -> None:
         row["ratio"] = None if base is None else base / row["s_per_trial"]
         ratio = "" if row["ratio"] is None else f"{row['ratio']:.1f}"
         print(
-            f"{name:<12}{row['seconds']:>9.1f}{row['s_per_trial']:>9.3f}{ratio:>8}{row['peak_mb']:>9.0f}"
+            f"{name:<15}{row['seconds']:>9.1f}{row['s_per_trial']:>9.3f}{ratio:>8}{row['peak_mb']:>9.0f}"
             f"{row['best']:>8.4f}{row['note']}",
             flush=True,
         )
