@@ -1,4 +1,4 @@
-"""Every command that the documentation shows is run, in the order of its page, in one folder a page."""
+"""Everything that the documentation shows is tried, in the order of its page, in one folder a page."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,43 +14,67 @@ import pytest
 from kexp.cli import main
 
 ROOT = Path(__file__).parent.parent
-# Pages of which every `sh` line is run. What installs or serves is tried by other tests, which are named.
+PAGES = ["README.md", "docs/guide.md", "docs/using-runs.md", "docs/sweeps.md"]  # docs/plugins.md: tests/plugins
+# Commands that something else tries.
 ELSEWHERE = {
-    "-m venv": "the continuous integration runs it",
-    "kexp ui": "tests/commands/test_ui.py",
-    "kexp plugin": "tests/plugins",
-    "pip install": "tests/plugins",
-    "kexp completion": "tests/commands",
+    "python3.11 -m venv": "the continuous integration, and whoever tries a clone: they install",
+    "kexp ui": "tests/commands/test_ui.py: it serves until it is ended",
+    "kexp completion": "tests/commands/test_completion.py, in each of the shells",
+    'eval "$(kexp completion': "the same",
 }
+LANGUAGES = {"sh", "python", "yaml", "console", "text", "toml"}
 
 
-def commands(page: Path) -> list[str]:
-    """The lines of a page's `sh` blocks."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
-    return [line for block in blocks for line in block.splitlines() if line.strip() and not line.startswith("#")]
+def blocks(page: str) -> Iterator[tuple[str, str]]:
+    """Language and text of each block of a page."""
+    yield from re.findall(r"^```(\w*)\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/sweeps.md"])
-def test_every_command_shown_works(page: str, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shown = [line for line in commands(ROOT / page) if not any(part in line for part in ELSEWHERE)]
-    assert shown
-    for line in shown:
-        words = shlex.split(line)
-        assert words[0] == "kexp", line
-        if "trainer=compiled" in words:  # on JAX, and this process has Keras on TensorFlow
-            subprocess.run([sys.executable, "-m", *words], check=True, capture_output=True, timeout=300)
-            continue
-        with pytest.raises(SystemExit) as end:
-            main(words[1:])
-        assert not end.value.code, f"{line}\n{capsys.readouterr().err}"
+def commands(text: str) -> list[str]:
+    """A block's lines, those that a backslash goes on with as one."""
+    return [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
-def test_every_python_block_runs(page: str, workplace: Path) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, page, "exec"), {})
+def kexp(line: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """Exit code of a command, and all that it says."""
+    words = shlex.split(line, comments=True)
+    assert words[0] == "kexp", line
+    if "trainer=compiled" in words:  # on JAX, and this process has Keras on TensorFlow
+        ended = subprocess.run([sys.executable, "-m", *words], check=False, capture_output=True, text=True, timeout=300)
+        return ended.returncode, ended.stdout + ended.stderr
+    with pytest.raises(SystemExit) as end:
+        main(words[1:])
+    said = capsys.readouterr()
+    return int(end.value.code or 0), said.out + said.err
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_everything_shown_works(page: str, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tried = 0
+    for language, text in blocks(page):
+        if language == "sh":
+            for line in commands(text):
+                if not line.startswith(tuple(ELSEWHERE)):
+                    code, said = kexp(line, capsys)
+                    assert code == 0, f"{line}\n{said}"
+                    tried += 1
+        elif language == "console":
+            line, _, shown = text.removeprefix("$ ").partition("\n")
+            assert kexp(line, capsys)[1] == shown
+        elif language == "python":
+            exec(compile(text, page, "exec"), {})
+        elif language == "yaml":
+            file = workplace / re.search(r"^# (\S+\.yaml);?", text, re.MULTILINE).group(1)  # type: ignore[union-attr]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+    assert tried
+
+
+@pytest.mark.parametrize("page", [*PAGES, "docs/plugins.md", "CONTRIBUTING.md"])
+def test_nothing_is_shown_that_is_not_tried(page: str) -> None:
+    outside = re.sub(r"^```\w*\n.*?^```", "", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE)
+    assert {language for language, _ in blocks(page)} <= LANGUAGES
+    assert re.findall(r"^(?: {4}|\t|\$ ).*", outside, re.MULTILINE) == []  # other forms of a block
 
 
 def test_links_between_pages_lead_somewhere() -> None:
