@@ -175,6 +175,13 @@ def test_a_bad_sweep_gets_one_sentence_before_anything_runs(
     assert not (workplace / "multirun").exists()
 
 
+def test_yaml_that_cannot_be_a_config_is_told_with_its_key(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (workplace / "sweep").mkdir()
+    (workplace / "sweep" / "mine.yaml").write_text("# @package _global_\nhydra: {sweeper: {params: {null: 1}}}\n")
+    said = sentence(capsys, "-m", "+sweep=mine", f"--config-dir={workplace}")
+    assert said == "Incompatible key type 'NoneType'; full_key: hydra.sweeper.params"
+
+
 def test_two_mistakes_at_once_still_get_the_nearest_name(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sentence(capsys, "trainer.epocs=1", "optimizer.lerning_rate=1") == EPOCS
 

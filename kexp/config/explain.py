@@ -122,9 +122,8 @@ def _one_value(override: str) -> list[str]:
 
 
 def _flat(error: BaseException) -> str:
-    return _flat_text(str(error)) or first_line(error)
-
-
-def _flat_text(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]
-    return "; ".join(lines[:2])
+    """The first lines of what the error says, or of what caused it where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]
+    if not lines and error.__cause__ is not None:
+        return _flat(error.__cause__)
+    return "; ".join(lines[:2]) or first_line(error)
