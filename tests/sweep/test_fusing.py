@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 import sys
 import threading
@@ -180,6 +181,25 @@ def test_an_engine_that_is_killed_costs_no_trial(workplace: Path) -> None:
     assert code == 0
     assert Counter(view.status for view in runs()) == {"FINISHED": 200}
     assert len({view.params["seed"] + view.params["optimizer.learning_rate"] for view in runs()}) == 200
+
+
+def test_programs_that_memory_makes_narrower_are_told_of_and_reproduced(
+    workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wide = ["model.hidden=[1500]", "trainer.epochs=1", "fused.memory_limit_mb=24", "save.keep=none"]
+    assert run(*FUSED, *wide, "seed=1,2") == 0
+    printed = capfd.readouterr().out
+    told = re.search(r"4 lanes would take .* of memory: ([12]) in place of 4 lanes", printed)
+    assert told, printed
+    for view in runs():
+        assert view.tags["kexp.fewer_lanes"] == told[1]
+        assert f"{told[1]} lanes" in view.tags["kexp.fused"]
+        assert told[0] in view.tags["kexp.notices"]
+    command = [sys.executable, "-m", "kexp", "reproduce", runs()[0].run_id]
+    done = subprocess.run(command, cwd=workplace, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "equal     1 epochs" in done.stdout
+    assert "changed" not in done.stdout
 
 
 def test_a_search_prunes_lanes(workplace: Path) -> None:
