@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import made
@@ -83,44 +84,40 @@ def kill(kind: str, folder: Path, after: int) -> None:
     assert done.returncode == -9, done.stderr
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[int, LaneResult]]:
-    return {kind: run(trials(kind, tmp_path_factory.mktemp(kind))) for kind in KINDS}
+@cache
+def whole(kind: str) -> dict[int, LaneResult]:
+    """What nothing happened to."""
+    return run([Trial(each.key, each.prepared) for each in trials(kind, Path())])
 
 
-def resumed(kind: str, folder: Path, whole: dict[str, dict[int, LaneResult]]) -> dict[int, LaneResult]:
+def resumed(kind: str, folder: Path) -> dict[int, LaneResult]:
     results = run(trials(kind, folder))
     for key, result in results.items():
-        made.assert_same_bits(result, whole[kind][key])
-        assert (result.history.stopped, result.history.best_epoch) == (
-            whole[kind][key].history.stopped,
-            whole[kind][key].history.best_epoch,
-        )
+        expected = whole(kind)[key]
+        made.assert_same_bits(result, expected)
+        assert result.history.stopped == expected.history.stopped
+        assert result.history.best_epoch == expected.history.best_epoch
     return results
 
 
-def hold(kind: str, after: int, folder: Path, whole: dict[str, dict[int, LaneResult]]) -> None:
+def hold(kind: str, after: int, folder: Path) -> None:
     kill(kind, folder, after)
-    results = resumed(kind, folder, whole)
+    results = resumed(kind, folder)
     assert any(result.history.resumed_from for result in results.values())
     assert not any(result.history.notices for result in results.values())
 
 
-@pytest.mark.parametrize(("kind", "after"), [("callbacks", 14), ("schedule", 22)])
-def test_killed_lanes_end_as_lanes_that_nothing_happened_to(
-    kind: str, after: int, tmp_path: Path, whole: dict[str, dict[int, LaneResult]]
-) -> None:
-    """With dropout, batch normalisation, class weights; and callbacks or a schedule and averaged weights."""
-    hold(kind, after, tmp_path, whole)
+def test_killed_lanes_end_as_lanes_that_nothing_happened_to(tmp_path: Path) -> None:
+    """With dropout, batch normalisation, class weights and callbacks."""
+    hold("callbacks", 14, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("after", [5, 8, 9, 16, 19, 24])
+@pytest.mark.parametrize("after", [5, 8, 9, 16, 19, 22, 24])
 @pytest.mark.parametrize("kind", KINDS)
-def test_killed_lanes_resume_exactly_at_every_point(
-    kind: str, after: int, tmp_path: Path, whole: dict[str, dict[int, LaneResult]]
-) -> None:
-    hold(kind, after, tmp_path, whole)
+def test_killed_lanes_resume_exactly_at_every_point(kind: str, after: int, tmp_path: Path) -> None:
+    """The same, and with a schedule and averaged weights."""
+    hold(kind, after, tmp_path)
 
 
 def stopped(trial: Trial, after: int) -> None:
@@ -130,16 +127,14 @@ def stopped(trial: Trial, after: int) -> None:
     assert result.status == "pruned"
 
 
-def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(
-    tmp_path: Path, whole: dict[str, dict[int, LaneResult]]
-) -> None:
+def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(tmp_path: Path) -> None:
     trial = trials("callbacks", tmp_path)[0]
     stopped(trial, 4)
     newest = tmp_path / "0" / "epoch-00000003.checkpoint"
     newest.write_bytes(newest.read_bytes()[:-7])
     (result,) = fused.run_trials([trial])
     assert isinstance(result, LaneResult)
-    made.assert_same_bits(result, whole["callbacks"][0])
+    made.assert_same_bits(result, whole("callbacks")[0])
     assert result.history.resumed_from == 2
     (notice,) = result.history.notices
     assert "epoch-00000003.checkpoint is damaged" in notice
@@ -179,14 +174,14 @@ def alone(command: Sequence[str], folder: Path, killed_in: int = 0) -> experimen
 
 def test_one_experiment_resumes_by_the_same_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["trainer=compiled", *KINDS["callbacks"], "trainer.checkpoint=true", "trainer.checkpoint_epochs=1"]
-    whole = alone([*command, "trainer.verbose=0"], tmp_path / "whole")
+    expected = alone([*command, "trainer.verbose=0"], tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         alone([*command, "trainer.verbose=0"], tmp_path / "run", killed_in=5)
     result = alone([*command, "trainer.verbose=2"], tmp_path / "run")
     assert result.history.resumed_from == 4
-    assert result.history.epochs == whole.history.epochs
-    assert result.metrics == whole.metrics
-    for ours, theirs in zip(result.model.get_weights(), whole.model.get_weights(), strict=True):
+    assert result.history.epochs == expected.history.epochs
+    assert result.metrics == expected.metrics
+    for ours, theirs in zip(result.model.get_weights(), expected.model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("epoch")]
     assert [line.split()[1] for line in lines] == ["5/6", "6/6"]

@@ -42,8 +42,13 @@ def start(place: Path) -> subprocess.Popen[bytes]:
 
 
 def finish(place: Path) -> dict[str, object]:
-    """Runs the sweep to its end, and gives all that must be equal, by seed."""
+    """Runs the sweep to its end."""
     assert start(place).wait(300) == 0, (place / "stderr.txt").read_text()
+    return found(place)
+
+
+def found(place: Path) -> dict[str, object]:
+    """All that must be equal, by seed, of a sweep that is over."""
     settings = StoreSettings(uri=f"sqlite:///{place / 'mlflow.db'}")
     views = [view for view in search(settings) if view.parent_run_id is not None]
     assert {view.status for view in views} == {"FINISHED"}
@@ -77,9 +82,9 @@ def wait_for_checkpoints(place: Path, epoch: int, lanes: int) -> None:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     place = tmp_path_factory.mktemp("whole")
-    found = finish(place)
+    trials = finish(place)
     assert resumed(place) == 0
-    return found
+    return trials
 
 
 def kill_engine(sweep: subprocess.Popen[bytes]) -> None:
@@ -100,7 +105,7 @@ def test_lanes_of_an_engine_that_is_killed_go_on_in_the_next(tmp_path: Path, who
     wait_for_checkpoints(tmp_path, 20, 3)
     kill_engine(sweep)
     assert resumed(tmp_path) >= 3
-    assert finish(tmp_path) == whole
+    assert found(tmp_path) == whole
 
 
 def test_lanes_of_a_sweep_that_is_killed_go_on_with_the_same_command(tmp_path: Path, whole: dict[str, object]) -> None:
