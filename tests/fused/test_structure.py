@@ -100,9 +100,43 @@ def damped(weight: float = 0.5):
     return loss
 
 
-def impure(y_true, y_pred):
+def impure_loss(y_true, y_pred):
     """A loss in NumPy, which JAX cannot trace."""
     return np.mean((np.asarray(y_true) - np.asarray(y_pred)) ** 2)
+
+
+def tensorflow_loss(y_true, y_pred):
+    """A loss in TensorFlow, which JAX cannot trace."""
+    import tensorflow as tf
+
+    return tf.reduce_mean(tf.square(y_true - y_pred), axis=-1)
+
+
+def impure_metric(y_true, y_pred):
+    """A metric in NumPy."""
+    return np.abs(np.asarray(y_pred)).mean(axis=-1)
+
+
+def impure_activation(x):
+    """An activation in NumPy."""
+    return np.tanh(np.asarray(x))
+
+
+class ImpureRegularizer(keras.regularizers.Regularizer):
+    """A regularizer in NumPy."""
+
+    def __call__(self, weights):
+        return float(np.square(np.asarray(weights)).sum())
+
+
+def impure_optimizer(learning_rate: float = 0.1):
+    """An optimizer that looks at gradients in NumPy."""
+
+    class Looking(keras.optimizers.SGD):
+        def update_step(self, gradient, variable, learning_rate):
+            super().update_step(np.asarray(gradient), variable, learning_rate)
+
+    return Looking(learning_rate)
 '''
 
 
@@ -118,6 +152,18 @@ def test_number_of_a_plugins_closure_is_an_input() -> None:
 
 
 @pytest.mark.usefixtures("plugin")
-def test_impure_loss_falls_back_with_a_sentence_that_names_it() -> None:
-    with pytest.raises(NotFusableError, match=r"^loss: lane_plugin:impure is not pure under JAX"):
-        analysed("loss=lane_plugin:impure")
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("loss=lane_plugin:impure_loss", "loss: lane_plugin:impure_loss"),
+        ("loss=lane_plugin:tensorflow_loss", "loss: lane_plugin:tensorflow_loss"),
+        ("metrics=[accuracy,lane_plugin:impure_metric]", "metrics.impure_metric: lane_plugin:impure_metric"),
+        ("activation=lane_plugin:impure_activation", r"model: layer \d \(\w+\)"),
+        ("model.kernel_regularizer=lane_plugin:ImpureRegularizer", r"model: a regularizer of layer \d \(Dense\)"),
+        ("optimizer=lane_plugin:impure_optimizer", "optimizer: lane_plugin:impure_optimizer"),
+    ],
+)
+def test_component_that_is_not_pure_falls_back_with_a_sentence_that_names_it(override: str, named: str) -> None:
+    trial = made.prepared(*TINY, override)
+    with pytest.raises(NotFusableError, match=rf"^{named} is not pure under JAX \("):
+        analyse(trial, Tables().first_batches(trial, 2))
