@@ -53,6 +53,8 @@ class UntraceableError(TypeError):
     def __init__(self, keys: frozenset[Key]) -> None:
         super().__init__(f"the value of {', '.join(sorted(map(str, keys)))} is needed while tracing")
         self.keys = keys
+        # Keras raises an error of a layer again as one of the same type with a longer text, and the keys would be lost.
+        self._keras_call_info_injected = True
 
 
 def evaluate(expression: Expression, values: Mapping[Key, Any]) -> Any:
