@@ -318,6 +318,8 @@ def _parameters(path: str, given: dict[str, Any], signature: Signature) -> dict[
             registry.find(group, value, key)
         elif value is not None or parameter.default is not None:
             check_parameter(key, value, parameter)
+            if isinstance(parameter.default, float) and type(value) is int:
+                value = float(value)  # 1 and 1.0 are one value: one fingerprint, and one program's number
         complete[parameter.name] = value
     return complete | given
 
