@@ -13,7 +13,7 @@ from typing import Any
 from kexp.errors import ConfigError
 from kexp.fused.cache import use_compilation_cache
 from kexp.fused.config_numbers import Key, numbers_of
-from kexp.fused.grouping import by_structure, rows_digest, structure_key, unfit
+from kexp.fused.grouping import by_structure, rows_digest, structure_key, told_apart, unfit
 from kexp.fused.lowering import device_count
 from kexp.fused.program import TRACING
 from kexp.fused.streams import Group, Stream, drive, is_streamed, next_stream
@@ -86,7 +86,7 @@ def plan(
     structures = by_structure(fit_for_lanes)
     session = session or Session()
     for key, members in structures.items():
-        why = "the only structure" if len(structures) == 1 else "another structure"
+        why = told_apart(key, list(structures))
         for lanes, some in _by_lanes(members, width).items():
             _plan_structure(made, some, session.of(key), tables, lanes, why)
             why = "another fused.max_lanes"

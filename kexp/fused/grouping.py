@@ -10,8 +10,11 @@ from typing import Any
 from kexp.experiment import Prepared, feeds
 from kexp.fused.config_numbers import Key, marked, numbers_of
 from kexp.fused.trial import Trial
+from kexp.tracking import flatten
 
-__all__ = ["row_counts", "rows_digest", "structure_key", "unfit"]
+_SAID_AS = {name: f"trainer.{name}" for name in ("batch_size", "class_weight", "mixed_precision")}
+
+__all__ = ["by_structure", "row_counts", "rows_digest", "structure_key", "told_apart", "unfit"]
 
 
 def structure_key(prepared: Prepared, constants: frozenset[Key] = frozenset()) -> str:
@@ -88,6 +91,28 @@ def _open_length(parameters: Mapping[str, Any]) -> bool:
     lengths = [parameters.get(key, 0) for key in ("decay_steps", "first_decay_steps", "initial_learning_rate")]
     shares = parameters.get("boundaries") or ()
     return None in lengths or any(0 < share < 1 for share in shares)
+
+
+def told_apart(key: str, keys: Sequence[str]) -> str:
+    """What makes a structure another than the first (of the first: than the next), as config keys with their values.
+
+    Args:
+        key: the structure's.
+        keys: of all structures.
+    """
+    if len(keys) == 1:
+        return "the only structure"
+    mine, other = (flatten(json.loads(each)) for each in (key, keys[0] if key != keys[0] else keys[1]))
+    differ = {name: value for name, value in mine.items() if name not in other or other[name] != value}
+    found = {_SAID_AS.get(name, name.removeprefix("config.")): value for name, value in differ.items()}
+    chosen = {name: value for name, value in found.items() if name.endswith(".name")}  # decides what else differs
+    shown = sorted((chosen or found or {"its components": "of another version"}).items())
+    return ", ".join(f"{name}={_short(value)}" for name, value in shown[:3]) + (", ..." if len(shown) > 3 else "")
+
+
+def _short(value: Any, most: int = 40) -> str:
+    text = str(value)
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def by_structure(trials: Sequence[Trial]) -> dict[str, list[Trial]]:

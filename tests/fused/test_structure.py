@@ -7,6 +7,7 @@ from pathlib import Path
 import made
 import pytest
 
+from kexp.fused.grouping import structure_key, told_apart
 from kexp.fused.structure import NotFusableError, Structure, analyse
 from kexp.fused.table import Tables
 
@@ -22,6 +23,14 @@ def analysed(*overrides: str) -> Structure:
 def traced(structure: Structure) -> set[str]:
     keys = {place.key for place in structure.lane.places} | set(structure.lane.variables.values())
     return {".".join(map(str, key)) for key in keys} - {".".join(map(str, key)) for key in structure.constants}
+
+
+def test_a_structure_is_told_by_the_settings_that_make_it_another() -> None:
+    chosen = ((), ("optimizer=sgd",), ("trainer.batch_size=10", "model.hidden=[5]"))
+    keys = [structure_key(made.prepared(*TINY, *overrides)) for overrides in chosen]
+    told = [told_apart(key, keys) for key in keys]
+    assert told == ["optimizer.name=adam", "optimizer.name=sgd", "model.hidden=[5], trainer.batch_size=10"]
+    assert told_apart(keys[0], keys[:1]) == "the only structure"
 
 
 @pytest.mark.parametrize(
