@@ -6,6 +6,7 @@ what cannot be a lane and why; `train_one` runs a single trial through the same 
 
 from __future__ import annotations
 
+from kexp.fused.cache import use_compilation_cache
 from kexp.fused.engine import (
     Fallback,
     Group,
@@ -18,6 +19,7 @@ from kexp.fused.engine import (
     train_one,
     verify,
 )
+from kexp.fused.grouping import row_counts, structure_key, unfit
 from kexp.fused.trial import LaneResult, Trial
 
 __all__ = [
@@ -30,7 +32,11 @@ __all__ = [
     "default_threads",
     "default_width",
     "plan",
+    "row_counts",
     "run_trials",
+    "structure_key",
     "train_one",
+    "unfit",
+    "use_compilation_cache",
     "verify",
 ]

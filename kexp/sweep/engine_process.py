@@ -15,6 +15,7 @@ from kexp.schema import Fused, Sweep
 from kexp.sweep.lanes import Batch, Grouped, Narrowed, NotALane, Told, Verified, Verify, work
 from kexp.sweep.trial_run import too_long
 from kexp.sweep.trials import Outcome, Task
+from kexp.sweep.weighing import Weigh, Weighed
 from kexp.sweep.workers import WorkerError, how_it_died, interrupts_blocked, unguarded_main
 
 __all__ = ["Child", "Engine", "Program"]
@@ -64,6 +65,16 @@ class Child:
         if not self._lanes:
             self._lanes = self.pipe.recv()
         return self._lanes
+
+    def weigh(self, asked: Weigh) -> list[Weighed]:
+        """What structures take; empty where the process died of finding out."""
+        try:
+            self.lanes()
+            self.pipe.send(asked)
+            weighed: list[Weighed] = self.pipe.recv()
+        except (EOFError, OSError):
+            return []
+        return weighed
 
     def how_it_died(self) -> str:
         """As a sentence."""

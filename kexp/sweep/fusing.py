@@ -15,8 +15,9 @@ from kexp.sweep.feed import Feed, as_feed
 from kexp.sweep.lanes import Verified
 from kexp.sweep.launchers import HydraSide, ProcessesLauncher
 from kexp.sweep.trials import Outcome, Task, Trial
+from kexp.sweep.weighing import Weigh, Weighed
 
-__all__ = ["FusedLauncher"]
+__all__ = ["FusedLauncher", "as_written", "is_lane", "planned_tasks"]
 
 
 class FusedLauncher(HydraSide):
@@ -37,7 +38,23 @@ class FusedLauncher(HydraSide):
 
     def setup(self, **given: Any) -> None:
         super().setup(**given)
-        self._child = Child()
+        self.start()
+
+    def start(self) -> None:
+        """Starts the engine's process, if it does not run: importing JAX takes seconds."""
+        self._child = self._child or Child()
+
+    def close(self) -> None:
+        """Ends it, where nothing is to be run as lanes."""
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+    def weigh(self, asked: Weigh) -> list[Weighed]:
+        """What structures take as lanes and in worker processes; empty where the process died of finding out."""
+        self.start()
+        assert self._child is not None
+        return self._child.weigh(asked)
 
     def _started(self) -> Child:
         """The process that `setup` started; for a second sweep of this launcher another."""
@@ -73,19 +90,20 @@ class FusedLauncher(HydraSide):
         going = True
         try:
             if fused.strict:
-                engine.check([task for task in feed.known if _is_lane(task)])
+                engine.check([task for task in feed.known if is_lane(task)])
             while going and feed:
                 others: list[Task] = []
                 while going and feed:
                     batch: list[Task] = []
                     while len(batch) < engine.most(feed.grows) and feed:
                         task = feed.popleft()
-                        (batch if _is_lane(task) else others).append(task)  # what is to be saved may have run elsewhere
+                        (batch if is_lane(task) else others).append(task)
                     going, refused = engine.run(batch)
                     others += [self._ordinary(task, reason) for task, reason in refused]
                 if going and others:
                     ordinary = ProcessesLauncher(self.n_workers)
-                    ordinary.run_tasks(others, settings=settings, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
+                    left = Feed(others, last=None if feed.grows else lambda: _others(feed))
+                    ordinary.run_tasks(left, settings=settings, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
             if going and fused.verify:
                 self._verified = engine.verify()
         finally:
@@ -94,7 +112,7 @@ class FusedLauncher(HydraSide):
     def _ordinary(self, task: Task, reason: str) -> Task:
         """The task for a worker process."""
         self._fallbacks[reason] += 1
-        return task if task.ordinary is None else replace(task, config=task.ordinary, yaml="")
+        return as_written(task)
 
     def explain(self, trials: Sequence[Trial], folder: Path) -> list[str]:
         """How these trials would run: groups, lanes, and what would go to worker processes. Trains nothing.
@@ -103,16 +121,14 @@ class FusedLauncher(HydraSide):
             trials: planned.
             folder: for the engine's log.
         """
-        tasks = [
-            Task(trial.number, trial.config, trial.overrides, str(folder / str(trial.number)), "")
-            for trial in trials
-            if trial.state == "WAITING"
-        ]
+        tasks = planned_tasks(trials, folder)
+        by_number = {trial.number: trial for trial in trials}
         if not tasks:
+            self.close()
             return []
 
         def invalid(outcome: Outcome) -> bool:
-            trials[outcome.number].state, trials[outcome.number].reason = "INVALID", outcome.reason
+            by_number[outcome.number].state, by_number[outcome.number].reason = "INVALID", outcome.reason
             return True
 
         fused = Fused(**tasks[0].config["fused"])
@@ -140,5 +156,29 @@ class FusedLauncher(HydraSide):
         return lines
 
 
-def _is_lane(task: Task) -> bool:
+def is_lane(task: Task) -> bool:
+    """Whether a task is the engine's: a sweep may have others, and models to save of trials that ran elsewhere."""
     return bool(task.config["trainer"]["engine"] == "compiled")
+
+
+def as_written(task: Task) -> Task:
+    """The task with the config as the user wrote it, for a worker process."""
+    return task if task.ordinary is None else replace(task, config=task.ordinary, yaml="")
+
+
+def planned_tasks(trials: Sequence[Trial], folder: Path) -> list[Task]:
+    """The trials that wait as tasks, to be planned and not run."""
+    return [
+        Task(trial.number, trial.config, trial.overrides, str(folder / str(trial.number)), "", ordinary=trial.ordinary)
+        for trial in trials
+        if trial.state == "WAITING"
+    ]
+
+
+def _others(feed: Feed) -> list[Task]:
+    """Takes out of the feed what is not the engine's."""
+    tasks = [feed.popleft() for _ in feed.known] if feed else []
+    for task in reversed(tasks):
+        if is_lane(task):
+            feed.appendleft(task)
+    return [task for task in tasks if not is_lane(task)]

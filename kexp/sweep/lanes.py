@@ -17,6 +17,7 @@ from kexp.errors import ConfigError
 from kexp.sweep.keeping import save_trial
 from kexp.sweep.trial_run import LOG, too_long
 from kexp.sweep.trials import Outcome, State, Task
+from kexp.sweep.weighing import Weigh, weigh
 from kexp.tracking.collected import CollectedRun
 from kexp.training import remove_checkpoints
 
@@ -131,6 +132,9 @@ def work(pipe: Connection, parent: int) -> None:
             return
         if isinstance(asked, Verify):
             pipe.send(engine.verify())
+        elif isinstance(asked, Weigh):
+            _log_to(asked.log)
+            pipe.send(weigh(asked, engine.prepare))
         else:
             _log_to(asked.log)
             engine.run(asked)
@@ -203,13 +207,14 @@ class _Engine:
 
         for task in tasks:
             try:
-                prepared = self._prepare(task)
+                prepared = self.prepare(task)
                 left = Path(task.checkpoint) if task.checkpoint else None
                 yield fused.Trial(task, prepared, checkpointing_of(prepared, left, Path(task.folder)))
             except ConfigError as error:
                 self._send(Outcome(task.number, "INVALID", str(error), repeatable=True))
 
-    def _prepare(self, task: Task) -> Prepared:
+    def prepare(self, task: Task) -> Prepared:
+        """The task's experiment; data is loaded once."""
         import json
 
         from kexp.experiment import load_data, prepare
