@@ -2,12 +2,17 @@
 
     python benchmarks/fused.py                         # the whole table, minutes
     python benchmarks/fused.py --cases mlp:16,mlp:256  # some rows: MODEL:TRIALS[:EPOCHS]
+    python benchmarks/fused.py --lanes 1,4,16,64       # how the time a trial falls with the number of lanes
     python benchmarks/fused.py --json                  # one line of JSON at the end
 
 Every row runs in a process of its own, start and imports on the clock, with the compile cache given by `--cache`. The
 loop (`Sequential`, `compile`, `fit`, `evaluate` on TensorFlow, one trial after the other) runs in the same call, on
 `--loop-trials` trials after one that is not counted; its time a trial is per trial of that process, without imports.
-Data is scikit-learn's digits, or random numbers of the same shape where scikit-learn is missing.
+On a machine without TensorFlow the loop runs on JAX. Data is scikit-learn's digits, or random numbers of the same shape
+where scikit-learn is missing: jax, keras, NumPy and the packages that compose a config (hydra-core, psutil) are enough.
+
+With `--lanes` each row trains the MLP with so many lanes a program, on twice as many trials, 64 at least, of 5 epochs:
+`--lanes 256,1024,4096,16384` is for a GPU.
 """
 
 from __future__ import annotations
@@ -22,15 +27,20 @@ import tempfile
 import threading
 import time
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any
 
 MODELS = {
     "mlp": (["model=mlp", "model.hidden=[32]"], 32, (64, 32, 10)),
+    "inputs": (["model=mlp", "model.hidden=[32]"], 32, (784, 32, 10)),
     "wide": (["model=mlp", "model.hidden=[256]"], 128, (784, 256, 10)),
+    "wider": (["model=mlp", "model.hidden=[1024]"], 256, (784, 1024, 10)),
     "lstm": (["model=lstm", "model.units=[32]"], 32, None),
     "cnn": (["model=cnn", "model.filters=[16,32]", "model.dense=[]"], 32, None),
+    "images": (["model=cnn", "model.filters=[32,64]", "model.dense=[]"], 64, None),
 }
+SHAPES = {"images": 32, "inputs": 28, "wide": 28, "wider": 28, "mlp": 8, "lstm": 8, "cnn": 8}  # sides of the images
 CASES = "mlp:16,mlp:256,mlp:1024,wide:32,lstm:32,cnn:32,mlp:1000:5,mlp:10000:5"
 
 
@@ -41,6 +51,7 @@ def main() -> None:
     parser.add_argument("--loop-epochs", type=int, default=20, help=argparse.SUPPRESS)
     parser.add_argument("--no-loop", action="store_true")
     parser.add_argument("--cache", choices=("warm", "cold"), default="warm")
+    parser.add_argument("--lanes", help="numbers of lanes, with commas between, instead of the table of models")
     parser.add_argument("--width", type=int)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--json", action="store_true")
@@ -51,6 +62,8 @@ def main() -> None:
         print(json.dumps(engine(given.one, given.width, given.threads)))
     elif given.loop:
         print(json.dumps(loop(given.loop, given.loop_trials, given.loop_epochs)))
+    elif given.lanes:
+        by_lanes(given)
     else:
         table(given)
 
@@ -73,7 +86,8 @@ def table(given: argparse.Namespace) -> None:
                 name = f"{model}:{epochs}"
                 if name not in loops:
                     options = [f"--loop-trials={given.loop_trials}", f"--loop-epochs={epochs}"]
-                    loops[name] = process(["--loop", model, *options], "tensorflow", {})["trial_s"]
+                    backend = "tensorflow" if find_spec("tensorflow") else "jax"
+                    loops[name] = process(["--loop", model, *options], backend, {})["trial_s"]
                 row["loop_trial_s"] = loops[name]
                 row["times_faster"] = row["loop_trial_s"] / (row["process_s"] / row["trials"])
                 row["times_faster_steady"] = row["loop_trial_s"] / row["steady_trial_s"]
@@ -81,6 +95,26 @@ def table(given: argparse.Namespace) -> None:
             print(told(row), flush=True)
     if given.json:
         print(json.dumps({"rows": rows, "machine": machine(), "cache": given.cache}))
+
+
+def by_lanes(given: argparse.Namespace) -> None:
+    """The time a trial by the number of lanes: of the whole process, and once programs are compiled and lanes full."""
+    rows = []
+    for width in map(int, given.lanes.split(",")):
+        trials = max(64, 2 * width)
+        extra = ["--threads", str(given.threads)] if given.threads else []
+        started = time.perf_counter()
+        row = process(["--one", f"mlp:{trials}:5", "--width", str(width), *extra], "jax", {})
+        row |= {"lanes": width, "process_s": time.perf_counter() - started}
+        rows.append(row)
+        print(
+            f"{width:>6} lanes  {trials:>6} trials  process {row['process_s']:7.1f} s, "
+            f"{1e3 * row['process_s'] / trials:8.2f} ms a trial  steady {1e3 * row['steady_trial_s']:8.3f} ms a trial  "
+            f"{row['device']}",
+            flush=True,
+        )
+    if given.json:
+        print(json.dumps({"lanes": rows, "machine": machine()}))
 
 
 def told(row: dict[str, Any]) -> str:
@@ -107,11 +141,13 @@ def process(arguments: list[str], backend: str, extra: dict[str, str]) -> dict[s
 
 
 def rows_of(model: str) -> tuple[Any, Any]:
-    """Features and classes; 784 random features for the wide model."""
+    """Features and classes; random ones of the size of MNIST's for the wide models, of 32 x 32 pixels for images."""
     import numpy as np
 
     random = np.random.default_rng(0)
-    if model == "wide":
+    if model == "images":
+        return random.random((2000, 1024), np.float32), random.permutation(np.arange(2000) % 10)
+    if SHAPES[model] == 28:
         return random.random((8000, 784), np.float32), random.permutation(np.arange(8000) % 10)
     try:
         from sklearn.datasets import load_digits
@@ -135,7 +171,7 @@ def engine(case: str, width: int | None, threads: int | None) -> dict[str, Any]:
     from kexp.schema import check
 
     x, y = rows_of(model)
-    data = arrays(x, y, image_shape=(28, 28, 1) if model == "wide" else (8, 8, 1))
+    data = arrays(x, y, image_shape=(SHAPES[model], SHAPES[model], 1))
     base = check(
         plain(
             compose(
@@ -153,7 +189,9 @@ def engine(case: str, width: int | None, threads: int | None) -> dict[str, Any]:
     planned = fused.plan(trials, width=width)
     plan_s = time.perf_counter() - started
     best, done, first, first_count, executor = 0.0, 0, 0.0, 0, ""
-    lanes = planned.groups[0].width * (threads or 2)
+    import jax
+
+    lanes = planned.groups[0].width * (threads or fused.default_threads())
     for result in fused.run_trials(trials, planned=planned, threads=threads):
         assert isinstance(result, fused.LaneResult), result.reason
         done += 1
@@ -170,7 +208,7 @@ def engine(case: str, width: int | None, threads: int | None) -> dict[str, Any]:
         floor = steady / (work(shape, rows, held, int(epochs or 20)) / gemm_rate(shape, batch))
     return {
         "trials": done, "plan_s": plan_s, "steady_trial_s": steady, "best_accuracy": best, "executor": executor,
-        "memory_mb": memory(), "floor": floor,
+        "memory_mb": memory(), "floor": floor, "device": jax.devices()[0].device_kind,
     }  # fmt: skip
 
 
@@ -205,11 +243,14 @@ def by_hand(keras: Any, model: str) -> list[Any]:
     head = layers.Dense(10, activation="softmax")
     if model == "lstm":
         return [layers.Reshape((8, 8)), layers.LSTM(32), head]
-    if model == "cnn":
-        convolutions = [layers.Conv2D(16, 3, padding="same", activation="relu"), layers.MaxPooling2D()]
-        convolutions += [layers.Conv2D(32, 3, padding="same", activation="relu"), layers.MaxPooling2D()]
-        return [layers.Reshape((8, 8, 1)), *convolutions, layers.Flatten(), head]
-    return [layers.Dense(256 if model == "wide" else 32, activation="relu"), head]
+    if model in ("cnn", "images"):
+        side, first, second = (8, 16, 32) if model == "cnn" else (32, 32, 64)
+        convolutions = [layers.Conv2D(first, 3, padding="same", activation="relu"), layers.MaxPooling2D()]
+        convolutions += [layers.Conv2D(second, 3, padding="same", activation="relu"), layers.MaxPooling2D()]
+        return [layers.Reshape((side, side, 1)), *convolutions, layers.Flatten(), head]
+    _, _, shape = MODELS[model]
+    assert shape is not None
+    return [layers.Dense(shape[1], activation="relu"), head]
 
 
 def work(shape: tuple[int, ...], rows: int, held: int, epochs: int) -> float:
