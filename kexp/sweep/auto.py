@@ -132,7 +132,7 @@ class AutoLauncher(HydraSide):
                 epochs = share.epochs + count * task.config["trainer"]["epochs"]
                 shares[key] = replace(share, trials=share.trials + count, epochs=epochs)
         if len(shares) <= _FEW:
-            gains = {key for key, share in shares.items() if _gains(share.task.config["model"])}
+            gains = {key for key, share in shares.items() if _gains(share.task.config)}
             self._choices |= dict.fromkeys(gains, _Choice(_FUSED, "with such layers lanes take less time"))
             shares = {key: share for key, share in shares.items() if key not in gains}
         if shares:
@@ -187,8 +187,11 @@ def _why(how: str, weighed: Sequence[Weighed]) -> str:
     return f"{by} {workers_s:.0f} s, against {fused_s:.0f} s as lanes"
 
 
-def _gains(model: Mapping[str, Any]) -> bool:
-    """Whether the config alone tells that lanes take less time: a model of kexp's own without convolutions."""
+def _gains(config: Mapping[str, Any]) -> bool:
+    """Whether the config alone tells that lanes take less time: a model without convolutions, and no callbacks."""
+    model = config["model"]
+    if any(config["callbacks"].values()):
+        return False
     names = list(_names(model))  # a colon is in those of the user's own components
     return model["name"] in _OWN and not any(":" in name or "conv" in name.lower() for name in names)
 
