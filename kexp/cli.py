@@ -34,9 +34,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = [each for each in arguments if each != "--debug"]
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())  # references to the user's own modules
-    atexit.register(
-        gc.freeze
-    )  # what lives to the end need not be searched for cycles then: 0.7 s after MLflow's import
+    # What lives to the end need not be searched for cycles then: 0.7 s after MLflow's import.
+    atexit.register(gc.freeze)
     try:
         sys.exit(_dispatch(arguments))
     except KexpError as error:

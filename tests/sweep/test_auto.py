@@ -58,8 +58,8 @@ def test_a_sweep_runs_by_lanes_and_by_workers_and_is_resumed_as_it_was_begun(
         (["backend=tensorflow"], ["1 trials in worker processes: backend=tensorflow was named"]),
         (["trainer=compiled"], ["1 trials as lanes: trainer=compiled was named"]),
         (
-            ["backend=torch,jax", "seed=1,2"],
-            ["2 trials in worker processes: backend=torch was named", "2 trials as lanes: with such layers"],
+            ["backend=tensorflow,jax", "seed=1,2"],
+            ["2 trials in worker processes: backend=tensorflow was named", "2 trials as lanes: with such layers"],
         ),
         (["model=cnn", "model.filters=[2]"], ["1 trials as lanes: by estimate"]),
         ([f"model.hidden={','.join(f'[{n}]' for n in range(2, 8))}"], ["6 trials as lanes: by estimate"]),
