@@ -49,7 +49,10 @@ def kexp(line: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_everything_shown_works(page: str, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_everything_shown_works(
+    page: str, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(workplace))  # where `kexp` looks for modules, as for a user
     tried = 0
     for language, text in blocks(page):
         if language == "sh":
@@ -62,7 +65,11 @@ def test_everything_shown_works(page: str, workplace: Path, capsys: pytest.Captu
             line, _, shown = text.removeprefix("$ ").partition("\n")
             assert kexp(line, capsys)[1] == shown
         elif language == "python":
-            exec(compile(text, page, "exec"), {})
+            named = re.match(r"# (\w+\.py)\n", text)
+            if named:
+                (workplace / named.group(1)).write_text(text)
+            else:
+                exec(compile(text, page, "exec"), {})
         elif language == "yaml":
             file = workplace / re.search(r"^# (\S+\.yaml);?", text, re.MULTILINE).group(1)  # type: ignore[union-attr]
             file.parent.mkdir(parents=True, exist_ok=True)
