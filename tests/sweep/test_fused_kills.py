@@ -108,6 +108,7 @@ def test_lanes_of_an_engine_that_is_killed_go_on_in_the_next(tmp_path: Path, who
     assert found(tmp_path) == whole
 
 
+@pytest.mark.slow
 def test_lanes_of_a_sweep_that_is_killed_go_on_with_the_same_command(tmp_path: Path, whole: dict[str, object]) -> None:
     sweep = start(tmp_path)
     wait_for_checkpoints(tmp_path, 4, 2)
