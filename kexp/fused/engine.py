@@ -22,7 +22,7 @@ from kexp.fused.table import Tables
 from kexp.fused.trial import LaneResult, Trial
 from kexp.training import Checkpointing, History
 
-__all__ = ["Fallback", "Group", "Plan", "Session", "plan", "run_trials", "train_one", "verify"]
+__all__ = ["Fallback", "Group", "Plan", "Session", "compile_ahead", "plan", "run_trials", "train_one", "verify"]
 
 CPU_WIDTH = 4
 GPU_WIDTH = 256
@@ -94,6 +94,17 @@ def plan(
         first = made.fallbacks[0]
         raise ConfigError(f"fused.strict: trial {first.trial.key} cannot be fused; {first.reason}")
     return made
+
+
+def compile_ahead(trials: Sequence[Trial], session: Session) -> None:
+    """Plans trials and compiles their programs, which `run_trials` then finds in the session.
+
+    Raises:
+        ConfigError: as for `plan`.
+    """
+    tables = Tables()
+    for group in plan(trials, session=session).groups:
+        Stream(group, default_threads(), default_threads()).program(tables)
 
 
 def run_trials(

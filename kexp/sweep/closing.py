@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kexp.experiment import run_parameters
 from kexp.sweep.results import TrialResult, histories_of, read_sweep
-from kexp.tracking import Tracker
 
 if TYPE_CHECKING:
     from kexp.sweep.session import Session
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["write_files"]
 
 
-def write_files(session: Session, tracker: Tracker) -> None:
+def write_files(session: Session) -> list[Path]:
     """Writes `report.html`, `report.md` and `trials.csv` over what the store has of the sweep.
 
     Raises:
@@ -30,7 +30,7 @@ def write_files(session: Session, tracker: Tracker) -> None:
     shared = [_result(trial) for trial in session.trials if trial.state == "DONE" and trial.run_id not in known]
     trials = list({trial.run_id: trial for trial in [*found.trials, *shared]}.values())
     if not trials:
-        return
+        return []
     histories, objective = histories_of(session.store), session.objective
     comparison = compare_trials(
         trials,
@@ -40,8 +40,7 @@ def write_files(session: Session, tracker: Tracker) -> None:
         direction=objective.direction if objective else None,
     )
     page = write_report(session.folder, comparison, histories, figures=session.figures())
-    for file in (page, page.with_name("report.md"), page.with_name("trials.csv")):
-        tracker.log_file(file)
+    return [page, page.with_name("report.md"), page.with_name("trials.csv")]
 
 
 def _result(trial: Trial) -> TrialResult:

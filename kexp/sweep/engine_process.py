@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 from collections import Counter
@@ -12,7 +13,7 @@ from typing import Any
 
 from kexp.errors import ConfigError
 from kexp.schema import Fused, Sweep
-from kexp.sweep.lanes import Batch, Grouped, Narrowed, NotALane, Told, Verified, Verify, work
+from kexp.sweep.lanes import Ahead, Batch, Grouped, Narrowed, NotALane, Told, Verified, Verify, work
 from kexp.sweep.trial_run import too_long
 from kexp.sweep.trials import Outcome, Task
 from kexp.sweep.weighing import Weigh, Weighed
@@ -75,6 +76,11 @@ class Child:
         except (EOFError, OSError):
             return []
         return weighed
+
+    def compile_ahead(self, tasks: Sequence[Task]) -> None:
+        """Has it compile the programs of a few tasks like those that will come."""
+        with contextlib.suppress(OSError):  # a process that has died is seen, and replaced, when it is needed
+            self.pipe.send(Ahead(tasks))
 
     def how_it_died(self) -> str:
         """As a sentence."""

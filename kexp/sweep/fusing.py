@@ -61,6 +61,13 @@ class FusedLauncher(HydraSide):
         child, self._child = self._child or Child(), None
         return child
 
+    def prepare(self, trials: Sequence[Trial]) -> None:
+        """Has the engine compile meanwhile what planned trials will need; two of them tell of most sweeps' programs."""
+        waiting = [trial for trial in trials if trial.state == "WAITING"]
+        if self._child is not None:
+            some = dict.fromkeys([0, len(waiting) - 1]) if waiting else ()
+            self._child.compile_ahead([Task(number, waiting[number].config, (), "", "") for number in some])
+
     def adapt(self, config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
         """A trial's config for the engine: the JAX backend, unless the user named another, and the compiled engine.
 

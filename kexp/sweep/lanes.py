@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kexp.errors import ConfigError
+from kexp.errors import ConfigError, KexpError
 from kexp.sweep.keeping import save_trial
 from kexp.sweep.trial_run import LOG, too_long
 from kexp.sweep.trials import Outcome, State, Task
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from kexp import fused
     from kexp.data import Data
     from kexp.experiment import Prepared
+    from kexp.tracking import StoreSettings
 
-__all__ = ["Batch", "Grouped", "Narrowed", "NotALane", "Told", "Verified", "Verify", "work"]
+__all__ = ["Ahead", "Batch", "Grouped", "Narrowed", "NotALane", "Told", "Verified", "Verify", "work"]
 
 _TELL_S = 0.1  # epochs gather so long before they are told
 _STATES: dict[str, State] = {"finished": "FINISHED", "pruned": "PRUNED", "diverged": "FAILED", "failed": "FAILED"}
@@ -58,6 +60,13 @@ class Batch:
 @dataclass(frozen=True)
 class Verify:
     """Asks for the lanes that were kept to be trained again, each alone, and compared to the last bit."""
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """Tasks like those that will come: their programs can be compiled meanwhile. There is no answer."""
+
+    tasks: Sequence[Task]
 
 
 @dataclass(frozen=True)
@@ -135,6 +144,8 @@ def work(pipe: Connection, parent: int) -> None:
         elif isinstance(asked, Weigh):
             _log_to(asked.log)
             pipe.send(weigh(asked, engine.prepare))
+        elif isinstance(asked, Ahead):
+            engine.compile_ahead(asked.tasks)
         else:
             _log_to(asked.log)
             engine.run(asked)
@@ -156,6 +167,7 @@ class _Engine:
         self._untold: list[tuple[int, int, Mapping[str, float]]] = []
         self._told = 0.0
         self._sending = threading.Lock()
+        self._warm = False
         self._ended, self._kept = 0, list[fused.LaneResult]()
 
     def run(self, batch: Batch) -> None:
@@ -172,6 +184,7 @@ class _Engine:
             self._send(NotALane(fallback.trial.key.number, fallback.reason))
         if batch.dry:
             return
+        self._warm_up(trials)
         self.summaries = {group.number: _summary(group) for group in plan.groups}
 
         def listen(trial: fused.Trial, epoch: int, metrics: Mapping[str, float]) -> str | None:
@@ -186,6 +199,27 @@ class _Engine:
         for group in plan.groups:
             if group.narrowed:
                 self._send(Narrowed(id(group.structure), group.width, group.narrowed))
+
+    def compile_ahead(self, tasks: Sequence[Task]) -> None:
+        """What goes wrong here goes wrong again when the tasks are run, and is told then."""
+        from kexp import fused
+
+        with contextlib.suppress(Exception):
+            fused.compile_ahead([fused.Trial(task, self._prepare(task)) for task in tasks], self.session)
+
+    def _warm_up(self, trials: Sequence[fused.Trial]) -> None:
+        """Begins to import what saving the best trials' models will take, while there is training to do."""
+        from kexp.experiment import store_of
+
+        if self._warm or not trials or not trials[0].key.state:
+            return
+        self._warm = True
+        experiment = trials[0].prepared.experiment
+        store = store_of(experiment)
+        if store is not None:
+            kinds = {"model": experiment.save.model, "figure": experiment.tracking.figures}
+            coming = [kind for kind, wanted in kinds.items() if wanted]
+            threading.Thread(target=_load, args=(store, coming), name="kexp-warm-up", daemon=True).start()
 
     def _keep(self, result: fused.LaneResult, most: int) -> None:
         """Keeps some of a sweep's results, each with the same chance however many there are: reservoir sampling."""
@@ -303,6 +337,17 @@ class _Engine:
             leave_state(Path(task.state), prepared, result.state, result.history)
         run.end("FAILED" if state == "FAILED" else "FINISHED")
         return run.record()
+
+
+def _load(store: StoreSettings, coming: Sequence[str]) -> None:
+    """What attaching to a run of this store, and delivering these kinds of rows, imports."""
+    from kexp.tracking import prepare_store
+    from kexp.tracking.delivery import load_for
+
+    with contextlib.suppress(KexpError):  # shows when it is used
+        prepare_store(store)
+    for kind in coming:
+        load_for(kind)
 
 
 def _log_to(file: str) -> None:

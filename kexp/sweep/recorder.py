@@ -58,7 +58,7 @@ class Recorder:
         self._notices = notices if notices is not None else []
         self._waiting: list[RunRecord] = []
         self._change = threading.Condition()
-        self._closing = False
+        self._closing = self._hurried = False
         self.failure = ""
         self.refused: list[str] = []
         self._deliver_left(run_id)
@@ -76,17 +76,24 @@ class Recorder:
             if len(self._waiting) >= self._most:
                 self._change.notify()
 
-    def flush(self, patience_s: float = _LAST_S) -> None:
-        """Waits until the store has what was put so far; not for ever, where it takes none of it for so long."""
+    def flush(self, patience_s: float = _LAST_S) -> bool:
+        """Waits until the store has what was put so far; not for ever, where it takes none of it for so long.
+
+        Returns:
+            Whether it has it.
+        """
         if self._store is None:
-            return
+            return True
         waiting, deadline = len(self._waiting), time.monotonic() + patience_s
         with self._change:
+            self._hurried = True
             self._change.notify()
         while self._waiting and time.monotonic() < deadline:
             time.sleep(0.02)
             if len(self._waiting) < waiting:
                 waiting, deadline = len(self._waiting), time.monotonic() + patience_s
+        self._hurried = False
+        return not self._waiting
 
     def close(self) -> None:
         """Writes what is left. What the store does not take stays on disk, and a notice says so.
@@ -143,7 +150,7 @@ class Recorder:
         last = 0.0
         while True:
             with self._change:
-                if not self._closing:
+                if not (self._closing or (self._hurried and self._waiting)):
                     self._change.wait(self._interval_s)
                 batch, closing = list(self._waiting), self._closing
             written = self._write(batch)

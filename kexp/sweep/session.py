@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -96,6 +97,8 @@ class Session:
         self._save_tasks: list[Task] = []
         self._launched: Callable[[], list[str]] = list  # the launcher's own closing lines
         self._interrupted = False
+        self._report: threading.Thread | None = None
+        self._report_files: list[Path] = []
 
     @contextmanager
     def running(self, objective: Objective | None = None) -> Iterator[Tracker]:
@@ -233,8 +236,7 @@ class Session:
         """Once all trials are over: tasks that save the models of the best, each once. Their numbers are negative."""
         if any(not trial.over for trial in self.trials) or self._saving:
             return []
-        if self._recorder is not None:
-            self._recorder.flush()  # models are added to runs that are there
+        recorded = self._recorder is not None and self._recorder.flush()  # models are added to runs that are there
         for rank, trial in enumerate(self._keeping.waiting()):
             task = self.task(trial)
             about = read_about(Path(task.state))
@@ -244,6 +246,8 @@ class Session:
                 task, number=-1 - trial.number, config=config, run_id=trial.run_id, saves=True, register=rank == 0
             )
             self._save_tasks.append(task)
+        if self._save_tasks and recorded:
+            self._begin_report()
         return list(self._save_tasks)
 
     def _saved(self, outcome: Outcome) -> bool:
@@ -400,14 +404,27 @@ class Session:
         finally:
             self._summarise(tracker)
         if self.store is not None and not self._interrupted:
-            from kexp.sweep.closing import write_files
+            self._begin_report()
+            assert self._report is not None
+            self._report.join()
+            for file in self._report_files:
+                tracker.log_file(file)
 
-            try:
-                write_files(self, tracker)
-            except KexpError as error:
-                self.notices.append(f"there is no report: {error}")
-            except Exception as error:  # a drawing that fails must not cost the sweep
-                self.notices.append(f"there is no report: {type(error).__name__}: {error}")
+    def _begin_report(self) -> None:
+        """Writes the report in the background, once the store has all trials: the best models are saved meanwhile."""
+        if self.store is not None and self._report is None:
+            self._report = threading.Thread(target=self._write_report, name="kexp-report", daemon=True)
+            self._report.start()
+
+    def _write_report(self) -> None:
+        from kexp.sweep.closing import write_files
+
+        try:
+            self._report_files = write_files(self)
+        except KexpError as error:
+            self.notices.append(f"there is no report: {error}")
+        except Exception as error:  # a drawing that fails must not cost the sweep
+            self.notices.append(f"there is no report: {type(error).__name__}: {error}")
 
     def _summarise(self, tracker: Tracker) -> None:
         counts: dict[str, int] = {}

@@ -74,6 +74,8 @@ class GridSweeper:
         session = open_session(self, trials, arguments)
         if not hasattr(self.launcher, "run_tasks"):
             return self._hand_to_hydra(session, trials)
+        if hasattr(self.launcher, "prepare"):
+            self.launcher.prepare(trials)  # while the store is opened
         with session.running():
             session.skip_done()
             tell(session)
