@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kexp.schema import Sweep
 from kexp.sweep.feed import Feed
 from kexp.sweep.trial_run import TimeUpError, run_trial, too_long
-from kexp.sweep.trials import Outcome, Task
+from kexp.sweep.trials import Outcome, Task, Trial
 from kexp.sweep.workers import WorkerPool, default_workers, import_keras
 
 if TYPE_CHECKING:
@@ -92,6 +92,17 @@ class ProcessesLauncher(HydraSide):
 
     def __init__(self, n_workers: int | None = None, memory_limit_mb: float = 4096) -> None:
         self.n_workers, self.memory_limit_mb = n_workers, memory_limit_mb
+        self._warm: WorkerPool | None = None
+
+    def prepare(self, trials: Sequence[Trial]) -> None:
+        """Starts the workers that planned trials will need; they import Keras while the store is opened."""
+        waiting = [trial for trial in trials if trial.state == "WAITING"]
+        if waiting:
+            self._warm = WorkerPool(self._workers(len(waiting)), memory_limit_mb=self.memory_limit_mb)
+            self._warm.warm_up(waiting[0].config["backend"])
+
+    def _workers(self, tasks: int) -> int:
+        return min(self.n_workers or default_workers(), tasks)
 
     def run_tasks(
         self,
@@ -102,12 +113,9 @@ class ProcessesLauncher(HydraSide):
         on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
         on_end: Callable[[Outcome], bool],
     ) -> None:
+        pool, self._warm = self._warm or WorkerPool(1, memory_limit_mb=self.memory_limit_mb), None
         if not tasks:
-            return
-        pool = WorkerPool(
-            min(self.n_workers or default_workers(), len(tasks)),
-            timeout_s=settings.trial_timeout_s,
-            memory_limit_mb=self.memory_limit_mb,
-            max_retries=settings.max_retries,
-        )
+            return pool.close()
+        pool.n_workers = self._workers(len(tasks))
+        pool.timeout_s, pool.max_retries = settings.trial_timeout_s, settings.max_retries
         pool.run(tasks, on_start=on_start, on_epoch=on_epoch, on_end=on_end)

@@ -7,6 +7,8 @@ that dies, hangs past the time limit or has grown past the watermark is replaced
 from __future__ import annotations
 
 import contextlib
+import functools
+import gc
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -90,6 +92,12 @@ class WorkerPool:
         self._attempts: dict[int, int] = {}
         self._failed_starts = 0
 
+    def warm_up(self, backend: str) -> None:
+        """Starts the workers before there is a task for them; they import Keras meanwhile."""
+        for index in range(self.n_workers):
+            self._workers[index] = self._spawn(index, backend)
+            _send(self._workers[index], backend)
+
     def run(
         self,
         tasks: Sequence[Task] | Feed,
@@ -137,9 +145,9 @@ class WorkerPool:
     def close(self) -> None:
         """Ends every worker, at once where it is busy."""
         for worker in self._workers.values():
-            if worker.task is None:
+            if worker.task is None and worker.ready:
                 _send(worker, None)
-            else:
+            else:  # busy with a trial, or with an import that nobody waits for
                 worker.process.terminate()
         deadline = time.monotonic() + _GRACE_S
         for worker in self._workers.values():
@@ -325,12 +333,16 @@ def _work(pipe: Connection, n_workers: int, index: int, parent: int) -> None:
             return
         if task is None:
             return
+        if isinstance(task, str):
+            _import_keras(task)
+            continue
 
         def tell(number: int, epoch: int, metrics: Mapping[str, float], ask: bool = task.ask) -> str | None:
             pipe.send((number, epoch, dict(metrics)))
             return pipe.recv() if ask else None
 
         import_keras(task)
+        _settle()
         pipe.send(_BEGUN)
         outcome = run_trial(task, tell)
         try:
@@ -342,10 +354,14 @@ def _work(pipe: Connection, n_workers: int, index: int, parent: int) -> None:
 
 def import_keras(task: Task) -> None:
     """Done before the trial's clock starts. What goes wrong here goes wrong in the trial again, and is told there."""
+    _import_keras(task.config["backend"])
+
+
+def _import_keras(backend: str) -> None:
     with contextlib.suppress(Exception):
         from kexp.training import prepare_backend
 
-        prepare_backend(task.config["backend"])
+        prepare_backend(backend)
         import keras  # noqa: F401
 
 
@@ -365,11 +381,15 @@ def _share_machine(n_workers: int, index: int) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = devices[index % len(devices)]
 
 
+@functools.cache
+def _settle() -> None:
+    """Once: what the imports have left stays to the end, and need not be gone through after each trial."""
+    gc.collect()
+    gc.freeze()
+
+
 def _forget() -> None:
     """Frees what Keras keeps between models."""
-    import gc
-    import sys
-
     keras = sys.modules.get("keras")
     if keras is not None:
         keras.utils.clear_session(free_memory=False)
