@@ -205,7 +205,7 @@ class _Engine:
         from kexp import fused
 
         with contextlib.suppress(Exception):
-            fused.compile_ahead([fused.Trial(task, self._prepare(task)) for task in tasks], self.session)
+            fused.compile_ahead([fused.Trial(task, self.prepare(task)) for task in tasks], self.session)
 
     def _warm_up(self, trials: Sequence[fused.Trial]) -> None:
         """Begins to import what saving the best trials' models will take, while there is training to do."""

@@ -101,6 +101,12 @@ class ProcessesLauncher(HydraSide):
             self._warm = WorkerPool(self._workers(len(waiting)), memory_limit_mb=self.memory_limit_mb)
             self._warm.warm_up(waiting[0].config["backend"])
 
+    def close(self) -> None:
+        """Ends workers that were started and given nothing to run."""
+        if self._warm is not None:
+            self._warm.close()
+            self._warm = None
+
     def _workers(self, tasks: int) -> int:
         return min(self.n_workers or default_workers(), tasks)
 
@@ -113,9 +119,9 @@ class ProcessesLauncher(HydraSide):
         on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
         on_end: Callable[[Outcome], bool],
     ) -> None:
-        pool, self._warm = self._warm or WorkerPool(1, memory_limit_mb=self.memory_limit_mb), None
         if not tasks:
-            return pool.close()
+            return
+        pool, self._warm = self._warm or WorkerPool(1, memory_limit_mb=self.memory_limit_mb), None
         pool.n_workers = self._workers(len(tasks))
         pool.timeout_s, pool.max_retries = settings.trial_timeout_s, settings.max_retries
         pool.run(tasks, on_start=on_start, on_epoch=on_epoch, on_end=on_end)

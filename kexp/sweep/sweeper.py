@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,14 +75,24 @@ class GridSweeper:
         session = open_session(self, trials, arguments)
         if not hasattr(self.launcher, "run_tasks"):
             return self._hand_to_hydra(session, trials)
-        if hasattr(self.launcher, "prepare"):
-            self.launcher.prepare(trials)  # while the store is opened
-        with session.running():
+        with self._preparing(trials), session.running():
             session.skip_done()
             tell(session)
             session.run(self.launcher, trials)
         finish(session)
         return session
+
+    @contextmanager
+    def _preparing(self, trials: Sequence[Trial]) -> Iterator[None]:
+        """The launcher makes ready while the store is opened; what it does not come to use is ended."""
+        if not hasattr(self.launcher, "prepare"):
+            yield
+            return
+        self.launcher.prepare(trials)
+        try:
+            yield
+        finally:
+            self.launcher.close()
 
     def plan(self, arguments: Sequence[str]) -> list[Trial]:
         """The trials, each composed, checked and fingerprinted; no compute."""
