@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import inspect
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -393,7 +394,25 @@ def _forget() -> None:
     keras = sys.modules.get("keras")
     if keras is not None:
         keras.utils.clear_session(free_memory=False)
+    ops = sys.modules.get("tensorflow.python.framework.ops")
+    if ops is not None:
+        registered: dict[str, Any] = ops.gradient_registry._registry
+        for name in [name for name in registered if name.startswith("CustomGradient-")]:
+            if _of_all_reduce(registered[name]["type"]):
+                del registered[name]
     gc.collect()
+
+
+def _of_all_reduce(gradient: Any) -> bool:
+    """Whether a gradient is that of the sum over devices which a trial's optimizer takes.
+
+    TensorFlow registers it in each trace for good, and it holds all graphs of the trace.
+    """
+    for name in ("tape_grad_fn", "grad_fn"):
+        gradient = inspect.getclosurevars(gradient).nonlocals.get(name)
+        if not inspect.isfunction(gradient):
+            return False
+    return bool(gradient.__module__ == "tensorflow.python.distribute.distribute_lib")
 
 
 def _end_with(parent: int) -> None:
