@@ -7,6 +7,7 @@ does by itself. What cannot be traced, or gives another result, stays a constant
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from kexp.fused.bindings import find_places
 from kexp.fused.blueprint import Blueprint, build_blueprint, seeds_for, with_values
 from kexp.fused.comparison import nudged, same_way
 from kexp.fused.config_numbers import Key, moved, numbers_of
+from kexp.fused.grouping import rows_digest, structure_key
 from kexp.fused.impure import why_impure
 from kexp.fused.numbers import FLOATS, INTS, Slots, UntraceableError
 from kexp.fused.pure import Lane
@@ -55,6 +57,15 @@ class Structure:
     by_split: bool = False
     programs: dict[int, Any] = field(default_factory=dict, repr=False)
     fitting: dict[tuple[int, bool], tuple[int, str]] = field(default_factory=dict, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """What tells it from others, in any process."""
+        theirs = self.blueprint.prepared
+        parts = [structure_key(theirs, self.constants), *sorted(map(repr, self.lane.slots.branches.items()))]
+        if self.by_split:
+            parts.append(rows_digest(theirs))
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 class _UnclearError(Exception):

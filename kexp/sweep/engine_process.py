@@ -19,7 +19,7 @@ from kexp.sweep.trials import Outcome, Task
 from kexp.sweep.weighing import Weigh, Weighed
 from kexp.sweep.workers import WorkerError, how_it_died, interrupts_blocked, unguarded_main
 
-__all__ = ["Child", "Engine", "Program"]
+__all__ = ["Child", "Engine", "Program", "gather", "narrow"]
 
 _CONTEXT = multiprocessing.get_context("spawn")
 _BATCH = 64  # batches of so many trials for each lane: programs stay busy, and memory flat
@@ -44,6 +44,18 @@ class Program:
     why: str
     trials: int = 0
     narrowed: str = ""
+
+
+def gather(programs: dict[str, Program], message: Grouped) -> None:
+    """Adds to the programs of a sweep those of a batch."""
+    for key, numbers, lanes, why in message.groups:
+        program = programs.setdefault(key, Program(numbers[0], lanes, why))
+        program.trials += len(numbers)
+
+
+def narrow(programs: dict[str, Program], message: Narrowed) -> None:
+    """Notes that a program has fewer lanes than was planned."""
+    programs[message.key].lanes, programs[message.key].narrowed = message.lanes, message.why
 
 
 class Child:
@@ -116,7 +128,7 @@ class Engine:
         on_start: Callable[[int], None],
         on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
         on_end: Callable[[Outcome], bool],
-        groups: dict[int, Program],
+        groups: dict[str, Program],
     ) -> None:
         self.settings, self.on_start, self.on_epoch, self.on_end = settings, on_start, on_epoch, on_end
         self.fused, self._groups = fused, groups
@@ -184,12 +196,9 @@ class Engine:
                 self._waiting = {}
                 return True
             if isinstance(message, Grouped):
-                for key, numbers, lanes, why in message.groups:
-                    program = self._groups.setdefault(key, Program(numbers[0], lanes, why))
-                    program.trials += len(numbers)
+                gather(self._groups, message)
             elif isinstance(message, Narrowed):
-                self._groups[message.key].lanes = message.lanes
-                self._groups[message.key].narrowed = message.why
+                narrow(self._groups, message)
             elif isinstance(message, NotALane):
                 if fused.strict:
                     raise ConfigError(f"fused.strict: trial {message.number} cannot be a lane; {message.reason}")

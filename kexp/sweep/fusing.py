@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from kexp.errors import ConfigError
 from kexp.schema import Fused, Sweep
@@ -17,7 +17,21 @@ from kexp.sweep.launchers import HydraSide, ProcessesLauncher
 from kexp.sweep.trials import Outcome, Task, Trial
 from kexp.sweep.weighing import Weigh, Weighed
 
-__all__ = ["FusedLauncher", "as_written", "is_lane", "planned_tasks"]
+__all__ = ["FusedLauncher", "LaneRunner", "as_written", "is_lane", "planned_tasks"]
+
+
+class LaneRunner(Protocol):
+    """Runs batches of lanes somewhere; `Engine` does in a process of this machine, and says what each method means."""
+
+    def most(self, grows: bool) -> int: ...
+
+    def run(self, batch: Sequence[Task], dry: bool = False) -> tuple[bool, list[tuple[Task, str]]]: ...
+
+    def check(self, tasks: Sequence[Task]) -> None: ...
+
+    def verify(self) -> Verified: ...
+
+    def close(self) -> None: ...
 
 
 class FusedLauncher(HydraSide):
@@ -32,7 +46,7 @@ class FusedLauncher(HydraSide):
             raise ConfigError.at("hydra.launcher.n_workers", "must be a whole number, at least 1", n_workers)
         self.n_workers = n_workers
         self._verified: Verified | None = None
-        self._groups: dict[int, Program] = {}
+        self.groups: dict[str, Program] = {}
         self._child: Child | None = None
         self._fallbacks: Counter[str] = Counter()
 
@@ -89,28 +103,47 @@ class FusedLauncher(HydraSide):
         on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
         on_end: Callable[[Outcome], bool],
     ) -> None:
+        def here(fused: Fused) -> Engine:
+            return Engine(self._started(), settings, fused, on_start, on_epoch, on_end, self.groups)
+
+        others = ProcessesLauncher(self.n_workers).run_tasks
+        self.run_on(here, others, tasks, settings=settings, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
+
+    def run_on(
+        self,
+        engine_for: Callable[[Fused], LaneRunner],
+        others: Callable[..., None],
+        tasks: Sequence[Task] | Feed,
+        **told: Any,
+    ) -> None:
+        """As `run_tasks`, wherever lanes run.
+
+        Args:
+            engine_for: makes what runs the lanes; adds to `groups`.
+            others: runs, as `run_tasks` does, the tasks that cannot be lanes; no lane runs meanwhile.
+            tasks: as `run_tasks`, which has all that follows too.
+            told: for `others`.
+        """
         feed = as_feed(tasks)
         if not feed:
             return
         fused = Fused(**feed.known[0].config["fused"])
-        engine = Engine(self._started(), settings, fused, on_start, on_epoch, on_end, self._groups)
+        engine = engine_for(fused)
         going = True
         try:
             if fused.strict:
                 engine.check([task for task in feed.known if is_lane(task)])
             while going and feed:
-                others: list[Task] = []
+                ordinary: list[Task] = []
                 while going and feed:
                     batch: list[Task] = []
                     while len(batch) < engine.most(feed.grows) and feed:
                         task = feed.popleft()
-                        (batch if is_lane(task) else others).append(task)
+                        (batch if is_lane(task) else ordinary).append(task)
                     going, refused = engine.run(batch)
-                    others += [self._ordinary(task, reason) for task, reason in refused]
-                if going and others:
-                    ordinary = ProcessesLauncher(self.n_workers)
-                    left = Feed(others, last=None if feed.grows else lambda: _others(feed))
-                    ordinary.run_tasks(left, settings=settings, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
+                    ordinary += [self._ordinary(task, reason) for task, reason in refused]
+                if going and ordinary:
+                    others(Feed(ordinary, last=None if feed.grows else lambda: _others(feed)), **told)
             if going and fused.verify:
                 self._verified = engine.verify()
         finally:
@@ -139,7 +172,7 @@ class FusedLauncher(HydraSide):
             return True
 
         fused = Fused(**tasks[0].config["fused"])
-        engine = Engine(self._started(), Sweep(), fused, lambda _: None, lambda *_: None, invalid, self._groups)
+        engine = Engine(self._started(), Sweep(), fused, lambda _: None, lambda *_: None, invalid, self.groups)
         try:
             for task, reason in engine.run(tasks, dry=True)[1]:
                 self._ordinary(task, reason)
@@ -151,9 +184,9 @@ class FusedLauncher(HydraSide):
         """What ran as lanes, in which groups and why, and what did not."""
         lines = [
             f"fused    group {number}: {each.trials} trials from {each.first} on, {each.lanes} lanes; {each.why}"
-            for number, each in enumerate(self._groups.values(), 1)
+            for number, each in enumerate(self.groups.values(), 1)
         ]
-        lines += [f"         {each.narrowed}" for each in self._groups.values() if each.narrowed]
+        lines += [f"         {each.narrowed}" for each in self.groups.values() if each.narrowed]
         for reason, count in self._fallbacks.items():
             lines.append(f"workers  {count} trials that cannot be lanes: {reason}")
         if self._verified is not None:

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kexp.errors import ConfigError, KexpError
 from kexp.sweep.keeping import save_trial
@@ -30,7 +30,19 @@ if TYPE_CHECKING:
     from kexp.experiment import Prepared
     from kexp.tracking import StoreSettings
 
-__all__ = ["Ahead", "Batch", "Grouped", "Narrowed", "NotALane", "Told", "Verified", "Verify", "work"]
+__all__ = [
+    "Ahead",
+    "Batch",
+    "Channel",
+    "Grouped",
+    "LaneEngine",
+    "Narrowed",
+    "NotALane",
+    "Told",
+    "Verified",
+    "Verify",
+    "work",
+]
 
 _TELL_S = 0.1  # epochs gather so long before they are told
 _STATES: dict[str, State] = {"finished": "FINISHED", "pruned": "PRUNED", "diverged": "FAILED", "failed": "FAILED"}
@@ -81,14 +93,14 @@ class Verified:
 class Grouped:
     """How trials share programs: for each, what tells it from others, its trials, its lanes, why it is one."""
 
-    groups: Sequence[tuple[int, Sequence[int], int, str]]
+    groups: Sequence[tuple[str, Sequence[int], int, str]]
 
 
 @dataclass(frozen=True)
 class Narrowed:
     """A group whose program has fewer lanes than was planned: what tells it from others, its lanes, why."""
 
-    key: int
+    key: str
     lanes: int
     why: str
 
@@ -107,6 +119,16 @@ class Told:
 
     epochs: Sequence[tuple[int, int, Mapping[str, float]]]
     ask: bool = False
+
+
+class Channel(Protocol):
+    """The way to whoever asked for a batch."""
+
+    def send(self, message: Any, /) -> None:
+        """Says what there is to say: `Grouped`, `NotALane`, `Told`, and an `Outcome` of each trial."""
+
+    def recv(self) -> Any:
+        """The word that was waited for."""
 
 
 @dataclass
@@ -130,7 +152,7 @@ def work(pipe: Connection, parent: int) -> None:
     prepare_backend("jax")
     from kexp import fused
 
-    engine = _Engine(pipe)
+    engine = LaneEngine(pipe)
     pipe.send(fused.default_width() * fused.default_threads())
     while True:
         try:
@@ -152,10 +174,15 @@ def work(pipe: Connection, parent: int) -> None:
             pipe.send(None)
 
 
-class _Engine:
-    """Runs batches, and keeps programs and data between them."""
+class LaneEngine:
+    """Runs batches, in a process whose Keras is on JAX, and keeps programs and data between them.
 
-    def __init__(self, pipe: Connection) -> None:
+    Args:
+        pipe: where what there is to say goes.
+        saves: whether the models of the best trials will be saved here; what that takes is got ready meanwhile.
+    """
+
+    def __init__(self, pipe: Channel, saves: bool = True) -> None:
         from kexp import fused
         from kexp.tracking import environment
 
@@ -167,7 +194,7 @@ class _Engine:
         self._untold: list[tuple[int, int, Mapping[str, float]]] = []
         self._told = 0.0
         self._sending = threading.Lock()
-        self._warm = False
+        self._warm = not saves
         self._ended, self._kept = 0, list[fused.LaneResult]()
 
     def run(self, batch: Batch) -> None:
@@ -179,7 +206,7 @@ class _Engine:
                 self._send(save_trial(task))
         trials = list(self._trials([task for task in batch.tasks if not task.saves]))
         plan = fused.plan(trials, session=self.session)
-        self._send(Grouped([(id(g.structure), [t.key.number for t in g.trials], g.width, g.why) for g in plan.groups]))
+        self._send(Grouped([(_name(g), [t.key.number for t in g.trials], g.width, g.why) for g in plan.groups]))
         for fallback in plan.fallbacks:
             self._send(NotALane(fallback.trial.key.number, fallback.reason))
         if batch.dry:
@@ -198,7 +225,7 @@ class _Engine:
                     self._keep(result, batch.verify)
         for group in plan.groups:
             if group.narrowed:
-                self._send(Narrowed(id(group.structure), group.width, group.narrowed))
+                self._send(Narrowed(_name(group), group.width, group.narrowed))
 
     def compile_ahead(self, tasks: Sequence[Task]) -> None:
         """What goes wrong here goes wrong again when the tasks are run, and is told then."""
@@ -356,6 +383,11 @@ def _log_to(file: str) -> None:
     for number in (1, 2):
         os.dup2(descriptor, number)
     os.close(descriptor)
+
+
+def _name(group: fused.Group) -> str:
+    assert group.structure is not None
+    return group.structure.digest
 
 
 def _summary(group: fused.Group) -> str:

@@ -17,7 +17,7 @@ from kexp.sweep.trials import Outcome, Task
 from kexp.tracking import Terminated
 from kexp.tracking.collected import CollectedRun
 
-__all__ = ["LOG", "TimeUpError", "Told", "run_trial", "too_long"]
+__all__ = ["LOG", "TimeUpError", "Told", "logged", "run_trial", "too_long"]
 
 LOG = "trial.log"
 _EXHAUSTED = "RESOURCE_EXHAUSTED"  # how JAX's errors say so; TensorFlow's have a class of their own
@@ -79,7 +79,7 @@ def run_trial(task: Task, tell: Told) -> Outcome:
             task.number, state, reason, latest, time.perf_counter() - started, record=record, repeatable=repeatable
         )
 
-    with _logged(folder / LOG):
+    with logged(folder / LOG):
         if task.saves:
             return save_trial(task)
         try:
@@ -118,7 +118,7 @@ def _why(error: BaseException) -> tuple[str, bool]:
 
 
 @contextlib.contextmanager
-def _logged(file: Path) -> Iterator[None]:
+def logged(file: Path) -> Iterator[None]:
     """Standard output and error go to `file`, those of libraries written in C too."""
     sys.stdout.flush()
     sys.stderr.flush()
