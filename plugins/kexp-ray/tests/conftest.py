@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,29 +15,28 @@ from ray.cluster_utils import Cluster
 from kexp.tracking import RunView, StoreSettings, search
 
 HERE = Path(__file__).parent
-SMALL = [
-    "data=random",
-    "data.rows=100",
+SMALL = ["data=random", "data.rows=100", "trainer.batch_size=16", "save=none", "tracking.figures=false"]
+ALONE = [
+    *SMALL,
     "model=ray_ends:model",
+    "model.notes=notes",
     "callbacks=[ray_ends:at]",
     "trainer.epochs=3",
-    "trainer.batch_size=16",
-    "save=none",
-    "tracking.figures=false",
     "hydra/launcher=ray",
 ]
+LANES = [*SMALL, "model.hidden=[4]", "callbacks=[ray_ends:slow]", "trainer.epochs=5", "hydra/launcher=fused_ray"]
 
 
 class Place:
     """An empty working directory, and the cluster that its sweeps run on."""
 
-    def __init__(self, folder: Path, cluster: Cluster) -> None:
-        self.folder, self.cluster = folder, cluster
+    def __init__(self, folder: Path, cluster: Cluster, experiment: Sequence[str]) -> None:
+        self.folder, self.cluster, self.experiment = folder, cluster, experiment
         self.notes = folder / "notes"
         self.notes.mkdir()
 
     def command(self, *overrides: str) -> list[str]:
-        return [sys.executable, "-m", "kexp", "-m", *SMALL, f"model.notes={self.notes}", *overrides]
+        return [sys.executable, "-m", "kexp", "-m", *self.experiment, *overrides]
 
     def start(self, *overrides: str) -> subprocess.Popen[str]:
         """A sweep in a process group of its own, as a terminal has it."""
@@ -76,6 +76,14 @@ class Place:
         return parent, [view for view in everything if view.parent_run_id == parent.run_id]
 
 
+def wait_until(true: Callable[[], object], running: subprocess.Popen[str], timeout_s: float = 200.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert running.poll() is None, running.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A head and a second node, one core each; the second has two GPUs, which need not exist to be shared out."""
@@ -87,4 +95,9 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def place(tmp_path: Path, cluster: Cluster) -> Place:
-    return Place(tmp_path, cluster)
+    return Place(tmp_path, cluster, ALONE)
+
+
+@pytest.fixture
+def lanes(tmp_path: Path, cluster: Cluster) -> Place:
+    return Place(tmp_path, cluster, LANES)

@@ -59,6 +59,20 @@ def at() -> keras.callbacks.Callback:
     return At()
 
 
+def slow() -> keras.callbacks.Callback:
+    """Each epoch takes a while, of a lane too; a note says where the first one began."""
+    import keras
+
+    class Slow(keras.callbacks.Callback):
+        def on_epoch_begin(self, number: int, logs: Any = None) -> None:
+            time.sleep(0.05)
+            if number == 0:
+                _note("notes", "lane")
+                print("a lane begins")
+
+    return Slow()
+
+
 def notes_in(folder: Path) -> list[dict[str, Any]]:
     """What the trials have noted, in the order of time."""
     found = [json.loads(file.read_text()) for file in folder.glob("*.json")]

@@ -121,8 +121,16 @@ def how_many_fit(needs: Needs) -> int:
 def described() -> str:
     """The nodes that are alive, in a few words."""
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    each = [f"{has.get('CPU', 0):g} CPU" + (f" and {has['GPU']:g} GPU" if has.get("GPU") else "") for has in alive]
+    each = [" and ".join(f"{has[name]:g} {name}" for name in _named(has)) or "nothing" for has in alive]
     return f"{len(alive)} node{'s' * (len(alive) != 1)} with " + ", ".join(each)
+
+
+def _named(has: Mapping[str, float]) -> list[str]:
+    """What a trial may ask for by name; Ray counts memory and each node's own name among a node's resources too."""
+    others = sorted(
+        name for name in has if name not in ("CPU", "GPU", "memory", "object_store_memory") and ":" not in name
+    )
+    return [name for name in ("CPU", "GPU", *others) if has.get(name)]
 
 
 def node_is_lost(node_id: str, error: Exception) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError
 from kexp.schema import Sweep
@@ -12,7 +13,10 @@ from kexp.sweep.feed import Feed, as_feed
 from kexp.sweep.launchers import HydraSide, ProcessesLauncher
 from kexp.sweep.trials import Outcome, Task
 
-__all__ = ["RayLauncher"]
+if TYPE_CHECKING:
+    from kexp_ray.crew import Crew, Ran
+
+__all__ = ["RayLauncher", "save_here"]
 
 # What becomes of a trial is the table's to say; Ray's own processes would say it too, in between.
 _SAID_BY_US = "^(A worker died or was killed|The node with node id|The actor is dead|.*[Rr]aylet)"
@@ -54,13 +58,14 @@ class RayLauncher(HydraSide):
         _check("max_retries", max_retries, "must be a whole number, at least 0", lambda value: value >= 0, int)
         if n_workers is not None:
             _check("n_workers", n_workers, "must be a whole number, at least 1", lambda value: value >= 1, int)
-        self.address, self.n_workers, self.max_retries = address, n_workers, max_retries
+        self.address, self.max_retries = address, max_retries
+        self.most = n_workers  # how many there will be is the cluster's to say, and not for `kexp plan` to count with
         self.num_cpus, self.num_gpus, self.resources = num_cpus, num_gpus, _mapping("resources", resources)
         for name, amount in self.resources.items():
             _check(f"resources.{name}", amount, "must be a number above 0", lambda value: value > 0)
         self.memory_limit_mb, self.scratch = memory_limit_mb, scratch
         self.runtime_env = _mapping("runtime_env", runtime_env)
-        self._closing: list[str] = []
+        self._ran: Ran | None = None
 
     def run_tasks(
         self,
@@ -74,31 +79,62 @@ class RayLauncher(HydraSide):
         waiting = as_feed(tasks)
         if not waiting:
             return
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", _SAID_BY_US)
-        from kexp_ray.cluster import Needs, connected
-        from kexp_ray.pool import RayPool
+        with self.connected() as crew_of:
+            from kexp_ray.pool import RayPool
+            from kexp_ray.worker import TrialWorker
 
-        with connected(self.address, self.runtime_env) as runtime_env:
             pool = RayPool(
-                Needs(self.num_cpus, self.num_gpus, self.resources),
-                n_workers=self.n_workers,
+                crew_of(TrialWorker),
+                self.ran(settings),
                 timeout_s=settings.trial_timeout_s,
-                max_retries=settings.max_retries,
-                node_retries=self.max_retries,
                 memory_limit_mb=self.memory_limit_mb,
-                runtime_env=runtime_env,
-                scratch=self.scratch or "",
             )
             saving = pool.run(waiting, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
-            self._closing = pool.closing()
-        if saving:  # models are added to runs that are over, by the machine whose store it is
-            here = ProcessesLauncher(n_workers=1 if len(saving) < 8 else None)
-            here.run_tasks(saving, settings=settings, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
+        if saving:
+            save_here(saving, settings=settings, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
 
     def closing(self) -> list[str]:
         """Where trials ran, and what was run again."""
-        return list(self._closing)
+        return [] if self._ran is None else self._ran.closing()
+
+    def ran(self, settings: Sweep) -> Ran:
+        """Where the sweep's trials ran, for whoever runs some of them."""
+        from kexp_ray.crew import Ran
+
+        self._ran = self._ran or Ran(settings.max_retries, self.max_retries)
+        return self._ran
+
+    @contextmanager
+    def connected(self) -> Iterator[Callable[[type], Crew]]:
+        """The cluster, connected within the block: what makes a crew of actors of some class.
+
+        Raises:
+            ConfigError: Ray is not installed, or there is no cluster at the address.
+        """
+        try:
+            import ray  # noqa: F401
+        except ImportError:
+            raise ConfigError("hydra/launcher: Ray is not installed here; pip install kexp-ray") from None
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", _SAID_BY_US)
+        from kexp_ray.cluster import Needs, connected
+        from kexp_ray.crew import Crew
+
+        needs = Needs(self.num_cpus, self.num_gpus, self.resources)
+        with connected(self.address, self.runtime_env) as runtime_env:
+            yield lambda kind: Crew(
+                kind, needs, n_workers=self.most, runtime_env=runtime_env, scratch=self.scratch or ""
+            )
+
+
+def save_here(tasks: Sequence[Task], **told: Any) -> None:
+    """Saves models, which are added to runs that are over: by the machine whose store it is.
+
+    Args:
+        tasks: those that save.
+        told: as for `run_tasks`.
+    """
+    ProcessesLauncher(n_workers=1 if len(tasks) < 8 else None).run_tasks(tasks, **told)
 
 
 def _check(

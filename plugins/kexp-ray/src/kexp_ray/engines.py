@@ -1,0 +1,236 @@
+"""Lanes on the actors of a Ray cluster; the driver's side. Each actor is an engine, and batches are shared out."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from kexp.errors import ConfigError
+from kexp.schema import Fused, Sweep
+from kexp.sweep.engine_process import Program, gather, narrow
+from kexp.sweep.lanes import Batch, Grouped, Narrowed, NotALane, Told, Verified
+from kexp.sweep.trial_run import too_long
+from kexp.sweep.trials import Outcome, Task
+from kexp.sweep.workers import WorkerError
+from kexp_ray.cluster import how_many_fit
+from kexp_ray.crew import START_S, STARTS, Crew, Death, Member, Ran
+from kexp_ray.files import Luggage
+from kexp_ray.lane_worker import BatchEnded
+from kexp_ray.launcher import save_here
+from kexp_ray.node import Hello
+from kexp_ray.worker import Ended
+
+__all__ = ["RayEngines"]
+
+_LANES = 4  # so many trials make another actor worth its start
+_MOST = 4096  # trials that are handed over at once
+
+
+class RayEngines:
+    """What a sweep asks of the engines of a cluster; see `kexp.sweep.engine_process.Engine`, which is one by itself.
+
+    Args:
+        crew: of `LaneWorker`s.
+        ran: is added to; says how often a trial is tried again.
+        settings: of the sweep.
+        fused: of its lanes.
+        on_start: see `RayPool.run`, as for the two that follow.
+        groups: is added to.
+        memory_limit_mb: an actor whose resident memory is above this when a batch ends is replaced.
+    """
+
+    def __init__(
+        self,
+        crew: Crew,
+        ran: Ran,
+        settings: Sweep,
+        fused: Fused,
+        on_start: Callable[[int], None],
+        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
+        on_end: Callable[[Outcome], bool],
+        groups: dict[str, Program],
+        memory_limit_mb: float,
+    ) -> None:
+        self._crew, self._ran, self.settings, self.fused = crew, ran, settings, fused
+        self.on_start, self.on_epoch, self.on_end = on_start, on_epoch, on_end
+        self._groups, self.memory_limit_mb = groups, memory_limit_mb
+        self._waiting: deque[Task] = deque()
+        self._refused: list[tuple[Task, str]] = []
+        self._begun: set[int] = set()
+        self._folder = Path()
+        self._idle_deaths = 0
+        self._verified = Verified(0, ())
+
+    def most(self, grows: bool) -> int:
+        """How many trials to hand over at once; a search is asked for no more than run at the same time."""
+        if not grows:
+            return _MOST
+        engines = min(self._crew.n_workers or how_many_fit(self._crew.needs), how_many_fit(self._crew.needs))
+        ready = [member.hello for member in self._crew.members if member.hello is not None]
+        return max(1, engines) * max(map(self._lanes, ready), default=_LANES)
+
+    def run(self, batch: Sequence[Task], dry: bool = False) -> tuple[bool, list[tuple[Task, str]]]:
+        """Runs a batch to its end; a dry one is only grouped.
+
+        Raises:
+            ConfigError: `fused.strict`, and one of the tasks cannot be a lane.
+            WorkerError: no actor can be had.
+
+        Returns:
+            Whether the sweep goes on, and the tasks that cannot be lanes, each with the reason.
+        """
+        if saving := [task for task in batch if task.saves]:
+            told = {"on_start": self.on_start, "on_epoch": self.on_epoch, "on_end": self.on_end}
+            save_here(saving, settings=self.settings, **told)
+        self._waiting = deque(task for task in batch if not task.saves)
+        self._refused = []
+        self._folder = Path(batch[0].folder).parent if batch else Path()
+        going = True
+        while going and (self._crew.busy or self._waiting):
+            if self._waiting:
+                self._crew.grow(-(-len(self._waiting) // _LANES), self._folder)
+            self._hand_out(dry)
+            for member, heard in self._crew.news():
+                going = self._lost(member, heard) if isinstance(heard, Death) else self._hear(member, heard)
+                if not going:
+                    break
+        return going, self._refused
+
+    def check(self, tasks: Sequence[Task]) -> None:
+        """Refuses a sweep of which some trial cannot be a lane, before any is trained.
+
+        Raises:
+            ConfigError: `fused.strict`, and there is one.
+        """
+        groups, self._groups, on_end, self.on_end = self._groups, {}, self.on_end, lambda _: True
+        try:
+            self.run(tasks, dry=True)
+        finally:
+            self._groups, self.on_end = groups, on_end
+
+    def verify(self) -> Verified:
+        """Trains some lanes of the sweep again, each alone; none of those whose actor has died."""
+        asked = [member.actor.verify.remote() for member in self._crew.idle]
+        for each in asked:
+            with contextlib.suppress(RayError):
+                more: Verified = ray.get(each)
+                self._verified = Verified(self._verified.count + more.count, [*self._verified.wrong, *more.wrong])
+        return self._verified
+
+    def let_go(self) -> None:
+        """Makes room on the cluster for other trials."""
+        if self.fused.verify:
+            self.verify()
+        self.close()
+
+    def close(self) -> None:
+        """Ends every actor, at once."""
+        self._crew.close()
+
+    def _hand_out(self, dry: bool) -> None:
+        for member in self._crew.idle:
+            assert member.hello is not None
+            tasks = [self._waiting.popleft() for _ in range(self._share(self._lanes(member.hello)))]
+            if not tasks:
+                return
+            log = self._log(member.hello)
+            log.parent.mkdir(parents=True, exist_ok=True)
+            verify = -(-self.fused.verify // len(self._crew.members))
+            job = Batch(tasks, str(log), self.settings.trial_timeout_s, dry, self.fused.threads, verify)
+            luggage = {task.number: Luggage.for_task(task) for task in tasks} if member.hello.away else {}
+            self._crew.give(member, tasks, job, luggage)
+            self._wait_for(member)
+
+    def _share(self, lanes: int) -> int:
+        """How many of the waiting trials an actor gets: enough for its lanes, and not so many that others end early."""
+        left, actors = len(self._waiting), len(self._crew.members)
+        return min(left, max(-(-left // (2 * actors)), min(lanes, -(-left // actors))))
+
+    def _lanes(self, hello: Hello) -> int:
+        """How many trials an actor runs at once."""
+        widest = self.fused.max_lanes
+        return (
+            hello.lanes if widest is None else widest * (self.fused.threads or max(1, int(self._crew.needs.num_cpus)))
+        )
+
+    def _log(self, hello: Hello) -> Path:
+        return self._folder / f"fused-{hello.host}.log"
+
+    def _wait_for(self, member: Member) -> None:
+        limit = self.settings.trial_timeout_s
+        member.deadline = float("inf") if limit is None else time.monotonic() + limit + START_S
+
+    def _hear(self, member: Member, heard: Sequence[Any]) -> bool:
+        """What an actor says of its trials; whether the sweep goes on."""
+        if heard:
+            self._wait_for(member)
+        going = True
+        for word in heard:
+            if isinstance(word, Told):
+                for number, epoch, metrics in word.epochs:
+                    self._begin(number)
+                    member.answer = self.on_epoch(number, epoch, metrics)
+            elif isinstance(word, Ended):
+                task = member.tasks[word.outcome.number]
+                if word.luggage is not None:
+                    word.luggage.put_where(task)
+                going = self._end(member, word.outcome) and going
+            elif isinstance(word, Grouped):
+                gather(self._groups, word)
+            elif isinstance(word, Narrowed):
+                narrow(self._groups, word)
+            elif isinstance(word, NotALane):
+                if self.fused.strict:
+                    raise ConfigError(f"fused.strict: trial {word.number} cannot be a lane; {word.reason}")
+                self._refused.append((member.tasks.pop(word.number), word.reason))
+            elif isinstance(word, BatchEnded):
+                self._batch_ended(member, word)
+        return going
+
+    def _batch_ended(self, member: Member, word: BatchEnded) -> None:
+        assert member.hello is not None
+        if word.log:
+            with open(self._log(member.hello), "ab") as log:
+                log.write(word.log)
+        member.tasks, member.busy, self._idle_deaths = {}, False, 0
+        if word.memory_mb > self.memory_limit_mb:
+            self._crew.drop(member)
+
+    def _begin(self, number: int) -> None:
+        if number not in self._begun:
+            self._begun.add(number)
+            self._idle_deaths = 0
+            self.on_start(number)
+
+    def _end(self, member: Member, outcome: Outcome) -> bool:
+        assert member.hello is not None
+        if outcome.state != "INVALID":
+            self._begin(outcome.number)
+            self._ran.trials[member.hello.node_id] += 1
+        member.tasks.pop(outcome.number)
+        self._begun.discard(outcome.number)
+        return self.on_end(outcome)
+
+    def _lost(self, member: Member, death: Death) -> bool:
+        """Trials that were running are tried again, or have failed; the others wait for another actor."""
+        self._ran.hear(death)
+        begun = [number for number in member.tasks if number in self._begun]
+        if not begun and not death.lost_node:
+            self._idle_deaths += 1
+            if self._idle_deaths >= STARTS:
+                raise WorkerError(f"no fused engine stays on the cluster: {death.reason}")
+        reason = death.reason or too_long(self.settings.trial_timeout_s or START_S)
+        going = True
+        for number in begun:
+            if not self._ran.again(number, bool(death.lost_node)):
+                going = self._end(member, Outcome(number, "FAILED", reason, repeatable=True)) and going
+        self._begun.difference_update(member.tasks)
+        self._waiting.extendleft(reversed(member.tasks.values()))
+        return going
