@@ -35,6 +35,7 @@ __all__ = [
     "WorkerError",
     "WorkerPool",
     "default_workers",
+    "forget",
     "how_it_died",
     "import_keras",
     "interrupts_blocked",
@@ -350,7 +351,7 @@ def _work(pipe: Connection, n_workers: int, index: int, parent: int) -> None:
             pipe.send(outcome)
         except (BrokenPipeError, OSError):
             return
-        _forget()
+        forget()
 
 
 def import_keras(task: Task) -> None:
@@ -389,7 +390,7 @@ def _settle() -> None:
     gc.freeze()
 
 
-def _forget() -> None:
+def forget() -> None:
     """Frees what Keras keeps between models."""
     keras = sys.modules.get("keras")
     if keras is not None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import socket
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,7 @@ import ray
 
 from kexp.sweep.trial_run import run_trial
 from kexp.sweep.trials import Outcome, Task
-from kexp.sweep.workers import import_keras
+from kexp.sweep.workers import forget, import_keras
 from kexp_ray.files import Away, Luggage
 from kexp_ray.node import Driver, Hello, memory_mb, settle, take_share
 from kexp_ray.talk import Talk
@@ -91,18 +89,10 @@ class TrialWorker:
             ended, back = Outcome(task.number, "FAILED", f"{type(error).__name__}: {error}"), None
         except BaseException:  # the process is to end, and the trial with it
             os._exit(143)
-        _forget()
+        forget()
         self._talk.say(Ended(ended, back, memory_mb()))
 
     @ray.method(concurrency_group="io")  # type: ignore[untyped-decorator]
     def news(self, attempt: int, heard: int, answer: str | None) -> Sequence[Any]:
         """See `Talk.news`."""
         return self._talk.news(attempt, heard, answer)
-
-
-def _forget() -> None:
-    """Frees what Keras keeps between models."""
-    keras = sys.modules.get("keras")
-    if keras is not None:
-        keras.utils.clear_session(free_memory=False)
-    gc.collect()
