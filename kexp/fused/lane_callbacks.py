@@ -24,7 +24,6 @@ _NEEDS_MODEL = {
     "TensorBoard",
     "SwapEMAWeights",
     "OrbaxCheckpoint",
-    "RemoteMonitor",
 }
 
 
@@ -124,10 +123,10 @@ class LaneCallbacks:
             callback.on_epoch_begin(epoch)
 
     def epoch_ended(self, epoch: int, logs: dict[str, float]) -> None:
-        """After it."""
+        """After it. What a callback adds to the logs (the learning rate, say) is for those after it and the history."""
         for callback in self.callbacks:
             _compare_in_python(callback, logs)
-            callback.on_epoch_end(epoch, dict(logs))
+            callback.on_epoch_end(epoch, logs)
 
     def train_ended(self, logs: dict[str, float]) -> None:
         """After the last epoch: here the best weights are restored."""

@@ -165,13 +165,13 @@ class Worker:
     def _after_epoch(self, lane: Running, logs: dict[str, float]) -> None:
         """Callbacks, the caller's hook, and whether this was the lane's last epoch."""
         epochs = lane.trainer.epochs
-        metrics = lane.history.add(lane.epoch + 1, logs)
         try:
             loss = logs["loss"]
             if not math.isfinite(loss):
                 lane.status, lane.reason = "diverged", f"the loss became {loss} in epoch {lane.epoch + 1}"
             else:
                 lane.callbacks.epoch_ended(lane.epoch, logs)
+            metrics = lane.history.add(lane.epoch + 1, logs)
             answer = self._told(lane, metrics)
             lane.epoch += 1
             if lane.status == "finished" and answer:
