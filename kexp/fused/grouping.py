@@ -1,4 +1,4 @@
-"""Which trials share a program: the same config but for numbers and seeds, the same data, the same callbacks' kind."""
+"""Which trials share a program: the same config but for numbers and seeds, the same data; callbacks may differ."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ def structure_key(prepared: Prepared, constants: frozenset[Key] = frozenset()) -
         "components": sorted(
             f"{node.component.target} {node.component.distribution} {node.component.version}"
             for node in experiment.nodes()
+            if node.component.group != "callbacks"  # each lane has its own
         ),
     }
     return json.dumps(content, sort_keys=True, default=str)
@@ -88,7 +89,7 @@ def unfit(trial: Trial) -> str:
 
 def _open_length(parameters: Mapping[str, Any]) -> bool:
     """Whether a schedule's length follows the training's."""
-    lengths = [parameters.get(key, 0) for key in ("decay_steps", "first_decay_steps", "initial_learning_rate")]
+    lengths = [parameters.get(key, 0) for key in ("decay_steps", "first_decay_steps")]
     shares = parameters.get("boundaries") or ()
     return None in lengths or any(0 < share < 1 for share in shares)
 
