@@ -46,9 +46,11 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def slow(session: nox.Session) -> None:
-    """The long tests too: every kill point, every store outage."""
+    """The long tests too: every kill point, every store outage, every component as a lane."""
     _install(session)
     session.run("pytest", "-q", "-m", "slow", *session.posargs, env={**QUIET, "KERAS_BACKEND": "tensorflow"})
+    if not session.posargs:
+        session.run("pytest", *PARALLEL, "-m", "slow", "tests/fused", env={**QUIET, "KERAS_BACKEND": "jax"})
 
 
 @nox.session
