@@ -166,17 +166,16 @@ class InBlocks:
             jax.block_until_ready(metrics)  # else blocks would be read faster than they are trained on, and pile up
         return state, metrics
 
-    def evaluate(self, state: Any, floats: Any, ints: Any, rows: Any) -> Any:
+    def evaluate(self, state: Any, floats: Any, ints: Any, rows: Any) -> tuple[Any, Any]:
         """The metrics over some rows; arguments and results as of `Program.evaluate`."""
         import jax
 
         metrics = self._reset
         for last, places, table in self.blocks.of(rows):
             run = self._evaluate[places.shape[1], last]
-            found = run(state, metrics, floats, ints, places, table)
-            state, metrics = (state, found) if last else found
+            state, metrics = run(state, metrics, floats, ints, places, table)
             jax.block_until_ready(metrics)
-        return metrics
+        return state, metrics
 
 
 def _kinds(blocks: Blocks, rows: Sequence[int]) -> set[tuple[int, bool]]:

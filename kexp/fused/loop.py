@@ -71,19 +71,20 @@ class Loop:
             measured.append(np.asarray(self._train_results(metrics)))
         return [np.stack(values) for values in zip(*made, strict=True)], np.stack(measured)
 
-    def evaluate(self, state: Any, floats: Any, ints: Any, rows: Any, active: Any) -> Any:
+    def evaluate(self, state: Any, floats: Any, ints: Any, rows: Any, active: Any) -> tuple[Any, Any]:
         """The metrics of the active lanes; arguments and results as of `Program.evaluate`."""
         import numpy as np
 
-        measured = []
+        made, measured = [], []
         for slot, busy in enumerate(active):
             mine = [values[slot] for values in state]
             metrics = self._reset()
             for batch in self._batches(rows[slot]) if busy else ():
                 step = self._step("eval", len(batch))
                 mine, metrics = step(mine, metrics, floats[slot], ints[slot], None, batch, self.table)
+            made.append(mine[slice(*self.lane.blueprint.parts())])
             measured.append(np.asarray(self._eval_results(metrics)))
-        return np.stack(measured)
+        return [np.stack(values) for values in zip(*made, strict=True)], np.stack(measured)
 
     def _batches(self, rows: Any) -> list[Any]:
         size = self.lane.batch_size

@@ -172,13 +172,18 @@ class Program:
         result: tuple[Any, Any] = self._train(state, self._reset, floats, ints, weights, rows, self.table)
         return result
 
-    def evaluate(self, state: Any, floats: Any, ints: Any, rows: Any, active: Any) -> Any:
-        """The metrics by `eval_names` over some rows, shape (width, metrics); arguments as of `train`."""
+    def evaluate(self, state: Any, floats: Any, ints: Any, rows: Any, active: Any) -> tuple[Any, Any]:
+        """An evaluation over some rows; arguments as of `train`, but that the state is kept.
+
+        Returns:
+            What is fixed of the state, as it is afterwards, and the metrics by `eval_names`, shape (width, metrics).
+        """
         if self._blocks is not None:
             return self._blocks.evaluate(state, floats, ints, rows)
         if self._loop is not None:
             return self._loop.evaluate(state, floats, ints, rows, active)
-        return self._evaluate[rows.shape[1]](state, self._reset, floats, ints, rows, self.table)
+        result: tuple[Any, Any] = self._evaluate[rows.shape[1]](state, self._reset, floats, ints, rows, self.table)
+        return result
 
     @property
     def executor(self) -> str:

@@ -92,10 +92,15 @@ class Lane:
         with self._numbers(floats, ints):
             return self._steps(lambda s, m, taken: self.eval_step(s, m, table.batch(taken, None)), state, metrics, rows)
 
-    def evaluate(self, state: Any, metrics: Any, floats: Any, ints: Any, rows: Any, table: Any) -> Any:
-        """The steps of an evaluation, or the last of them; gives the metrics, shape (metrics,)."""
-        _, metrics = self.evaluate_block(state, metrics, floats, ints, rows, table)
-        return self._results(metrics, self.eval_names)
+    def evaluate(self, state: Any, metrics: Any, floats: Any, ints: Any, rows: Any, table: Any) -> tuple[Any, Any]:
+        """The steps of an evaluation, or the last of them.
+
+        Returns:
+            What is fixed of the state, as the evaluation leaves it, and the metrics, shape (metrics,). A recurrent
+            layer draws its dropout when it is evaluated too, though it does not use it: the next epoch's follows.
+        """
+        state, metrics = self.evaluate_block(state, metrics, floats, ints, rows, table)
+        return state[slice(*self.blueprint.parts())], self._results(metrics, self.eval_names)
 
     def _steps(self, step: Callable[..., Any], state: Any, metrics: Any, rows: Any) -> tuple[Any, Any]:
         """A step for each batch of the rows, a last one for what is left."""

@@ -152,7 +152,8 @@ class Worker:
         self.state, measured = program.train(self.state, self.floats, self.ints, self.table_weights, rows, busy)
         validated = None
         if any(lane.validates() for lane in active):
-            found = program.evaluate(self.state, self.floats, self.ints, self.validation, busy)
+            fixed, found = program.evaluate(self.state, self.floats, self.ints, self.validation, busy)
+            self._put_fixed(fixed, [lane.slot for lane in active if not lane.validates()])
             validated = np.asarray(found).tolist()
         measured = np.asarray(measured).tolist()
         for lane in active:
@@ -161,6 +162,17 @@ class Worker:
                 names = [f"val_{name}" for name in program.eval_names]
                 logs |= dict(zip(names, validated[lane.slot], strict=True))
             self._after_epoch(lane, logs)
+
+    def _put_fixed(self, fixed: Sequence[Any], others: Sequence[int]) -> None:
+        """What a validation left of the variables that are not trained; `others` are slots that were not validated."""
+        import numpy as np
+
+        places = slice(*self.program.structure.blueprint.parts())
+        if others:
+            fixed = [np.array(values) for values in fixed]
+            for values, kept in zip(fixed, self.state[places], strict=True):
+                values[others] = np.asarray(kept)[others]
+        self.state[places] = fixed
 
     def _after_epoch(self, lane: Running, logs: dict[str, float]) -> None:
         """Callbacks, the caller's hook, and whether this was the lane's last epoch."""
@@ -230,7 +242,8 @@ class Worker:
             floats, ints = (stacked([[row] for row in array], self.program.width)[0] for array in (floats, ints))
             state = stacked(states, self.program.width)
             busy = [slot < len(lanes) for slot in range(len(rows))]
-            measured = np.asarray(self.program.evaluate(state, floats, ints, rows, busy)).tolist()
+            _, found = self.program.evaluate(state, floats, ints, rows, busy)
+            measured = np.asarray(found).tolist()
             tested = [dict(zip(self.program.eval_names, row, strict=True)) for row in measured[: len(lanes)]]
         for lane, test in zip(lanes, tested, strict=True):
             self.emit(self._result(lane, {} if lane.status == "diverged" else test))

@@ -428,6 +428,7 @@ _MODELS: list[tuple[str, tuple[str, ...], Values]] = [
     ("mlp", ("model.hidden=[8]", "model.batch_normalization=true"), _REGULARIZED),
     ("linear", (), {_L2: _REGULARIZED[_L2]}),
     ("cnn", ("model.filters=[2]", "model.dense=[4]", "model.batch_normalization=true"), _REGULARIZED),
+    ("lstm", ("model.units=[4]",), {**_REGULARIZED, "model.recurrent_dropout": (0.1, 0.2)}),
 ]
 
 

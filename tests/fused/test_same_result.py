@@ -22,10 +22,7 @@ from kexp import fused
 from kexp.fused import LaneResult
 from kexp.registry import find, names
 
-SAMPLE = frozenset(
-    "optimizer-adagrad optimizer-adadelta momentum-or-none plateau loss-categorical_focal_crossentropy "
-    "metrics-regression model-mlp model-cnn".split()
-)
+SAMPLE = frozenset("optimizer-adagrad momentum-or-none model-mlp model-lstm".split())
 
 
 def cases(*groups: Iterable[Case]) -> list[Any]:
