@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,7 @@ def fit(
         ConfigError: a callback monitors what is not measured, or the checkpoint is another experiment's.
     """
     callbacks = _with_keras_history(callbacks)
+    _create_variables(model, train)
     found, history = _resume(model, callbacks, checkpoint)
     if found is not None:
         tell_resumed(listeners, history)
@@ -106,6 +108,21 @@ def predict(model: keras.Model, feed: Feed) -> np.ndarray:
     # `model.predict` would unroll as many copies of the model into one graph as there are steps in a compiled call.
     with warnings_as_notices(lambda _: None):
         return np.concatenate([np.asarray(model.predict_on_batch(np.asarray(batch[0]))) for batch in batches_of(feed)])
+
+
+def _create_variables(model: keras.Model, train: Feed) -> None:
+    """Creates the variables of the optimizer and the metrics, which Keras on other backends does before the first step.
+
+    On TensorFlow it leaves that to the first step, which is traced a second time then.
+    """
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        return
+    passed = train.once()
+    batch = passed[0] if isinstance(passed, keras.utils.PyDataset) else passed.element_spec
+    with contextlib.suppress(Exception):  # what cannot be done ahead is left to the step
+        model._symbolic_build(data_batch=batch)
 
 
 def _resume(
