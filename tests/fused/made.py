@@ -60,8 +60,8 @@ def assert_same_as_fit(result: LaneResult, rtol: float = 2e-5, atol: float = 2e-
 
 def assert_same_bits(one: LaneResult, other: LaneResult) -> None:
     """Two results are equal to the last bit: histories, tests, weights and optimizer."""
-    assert one.history.epochs == other.history.epochs
-    assert one.test == other.test
+    np.testing.assert_equal(one.history.epochs, other.history.epochs)  # unlike ==, takes NaN for equal to NaN
+    np.testing.assert_equal(one.test, other.test)
     assert one.state is not None and other.state is not None
     for name in ("trainable", "non_trainable", "optimizer"):
         for ours, theirs in zip(getattr(one.state, name), getattr(other.state, name), strict=True):
