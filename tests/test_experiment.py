@@ -174,3 +174,10 @@ def test_early_stopping_restores_the_best_weights(workplace: Path) -> None:
     )
     assert 3 <= len(result.history) < 40
     assert result.history.stopped
+
+
+def test_metric_with_a_value_for_each_class_is_a_metric_for_each(workplace: Path) -> None:
+    result = kexp.run([*QUICK, "data=iris", "loss=categorical_crossentropy", "metrics=[f1_score]"])
+    scores = [f"f1_score_{place}" for place in range(3)]
+    assert {"loss", "val_loss", *scores, *(f"val_{each}" for each in scores)} == set(result.history.last)
+    assert {f"test_{each}" for each in scores} < set(result.metrics)

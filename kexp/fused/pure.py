@@ -196,8 +196,13 @@ class Lane:
         mapping = list(zip(self.model.metrics_variables, metrics, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
             results = self.model.get_metrics_result()
-        names[:] = [name for name, value in results.items() if jnp.ndim(value) == 0]
-        return jnp.stack([jnp.asarray(results[name], jnp.float32) for name in names])
+        numbers = {  # named as `training.plain_numbers` names them
+            f"{name}_{place}" if jnp.ndim(value) else name: each
+            for name, value in results.items()
+            for place, each in enumerate(jnp.atleast_1d(value))
+        }
+        names[:] = list(numbers)
+        return jnp.stack([jnp.asarray(each, jnp.float32) for each in numbers.values()])
 
 
 def _like(before: Sequence[Any], after: Sequence[Any]) -> list[Any]:

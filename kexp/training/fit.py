@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kexp.errors import ConfigError, TrainingError
 from kexp.training.checkpoint import Checkpoint, Checkpointing, latest_checkpoint
-from kexp.training.history import History
+from kexp.training.history import History, plain_numbers
 from kexp.training.listeners import EpochListener, tell_resumed
 from kexp.training.passes import Feed, batches_of, first_batches
 from kexp.training.plan import Plan
@@ -98,7 +98,7 @@ def evaluate(model: keras.Model, feed: Feed) -> dict[str, float]:
     """The compiled loss and metrics over one pass."""
     with warnings_as_notices(lambda _: None):
         measured = model.evaluate(feed.once(), verbose=0, return_dict=True)
-    return {key: float(value) for key, value in measured.items()}
+    return plain_numbers(measured)
 
 
 def predict(model: keras.Model, feed: Feed) -> np.ndarray:

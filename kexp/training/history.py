@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["History"]
+__all__ = ["History", "plain_numbers"]
+
+
+def plain_numbers(measured: Mapping[str, Any]) -> dict[str, float]:
+    """Metrics as plain floats. One that is a vector, a score for each class say, is NAME_0, NAME_1 and so on."""
+    found: dict[str, float] = {}
+    for key, value in measured.items():
+        if len(getattr(value, "shape", ())):
+            found |= {f"{key}_{place}": float(each) for place, each in enumerate(value)}
+        else:
+            found[key] = float(value)
+    return found
 
 
 @dataclass
@@ -36,7 +47,7 @@ class History:
     def add(self, epoch: int, logs: Mapping[str, Any]) -> dict[str, float]:
         """Keeps the metrics of one epoch as plain floats, losses first and validation last, and returns them."""
         ordered = sorted(logs, key=lambda key: (key.startswith("val_"), not key.endswith("loss")))
-        metrics = {key: float(logs[key]) for key in ordered}
+        metrics = plain_numbers({key: logs[key] for key in ordered})
         self.epochs.append((epoch, metrics))
         return metrics
 

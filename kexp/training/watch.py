@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError, nearest
 from kexp.training.checkpoint import Checkpoint, Checkpointing, Clock, save_checkpoint
-from kexp.training.history import History
+from kexp.training.history import History, plain_numbers
 from kexp.training.listeners import EpochListener, tell_epoch, tell_step
 from kexp.training.plan import Plan
 from kexp.training.state import build_optimizer, capture, given_code, restore
@@ -66,7 +66,7 @@ class Between:
             steps = f"step {first}" if first == last else f"steps {first} to {last}"
             self._diverge(model, f"the loss became {float(loss)} in epoch {epoch}, {steps}")
         elif last < self.steps:
-            tell_step(self.listeners, epoch, last, self.steps, {key: float(value) for key, value in logs.items()})
+            tell_step(self.listeners, epoch, last, self.steps, plain_numbers(logs))
 
     def epoch_ended(self, model: keras.Model, epoch: int, logs: Mapping[str, Any]) -> None:
         """`epoch`, counted from 1, has ended with its validation."""
