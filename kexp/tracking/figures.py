@@ -46,8 +46,8 @@ def learning_curves(
     names.sort(key=lambda name: (name != "loss", list(history).index(name)))
     columns = min(3, max(1, len(names)))
     rows = max(1, math.ceil(len(names) / columns))
-    figure = _figure(5.2 * columns, 3.7 * rows + 0.4)
-    figure.suptitle(title, fontsize=13, fontweight="bold")
+    figure = _grid(columns, rows)
+    figure.suptitle(title, fontsize=13, fontweight="bold", y=1 - 0.12 / figure.get_figheight(), va="top")
     best = _best_epoch(history)
     for place, name in enumerate(names, start=1):
         axes = figure.add_subplot(rows, columns, place)
@@ -257,6 +257,23 @@ def _figure(width: float, height: float) -> Figure:
 
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)
     return Figure(figsize=(width, height), dpi=_DPI, layout=layout)
+
+
+def _grid(columns: int, rows: int) -> Figure:
+    """Room for so many plots whose labels are short: a layout that is worked out takes as long as the drawing."""
+    from matplotlib.figure import Figure
+
+    width, height = 5.2 * columns, 3.7 * rows + 0.4
+    figure = Figure(figsize=(width, height), dpi=_DPI)
+    figure.subplots_adjust(
+        left=0.75 / width,
+        right=1 - 0.15 / width,
+        bottom=0.55 / height,
+        top=1 - 0.7 / height,
+        wspace=0.85 / 4.3,
+        hspace=0.9 / 2.8,
+    )
+    return figure
 
 
 def _write(figure: Figure, file: Path) -> Path:
