@@ -10,10 +10,10 @@ from kexp import training
 from kexp.experiment.compiled import build_compiled
 from kexp.experiment.prepared import prepare
 from kexp.experiment.recording import record_figures, record_model, save_files
-from kexp.experiment.running import formats_of, store_of
+from kexp.experiment.running import formats_of
 from kexp.experiment.state import TrainedState
 from kexp.schema import Experiment
-from kexp.tracking import attach_run, null_run
+from kexp.tracking import Header, add_to_run, null_run
 from kexp.training import History
 
 if TYPE_CHECKING:
@@ -22,22 +22,19 @@ if TYPE_CHECKING:
 __all__ = ["save_kept"]
 
 
-def save_kept(experiment: Experiment, state_file: Path, folder: Path, run_id: str, *, register: bool) -> str:
+def save_kept(experiment: Experiment, state_file: Path, folder: Path, run: Header | None, *, register: bool) -> None:
     """Saves a finished trial's model, in each format and as an MLflow model, and draws its figures.
 
     Args:
         experiment: the trial's checked config.
         state_file: what the trial left.
         folder: where the trial's files are.
-        run_id: the trial's run, which is over and stays so.
+        run: the trial's, which is over and stays so; what is added to it waits in `folder` for `deliver_added`. None
+            where it has none.
         register: whether `save.register` counts.
-
-    Returns:
-        What the user should know about delivery to the store; usually empty.
 
     Raises:
         SaveError: a file does not read back identically.
-        StoreError: the store is away.
     """
     formats = formats_of(experiment)
     prepared = prepare(experiment)
@@ -49,13 +46,11 @@ def save_kept(experiment: Experiment, state_file: Path, folder: Path, run_id: st
     model: keras.Sequential = build_compiled(prepared)
     state.put_into(model)
     history = History([(int(epoch), dict(metrics)) for epoch, metrics in about["epochs"]])
-    store = store_of(experiment)
     folder.mkdir(parents=True, exist_ok=True)
-    tracker = null_run(name=folder.name, folder=folder) if store is None else attach_run(store, run_id, folder=folder)
+    tracker = null_run(name=folder.name, folder=folder) if run is None else add_to_run(run, folder=folder)
     try:
         record_figures(tracker, prepared, history, model)
         save_files(tracker, prepared, model, formats)
         record_model(tracker, prepared, history, model)
     finally:
         tracker.end("FINISHED")
-    return tracker.notice

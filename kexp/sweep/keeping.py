@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kexp.errors import KexpError, first_line
 from kexp.schema import models_kept
@@ -11,8 +13,9 @@ from kexp.schema import models_kept
 if TYPE_CHECKING:
     from kexp.sweep.objective import Objective
     from kexp.sweep.trials import Outcome, Task, Trial
+    from kexp.tracking import Header
 
-__all__ = ["Keeping", "read_about", "save_trial"]
+__all__ = ["Keeping", "save_trial"]
 
 
 class Keeping:
@@ -27,6 +30,7 @@ class Keeping:
         self.folder, self.keep, self.most = folder, keep, models_kept(keep)
         self.saved = 0
         self._best: list[Trial] = []
+        self._saving: dict[int, Trial] = {}
 
     def file(self, trial: Trial) -> Path | None:
         """Where a trial is to leave its state; None where no model is kept."""
@@ -56,6 +60,30 @@ class Keeping:
         """The trials whose models are to be saved, the best first."""
         return [trial for trial in self._best if (file := self.file(trial)) is not None and file.exists()]
 
+    def tasks(self, task: Callable[[Trial], Task], run: Callable[[Trial], Header | None]) -> list[Task]:
+        """Tasks that save the models of those, one each.
+
+        Args:
+            task: a trial's own task.
+            run: a trial's run; None where it has none.
+        """
+        from kexp.experiment import TrainedState
+
+        made = []
+        for rank, trial in enumerate(self.waiting()):
+            trained = task(trial)
+            backend = TrainedState.read(Path(trained.state))[1]["backend"]
+            config = trained.config if backend == trained.config["backend"] else trained.ordinary or trained.config
+            number = -1 - trial.number
+            self._saving[number] = trial
+            saves = replace(trained, number=number, config=config, saves=True, header=run(trial), register=rank == 0)
+            made.append(saves)
+        return made
+
+    def trial(self, number: int) -> Trial:
+        """The trial whose model the task of this number saves."""
+        return self._saving[number]
+
     def is_saved(self, trial: Trial) -> None:
         """A trial's model is saved; its state has had its use."""
         self.saved += 1
@@ -78,13 +106,6 @@ class Keeping:
         return f"models   {which} (save.keep={self.keep}); of any other: kexp reproduce RUN --save"
 
 
-def read_about(file: Path) -> dict[str, Any]:
-    """What a trial noted of itself beside its state."""
-    from kexp.experiment import TrainedState
-
-    return TrainedState.read(file)[1]
-
-
 def save_trial(task: Task) -> Outcome:
     """Saves the model of a trial that is over, where it was run."""
     from kexp.experiment import save_kept
@@ -92,10 +113,8 @@ def save_trial(task: Task) -> Outcome:
     from kexp.sweep.trials import Outcome
 
     try:
-        notice = save_kept(
-            check(task.config), Path(task.state), Path(task.folder), task.run_id or "", register=task.register
-        )
-        return Outcome(task.number, "FINISHED", notice)
+        save_kept(check(task.config), Path(task.state), Path(task.folder), task.header, register=task.register)
+        return Outcome(task.number, "FINISHED")
     except KexpError as error:
         return Outcome(task.number, "FAILED", str(error), repeatable=True)
     except Exception as error:

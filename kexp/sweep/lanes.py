@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kexp.errors import ConfigError, KexpError
+from kexp.errors import ConfigError
 from kexp.sweep.keeping import save_trial
 from kexp.sweep.trial_run import LOG, too_long
 from kexp.sweep.trials import Outcome, State, Task
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from kexp import fused
     from kexp.data import Data
     from kexp.experiment import Prepared
-    from kexp.tracking import StoreSettings
 
 __all__ = [
     "Ahead",
@@ -179,10 +178,9 @@ class LaneEngine:
 
     Args:
         pipe: where what there is to say goes.
-        saves: whether the models of the best trials will be saved here; what that takes is got ready meanwhile.
     """
 
-    def __init__(self, pipe: Channel, saves: bool = True) -> None:
+    def __init__(self, pipe: Channel) -> None:
         from kexp import fused
         from kexp.tracking import environment
 
@@ -194,7 +192,6 @@ class LaneEngine:
         self._untold: list[tuple[int, int, Mapping[str, float]]] = []
         self._told = 0.0
         self._sending = threading.Lock()
-        self._warm = not saves
         self._ended, self._kept = 0, list[fused.LaneResult]()
 
     def run(self, batch: Batch) -> None:
@@ -211,7 +208,6 @@ class LaneEngine:
             self._send(NotALane(fallback.trial.key.number, fallback.reason))
         if batch.dry:
             return
-        self._warm_up(trials)
         self.summaries = {group.number: _summary(group) for group in plan.groups}
 
         def listen(trial: fused.Trial, epoch: int, metrics: Mapping[str, float]) -> str | None:
@@ -233,20 +229,6 @@ class LaneEngine:
 
         with contextlib.suppress(Exception):
             fused.compile_ahead([fused.Trial(task, self.prepare(task)) for task in tasks], self.session)
-
-    def _warm_up(self, trials: Sequence[fused.Trial]) -> None:
-        """Begins to import what saving the best trials' models will take, while there is training to do."""
-        from kexp.experiment import store_of
-
-        if self._warm or not trials or not trials[0].key.state:
-            return
-        self._warm = True
-        experiment = trials[0].prepared.experiment
-        store = store_of(experiment)
-        if store is not None:
-            kinds = {"model": experiment.save.model, "figure": experiment.tracking.figures}
-            coming = [kind for kind, wanted in kinds.items() if wanted]
-            threading.Thread(target=_load, args=(store, coming), name="kexp-warm-up", daemon=True).start()
 
     def _keep(self, result: fused.LaneResult, most: int) -> None:
         """Keeps some of a sweep's results, each with the same chance however many there are: reservoir sampling."""
@@ -337,7 +319,7 @@ class LaneEngine:
         prepared, folder = result.trial.prepared, Path(task.folder)
         folder.mkdir(parents=True, exist_ok=True)
         tags = run_tags(prepared, folder, {**task.tags, **result.tags})
-        run = CollectedRun(task.name, folder, tags=tags, parent_run_id=task.parent_run_id, run_id=task.run_id)
+        run = CollectedRun(task.name, folder, tags=tags, parent_run_id=task.parent_run_id)
         run.start_ms = int(lane.started * 1000)
         source = Source(overrides=task.overrides, yaml=task.yaml)
         record_setup(run, prepared, source, self.summaries.get(result.group, ""), self.ran_on)
@@ -364,17 +346,6 @@ class LaneEngine:
             leave_state(Path(task.state), prepared, result.state, result.history)
         run.end("FAILED" if state == "FAILED" else "FINISHED")
         return run.record()
-
-
-def _load(store: StoreSettings, coming: Sequence[str]) -> None:
-    """What attaching to a run of this store, and delivering these kinds of rows, imports."""
-    from kexp.tracking import prepare_store
-    from kexp.tracking.delivery import load_for
-
-    with contextlib.suppress(KexpError):  # shows when it is used
-        prepare_store(store)
-    for kind in coming:
-        load_for(kind)
 
 
 def _log_to(file: str) -> None:

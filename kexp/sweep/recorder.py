@@ -1,4 +1,4 @@
-"""The one writer of a sweep: trials that are over go to the store in batches, each exactly once.
+"""The one writer of a sweep: trials that are over go to the store in batches, each exactly once; models of some follow.
 
 Each waits on disk until the store has it. What a kill leaves there, or a store that is away, is delivered by the next
 `kexp resume`, or by `kexp sync`.
@@ -11,13 +11,15 @@ import os
 import shlex
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from kexp.errors import StoreError
 from kexp.sweep.earlier import delete_runs, unfinished_runs
 from kexp.sweep.spool import Spool, fingerprint_of, is_refusal, send
-from kexp.tracking import RunRecord, StoreSettings, log_finished_runs
+from kexp.tracking import RunRecord, StoreSettings, deliver_added, log_finished_runs
+from kexp.tracking.delivery import load_for
 
 __all__ = ["Recorder"]
 
@@ -34,8 +36,12 @@ class Recorder:
         folder: the sweep's; what cannot be delivered waits there.
         run_id: the sweep's run.
         notices: is added to, where the user should know of something.
+        coming: kinds of rows that will be added to runs, as of `open_run`; what they take is imported meanwhile.
         interval_s: how long records gather before they are written.
         most: how many at most; more are written at once.
+
+    Attributes:
+        run_ids: of the runs written, by the ids of their records; a server gives ids of its own.
 
     Raises:
         StoreError: the store does not take what waits on disk.
@@ -49,6 +55,7 @@ class Recorder:
         folder: Path,
         run_id: str = "",
         notices: list[str] | None = None,
+        coming: Collection[str] = (),
         interval_s: float = 1.0,
         most: int = 100,
     ) -> None:
@@ -57,6 +64,9 @@ class Recorder:
         self._spool = Spool(folder)
         self._notices = notices if notices is not None else []
         self._waiting: list[RunRecord] = []
+        self._added: deque[tuple[Path, Callable[[], None]]] = deque()
+        self._coming = tuple(coming)
+        self.run_ids: dict[str, str] = {}
         self._change = threading.Condition()
         self._closing = self._hurried = False
         self.failure = ""
@@ -75,6 +85,15 @@ class Recorder:
             self._waiting.append(record)
             if len(self._waiting) >= self._most:
                 self._change.notify()
+
+    def add(self, folder: Path, then: Callable[[], None]) -> None:
+        """Has delivered what a trial's folder has for its run; `then` is called once the store has it, or never will.
+
+        It waits there for `kexp sync` where the store is away.
+        """
+        with self._change:
+            self._added.append((folder, then))
+            self._change.notify()
 
     def flush(self, patience_s: float = _LAST_S) -> bool:
         """Waits until the store has what was put so far; not for ever, where it takes none of it for so long.
@@ -148,12 +167,16 @@ class Recorder:
 
     def _work(self) -> None:
         last = 0.0
+        for kind in self._coming:
+            load_for(kind)
         while True:
             with self._change:
-                if not (self._closing or (self._hurried and self._waiting)):
+                if not (self._closing or self._added or (self._hurried and self._waiting)):
                     self._change.wait(self._interval_s)
                 batch, closing = list(self._waiting), self._closing
             written = self._write(batch)
+            if not self._waiting:
+                self._deliver_added()
             if closing:
                 last = last or time.monotonic() + _LAST_S
                 if (written and not self._waiting) or time.monotonic() > last:
@@ -166,7 +189,7 @@ class Recorder:
         if not batch or self._store is None:
             return True
         try:
-            log_finished_runs(self._store, batch)
+            run_ids = log_finished_runs(self._store, batch)
         except StoreError as error:
             self.failure = str(error)
             if not is_refusal(error):
@@ -181,6 +204,7 @@ class Recorder:
             self._refuse(batch[0], self.failure)
         else:
             self.failure = ""
+            self.run_ids.update(zip((record.run_id for record in batch), run_ids, strict=True))
             self._spool.drop(batch)
         written = {id(record) for record in batch}
         with self._change:
@@ -190,6 +214,17 @@ class Recorder:
         except StoreError as error:
             self.failure = str(error)
         return True
+
+    def _deliver_added(self) -> None:
+        while self._added and self._store is not None:
+            folder, then = self._added.popleft()
+            try:
+                notice = deliver_added(self._store, folder)
+            except Exception as error:  # the thread must not die over one model
+                notice = f"{folder}: {type(error).__name__}: {error}"
+            if notice:
+                self._notices.append(notice)
+            then()
 
     def _write_each(self, batch: Sequence[RunRecord]) -> bool:
         written = [self._write([record]) for record in batch]

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,14 +20,14 @@ from kexp.schema import Experiment, Sweep
 from kexp.sweep.earlier import earlier_sweep, sweep_key, unfinished_runs
 from kexp.sweep.feed import Feed
 from kexp.sweep.interrupts import deferred_interrupts, no_interrupts
-from kexp.sweep.keeping import Keeping, read_about
+from kexp.sweep.keeping import Keeping
 from kexp.sweep.objective import Objective, choose_objectives
 from kexp.sweep.planning import mark_done
 from kexp.sweep.recorder import Recorder
 from kexp.sweep.results import SHARED_TRIALS
 from kexp.sweep.table import LiveTable, leaderboard, problems
 from kexp.sweep.trials import Outcome, Task, Trial
-from kexp.tracking import StoreSettings, Tracker, null_run, open_run
+from kexp.tracking import Header, StoreSettings, Tracker, null_run, open_run, prepare_store, resolve_uri
 from kexp.tracking.locks import file_lock
 from kexp.tracking.status import ended_with, sigterm_raises
 
@@ -92,9 +91,10 @@ class Session:
         self._points: dict[int, list[tuple[int, dict[str, float], int]]] = {}
         self._twins: dict[str, list[Trial]] = {}
         self._keep = experiment.save.keep
+        added = {"figure": experiment.tracking.figures, "model": experiment.save.model}
+        self._coming = [kind for kind, wanted in added.items() if wanted]
         self._keeping = Keeping(folder, self._keep)
-        self._saving: dict[int, Trial] = {}
-        self._save_tasks: list[Task] = []
+        self._asked_to_save = False
         self._launched: Callable[[], list[str]] = list  # the launcher's own closing lines
         self._interrupted = False
         self._report: threading.Thread | None = None
@@ -113,15 +113,20 @@ class Session:
         with ExitStack() as stack, sigterm_raises(), ExitStack() as ending:
             self._lock(stack, key)
             before = self._go_on(key)
-            self.folder.mkdir(parents=True, exist_ok=True)
             self._keeping = Keeping(self.folder, self._keep)
             with deferred_interrupts():  # a run that is open is one that will be ended
                 tracker = self._open(key, before)
                 ending.enter_context(ended_with(tracker))
+            self.folder.mkdir(exist_ok=True)  # only now: a sweep that never opened leaves no folder
             self.run_id = tracker.run_id
             replaced = unfinished_runs(self.store, before) if self.store is not None and before else {}
             self._recorder = Recorder(
-                self.store, replaced, folder=self.folder, run_id=self.run_id, notices=self.notices
+                self.store,
+                replaced,
+                folder=self.folder,
+                run_id=self.run_id,
+                notices=self.notices,
+                coming=self._coming if self._keeping.most != 0 else (),
             )
             tracker.log_text(json.dumps({**self._command, "cwd": os.getcwd()}), ARGUMENTS)
             try:
@@ -234,28 +239,35 @@ class Session:
 
     def _to_save(self) -> list[Task]:
         """Once all trials are over: tasks that save the models of the best, each once. Their numbers are negative."""
-        if any(not trial.over for trial in self.trials) or self._saving:
+        if self._asked_to_save or any(not trial.over for trial in self.trials):
             return []
-        recorded = self._recorder is not None and self._recorder.flush()  # models are added to runs that are there
-        for rank, trial in enumerate(self._keeping.waiting()):
-            task = self.task(trial)
-            about = read_about(Path(task.state))
-            config = task.config if about["backend"] == task.config["backend"] else task.ordinary or task.config
-            self._saving[-1 - trial.number] = trial
-            task = replace(
-                task, number=-1 - trial.number, config=config, run_id=trial.run_id, saves=True, register=rank == 0
-            )
-            self._save_tasks.append(task)
-        if self._save_tasks and recorded:
+        self._asked_to_save = True
+        if self._recorder is not None:
+            if not self._recorder.flush():  # models are added to runs that are there
+                if self._keeping.waiting():
+                    self.notices.append(f"no model is saved while the tracking store is away: {self.resume_command}")
+                return []
+            self._take_run_ids(self._recorder)
+        tasks = self._keeping.tasks(self.task, self._header)
+        if tasks:
             self._begin_report()
-        return list(self._save_tasks)
+        return tasks
+
+    def _header(self, trial: Trial) -> Header | None:
+        if self.store is None:
+            return None
+        return Header(resolve_uri(self.store), trial.run_id, prepare_store(self.store), f"{self.name}-{trial.number}")
+
+    def _take_run_ids(self, recorder: Recorder) -> None:
+        for trial in self.trials:
+            trial.run_id = recorder.run_ids.get(trial.run_id, trial.run_id)
 
     def _saved(self, outcome: Outcome) -> bool:
-        trial = self._saving[outcome.number]
-        if outcome.state == "FINISHED":
+        trial = self._keeping.trial(outcome.number)
+        if outcome.state == "FINISHED" and self._recorder is not None and self.store is not None:
+            self._recorder.add(trial.folder, lambda: self._keeping.is_saved(trial))
+        elif outcome.state == "FINISHED":
             self._keeping.is_saved(trial)
-            if outcome.reason:
-                self.notices.append(outcome.reason)
         else:
             self.notices.append(f"the model of trial {trial.number} is not saved: {outcome.reason}")
         return True
@@ -396,12 +408,13 @@ class Session:
         """Everything recorded, then the summary of it, then the report over what the store has."""
         assert self._recorder is not None
         recorder, self._recorder = self._recorder, None
-        for left in ("checkpoints", "states"):
-            with contextlib.suppress(OSError):  # there is something in it where a trial was interrupted
-                (self.folder / left).rmdir()
         try:
             recorder.close()
         finally:
+            self._take_run_ids(recorder)
+            for left in ("checkpoints", "states"):
+                with contextlib.suppress(OSError):  # there is something in it where a trial was interrupted
+                    (self.folder / left).rmdir()
             self._summarise(tracker)
         if self.store is not None and not self._interrupted:
             self._begin_report()

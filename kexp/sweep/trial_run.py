@@ -54,9 +54,7 @@ def run_trial(task: Task, tell: Told) -> Outcome:
     pruned: list[str] = []
 
     def open_tracker(prepared: experiment.Prepared, tags: Mapping[str, Any]) -> CollectedRun:
-        tracker = CollectedRun(
-            task.name, folder, tags={**tags, **task.tags}, parent_run_id=task.parent_run_id, run_id=task.run_id
-        )
+        tracker = CollectedRun(task.name, folder, tags={**tags, **task.tags}, parent_run_id=task.parent_run_id)
         collected.append(tracker)
         return tracker
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from kexp.tracking import RunRecord
+from kexp.tracking import Header, RunRecord
 
 __all__ = ["Outcome", "State", "Task", "Trial"]
 
@@ -82,13 +82,13 @@ class Task:
     folder: str
     name: str
     parent_run_id: str | None = None
-    run_id: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     ask: bool = False  # whether each epoch waits for a word on whether to go on
     checkpoint: str = ""  # the folder of what an interrupted attempt left, and of what this one leaves if interrupted
     yaml: str = ""  # the config with interpolations unresolved; empty where it is as good resolved
     state: str = ""  # the file in which to leave the trained variables; the models of the best are saved later
     saves: bool = False  # no training: save the model of the trial that left its variables there
+    header: Header | None = None  # of the run that its model is added to
     register: bool = False  # whether `save.register` counts for it
     ordinary: Mapping[str, Any] | None = None  # the config to run where this one cannot be a lane
 

@@ -7,6 +7,7 @@ from kexp.tracking.environment import environment
 from kexp.tracking.finished import DatasetRecord, RunRecord, log_finished_run, log_finished_runs
 from kexp.tracking.helper import warm_up
 from kexp.tracking.known import FinishedRun, finished_with
+from kexp.tracking.outbox import Header
 from kexp.tracking.reading import (
     Point,
     RunView,
@@ -16,7 +17,7 @@ from kexp.tracking.reading import (
     metric_history,
     search,
 )
-from kexp.tracking.recorded import attach_run, open_run
+from kexp.tracking.recorded import add_to_run, deliver_added, open_run
 from kexp.tracking.settings import StoreSettings, resolve_uri
 from kexp.tracking.stale import mark_failed, stale_runs
 from kexp.tracking.status import Terminated, run_status
@@ -31,6 +32,7 @@ __all__ = [
     "DatasetRecord",
     "Delivered",
     "FinishedRun",
+    "Header",
     "Point",
     "RunRecord",
     "RunView",
@@ -38,7 +40,8 @@ __all__ = [
     "StoreSettings",
     "Terminated",
     "Tracker",
-    "attach_run",
+    "add_to_run",
+    "deliver_added",
     "environment",
     "fetch_artifact",
     "find_run",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
     from mlflow import MlflowClient
-    from mlflow.entities import LoggedModel
+    from mlflow.entities import LoggedModel, Run
 
 __all__ = ["deliver_model", "model_row", "requirements"]
 
@@ -44,10 +44,13 @@ def model_row(
     name: str,
     register: str | None,
     params: Mapping[str, Any],
-    metrics: Mapping[str, tuple[float, int, int]],
+    metrics: Mapping[str, tuple[float, int, int]] | None,
     step: int,
 ) -> Row:
-    """Saves `model` inside the outbox, and returns the row that stands for it. MLflow is not needed for that."""
+    """Saves `model` inside the outbox, and returns the row that stands for it. MLflow is not needed for that.
+
+    `metrics` are what it is linked to: value, step and time of each; None are the last ones that the run has.
+    """
     import keras
 
     folder = outbox.folder / "models" / f"{name}-{step}-{time.time_ns():x}"
@@ -63,7 +66,7 @@ def model_row(
             "register": register,
             "step": step,
             "params": param_row(params)[0]["params"],
-            "metrics": [[key, value, at, stamp] for key, (value, at, stamp) in metrics.items()],
+            "metrics": None if metrics is None else [[key, *point] for key, point in metrics.items()],
             "inputs": [str(x.dtype), list(x.shape[1:])],
             "outputs": [str(y_pred.dtype), list(y_pred.shape[1:])],
             "keras": [keras.__version__, keras.backend.backend()],
@@ -96,15 +99,17 @@ def deliver_model(client: MlflowClient, header: Header, outbox: Outbox, cursor: 
     outbox.advance(cursor)
     _describe(folder, header, model_id, row)
     client.log_model_artifacts(model_id, str(folder))
-    outputs = client.get_run(header.run_id).outputs
+    run = client.get_run(header.run_id)
+    outputs = run.outputs
     if outputs is None or model_id not in {output.model_id for output in outputs.model_outputs}:
         client.log_outputs(header.run_id, [LoggedModelOutput(model_id, row["step"])])
-    if row["metrics"]:
+    linked = _last_points(client, run) if row["metrics"] is None else row["metrics"]
+    if linked:
         client.log_batch(
             header.run_id,
             [
                 Metric(key, value, stamp, at, model_id=model_id, run_id=header.run_id)
-                for key, value, at, stamp in row["metrics"]
+                for key, value, at, stamp in linked
             ],
             synchronous=True,
         )
@@ -112,6 +117,11 @@ def deliver_model(client: MlflowClient, header: Header, outbox: Outbox, cursor: 
     if row["register"]:
         _register(client, header, row["register"], model_id)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _last_points(client: MlflowClient, run: Run) -> list[tuple[str, float, int, int]]:
+    points = (client.get_metric_history(run.info.run_id, key)[-1] for key in run.data.metrics)
+    return [(point.key, point.value, point.step, point.timestamp) for point in points]
 
 
 def _made_before(client: MlflowClient, header: Header, row: dict[str, Any]) -> LoggedModel | None:

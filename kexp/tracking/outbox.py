@@ -72,8 +72,12 @@ class Outbox:
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def open(self, header: Header) -> None:
+    def open(self, header: Header, again: bool = False) -> None:
         """Starts the outbox, or goes on with the one of the same run.
+
+        Args:
+            header: the run.
+            again: all is to be told again: rows of the same run that still wait are dropped.
 
         Raises:
             StoreError: the folder cannot be written, or holds another run's rows that still wait.
@@ -90,6 +94,8 @@ class Outbox:
                 self._cursor.unlink(missing_ok=True)
                 before = None
             self._cut_torn_line()
+            if before is not None and again:
+                os.truncate(self._rows, max(self.cursor().delivered, self._first_line_ends()))
             descriptor = os.open(
                 self._rows, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600
             )  # the URI may carry a password
@@ -167,6 +173,10 @@ class Outbox:
         """Keeps a row that the store will never take, so that it stops no other."""
         with open(self.folder / "refused.jsonl", "a") as file:
             file.write(json.dumps({"reason": reason, "row": row}) + "\n")
+
+    def _first_line_ends(self) -> int:
+        with open(self._rows, "rb") as file:
+            return len(file.readline())
 
     def _unwritable(self, error: OSError) -> StoreError:
         return StoreError(f"{self.run_folder}: cannot keep the run's rows here: {error.strerror or first_line(error)}")

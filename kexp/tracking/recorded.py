@@ -30,11 +30,27 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-__all__ = ["attach_run", "open_run", "start_run"]
+__all__ = ["add_to_run", "deliver_added", "open_run", "start_run"]
+
+
+class _Later:
+    """In the place of what delivers a run: another process does so later."""
+
+    def is_alive(self) -> bool:
+        return True
+
+    def wake(self) -> None:
+        pass
+
+    def finish(self, timeout_s: float) -> Ending:
+        return Ending()
 
 
 class RecordedRun:
-    """A run in an MLflow store: the Tracker that `open_run` returns. A helper delivers it, or else a thread."""
+    """A run in an MLflow store: the Tracker that `open_run` returns. A helper delivers it, or else a thread.
+
+    With `adds` the run is over, and what is added to it waits for `deliver_added`, here or in another process.
+    """
 
     def __init__(
         self,
@@ -42,7 +58,7 @@ class RecordedRun:
         header: Header,
         folder: Path,
         *,
-        ends_run: bool = True,
+        adds: bool = False,
         helper: Helper | None = None,
         coming: Collection[str] = (),
     ) -> None:
@@ -51,21 +67,23 @@ class RecordedRun:
         self.run_id, self.name = header.run_id, header.name
         self.notice = ""
         self.model_id: str | None = None
-        self._ends_run = ends_run
+        self._adds = adds
         self._outbox = Outbox(folder.absolute())  # the working directory may change
         with contextlib.ExitStack() as opening:
             self._outbox.make_folder()
             if not opening.enter_context(file_lock(self._outbox.folder / "lock", wait=False)):
                 raise StoreError(f"{folder}: another process is logging run {header.run_id} from here")
-            self._outbox.open(header)
+            self._outbox.open(header, again=adds)
             self._lock = opening.pop_all()
         self._last: dict[str, tuple[float, int, int]] = {}
         self._params: dict[str, str] = {}
         self._datasets: dict[tuple[str, str], str] = {}
         self._ended = False
         self._putting = threading.Lock()
-        self._delivery: Helper | Writer
-        if helper is None:
+        self._delivery: Helper | Writer | _Later
+        if adds:
+            self._delivery = _Later()
+        elif helper is None:
             self._delivery = self._deliver_here()
         else:
             self._delivery = helper
@@ -93,10 +111,6 @@ class RecordedRun:
         if infinite:
             row["tags"] = {"kexp.infinite": ", ".join(f"{key} at step {step}" for key in infinite)}
         self._put(row)
-
-    def know_last(self, points: Mapping[str, tuple[float, int, int]]) -> None:
-        """What the run has measured before: metric -> its last value, step and time. A model is linked to it."""
-        self._last.update(points)
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         self._put(tag_row(tags))
@@ -165,9 +179,9 @@ class RecordedRun:
     ) -> None:
         from kexp.tracking.models import model_row
 
-        linked = (
-            self._last if metrics is None else {key: (float(value), step, now_ms()) for key, value in metrics.items()}
-        )
+        linked = None if self._adds else self._last
+        if metrics is not None:
+            linked = {key: (float(value), step, now_ms()) for key, value in metrics.items()}
         row = model_row(
             self._outbox, model, x, y_pred, name=name, register=register, params=params or {}, metrics=linked, step=step
         )
@@ -180,7 +194,7 @@ class RecordedRun:
         tags = {"kexp.reason": " ".join(reason.split())[:500]} if reason else {}
         if tags:
             self._put(tag_row(tags))
-        if self._ends_run:
+        if not self._adds:
             self._put({"end": {"status": status, "time_ms": now_ms()}})
         ending = self._delivery.finish(self.settings.end_timeout_s)
         if ending is None:  # a helper that was killed at the last moment
@@ -188,25 +202,13 @@ class RecordedRun:
         self._outbox.close()
         self._lock.close()
         self.model_id = next(reversed(self._outbox.cursor().models.values()), None)
-        self.notice = self._notice(ending)
+        self.notice = "" if self._adds else _notice(self._outbox, self.folder, ending)
 
     def _put(self, row: Row) -> None:
         self._outbox.append(row)
         with self._putting:
             if not self._delivery.is_alive():  # a helper that was killed
                 self._delivery = self._deliver_here()
-
-    def _notice(self, ending: Ending) -> str:
-        """What the user should know about delivery: nothing when all is well."""
-        waiting = self._outbox.waiting()
-        if waiting:
-            away = f" ({ending.failure})" if ending.failure else ""
-            how = f"deliver them with `kexp sync {self.folder}`"
-            return f"The tracking store is away{away}: {waiting} rows wait in {self.folder}; {how}."
-        if ending.refused:
-            count, first = len(ending.refused), ending.refused[0]
-            return f"The tracking store refused {count} rows, kept in {self._outbox.folder}: {first}"
-        return ""
 
 
 def open_run(
@@ -275,23 +277,41 @@ def start_run(settings: StoreSettings, name: str | None, tags: Mapping[str, str]
     return Header(uri=uri, run_id=run.info.run_id, experiment_id=run.info.experiment_id, name=run.info.run_name)
 
 
-def attach_run(settings: StoreSettings, run_id: str, *, folder: Path) -> Tracker:
+def add_to_run(header: Header, *, folder: Path) -> Tracker:
     """Adds to a run that is over, a sweep's best trials' models, say: its status and times stay as they are.
 
-    Raises:
-        StoreError: the store is away, or has no such run.
+    Nothing of it is delivered before `deliver_added`, and MLflow is not imported. What an earlier attempt left in
+    `folder`, and the store does not have yet, is given up.
     """
-    prepare_store(settings)
-    uri = resolve_uri(settings)
-    client = client_for(uri)
-    with store_errors(uri, "reading the run"):
-        run = client.get_run(run_id)
-        points = [client.get_metric_history(run_id, key)[-1] for key in run.data.metrics]
-    info = run.info
-    header = Header(uri=uri, run_id=info.run_id, experiment_id=info.experiment_id, name=info.run_name)
-    attached = RecordedRun(settings, header, folder, ends_run=False)
-    attached.know_last({point.key: (point.value, point.step, point.timestamp) for point in points})
-    return attached
+    return RecordedRun(StoreSettings(uri=header.uri), header, folder, adds=True)
+
+
+def deliver_added(settings: StoreSettings, folder: Path) -> str:
+    """Delivers what `add_to_run` has left in `folder`.
+
+    Returns:
+        What the user should know of it; usually empty.
+    """
+    outbox = Outbox(folder.absolute())
+    if not outbox.exists():
+        return ""
+    with file_lock(outbox.folder / "lock"):
+        writer = Writer(outbox, outbox.header(), settings)
+        writer.start()
+        return _notice(outbox, folder, writer.finish(settings.end_timeout_s))
+
+
+def _notice(outbox: Outbox, folder: Path, ending: Ending) -> str:
+    """What the user should know about a delivery: nothing when all is well."""
+    waiting = outbox.waiting()
+    if waiting:
+        away = f" ({ending.failure})" if ending.failure else ""
+        how = f"deliver them with `kexp sync {folder}`"
+        return f"The tracking store is away{away}: {waiting} rows wait in {folder}; {how}."
+    if ending.refused:
+        count, first = len(ending.refused), ending.refused[0]
+        return f"The tracking store refused {count} rows, kept in {outbox.folder}: {first}"
+    return ""
 
 
 def _lineage(parent_run_id: str | None) -> dict[str, str]:

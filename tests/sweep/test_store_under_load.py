@@ -17,7 +17,9 @@ from typing import Any
 
 import pytest
 
-from kexp.tracking import StoreSettings, metric_history, prepare_store, search
+import kexp
+from kexp.tracking import StoreSettings, list_artifacts, metric_history, prepare_store, search
+from kexp.tracking.client import client_for
 from kexp.tracking.server import running_server
 
 WORKERS, POINTS = 8, 1000
@@ -88,6 +90,28 @@ SWEEP = [
     "hydra/launcher=serial",
     f"seed=range({TRIALS})",
 ]
+
+
+def test_models_of_the_best_are_added_to_the_runs_that_a_server_has_made(workplace: Path) -> None:
+    """A server gives ids of its own, which the sweep learns when its trials are written."""
+    small = ["data=random", "data.rows=80", "model.hidden=[4]", "trainer.epochs=2", "save.formats=[h5]"]
+    with contextlib.closing(Server(workplace)) as server:
+        told = [f"tracking.uri={server.address}", "save.keep=best", *small]
+        result = kexp.sweep({"seed": [1, 2]}, told, launcher="serial")
+        settings = StoreSettings(server.address)
+        views = {view.run_id: view for view in search(settings, parent_run_id=result.run_id)}
+        assert {trial.run_id for trial in result.trials} == set(views)
+        best = min(result.trials, key=lambda trial: trial.metrics["val_loss"])
+        for trial in result.trials:
+            kept = {"figures/learning_curves.png", "saved/model.h5"} <= set(list_artifacts(settings, trial.run_id))
+            assert kept == (trial is best)
+        model = kexp.load_model(best.run_id, format="h5", tracking_uri=server.address)
+        assert model.count_params() > 0
+        (logged,) = client_for(server.address).search_logged_models([prepare_store(settings)])
+        assert logged.source_run_id == best.run_id
+        assert {metric.key: metric.value for metric in logged.metrics} == pytest.approx(
+            dict(views[best.run_id].metrics)
+        )
 
 
 @pytest.mark.parametrize("seconds", [4, pytest.param(15, marks=pytest.mark.slow)])

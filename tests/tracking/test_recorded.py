@@ -15,15 +15,21 @@ import pytest
 
 from kexp.errors import ConfigError, StoreError
 from kexp.tracking import (
+    Header,
     StoreSettings,
-    attach_run,
+    Tracker,
+    add_to_run,
+    deliver_added,
     fetch_artifact,
     find_run,
     list_artifacts,
     metric_history,
     null_run,
     open_run,
+    prepare_store,
+    resolve_uri,
     sync,
+    waiting_folders,
 )
 from kexp.tracking.client import client_for
 from kexp.tracking.outbox import Outbox
@@ -177,16 +183,45 @@ def test_resumed_run_is_the_same_run(settings: StoreSettings, tmp_path: Path) ->
     assert find_run(settings, run.run_id).status == "FINISHED"
 
 
-def test_attached_run_keeps_its_status_and_times(settings: StoreSettings, tmp_path: Path) -> None:
+def header_of(settings: StoreSettings, run: Tracker) -> Header:
+    return Header(resolve_uri(settings), run.run_id, prepare_store(settings), run.name)
+
+
+def test_what_is_added_to_a_run_waits_and_leaves_its_status_and_times(settings: StoreSettings, tmp_path: Path) -> None:
     run = open_run(settings, name="one", folder=tmp_path / "run")
     run.end("FAILED")
     before = find_run(settings, run.run_id)
-    more = attach_run(settings, run.run_id, folder=tmp_path / "more")
+    more = add_to_run(header_of(settings, run), folder=tmp_path / "more")
     more.log_text("later", "later.txt")
     more.end("FINISHED")
+    assert (list_artifacts(settings, run.run_id), more.notice) == ([], "")
+    assert deliver_added(settings, tmp_path / "more") == ""
     after = find_run(settings, run.run_id)
     assert (after.status, after.end_ms) == ("FAILED", before.end_ms)
     assert list_artifacts(settings, run.run_id) == ["later.txt"]
+
+
+def test_what_is_added_again_takes_the_place_of_what_still_waits(settings: StoreSettings, tmp_path: Path) -> None:
+    run = open_run(settings, name="one", folder=tmp_path / "run")
+    run.end("FINISHED")
+    header, folder = header_of(settings, run), tmp_path / "more"
+    for name in ("there", "cut short", "whole"):
+        more = add_to_run(header, folder=folder)
+        more.log_text(name, f"{name}.txt")
+        more.end("FINISHED")
+        if name == "there":
+            deliver_added(settings, folder)
+    assert deliver_added(settings, folder) == ""
+    assert list_artifacts(settings, run.run_id) == ["there.txt", "whole.txt"]
+
+
+def test_what_is_added_is_kept_where_the_store_is_away(settings: StoreSettings, tmp_path: Path) -> None:
+    away = StoreSettings(uri="http://127.0.0.1:9", end_timeout_s=1)
+    more = add_to_run(Header(away.uri, "1" * 32, "0", "one"), folder=tmp_path / "more")
+    more.set_tags({"a": 1})
+    more.end("FINISHED")
+    assert "1 rows wait in" in deliver_added(away, tmp_path / "more")
+    assert waiting_folders(tmp_path) == [tmp_path / "more"]
 
 
 def test_trials_are_children_of_their_sweep(settings: StoreSettings, tmp_path: Path) -> None:
@@ -299,7 +334,7 @@ def test_outbox_is_for_its_owner_only(settings: StoreSettings, tmp_path: Path) -
 def test_second_process_cannot_log_from_the_same_folder(settings: StoreSettings, tmp_path: Path) -> None:
     run = open_run(settings, name=None, folder=tmp_path / "run")
     with pytest.raises(StoreError, match="another process"):
-        attach_run(settings, run.run_id, folder=tmp_path / "run")
+        add_to_run(header_of(settings, run), folder=tmp_path / "run")
     assert sync(tmp_path) == []
     run.end("FINISHED")
 

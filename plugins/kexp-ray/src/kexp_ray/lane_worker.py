@@ -76,7 +76,7 @@ class LaneWorker:
         try:
             with logged(log):
                 try:
-                    self._engine = self._engine or LaneEngine(self, saves=False)
+                    self._engine = self._engine or LaneEngine(self)
                     self._engine.run(batch)
                 except BaseException:
                     traceback.print_exc()
