@@ -8,8 +8,9 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +37,15 @@ UNTRUSTED_FORMATS = {
 
 @dataclass(frozen=True)
 class _Limits:
-    """What a file of unknown origin may cost."""
+    """What a file of unknown origin may cost, the file beside it that has the config included."""
 
     timeout_s: float
     memory_bytes: int
     max_bytes: int
+    ends: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ends", time.monotonic() + self.timeout_s)
 
 
 def load_untrusted(
@@ -65,7 +70,7 @@ def load_untrusted(
         architecture: for "weights", the config of the model, as in model.json; by default read, under the same rules,
             from model.json or model.yaml beside `path`.
         custom_objects: layers of the caller's own by class name, which the config may use as well.
-        timeout_s: longest time that the child process may take, in seconds.
+        timeout_s: longest time that reading may take, in seconds.
         memory_bytes: largest address space of the child process.
         max_bytes: largest size of the file, and of the arrays in it.
 
@@ -115,7 +120,14 @@ def _inspect(path: Path, copy: Path, format: str, limits: _Limits) -> tuple[Any,
     import numpy as np
 
     out = copy.parent
-    request = {"path": str(copy), "kind": format, "out": str(out), "cpu_s": int(limits.timeout_s) + 1, **asdict(limits)}
+    request = {
+        "path": str(copy),
+        "kind": format,
+        "out": str(out),
+        "cpu_s": int(limits.timeout_s) + 1,
+        "memory_bytes": limits.memory_bytes,
+        "max_bytes": limits.max_bytes,
+    }
     # One thread: each thread of a numerics library reserves address space, which is limited here.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
     try:
@@ -124,7 +136,7 @@ def _inspect(path: Path, copy: Path, format: str, limits: _Limits) -> tuple[Any,
             input=json.dumps(request),
             capture_output=True,
             text=True,
-            timeout=limits.timeout_s,
+            timeout=max(0.0, limits.ends - time.monotonic()),
             env=environment,
             cwd=out,
             check=False,
