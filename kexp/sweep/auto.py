@@ -18,14 +18,13 @@ from kexp.sweep.fusing import FusedLauncher, as_written, is_lane, planned_tasks
 from kexp.sweep.launchers import HydraSide, ProcessesLauncher
 from kexp.sweep.probing import structure_key
 from kexp.sweep.trials import Outcome, Task, Trial
-from kexp.sweep.weighing import START_S, Share, Weigh, Weighed
+from kexp.sweep.weighing import START_S, Share, Weigh, Weighed, compiling_s, component_names, least_workers_s
 from kexp.sweep.workers import default_workers
 
 __all__ = ["AutoLauncher", "decide"]
 
 _CHOICES = "launcher.json"  # in the sweep's folder: a sweep that is resumed goes on in the same way
 _FUSED, _WORKERS = "fused", "processes"
-_FEW = 4  # so few structures compile in less time than worker processes take to start
 _OWN = ("mlp", "lstm", "linear", "sequential")
 _SEARCH = "search"  # its structures are not known beforehand
 
@@ -131,15 +130,14 @@ class AutoLauncher(HydraSide):
                 count = search or 1
                 epochs = share.epochs + count * task.config["trainer"]["epochs"]
                 shares[key] = replace(share, trials=share.trials + count, epochs=epochs)
-        if len(shares) <= _FEW:
-            gains = {key for key, share in shares.items() if _gains(share.task.config)}
+        workers = self.n_workers or default_workers()
+        gains = {key: share for key, share in shares.items() if _gains(share.task.config)}
+        if gains and compiling_s(gains.values()) < least_workers_s(gains.values(), workers):
             self._choices |= dict.fromkeys(gains, _Choice(_FUSED, "with such layers lanes take less time"))
             shares = {key: share for key, share in shares.items() if key not in gains}
         if shares:
             threads = tasks[0].config["fused"]["threads"]
-            asked = Weigh(
-                list(shares.values()), self.n_workers or default_workers(), threads, str(folder / "fused.log")
-            )
+            asked = Weigh(list(shares.values()), workers, threads, str(folder / "fused.log"))
             sunk = any(each.how == _WORKERS for each in self._choices.values())
             keys = list(shares)
             for weighed, choice in decide(self._fused.weigh(asked), sunk):
@@ -188,20 +186,12 @@ def _why(how: str, weighed: Sequence[Weighed]) -> str:
 
 
 def _gains(config: Mapping[str, Any]) -> bool:
-    """Whether the config alone tells that lanes take less time: a model without convolutions, and no callbacks."""
+    """Whether the config alone tells that a lane's steps are the faster ones: no convolutions, and no callbacks."""
     model = config["model"]
     if any(config["callbacks"].values()):
         return False
-    names = list(_names(model))  # a colon is in those of the user's own components
+    names = list(component_names(model))  # a colon is in those of the user's own components
     return model["name"] in _OWN and not any(":" in name or "conv" in name.lower() for name in names)
-
-
-def _names(node: Any) -> Iterator[str]:
-    if isinstance(node, Mapping):
-        yield from (str(value) for key, value in node.items() if key == "name")
-        yield from (name for value in node.values() for name in _names(value))
-    elif isinstance(node, (list, tuple)):
-        yield from (name for value in node for name in _names(value))
 
 
 def _key(task: Task) -> str:

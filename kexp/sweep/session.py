@@ -90,9 +90,10 @@ class Session:
         self._told: Callable[[Trial, Outcome], None] | None = None
         self._points: dict[int, list[tuple[int, dict[str, float], int]]] = {}
         self._twins: dict[str, list[Trial]] = {}
-        self._keep = experiment.save.keep
-        added = {"figure": experiment.tracking.figures, "model": experiment.save.model}
+        save, tracking = experiment.save, experiment.tracking
+        added = {"figure": tracking.enabled and tracking.figures, "model": tracking.enabled and save.model}
         self._coming = [kind for kind, wanted in added.items() if wanted]
+        self._keep = save.keep if self._coming or save.formats else "none"
         self._keeping = Keeping(folder, self._keep)
         self._asked_to_save = False
         self._launched: Callable[[], list[str]] = list  # the launcher's own closing lines

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from kexp.sweep.trials import Task
 if TYPE_CHECKING:
     from kexp.experiment import Prepared
 
-__all__ = ["START_S", "Share", "Weigh", "Weighed", "weigh"]
+__all__ = ["START_S", "Share", "Weigh", "Weighed", "compiling_s", "component_names", "least_workers_s", "weigh"]
 
 # Seconds on a quiet CPU core of 2025; see benchmarks/auto_launcher.py.
 START_S = 9.0  # worker processes import TensorFlow
@@ -78,6 +78,30 @@ class Weighed:
     workers_s: float
     reason: str = ""
     probed: bool = False
+
+
+def compiling_s(shares: Collection[Share]) -> float:
+    """What planning and compiling these structures, which have no convolutions, takes at most."""
+    return sum(_COMPILE_S["recurrent" if _is_recurrent(share.task.config["model"]) else "dense"] for share in shares)
+
+
+def component_names(node: Any) -> Iterator[str]:
+    """The names of all components in a part of a config."""
+    if isinstance(node, Mapping):
+        yield from (str(value) for key, value in node.items() if key == "name")
+        yield from (name for value in node.values() for name in component_names(value))
+    elif isinstance(node, (list, tuple)):
+        yield from (name for value in node for name in component_names(value))
+
+
+def _is_recurrent(model: Mapping[str, Any]) -> bool:
+    return any(kind in name.lower() for name in component_names(model) for kind in ("lstm", "gru", "rnn"))
+
+
+def least_workers_s(shares: Collection[Share], workers: int) -> float:
+    """What worker processes take for these at least: their start, and a beginning for each trial."""
+    trials = sum(share.trials for share in shares)
+    return START_S + trials * _TRIAL_S / min(workers, trials)
 
 
 def weigh(asked: Weigh, prepare: Callable[[Task], Prepared]) -> list[Weighed]:
