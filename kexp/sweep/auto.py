@@ -59,6 +59,15 @@ class AutoLauncher(HydraSide):
         if not any(key_of(each) == "backend" for each in self.config.hydra.overrides.task):
             self._fused.start()  # it imports while the sweep is planned
 
+    def prepare(self, trials: Sequence[Trial]) -> None:
+        """Has the engine compile meanwhile, where the configs alone tell that there will be lanes."""
+        tasks = [task for task in planned_tasks(trials, Path()) if is_lane(task)]
+        shares: dict[str, Share] = {}
+        for task in tasks:
+            _add(shares, _key(task), task)
+        if shares and _plain(shares, self._workers) == set(shares):
+            self._fused.prepare(trials)
+
     def adapt(self, config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
         """A trial's config for the engine, unless the user named a backend that it does not have."""
         try:
@@ -126,18 +135,13 @@ class AutoLauncher(HydraSide):
             elif task.config["fused"]["strict"]:
                 self._choices[key] = _Choice(_FUSED, "fused.strict")
             else:
-                share = shares.get(key, Share(task, 0, 0))
-                count = search or 1
-                epochs = share.epochs + count * task.config["trainer"]["epochs"]
-                shares[key] = replace(share, trials=share.trials + count, epochs=epochs)
-        workers = self.n_workers or default_workers()
-        gains = {key: share for key, share in shares.items() if _gains(share.task.config)}
-        if gains and compiling_s(gains.values()) < least_workers_s(gains.values(), workers):
-            self._choices |= dict.fromkeys(gains, _Choice(_FUSED, "with such layers lanes take less time"))
-            shares = {key: share for key, share in shares.items() if key not in gains}
+                _add(shares, key, task, search or 1)
+        plain = _plain(shares, self._workers)
+        self._choices |= dict.fromkeys(plain, _Choice(_FUSED, "with such layers lanes take less time"))
+        shares = {key: share for key, share in shares.items() if key not in plain}
         if shares:
             threads = tasks[0].config["fused"]["threads"]
-            asked = Weigh(list(shares.values()), workers, threads, str(folder / "fused.log"))
+            asked = Weigh(list(shares.values()), self._workers, threads, str(folder / "fused.log"))
             sunk = any(each.how == _WORKERS for each in self._choices.values())
             keys = list(shares)
             for weighed, choice in decide(self._fused.weigh(asked), sunk):
@@ -146,6 +150,10 @@ class AutoLauncher(HydraSide):
                 self._choices.setdefault(key, _Choice(_FUSED, "what they take is not known"))
         self._every = self._choices[_SEARCH] if search else None
         _remember(folder, before | {key: each.how for key, each in self._choices.items()})
+
+    @property
+    def _workers(self) -> int:
+        return self.n_workers or default_workers()
 
     def _as_chosen(self, task: Task) -> Task:
         """The task, with the config as the user wrote it where it is to run in a worker process."""
@@ -183,6 +191,20 @@ def _why(how: str, weighed: Sequence[Weighed]) -> str:
     if how == _FUSED:
         return f"{by} {fused_s:.0f} s, against {workers_s:.0f} s in worker processes"
     return f"{by} {workers_s:.0f} s, against {fused_s:.0f} s as lanes"
+
+
+def _add(shares: dict[str, Share], key: str, task: Task, count: int = 1) -> None:
+    share = shares.get(key, Share(task, 0, 0))
+    epochs = share.epochs + count * task.config["trainer"]["epochs"]
+    shares[key] = replace(share, trials=share.trials + count, epochs=epochs)
+
+
+def _plain(shares: Mapping[str, Share], workers: int) -> set[str]:
+    """The structures for which nothing need be weighed: lanes have begun before workers would have, and are faster."""
+    gains = {key: share for key, share in shares.items() if _gains(share.task.config)}
+    if gains and compiling_s(gains.values()) < least_workers_s(gains.values(), workers):
+        return set(gains)
+    return set()
 
 
 def _gains(config: Mapping[str, Any]) -> bool:

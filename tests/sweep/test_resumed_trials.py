@@ -48,8 +48,16 @@ class Ended:
 def run(place: Path, *program: str) -> tuple[int, str]:
     """Runs a Python program in a folder; its exit code and what it said."""
     environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-    command = [sys.executable, *program]
-    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=400, check=False)
+    done = subprocess.run(
+        [sys.executable, *program],
+        cwd=place,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+        start_new_session=True,  # Ctrl-C is sent to all of a group
+    )
     return done.returncode, done.stderr
 
 
