@@ -91,9 +91,9 @@ class Session:
         self._points: dict[int, list[tuple[int, dict[str, float], int]]] = {}
         self._twins: dict[str, list[Trial]] = {}
         save, tracking = experiment.save, experiment.tracking
-        added = {"figure": tracking.enabled and tracking.figures, "model": tracking.enabled and save.model}
-        self._coming = [kind for kind, wanted in added.items() if wanted]
-        self._keep = save.keep if self._coming or save.formats else "none"
+        added = save.model or tracking.figures if tracking.enabled else False
+        self._keep = save.keep if added or save.formats else "none"
+        self._coming = ["model"] if tracking.enabled and save.model and self._keep != "none" else []
         self._keeping = Keeping(folder, self._keep)
         self._asked_to_save = False
         self._launched: Callable[[], list[str]] = list  # the launcher's own closing lines
@@ -127,7 +127,7 @@ class Session:
                 folder=self.folder,
                 run_id=self.run_id,
                 notices=self.notices,
-                coming=self._coming if self._keeping.most != 0 else (),
+                coming=self._coming,
             )
             tracker.log_text(json.dumps({**self._command, "cwd": os.getcwd()}), ARGUMENTS)
             try:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError, StoreError
 from kexp.tracking.client import client_for, store_errors
-from kexp.tracking.delivery import now_ms
+from kexp.tracking.delivery import draw, now_ms
 from kexp.tracking.helper import Helper, claim
 from kexp.tracking.locks import file_lock
 from kexp.tracking.outbox import Header, Outbox, Row
@@ -144,8 +144,12 @@ class RecordedRun:
         kept.parent.mkdir(parents=True, exist_ok=True)
         np.savez(kept, **(arrays or {}))  # type: ignore[arg-type]
         data = str(kept.relative_to(self._outbox.run_folder))
-        self._put({"figure": {"drawing": drawing, "data": data, "options": options}})
+        figure = {"drawing": drawing, "data": data, "options": options}
+        self._put({"figure": figure})
         self._delivery.wake()
+        if self._adds:  # it can be drawn here: whoever delivers has many runs to deliver
+            with contextlib.suppress(StoreError):  # shows when it is delivered
+                draw(self._outbox, figure)
 
     def log_dataset(
         self,
