@@ -50,25 +50,26 @@ def main(arguments: Sequence[str]) -> int:
         _mark_done(trials)
     probes: dict[str, Probe] = {}
     groups: list[str] = []
+    lanes_s = 0.0
     if not options.no_probe:
         from kexp.sweep.probing import probe_structures
 
+        probes = probe_structures(trials)
         if hasattr(planned, "explain"):
-            groups = _explained(planned, trials)
-        else:
-            probes = probe_structures(trials)
-    found = {"search": searches, **_summary(trials, probes, launcher, workers, keeps), "groups": groups}
+            groups, lanes_s = _explained(planned, trials)
+    found = {"search": searches, **_summary(trials, probes, launcher, workers, keeps, lanes_s), "groups": groups}
     print(json.dumps(found) if options.json else "\n".join(_lines(found)))
     return 2 if all(trial.state == "INVALID" for trial in trials) else 0
 
 
-def _explained(launcher: Any, trials: list[Trial]) -> list[str]:
+def _explained(launcher: Any, trials: list[Trial]) -> tuple[list[str], float]:
+    """How a launcher of lanes would run trials, and how long those of them that may be lanes take."""
     import tempfile
     from pathlib import Path
 
     with tempfile.TemporaryDirectory(prefix="kexp-plan-") as folder:
-        lines: list[str] = launcher.explain(trials, Path(folder))
-        return lines
+        lines, seconds = launcher.explain(trials, Path(folder))
+        return lines, seconds
 
 
 def _mark_done(trials: list[Trial]) -> None:
@@ -95,13 +96,13 @@ def _mark_done(trials: list[Trial]) -> None:
 def _workers(launcher: Any) -> int:
     from kexp.sweep.workers import default_workers
 
-    if hasattr(launcher, "explain") or not hasattr(launcher, "n_workers"):
+    if not hasattr(launcher, "n_workers"):
         return 1
     return launcher.n_workers or default_workers()
 
 
 def _summary(
-    trials: Sequence[Trial], probes: dict[str, Probe], launcher: str, workers: int, keeps: bool
+    trials: Sequence[Trial], probes: dict[str, Probe], launcher: str, workers: int, keeps: bool, lanes_s: float = 0.0
 ) -> dict[str, Any]:
     from kexp.schema import models_kept
     from kexp.sweep.probing import structure_key
@@ -128,12 +129,18 @@ def _summary(
     }
     if probes and waiting:
         taken = [(probes[structure_key(trial.config)], trial.config["trainer"]["epochs"]) for trial in waiting]
-        found["seconds"] = sum(probe.trial_s(epochs) for probe, epochs in taken) / workers
-        found["memory_mb"] = workers * max(probe.memory_mb for probe, _ in taken)
+        alone = [pair for pair, trial in zip(taken, waiting, strict=True) if not lanes_s or not _may_be_lane(trial)]
+        found["seconds"] = lanes_s + sum(probe.trial_s(epochs) for probe, epochs in alone) / workers
+        most, most_alone = (max((probe.memory_mb for probe, _ in some), default=0.0) for some in (taken, alone))
+        found["memory_mb"] = max(most, workers * most_alone)
         kept = models_kept(waiting[0].config["save"]["keep"]) if keeps else None
         sizes = sorted((probe.disk_mb for probe, _ in taken), reverse=True)  # which will be the best is not known yet
         found["disk_mb"] = sum(sizes[:kept])
     return found
+
+
+def _may_be_lane(trial: Trial) -> bool:
+    return bool(trial.config["trainer"]["engine"] == "compiled")
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
@@ -150,7 +157,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         return lines
     if found["search"]:
         lines.append("search     each trial is chosen by what came out of those before; all are estimated by the first")
-    workers = f", {found['workers']} at a time" if found["workers"] > 1 else ""
+    workers = f", {found['workers']} at a time" if found["workers"] > 1 and not found["groups"] else ""
     lines.append(f"launcher   {found['launcher']}{workers}")
     lines += found["groups"]
     if "seconds" in found:

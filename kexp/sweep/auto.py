@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from kexp.sweep.fusing import FusedLauncher, as_written, is_lane, planned_tasks
 from kexp.sweep.launchers import HydraSide, ProcessesLauncher
 from kexp.sweep.probing import structure_key
 from kexp.sweep.trials import Outcome, Task, Trial
-from kexp.sweep.weighing import START_S, Share, Weigh, Weighed, compiling_s, component_names, least_workers_s
+from kexp.sweep.weighing import START_S, Share, Weigh, Weighed, add_share, compiling_s, component_names, least_workers_s
 from kexp.sweep.workers import default_workers
 
 __all__ = ["AutoLauncher", "decide"]
@@ -45,11 +45,12 @@ class AutoLauncher(HydraSide):
 
     Args:
         n_workers: worker processes; one a core unless given.
+        memory_limit_mb: a worker above this when a trial ends is replaced.
     """
 
-    def __init__(self, n_workers: int | None = None) -> None:
-        self.n_workers = n_workers
-        self._fused = FusedLauncher(n_workers)
+    def __init__(self, n_workers: int | None = None, memory_limit_mb: float = 4096) -> None:
+        self.n_workers, self.memory_limit_mb = n_workers, memory_limit_mb
+        self._fused = FusedLauncher(n_workers, memory_limit_mb)
         self._choices: dict[str, _Choice] = {}
         self._every: _Choice | None = None
         self._counts: Counter[_Choice] = Counter()
@@ -64,9 +65,13 @@ class AutoLauncher(HydraSide):
         tasks = [task for task in planned_tasks(trials, Path()) if is_lane(task)]
         shares: dict[str, Share] = {}
         for task in tasks:
-            _add(shares, _key(task), task)
+            add_share(shares, _key(task), task)
         if shares and _plain(shares, self._workers) == set(shares):
             self._fused.prepare(trials)
+
+    def close(self) -> None:
+        """Ends the engine, where nothing is to be run as lanes."""
+        self._fused.close()
 
     def adapt(self, config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
         """A trial's config for the engine, unless the user named a backend that it does not have."""
@@ -99,16 +104,20 @@ class AutoLauncher(HydraSide):
         launcher: FusedLauncher | ProcessesLauncher = self._fused
         if not any(is_lane(task) for task in first):
             self._fused.close()
-            launcher = ProcessesLauncher(self.n_workers)
+            launcher = ProcessesLauncher(self.n_workers, self.memory_limit_mb)
         launcher.run_tasks(chosen, settings=settings, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
 
-    def explain(self, trials: Sequence[Trial], folder: Path) -> list[str]:
-        """How these trials would run. Trains nothing, but for a few steps where it is close."""
+    def explain(self, trials: Sequence[Trial], folder: Path) -> tuple[list[str], float]:
+        """How these trials would run, and how many seconds those of them that may be lanes would take either way.
+
+        Trains nothing, but for a few steps where it is close.
+        """
         tasks = {task.number: task for task in planned_tasks(trials, folder)}
         self._choose(list(tasks.values()), folder)
         lanes = [trial for trial in trials if trial.number in tasks and is_lane(self._as_chosen(tasks[trial.number]))]
+        seconds = self._fused.seconds(list(tasks.values()), folder, lambda task: self._choice(task).how == _FUSED)
         self._fused.explain(lanes, folder)
-        return self.closing()
+        return self.closing(), seconds
 
     def closing(self) -> list[str]:
         """What was chosen and why, then what the fused launcher tells."""
@@ -135,7 +144,7 @@ class AutoLauncher(HydraSide):
             elif task.config["fused"]["strict"]:
                 self._choices[key] = _Choice(_FUSED, "fused.strict")
             else:
-                _add(shares, key, task, search or 1)
+                add_share(shares, key, task, search or 1)
         plain = _plain(shares, self._workers)
         self._choices |= dict.fromkeys(plain, _Choice(_FUSED, "with such layers lanes take less time"))
         shares = {key: share for key, share in shares.items() if key not in plain}
@@ -151,6 +160,9 @@ class AutoLauncher(HydraSide):
         self._every = self._choices[_SEARCH] if search else None
         _remember(folder, before | {key: each.how for key, each in self._choices.items()})
 
+    def _choice(self, task: Task) -> _Choice:
+        return self._every or self._choices[_key(task)]
+
     @property
     def _workers(self) -> int:
         return self.n_workers or default_workers()
@@ -159,7 +171,7 @@ class AutoLauncher(HydraSide):
         """The task, with the config as the user wrote it where it is to run in a worker process."""
         if task.saves:
             return task
-        choice = self._every or self._choices[_key(task)]
+        choice = self._choice(task)
         self._counts[choice] += 1
         if choice.how == _FUSED or not is_lane(task):
             return task
@@ -191,12 +203,6 @@ def _why(how: str, weighed: Sequence[Weighed]) -> str:
     if how == _FUSED:
         return f"{by} {fused_s:.0f} s, against {workers_s:.0f} s in worker processes"
     return f"{by} {workers_s:.0f} s, against {fused_s:.0f} s as lanes"
-
-
-def _add(shares: dict[str, Share], key: str, task: Task, count: int = 1) -> None:
-    share = shares.get(key, Share(task, 0, 0))
-    epochs = share.epochs + count * task.config["trainer"]["epochs"]
-    shares[key] = replace(share, trials=share.trials + count, epochs=epochs)
 
 
 def _plain(shares: Mapping[str, Share], workers: int) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,8 +15,10 @@ from kexp.sweep.engine_process import Child, Engine, Program
 from kexp.sweep.feed import Feed, as_feed
 from kexp.sweep.lanes import Verified
 from kexp.sweep.launchers import HydraSide, ProcessesLauncher
+from kexp.sweep.probing import structure_key
 from kexp.sweep.trials import Outcome, Task, Trial
-from kexp.sweep.weighing import Weigh, Weighed
+from kexp.sweep.weighing import ENGINE_S, START_S, Share, Weigh, Weighed, add_share
+from kexp.sweep.workers import default_workers
 
 __all__ = ["FusedLauncher", "LaneRunner", "as_written", "is_lane", "planned_tasks"]
 
@@ -39,12 +42,13 @@ class FusedLauncher(HydraSide):
 
     Args:
         n_workers: worker processes for trials that cannot be lanes; one a core unless given.
+        memory_limit_mb: such a process above this when a trial ends is replaced.
     """
 
-    def __init__(self, n_workers: int | None = None) -> None:
+    def __init__(self, n_workers: int | None = None, memory_limit_mb: float = 4096) -> None:
         if n_workers is not None and (not isinstance(n_workers, int) or n_workers < 1):
             raise ConfigError.at("hydra.launcher.n_workers", "must be a whole number, at least 1", n_workers)
-        self.n_workers = n_workers
+        self.n_workers, self.memory_limit_mb = n_workers, memory_limit_mb
         self._verified: Verified | None = None
         self.groups: dict[str, Program] = {}
         self._child: Child | None = None
@@ -69,6 +73,22 @@ class FusedLauncher(HydraSide):
         self.start()
         assert self._child is not None
         return self._child.weigh(asked)
+
+    def seconds(
+        self, tasks: Sequence[Task], folder: Path, as_lanes: Callable[[Task], bool] = lambda task: True
+    ) -> float:
+        """What those tasks take that may be lanes: as lanes where `as_lanes` says so and they can be, or in workers."""
+        shares: dict[str, Share] = {}
+        for task in filter(is_lane, tasks):
+            add_share(shares, structure_key(task.config), task)
+        if not shares:
+            return 0.0
+        known = list(shares.values())
+        threads = known[0].task.config["fused"]["threads"]
+        weighed = self.weigh(Weigh(known, self.n_workers or default_workers(), threads, str(folder / "fused.log")))
+        lanes = [each.fused_s for each in weighed if _is_run_as_lane(each, known, as_lanes)]
+        others = [each.workers_s for each in weighed if not _is_run_as_lane(each, known, as_lanes)]
+        return sum(lanes) + sum(others) + (ENGINE_S if lanes else 0.0) + (START_S if others else 0.0)
 
     def _started(self) -> Child:
         """The process that `setup` started; for a second sweep of this launcher another."""
@@ -106,7 +126,7 @@ class FusedLauncher(HydraSide):
         def here(fused: Fused) -> Engine:
             return Engine(self._started(), settings, fused, on_start, on_epoch, on_end, self.groups)
 
-        others = ProcessesLauncher(self.n_workers).run_tasks
+        others = ProcessesLauncher(self.n_workers, self.memory_limit_mb).run_tasks
         self.run_on(here, others, tasks, settings=settings, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
 
     def run_on(
@@ -154,8 +174,10 @@ class FusedLauncher(HydraSide):
         self._fallbacks[reason] += 1
         return as_written(task)
 
-    def explain(self, trials: Sequence[Trial], folder: Path) -> list[str]:
-        """How these trials would run: groups, lanes, and what would go to worker processes. Trains nothing.
+    def explain(self, trials: Sequence[Trial], folder: Path) -> tuple[list[str], float]:
+        """How these trials would run, groups, lanes, and what would go to worker processes; and for how many seconds.
+
+        Trains nothing, but for a few steps where that is close.
 
         Args:
             trials: planned.
@@ -165,12 +187,13 @@ class FusedLauncher(HydraSide):
         by_number = {trial.number: trial for trial in trials}
         if not tasks:
             self.close()
-            return []
+            return [], 0.0
 
         def invalid(outcome: Outcome) -> bool:
             by_number[outcome.number].state, by_number[outcome.number].reason = "INVALID", outcome.reason
             return True
 
+        seconds = self.seconds(tasks, folder)
         fused = Fused(**tasks[0].config["fused"])
         engine = Engine(self._started(), Sweep(), fused, lambda _: None, lambda *_: None, invalid, self.groups)
         try:
@@ -178,7 +201,7 @@ class FusedLauncher(HydraSide):
                 self._ordinary(task, reason)
         finally:
             engine.close()
-        return self.closing()
+        return self.closing(), seconds
 
     def closing(self) -> list[str]:
         """What ran as lanes, in which groups and why, and what did not."""
@@ -199,6 +222,10 @@ class FusedLauncher(HydraSide):
 def is_lane(task: Task) -> bool:
     """Whether a task is the engine's: a sweep may have others, and models to save of trials that ran elsewhere."""
     return bool(task.config["trainer"]["engine"] == "compiled")
+
+
+def _is_run_as_lane(weighed: Weighed, shares: Sequence[Share], as_lanes: Callable[[Task], bool]) -> bool:
+    return math.isfinite(weighed.fused_s) and as_lanes(shares[weighed.shares[0]].task)
 
 
 def as_written(task: Task) -> Task:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError
@@ -19,10 +19,22 @@ from kexp.sweep.trials import Task
 if TYPE_CHECKING:
     from kexp.experiment import Prepared
 
-__all__ = ["START_S", "Share", "Weigh", "Weighed", "compiling_s", "component_names", "least_workers_s", "weigh"]
+__all__ = [
+    "ENGINE_S",
+    "START_S",
+    "Share",
+    "Weigh",
+    "Weighed",
+    "add_share",
+    "compiling_s",
+    "component_names",
+    "least_workers_s",
+    "weigh",
+]
 
 # Seconds on a quiet CPU core of 2025; see benchmarks/auto_launcher.py.
 START_S = 9.0  # worker processes import TensorFlow
+ENGINE_S = 3.0  # the engine's process imports JAX
 _TRIAL_S = 1.2  # a trial of theirs builds its model and traces its step
 _STEP_S = 2.3e-3  # a step of theirs, besides its arithmetic
 _COMPILE_S = {"dense": 1.5, "recurrent": 5.0, "convolution": 6.0}  # planning and compiling a structure
@@ -80,6 +92,13 @@ class Weighed:
     probed: bool = False
 
 
+def add_share(shares: dict[str, Share], key: str, task: Task, count: int = 1) -> None:
+    """Counts a trial, or a search's trials, to those of its structure."""
+    share = shares.get(key, Share(task, 0, 0))
+    epochs = share.epochs + count * task.config["trainer"]["epochs"]
+    shares[key] = replace(share, trials=share.trials + count, epochs=epochs)
+
+
 def compiling_s(shares: Collection[Share]) -> float:
     """What planning and compiling these structures, which have no convolutions, takes at most."""
     return sum(_COMPILE_S["recurrent" if _is_recurrent(share.task.config["model"]) else "dense"] for share in shares)
@@ -131,15 +150,14 @@ def _weigh(members: Sequence[tuple[int, Share, Prepared]], rate: float, workers:
     positions = [position for position, *_ in members]
     first = members[0][2]
     reason = fused.unfit(fused.Trial(0, first))
-    if reason:
-        return Weighed(positions, math.inf, 0.0, reason)
-    if jax.default_backend() != "cpu":
+    if not reason and jax.default_backend() != "cpu":
         return Weighed(positions, 0.0, math.inf, "lanes are what fills an accelerator")
     try:
         model = build_compiled(first)
         products = list(_products(model))
     except Exception:  # the engine says what is wrong with it
-        return Weighed(positions, 0.0, math.inf, "what they take is not known")
+        unknown = "what they take is not known"
+        return Weighed(positions, math.inf, 0.0, reason) if reason else Weighed(positions, 0.0, math.inf, unknown)
     trials, epochs = sum(share.trials for _, share, _ in members), sum(share.epochs for _, share, _ in members)
     trained, validated, _ = fused.row_counts(first)
     steps = epochs * -(-trained // first.experiment.trainer.batch_size)
@@ -152,6 +170,8 @@ def _weigh(members: Sequence[tuple[int, Share, Prepared]], rate: float, workers:
     compile_s = max(_COMPILE_S[kind] for kind in kinds)
     fused_s = compile_s + steps * _LANE_STEP_S / threads + arithmetic_s(_AS_LANE)
     workers_s = (trials * _TRIAL_S + steps * _STEP_S) / workers + arithmetic_s(_IN_WORKER)
+    if reason:
+        return Weighed(positions, math.inf, workers_s, reason)
     close = max(fused_s, workers_s) < _CLOSE * min(fused_s, workers_s)
     if not close or min(fused_s, workers_s) < _WORTH_S:
         return Weighed(positions, fused_s, workers_s)

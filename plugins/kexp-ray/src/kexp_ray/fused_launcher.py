@@ -62,8 +62,8 @@ class FusedRayLauncher(RayLauncher):
         """See `FusedLauncher.adapt`."""
         return self._fused.adapt(config, overrides)
 
-    def explain(self, trials: Sequence[Trial], folder: Path) -> list[str]:
-        """How these trials would run; found out on this machine."""
+    def explain(self, trials: Sequence[Trial], folder: Path) -> tuple[list[str], float]:
+        """How these trials would run, and for how many seconds; found out on, and for, this machine alone."""
         return self._fused.explain(trials, folder)
 
     def closing(self) -> list[str]:
