@@ -31,7 +31,7 @@ __all__ = [
     "targets_problem",
 ]
 
-Targets = Literal["class_index", "one_hot", "binary", "signed", "dense", "any"]
+Targets = Literal["class_index", "one_hot", "binary", "signed", "labels", "dense", "any"]
 Inputs = Literal["any", "images", "sequences"]
 Task = Literal["classification", "regression"]
 
@@ -45,8 +45,9 @@ class Traits:
 
     Attributes:
         targets: "class_index": whole numbers, shape (batch,). "one_hot": a column a class. "binary": one column of
-            0 and 1 for two classes, one-hot for more. "signed": the same of -1 and 1. "dense": regression targets as
-            they are, classes one-hot. "any": whatever the loss trains on (metrics only).
+            0 and 1 for two classes, one-hot for more. "signed": the same of -1 and 1. "labels": several in a row, shape
+            (batch, labels), which are a regression's targets here. "dense": regression targets as they are, classes
+            one-hot. "any": whatever the loss trains on (metrics only).
         regression_targets: for a regression: "dense", or "binary", "signed" or "non_negative" where they must lie in
             0..1, in -1..1, or not below 0.
         output: activation of the output layer for a classification.
@@ -66,7 +67,7 @@ class Traits:
         """The form that the data's targets must take for a loss."""
         if task == "regression" and self.task is None:
             return self.regression_targets
-        return "dense" if self.targets == "any" else self.targets
+        return "dense" if self.targets in ("any", "labels") else self.targets
 
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
@@ -214,6 +215,11 @@ def targets_problem(loss_name: str, loss: Traits, metrics: Mapping[str, Traits],
         task: classification or regression.
         outputs: number of classes, or of columns of a regression's targets.
     """
+    if loss.targets == "labels" and (task == "classification" or outputs == 1):
+        return (
+            f"loss: {loss_name} wants several labels a row, shape (rows, labels), but the data has one target a row; "
+            f"choose loss={choices_for(task)[0]}"
+        )
     if loss.task is not None and loss.task != task:
         return f"loss: {loss_name} is for a {loss.task}, but the data is a {task}; choose loss={choices_for(task)[0]}"
     form = _form(loss, task, outputs)
@@ -236,6 +242,7 @@ _WORDS = {
     "binary": "0/1 targets",
     "signed": "0/1 or -1/1 targets",
     "dense": "one-hot or numeric targets",
+    "labels": "rows of labels",
     "column": "one column of 0/1 targets",
     "multi_hot": "columns of 0/1 targets",
     "numbers": "numbers",
@@ -308,7 +315,8 @@ _LOSSES = {
     "categorical_generalized_cross_entropy": Traits("class_index", task="classification"),
     # Compares embeddings of bounded length; without a bound it does not train. No class comes out.
     "circle": Traits("class_index", task="classification"),
-    "ctc": Traits("class_index", output="linear", task="classification"),
+    # Aligns a sequence of outputs with a row of labels.
+    "ctc": Traits("labels"),
     # A margin of 1 between scores, which probabilities only reach where they are saturated.
     "categorical_hinge": Traits("one_hot", output="linear", task="classification"),
     # Overlaps of regions: shares in [0, 1].

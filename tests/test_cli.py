@@ -102,6 +102,7 @@ def test_a_bad_override_gets_one_sentence(
             "metrics: categorical_accuracy wants one-hot targets, but loss=sparse_categorical_crossentropy trains on "
             "class indices; choose metrics=[sparse_categorical_accuracy] or loss=categorical_crossentropy",
         ),
+        (["loss=ctc"], "loss: ctc wants several labels a row, shape (rows, labels), but the data has one target a row"),
         (["data=diabetes", "metrics=[accuracy]"], "metrics: accuracy is for a classification, but the data is a regr"),
         (["data=csv", "data.path=none.csv", "data.target=y"], "data.path: no such file 'none.csv'"),
         (["data=csv"], "data.path: must be given"),

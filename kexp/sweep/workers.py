@@ -217,26 +217,21 @@ class WorkerPool:
         """The next thing a worker says; an Outcome when its trial is over."""
         assert worker.task is not None
         if not worker.timed_out:
-            try:
-                if worker.pipe.poll():
-                    message = worker.pipe.recv()
-                    if message == _READY:
-                        worker.ready, self._failed_starts = True, 0
-                        return None
-                    if message == _BEGUN:
-                        worker.deadline = time.monotonic() + self.timeout_s if self.timeout_s else float("inf")
-                        return None
-                    if isinstance(message, Outcome):
-                        self._replace_if_grown(worker)
-                        return message
-                    number, epoch, metrics = message
-                    answer = on_epoch(number, epoch, metrics)
-                    if worker.task.ask:
-                        _send(worker, answer)
-                    return None
-            except (EOFError, OSError):
-                pass
-            if worker.process.is_alive():
+            message = None
+            with contextlib.suppress(EOFError, OSError):
+                message = worker.pipe.recv() if worker.pipe.poll() else None
+            if isinstance(message, Outcome):
+                self._replace_if_grown(worker)
+                return message
+            if message == _READY:
+                worker.ready, self._failed_starts = True, 0
+            elif message == _BEGUN:
+                worker.deadline = time.monotonic() + self.timeout_s if self.timeout_s else float("inf")
+            elif message is not None:
+                answer = on_epoch(*message)
+                if worker.task.ask:
+                    _send(worker, answer)
+            if message is not None or worker.process.is_alive():
                 return None
         worker.process.join()
         del self._workers[worker.index]
@@ -345,11 +340,10 @@ def _work(pipe: Connection, n_workers: int, index: int, parent: int) -> None:
 
         import_keras(task)
         _settle()
-        pipe.send(_BEGUN)
-        outcome = run_trial(task, tell)
         try:
-            pipe.send(outcome)
-        except (BrokenPipeError, OSError):
+            pipe.send(_BEGUN)
+            pipe.send(run_trial(task, tell))
+        except OSError:  # nobody listens any more
             return
         forget()
 

@@ -126,7 +126,10 @@ def schedules() -> Iterator[Case]:
     for name, both in _SCHEDULES:
         key = "optimizer.schedule"
         values = tuple(f"{{name: {name}, {each}}}" for each in both)
-        yield Case(f"schedule-{name}-{both[0]}", ("optimizer=sgd",), {key: values})  # type: ignore[dict-item]
+        # A schedule that has all its rates has no use for the optimizer's.
+        unused = frozenset({"optimizer.learning_rate"} if name == "piecewise_constant_decay" else ())
+        numbers: Values = {key: values}  # type: ignore[dict-item]
+        yield Case(f"schedule-{name}-{both[0]}", ("optimizer=sgd",), numbers, constants=unused)
 
 
 _SCHEDULES = [
@@ -157,7 +160,8 @@ _SCHEDULES = [
         "polynomial_decay",
         (
             "decay_steps: 5, end_learning_rate: 0.001, power: 0.5",
-            "decay_steps: 7, end_learning_rate: 0.002, power: 1.5",
+            # Of a constant 7 XLA takes the reciprocal, 7 of which are more than 1: Keras' schedule is then NaN.
+            "decay_steps: 8, end_learning_rate: 0.002, power: 1.5",
         ),
     ),
     ("polynomial_decay", ("decay_steps: 3, power: 2.0, cycle: true", "decay_steps: 4, power: 1.5, cycle: true")),
@@ -165,8 +169,8 @@ _SCHEDULES = [
 
 
 def losses() -> Iterator[Case]:
-    """Each on the data that it is for."""
-    for name in _first_names("loss"):
+    """Each on the data that it is for; ctc wants rows of labels, which none here has."""
+    for name in sorted({*_first_names("loss")} - {"ctc"}):
         values = moved("loss", name) | {**_LOSS_NUMBERS.get(name, {})}
         base = (*_LOSS_DATA.get(name, ()), f"loss={name}")
         yield Case(f"loss-{name}", base, {f"loss.{key}": pair for key, pair in values.items()})
@@ -190,7 +194,6 @@ _LOSS_DATA: Mapping[str, tuple[str, ...]] = {
     "binary_crossentropy": _TWO,
     "binary_focal_crossentropy": (*_TWO, "loss.apply_class_balancing=true"),
     "circle": ("metrics=[]",),
-    "ctc": ("metrics=[]",),
     **dict.fromkeys(
         "cosine_proximity huber_loss logcosh mean_absolute_error mean_absolute_percentage_error mean_squared_error "
         "mean_squared_logarithmic_error poisson quantile_loss".split(),
