@@ -17,6 +17,8 @@ __all__ = ["make_activation", "parametric_activation"]
 # Activations that are a Keras layer as well, which takes the parameters and loads anywhere.
 _LAYERS = {"relu": "ReLU", "elu": "ELU", "leaky_relu": "LeakyReLU", "softmax": "Softmax"}
 
+_HALVES = "glu"  # one half of its input gates the other; Keras' own layers take the shape of any activation to stay
+
 
 def make_activation(
     name: str, function: Callable[..., Any], parameters: Mapping[str, Any]
@@ -37,7 +39,8 @@ def make_activation(
     if ours is not function:
         return functools.partial(_custom, name, function, dict(parameters))
     defaults = {p.name: p.default for p in signatures.of_callable(function).parameters}
-    if all(value == defaults.get(key, signatures.REQUIRED) for key, value in parameters.items()):
+    default = all(value == defaults.get(key, signatures.REQUIRED) for key, value in parameters.items())
+    if default and name != _HALVES:
         return name
     if name in _LAYERS:
         return functools.partial(getattr(keras.layers, _LAYERS[name]), **parameters)
@@ -64,7 +67,7 @@ def parametric_activation() -> type[keras.layers.Layer]:
 
     @keras.saving.register_keras_serializable("kexp")
     class ParametricActivation(keras.layers.Layer):  # type: ignore[misc]
-        """Applies the activation of that name with the given parameters; the shape stays."""
+        """Applies the activation of that name with the given parameters; the shape stays, but for glu's axis."""
 
         def __init__(self, function: str, parameters: Mapping[str, Any], **options: Any) -> None:
             super().__init__(**options)
@@ -76,7 +79,10 @@ def parametric_activation() -> type[keras.layers.Layer]:
             return self._applied(inputs, **self.parameters)
 
         def compute_output_shape(self, input_shape: Any) -> Any:
-            return input_shape
+            shape = list(input_shape)
+            if self.function == _HALVES:
+                shape[self.parameters.get("axis", -1)] //= 2
+            return tuple(shape)
 
         def get_config(self) -> dict[str, Any]:
             return {**super().get_config(), "function": self.function, "parameters": self.parameters}

@@ -141,6 +141,7 @@ class Lane:
             ints: the lane's whole-numbered slots.
         """
         import jax.numpy as jnp
+        import keras
 
         def seed(position: int) -> Any:
             return jnp.stack([seeds[position], jnp.zeros((), seeds.dtype)])
@@ -154,7 +155,8 @@ class Lane:
                 elif position in self.seeds:
                     value = seed(self.seeds[position])
                 elif initializer is not None:
-                    value = initializer(variable.shape, dtype=variable._dtype)
+                    with keras.StatelessScope():  # one that has a generator of its own must not keep what is traced
+                        value = initializer(variable.shape, dtype=variable._dtype)
                 else:
                     value = self.blueprint.values[id(variable)]
                 made.append(_strong(value, variable._dtype))

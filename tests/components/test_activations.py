@@ -74,6 +74,18 @@ def test_activation_with_parameters_equals_its_formula_and_survives_saving(
     np.testing.assert_array_equal(keras.models.model_from_json(model.to_json())(x), model(x))
 
 
+def test_glu_halves_the_width_and_what_follows_is_told(tmp_path: Path) -> None:
+    """A Dense of Keras' with activation="glu" says that it is twice as wide as it is, and nothing fits behind it."""
+    x = np.random.default_rng().normal(size=(6, 4)).astype(np.float32)
+    model = keras.Sequential([keras.Input((4,)), layer_of("glu"), keras.layers.Dense(3)])
+    assert model.layers[0].output.shape == (None, 2)
+    np.testing.assert_allclose(
+        model.layers[0](x), x[:, :2] / (1 + np.exp(-x[:, 2:].astype(float))), rtol=1e-5, atol=1e-6
+    )
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras")(x), model(x))
+
+
 def test_each_layer_gets_an_activation_layer_of_its_own() -> None:
     made = build_activation(component_node("activation", {"name": "elu", "alpha": 0.5}, "activation"))
     assert activation_layer(made) is not activation_layer(made)
