@@ -25,6 +25,7 @@ __all__ = ["AutoLauncher", "decide"]
 
 _CHOICES = "launcher.json"  # in the sweep's folder: a sweep that is resumed goes on in the same way
 _FUSED, _WORKERS = "fused", "processes"
+_TRAINED = ("model", "activation", "optimizer", "loss", "metrics", "callbacks")
 _OWN = ("mlp", "lstm", "linear", "sequential")
 _SEARCH = "search"  # its structures are not known beforehand
 
@@ -40,8 +41,9 @@ class _Choice:
 class AutoLauncher(HydraSide):
     """Lanes where they take less time than worker processes, by what each structure of the sweep is weighed at.
 
-    A trial whose backend was named, and is not JAX, runs in a worker process; so does what cannot be a lane. With
-    `fused.strict` every trial is to be a lane. A search is weighed once, by its first trial.
+    A trial whose backend was named, and is not JAX, runs in a worker process; so does what cannot be a lane, and what
+    is somebody's own code, by reference: whatever that does to its process costs no other trial. With `fused.strict`
+    every trial is to be a lane. A search is weighed once, by its first trial.
 
     Args:
         n_workers: worker processes; one a core unless given.
@@ -143,6 +145,8 @@ class AutoLauncher(HydraSide):
                 self._choices[key] = _Choice(_FUSED, "trainer=compiled was named")
             elif task.config["fused"]["strict"]:
                 self._choices[key] = _Choice(_FUSED, "fused.strict")
+            elif _is_own(task.config):
+                self._choices[key] = _Choice(_WORKERS, "code of your own, by reference, has processes of its own")
             else:
                 add_share(shares, key, task, search or 1)
         plain = _plain(shares, self._workers)
@@ -213,13 +217,17 @@ def _plain(shares: Mapping[str, Share], workers: int) -> set[str]:
     return set()
 
 
+def _is_own(config: Mapping[str, Any]) -> bool:
+    """Whether any of a trial's components, its data apart, is a reference."""
+    return any(":" in name for section in _TRAINED for name in component_names(config[section]))
+
+
 def _gains(config: Mapping[str, Any]) -> bool:
     """Whether the config alone tells that a lane's steps are the faster ones: no convolutions, and no callbacks."""
     model = config["model"]
-    if any(config["callbacks"].values()):
+    if any(config["callbacks"].values()) or _is_own(config):
         return False
-    names = list(component_names(model))  # a colon is in those of the user's own components
-    return model["name"] in _OWN and not any(":" in name or "conv" in name.lower() for name in names)
+    return model["name"] in _OWN and not any("conv" in name.lower() for name in component_names(model))
 
 
 def _key(task: Task) -> str:
