@@ -13,7 +13,7 @@ nox.needs_version = ">=2025.2.9"
 
 GROUPS = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "test")
 LINT = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "lint")
-PARALLEL = ("-q", "-n", "2", "--dist", "loadfile")  # a file's fixtures are made once
+PARALLEL = ("-q", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")  # a file's fixtures are made once
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONFAULTHANDLER": "1"}
 
 

@@ -16,6 +16,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["finished_runs"]
 
+_LONG = ("test_docs", "test_experiment", "sweep/", "training/test_")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest goes first, so that no process is left alone with it at the end."""
+    items.sort(key=lambda item: not any(part in item.nodeid for part in _LONG))
+
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:

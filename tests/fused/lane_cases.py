@@ -374,12 +374,16 @@ def _layered(
         ("model=sequential",),
         {"model.layers": values},  # type: ignore[dict-item]
         groups=2 if constant else 1,
-        constants=frozenset({f"model.layers.1.{constant}"} if constant else ()),
+        constants=frozenset({f"model.layers.{before.count('{name')}.{constant}"} if constant else ()),
     )
 
 
-# Keras takes the root of these with `math.sqrt`, which wants a plain number.
-_TAKEN_BY_VALUE = {"GaussianDropout": "rate", "variance_scaling": "kernel_initializer.scale"}
+# Keras takes the root of the first with `math.sqrt`, which wants a plain number, and makes two bounds of the last.
+_TAKEN_BY_VALUE = {
+    "GaussianDropout": "rate",
+    "variance_scaling": "kernel_initializer.scale",
+    "RandomRotation": "factor",
+}
 
 
 def trainings() -> Iterator[Case]:
