@@ -152,6 +152,11 @@ def _available(run: StoredRun, experiment: Experiment, files: set[str]) -> dict[
         there = any(path == fmt.filename or path.startswith(f"{fmt.filename}/") for path in files)
         if there and fmt.filename not in {each.filename for each in found.values()}:
             found[name] = fmt
+    if not found and run.view.status == "FINISHED" and run.view.parent_run_id is not None:
+        raise LoadError(
+            f"{run.label} saved no model: a sweep keeps those of its best trials (save.keep); "
+            f"`kexp reproduce {run.view.run_id[:8]} --save` trains it again and saves it"
+        )
     if not found:
         saved = "saved no model" if run.view.status == "FINISHED" else f"is {run.view.status} and saved no model"
         raise LoadError(f"{run.label} {saved}; runs save in the formats of save.formats")

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 import kexp
+from kexp.errors import LoadError
 from kexp.tracking import StoreSettings, list_artifacts, metric_history, prepare_store, search
 from kexp.tracking.client import client_for
 from kexp.tracking.server import running_server
@@ -107,6 +108,9 @@ def test_models_of_the_best_are_added_to_the_runs_that_a_server_has_made(workpla
             assert kept == (trial is best)
         model = kexp.load_model(best.run_id, format="h5", tracking_uri=server.address)
         assert model.count_params() > 0
+        (other,) = [trial for trial in result.trials if trial is not best]
+        with pytest.raises(LoadError, match=f"saved no model.*kexp reproduce {other.run_id[:8]} --save"):
+            kexp.load_model(other.run_id, tracking_uri=server.address)
         (logged,) = client_for(server.address).search_logged_models([prepare_store(settings)])
         assert logged.source_run_id == best.run_id
         assert {metric.key: metric.value for metric in logged.metrics} == pytest.approx(
