@@ -26,10 +26,11 @@ def planned(workplace: Path, capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 def test_the_disk_that_a_sweep_takes_is_that_of_the_models_that_it_keeps(planned: Any) -> None:
-    whole = planned("seed=range(4)", "save.keep=all")["disk_mb"]
+    four = ("hydra/launcher=processes", "seed=range(4)")
+    whole = planned(*four, "save.keep=all")["disk_mb"]
     assert whole > 0
-    assert planned("seed=range(4)", "save.keep=top:3")["disk_mb"] == pytest.approx(whole * 3 / 4)
-    assert planned("seed=range(4)", "save.keep=none")["disk_mb"] == 0
+    assert planned(*four, "save.keep=top:3")["disk_mb"] == pytest.approx(whole * 3 / 4)
+    assert planned(*four, "save.keep=none")["disk_mb"] == 0
 
 
 def test_a_search_is_planned_by_its_first_trial(planned: Any) -> None:

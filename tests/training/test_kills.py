@@ -49,6 +49,7 @@ def test_resume_after_a_kill_equals_an_uninterrupted_training_on_tensorflow(tria
     kill_and_resume(trial, "tensorflow", tmp_path, cases)
 
 
+@pytest.mark.slow
 def test_resume_after_a_kill_equals_an_uninterrupted_training_on_jax(trial: ModuleType, tmp_path: Path) -> None:
     kill_and_resume(trial, "jax", tmp_path, ["adam:numpy:middle-save"])
 
