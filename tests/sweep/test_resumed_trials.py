@@ -29,6 +29,7 @@ WHOLE = [
     "trainer.checkpoint_epochs=1",
     "save.formats=[weights]",
     "save.keep=all",
+    "hydra/launcher=processes",
     "save.model=false",
     "tracking.figures=false",
     "hydra.launcher.n_workers=2",

@@ -34,6 +34,7 @@ SMALL = [
     "trainer.checkpoint_epochs=1",
     "save=none",
     "tracking.figures=false",
+    "hydra/launcher=processes",
     "hydra.launcher.n_workers=2",
 ]
 INT, TERM, KILL = signal.SIGINT, signal.SIGTERM, signal.SIGKILL
