@@ -100,6 +100,7 @@ def kill_sweep(sweep: subprocess.Popen[bytes]) -> None:
     sweep.wait(60)
 
 
+@pytest.mark.slow
 def test_lanes_of_an_engine_that_is_killed_go_on_in_the_next(tmp_path: Path, whole: dict[str, object]) -> None:
     sweep = start(tmp_path)
     wait_for_checkpoints(tmp_path, 20, 3)

@@ -183,6 +183,7 @@ def test_an_engine_that_is_killed_costs_no_trial(workplace: Path) -> None:
     assert len({view.params["seed"] + view.params["optimizer.learning_rate"] for view in runs()}) == 200
 
 
+@pytest.mark.slow
 def test_programs_that_memory_makes_narrower_are_told_of_and_reproduced(
     workplace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
