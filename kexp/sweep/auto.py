@@ -118,7 +118,7 @@ class AutoLauncher(HydraSide):
         self._choose(list(tasks.values()), folder)
         lanes = [trial for trial in trials if trial.number in tasks and is_lane(self._as_chosen(tasks[trial.number]))]
         seconds = self._fused.seconds(list(tasks.values()), folder, lambda task: self._choice(task).how == _FUSED)
-        self._fused.explain(lanes, folder)
+        self._fused.group(lanes, folder)
         return self.closing(), seconds
 
     def closing(self) -> list[str]:

@@ -183,17 +183,22 @@ class FusedLauncher(HydraSide):
             trials: planned.
             folder: for the engine's log.
         """
+        seconds = self.seconds(planned_tasks(trials, folder), folder)
+        self.group(trials, folder)
+        return self.closing(), seconds
+
+    def group(self, trials: Sequence[Trial], folder: Path) -> None:
+        """Plans trials as lanes, for the closing lines; one that cannot be built becomes INVALID."""
         tasks = planned_tasks(trials, folder)
         by_number = {trial.number: trial for trial in trials}
         if not tasks:
             self.close()
-            return [], 0.0
+            return
 
         def invalid(outcome: Outcome) -> bool:
             by_number[outcome.number].state, by_number[outcome.number].reason = "INVALID", outcome.reason
             return True
 
-        seconds = self.seconds(tasks, folder)
         fused = Fused(**tasks[0].config["fused"])
         engine = Engine(self._started(), Sweep(), fused, lambda _: None, lambda *_: None, invalid, self.groups)
         try:
@@ -201,7 +206,6 @@ class FusedLauncher(HydraSide):
                 self._ordinary(task, reason)
         finally:
             engine.close()
-        return self.closing(), seconds
 
     def closing(self) -> list[str]:
         """What ran as lanes, in which groups and why, and what did not."""
