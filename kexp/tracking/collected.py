@@ -28,7 +28,6 @@ class CollectedRun:
         folder: where the run's files are; they must stay until the record is written.
         tags: the run's first tags.
         parent_run_id: the sweep's run.
-        run_id: 32 hexadecimal digits; a new one unless given.
     """
 
     def __init__(
@@ -38,10 +37,9 @@ class CollectedRun:
         *,
         tags: Mapping[str, Any] | None = None,
         parent_run_id: str | None = None,
-        run_id: str | None = None,
     ) -> None:
         self.name, self.folder = name, folder
-        self.run_id = run_id or uuid.uuid4().hex
+        self.run_id = uuid.uuid4().hex
         self.notice = ""
         self.model_id: str | None = None
         self.parent_run_id = parent_run_id
