@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["save_kept"]
 
 
-def save_kept(experiment: Experiment, state_file: Path, folder: Path, run: Header | None, *, register: bool) -> None:
-    """Saves a finished trial's model, in each format and as an MLflow model, and draws its figures.
+def save_kept(experiment: Experiment, state_file: Path, folder: Path, run: Header | None, *, best: bool) -> None:
+    """Saves a finished trial's model, in each format and as an MLflow model; draws the figures of the best.
 
     Args:
         experiment: the trial's checked config.
@@ -31,14 +31,14 @@ def save_kept(experiment: Experiment, state_file: Path, folder: Path, run: Heade
         folder: where the trial's files are.
         run: the trial's, which is over and stays so; what is added to it waits in `folder` for `deliver_added`. None
             where it has none.
-        register: whether `save.register` counts.
+        best: whether it is the best of its sweep: the one that `save.register` registers and that has figures.
 
     Raises:
         SaveError: a file does not read back identically.
     """
     formats = formats_of(experiment)
     prepared = prepare(experiment)
-    if not register:
+    if not best:
         kept = replace(prepared.experiment, save=replace(prepared.experiment.save, register=None))
         prepared = replace(prepared, experiment=kept)
     training.prepare_backend(experiment.backend)
@@ -49,7 +49,8 @@ def save_kept(experiment: Experiment, state_file: Path, folder: Path, run: Heade
     folder.mkdir(parents=True, exist_ok=True)
     tracker = null_run(name=folder.name, folder=folder) if run is None else add_to_run(run, folder=folder)
     try:
-        record_figures(tracker, prepared, history, model)
+        if best:
+            record_figures(tracker, prepared, history, model)
         save_files(tracker, prepared, model, formats)
         record_model(tracker, prepared, history, model)
     finally:

@@ -76,7 +76,7 @@ class Keeping:
             config = trained.config if backend == trained.config["backend"] else trained.ordinary or trained.config
             number = -1 - trial.number
             self._saving[number] = trial
-            saves = replace(trained, number=number, config=config, saves=True, header=run(trial), register=rank == 0)
+            saves = replace(trained, number=number, config=config, saves=True, header=run(trial), best=rank == 0)
             made.append(saves)
         return made
 
@@ -113,7 +113,7 @@ def save_trial(task: Task) -> Outcome:
     from kexp.sweep.trials import Outcome
 
     try:
-        save_kept(check(task.config), Path(task.state), Path(task.folder), task.header, register=task.register)
+        save_kept(check(task.config), Path(task.state), Path(task.folder), task.header, best=task.best)
         return Outcome(task.number, "FINISHED")
     except KexpError as error:
         return Outcome(task.number, "FAILED", str(error), repeatable=True)

@@ -131,7 +131,7 @@ def _probe(config: Mapping[str, Any]) -> Probe:
             setup_s=setup_s,
             epoch_s=steps * step_s,
             memory_mb=psutil.Process().memory_info().rss / 1e6,
-            disk_mb=parameters * files / 1e6 + 0.2 * experiment.tracking.figures,
+            disk_mb=parameters * files / 1e6,
         )
         keras.utils.clear_session()
         return probe

@@ -91,9 +91,9 @@ class Session:
         self._points: dict[int, list[tuple[int, dict[str, float], int]]] = {}
         self._twins: dict[str, list[Trial]] = {}
         save, tracking = experiment.save, experiment.tracking
-        added = save.model or tracking.figures if tracking.enabled else False
+        added = tracking.enabled and save.model
         self._keep = save.keep if added or save.formats else "none"
-        self._coming = ["model"] if tracking.enabled and save.model and self._keep != "none" else []
+        self._coming = ["model"] if added and self._keep != "none" else []
         self._keeping = Keeping(folder, self._keep)
         self._asked_to_save = False
         self._launched: Callable[[], list[str]] = list  # the launcher's own closing lines

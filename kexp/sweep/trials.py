@@ -89,7 +89,7 @@ class Task:
     state: str = ""  # the file in which to leave the trained variables; the models of the best are saved later
     saves: bool = False  # no training: save the model of the trial that left its variables there
     header: Header | None = None  # of the run that its model is added to
-    register: bool = False  # whether `save.register` counts for it
+    best: bool = False  # whether it is the sweep's best, whose model is registered and whose figures are drawn
     ordinary: Mapping[str, Any] | None = None  # the config to run where this one cannot be a lane
 
 

@@ -147,6 +147,8 @@ def test_importance_finds_the_parameter_that_matters() -> None:
     assert sum(found.shares.values()) == pytest.approx(1)
     assert found.explained > 0.8
     assert parameter_importance(compare_trials(trials[:5])) is None
+    alone = [TrialResult(str(n), "", "FINISHED", {"x": n, "seed": 0}, {"val_loss": n / 7}) for n in range(20)]
+    assert parameter_importance(compare_trials(alone)) is None
 
 
 def test_text_table_is_aligned_and_says_what_it_leaves_out() -> None:

@@ -97,25 +97,24 @@ def test_models_of_the_best_are_added_to_the_runs_that_a_server_has_made(workpla
     """A server gives ids of its own, which the sweep learns when its trials are written."""
     small = ["data=random", "data.rows=80", "model.hidden=[4]", "trainer.epochs=2", "save.formats=[h5]"]
     with contextlib.closing(Server(workplace)) as server:
-        told = [f"tracking.uri={server.address}", "save.keep=best", *small]
-        result = kexp.sweep({"seed": [1, 2]}, told, launcher="serial")
+        told = [f"tracking.uri={server.address}", "save.keep=top:2", *small]
+        result = kexp.sweep({"seed": [1, 2, 3]}, told, launcher="serial")
         settings = StoreSettings(server.address)
         views = {view.run_id: view for view in search(settings, parent_run_id=result.run_id)}
         assert {trial.run_id for trial in result.trials} == set(views)
-        best = min(result.trials, key=lambda trial: trial.metrics["val_loss"])
-        for trial in result.trials:
-            kept = {"figures/learning_curves.png", "saved/model.h5"} <= set(list_artifacts(settings, trial.run_id))
-            assert kept == (trial is best)
+        best, second, last = sorted(result.trials, key=lambda trial: trial.metrics["val_loss"])
+        curves, saved = "figures/learning_curves.png", "saved/model.h5"
+        for trial, kept in ((best, {curves, saved}), (second, {saved}), (last, set())):
+            assert {curves, saved} & set(list_artifacts(settings, trial.run_id)) == kept
         model = kexp.load_model(best.run_id, format="h5", tracking_uri=server.address)
         assert model.count_params() > 0
-        (other,) = [trial for trial in result.trials if trial is not best]
-        with pytest.raises(LoadError, match=f"saved no model.*kexp reproduce {other.run_id[:8]} --save"):
-            kexp.load_model(other.run_id, tracking_uri=server.address)
-        (logged,) = client_for(server.address).search_logged_models([prepare_store(settings)])
-        assert logged.source_run_id == best.run_id
-        assert {metric.key: metric.value for metric in logged.metrics} == pytest.approx(
-            dict(views[best.run_id].metrics)
-        )
+        with pytest.raises(LoadError, match=f"saved no model.*kexp reproduce {last.run_id[:8]} --save"):
+            kexp.load_model(last.run_id, tracking_uri=server.address)
+        logged = client_for(server.address).search_logged_models([prepare_store(settings)])
+        assert {each.source_run_id for each in logged} == {best.run_id, second.run_id}
+        for each in logged:
+            measured = dict(views[each.source_run_id].metrics)
+            assert {metric.key: metric.value for metric in each.metrics} == pytest.approx(measured)
 
 
 @pytest.mark.parametrize("seconds", [4, pytest.param(15, marks=pytest.mark.slow)])

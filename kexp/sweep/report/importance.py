@@ -36,7 +36,7 @@ def parameter_importance(comparison: Comparison) -> Importance | None:
     """Permutation importance in a random forest from parameters, and the seed, to the rank of the objective.
 
     Ranks stand for values, so that one diverged trial does not outweigh all others. None of fewer than
-    `FEWEST_TRIALS` results or where nothing varies.
+    `FEWEST_TRIALS` results, or where fewer than two of them vary: one alone has all the importance there is.
 
     Source:
         Breiman (2001), Random forests, section 10.
@@ -45,7 +45,7 @@ def parameter_importance(comparison: Comparison) -> Importance | None:
     keys = [*comparison.columns, SEED]
     table = [[*(row.params[key] for key in comparison.columns), seed] for row, seed, _ in samples]
     varying = [place for place in range(len(keys)) if len({_key(line[place]) for line in table}) > 1]
-    if len(samples) < FEWEST_TRIALS or not varying:
+    if len(samples) < FEWEST_TRIALS or len(varying) < 2:
         return None
     import numpy as np
     from scipy.stats import rankdata
