@@ -77,6 +77,7 @@ def _hydra(arguments: list[str]) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     from kexp.config import check_overrides, conf_folder, explain, register
+    from kexp.training.backend import own_process
 
     flags, overrides, config_dir = _flags_first(arguments)
     _check_flags(flags)
@@ -86,6 +87,7 @@ def _hydra(arguments: list[str]) -> int:
 
         announce_backend(overrides)
     register(config_dir)
+    own_process()
     failures: list[Exception] = []
 
     def job(config: DictConfig) -> Any:
@@ -126,9 +128,7 @@ def _run_job(config: DictConfig) -> float | None:
 
     checked = check(plain(config))
     _quiet()
-    from kexp import experiment, training
-
-    training.own_process()
+    from kexp import experiment
 
     source = experiment.Source(
         overrides=tuple(HydraConfig.get().overrides.task), yaml=OmegaConf.to_yaml(config, resolve=False)

@@ -14,6 +14,7 @@ from kexp.sweep.feed import Feed
 from kexp.sweep.trial_run import TimeUpError, run_trial, too_long
 from kexp.sweep.trials import Outcome, Task, Trial
 from kexp.sweep.workers import WorkerPool, default_workers, import_keras
+from kexp.training import forget_model
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
@@ -56,6 +57,7 @@ class SerialLauncher(HydraSide):
             import_keras(task)
             with _time_limit(settings.trial_timeout_s):
                 outcome = run_trial(task, on_epoch)
+            forget_model()
             if not on_end(outcome):
                 return
 

@@ -7,9 +7,6 @@ that dies, hangs past the time limit or has grown past the watermark is replaced
 from __future__ import annotations
 
 import contextlib
-import functools
-import gc
-import inspect
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -26,6 +23,7 @@ from kexp.errors import KexpError
 from kexp.sweep.feed import Feed, as_feed
 from kexp.sweep.trial_run import run_trial, too_long
 from kexp.sweep.trials import Outcome, Task
+from kexp.training import forget_model, own_process, settle
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -35,7 +33,6 @@ __all__ = [
     "WorkerError",
     "WorkerPool",
     "default_workers",
-    "forget",
     "how_it_died",
     "import_keras",
     "interrupts_blocked",
@@ -317,8 +314,6 @@ def _work(pipe: Connection, n_workers: int, index: int, parent: int) -> None:
     """A worker's life: trial after trial until it is told None, or its parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to deal with
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    from kexp.training import own_process
-
     own_process()
     _share_machine(n_workers, index)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
@@ -339,18 +334,18 @@ def _work(pipe: Connection, n_workers: int, index: int, parent: int) -> None:
             return pipe.recv() if ask else None
 
         import_keras(task)
-        _settle()
         try:
             pipe.send(_BEGUN)
             pipe.send(run_trial(task, tell))
         except OSError:  # nobody listens any more
             return
-        forget()
+        forget_model()
 
 
 def import_keras(task: Task) -> None:
     """Done before the trial's clock starts. What goes wrong here goes wrong in the trial again, and is told there."""
     _import_keras(task.config["backend"])
+    settle()
 
 
 def _import_keras(backend: str) -> None:
@@ -375,39 +370,6 @@ def _share_machine(n_workers: int, index: int) -> None:
         devices = [each for each in named.split(",") if each]
     if len(devices) > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = devices[index % len(devices)]
-
-
-@functools.cache
-def _settle() -> None:
-    """Once: what the imports have left stays to the end, and need not be gone through after each trial."""
-    gc.collect()
-    gc.freeze()
-
-
-def forget() -> None:
-    """Frees what Keras keeps between models."""
-    keras = sys.modules.get("keras")
-    if keras is not None:
-        keras.utils.clear_session(free_memory=False)
-    ops = sys.modules.get("tensorflow.python.framework.ops")
-    if ops is not None:
-        registered: dict[str, Any] = ops.gradient_registry._registry
-        for name in [name for name in registered if name.startswith("CustomGradient-")]:
-            if _of_all_reduce(registered[name]["type"]):
-                del registered[name]
-    gc.collect()
-
-
-def _of_all_reduce(gradient: Any) -> bool:
-    """Whether a gradient is that of the sum over devices which a trial's optimizer takes.
-
-    TensorFlow registers it in each trace for good, and it holds all graphs of the trace.
-    """
-    for name in ("tape_grad_fn", "grad_fn"):
-        gradient = inspect.getclosurevars(gradient).nonlocals.get(name)
-        if not inspect.isfunction(gradient):
-            return False
-    return bool(gradient.__module__ == "tensorflow.python.distribute.distribute_lib")
 
 
 def _end_with(parent: int) -> None:

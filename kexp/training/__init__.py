@@ -4,6 +4,7 @@ from kexp.training.backend import check_backend, check_backend_installed, own_pr
 from kexp.training.checkpoint import Checkpointing, remove_checkpoints
 from kexp.training.fit import evaluate, fit, predict
 from kexp.training.history import History
+from kexp.training.leftovers import forget_model, settle
 from kexp.training.listeners import Stop, tell_epoch, tell_resumed
 from kexp.training.plan import Plan, compile_model
 from kexp.training.progress import progress
@@ -20,12 +21,14 @@ __all__ = [
     "compile_model",
     "evaluate",
     "fit",
+    "forget_model",
     "own_process",
     "predict",
     "prepare_backend",
     "progress",
     "remove_checkpoints",
     "seed_everything",
+    "settle",
     "tell_epoch",
     "tell_resumed",
 ]

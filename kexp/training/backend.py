@@ -13,7 +13,14 @@ from typing import Any
 from kexp.errors import ConfigError
 from kexp.training.quiet import banners_held_back, quiet_loggers
 
-__all__ = ["check_backend", "check_backend_installed", "own_process", "prepare_backend", "seed_everything"]
+__all__ = [
+    "check_backend",
+    "check_backend_installed",
+    "is_own_process",
+    "own_process",
+    "prepare_backend",
+    "seed_everything",
+]
 
 _MODULES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 _FOR_OTHERS = ("sklearn", "matplotlib", "pandas")  # Keras' wrappers, galleries and data frames
@@ -26,6 +33,11 @@ def own_process() -> None:
     That halves the import on JAX, and saves a third of it on TensorFlow.
     """
     _left_out.update(_FOR_OTHERS)
+
+
+def is_own_process() -> bool:
+    """Whether this process is kexp's alone."""
+    return bool(_left_out)
 
 
 def check_backend_installed(name: str) -> None:

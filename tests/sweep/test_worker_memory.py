@@ -1,7 +1,9 @@
-"""A worker's memory does not grow with the trials that it has run."""
+"""A worker's memory does not grow with the trials that it has run, nor that of a serial sweep."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -39,3 +41,19 @@ def test_memory_of_a_worker_is_flat(count: int, within: float, workplace: Path) 
     WorkerPool(1, timeout_s=60).run(tasks, on_start=lambda _: None, on_epoch=lambda *_: None, on_end=ended)
     assert states == ["FINISHED"] * count
     assert memory[-1] < (1 + within) * memory[FIRST - 1], memory
+
+
+@pytest.mark.slow
+def test_memory_of_a_serial_sweep_is_flat(workplace: Path) -> None:
+    told = ["hydra/launcher=serial", *ARGUMENTS[1:], "seed=range(30)", "save.keep=none"]
+    command = [sys.executable, "-m", "kexp", "-m", *told]
+    memory: list[float] = []
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as sweep:
+        assert sweep.stderr is not None
+        for line in sweep.stderr:
+            if "FINISHED" in line and line.startswith("trial"):
+                memory.append(psutil.Process(sweep.pid).memory_info().rss / 1e6)
+    assert sweep.returncode == 0
+    third = len(memory) // 3  # of trials that end close to each other one is told
+    assert third >= 3
+    assert memory[-1] < 1.03 * memory[third], memory

@@ -185,7 +185,7 @@ def _parameters_section(comparison: Comparison) -> Iterator[str]:
         yield f'<p class="soft small">{_parallel_note(comparison)}</p>{_fifths()}{picture}'
     yield "<h2>Parameter importance</h2>"
     if importance is None:
-        yield f'<p class="soft">Needs at least {FEWEST_TRIALS} results, and two parameters, or one and the seed, that vary.</p>'
+        yield f'<p class="soft">Needs at least {FEWEST_TRIALS} results, and two of parameters and seed that vary.</p>'
         return
     told = (
         f"it explains {importance.explained:.0%} of the variance of trials that it was not shown"

@@ -13,7 +13,8 @@ import ray
 
 from kexp.sweep.trial_run import run_trial
 from kexp.sweep.trials import Outcome, Task
-from kexp.sweep.workers import forget, import_keras
+from kexp.sweep.workers import import_keras
+from kexp.training import forget_model, own_process
 from kexp_ray.files import Away, Luggage
 from kexp_ray.node import Driver, Hello, memory_mb, settle, take_share
 from kexp_ray.talk import Talk
@@ -60,6 +61,7 @@ class TrialWorker:
 
     def __init__(self, threads: int, gpus: float) -> None:
         take_share(threads, gpus)
+        own_process()
         self._talk = Talk()
         self._home: Path | None = None
 
@@ -89,7 +91,7 @@ class TrialWorker:
             ended, back = Outcome(task.number, "FAILED", f"{type(error).__name__}: {error}"), None
         except BaseException:  # the process is to end, and the trial with it
             os._exit(143)
-        forget()
+        forget_model()
         self._talk.say(Ended(ended, back, memory_mb()))
 
     @ray.method(concurrency_group="io")  # type: ignore[untyped-decorator]
