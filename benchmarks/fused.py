@@ -8,6 +8,7 @@
 Every row runs in a process of its own, start and imports on the clock, with the compile cache given by `--cache`. The
 loop (`Sequential`, `compile`, `fit`, `evaluate` on TensorFlow, one trial after the other) runs in the same call, on
 `--loop-trials` trials after one that is not counted; its time a trial is per trial of that process, without imports.
+The floor is the time of the work's matrix products at the rate that NumPy has at their shapes, in a process beside.
 On a machine without TensorFlow the loop runs on JAX. Data is scikit-learn's digits, or random numbers of the same shape
 where scikit-learn is missing: jax, keras, NumPy and the packages that compose a config (hydra-core, psutil) are enough.
 
@@ -57,11 +58,14 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--loop", help=argparse.SUPPRESS)
+    parser.add_argument("--gemm", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         print(json.dumps(engine(given.one, given.width, given.threads)))
     elif given.loop:
         print(json.dumps(loop(given.loop, given.loop_trials, given.loop_epochs)))
+    elif given.gemm:
+        print(json.dumps({"rate": gemm_rate(given.gemm)}))
     elif given.lanes:
         by_lanes(given)
     else:
@@ -82,6 +86,9 @@ def table(given: argparse.Namespace) -> None:
             started = time.perf_counter()
             row = process(["--one", case, *extra], "jax", place)
             row |= {"case": case, "process_s": time.perf_counter() - started}
+            if MODELS[model][2]:
+                rate = process(["--gemm", model], "jax", place)["rate"]
+                row["floor"] = row["steady_trial_s"] * rate / work(model, row["rows"], row["held"], epochs)
             if not given.no_loop:
                 name = f"{model}:{epochs}"
                 if name not in loops:
@@ -162,16 +169,19 @@ def engine(case: str, width: int | None, threads: int | None) -> dict[str, Any]:
 
     model, _, rest = case.partition(":")
     count, _, epochs = rest.partition(":")
-    overrides, batch, shape = MODELS[model]
+    overrides, batch, _ = MODELS[model]
     from kexp import fused, training
     from kexp.config import compose, plain
+    from kexp.data.builtin import digits
     from kexp.data.inference import arrays
     from kexp.experiment import prepare
     from kexp.fused.config_numbers import with_numbers
     from kexp.schema import check
 
-    x, y = rows_of(model)
-    data = arrays(x, y, image_shape=(SHAPES[model], SHAPES[model], 1))
+    if SHAPES[model] == 8 and find_spec("sklearn"):
+        data = digits()
+    else:
+        data = arrays(*rows_of(model), image_shape=(SHAPES[model], SHAPES[model], 1))
     base = check(
         plain(
             compose(
@@ -180,6 +190,7 @@ def engine(case: str, width: int | None, threads: int | None) -> dict[str, Any]:
             )
         )
     )  # fmt: skip
+    training.own_process()  # as an engine's process is
     training.prepare_backend("jax")
     trials = [
         fused.Trial(i, prepare(with_numbers(base, {("optimizer", "learning_rate"): float(rate)}), data))
@@ -201,14 +212,11 @@ def engine(case: str, width: int | None, threads: int | None) -> dict[str, Any]:
             first, first_count = time.perf_counter(), done
     last = time.perf_counter()
     steady = (last - first) / (done - first_count) if done > first_count else (last - started) / done
-    floor = 0.0
-    if shape is not None:
-        rows = len(trials[0].prepared.splits.train)
-        held = len(trials[0].prepared.splits.validation or ())
-        floor = steady / (work(shape, rows, held, int(epochs or 20)) / gemm_rate(shape, batch))
+    splits = trials[0].prepared.splits
     return {
         "trials": done, "plan_s": plan_s, "steady_trial_s": steady, "best_accuracy": best, "executor": executor,
-        "memory_mb": memory(), "floor": floor, "device": jax.devices()[0].device_kind,
+        "memory_mb": memory(), "device": jax.devices()[0].device_kind,
+        "rows": len(splits.train), "held": len(splits.validation or ()),
     }  # fmt: skip
 
 
@@ -253,17 +261,21 @@ def by_hand(keras: Any, model: str) -> list[Any]:
     return [layers.Dense(shape[1], activation="relu"), head]
 
 
-def work(shape: tuple[int, ...], rows: int, held: int, epochs: int) -> float:
+def work(model: str, rows: int, held: int, epochs: int) -> float:
     """Floating-point operations of a trial's matrix products: 2 forward; 4 back, less the first layer's input."""
+    shape = MODELS[model][2]
+    assert shape is not None
     products = [a * b for a, b in pairwise(shape)]
     training = sum(6 * each for each in products) - 2 * products[0]
     return float(epochs * (rows * training + held * sum(2 * each for each in products)))
 
 
-def gemm_rate(shape: tuple[int, ...], batch: int, seconds: float = 1.0) -> float:
-    """Operations a second of the forward products at these shapes, on all cores at once."""
+def gemm_rate(model: str, seconds: float = 1.0) -> float:
+    """Operations a second of the forward products at the model's shapes, on all cores at once."""
     import numpy as np
 
+    _, batch, shape = MODELS[model]
+    assert shape is not None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     pairs = [(np.ones((batch, a), np.float32), np.ones((a, b), np.float32)) for a, b in pairwise(shape)]
     done = [0.0] * cores

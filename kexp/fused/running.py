@@ -47,6 +47,7 @@ class Running:
         self.callbacks = LaneCallbacks(trial.prepared, self.model)
         self.checkpoints: LaneCheckpoints | None = None
         self.found: list[Any] | None = None
+        self._ahead: Any = None
         if trial.checkpoint is not None:
             program = worker.program
             how = {"lanes": program.width, "executor": program.executor}
@@ -68,12 +69,21 @@ class Running:
 
     def rows(self, count: int) -> Any:
         """Rows of the whole data that this epoch trains on, in order, shape (count,)."""
+        ahead, self._ahead = self._ahead, None
+        return self._rows(self.epoch, count) if ahead is None else ahead
+
+    def look_ahead(self, count: int) -> None:
+        """Finds the rows of the next epoch, while this one is computed."""
+        if self.epoch + 1 < self.trainer.epochs:
+            self._ahead = self._rows(self.epoch + 1, count)
+
+    def _rows(self, epoch: int, count: int) -> Any:
         import numpy as np
 
         steps = self.feed.steps_per_epoch
         if steps == self.feed.batches:
-            return self.own[self.feed.order(self.epoch)]
-        first = self.epoch * steps
+            return self.own[self.feed.order(epoch)]
+        first = epoch * steps
         return np.concatenate([self.own[self.feed.rows(step)] for step in range(first, first + steps)])[:count]
 
     def validates(self) -> bool:

@@ -152,10 +152,12 @@ class Worker:
         self.state, measured = program.train(self.state, self.floats, self.ints, self.table_weights, rows, busy)
         validated = None
         if any(lane.validates() for lane in active):
-            fixed, found = program.evaluate(self.state, self.floats, self.ints, self.validation, busy)
+            fixed, validated = program.evaluate(self.state, self.floats, self.ints, self.validation, busy)
             self._put_fixed(fixed, [lane.slot for lane in active if not lane.validates()])
-            validated = np.asarray(found).tolist()
+        for lane in active:
+            lane.look_ahead(program.rows[0])
         measured = np.asarray(measured).tolist()
+        validated = None if validated is None else np.asarray(validated).tolist()
         for lane in active:
             logs = dict(zip(program.train_names, measured[lane.slot], strict=True))
             if validated is not None and lane.validates():
