@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["device_count", "lower_lanes", "on_devices"]
+__all__ = ["compiled_quickly", "device_count", "lower_lanes", "on_devices"]
 
 
 def device_count(width: int | None = None) -> int:
@@ -52,6 +52,19 @@ def lower_lanes(
     placed = tuple(jax.sharding.NamedSharding(mesh, spec) for spec in specs)
     result = jax.sharding.NamedSharding(mesh, split)
     return jax.jit(mapped, donate_argnums=donate, in_shardings=placed, out_shardings=result).lower(*arguments)
+
+
+def compiled_quickly(lowered: Any, level: int) -> Any:
+    """Compiles what does not run for long, in a third of the time.
+
+    Args:
+        lowered: the program.
+        level: of optimisation: 0 for what runs once or twice, 1 for what runs now and then.
+    """
+    import jax
+
+    options = {"xla_backend_optimization_level": level} if jax.default_backend() == "cpu" else None
+    return lowered.compile(compiler_options=options)
 
 
 def on_devices(shared: Any, width: int) -> Any:

@@ -18,7 +18,7 @@ from kexp.fused.blueprint import build_blueprint, seeds_for
 from kexp.fused.cache import use_compilation_cache
 from kexp.fused.grouping import rows_digest, structure_key
 from kexp.fused.loop import Loop, faster, recall, remember
-from kexp.fused.lowering import device_count, lower_lanes, on_devices
+from kexp.fused.lowering import compiled_quickly, device_count, lower_lanes, on_devices
 from kexp.fused.memory import peak_bytes
 from kexp.fused.numbers import FLOATS, INTS
 from kexp.fused.structure import Structure
@@ -82,9 +82,10 @@ class Program:
             return lower_lanes(function, width, arguments, shared=shared, donate=donate)
 
         with TRACING:
-            self.start = lowered(
-                start, state, shaped((), bool), shaped((self.seeds,), jnp.uint32), *numbers, given, donate=0
-            ).compile()
+            self.start = compiled_quickly(
+                lowered(start, state, shaped((), bool), shaped((self.seeds,), jnp.uint32), *numbers, given, donate=0),
+                1,
+            )
             self._loop: Loop | None = None
             self._blocks: InBlocks | None = None
             if self.blocks is not None:
