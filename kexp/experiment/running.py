@@ -92,7 +92,6 @@ def run(
         checkpoint: the folder of what an interrupted training of this same experiment left, to go on from, and of what
             this one leaves if it is interrupted; `trainer.checkpoint=auto` means that there are checkpoints where it
             is given, and true that they are in `folder/checkpoint` where it is not.
-
         state_file: leave the trained variables there, and the model's files and figures to `save_kept`.
 
     Raises:

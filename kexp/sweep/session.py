@@ -8,15 +8,15 @@ import os
 import shlex
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from kexp.errors import ConfigError, KexpError
+from kexp.errors import ConfigError
 from kexp.schema import Experiment, Sweep
+from kexp.sweep.closing import Report, summarise
 from kexp.sweep.earlier import earlier_sweep, sweep_key, unfinished_runs
 from kexp.sweep.feed import Feed
 from kexp.sweep.interrupts import deferred_interrupts, no_interrupts
@@ -24,7 +24,6 @@ from kexp.sweep.keeping import Keeping
 from kexp.sweep.objective import Objective, choose_objectives
 from kexp.sweep.planning import mark_done
 from kexp.sweep.recorder import Recorder
-from kexp.sweep.results import SHARED_TRIALS
 from kexp.sweep.table import LiveTable, leaderboard, problems
 from kexp.sweep.trials import Outcome, Task, Trial
 from kexp.tracking import Header, StoreSettings, Tracker, null_run, open_run, prepare_store, resolve_uri
@@ -98,8 +97,7 @@ class Session:
         self._asked_to_save = False
         self._launched: Callable[[], list[str]] = list  # the launcher's own closing lines
         self._interrupted = False
-        self._report: threading.Thread | None = None
-        self._report_files: list[Path] = []
+        self._report = Report(self)
 
     @contextmanager
     def running(self, objective: Objective | None = None) -> Iterator[Tracker]:
@@ -250,8 +248,8 @@ class Session:
                 return []
             self._take_run_ids(self._recorder)
         tasks = self._keeping.tasks(self.task, self._header)
-        if tasks:
-            self._begin_report()
+        if tasks and self.store is not None:  # it has all trials: the report is written while models are saved
+            self._report.begin()
         return tasks
 
     def _header(self, trial: Trial) -> Header | None:
@@ -416,45 +414,11 @@ class Session:
             for left in ("checkpoints", "states"):
                 with contextlib.suppress(OSError):  # there is something in it where a trial was interrupted
                     (self.folder / left).rmdir()
-            self._summarise(tracker)
+            summarise(self, tracker)
         if self.store is not None and not self._interrupted:
-            self._begin_report()
-            assert self._report is not None
-            self._report.join()
-            for file in self._report_files:
+            self._report.begin()
+            for file in self._report.files():
                 tracker.log_file(file)
-
-    def _begin_report(self) -> None:
-        """Writes the report in the background, once the store has all trials: the best models are saved meanwhile."""
-        if self.store is not None and self._report is None:
-            self._report = threading.Thread(target=self._write_report, name="kexp-report", daemon=True)
-            self._report.start()
-
-    def _write_report(self) -> None:
-        from kexp.sweep.closing import write_files
-
-        try:
-            self._report_files = write_files(self)
-        except KexpError as error:
-            self.notices.append(f"there is no report: {error}")
-        except Exception as error:  # a drawing that fails must not cost the sweep
-            self.notices.append(f"there is no report: {type(error).__name__}: {error}")
-
-    def _summarise(self, tracker: Tracker) -> None:
-        counts: dict[str, int] = {}
-        for trial in self.trials:
-            counts[trial.state] = counts.get(trial.state, 0) + 1
-        tracker.set_tags(
-            {"kexp.sweep.trials": len(self.trials), **{f"kexp.sweep.{k.lower()}": v for k, v in counts.items()}}
-        )
-        if self.objective is not None:
-            objective = self.objective
-            tracker.set_tags({"kexp.sweep.objective": objective.metric, "kexp.sweep.direction": objective.direction})
-            known = [value for t in self.trials if t.whole and (value := self.value(t)) is not None]
-            if known:
-                tracker.log_metrics({f"best_{objective.metric}": min(known, key=objective.rank_key)}, step=0)
-        shared = [trial.run_id for trial in self.trials if trial.state == "DONE"]
-        tracker.log_text("\n".join(dict.fromkeys(shared)), SHARED_TRIALS)
 
 
 def _quiet(config: dict[str, Any] | None) -> dict[str, Any] | None:
