@@ -17,6 +17,7 @@ A message is one sentence: the config key, the rule, the value, and the nearest 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -133,9 +134,14 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first non-empty line of an error's message, or its type's name where it has none."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    """The first line of an error's message that says something, or its type's name where none does.
+
+    Keras' errors begin with the layer that was called, and colour the line after it.
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith("Exception encountered when calling")]
+    return next(iter(telling or lines), type(error).__name__)
 
 
 def _plain(error: BuildError) -> tuple[Any, ...]:

@@ -81,7 +81,10 @@ def parametric_activation() -> type[keras.layers.Layer]:
         def compute_output_shape(self, input_shape: Any) -> Any:
             shape = list(input_shape)
             if self.function == _HALVES:
-                shape[self.parameters.get("axis", -1)] //= 2
+                axis = self.parameters.get("axis", -1)
+                if shape[axis] is not None and shape[axis] % 2:
+                    raise ValueError(f"{_HALVES} halves axis {axis}, whose size must be even, got {shape[axis]}")
+                shape[axis] = shape[axis] and shape[axis] // 2
             return tuple(shape)
 
         def get_config(self) -> dict[str, Any]:
