@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except KexpError as error:
         if debug:
             raise
-        print(f"kexp: {error}", file=sys.stderr)
+        print(f"kexp: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         if debug:

@@ -148,9 +148,11 @@ def test_verbose_0_is_silent(workplace: Path, capfd: pytest.CaptureFixture[str])
 
 def test_training_that_diverges_is_failed_with_its_reason_and_keeps_its_history(workplace: Path) -> None:
     overrides = ["optimizer=sgd", "optimizer.learning_rate=1e30", "loss=mean_squared_error", "activation=linear"]
-    with pytest.raises(TrainingError, match="loss became"):
+    with pytest.raises(TrainingError, match="loss became") as caught:
         kexp.run([*overrides, "trainer.verbose=0", "data=diabetes", "save=none"])
     (view,) = search(StoreSettings())
+    (note,) = caught.value.__notes__
+    assert view.run_id in note
     assert view.status == "FAILED"
     assert "loss became" in view.tags["kexp.reason"]
 

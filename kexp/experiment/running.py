@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp import training
 from kexp.build import build_format
+from kexp.errors import TrainingError
 from kexp.experiment.compiled import build_compiled
 from kexp.experiment.engines import engine_of
 from kexp.experiment.prepared import Prepared, feeds, prepare
@@ -125,9 +126,14 @@ def run(
         trainer = experiment.trainer
         checkpointing = checkpointing_of(prepared, checkpoint, folder)
         with training.progress(trainer.epochs, trainer.initial_epoch, trainer.verbose) as progress:
-            trained = engine(
-                prepared, model, listeners=[_Logging(tracker), progress, *listeners], checkpoint=checkpointing
-            )
+            try:
+                trained = engine(
+                    prepared, model, listeners=[_Logging(tracker), progress, *listeners], checkpoint=checkpointing
+                )
+            except TrainingError as error:
+                recorded = f" and in run {tracker.name} ({tracker.run_id})" if experiment.tracking.enabled else ""
+                error.add_note(f"What it left is in {folder}{recorded}.")
+                raise
         history = trained.history
         if trained.tags:
             tracker.set_tags(trained.tags)
