@@ -30,6 +30,10 @@ def lower_lanes(
     Each device runs its own lanes and nothing else, and no number is sent from one to another. The compiler still
     rounds otherwise for several devices than for one, so that their number is part of a result's bits as the width is.
 
+    Lanes that call LAPACK, as orthogonal starts of weights do, take turns on a CPU: jaxlib shares a batch of matrices
+    out among the threads that wait for it, and where all of them wait (two programs, or two such calls in one) none is
+    left to do the work.
+
     Args:
         function: of one lane.
         width: how many lanes.
@@ -38,10 +42,26 @@ def lower_lanes(
         donate: positions of arguments that are given away.
     """
     import jax
+
+    own = len(arguments) - shared
+
+    def in_turn(*given: Any) -> Any:
+        return jax.lax.map(lambda lane: function(*lane, *given[own:]), given[:own])
+
+    axes = (0,) * own + (None,) * shared
+    lowered = _lowered(jax.vmap(function, in_axes=axes), width, arguments, axes, donate)
+    if jax.default_backend() == "cpu" and "@lapack_" in lowered.as_text():
+        return _lowered(in_turn, width, arguments, axes, donate)
+    return lowered
+
+
+def _lowered(
+    mapped: Callable[..., Any], width: int, arguments: Sequence[Any], axes: Sequence[int | None], donate: Any
+) -> Any:
+    """A function of all lanes, on as many devices as there are for them."""
+    import jax
     from jax.sharding import PartitionSpec
 
-    axes = (0,) * (len(arguments) - shared) + (None,) * shared
-    mapped = jax.vmap(function, in_axes=axes)
     if device_count(width) == 1:
         return jax.jit(mapped, donate_argnums=donate).lower(*arguments)
     mesh = _mesh(width)
