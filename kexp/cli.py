@@ -34,8 +34,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = [each for each in arguments if each != "--debug"]
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())  # references to the user's own modules
-    # What lives to the end need not be searched for cycles then: 0.7 s after MLflow's import.
-    atexit.register(gc.freeze)
     try:
         sys.exit(_dispatch(arguments))
     except KexpError as error:
@@ -64,6 +62,8 @@ def _dispatch(arguments: list[str]) -> int:
     if first.isidentifier():
         if first not in COMMANDS:
             raise ConfigError(f"there is no command {first!r}{suggestion(first, COMMANDS)}")
+        # What lives to the end need not be searched for cycles then: 0.7 s after MLflow's import.
+        atexit.register(gc.freeze)
         module = importlib.import_module(f"kexp.commands.{first}")
         code: int = module.main(arguments[1:])
         return code
