@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -57,7 +56,6 @@ class Feed:
         self.batches = -(-len(part) // batch_size)
         self.steps_per_epoch = self.batches if steps_per_epoch is None else steps_per_epoch
         self._weights = None if sample_weight is None else _weight_table(part, sample_weight)
-        self._order = lru_cache(maxsize=4)(self._order_of)
 
     def rows(self, step: int, *, in_order: bool = False) -> NDArray[np.intp]:
         """Positions within the part that one step takes; `step` is counted from the start of epoch 0."""
@@ -66,7 +64,7 @@ class Feed:
 
     def order(self, number: int, *, in_order: bool = False) -> NDArray[np.intp]:
         """Positions within the part in the order of one pass, counted from 0."""
-        return self._order(number, self.shuffle and not in_order)
+        return epoch_order(len(self.part), self.seed, number if self.shuffle else 0, self.shuffle and not in_order)
 
     def batch(self, rows: NDArray[np.intp]) -> tuple[NDArray[Any], ...]:
         """Features, targets and, with class weights, sample weights of the given positions within the part."""
@@ -112,9 +110,6 @@ class Feed:
         while last is None or step < last:
             yield self.batch(self.rows(step))
             step += 1
-
-    def _order_of(self, number: int, shuffle: bool) -> NDArray[np.intp]:
-        return epoch_order(len(self.part), self.seed, number, shuffle)
 
 
 def feed(

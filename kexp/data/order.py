@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ _WORD = 2**64
 _SPLIT_STREAM = _WORD - 1
 
 
+@lru_cache(maxsize=4)  # a pass is asked for step by step, and lanes of one seed share it
 def epoch_order(n: int, seed: int, epoch: int, shuffle: bool = True) -> NDArray[np.intp]:
     """Row positions of one epoch, each of 0..n-1 once.
 
@@ -28,11 +30,13 @@ def epoch_order(n: int, seed: int, epoch: int, shuffle: bool = True) -> NDArray[
         shuffle: False gives 0..n-1.
 
     Returns:
-        Positions, shape (n,).
+        Positions, shape (n,); not to be written to.
     """
-    if not shuffle:
-        return np.arange(n, dtype=np.intp)
-    return _generator(seed, epoch).permutation(n).astype(np.intp, copy=False)
+    order = np.arange(n, dtype=np.intp)
+    if shuffle:
+        _generator(seed, epoch).shuffle(order)
+    order.flags.writeable = False
+    return order
 
 
 def split_generator(seed: int) -> np.random.Generator:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["Splits", "split"]
+
+_Rows = tuple["NDArray[np.intp]", "NDArray[np.intp] | None", "NDArray[np.intp] | None"]  # of training, validation, test
+_last: WeakKeyDictionary[Data, tuple[tuple[float, float, int], _Rows]] = WeakKeyDictionary()  # a sweep asks again
 
 TEST_KEY, VALIDATION_KEY = "data.test_split", "trainer.validation_split"
 
@@ -70,6 +74,23 @@ def split(data: Data, *, test: float = 0.2, validation: float = 0.2, seed: int =
     """
     _check_fraction(TEST_KEY, test)
     _check_fraction(VALIDATION_KEY, validation)
+    asked = (test, validation, seed)
+    known, rows = _last.get(data, (None, None))
+    if rows is None or known != asked:
+        rows = _rows(data, *asked)
+        _last[data] = asked, rows
+    left, validation_rows, test_rows = rows
+    encoding: dict[str, Any] = {}
+    if data.encoder is not None:
+        encoded = data.encoder.fit(left)
+        encoding = encoded.encoding
+        data = replace(data, source=encoded.source, spec=encoded.spec, encoder=None)
+    form: Any = "class_index" if data.spec.task == "classification" else "dense"
+    parts = [None if some is None else Part(data, some, form) for some in (validation_rows, test_rows)]
+    return Splits(Part(data, left, form), parts[0], parts[1], encoding)
+
+
+def _rows(data: Data, test: float, validation: float, seed: int) -> _Rows:
     random = split_generator(seed)
     given = data.splits or {}
     left = given.get("train", np.arange(len(data), dtype=np.intp))
@@ -80,14 +101,7 @@ def split(data: Data, *, test: float = 0.2, validation: float = 0.2, seed: int =
         left, validation_rows = _cut(data, left, validation, random, name="validation")
     if data.spec.task == "classification" and len(np.unique(data.targets[left])) < 2:
         raise DataError(f"{TEST_KEY}: leaves a single class to train on, got {test} of {len(data)} rows")
-    encoding: dict[str, Any] = {}
-    if data.encoder is not None:
-        encoded = data.encoder.fit(left)
-        encoding = encoded.encoding
-        data = replace(data, source=encoded.source, spec=encoded.spec, encoder=None)
-    form: Any = "class_index" if data.spec.task == "classification" else "dense"
-    parts = [None if rows is None else Part(data, rows, form) for rows in (validation_rows, test_rows)]
-    return Splits(Part(data, left, form), parts[0], parts[1], encoding)
+    return left, validation_rows, test_rows
 
 
 def _check_fraction(key: str, fraction: float) -> None:

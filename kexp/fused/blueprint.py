@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kexp.experiment import Prepared, build_compiled
@@ -42,12 +43,13 @@ class Blueprint:
     seeds: list[int] = field(default_factory=list)
     metrics: list[Any] = field(default_factory=list)
 
-    @property
+    @cached_property
     def variables(self) -> list[keras.Variable]:
         """The state of a training: trainable, non-trainable and the optimizer's variables."""
         model = self.model
         return [*model.trainable_variables, *model.non_trainable_variables, *model.optimizer.variables]
 
+    @cached_property
     def parts(self) -> tuple[int, int]:
         """Where non-trainable and where optimizer variables begin in `variables`."""
         trainable = len(self.model.trainable_variables)

@@ -285,9 +285,9 @@ def _plan_structure(
 
 def _fits(trial: Trial, structure: Structure) -> bool:
     """Whether a trial, of the structure's key, can be a lane of its program."""
-    theirs = structure.blueprint.prepared
+    theirs, constants = structure.blueprint.prepared, structure.constants
     return (
-        structure_key(trial.prepared, structure.constants) == structure_key(theirs, structure.constants)
+        (not constants or structure_key(trial.prepared, constants) == structure.key)
         and structure.lane.slots.agree(numbers_of(trial.prepared.experiment))
         and (not structure.by_split or rows_digest(trial.prepared) == rows_digest(theirs))
     )

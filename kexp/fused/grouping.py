@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kexp.experiment import Prepared, feeds
+from kexp.experiment import Prepared
 from kexp.fused.config_numbers import Key, marked, numbers_of
 from kexp.fused.trial import Trial
 from kexp.tracking import flatten
@@ -56,17 +56,14 @@ def rows_digest(prepared: Prepared) -> str:
 
 def row_counts(prepared: Prepared) -> tuple[int, int, int]:
     """Rows of an epoch, of a validation and of the test."""
-    train, validation, test = feeds(prepared)
-    trainer = prepared.experiment.trainer
-    epoch = len(train.part)
-    if train.steps_per_epoch != train.batches:
-        epoch = train.steps_per_epoch * trainer.batch_size
-    validated = 0
-    if validation is not None:
-        validated = len(validation.part)
-        if trainer.validation_steps is not None:
-            validated = min(validated, trainer.validation_steps * trainer.batch_size)
-    return epoch, validated, 0 if test is None else len(test.part)
+    splits, trainer = prepared.splits, prepared.experiment.trainer
+    epoch, steps = len(splits.train), trainer.steps_per_epoch
+    if steps not in (None, -(-epoch // trainer.batch_size)):
+        epoch = steps * trainer.batch_size
+    validated = len(splits.validation or ())
+    if trainer.validation_steps is not None:
+        validated = min(validated, trainer.validation_steps * trainer.batch_size)
+    return epoch, validated, len(splits.test or ())
 
 
 def unfit(trial: Trial) -> str:
@@ -77,11 +74,12 @@ def unfit(trial: Trial) -> str:
     prepared = trial.prepared
     experiment = prepared.experiment
     trainer = experiment.trainer
-    train = feeds(prepared)[0]
-    if train.steps_per_epoch != train.batches and len(train.part) % trainer.batch_size:
+    rows = len(prepared.splits.train)
+    rest = rows % trainer.batch_size
+    if rest and row_counts(prepared)[0] != rows:
         return (
             f"trainer.steps_per_epoch: {trainer.steps_per_epoch} steps with a last batch of "
-            f"{len(train.part) % trainer.batch_size} rows make epochs of different shapes"
+            f"{rest} rows make epochs of different shapes"
         )
     callbacks = dict(zip(experiment.callbacks, build_callbacks(experiment.callbacks), strict=True))
     return unfit_callback(callbacks)

@@ -82,7 +82,7 @@ class Loop:
             for batch in self._batches(rows[slot]) if busy else ():
                 step = self._step("eval", len(batch))
                 mine, metrics = step(mine, metrics, floats[slot], ints[slot], None, batch, self.table)
-            made.append(mine[slice(*self.lane.blueprint.parts())])
+            made.append(mine[slice(*self.lane.blueprint.parts)])
             measured.append(np.asarray(self._eval_results(metrics)))
         return [np.stack(values) for values in zip(*made, strict=True)], np.stack(measured)
 

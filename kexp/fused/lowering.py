@@ -87,15 +87,21 @@ def compiled_quickly(lowered: Any, level: int) -> Any:
     return lowered.compile(compiler_options=options)
 
 
-def on_devices(shared: Any, width: int) -> Any:
-    """What all lanes of a program share, once on each of its devices."""
+def on_devices(values: Any, width: int, *, split: bool = False) -> Any:
+    """Arrays put where a program reads them.
+
+    Args:
+        values: arrays, nested in any way.
+        width: lanes of the program.
+        split: their leading axis is that of lanes, and each device gets its own; else each gets all.
+    """
     import jax
     import jax.numpy as jnp
     from jax.sharding import NamedSharding, PartitionSpec
 
     if device_count(width) == 1:
-        return jax.tree.map(jnp.asarray, shared)
-    return jax.device_put(shared, NamedSharding(_mesh(width), PartitionSpec()))
+        return jax.tree.map(jnp.asarray, values)
+    return jax.device_put(values, NamedSharding(_mesh(width), PartitionSpec("lanes") if split else PartitionSpec()))
 
 
 def _mesh(width: int) -> Any:

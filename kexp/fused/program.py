@@ -10,6 +10,7 @@ import hashlib
 import math
 import threading
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 from kexp.experiment import Prepared
@@ -54,7 +55,7 @@ class Program:
         self.seeds = max(1, len(structure.blueprint.seeds))
         self._fitted: dict[str, list[Any]] = {}
         self.classes = structure.blueprint.prepared.splits.spec.outputs
-        self._reset = [np.stack([each] * width) for each in structure.blueprint.metrics]
+        self._reset = on_devices([np.stack([each] * width) for each in structure.blueprint.metrics], width, split=True)
         self._compile()
 
     def _compile(self) -> None:
@@ -213,7 +214,7 @@ class Program:
         # On a CPU, states that wait for their test, and are stacked for it, are in the same memory.
         return peak + 2 * state // device_count(self.width) if jax.default_backend() == "cpu" else peak
 
-    @property
+    @cached_property
     def given_shapes(self) -> list[tuple[tuple[int, ...], str]]:
         """Shape and type of each variable that a lane's start is given."""
         variables = self.structure.blueprint.variables

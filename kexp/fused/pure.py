@@ -100,7 +100,7 @@ class Lane:
             layer draws its dropout when it is evaluated too, though it does not use it: the next epoch's follows.
         """
         state, metrics = self.evaluate_block(state, metrics, floats, ints, rows, table)
-        return state[slice(*self.blueprint.parts())], self._results(metrics, self.eval_names)
+        return state[slice(*self.blueprint.parts)], self._results(metrics, self.eval_names)
 
     def _steps(self, step: Callable[..., Any], state: Any, metrics: Any, rows: Any) -> tuple[Any, Any]:
         """A step for each batch of the rows, a last one for what is left."""
@@ -119,14 +119,14 @@ class Lane:
 
     def eval_step(self, state: list[Any], metrics: list[Any], batch: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
         """One step of an evaluation."""
-        trainable, fixed = self.blueprint.parts()
+        trainable, fixed = self.blueprint.parts
         _, (_, others, measured) = self.model.test_step((state[:trainable], state[trainable:fixed], metrics), batch)
         others = _like(state[trainable:fixed], others)
         return [*state[:trainable], *others, *state[fixed:]], _like(metrics, measured)
 
     def step(self, state: list[Any], metrics: list[Any], batch: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
         """One training step."""
-        trainable, fixed = self.blueprint.parts()
+        trainable, fixed = self.blueprint.parts
         _, (first, second, third, measured) = self.model.train_step(
             (state[:trainable], state[trainable:fixed], state[fixed:], metrics), batch
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from kexp.errors import ConfigError
@@ -59,13 +60,17 @@ class Structure:
     programs: dict[int, Any] = field(default_factory=dict, repr=False)
     fitting: dict[tuple[int, bool], tuple[int, str]] = field(default_factory=dict, repr=False)
 
+    @cached_property
+    def key(self) -> str:
+        """What its trials' configs and data have in common."""
+        return structure_key(self.blueprint.prepared, self.constants)
+
     @property
     def digest(self) -> str:
         """What tells it from others, in any process."""
-        theirs = self.blueprint.prepared
-        parts = [structure_key(theirs, self.constants), *sorted(map(repr, self.lane.slots.branches.items()))]
+        parts = [self.key, *sorted(map(repr, self.lane.slots.branches.items()))]
         if self.by_split:
-            parts.append(rows_digest(theirs))
+            parts.append(rows_digest(self.blueprint.prepared))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -95,6 +95,8 @@ class Worker:
     def _fill(self) -> None:
         import numpy as np
 
+        if all(self.lanes):
+            return
         program, fresh = self.program, np.zeros(self.program.width, bool)
         seeds = np.zeros((program.width, program.seeds), np.uint32)
         given = [np.zeros((program.width, *shape), dtype) for shape, dtype in program.given_shapes]
@@ -169,7 +171,7 @@ class Worker:
         """What a validation left of the variables that are not trained; `others` are slots that were not validated."""
         import numpy as np
 
-        places = slice(*self.program.structure.blueprint.parts())
+        places = slice(*self.program.structure.blueprint.parts)
         if others:
             fixed = [np.array(values) for values in fixed]
             for values, kept in zip(fixed, self.state[places], strict=True):
@@ -252,7 +254,7 @@ class Worker:
 
     def _result(self, lane: Running, test: dict[str, float]) -> LaneResult:
         assert lane.final is not None
-        trainable, fixed = self.program.structure.blueprint.parts()
+        trainable, fixed = self.program.structure.blueprint.parts
         state = TrainedState(lane.final[:trainable], lane.final[trainable:fixed], lane.final[fixed:])
         result = LaneResult(lane.trial, lane.status, lane.reason, lane.history, test, state)  # type: ignore[arg-type]
         weights = [lane.final[place] for place in self.weight_places]

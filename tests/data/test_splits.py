@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -24,10 +27,22 @@ def test_split_gives_each_row_to_one_part_in_the_fractions_asked_for(made: objec
 
 
 def test_split_is_a_function_of_its_seed() -> None:
+    data, again = iris(), iris()
+    first, other = split(data, seed=5), split(data, seed=6)
+    assert not np.array_equal(first.train.rows, other.train.rows)
+    for splits in (split(data, seed=5), split(again, seed=5)):
+        for mine, rows in zip(_rows(splits), _rows(first), strict=True):
+            assert np.array_equal(mine, rows)
+    assert len(split(data, seed=5, test=0.5).train) < len(first.train)
+
+
+def test_split_keeps_no_data_in_memory() -> None:
     data = iris()
-    for first, second in zip(_rows(split(data, seed=5)), _rows(split(data, seed=5)), strict=True):
-        assert np.array_equal(first, second)
-    assert not np.array_equal(split(data, seed=5).train.rows, split(data, seed=6).train.rows)
+    split(data)
+    left = weakref.ref(data)
+    del data
+    gc.collect()
+    assert left() is None
 
 
 def test_split_keeps_class_proportions(random: np.random.Generator) -> None:
