@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,13 +64,16 @@ class AutoLauncher(HydraSide):
             self._fused.start()  # it imports while the sweep is planned
 
     def prepare(self, trials: Sequence[Trial]) -> None:
-        """Has the engine compile meanwhile, where the configs alone tell that there will be lanes."""
-        tasks = [task for task in planned_tasks(trials, Path()) if is_lane(task)]
+        """Has the engine compile meanwhile, where the configs alone, or the engine, tell that there will be lanes."""
         shares: dict[str, Share] = {}
-        for task in tasks:
+        for task in filter(is_lane, planned_tasks(trials, Path())):
             add_share(shares, _key(task), task)
-        if shares and _plain(shares, self._workers) == set(shares):
+        known = list(shares.values())
+        if known and _plain(shares, self._workers) == set(shares):
             self._fused.prepare(trials)
+        elif known and not any(_is_own(share.task.config) for share in known):
+            threads = known[0].task.config["fused"]["threads"]
+            self._fused.prepare(trials, Weigh(known, self._workers, threads, os.devnull))
 
     def close(self) -> None:
         """Ends the engine, where nothing is to be run as lanes."""

@@ -89,10 +89,10 @@ class Child:
             return []
         return weighed
 
-    def compile_ahead(self, tasks: Sequence[Task]) -> None:
+    def compile_ahead(self, asked: Ahead) -> None:
         """Has it compile the programs of a few tasks like those that will come."""
         with contextlib.suppress(OSError):  # a process that has died is seen, and replaced, when it is needed
-            self.pipe.send(Ahead(tasks))
+            self.pipe.send(asked)
 
     def how_it_died(self) -> str:
         """As a sentence."""

@@ -13,7 +13,7 @@ from kexp.errors import ConfigError
 from kexp.schema import Fused, Sweep
 from kexp.sweep.engine_process import Child, Engine, Program
 from kexp.sweep.feed import Feed, as_feed
-from kexp.sweep.lanes import Verified
+from kexp.sweep.lanes import Ahead, Verified
 from kexp.sweep.launchers import HydraSide, ProcessesLauncher
 from kexp.sweep.probing import structure_key
 from kexp.sweep.trials import Outcome, Task, Trial
@@ -95,12 +95,18 @@ class FusedLauncher(HydraSide):
         child, self._child = self._child or Child(), None
         return child
 
-    def prepare(self, trials: Sequence[Trial]) -> None:
-        """Has the engine compile meanwhile what planned trials will need; two of them tell of most sweeps' programs."""
+    def prepare(self, trials: Sequence[Trial], unsure: Weigh | None = None) -> None:
+        """Has the engine compile meanwhile what planned trials will need; two of them tell of most sweeps' programs.
+
+        Args:
+            trials: the sweep's.
+            unsure: what they may run as, where it is not decided that they will be lanes.
+        """
         waiting = [trial for trial in trials if trial.state == "WAITING"]
         if self._child is not None:
-            some = dict.fromkeys([0, len(waiting) - 1]) if waiting else ()
-            self._child.compile_ahead([Task(number, waiting[number].config, (), "", "") for number in some])
+            ends = dict.fromkeys([0, len(waiting) - 1]) if waiting else ()
+            some = [Task(number, waiting[number].config, (), "", "") for number in ends]
+            self._child.compile_ahead(Ahead(some, unsure))
 
     def adapt(self, config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
         """A trial's config for the engine: the JAX backend, unless the user named another, and the compiled engine.

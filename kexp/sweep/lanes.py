@@ -18,7 +18,7 @@ from kexp.errors import ConfigError
 from kexp.sweep.keeping import save_trial
 from kexp.sweep.trial_run import LOG, too_long
 from kexp.sweep.trials import Outcome, State, Task
-from kexp.sweep.weighing import Weigh, weigh
+from kexp.sweep.weighing import Scales, Weigh
 from kexp.tracking.collected import CollectedRun
 from kexp.training import remove_checkpoints
 
@@ -75,9 +75,15 @@ class Verify:
 
 @dataclass(frozen=True)
 class Ahead:
-    """Tasks like those that will come: their programs can be compiled meanwhile. There is no answer."""
+    """Tasks like those that will come: their programs can be compiled meanwhile. There is no answer.
+
+    Attributes:
+        tasks: a few of them.
+        unsure: what they may run as; nothing is compiled unless lanes win that clearly. None where they will be lanes.
+    """
 
     tasks: Sequence[Task]
+    unsure: Weigh | None = None
 
 
 @dataclass(frozen=True)
@@ -164,9 +170,9 @@ def work(pipe: Connection, parent: int) -> None:
             pipe.send(engine.verify())
         elif isinstance(asked, Weigh):
             _log_to(asked.log)
-            pipe.send(weigh(asked, engine.prepare))
+            pipe.send(engine.scales.weigh(asked))
         elif isinstance(asked, Ahead):
-            engine.compile_ahead(asked.tasks)
+            engine.compile_ahead(asked)
         else:
             _log_to(asked.log)
             engine.run(asked)
@@ -184,7 +190,7 @@ class LaneEngine:
         from kexp import fused
         from kexp.tracking import environment
 
-        self.pipe, self.session = pipe, fused.Session()
+        self.pipe, self.session, self.scales = pipe, fused.Session(), Scales(self.prepare)
         self.ran_on = environment()
         self.data: dict[str, Data] = {}
         self.running: dict[int, _Running] = {}
@@ -223,12 +229,13 @@ class LaneEngine:
             if group.narrowed:
                 self._send(Narrowed(_name(group), group.width, group.narrowed))
 
-    def compile_ahead(self, tasks: Sequence[Task]) -> None:
+    def compile_ahead(self, asked: Ahead) -> None:
         """What goes wrong here goes wrong again when the tasks are run, and is told then."""
         from kexp import fused
 
         with contextlib.suppress(Exception):
-            fused.compile_ahead([fused.Trial(task, self.prepare(task)) for task in tasks], self.session)
+            if asked.unsure is None or self.scales.clear(asked.unsure):
+                fused.compile_ahead([fused.Trial(task, self.prepare(task)) for task in asked.tasks], self.session)
 
     def _keep(self, result: fused.LaneResult, most: int) -> None:
         """Keeps some of a sweep's results, each with the same chance however many there are: reservoir sampling."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ENGINE_S",
     "START_S",
+    "Scales",
     "Share",
     "Weigh",
     "Weighed",
@@ -29,7 +30,6 @@ __all__ = [
     "compiling_s",
     "component_names",
     "least_workers_s",
-    "weigh",
 ]
 
 # Seconds on a quiet CPU core of 2025; see benchmarks/auto_launcher.py.
@@ -43,6 +43,7 @@ _LANE_STEP_S = 0.15e-3  # a lane's step, besides its arithmetic
 _AS_LANE = {"dense": 0.8, "recurrent": 0.5, "convolution": 0.12}
 _IN_WORKER = {"dense": 0.4, "recurrent": 0.2, "convolution": 0.4}
 _CLOSE = 2.0  # estimates within this factor are looked into by a probe
+_CLEAR = 1.5  # by this factor lanes must win, for what is compiled before it is decided
 _WORTH_S = 60.0  # of work that a probe is worth
 _PROBE_STEPS = 3
 
@@ -123,39 +124,57 @@ def least_workers_s(shares: Collection[Share], workers: int) -> float:
     return START_S + trials * _TRIAL_S / min(workers, trials)
 
 
-def weigh(asked: Weigh, prepare: Callable[[Task], Prepared]) -> list[Weighed]:
-    """What each structure takes, by the model and, where that is close, a probe. In the engine's process."""
-    from kexp import fused
+class Scales:
+    """Weighs structures, in the engine's process, and remembers what is in each."""
 
-    fused.use_compilation_cache()
-    groups: dict[str, list[tuple[int, Share, Prepared]]] = {}
-    for position, share in enumerate(asked.shares):
-        try:
-            prepared = prepare(share.task)
-        except ConfigError:
-            continue  # told when it is to run
-        groups.setdefault(fused.structure_key(prepared), []).append((position, share, prepared))
-    rate = _rate()
-    threads = asked.threads or fused.default_threads()
-    workers = min(asked.workers, sum(share.trials for share in asked.shares))
-    return [_weigh(members, rate, workers, threads) for members in groups.values()]
+    def __init__(self, prepare: Callable[[Task], Prepared]) -> None:
+        self._prepare = prepare
+        self._products: dict[str, list[tuple[str, float]] | None] = {}
+
+    def weigh(self, asked: Weigh, probes: bool = True) -> list[Weighed]:
+        """What each structure takes, by the model and, where that is close, a probe."""
+        from kexp import fused
+
+        fused.use_compilation_cache()
+        groups: dict[str, list[tuple[int, Share, Prepared]]] = {}
+        for position, share in enumerate(asked.shares):
+            try:
+                prepared = self._prepare(share.task)
+            except ConfigError:
+                continue  # told when it is to run
+            groups.setdefault(fused.structure_key(prepared), []).append((position, share, prepared))
+        for key, members in groups.items():
+            if key not in self._products:
+                self._products[key] = _products(members[0][2])
+        rate = _rate()
+        threads = asked.threads or fused.default_threads()
+        workers = min(asked.workers, sum(share.trials for share in asked.shares))
+        return [_weigh(members, self._products[key], rate, workers, threads, probes) for key, members in groups.items()]
+
+    def clear(self, asked: Weigh) -> bool:
+        """Whether lanes win by so much that they will be chosen, though what else is at work now slows the estimate."""
+        weighed = self.weigh(asked, probes=False)
+        return bool(weighed) and all(each.fused_s * _CLEAR < START_S + each.workers_s for each in weighed)
 
 
-def _weigh(members: Sequence[tuple[int, Share, Prepared]], rate: float, workers: int, threads: int) -> Weighed:
+def _weigh(
+    members: Sequence[tuple[int, Share, Prepared]],
+    products: Sequence[tuple[str, float]] | None,
+    rate: float,
+    workers: int,
+    threads: int,
+    probes: bool,
+) -> Weighed:
     import jax
 
     from kexp import fused
-    from kexp.experiment import build_compiled
 
     positions = [position for position, *_ in members]
     first = members[0][2]
     reason = fused.unfit(fused.Trial(0, first))
     if not reason and jax.default_backend() != "cpu":
         return Weighed(positions, 0.0, math.inf, "lanes are what fills an accelerator")
-    try:
-        model = build_compiled(first)
-        products = list(_products(model))
-    except Exception:  # the engine says what is wrong with it
+    if products is None:
         unknown = "what they take is not known"
         return Weighed(positions, math.inf, 0.0, reason) if reason else Weighed(positions, 0.0, math.inf, unknown)
     trials, epochs = sum(share.trials for _, share, _ in members), sum(share.epochs for _, share, _ in members)
@@ -173,14 +192,22 @@ def _weigh(members: Sequence[tuple[int, Share, Prepared]], rate: float, workers:
     if reason:
         return Weighed(positions, math.inf, workers_s, reason)
     close = max(fused_s, workers_s) < _CLOSE * min(fused_s, workers_s)
-    if not close or min(fused_s, workers_s) < _WORTH_S:
+    if not (probes and close) or min(fused_s, workers_s) < _WORTH_S:
         return Weighed(positions, fused_s, workers_s)
-    step_s = _step_s(first, model)
-    return Weighed(positions, compile_s + steps * step_s, workers_s, probed=True)
+    return Weighed(positions, compile_s + steps * _step_s(first), workers_s, probed=True)
 
 
-def _products(model: Any) -> Iterator[tuple[str, float]]:
-    """The multiplications of each layer's kernels for one row, forward, and the layer's kind."""
+def _products(prepared: Prepared) -> list[tuple[str, float]] | None:
+    """Each layer's kind, and the multiplications of its kernels for one row, forward; None where there is no model."""
+    from kexp.experiment import build_compiled
+
+    try:
+        return list(_products_of(build_compiled(prepared)))
+    except Exception:  # the engine says what is wrong with it
+        return None
+
+
+def _products_of(model: Any) -> Iterator[tuple[str, float]]:
     import keras
 
     for layer in model.layers:
@@ -210,12 +237,13 @@ def _rate(tries: int = 12) -> float:
     return 2 * 512**3 / float(min(times))
 
 
-def _step_s(prepared: Prepared, model: Any) -> float:
+def _step_s(prepared: Prepared) -> float:
     """Seconds of a training step on all cores, once it is compiled."""
     import jax
 
-    from kexp.experiment import feeds
+    from kexp.experiment import build_compiled, feeds
 
+    model = build_compiled(prepared)
     batches = feeds(prepared)[0].epochs(0)
     times = []
     for _ in range(_PROBE_STEPS + 1):
