@@ -83,8 +83,8 @@ def compiled_quickly(lowered: Any, level: int) -> Any:
     """
     import jax
 
-    options = {"xla_backend_optimization_level": level} if jax.default_backend() == "cpu" else None
-    return lowered.compile(compiler_options=options)
+    options = {"xla_backend_optimization_level": level, "xla_llvm_disable_expensive_passes": not level}
+    return lowered.compile(compiler_options=options if jax.default_backend() == "cpu" else None)
 
 
 def on_devices(values: Any, width: int, *, split: bool = False) -> Any:

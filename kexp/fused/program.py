@@ -109,12 +109,12 @@ class Program:
             self._loop = self._chosen_loop(lowered, state, numbers, weights)
         if self._loop is None:
             self._train = epoch.compile()
-            passes = {
-                each.shape[1]: (state, self._reset, *numbers, each, self.table) for each in others if each.shape[1]
-            }
-            self._evaluate = {
-                count: lowered(lane.evaluate, *given, shared=1).compile() for count, given in passes.items()
-            }
+            self._evaluate = {}
+            for rows in others:
+                if count := rows.shape[1]:
+                    evaluation = lowered(lane.evaluate, state, self._reset, *numbers, rows, self.table, shared=1)
+                    seldom = count != self.rows[1]  # a test is once a trial
+                    self._evaluate[count] = compiled_quickly(evaluation, 1) if seldom else evaluation.compile()
 
     def _chosen_loop(self, lowered: Callable[..., Any], state: Any, numbers: Any, weights: Any) -> Loop | None:
         """The loop over single steps, if it is the faster way to run a few; else None."""
