@@ -16,7 +16,7 @@ from kexp.config.source import SETTINGS_GROUPS
 from kexp.errors import ConfigError, KexpError, UnknownNameError, first_line
 from kexp.groups import GROUPS
 
-__all__ = ["check_overrides", "explain"]
+__all__ = ["check_overrides", "explain", "explain_grammar"]
 
 
 def check_overrides(overrides: Sequence[str]) -> None:
@@ -57,10 +57,23 @@ def explain(error: Exception, overrides: Sequence[str]) -> ConfigError:
             return ConfigError(
                 f"{group}.{reference}: a key has no colon; what a reference names goes by its own name: {plain}"
             )
-        return ConfigError(f"{error.override}: {_flat(error).split(';')[0]}")
+        return explain_grammar(error)
     found = re.search(r"Could not (?:override|append to config|delete from config)\.? '?([\w@/.:]+)'?", text)
     found = found or re.search(r"Could not override '([^']+)'", text)
     return ConfigError(_flat(error)) if found is None else _unknown_key(found.group(1), overrides, text)
+
+
+def explain_grammar(error: OverrideParseException) -> ConfigError:
+    """What is wrong with an override that Hydra cannot read, without Hydra's lines around it."""
+    text = str(error)
+    unknown = re.search(r"Unknown function '(\w+)'\s+Available: ([\w,]+)", text)
+    if unknown:
+        return UnknownNameError(str(error.override), "function", unknown[1], unknown[2].split(","))
+    around = ("Error parsing override", "See https://")
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(around)]
+    said = re.sub(r"^\w+ while evaluating '.*': ", "", lines[0]) if lines else "Hydra cannot read it"
+    said = re.sub("^no viable alternative at input", "Hydra cannot read it at", said)
+    return ConfigError(f"{error.override}: {said}")
 
 
 def _unknown_option(error: MissingConfigException) -> ConfigError:

@@ -18,6 +18,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
 from kexp import registry, schema, signatures
+from kexp.config.functions import add_functions
 from kexp.errors import ConfigError
 from kexp.groups import GROUPS
 
@@ -148,7 +149,7 @@ def user_folder() -> Path | None:
 
 
 def register(user_folder: str | Path | None = KEEP) -> None:
-    """Makes Hydra see the source. Safe to call again.
+    """Makes Hydra see the source, and kexp's functions for sweeps. Safe to call again.
 
     Args:
         user_folder: a folder of YAML that wins over all else (Hydra's own `--config-dir` would come last); None for
@@ -161,6 +162,7 @@ def register(user_folder: str | Path | None = KEEP) -> None:
         raise ConfigError(f"--config-dir: there is no folder {str(user_folder)!r}")
     if user_folder is not KEEP:
         RegistrySearchPath.user_folder = None if user_folder is None else Path(user_folder).resolve()
+    add_functions()
     plugins = Plugins.instance()
     for plugin in (RegistrySource, RegistrySearchPath):
         plugins.register(plugin)

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kexp.config import key_of
+from kexp.config import explain_grammar, key_of
 from kexp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ def parse(arguments: Iterable[str], config_loader: Any = None) -> list[Override]
     try:
         parsed = OverridesParser.create(config_loader=config_loader).parse_overrides(list(arguments))
     except OverrideParseException as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise ConfigError(f"{error.override}: {lines[0]}") from error
+        raise explain_grammar(error) from error
     for override in parsed:
         value = override.value() if override.is_sweep_override() else None
         if isinstance(value, RangeSweep) and not value.step:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
@@ -106,6 +107,24 @@ def test_grammar_of_hydra(sweeper: Any) -> None:
     assert "adamw" not in values(sweeper, "optimizer=glob(ada*,exclude=adamw)")
 
 
+@pytest.mark.parametrize(
+    ("written", "numpy"),
+    [
+        ("linspace(0,1,11)", np.linspace(0, 1, 11)),
+        ("linspace(0.5,-0.5,3)", np.linspace(0.5, -0.5, 3)),
+        ("linspace(2,3,1)", np.linspace(2, 3, 1)),
+        ("logspace(-4,-2,16)", np.logspace(-4, -2, 16)),
+        ("geomspace(1e-4,1e-2,16)", np.geomspace(1e-4, 1e-2, 16)),
+        ("geomspace(-8,-1,4)", np.geomspace(-8, -1, 4)),
+    ],
+)
+def test_values_in_even_steps_and_ratios_are_those_of_numpy(sweeper: Any, written: str, numpy: Any) -> None:
+    found = values(sweeper, f"optimizer.learning_rate={written}")
+    assert np.allclose([float(each) for each in found], numpy, rtol=5e-6, atol=0)
+    assert max(map(len, found)) <= len("-0.000123456")
+    assert values(sweeper, "seed=int(linspace(0,10,3))") == ["0", "5", "10"]
+
+
 def test_axes_are_multiplied_out_the_last_fastest(sweeper: Any) -> None:
     assert combinations(sweeper, "optimizer=sgd,adam", "seed=1,2", "trainer.epochs=3") == [
         (f"optimizer={optimizer}", f"seed={seed}", "trainer.epochs=3")
@@ -135,7 +154,12 @@ def test_sweep_written_in_yaml(workplace: Path) -> None:
     [
         ("optimizer.learning_rate=interval(0,1)", "an interval has no end of values for a grid"),
         ("seed=range(0)", "the sweep over it has no values"),
-        ("seed=range(", "seed=range"),
+        ("seed=range(", "seed=range(: Hydra cannot read it at 'range('"),
+        ("seed=range(1,x)", "seed=range(1,x): mismatch type argument stop: str"),
+        ("seed=logspac(0,1,2)", "there is no function 'logspac'; did you mean 'logspace'?"),
+        ("seed=logspace(0,1)", "seed=logspace(0,1): missing a required argument: 'num'"),
+        ("seed=linspace(0,1,0)", "num must be at least 1, got 0"),
+        ("seed=geomspace(0,1,2)", "start and stop must be of the same sign, and not 0, got 0 and 1"),
         ("optimizer=glob(zzz*)", "the sweep over it has no values"),
     ],
 )
