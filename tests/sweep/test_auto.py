@@ -9,12 +9,8 @@ from pathlib import Path
 import pytest
 
 from kexp.cli import main
-from kexp.config import compose, plain
-from kexp.experiment import prepare
-from kexp.schema import check
 from kexp.sweep.auto import decide
-from kexp.sweep.trials import Task
-from kexp.sweep.weighing import START_S, Scales, Share, Weigh, Weighed
+from kexp.sweep.weighing import START_S, Weighed
 from kexp.tracking import RunView, StoreSettings, search
 
 AUTO = ["-m", "hydra/launcher=auto", "trainer.epochs=2", "tracking.figures=false"]
@@ -109,19 +105,3 @@ def test_what_is_slower_as_lanes_goes_to_workers_where_that_pays_for_starting_th
     given = [Weighed([place], fused, workers) for place, (fused, workers) in enumerate(weighed)]
     found = {each.shares[0]: choice.how for each, choice in decide(given, sunk)}
     assert [found[place] for place in range(len(given))] == chosen
-
-
-@pytest.mark.parametrize(
-    ("arguments", "epochs", "clear"),
-    [
-        (["model=cnn", "model.filters=[2]"], 2, True),
-        (["model=cnn", "model.filters=[2]", KEEPS.partition(",null")[0]], 2, False),  # it cannot be a lane
-        (["model=cnn", "model.filters=[256,256]"], 100, False),
-    ],
-)
-def test_programs_are_compiled_before_the_choice_only_where_lanes_win_clearly(
-    arguments: list[str], epochs: int, clear: bool
-) -> None:
-    config = plain(compose(["backend=jax", *arguments]))
-    asked = Weigh([Share(Task(0, config, (), "", ""), 1, epochs)], workers=2, threads=2, log="")
-    assert Scales(lambda task: prepare(check(task.config))).clear(asked) is clear
