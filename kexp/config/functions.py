@@ -2,13 +2,15 @@
 
 # Hydra reads the annotations as they stand, so they are not postponed here.
 
-from typing import Union
+from typing import TYPE_CHECKING, Union
 
-from hydra._internal.grammar.functions import Functions
 from hydra.core.override_parser import overrides_parser
 from hydra.core.override_parser.types import ChoiceSweep
 
-__all__ = ["add_functions", "geomspace", "linspace", "logspace"]
+if TYPE_CHECKING:
+    from hydra._internal.grammar.functions import Functions
+
+__all__ = ["add_functions"]
 
 Number = Union[int, float]  # noqa: UP007  Hydra knows no other unions
 _hydras_own = overrides_parser.create_functions
@@ -48,7 +50,7 @@ def add_functions() -> None:
     overrides_parser.create_functions = _with_ours
 
 
-def _with_ours() -> Functions:
+def _with_ours() -> "Functions":
     functions = _hydras_own()
     for each in (linspace, logspace, geomspace):
         functions.register(each.__name__, each)
