@@ -63,8 +63,8 @@ def main() -> None:
 
 def measure(trials: int, profile: str | None) -> dict[str, Any]:
     """One sweep, in this process, in an empty folder."""
-    from kexp.sweep.opening import opened_sweeper
-    from kexp.sweep.sweeper import open_session
+    from kexp.sweeps.opening import opened_sweeper
+    from kexp.sweeps.sweeper import open_session
     from kexp.tracking import StoreSettings, prepare_store
 
     profiler = None
@@ -113,7 +113,7 @@ class Instant:
     """A launcher whose trials are over as soon as they start, with all that a real one would have told."""
 
     def run_tasks(self, tasks: Any, *, settings: Any, on_start: Any, on_epoch: Any, on_end: Any) -> None:
-        from kexp.sweep.trials import Outcome
+        from kexp.sweeps.trials import Outcome
         from kexp.tracking import CollectedRun, flatten
 
         for task in tasks:

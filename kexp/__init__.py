@@ -19,14 +19,20 @@ from kexp._version import __version__
 if TYPE_CHECKING:
     from kexp import losses, registry
     from kexp.api import load_model, run
-    from kexp.sweep.api import sweep
-    from kexp.sweep.compare import compare
+    from kexp.sweeps.api import sweep
+    from kexp.sweeps.compare import compare
     from kexp.traits import declare
 
 __all__ = ["__version__", "compare", "declare", "load_model", "losses", "registry", "run", "sweep"]
 
-_HOMES = {"compare": "kexp.sweep.compare", "declare": "kexp.traits", "load_model": "kexp.api", "run": "kexp.api"}
-_MODULES = ("losses", "registry", "sweep")  # the last is a function too
+_HOMES = {
+    "compare": "kexp.sweeps.compare",
+    "declare": "kexp.traits",
+    "load_model": "kexp.api",
+    "run": "kexp.api",
+    "sweep": "kexp.sweeps.api",
+}
+_MODULES = ("losses", "registry")
 
 
 def __getattr__(name: str) -> Any:

@@ -39,7 +39,7 @@ def run(
 
     from kexp.config import check_overrides, compose, explain, plain
     from kexp.schema import check
-    from kexp.sweep.opening import announce_backend
+    from kexp.sweeps.opening import announce_backend
 
     check_overrides(overrides)
     announce_backend(overrides)

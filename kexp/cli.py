@@ -83,7 +83,7 @@ def _hydra(arguments: list[str]) -> int:
     _check_flags(flags)
     check_overrides(overrides)
     if overrides:
-        from kexp.sweep.opening import announce_backend
+        from kexp.sweeps.opening import announce_backend
 
         announce_backend(overrides)
     register(config_dir)
@@ -98,8 +98,8 @@ def _hydra(arguments: list[str]) -> int:
             return None
 
     if {"-m", "--multirun"} & set(flags):
-        from kexp.sweep.hydra_jobs import run_job as job
-        from kexp.sweep.plugins import register as register_sweeps
+        from kexp.sweeps.hydra_jobs import run_job as job
+        from kexp.sweeps.plugins import register as register_sweeps
 
         register_sweeps()
     before = sys.argv

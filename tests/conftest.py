@@ -16,7 +16,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["finished_runs"]
 
-_LONG = ("test_docs", "test_experiment", "sweep/", "training/test_")
+_LONG = ("test_docs", "test_experiment", "sweeps/", "training/test_")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

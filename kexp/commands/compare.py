@@ -12,7 +12,7 @@ from kexp.commands.options import Parser, store_parser
 from kexp.errors import ConfigError
 
 if TYPE_CHECKING:
-    from kexp.sweep.comparison import Comparison
+    from kexp.sweeps.comparison import Comparison
     from kexp.tracking import StoreSettings
 
 __all__ = ["main"]
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(arguments)
     if given.limit < 0:
         raise ConfigError(f"--limit: must be 0 for all rows or a number of rows, got {given.limit}")
-    from kexp.sweep.compare import compare
+    from kexp.sweeps.compare import compare
     from kexp.tracking import StoreSettings
 
     comparison = compare(
@@ -65,8 +65,8 @@ def _parser() -> Parser:
 
 
 def _written(comparison: Comparison, kind: str, limit: int | None, settings: StoreSettings, to_file: bool) -> str:
-    from kexp.sweep import report
-    from kexp.sweep.results import histories_of
+    from kexp.sweeps import report
+    from kexp.sweeps.results import histories_of
 
     if kind == "csv":
         return report.rows_csv(comparison)

@@ -12,8 +12,8 @@ from kexp.commands.options import Parser
 from kexp.errors import ConfigError
 
 if TYPE_CHECKING:
-    from kexp.sweep.probing import Probe
-    from kexp.sweep.trials import Trial
+    from kexp.sweeps.probing import Probe
+    from kexp.sweeps.trials import Trial
 
 __all__ = ["main"]
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--no-probe", action="store_true", help="build nothing: no check of shapes, no estimate")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_intermixed_args(list(arguments))
-    from kexp.sweep.opening import opened_sweeper
+    from kexp.sweeps.opening import opened_sweeper
 
     with opened_sweeper(options.overrides, options.config_dir) as (sweeper, swept):
         choices = sweeper.config.hydra.runtime.choices
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     groups: list[str] = []
     lanes_s = 0.0
     if not options.no_probe:
-        from kexp.sweep.probing import probe_structures
+        from kexp.sweeps.probing import probe_structures
 
         probes = probe_structures(trials)
         if hasattr(planned, "explain"):
@@ -76,7 +76,7 @@ def _mark_done(trials: list[Trial]) -> None:
     from kexp.errors import StoreError
     from kexp.experiment import store_of
     from kexp.schema import check
-    from kexp.sweep.planning import mark_done
+    from kexp.sweeps.planning import mark_done
     from kexp.tracking import resolve_uri
     from kexp.tracking.settings import database_file
 
@@ -94,7 +94,7 @@ def _mark_done(trials: list[Trial]) -> None:
 
 
 def _workers(launcher: Any) -> int:
-    from kexp.sweep.workers import default_workers
+    from kexp.sweeps.workers import default_workers
 
     if not hasattr(launcher, "n_workers"):
         return 1
@@ -105,8 +105,8 @@ def _summary(
     trials: Sequence[Trial], probes: dict[str, Probe], launcher: str, workers: int, keeps: bool, lanes_s: float = 0.0
 ) -> dict[str, Any]:
     from kexp.schema import models_kept
-    from kexp.sweep.probing import structure_key
-    from kexp.sweep.table import shared_overrides
+    from kexp.sweeps.probing import structure_key
+    from kexp.sweeps.table import shared_overrides
 
     states = Counter(str(trial.state) for trial in trials)
     shared = shared_overrides(trials)

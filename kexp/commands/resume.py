@@ -25,8 +25,8 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--experiment", default="kexp", help="the MLflow experiment (default: kexp)")
     options = parser.parse_args(list(arguments))
-    from kexp.sweep.opening import run_sweep
-    from kexp.sweep.resuming import command_of
+    from kexp.sweeps.opening import run_sweep
+    from kexp.sweeps.resuming import command_of
 
     command = command_of(options.sweep, uri=options.tracking_uri, experiment=options.experiment)
     if not os.path.isdir(command.folder):

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
         if not folder.is_dir():
             raise ConfigError.at("FOLDER", "there is no such folder", str(folder))
     quiet()
-    from kexp.sweep.spool import waiting_sweeps
+    from kexp.sweeps.spool import waiting_sweeps
     from kexp.tracking import waiting_folders
 
     waiting = [path for folder in folders for path in waiting_folders(folder)]
@@ -60,7 +60,7 @@ def _deliver(path: Path) -> int:
 
 def _deliver_trials(path: Path) -> int:
     """One sweep's trials."""
-    from kexp.sweep.spool import deliver
+    from kexp.sweeps.spool import deliver
 
     try:
         delivered = deliver(path)

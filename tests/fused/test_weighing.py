@@ -7,8 +7,8 @@ import pytest
 from kexp.config import compose, plain
 from kexp.experiment import prepare
 from kexp.schema import check
-from kexp.sweep.trials import Task
-from kexp.sweep.weighing import Scales, Share, Weigh
+from kexp.sweeps.trials import Task
+from kexp.sweeps.weighing import Scales, Share, Weigh
 
 KEEPS = "+callbacks.kept={name: model_checkpoint, filepath: best.keras}"
 

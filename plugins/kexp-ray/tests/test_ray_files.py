@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from kexp_ray.files import Away, Luggage, pack, unpack
 
-from kexp.sweep.trials import Outcome, Task
+from kexp.sweeps.trials import Outcome, Task
 from kexp.tracking import RunRecord
 
 

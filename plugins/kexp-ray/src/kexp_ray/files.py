@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from kexp.sweep.trials import Outcome, Task
+from kexp.sweeps.trials import Outcome, Task
 from kexp.tracking import RunRecord
 
 __all__ = ["Away", "Luggage", "pack", "unpack"]

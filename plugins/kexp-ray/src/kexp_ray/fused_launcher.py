@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from kexp.schema import Fused, Sweep
-from kexp.sweep.feed import Feed, as_feed
-from kexp.sweep.fusing import FusedLauncher
-from kexp.sweep.trials import Outcome, Task, Trial
+from kexp.sweeps.feed import Feed, as_feed
+from kexp.sweeps.fusing import FusedLauncher
+from kexp.sweeps.trials import Outcome, Task, Trial
 from kexp_ray.launcher import RayLauncher
 
 __all__ = ["FusedRayLauncher"]

@@ -13,9 +13,9 @@ from typing import Any
 
 import ray
 
-from kexp.sweep.lanes import Batch, LaneEngine, Verified
-from kexp.sweep.trial_run import logged
-from kexp.sweep.trials import Outcome
+from kexp.sweeps.lanes import Batch, LaneEngine, Verified
+from kexp.sweeps.trial_run import logged
+from kexp.sweeps.trials import Outcome
 from kexp_ray.files import Away, Luggage
 from kexp_ray.node import Driver, Hello, memory_mb, settle, take_share
 from kexp_ray.talk import Talk

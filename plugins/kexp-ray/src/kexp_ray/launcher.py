@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError
 from kexp.schema import Sweep
-from kexp.sweep.feed import Feed, as_feed
-from kexp.sweep.launchers import HydraSide, ProcessesLauncher
-from kexp.sweep.trials import Outcome, Task
+from kexp.sweeps.feed import Feed, as_feed
+from kexp.sweeps.launchers import HydraSide, ProcessesLauncher
+from kexp.sweeps.trials import Outcome, Task
 
 if TYPE_CHECKING:
     from kexp_ray.crew import Crew, Ran

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kexp.sweep.feed import Feed
-from kexp.sweep.trial_run import too_long
-from kexp.sweep.trials import Outcome, Task
+from kexp.sweeps.feed import Feed
+from kexp.sweeps.trial_run import too_long
+from kexp.sweeps.trials import Outcome, Task
 from kexp_ray.crew import START_S, Crew, Death, Member, Ran
 from kexp_ray.files import Luggage
 from kexp_ray.worker import Begun, Ended, Epoch

@@ -1,0 +1,263 @@
+"""`hydra/launcher=auto`: each structure of a sweep as lanes or in worker processes, whichever takes less time."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from kexp.config import key_of
+from kexp.errors import ConfigError
+from kexp.schema import Sweep
+from kexp.sweeps.feed import Feed, as_feed
+from kexp.sweeps.fusing import FusedLauncher, as_written, is_lane, planned_tasks
+from kexp.sweeps.launchers import HydraSide, ProcessesLauncher
+from kexp.sweeps.probing import structure_key
+from kexp.sweeps.trials import Outcome, Task, Trial
+from kexp.sweeps.weighing import (
+    START_S,
+    Share,
+    Weigh,
+    Weighed,
+    add_share,
+    compiling_s,
+    component_names,
+    least_workers_s,
+)
+from kexp.sweeps.workers import default_workers
+
+__all__ = ["AutoLauncher", "decide"]
+
+_CHOICES = "launcher.json"  # in the sweep's folder: a sweep that is resumed goes on in the same way
+_FUSED, _WORKERS = "fused", "processes"
+_TRAINED = ("model", "activation", "optimizer", "loss", "metrics", "callbacks")
+_OWN = ("mlp", "lstm", "linear", "sequential")
+_SEARCH = "search"  # its structures are not known beforehand
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Where trials of a structure run, and why, as the closing lines say it."""
+
+    how: str
+    why: str
+
+
+class AutoLauncher(HydraSide):
+    """Lanes where they take less time than worker processes, by what each structure of the sweep is weighed at.
+
+    A trial whose backend was named, and is not JAX, runs in a worker process; so does what cannot be a lane, and what
+    is somebody's own code, by reference: whatever that does to its process costs no other trial. With `fused.strict`
+    every trial is to be a lane. A search is weighed once, by its first trial.
+
+    Args:
+        n_workers: worker processes; one a core unless given.
+        memory_limit_mb: a worker above this when a trial ends is replaced.
+    """
+
+    def __init__(self, n_workers: int | None = None, memory_limit_mb: float = 4096) -> None:
+        self.n_workers, self.memory_limit_mb = n_workers, memory_limit_mb
+        self._fused = FusedLauncher(n_workers, memory_limit_mb)
+        self._choices: dict[str, _Choice] = {}
+        self._every: _Choice | None = None
+        self._counts: Counter[_Choice] = Counter()
+
+    def setup(self, **given: Any) -> None:
+        super().setup(**given)
+        if not any(key_of(each) == "backend" for each in self.config.hydra.overrides.task):
+            self._fused.start()  # it imports while the sweep is planned
+
+    def prepare(self, trials: Sequence[Trial]) -> None:
+        """Has the engine compile meanwhile, where the configs alone, or the engine, tell that there will be lanes."""
+        shares: dict[str, Share] = {}
+        for task in filter(is_lane, planned_tasks(trials, Path())):
+            add_share(shares, _key(task), task)
+        known = list(shares.values())
+        if known and _plain(shares, self._workers) == set(shares):
+            self._fused.prepare(trials)
+        elif known and not any(_is_own(share.task.config) for share in known):
+            threads = known[0].task.config["fused"]["threads"]
+            self._fused.prepare(trials, Weigh(known, self._workers, threads, os.devnull))
+
+    def close(self) -> None:
+        """Ends the engine, where nothing is to be run as lanes."""
+        self._fused.close()
+
+    def adapt(self, config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+        """A trial's config for the engine, unless the user named a backend that it does not have."""
+        try:
+            return self._fused.adapt(config, overrides)
+        except ConfigError:
+            return config
+
+    def run_tasks(
+        self,
+        tasks: Sequence[Task] | Feed,
+        *,
+        settings: Sweep,
+        on_start: Callable[[int], None],
+        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
+        on_end: Callable[[Outcome], bool],
+    ) -> None:
+        feed = as_feed(tasks)
+        if not feed:
+            return
+        known = feed.known
+        count = len(feed)
+        trials = [task for task in known if not task.saves]
+        self._choose(trials, Path(known[0].folder).parent, search=count if feed.grows else 0)
+        first = [self._as_chosen(feed.popleft()) for _ in known]
+        if feed.grows:
+            chosen = Feed(first, lambda: self._as_chosen(feed.popleft()) if feed else None, count - len(first))
+        else:
+            chosen = Feed(first, last=lambda: [feed.popleft() for _ in feed.known] if feed else [])
+        launcher: FusedLauncher | ProcessesLauncher = self._fused
+        if not any(is_lane(task) for task in first):
+            self._fused.close()
+            launcher = ProcessesLauncher(self.n_workers, self.memory_limit_mb)
+        launcher.run_tasks(chosen, settings=settings, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
+
+    def explain(self, trials: Sequence[Trial], folder: Path) -> tuple[list[str], float]:
+        """How these trials would run, and how many seconds those of them that may be lanes would take either way.
+
+        Trains nothing, but for a few steps where it is close.
+        """
+        tasks = {task.number: task for task in planned_tasks(trials, folder)}
+        self._choose(list(tasks.values()), folder)
+        lanes = [trial for trial in trials if trial.number in tasks and is_lane(self._as_chosen(tasks[trial.number]))]
+        seconds = self._fused.seconds(list(tasks.values()), folder, lambda task: self._choice(task).how == _FUSED)
+        self._fused.group(lanes, folder)
+        return self.closing(), seconds
+
+    def closing(self) -> list[str]:
+        """What was chosen and why, then what the fused launcher tells."""
+        places = {_FUSED: "as lanes", _WORKERS: "in worker processes"}
+        lines = [f"auto     {count} trials {places[each.how]}: {each.why}" for each, count in self._counts.items()]
+        if len({each.how for each in self._counts}) > 1:
+            lines.append("         on JAX and on TensorFlow the same seed draws different initial weights")
+        return lines + self._fused.closing()
+
+    def _choose(self, tasks: Sequence[Task], folder: Path, search: int = 0) -> None:
+        """Settles where each structure runs: as before, where the sweep was begun before; else by what it takes."""
+        if not tasks:
+            return
+        before = _recall(folder)
+        shares: dict[str, Share] = {}
+        for task in tasks:
+            key = _SEARCH if search else _key(task)
+            if key in before:
+                self._choices[key] = _Choice(before[key], "as it was begun")
+            elif not is_lane(task):
+                self._choices[key] = _Choice(_WORKERS, f"backend={task.config['backend']} was named")
+            elif task.ordinary is None:
+                self._choices[key] = _Choice(_FUSED, "trainer=compiled was named")
+            elif task.config["fused"]["strict"]:
+                self._choices[key] = _Choice(_FUSED, "fused.strict")
+            elif _is_own(task.config):
+                self._choices[key] = _Choice(_WORKERS, "code of your own, by reference, has processes of its own")
+            else:
+                add_share(shares, key, task, search or 1)
+        plain = _plain(shares, self._workers)
+        self._choices |= dict.fromkeys(plain, _Choice(_FUSED, "with such layers lanes take less time"))
+        shares = {key: share for key, share in shares.items() if key not in plain}
+        if shares:
+            threads = tasks[0].config["fused"]["threads"]
+            asked = Weigh(list(shares.values()), self._workers, threads, str(folder / "fused.log"))
+            sunk = any(each.how == _WORKERS for each in self._choices.values())
+            keys = list(shares)
+            for weighed, choice in decide(self._fused.weigh(asked), sunk):
+                self._choices |= {keys[position]: choice for position in weighed.shares}
+            for key in keys:  # the engine says what is wrong with those that could not be weighed
+                self._choices.setdefault(key, _Choice(_FUSED, "what they take is not known"))
+        self._every = self._choices[_SEARCH] if search else None
+        _remember(folder, before | {key: each.how for key, each in self._choices.items()})
+
+    def _choice(self, task: Task) -> _Choice:
+        return self._every or self._choices[_key(task)]
+
+    @property
+    def _workers(self) -> int:
+        return self.n_workers or default_workers()
+
+    def _as_chosen(self, task: Task) -> Task:
+        """The task, with the config as the user wrote it where it is to run in a worker process."""
+        if task.saves:
+            return task
+        choice = self._choice(task)
+        self._counts[choice] += 1
+        if choice.how == _FUSED or not is_lane(task):
+            return task
+        return as_written(task)
+
+
+def decide(weighed: Sequence[Weighed], sunk: bool) -> Iterator[tuple[Weighed, _Choice]]:
+    """The way of each structure: the one that takes less, if all of those that gain pay for starting the workers.
+
+    Args:
+        weighed: the structures.
+        sunk: whether worker processes are needed anyway.
+    """
+    slower = [each for each in weighed if each.fused_s > each.workers_s]
+    gain = sum(each.fused_s - each.workers_s for each in slower)  # endless where one cannot be a lane
+    pays = sunk or gain > START_S
+    ways: dict[str, list[Weighed]] = {_FUSED: [], _WORKERS: []}
+    for each in weighed:
+        ways[_WORKERS if each in slower and pays else _FUSED].append(each)
+    for how, structures in ways.items():
+        why = _why(how, [each for each in structures if not each.reason])
+        for each in structures:
+            yield each, _Choice(how, each.reason or why)
+
+
+def _why(how: str, weighed: Sequence[Weighed]) -> str:
+    by = "by a few steps that were timed" if any(each.probed for each in weighed) else "by estimate"
+    fused_s, workers_s = sum(each.fused_s for each in weighed), START_S + sum(each.workers_s for each in weighed)
+    if how == _FUSED:
+        return f"{by} {fused_s:.0f} s, against {workers_s:.0f} s in worker processes"
+    return f"{by} {workers_s:.0f} s, against {fused_s:.0f} s as lanes"
+
+
+def _plain(shares: Mapping[str, Share], workers: int) -> set[str]:
+    """The structures for which nothing need be weighed: lanes have begun before workers would have, and are faster."""
+    gains = {key: share for key, share in shares.items() if _gains(share.task.config)}
+    if gains and compiling_s(gains.values()) < least_workers_s(gains.values(), workers):
+        return set(gains)
+    return set()
+
+
+def _is_own(config: Mapping[str, Any]) -> bool:
+    """Whether any of a trial's components, its data apart, is a reference."""
+    return any(":" in name for section in _TRAINED for name in component_names(config[section]))
+
+
+def _gains(config: Mapping[str, Any]) -> bool:
+    """Whether the config alone tells that a lane's steps are the faster ones: no convolutions, and no callbacks."""
+    model = config["model"]
+    if any(config["callbacks"].values()) or _is_own(config):
+        return False
+    return model["name"] in _OWN and not any("conv" in name.lower() for name in component_names(model))
+
+
+def _key(task: Task) -> str:
+    return sha256(structure_key(task.config).encode()).hexdigest()[:16]
+
+
+def _recall(folder: Path) -> dict[str, str]:
+    """What was chosen when the sweep was begun: structure -> way."""
+    try:
+        found = json.loads((folder / _CHOICES).read_text())
+    except (OSError, ValueError):
+        return {}
+    return {key: how for key, how in found.items() if how in (_FUSED, _WORKERS)}
+
+
+def _remember(folder: Path, choices: Mapping[str, str]) -> None:
+    from kexp.persistence.atomic import write_atomically
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / _CHOICES, json.dumps(choices, indent=1).encode())

@@ -1,0 +1,123 @@
+"""The configs of a sweep's trials, composed once for each set of group choices.
+
+Hydra takes tens of milliseconds to compose a config. The trials of a sweep differ mostly in values, so a base is
+composed for each set of group choices, and values are set on copies of it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from kexp.sweeps.axes import parse
+
+__all__ = ["Composed", "Composer"]
+
+_MISSING = object()
+
+
+class Composed(dict[str, Any]):
+    """A plain config, interpolations resolved.
+
+    Attributes:
+        unresolved: the config as it was written, where it interpolates more than its own values: what the environment
+            holds may be a secret, and is not to be recorded. None elsewhere.
+    """
+
+    unresolved: dict[str, Any] | None = None
+
+
+class Composer:
+    """Composes trials' configs.
+
+    Args:
+        compose: Hydra's composition of a list of overrides.
+        is_group: whether a key is a config group's.
+    """
+
+    def __init__(self, compose: Callable[[Sequence[str]], DictConfig], is_group: Callable[[str], bool]) -> None:
+        self._compose = compose
+        self._is_group = is_group
+        self._bases: dict[tuple[str, ...], dict[str, Any]] = {}
+
+    def config(self, overrides: Sequence[str]) -> Composed:
+        """The plain config, interpolations resolved, that Hydra would compose from these overrides.
+
+        Raises:
+            HydraException: Hydra cannot compose them.
+        """
+        choices = tuple(each for each in overrides if not self._sets_value(each))
+        values = [each for each in overrides if self._sets_value(each)]
+        base = self._bases.get(choices)
+        if base is None:
+            base = self._bases[choices] = _unresolved(self._compose(choices))
+        config = copy.deepcopy(base)
+        for each in values:
+            key, value = _parsed(each)
+            if not _set(config, key, value):
+                return _resolved(_unresolved(self._compose(overrides)))
+        return _resolved(config)
+
+    def _sets_value(self, override: str) -> bool:
+        key = override.split("=", 1)[0]
+        return "=" in override and not key.startswith(("+", "~")) and "@" not in key and not self._is_group(key)
+
+
+@lru_cache(maxsize=65536)
+def _parsed(override: str) -> tuple[str, Any]:
+    """Key and value. Cached: an axis' values return in trial after trial."""
+    parsed = parse([override])[0]
+    return parsed.key_or_group, parsed.value()
+
+
+def _set(config: dict[str, Any], key: str, value: Any) -> bool:
+    """Sets an existing key to a plain value; False where only Hydra can tell what is meant."""
+    if isinstance(value, Mapping):
+        return False
+    node: Any = config
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        node = node.get(parent) if isinstance(node, dict) else None
+    if not isinstance(node, dict) or isinstance(node.get(leaf, _MISSING), dict) or leaf not in node:
+        return False
+    node[leaf] = copy.copy(value)
+    return True
+
+
+def _unresolved(config: DictConfig) -> dict[str, Any]:
+    container = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items() if key != "hydra"}
+
+
+def _resolved(config: dict[str, Any]) -> Composed:
+    """Interpolations replaced. The common kind, `${seed}`, needs no OmegaConf."""
+    if not _resolve_in(config, config):
+        return Composed(config)
+    whole = OmegaConf.create(config)
+    resolved = OmegaConf.to_container(whole, resolve=True)
+    assert isinstance(resolved, dict)
+    composed = Composed({str(key): value for key, value in resolved.items()})
+    composed.unresolved = config
+    return composed
+
+
+def _resolve_in(node: dict[str, Any], root: dict[str, Any]) -> bool:
+    """Replaces `${key}` of a top-level plain value; whether other interpolations are left."""
+    rest = False
+    for key, value in node.items():
+        if isinstance(value, dict):
+            rest |= _resolve_in(value, root)
+        elif isinstance(value, str) and "${" in value:
+            target = root.get(value[2:-1], _MISSING) if value.startswith("${") and value.endswith("}") else _MISSING
+            if target is _MISSING or isinstance(target, (dict, list)) or (isinstance(target, str) and "${" in target):
+                rest = True
+            else:
+                node[key] = target
+        elif isinstance(value, list):
+            rest |= "${" in str(value)
+    return rest

@@ -1,0 +1,267 @@
+"""The engine's process as the sweep sees it: started early, asked for batches of lanes, replaced when it dies."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kexp.errors import ConfigError
+from kexp.schema import Fused, Sweep
+from kexp.sweeps.lanes import Ahead, Batch, Grouped, Narrowed, NotALane, Told, Verified, Verify, work
+from kexp.sweeps.trial_run import too_long
+from kexp.sweeps.trials import Outcome, Task
+from kexp.sweeps.weighing import Weigh, Weighed
+from kexp.sweeps.workers import WorkerError, how_it_died, interrupts_blocked, unguarded_main
+
+__all__ = ["Child", "Engine", "Program", "gather", "narrow"]
+
+_CONTEXT = multiprocessing.get_context("spawn")
+_BATCH = 64  # batches of so many trials for each lane: programs stay busy, and memory flat
+_STARTS = 3  # so many engines in a row that die before they are ready, and none will live
+_COMPILE_S = 300.0  # added to a trial's time limit before an engine that says nothing counts as hung
+
+
+@dataclass
+class Program:
+    """A group of trials, as the closing lines tell of it.
+
+    Attributes:
+        first: the number of its first trial.
+        lanes: of the program.
+        why: what makes it a group of its own.
+        trials: how many.
+        narrowed: why it has fewer lanes than it should have; empty where it has not.
+    """
+
+    first: int
+    lanes: int
+    why: str
+    trials: int = 0
+    narrowed: str = ""
+
+
+def gather(programs: dict[str, Program], message: Grouped) -> None:
+    """Adds to the programs of a sweep those of a batch."""
+    for key, numbers, lanes, why in message.groups:
+        program = programs.setdefault(key, Program(numbers[0], lanes, why))
+        program.trials += len(numbers)
+
+
+def narrow(programs: dict[str, Program], message: Narrowed) -> None:
+    """Notes that a program has fewer lanes than was planned."""
+    programs[message.key].lanes, programs[message.key].narrowed = message.lanes, message.why
+
+
+class Child:
+    """The engine's process. Importing JAX takes seconds, so it is started before it is known what it is to do."""
+
+    def __init__(self) -> None:
+        self.pipe, theirs = _CONTEXT.Pipe()
+        self.process = _CONTEXT.Process(target=work, args=(theirs, os.getpid()), name="kexp-fused", daemon=True)
+        with unguarded_main(), interrupts_blocked():
+            self.process.start()
+        theirs.close()
+        self._lanes = 0
+
+    @property
+    def alive(self) -> bool:
+        return self.process.is_alive()
+
+    def lanes(self) -> int:
+        """How many trials run at once; waits until the process is ready."""
+        if not self._lanes:
+            self._lanes = self.pipe.recv()
+        return self._lanes
+
+    def weigh(self, asked: Weigh) -> list[Weighed]:
+        """What structures take; empty where the process died of finding out."""
+        try:
+            self.lanes()
+            self.pipe.send(asked)
+            weighed: list[Weighed] = self.pipe.recv()
+        except (EOFError, OSError):
+            return []
+        return weighed
+
+    def compile_ahead(self, asked: Ahead) -> None:
+        """Has it compile the programs of a few tasks like those that will come."""
+        with contextlib.suppress(OSError):  # a process that has died is seen, and replaced, when it is needed
+            self.pipe.send(asked)
+
+    def how_it_died(self) -> str:
+        """As a sentence."""
+        self.process.join()
+        return how_it_died(self.process.exitcode or 0)
+
+    def close(self) -> None:
+        """Ends the process."""
+        self.process.terminate()
+        self.process.join(5.0)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self.pipe.close()
+
+
+class Engine:
+    """What a sweep asks of the engine's process; that is replaced when it dies.
+
+    Args:
+        child: the first process.
+        settings: of the sweep.
+        fused: of its lanes.
+        on_start: see `WorkerPool.run`, as for the two that follow.
+        groups: is added to.
+    """
+
+    def __init__(
+        self,
+        child: Child,
+        settings: Sweep,
+        fused: Fused,
+        on_start: Callable[[int], None],
+        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
+        on_end: Callable[[Outcome], bool],
+        groups: dict[str, Program],
+    ) -> None:
+        self.settings, self.on_start, self.on_epoch, self.on_end = settings, on_start, on_epoch, on_end
+        self.fused, self._groups = fused, groups
+        self._child = child
+        self._lanes = 0
+        self._attempts: Counter[int] = Counter()
+        self._waiting: dict[int, Task] = {}
+        self._begun: set[int] = set()
+        self._refused: list[tuple[Task, str]] = []
+
+    def most(self, grows: bool) -> int:
+        """How many trials to hand over at once; a search is asked for no more than run at the same time."""
+        if grows:
+            return self._lanes or (self.fused.max_lanes or 4) * (self.fused.threads or 2)
+        return _BATCH * max(8, self._lanes)
+
+    def run(self, batch: Sequence[Task], dry: bool = False) -> tuple[bool, list[tuple[Task, str]]]:
+        """Runs a batch to its end; a dry one is only grouped.
+
+        Raises:
+            ConfigError: `fused.strict`, and one of the tasks cannot be a lane; the lanes beside it are not trained.
+            WorkerError: the process dies again and again before it is ready.
+
+        Returns:
+            Whether the sweep goes on, and the tasks that cannot be lanes, each with the reason.
+        """
+        self._waiting = {task.number: task for task in batch}
+        self._refused = []
+        going, starts = True, 0
+        while going and self._waiting:
+            try:
+                self._start()
+                starts = 0
+                going = self._run_once(dry)
+            except (EOFError, OSError):
+                reason = self._child.how_it_died()
+                starts += 1
+                if not self._begun and starts >= _STARTS:
+                    raise WorkerError(f"the fused engine's process does not stay: {reason}") from None
+                going = self._after_death(reason)
+        return going, self._refused
+
+    def check(self, tasks: Sequence[Task]) -> None:
+        """Refuses a sweep of which some trial cannot be a lane, before any is trained.
+
+        Raises:
+            ConfigError: `fused.strict`, and there is one.
+        """
+        groups, self._groups, on_end, self.on_end = self._groups, {}, self.on_end, lambda _: True
+        try:
+            self.run(tasks, dry=True)
+        finally:
+            self._groups, self.on_end = groups, on_end
+
+    def _run_once(self, dry: bool) -> bool:
+        tasks = list(self._waiting.values())
+        log = Path(tasks[0].folder).parent / "fused.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self._begun = set()
+        fused = self.fused
+        self._child.pipe.send(Batch(tasks, str(log), self.settings.trial_timeout_s, dry, fused.threads, fused.verify))
+        while True:
+            message = self._next()
+            if message is None:
+                self._waiting = {}
+                return True
+            if isinstance(message, Grouped):
+                gather(self._groups, message)
+            elif isinstance(message, Narrowed):
+                narrow(self._groups, message)
+            elif isinstance(message, NotALane):
+                if fused.strict:
+                    raise ConfigError(f"fused.strict: trial {message.number} cannot be a lane; {message.reason}")
+                self._refused.append((self._waiting.pop(message.number), message.reason))
+            elif isinstance(message, Told):
+                self._tell(message)
+            elif not self._end(message):
+                return False
+
+    def verify(self) -> Verified:
+        """Trains some lanes of the sweep again, each alone; none where the process that knew of them has died."""
+        try:
+            self._child.pipe.send(Verify())
+            verified: Verified = self._child.pipe.recv()
+        except (EOFError, OSError):
+            return Verified(0, ())
+        return verified
+
+    def _next(self) -> Any:
+        limit = self.settings.trial_timeout_s
+        if limit is not None and not self._child.pipe.poll(limit + _COMPILE_S):
+            self._child.process.kill()
+            raise EOFError
+        return self._child.pipe.recv()
+
+    def _tell(self, told: Told) -> None:
+        answer = None
+        for number, epoch, metrics in told.epochs:
+            self._begin(number)
+            answer = self.on_epoch(number, epoch, metrics)
+        if told.ask:
+            self._child.pipe.send(answer)
+
+    def _begin(self, number: int) -> None:
+        if number not in self._begun:
+            self._begun.add(number)
+            self._attempts[number] += 1
+            self.on_start(number)
+
+    def _end(self, outcome: Outcome) -> bool:
+        if outcome.state != "INVALID":
+            self._begin(outcome.number)
+        self._waiting.pop(outcome.number, None)
+        self._begun.discard(outcome.number)
+        return self.on_end(outcome)
+
+    def _after_death(self, reason: str) -> bool:
+        """Trials that were running have failed, or are tried again; the others wait for the next process."""
+        limit = self.settings.trial_timeout_s
+        for number in sorted(self._begun):
+            if self._attempts[number] > self.settings.max_retries:
+                state = too_long(limit) if limit is not None and "SIGKILL" in reason else reason
+                if not self._end(Outcome(number, "FAILED", state, repeatable=True)):
+                    return False
+        self._begun = set()
+        return True
+
+    def _start(self) -> None:
+        if not self._child.alive:
+            self._child.close()
+            self._child = Child()
+        self._lanes = self._child.lanes()
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._child.close()

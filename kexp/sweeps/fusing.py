@@ -1,0 +1,261 @@
+"""The fused launcher: trials as lanes of compiled programs, and in worker processes what cannot be a lane."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from kexp.errors import ConfigError
+from kexp.schema import Fused, Sweep
+from kexp.sweeps.engine_process import Child, Engine, Program
+from kexp.sweeps.feed import Feed, as_feed
+from kexp.sweeps.lanes import Ahead, Verified
+from kexp.sweeps.launchers import HydraSide, ProcessesLauncher
+from kexp.sweeps.probing import structure_key
+from kexp.sweeps.trials import Outcome, Task, Trial
+from kexp.sweeps.weighing import ENGINE_S, START_S, Share, Weigh, Weighed, add_share
+from kexp.sweeps.workers import default_workers
+
+__all__ = ["FusedLauncher", "LaneRunner", "as_written", "is_lane", "planned_tasks"]
+
+
+class LaneRunner(Protocol):
+    """Runs batches of lanes somewhere; `Engine` does in a process of this machine, and says what each method means."""
+
+    def most(self, grows: bool) -> int: ...
+
+    def run(self, batch: Sequence[Task], dry: bool = False) -> tuple[bool, list[tuple[Task, str]]]: ...
+
+    def check(self, tasks: Sequence[Task]) -> None: ...
+
+    def verify(self) -> Verified: ...
+
+    def close(self) -> None: ...
+
+
+class FusedLauncher(HydraSide):
+    """Trials as lanes of compiled programs, on Keras' JAX backend, as the config's `fused` says.
+
+    Args:
+        n_workers: worker processes for trials that cannot be lanes; one a core unless given.
+        memory_limit_mb: such a process above this when a trial ends is replaced.
+    """
+
+    def __init__(self, n_workers: int | None = None, memory_limit_mb: float = 4096) -> None:
+        if n_workers is not None and (not isinstance(n_workers, int) or n_workers < 1):
+            raise ConfigError.at("hydra.launcher.n_workers", "must be a whole number, at least 1", n_workers)
+        self.n_workers, self.memory_limit_mb = n_workers, memory_limit_mb
+        self._verified: Verified | None = None
+        self.groups: dict[str, Program] = {}
+        self._child: Child | None = None
+        self._fallbacks: Counter[str] = Counter()
+
+    def setup(self, **given: Any) -> None:
+        super().setup(**given)
+        self.start()
+
+    def start(self) -> None:
+        """Starts the engine's process, if it does not run: importing JAX takes seconds."""
+        self._child = self._child or Child()
+
+    def close(self) -> None:
+        """Ends it, where nothing is to be run as lanes."""
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+    def weigh(self, asked: Weigh) -> list[Weighed]:
+        """What structures take as lanes and in worker processes; empty where the process died of finding out."""
+        self.start()
+        assert self._child is not None
+        return self._child.weigh(asked)
+
+    def seconds(
+        self, tasks: Sequence[Task], folder: Path, as_lanes: Callable[[Task], bool] = lambda task: True
+    ) -> float:
+        """What those tasks take that may be lanes: as lanes where `as_lanes` says so and they can be, or in workers."""
+        shares: dict[str, Share] = {}
+        for task in filter(is_lane, tasks):
+            add_share(shares, structure_key(task.config), task)
+        if not shares:
+            return 0.0
+        known = list(shares.values())
+        threads = known[0].task.config["fused"]["threads"]
+        weighed = self.weigh(Weigh(known, self.n_workers or default_workers(), threads, str(folder / "fused.log")))
+        lanes = [each.fused_s for each in weighed if _is_run_as_lane(each, known, as_lanes)]
+        others = [each.workers_s for each in weighed if not _is_run_as_lane(each, known, as_lanes)]
+        return sum(lanes) + sum(others) + (ENGINE_S if lanes else 0.0) + (START_S if others else 0.0)
+
+    def _started(self) -> Child:
+        """The process that `setup` started; for a second sweep of this launcher another."""
+        child, self._child = self._child or Child(), None
+        return child
+
+    def prepare(self, trials: Sequence[Trial], unsure: Weigh | None = None) -> None:
+        """Has the engine compile meanwhile what planned trials will need; two of them tell of most sweeps' programs.
+
+        Args:
+            trials: the sweep's.
+            unsure: what they may run as, where it is not decided that they will be lanes.
+        """
+        waiting = [trial for trial in trials if trial.state == "WAITING"]
+        if self._child is not None:
+            ends = dict.fromkeys([0, len(waiting) - 1]) if waiting else ()
+            some = [Task(number, waiting[number].config, (), "", "") for number in ends]
+            self._child.compile_ahead(Ahead(some, unsure))
+
+    def adapt(self, config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+        """A trial's config for the engine: the JAX backend, unless the user named another, and the compiled engine.
+
+        Raises:
+            ConfigError: the user named another backend.
+        """
+        named = any(each.lstrip("+").partition("=")[0] == "backend" for each in overrides)
+        backend = config.get("backend")
+        if backend != "jax" and (named or backend != "tensorflow"):
+            raise ConfigError.at("backend", "must be jax, or left out, with hydra/launcher=fused", backend)
+        return {**config, "backend": "jax", "trainer": {**config["trainer"], "engine": "compiled"}}
+
+    def run_tasks(
+        self,
+        tasks: Sequence[Task] | Feed,
+        *,
+        settings: Sweep,
+        on_start: Callable[[int], None],
+        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
+        on_end: Callable[[Outcome], bool],
+    ) -> None:
+        def here(fused: Fused) -> Engine:
+            return Engine(self._started(), settings, fused, on_start, on_epoch, on_end, self.groups)
+
+        others = ProcessesLauncher(self.n_workers, self.memory_limit_mb).run_tasks
+        self.run_on(here, others, tasks, settings=settings, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
+
+    def run_on(
+        self,
+        engine_for: Callable[[Fused], LaneRunner],
+        others: Callable[..., None],
+        tasks: Sequence[Task] | Feed,
+        **told: Any,
+    ) -> None:
+        """As `run_tasks`, wherever lanes run.
+
+        Args:
+            engine_for: makes what runs the lanes; adds to `groups`.
+            others: runs, as `run_tasks` does, the tasks that cannot be lanes; no lane runs meanwhile.
+            tasks: as `run_tasks`, which has all that follows too.
+            told: for `others`.
+        """
+        feed = as_feed(tasks)
+        if not feed:
+            return
+        fused = Fused(**feed.known[0].config["fused"])
+        engine = engine_for(fused)
+        going = True
+        try:
+            if fused.strict:
+                engine.check([task for task in feed.known if is_lane(task)])
+            while going and feed:
+                ordinary: list[Task] = []
+                while going and feed:
+                    batch: list[Task] = []
+                    while len(batch) < engine.most(feed.grows) and feed:
+                        task = feed.popleft()
+                        (batch if is_lane(task) else ordinary).append(task)
+                    going, refused = engine.run(batch)
+                    ordinary += [self._ordinary(task, reason) for task, reason in refused]
+                if going and ordinary:
+                    others(Feed(ordinary, last=None if feed.grows else lambda: _others(feed)), **told)
+            if going and fused.verify:
+                self._verified = engine.verify()
+        finally:
+            engine.close()
+
+    def _ordinary(self, task: Task, reason: str) -> Task:
+        """The task for a worker process."""
+        self._fallbacks[reason] += 1
+        return as_written(task)
+
+    def explain(self, trials: Sequence[Trial], folder: Path) -> tuple[list[str], float]:
+        """How these trials would run, groups, lanes, and what would go to worker processes; and for how many seconds.
+
+        Trains nothing, but for a few steps where that is close.
+
+        Args:
+            trials: planned.
+            folder: for the engine's log.
+        """
+        seconds = self.seconds(planned_tasks(trials, folder), folder)
+        self.group(trials, folder)
+        return self.closing(), seconds
+
+    def group(self, trials: Sequence[Trial], folder: Path) -> None:
+        """Plans trials as lanes, for the closing lines; one that cannot be built becomes INVALID."""
+        tasks = planned_tasks(trials, folder)
+        by_number = {trial.number: trial for trial in trials}
+        if not tasks:
+            self.close()
+            return
+
+        def invalid(outcome: Outcome) -> bool:
+            by_number[outcome.number].state, by_number[outcome.number].reason = "INVALID", outcome.reason
+            return True
+
+        fused = Fused(**tasks[0].config["fused"])
+        engine = Engine(self._started(), Sweep(), fused, lambda _: None, lambda *_: None, invalid, self.groups)
+        try:
+            for task, reason in engine.run(tasks, dry=True)[1]:
+                self._ordinary(task, reason)
+        finally:
+            engine.close()
+
+    def closing(self) -> list[str]:
+        """What ran as lanes, in which groups and why, and what did not."""
+        lines = [
+            f"fused    group {number}: {each.trials} trials from {each.first} on, {each.lanes} lanes; {each.why}"
+            for number, each in enumerate(self.groups.values(), 1)
+        ]
+        lines += [f"         {each.narrowed}" for each in self.groups.values() if each.narrowed]
+        for reason, count in self._fallbacks.items():
+            lines.append(f"workers  {count} trials that cannot be lanes: {reason}")
+        if self._verified is not None:
+            wrong = self._verified.wrong
+            lines.append(f"verified {self._verified.count} lanes trained again alone, {len(wrong)} came out otherwise")
+            lines += [f"         {sentence}" for sentence in wrong]
+        return lines
+
+
+def is_lane(task: Task) -> bool:
+    """Whether a task is the engine's: a sweep may have others, and models to save of trials that ran elsewhere."""
+    return bool(task.config["trainer"]["engine"] == "compiled")
+
+
+def _is_run_as_lane(weighed: Weighed, shares: Sequence[Share], as_lanes: Callable[[Task], bool]) -> bool:
+    return math.isfinite(weighed.fused_s) and as_lanes(shares[weighed.shares[0]].task)
+
+
+def as_written(task: Task) -> Task:
+    """The task with the config as the user wrote it, for a worker process."""
+    return task if task.ordinary is None else replace(task, config=task.ordinary, yaml="")
+
+
+def planned_tasks(trials: Sequence[Trial], folder: Path) -> list[Task]:
+    """The trials that wait as tasks, to be planned and not run."""
+    return [
+        Task(trial.number, trial.config, trial.overrides, str(folder / str(trial.number)), "", ordinary=trial.ordinary)
+        for trial in trials
+        if trial.state == "WAITING"
+    ]
+
+
+def _others(feed: Feed) -> list[Task]:
+    """Takes out of the feed what is not the engine's."""
+    tasks = [feed.popleft() for _ in feed.known] if feed else []
+    for task in reversed(tasks):
+        if is_lane(task):
+            feed.appendleft(task)
+    return [task for task in tasks if not is_lane(task)]

@@ -1,0 +1,137 @@
+"""Where kexp's sweeps and Hydra's meet: a trial as one of Hydra's jobs, and another sweeper's jobs as our trials."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexp.errors import ConfigError, KexpError, first_line
+from kexp.tracking import RunView, search
+
+if TYPE_CHECKING:
+    from hydra.core.utils import JobReturn
+    from omegaconf import DictConfig
+
+    from kexp.sweeps.session import Session
+    from kexp.sweeps.trials import State, Trial
+
+__all__ = ["hand_out", "launch_jobs", "nested_under", "run_job"]
+
+_STATES: dict[str, State] = {"FINISHED": "FINISHED", "FAILED": "FAILED"}
+_PARENT = "KEXP_SWEEP_RUN_ID"
+
+
+def nested_under(run_id: str) -> str:
+    """The override by which a job that any of Hydra's launchers runs, wherever, knows its sweep's run."""
+    return f"+hydra.job.env_set.{_PARENT}={run_id}"
+
+
+def run_job(config: DictConfig) -> float | None:
+    """One trial as a job of Hydra's: an ordinary run, nested under its sweep's. What it raises, Hydra's launcher keeps.
+
+    Returns:
+        Its `val_loss`, or what it is told to optimise by `sweep.objective`.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    from kexp.config import plain
+    from kexp.schema import check
+
+    warnings.filterwarnings("ignore")
+    job = HydraConfig.get()
+    checked = check({**plain(config), "trainer": {**plain(config)["trainer"], "verbose": 0}})
+    from kexp import experiment
+
+    result = experiment.run(
+        checked,
+        Path(job.runtime.output_dir),
+        source=experiment.Source(tuple(job.overrides.task), OmegaConf.to_yaml(config, resolve=False)),
+        parent_run_id=job.job.env_set.get(_PARENT),
+        tags={"kexp.trial": str(job.job.num)},
+    )
+    wanted = checked.sweep.objective
+    return result.metrics.get(wanted if isinstance(wanted, str) else "val_loss")
+
+
+def launch_jobs(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+    """Runs the jobs that a sweeper of somebody else's chose as trials of one sweep, on a launcher of ours.
+
+    Args:
+        launcher: set up for the sweep; all of its batches are the same sweep's.
+        job_overrides: the overrides of each job.
+        initial_job_idx: the number of the first.
+
+    Returns:
+        What became of each, with the objective's value for the sweeper.
+    """
+    from hydra.core.utils import JobReturn, JobStatus
+
+    from kexp.sweeps.sweeper import finish, open_session, plan_overrides, tell
+
+    trials = plan_overrides(launcher, job_overrides, first=initial_job_idx)
+    session: Session = open_session(launcher, trials)
+    launcher.session = session
+    with session.running():
+        session.skip_done()
+        tell(session)
+        session.run(launcher, trials)
+    with contextlib.suppress(KexpError):  # the sweeper reads it off what it gets back
+        finish(session)
+    returned = []
+    for trial in trials:
+        job = JobReturn(overrides=list(trial.overrides))
+        job.status = JobStatus.COMPLETED if trial.good else JobStatus.FAILED
+        job.return_value = session.value(trial) if trial.good else KexpError(f"trial {trial.number}: {trial.reason}")
+        returned.append(job)
+    return returned
+
+
+def hand_out(session: Session, launcher: Any, trials: Sequence[Trial]) -> None:
+    """Runs the trials that wait by a launcher of Hydra's or somebody else's. What became of each, the store tells.
+
+    Such a launcher may end with the first job that ends badly; what it has not run stays WAITING.
+    """
+    waiting = [trial for trial in trials if trial.state == "WAITING"]
+    if not waiting:
+        return
+    began_ms = time.time_ns() // 1_000_000
+    jobs: Sequence[Any] = ()
+    problem = ""
+    try:
+        jobs = launcher.launch(
+            [[*trial.overrides, nested_under(session.run_id)] for trial in waiting],
+            initial_job_idx=waiting[0].number,
+        )
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except Exception as error:
+        problem = f"{type(error).__name__}: {first_line(error)}"
+    ran = _ran(session, began_ms)
+    for number, trial in enumerate(waiting):
+        view = ran.get(trial.fingerprint)
+        job = jobs[number] if number < len(jobs) else None
+        failure = getattr(job, "_return_value", None)
+        if view is not None:
+            trial.run_id, trial.metrics = view.run_id, dict(view.metrics)
+            trial.state = _STATES.get(view.status, "KILLED")
+            trial.reason = view.tags.get("kexp.reason", "")
+        elif isinstance(failure, BaseException):
+            trial.state = "INVALID" if isinstance(failure, ConfigError) else "FAILED"
+            trial.reason = first_line(failure)
+        elif problem:
+            trial.state, trial.reason = "FAILED", problem
+        session.know_objective(trial.metrics)
+    session.replace_earlier(trial for trial in waiting if trial.fingerprint in ran)
+
+
+def _ran(session: Session, began_ms: int) -> dict[str, RunView]:
+    """The runs of this sweep since then, by fingerprint."""
+    if session.store is None:
+        return {}
+    views = search(session.store, parent_run_id=session.run_id, newest_first=False)
+    return {view.tags.get("kexp.fingerprint", ""): view for view in views if view.start_ms >= began_ms - 1000}

@@ -1,0 +1,121 @@
+"""Whose models a sweep keeps: `save.keep`. A trial leaves its variables; those of the best become models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kexp.errors import KexpError, first_line
+from kexp.schema import models_kept
+
+if TYPE_CHECKING:
+    from kexp.sweeps.objective import Objective
+    from kexp.sweeps.trials import Outcome, Task, Trial
+    from kexp.tracking import Header
+
+__all__ = ["Keeping", "save_trial"]
+
+
+class Keeping:
+    """The states that a sweep's trials have left, the best few of them.
+
+    Args:
+        folder: the sweep's; states lie in its folder `states`.
+        keep: `save.keep`.
+    """
+
+    def __init__(self, folder: Path, keep: str) -> None:
+        self.folder, self.keep, self.most = folder, keep, models_kept(keep)
+        self.saved = 0
+        self._best: list[Trial] = []
+        self._saving: dict[int, Trial] = {}
+
+    def file(self, trial: Trial) -> Path | None:
+        """Where a trial is to leave its state; None where no model is kept."""
+        if self.most == 0 or not trial.fingerprint:
+            return None
+        return (self.folder / "states" / f"{trial.fingerprint[:32]}.npz").resolve()
+
+    def consider(self, trial: Trial, objective: Objective | None) -> None:
+        """A trial is over: its state stays if it is among the best by now, and another's goes."""
+        file = self.file(trial)
+        if file is None or not file.exists():
+            return
+        if not trial.whole or (objective is not None and objective.metric not in trial.metrics):
+            file.unlink()
+            return
+        self._best.append(trial)
+        if self.most is None or objective is None:
+            return
+        self._best.sort(key=lambda each: objective.rank_key(each.metrics[objective.metric]))
+        for worse in self._best[self.most :]:
+            gone = self.file(worse)
+            if gone is not None:
+                gone.unlink(missing_ok=True)
+        del self._best[self.most :]
+
+    def waiting(self) -> list[Trial]:
+        """The trials whose models are to be saved, the best first."""
+        return [trial for trial in self._best if (file := self.file(trial)) is not None and file.exists()]
+
+    def tasks(self, task: Callable[[Trial], Task], run: Callable[[Trial], Header | None]) -> list[Task]:
+        """Tasks that save the models of those, one each.
+
+        Args:
+            task: a trial's own task.
+            run: a trial's run; None where it has none.
+        """
+        from kexp.experiment import TrainedState
+
+        made = []
+        for rank, trial in enumerate(self.waiting()):
+            trained = task(trial)
+            backend = TrainedState.read(Path(trained.state))[1]["backend"]
+            config = trained.config if backend == trained.config["backend"] else trained.ordinary or trained.config
+            number = -1 - trial.number
+            self._saving[number] = trial
+            saves = replace(trained, number=number, config=config, saves=True, header=run(trial), best=rank == 0)
+            made.append(saves)
+        return made
+
+    def trial(self, number: int) -> Trial:
+        """The trial whose model the task of this number saves."""
+        return self._saving[number]
+
+    def is_saved(self, trial: Trial) -> None:
+        """A trial's model is saved; its state has had its use."""
+        self.saved += 1
+        file = self.file(trial)
+        if file is not None:
+            file.unlink(missing_ok=True)
+        self._best = [each for each in self._best if each is not trial]
+
+    def line(self, objective: Objective | None) -> str:
+        """What the closing lines say of it; empty where there is nothing to say."""
+        if not self.saved or objective is None:
+            return ""
+        which = (
+            "all trials"
+            if self.most is None
+            else f"the best {self.saved} by {objective.metric}"
+            if self.saved > 1
+            else f"the best by {objective.metric}"
+        )
+        return f"models   {which} (save.keep={self.keep}); of any other: kexp reproduce RUN --save"
+
+
+def save_trial(task: Task) -> Outcome:
+    """Saves the model of a trial that is over, where it was run."""
+    from kexp.experiment import save_kept
+    from kexp.schema import check
+    from kexp.sweeps.trials import Outcome
+
+    try:
+        save_kept(check(task.config), Path(task.state), Path(task.folder), task.header, best=task.best)
+        return Outcome(task.number, "FINISHED")
+    except KexpError as error:
+        return Outcome(task.number, "FAILED", str(error), repeatable=True)
+    except Exception as error:
+        return Outcome(task.number, "FAILED", f"{type(error).__name__}: {first_line(error)}", repeatable=True)

@@ -1,0 +1,382 @@
+"""The engine's process: trials come in by a pipe, run as lanes of compiled programs, and go out as outcomes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kexp.errors import ConfigError
+from kexp.sweeps.keeping import save_trial
+from kexp.sweeps.trial_run import LOG, too_long
+from kexp.sweeps.trials import Outcome, State, Task
+from kexp.sweeps.weighing import Scales, Weigh
+from kexp.tracking.collected import CollectedRun
+from kexp.training import remove_checkpoints
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from kexp import fused
+    from kexp.data import Data
+    from kexp.experiment import Prepared
+
+__all__ = [
+    "Ahead",
+    "Batch",
+    "Channel",
+    "Grouped",
+    "LaneEngine",
+    "Narrowed",
+    "NotALane",
+    "Told",
+    "Verified",
+    "Verify",
+    "work",
+]
+
+_TELL_S = 0.1  # epochs gather so long before they are told
+_STATES: dict[str, State] = {"finished": "FINISHED", "pruned": "PRUNED", "diverged": "FAILED", "failed": "FAILED"}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Trials to run, or only to say how they would be run.
+
+    Attributes:
+        tasks: which.
+        timeout_s: longest time for one of them.
+        log: the file that takes what is printed meanwhile.
+        dry: only group them.
+        threads: programs at once; None for the device's own number.
+        verify: so many lanes of the sweep, chosen at random, are kept to be trained again alone; see `Verify`.
+    """
+
+    tasks: Sequence[Task]
+    log: str
+    timeout_s: float | None = None
+    dry: bool = False
+    threads: int | None = None
+    verify: int = 0
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Asks for the lanes that were kept to be trained again, each alone, and compared to the last bit."""
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """Tasks like those that will come: their programs can be compiled meanwhile. There is no answer.
+
+    Attributes:
+        tasks: a few of them.
+        unsure: what they may run as; nothing is compiled unless lanes win that clearly. None where they will be lanes.
+    """
+
+    tasks: Sequence[Task]
+    unsure: Weigh | None = None
+
+
+@dataclass(frozen=True)
+class Verified:
+    """How many lanes were trained again alone, and a sentence for each that came out otherwise."""
+
+    count: int
+    wrong: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """How trials share programs: for each, what tells it from others, its trials, its lanes, why it is one."""
+
+    groups: Sequence[tuple[str, Sequence[int], int, str]]
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """A group whose program has fewer lanes than was planned: what tells it from others, its lanes, why."""
+
+    key: str
+    lanes: int
+    why: str
+
+
+@dataclass(frozen=True)
+class NotALane:
+    """A trial that cannot be a lane."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Told:
+    """Epochs that have ended: (trial, epoch, metrics). Where an answer is wanted there is one alone."""
+
+    epochs: Sequence[tuple[int, int, Mapping[str, float]]]
+    ask: bool = False
+
+
+class Channel(Protocol):
+    """The way to whoever asked for a batch."""
+
+    def send(self, message: Any, /) -> None:
+        """Says what there is to say: `Grouped`, `NotALane`, `Told`, and an `Outcome` of each trial."""
+
+    def recv(self) -> Any:
+        """The word that was waited for."""
+
+
+@dataclass
+class _Running:
+    """What is noted of a lane while it runs."""
+
+    started: float = field(default_factory=time.time)
+    stamps: list[int] = field(default_factory=list)
+    timed_out: bool = False
+
+
+def work(pipe: Connection, parent: int) -> None:
+    """The process's life: batch after batch until it is told None, or its parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to deal with
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _log_to(os.devnull)
+    from kexp.training import own_process, prepare_backend
+
+    own_process()
+    prepare_backend("jax")
+    from kexp import fused
+
+    engine = LaneEngine(pipe)
+    pipe.send(fused.default_width() * fused.default_threads())
+    while True:
+        try:
+            asked = pipe.recv()
+        except (EOFError, OSError):
+            return
+        if asked is None:
+            return
+        if isinstance(asked, Verify):
+            pipe.send(engine.verify())
+        elif isinstance(asked, Weigh):
+            _log_to(asked.log)
+            pipe.send(engine.scales.weigh(asked))
+        elif isinstance(asked, Ahead):
+            engine.compile_ahead(asked)
+        else:
+            _log_to(asked.log)
+            engine.run(asked)
+            pipe.send(None)
+
+
+class LaneEngine:
+    """Runs batches, in a process whose Keras is on JAX, and keeps programs and data between them.
+
+    Args:
+        pipe: where what there is to say goes.
+    """
+
+    def __init__(self, pipe: Channel) -> None:
+        from kexp import fused
+        from kexp.tracking import environment
+
+        self.pipe, self.session, self.scales = pipe, fused.Session(), Scales(self.prepare)
+        self.ran_on = environment()
+        self.data: dict[str, Data] = {}
+        self.running: dict[int, _Running] = {}
+        self.summaries: dict[int, str] = {}
+        self._untold: list[tuple[int, int, Mapping[str, float]]] = []
+        self._told = 0.0
+        self._sending = threading.Lock()
+        self._ended, self._kept = 0, list[fused.LaneResult]()
+
+    def run(self, batch: Batch) -> None:
+        from kexp import fused
+
+        self.running.clear()
+        for task in batch.tasks:
+            if task.saves:
+                self._send(save_trial(task))
+        trials = list(self._trials([task for task in batch.tasks if not task.saves]))
+        plan = fused.plan(trials, session=self.session)
+        self._send(Grouped([(_name(g), [t.key.number for t in g.trials], g.width, g.why) for g in plan.groups]))
+        for fallback in plan.fallbacks:
+            self._send(NotALane(fallback.trial.key.number, fallback.reason))
+        if batch.dry:
+            return
+        self.summaries = {group.number: _summary(group) for group in plan.groups}
+
+        def listen(trial: fused.Trial, epoch: int, metrics: Mapping[str, float]) -> str | None:
+            return self._listen(trial.key, epoch, metrics, batch.timeout_s)
+
+        plan.fallbacks.clear()
+        for result in fused.run_trials(trials, on_epoch=listen, threads=batch.threads, planned=plan):
+            if not isinstance(result, fused.Fallback):
+                self._send(self._outcome(result, batch.timeout_s))
+                if batch.verify and result.status == "finished":
+                    self._keep(result, batch.verify)
+        for group in plan.groups:
+            if group.narrowed:
+                self._send(Narrowed(_name(group), group.width, group.narrowed))
+
+    def compile_ahead(self, asked: Ahead) -> None:
+        """What goes wrong here goes wrong again when the tasks are run, and is told then."""
+        from kexp import fused
+
+        with contextlib.suppress(Exception):
+            if asked.unsure is None or self.scales.clear(asked.unsure):
+                fused.compile_ahead([fused.Trial(task, self.prepare(task)) for task in asked.tasks], self.session)
+
+    def _keep(self, result: fused.LaneResult, most: int) -> None:
+        """Keeps some of a sweep's results, each with the same chance however many there are: reservoir sampling."""
+        self._ended += 1
+        place = len(self._kept) if len(self._kept) < most else random.randrange(self._ended)
+        if place < most:
+            self._kept[place : place + 1] = [result]
+
+    def verify(self) -> Verified:
+        """Trains the results that were kept again, each alone."""
+        from kexp import fused
+
+        return Verified(len(self._kept), fused.verify(self._kept, len(self._kept)))
+
+    def _trials(self, tasks: Sequence[Task]) -> Iterator[fused.Trial]:
+        """The tasks prepared; one that cannot be is told as invalid."""
+        from kexp import fused
+        from kexp.experiment import checkpointing_of
+
+        for task in tasks:
+            try:
+                prepared = self.prepare(task)
+                left = Path(task.checkpoint) if task.checkpoint else None
+                yield fused.Trial(task, prepared, checkpointing_of(prepared, left, Path(task.folder)))
+            except ConfigError as error:
+                self._send(Outcome(task.number, "INVALID", str(error), repeatable=True))
+
+    def prepare(self, task: Task) -> Prepared:
+        """The task's experiment; data is loaded once."""
+        import json
+
+        from kexp.experiment import load_data, prepare
+        from kexp.schema import check
+
+        experiment = check(task.config)
+        key = json.dumps([experiment.data.name, experiment.data.parameters], sort_keys=True, default=str)
+        if key not in self.data:
+            self.data[key] = load_data(experiment.data)
+        return prepare(experiment, self.data[key])
+
+    def _listen(self, task: Task, epoch: int, metrics: Mapping[str, float], timeout_s: float | None) -> str | None:
+        lane = self.running.setdefault(task.number, _Running())
+        lane.stamps.append(time.time_ns() // 1_000_000)
+        self._untold.append((task.number, epoch, dict(metrics)))
+        if timeout_s is not None and time.time() - lane.started > timeout_s:
+            lane.timed_out = True
+            return too_long(timeout_s)
+        if task.ask:
+            with self._sending:
+                self._tell(ask=True)
+                answer: str | None = self.pipe.recv()
+                return answer
+        if time.monotonic() - self._told > _TELL_S:
+            with self._sending:
+                self._tell()
+        return None
+
+    def _tell(self, ask: bool = False) -> None:
+        if self._untold:
+            self.pipe.send(Told(self._untold, ask))
+        self._untold, self._told = [], time.monotonic()
+
+    def _send(self, message: Any) -> None:
+        with self._sending:
+            self._tell()
+            self.pipe.send(message)
+
+    def _outcome(self, result: fused.LaneResult, timeout_s: float | None) -> Outcome:
+        task: Task = result.trial.key
+        lane = self.running.pop(task.number, _Running())
+        state, reason = _STATES[result.status], result.reason
+        if lane.timed_out:
+            state = "FAILED"
+        try:
+            record = self._record(task, result, lane, state, reason)
+        except Exception as error:
+            traceback.print_exc()
+            return Outcome(task.number, "FAILED", f"its record could not be made: {type(error).__name__}: {error}")
+        if result.trial.checkpoint is not None and state in ("FINISHED", "PRUNED"):
+            remove_checkpoints(result.trial.checkpoint.folder)
+        metrics = {**result.history.last, **{f"test_{key}": value for key, value in result.test.items()}}
+        shown = reason if state != "FINISHED" else ""
+        return Outcome(task.number, state, shown, metrics, result.history.duration_s, record=record, repeatable=True)
+
+    def _record(self, task: Task, result: fused.LaneResult, lane: _Running, state: State, reason: str) -> Any:
+        from kexp.experiment import Source, leave_state, record_setup, run_tags
+
+        prepared, folder = result.trial.prepared, Path(task.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        tags = run_tags(prepared, folder, {**task.tags, **result.tags})
+        run = CollectedRun(task.name, folder, tags=tags, parent_run_id=task.parent_run_id)
+        run.start_ms = int(lane.started * 1000)
+        source = Source(overrides=task.overrides, yaml=task.yaml)
+        record_setup(run, prepared, source, self.summaries.get(result.group, ""), self.ran_on)
+        # What was told of twice counts as it was told last; what a checkpoint brought back, as the lane's start.
+        epochs = result.history.epochs
+        stamps = ([run.start_ms] * len(epochs) + lane.stamps)[len(lane.stamps) :]
+        for (epoch, metrics), stamp in zip(epochs, stamps, strict=True):
+            run.log_metrics(metrics, step=epoch, timestamp_ms=stamp)
+        if result.history.resumed_from:
+            run.set_tags({"kexp.resumed_from": result.history.resumed_from})
+        if result.test:
+            tested = {f"test_{key}": value for key, value in result.test.items()}
+            run.log_metrics(tested, step=result.history.epochs[-1][0])
+        run.set_tags({"kexp.duration_s": f"{result.history.duration_s:.3f}", "kexp.stopped": result.history.stopped})
+        if result.history.notices:
+            run.set_tags({"kexp.notices": "; ".join(result.history.notices)})
+        if state == "PRUNED":
+            run.set_tags({"kexp.state": "PRUNED"})
+        if state in ("PRUNED", "FAILED"):
+            run.set_tags({"kexp.reason": " ".join(reason.split())[:500]})
+        if state == "FAILED":
+            (folder / LOG).write_text(f"{reason}\n")
+        if task.state and state == "FINISHED" and result.state is not None:
+            leave_state(Path(task.state), prepared, result.state, result.history)
+        run.end("FAILED" if state == "FAILED" else "FINISHED")
+        return run.record()
+
+
+def _log_to(file: str) -> None:
+    """Sends standard output and error there, those of libraries written in C too."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for number in (1, 2):
+        os.dup2(descriptor, number)
+    os.close(descriptor)
+
+
+def _name(group: fused.Group) -> str:
+    assert group.structure is not None
+    return group.structure.digest
+
+
+def _summary(group: fused.Group) -> str:
+    from kexp.experiment import summary_of
+
+    assert group.structure is not None
+    return summary_of(group.structure.blueprint.model)
+
+
+def _end_with(parent: int) -> None:
+    """A process whose parent was killed has nobody to work for."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)

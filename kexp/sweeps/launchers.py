@@ -1,0 +1,129 @@
+"""kexp's launchers: where a sweep's trials run. Each is also a Hydra launcher, so that any sweeper can use it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from kexp.schema import Sweep
+from kexp.sweeps.feed import Feed
+from kexp.sweeps.trial_run import TimeUpError, run_trial, too_long
+from kexp.sweeps.trials import Outcome, Task, Trial
+from kexp.sweeps.workers import WorkerPool, default_workers, import_keras
+from kexp.training import forget_model
+
+if TYPE_CHECKING:
+    from hydra.types import HydraContext, TaskFunction
+    from omegaconf import DictConfig
+
+__all__ = ["HydraSide", "ProcessesLauncher", "SerialLauncher"]
+
+
+class HydraSide:
+    """What Hydra asks of a launcher."""
+
+    config: DictConfig
+    hydra_context: HydraContext
+    task_function: TaskFunction
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config, self.hydra_context, self.task_function = config, hydra_context, task_function
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[Any]:
+        """Jobs that another sweeper chose: trials of the sweep that this launcher is set up for."""
+        from kexp.sweeps.hydra_jobs import launch_jobs
+
+        return launch_jobs(self, job_overrides, initial_job_idx)
+
+
+class SerialLauncher(HydraSide):
+    """One trial after another, in this process."""
+
+    def run_tasks(
+        self,
+        tasks: Sequence[Task] | Feed,
+        *,
+        settings: Sweep,
+        on_start: Callable[[int], None],
+        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
+        on_end: Callable[[Outcome], bool],
+    ) -> None:
+        for task in tasks:
+            on_start(task.number)
+            import_keras(task)
+            with _time_limit(settings.trial_timeout_s):
+                outcome = run_trial(task, on_epoch)
+            forget_model()
+            if not on_end(outcome):
+                return
+
+
+@contextmanager
+def _time_limit(seconds: float | None) -> Iterator[None]:
+    """Ends a trial in this process by an exception, which what hangs outside of Python does not hear.
+
+    Python takes handlers in the main thread alone; elsewhere there is no limit.
+    """
+    if seconds is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise TimeUpError(too_long(seconds))
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class ProcessesLauncher(HydraSide):
+    """Warm worker processes.
+
+    Args:
+        n_workers: how many; one a core unless given.
+        memory_limit_mb: a worker above this when a trial ends is replaced.
+    """
+
+    def __init__(self, n_workers: int | None = None, memory_limit_mb: float = 4096) -> None:
+        self.n_workers, self.memory_limit_mb = n_workers, memory_limit_mb
+        self._warm: WorkerPool | None = None
+
+    def prepare(self, trials: Sequence[Trial]) -> None:
+        """Starts the workers that planned trials will need; they import Keras while the store is opened."""
+        waiting = [trial for trial in trials if trial.state == "WAITING"]
+        if waiting:
+            self._warm = WorkerPool(self._workers(len(waiting)), memory_limit_mb=self.memory_limit_mb)
+            self._warm.warm_up(waiting[0].config["backend"])
+
+    def close(self) -> None:
+        """Ends workers that were started and given nothing to run."""
+        if self._warm is not None:
+            self._warm.close()
+            self._warm = None
+
+    def _workers(self, tasks: int) -> int:
+        return min(self.n_workers or default_workers(), tasks)
+
+    def run_tasks(
+        self,
+        tasks: Sequence[Task] | Feed,
+        *,
+        settings: Sweep,
+        on_start: Callable[[int], None],
+        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
+        on_end: Callable[[Outcome], bool],
+    ) -> None:
+        if not tasks:
+            return
+        pool, self._warm = self._warm or WorkerPool(1, memory_limit_mb=self.memory_limit_mb), None
+        pool.n_workers = self._workers(len(tasks))
+        pool.timeout_s, pool.max_retries = settings.trial_timeout_s, settings.max_retries
+        pool.run(tasks, on_start=on_start, on_epoch=on_epoch, on_end=on_end)

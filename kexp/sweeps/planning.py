@@ -1,0 +1,196 @@
+"""What a sweep will do, known before compute: its trials, which are invalid and why, which are done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kexp.errors import ConfigError
+from kexp.fingerprint import fingerprint
+from kexp.schema import Experiment, Node, check
+from kexp.sweeps.objective import choose_objectives
+from kexp.sweeps.trials import Trial
+from kexp.tracking import StoreSettings, finished_with
+
+if TYPE_CHECKING:
+    from kexp.data import Data
+
+__all__ = ["Known", "mark_done", "plan_trials"]
+
+
+def plan_trials(
+    combinations: Sequence[Sequence[str]],
+    compose: Callable[[Sequence[str]], Mapping[str, Any]],
+    explain: Callable[[Exception, Sequence[str]], ConfigError],
+    known: Known | None = None,
+    adapt: Callable[[dict[str, Any], Sequence[str]], dict[str, Any]] | None = None,
+) -> list[Trial]:
+    """The trials of these overrides: composed, checked, fingerprinted. Imports no Keras; data is loaded once each.
+
+    Args:
+        combinations: each trial's overrides.
+        compose: gives a trial's plain config.
+        explain: says what is wrong with overrides that cannot be composed.
+        known: what earlier trials have found out; is added to.
+        adapt: a launcher's own changes to a trial's config, from the config and the overrides.
+    """
+    import yaml
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    known = Known() if known is None else known
+    trials: list[Trial] = []
+    for number, overrides in enumerate(combinations):
+        trial = Trial(number, tuple(overrides))
+        trials.append(trial)
+        try:
+            composed = compose(overrides)
+            trial.config = dict(composed)
+            unresolved = getattr(composed, "unresolved", None)
+            if adapt is not None:
+                trial.config = adapt(trial.config, overrides)
+                if trial.config != dict(composed):
+                    trial.ordinary = dict(composed)
+                    trial.ordinary_fingerprint = known.fingerprint(check(trial.ordinary))
+                    unresolved = None if unresolved is None else adapt(dict(unresolved), overrides)
+            if unresolved is not None:
+                trial.yaml = yaml.safe_dump(unresolved, sort_keys=False)
+            experiment = check(trial.config)
+            known.check_installed(experiment if trial.ordinary is None else check(trial.ordinary))
+            trial.fingerprint = known.fingerprint(experiment)
+            if experiment.sweep.objective is not None:
+                choose_objectives(
+                    known.measured(experiment),
+                    experiment.sweep.objective,
+                    experiment.sweep.direction,
+                    key="sweep.objective",
+                )
+        except ConfigError as error:
+            trial.state, trial.reason = "INVALID", str(error)
+        except (HydraException, OmegaConfBaseException) as error:
+            trial.state, trial.reason = "INVALID", str(explain(error, overrides))
+    return trials
+
+
+def mark_done(trials: Iterable[Trial], store: StoreSettings) -> None:
+    """Marks the trials whose fingerprint a finished run of the store has, in whatever sweep it ran."""
+    waiting = [trial for trial in trials if trial.state == "WAITING"]
+    wanted = [each for trial in waiting for each in (trial.fingerprint, trial.ordinary_fingerprint) if each]
+    found = finished_with(store, wanted)
+    for trial in waiting:
+        run = found.get(trial.fingerprint) or found.get(trial.ordinary_fingerprint)
+        if run is not None and run.state != "PRUNED":  # what was cut short answers for nothing but itself
+            trial.state, trial.run_id, trial.metrics = "DONE", run.run_id, run.metrics
+
+
+@dataclass
+class Known:
+    """What trials share, found out once: each data set, what each way of using it leaves to be settled, and whether
+    what they need is installed."""
+
+    data: dict[str, Data | ConfigError] = field(default_factory=dict)
+    settled: dict[str, _Settled | ConfigError] = field(default_factory=dict)
+    installed: dict[str, ConfigError | None] = field(default_factory=dict)
+
+    def fingerprint(self, experiment: Experiment) -> str:
+        """The experiment's fingerprint, once its data, loss and metrics are known to fit.
+
+        Raises:
+            ConfigError: they do not, or the data cannot be read.
+        """
+        settled = self._settled(experiment)
+        if experiment.loss is None or experiment.metrics_follow_data:
+            experiment = experiment.choosing(settled.loss, settled.metrics)
+        return fingerprint(experiment, settled.digest)
+
+    def check_installed(self, experiment: Experiment) -> None:
+        """Refuses a backend and formats that this machine does not have.
+
+        Raises:
+            ConfigError: it has not.
+        """
+        from kexp.experiment import check_installed
+
+        key = _key(experiment.backend, experiment.save.formats)
+        if key not in self.installed:
+            try:
+                check_installed(experiment)
+                self.installed[key] = None
+            except ConfigError as error:
+                self.installed[key] = error
+        problem = self.installed[key]
+        if problem is not None:
+            raise problem
+
+    def measured(self, experiment: Experiment) -> tuple[str, ...]:
+        """The metrics that the experiment measures; empty where callbacks may measure more.
+
+        Raises:
+            ConfigError: as `fingerprint`.
+        """
+        return () if experiment.callbacks else self._settled(experiment).measured
+
+    def _settled(self, experiment: Experiment) -> _Settled:
+        # All that `prepare` looks at; learning rates, widths and epochs are not among it.
+        key = _key(
+            experiment.data.as_dict(),
+            experiment.trainer.validation_split,
+            experiment.trainer.batch_size,
+            None if experiment.loss is None else experiment.loss.as_dict(),
+            {name: node.as_dict() for name, node in experiment.metrics.items()},
+            experiment.metrics_follow_data,
+            {name: [node.name, node.parameters.get("monitor")] for name, node in experiment.callbacks.items()},
+        )
+        settled = self.settled.get(key)
+        if settled is None:
+            settled = self.settled[key] = self._settle(experiment)
+        if isinstance(settled, ConfigError):
+            raise settled
+        return settled
+
+    def _settle(self, experiment: Experiment) -> _Settled | ConfigError:
+        from kexp.experiment import prepare
+
+        data = self._load(experiment.data)
+        if isinstance(data, ConfigError):
+            return data
+        try:
+            prepared = prepare(experiment, data)
+        except ConfigError as error:
+            return error
+        chosen = prepared.experiment
+        assert chosen.loss is not None
+        return _Settled(
+            chosen.loss.name,
+            {key: node.name for key, node in chosen.metrics.items()},
+            data.digest,
+            prepared.measured,
+        )
+
+    def _load(self, node: Node) -> Data | ConfigError:
+        from kexp.experiment import load_data
+
+        key = _key(node.name, node.parameters)  # how it is split is no matter of the data's
+        if key not in self.data:
+            try:
+                self.data[key] = load_data(node)
+            except ConfigError as error:
+                self.data[key] = error
+        return self.data[key]
+
+
+@dataclass(frozen=True)
+class _Settled:
+    """What a way of using data settles: the loss and the metrics that were left to it, the data's digest, and the
+    names of all that is measured."""
+
+    loss: str
+    metrics: Mapping[str, str]
+    digest: str
+    measured: tuple[str, ...]
+
+
+def _key(*parts: Any) -> str:
+    return json.dumps(parts, sort_keys=True, default=str)

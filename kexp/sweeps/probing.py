@@ -1,0 +1,149 @@
+"""What the trials of a sweep would take: each structure is built once, trained for a step, and measured."""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Any
+
+from kexp.errors import ConfigError, first_line
+from kexp.sweeps.trials import Trial
+
+__all__ = ["Probe", "probe_structures", "structure_key"]
+
+_CHANGES_NOTHING = ("name", "tracking", "sweep", "fused", "seed")
+_BYTES_PER_PARAMETER = {"h5": 12, "keras": 12, "weights": 4, "saved_model": 5, "tf_checkpoint": 12, "onnx": 4}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What one structure takes.
+
+    Attributes:
+        parameters: weights of the model.
+        setup_s: to load, build and compile, in a process that has Keras.
+        epoch_s: for an epoch, validation included.
+        memory_mb: resident memory of the process after a step.
+        disk_mb: files that a finished trial leaves.
+        problem: why it cannot be built or trained; empty where it can.
+    """
+
+    parameters: int = 0
+    setup_s: float = 0.0
+    epoch_s: float = 0.0
+    memory_mb: float = 0.0
+    disk_mb: float = 0.0
+    problem: str = ""
+
+    def trial_s(self, epochs: int) -> float:
+        """Seconds for a trial of so many epochs."""
+        return self.setup_s + epochs * self.epoch_s
+
+
+def structure_key(config: Mapping[str, Any]) -> str:
+    """Equal for configs that build the same layers on the same shapes: all of it, less what is only a number."""
+    kept = {key: value for key, value in config.items() if key not in _CHANGES_NOTHING}
+    kept["data"] = {key: value for key, value in config["data"].items() if key != "split_seed"}
+    kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in ("epochs", "verbose")}
+    return json.dumps(_less_floats(kept), sort_keys=True, default=str)
+
+
+def probe_structures(trials: Sequence[Trial]) -> dict[str, Probe]:
+    """Builds each structure once, in a process of its own, and trains it for a step.
+
+    A trial whose structure cannot be built becomes INVALID.
+
+    Returns:
+        What each structure takes, by `structure_key`.
+    """
+    first: dict[str, Trial] = {}
+    members: dict[str, list[Trial]] = {}
+    for trial in trials:
+        if trial.state == "WAITING":
+            key = structure_key(trial.config)
+            first.setdefault(key, trial)
+            members.setdefault(key, []).append(trial)
+    found: dict[str, Probe] = {}
+    for key, trial in first.items():
+        found[key] = _in_process(trial.config)
+        for member in members[key] if found[key].problem else ():
+            member.state, member.reason = "INVALID", found[key].problem
+    return found
+
+
+_pools: dict[str, ProcessPoolExecutor] = {}  # by backend, of which a process can import one
+
+
+def _in_process(config: Mapping[str, Any]) -> Probe:
+    """A structure that takes its process with it costs no other."""
+    from kexp.sweeps.workers import unguarded_main
+
+    backend = str(config["backend"])
+    if backend not in _pools:
+        _pools[backend] = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        with unguarded_main():
+            return _pools[backend].submit(_probe, dict(config)).result()
+    except BrokenProcessPool:
+        del _pools[backend]
+        return Probe(problem="building it ended its process; out of memory, perhaps")
+
+
+def _probe(config: Mapping[str, Any]) -> Probe:
+    """The child's side."""
+    import time
+
+    import psutil
+
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(descriptor, 2)
+    try:
+        from kexp import training
+        from kexp.experiment import build_compiled, feeds, prepare
+        from kexp.schema import check
+
+        experiment = check({**config, "trainer": {**config["trainer"], "steps_per_execution": 1}})
+        training.prepare_backend(experiment.backend)
+        import keras
+
+        started = time.perf_counter()
+        prepared = prepare(experiment)
+        model = build_compiled(prepared)
+        train, validation, _ = feeds(prepared)
+        batches = iter(train.epochs(experiment.trainer.initial_epoch))
+        batch = next(batches)
+        model.train_on_batch(*batch)
+        setup_s = time.perf_counter() - started
+        started = time.perf_counter()
+        model.train_on_batch(*batch)
+        step_s = time.perf_counter() - started
+        steps = train.steps_per_epoch + (0 if validation is None else validation.steps_per_epoch / 3)
+        parameters = model.count_params()
+        files = sum(_BYTES_PER_PARAMETER.get(name, 0) for name in experiment.save.formats) + 12 * experiment.save.model
+        probe = Probe(
+            parameters=parameters,
+            setup_s=setup_s,
+            epoch_s=steps * step_s,
+            memory_mb=psutil.Process().memory_info().rss / 1e6,
+            disk_mb=parameters * files / 1e6,
+        )
+        keras.utils.clear_session()
+        return probe
+    except ConfigError as error:
+        return Probe(problem=str(error))
+    except Exception as error:
+        return Probe(problem=f"{type(error).__name__}: {first_line(error)}")
+
+
+def _less_floats(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _less_floats(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_less_floats(each) for each in value]
+    return 0.5 if isinstance(value, float) and math.isfinite(value) else value

@@ -1,0 +1,249 @@
+"""The one writer of a sweep: trials that are over go to the store in batches, each exactly once; models of some follow.
+
+Each waits on disk until the store has it. What a kill leaves there, or a store that is away, is delivered by the next
+`kexp resume`, or by `kexp sync`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+from kexp.errors import StoreError
+from kexp.sweeps.earlier import delete_runs, unfinished_runs
+from kexp.sweeps.spool import Spool, fingerprint_of, is_refusal, send
+from kexp.tracking import RunRecord, StoreSettings, deliver_added, log_finished_runs
+from kexp.tracking.delivery import load_for
+
+__all__ = ["Recorder"]
+
+_RETRY_S = 5.0
+_LAST_S = 30.0  # how long a store that is away is waited for at the end, besides each attempt's own patience
+
+
+class Recorder:
+    """Writes records in the background; first of all those that an earlier run of the sweep has left on disk.
+
+    Args:
+        store: where; None keeps nothing.
+        replaced: fingerprint -> runs of an earlier attempt, deleted once their successor is written.
+        folder: the sweep's; what cannot be delivered waits there.
+        run_id: the sweep's run.
+        notices: is added to, where the user should know of something.
+        coming: kinds of rows that will be added to runs, as of `open_run`; what they take is imported meanwhile.
+        interval_s: how long records gather before they are written.
+        most: how many at most; more are written at once.
+
+    Attributes:
+        run_ids: of the runs written, by the ids of their records; a server gives ids of its own.
+
+    Raises:
+        StoreError: the store does not take what waits on disk.
+    """
+
+    def __init__(
+        self,
+        store: StoreSettings | None,
+        replaced: Mapping[str, Sequence[str]] | None = None,
+        *,
+        folder: Path,
+        run_id: str = "",
+        notices: list[str] | None = None,
+        coming: Collection[str] = (),
+        interval_s: float = 1.0,
+        most: int = 100,
+    ) -> None:
+        self._store, self._interval_s, self._most = store, interval_s, most
+        self._replaced = {key: list(ids) for key, ids in (replaced or {}).items()}
+        self._spool = Spool(folder)
+        self._notices = notices if notices is not None else []
+        self._waiting: list[RunRecord] = []
+        self._added: deque[tuple[Path, Callable[[], None]]] = deque()
+        self._coming = tuple(coming)
+        self.run_ids: dict[str, str] = {}
+        self._change = threading.Condition()
+        self._closing = self._hurried = False
+        self.failure = ""
+        self.refused: list[str] = []
+        self._deliver_left(run_id)
+        self._thread = threading.Thread(target=self._work, name="kexp-recorder", daemon=True)
+        self._thread.start()
+
+    def put(self, record: RunRecord) -> None:
+        """Hands over the record of a trial that is over; it is on disk before this returns, should the disk take it."""
+        if self._store is None:
+            return
+        with contextlib.suppress(OSError):  # the store may take it before that matters
+            self._spool.keep(self._store, [record])
+        with self._change:
+            self._waiting.append(record)
+            if len(self._waiting) >= self._most:
+                self._change.notify()
+
+    def add(self, folder: Path, then: Callable[[], None]) -> None:
+        """Has delivered what a trial's folder has for its run; `then` is called once the store has it, or never will.
+
+        It waits there for `kexp sync` where the store is away.
+        """
+        with self._change:
+            self._added.append((folder, then))
+            self._change.notify()
+
+    def flush(self, patience_s: float = _LAST_S) -> bool:
+        """Waits until the store has what was put so far; not for ever, where it takes none of it for so long.
+
+        Returns:
+            Whether it has it.
+        """
+        if self._store is None:
+            return True
+        waiting, deadline = len(self._waiting), time.monotonic() + patience_s
+        with self._change:
+            self._hurried = True
+            self._change.notify()
+        while self._waiting and time.monotonic() < deadline:
+            time.sleep(0.02)
+            if len(self._waiting) < waiting:
+                waiting, deadline = len(self._waiting), time.monotonic() + patience_s
+        self._hurried = False
+        return not self._waiting
+
+    def close(self) -> None:
+        """Writes what is left. What the store does not take stays on disk, and a notice says so.
+
+        Raises:
+            StoreError: the store refused trials; or it is away, and the disk does not take them either.
+        """
+        with self._change:
+            self._closing = True
+            self._change.notify()
+        self._thread.join()
+        if self._waiting:
+            self._keep_on_disk(self._waiting)
+            folder = shlex.quote(os.path.relpath(self._spool.sweep_folder))
+            self._notices.append(
+                f"The tracking store is away ({self.failure}): {len(self._waiting)} of the sweep's trials wait in "
+                f"{folder}; deliver them with `kexp sync {folder}`, or go on with the sweep by `kexp resume`."
+            )
+        if self.refused:
+            raise StoreError(
+                f"{len(self.refused)} trials that are over were refused by the store, and are kept in "
+                f"{self._spool.folder}: {self.refused[0]}"
+            )
+
+    def replace(self, fingerprints: Sequence[str]) -> None:
+        """Deletes the earlier attempts of trials that are recorded now.
+
+        Raises:
+            StoreError: the store did not do it.
+        """
+        if self._store is None:
+            return
+        run_ids = [run_id for each in fingerprints for run_id in self._replaced.pop(each, ())]
+        if run_ids:
+            delete_runs(self._store, run_ids)
+
+    def _deliver_left(self, run_id: str) -> None:
+        """What an earlier run of this sweep has left on disk. Before anything else, so that it counts as done."""
+        if self._store is None:
+            return
+        left = [record for _, record in self._spool.waiting() if record.parent_run_id == run_id]
+        if not left:
+            return
+        delivered = send(self._spool, self._store, run_id, left)
+        self.refused += delivered.refused
+        self._notices.append(f"{delivered.trials} of the sweep's trials had waited on disk, and are in the store now")
+        self._replaced = unfinished_runs(self._store, run_id)
+
+    def _pause(self, seconds: float) -> None:
+        with self._change:
+            self._change.wait(seconds)
+
+    def _work(self) -> None:
+        last = 0.0
+        for kind in self._coming:
+            load_for(kind)
+        while True:
+            with self._change:
+                if not (self._closing or self._added or (self._hurried and self._waiting)):
+                    self._change.wait(self._interval_s)
+                batch, closing = list(self._waiting), self._closing
+            written = self._write(batch)
+            if not self._waiting:
+                self._deliver_added()
+            if closing:
+                last = last or time.monotonic() + _LAST_S
+                if (written and not self._waiting) or time.monotonic() > last:
+                    return
+            if not written:
+                time.sleep(1.0) if closing else self._pause(_RETRY_S)
+
+    def _write(self, batch: Sequence[RunRecord]) -> bool:
+        """Whether the store has dealt with all of them. What it refuses for good stops no other."""
+        if not batch or self._store is None:
+            return True
+        try:
+            run_ids = log_finished_runs(self._store, batch)
+        except StoreError as error:
+            self.failure = str(error)
+            if not is_refusal(error):
+                return False
+            if len(batch) > 1:
+                return self._write_each(batch)
+            self._refuse(batch[0], str(error))
+        except Exception as error:  # the thread must not die over one record, and take the others with it
+            self.failure = f"{type(error).__name__}: {error}"
+            if len(batch) > 1:
+                return self._write_each(batch)
+            self._refuse(batch[0], self.failure)
+        else:
+            self.failure = ""
+            self.run_ids.update(zip((record.run_id for record in batch), run_ids, strict=True))
+            self._spool.drop(batch)
+        written = {id(record) for record in batch}
+        with self._change:
+            self._waiting = [record for record in self._waiting if id(record) not in written]
+        try:
+            self.replace([fingerprint_of(record) for record in batch])
+        except StoreError as error:
+            self.failure = str(error)
+        return True
+
+    def _deliver_added(self) -> None:
+        while self._added and self._store is not None:
+            folder, then = self._added.popleft()
+            try:
+                notice = deliver_added(self._store, folder)
+            except Exception as error:  # the thread must not die over one model
+                notice = f"{folder}: {type(error).__name__}: {error}"
+            if notice:
+                self._notices.append(notice)
+            then()
+
+    def _write_each(self, batch: Sequence[RunRecord]) -> bool:
+        written = [self._write([record]) for record in batch]
+        return all(written)
+
+    def _refuse(self, record: RunRecord, reason: str) -> None:
+        assert self._store is not None
+        self.refused.append(f"{record.name}: {reason}")
+        try:
+            self._spool.refuse(self._store, record, reason)
+        except OSError as error:
+            self.failure = f"{self._spool.folder}: {error.strerror}"
+
+    def _keep_on_disk(self, records: Sequence[RunRecord]) -> None:
+        assert self._store is not None
+        try:
+            self._spool.keep(self._store, records)
+        except OSError as error:
+            raise StoreError(
+                f"{len(records)} trials that are over could not be recorded: {self.failure}; and could not be kept in "
+                f"{self._spool.folder}: {error.strerror}"
+            ) from error

@@ -1,0 +1,111 @@
+"""How much each parameter matters, by a random forest that predicts the ranking of trials."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kexp.sweeps.comparison import Comparison
+from kexp.sweeps.grouping import ABSENT, SEED, short_names
+from kexp.sweeps.report.svg import Scale, svg, text
+
+__all__ = ["FEWEST_TRIALS", "Importance", "draw_importance", "parameter_importance"]
+
+FEWEST_TRIALS = 10
+_MOST_TRIALS = 2000
+_MOST_BARS = 15
+_NAMES, _WIDTH, _BAR = 190, 560, 26
+
+
+@dataclass(frozen=True)
+class Importance:
+    """Shares of importance.
+
+    Attributes:
+        shares: parameter -> share, largest first; they sum to 1, or are all 0 where nothing matters.
+        explained: what the forest explains of trials that it was not shown, as R² of the ranking; at most 1.
+    """
+
+    shares: dict[str, float]
+    explained: float
+
+
+def parameter_importance(comparison: Comparison) -> Importance | None:
+    """Permutation importance in a random forest from parameters, and the seed, to the rank of the objective.
+
+    Ranks stand for values, so that one diverged trial does not outweigh all others. None of fewer than
+    `FEWEST_TRIALS` results, or where fewer than two of them vary: one alone has all the importance there is.
+
+    Source:
+        Breiman (2001), Random forests, section 10.
+    """
+    samples = [(row, seed, value) for row in comparison.rows for seed, value in row.values.items()]
+    keys = [*comparison.columns, SEED]
+    table = [[*(row.params[key] for key in comparison.columns), seed] for row, seed, _ in samples]
+    varying = [place for place in range(len(keys)) if len({_key(line[place]) for line in table}) > 1]
+    if len(samples) < FEWEST_TRIALS or len(varying) < 2:
+        return None
+    import numpy as np
+    from scipy.stats import rankdata
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.inspection import permutation_importance
+
+    x = np.column_stack([_encode([line[place] for line in table]) for place in varying])
+    y = rankdata([value for _, _, value in samples])
+    if len(y) > _MOST_TRIALS:
+        chosen = np.random.default_rng(0).choice(len(y), _MOST_TRIALS, replace=False)
+        x, y = x[chosen], y[chosen]
+    if np.ptp(y) == 0:
+        return None
+    forest = RandomForestRegressor(n_estimators=64, oob_score=True, random_state=0, n_jobs=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # with few trials a tree may have seen them all
+        forest.fit(x, y)
+        lost = permutation_importance(forest, x, y, n_repeats=5, random_state=0, n_jobs=1).importances_mean
+    lost = np.clip(lost, 0, None)
+    shares = lost / lost.sum() if lost.sum() > 0 else lost
+    order = np.argsort(-shares, kind="stable")
+    return Importance({keys[varying[place]]: float(shares[place]) for place in order}, float(forest.oob_score_))
+
+
+def draw_importance(importance: Importance) -> str:
+    """Bars, longest first."""
+    shown = list(importance.shares.items())[:_MOST_BARS]
+    short = short_names(list(importance.shares))
+    height = _BAR * len(shown) + 12
+    across = Scale(0.0, max(*importance.shares.values(), 1e-9), _NAMES, _WIDTH - 60)
+    parts = []
+    for place, (key, share) in enumerate(shown):
+        y = 6 + place * _BAR
+        end = across(share)
+        parts.append(text(_NAMES - 10, y + 17, short[key], anchor="end", kind="tick big", most=26))
+        wide, high = max(1.0, end - _NAMES), _BAR - 9
+        parts.append(f'<rect class="bar" x="{_NAMES}" y="{y + 4}" width="{wide:.1f}" height="{high}" rx="2"/>')
+        parts.append(text(end + 8, y + 17, f"{share:.0%}", kind="tick big"))
+    return svg(_WIDTH, height, parts, "importance of each parameter", "chart")
+
+
+def _encode(values: Sequence[Any]) -> Any:
+    """Numbers as they are (trees need no logarithm); texts above them, in their order; what is absent below all."""
+    import numpy as np
+
+    numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    texts = sorted({str(_key(value)) for value in values if value is not ABSENT and value not in numbers})
+    codes = {name: place for place, name in enumerate(texts)}
+    below = (min(numbers) if numbers else 0.0) - 1.0
+    above = (max(numbers) if numbers else -1.0) + 1.0
+    encoded = []
+    for value in values:
+        if value is ABSENT:
+            encoded.append(below)
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            encoded.append(float(value))
+        else:
+            encoded.append(above + codes[str(_key(value))])
+    return np.array(encoded)
+
+
+def _key(value: Any) -> Any:
+    return ("bool", value) if isinstance(value, bool) else value

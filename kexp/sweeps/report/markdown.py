@@ -1,0 +1,61 @@
+"""The comparison as Markdown, for a pull request or a lab book."""
+
+from __future__ import annotations
+
+from kexp.sweeps.comparison import Comparison
+from kexp.sweeps.report.table import table_columns
+
+__all__ = ["markdown_report"]
+
+
+def markdown_report(comparison: Comparison, most_rows: int = 100, most_lost: int = 50) -> str:
+    """Heading, conclusion, ranked table, what is behind the verdicts, and the trials without a result."""
+    rows = comparison.rows[:most_rows]
+    columns = table_columns(comparison, rows)
+    objective = comparison.objective
+    lines = [
+        f"# {_escape(comparison.title) or 'Sweep'}",
+        "",
+        f"{len(comparison.trials):,} trials, {len(comparison.rows):,} choices, "
+        f"by `{objective.metric}` ({objective.direction}).",
+        "",
+        _escape(comparison.conclusion()),
+        "",
+        "| " + " | ".join(_escape(column.heading) for column in columns) + " |",
+        "|" + "|".join(" ---: " if column.right else " --- " for column in columns) + "|",
+    ]
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        lines.append("| " + " | ".join(_escape(cell) for cell in cells) + " |")
+    if len(rows) < len(comparison.rows):
+        lines += ["", f"The best {len(rows):,} of {len(comparison.rows):,} rows; `trials.csv` has every trial."]
+    lines += ["", *(f"- {_escape(note)}" for note in (*comparison.notes, method_note(comparison)))]
+    if comparison.lost:
+        lines += [
+            "",
+            f"## Trials without a result ({len(comparison.lost):,})",
+            "",
+            "| trial | state | reason |",
+            "| --- | --- | --- |",
+        ]
+        for trial, why in comparison.lost[:most_lost]:
+            lines.append(f"| {_escape(trial.name or trial.run_id)} | {trial.state.lower()} | {_escape(why)} |")
+        if len(comparison.lost) > most_lost:
+            lines += ["", f"... and {len(comparison.lost) - most_lost:,} more, in `trials.csv`."]
+    return "\n".join(lines) + "\n"
+
+
+def method_note(comparison: Comparison) -> str:
+    """How the verdicts came about, in two sentences."""
+    return (
+        f"Rows are means over seeds with t-intervals; verdicts are paired t-tests against the best row, over shared "
+        f"seeds, two-sided, corrected after Holm, at {1 - comparison.confidence:.0%}; they take seeds for independent "
+        f"and differences for about normal. "
+        f"More seeds: as many as would tell with a chance of 80%, should difference and spread stay as they are."
+    )
+
+
+def _escape(text: str) -> str:
+    flat = " ".join(text.split())
+    for letter in "\\`*|<>":
+        flat = flat.replace(letter, "\\" + letter)
+    return flat

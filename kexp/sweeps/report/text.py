@@ -1,0 +1,101 @@
+"""The comparison for a terminal: plain text, aligned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from kexp.sweeps.comparison import Comparison
+from kexp.sweeps.grouping import shorten
+from kexp.sweeps.report.table import Column, table_columns
+
+__all__ = ["text_table"]
+
+_GAP = "  "
+_NARROWEST, _WIDEST = 8, 28  # of a parameter's column
+
+
+def text_table(comparison: Comparison, width: int = 100, limit: int | None = 40) -> str:
+    """Heading, ranked table, conclusion, notes.
+
+    Args:
+        comparison: what to show.
+        width: columns of the terminal; the table is narrower where it can be, and wider only where results alone need
+            more.
+        limit: at most so many rows; None for all.
+    """
+    rows = comparison.rows if limit is None else comparison.rows[:limit]
+    columns, dropped = _fit(table_columns(comparison, rows, compact=True), width)
+    objective = comparison.objective
+    head = f"{comparison.title}: " if comparison.title else ""
+    less = "less is better" if objective.direction == "minimize" else "more is better"
+    count = f"{len(comparison.trials):,} trials, {len(comparison.rows):,} choices"
+    lines = [f"{head}{count}, by {objective.metric} ({less})", ""]
+    lines += _lines(columns)
+    if len(rows) < len(comparison.rows):
+        lines.append(f"... and {len(comparison.rows) - len(rows):,} more rows (--limit 0 shows all)")
+    lines += ["", comparison.conclusion()]
+    lines += [f"Note: {note}" for note in comparison.notes]
+    if dropped:
+        lines.append(f"Not shown for lack of room: {', '.join(dropped)} (--format csv has them).")
+    lines += _lost(comparison)
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _lost(comparison: Comparison, most: int = 5) -> list[str]:
+    if not comparison.lost:
+        return []
+    lines = ["", f"{len(comparison.lost):,} of {len(comparison.trials):,} trials have no result:"]
+    for trial, why in comparison.lost[:most]:
+        lines.append(f"  {trial.name or trial.run_id}  {trial.state.lower()}: {shorten(why, 120)}")
+    rest = len(comparison.lost) - most
+    return lines + ([f"  ... and {rest:,} more"] if rest > 0 else [])
+
+
+def _fit(columns: list[Column], width: int) -> tuple[list[Column], list[str]]:
+    """Cuts long parameters, and leaves out what is least needed, until the table fits."""
+    dropped: list[str] = []
+    columns = [_cut_column(column, _WIDEST) for column in columns]
+    while _width(columns) > width:
+        optional = [column for column in columns if column.optional]
+        cuttable = [column for column in columns if column.kind == "param" and _column_width(column) > _NARROWEST]
+        if cuttable and (not optional or max(map(_column_width, cuttable)) > 16):
+            widest = max(cuttable, key=_column_width)
+            columns = [
+                _cut_column(column, _column_width(column) - 1) if column is widest else column for column in columns
+            ]
+        elif optional:
+            last = max(optional, key=lambda column: column.optional)
+            columns = [column for column in columns if column is not last]
+            dropped.append(last.heading)
+        else:
+            break
+    return columns, dropped[::-1]
+
+
+def _lines(columns: Sequence[Column]) -> list[str]:
+    widths = [_column_width(column) for column in columns]
+
+    def line(texts: Sequence[str]) -> str:
+        pairs = zip(texts, widths, columns, strict=True)
+        return _GAP.join(text.rjust(width) if column.right else text.ljust(width) for text, width, column in pairs)
+
+    heading = line([column.heading for column in columns])
+    ruler = _GAP.join("-" * width for width in widths)
+    return [heading, ruler, *(line(cells) for cells in zip(*(column.cells for column in columns), strict=True))]
+
+
+def _cut_column(column: Column, width: int) -> Column:
+    if column.kind != "param":
+        return column
+    return replace(
+        column, heading=shorten(column.heading, width), cells=[shorten(cell, width) for cell in column.cells]
+    )
+
+
+def _column_width(column: Column) -> int:
+    return max(len(column.heading), *(len(cell) for cell in column.cells)) if column.cells else len(column.heading)
+
+
+def _width(columns: Sequence[Column]) -> int:
+    return sum(map(_column_width, columns)) + len(_GAP) * (len(columns) - 1)

@@ -1,0 +1,64 @@
+"""The report's files, each whole or not there."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from kexp.sweeps.comparison import Comparison
+from kexp.sweeps.report.curves import run_ids
+from kexp.sweeps.report.data import write_trials_csv
+from kexp.sweeps.report.markdown import markdown_report
+from kexp.sweeps.report.page import html_page
+from kexp.sweeps.results import Histories, History
+
+__all__ = ["report_page", "write_report"]
+
+
+def write_report(
+    folder: Path,
+    comparison: Comparison,
+    histories: Histories | Mapping[str, History] | None = None,
+    *,
+    figures: Sequence[tuple[str, str]] = (),
+) -> Path:
+    """Writes `report.html`, `report.md` and `trials.csv`; a second call replaces them.
+
+    Args:
+        folder: made where it is missing.
+        comparison: what to report.
+        histories: for the learning curves: run id -> metric -> (epoch, value) points, or a function from run ids to
+            that, which is asked for the few runs that are drawn. None leaves the curves out.
+        figures: further figures for the page, as (heading, trusted HTML).
+
+    Returns:
+        The path of `report.html`.
+    """
+    from kexp.persistence.atomic import write_atomically
+
+    folder.mkdir(parents=True, exist_ok=True)
+    page = folder / "report.html"
+    write_atomically(page, report_page(comparison, histories, figures=figures).encode())
+    write_atomically(folder / "report.md", markdown_report(comparison).encode())
+    lines = io.StringIO()
+    write_trials_csv(comparison, lines)
+    write_atomically(folder / "trials.csv", lines.getvalue().encode())
+    return page
+
+
+def report_page(
+    comparison: Comparison,
+    histories: Histories | Mapping[str, History] | None = None,
+    *,
+    figures: Sequence[tuple[str, str]] = (),
+) -> str:
+    """The HTML page as text; see `write_report`."""
+    wanted = run_ids(comparison.rows)
+    if histories is None:
+        found: Mapping[str, History] = {}
+    elif isinstance(histories, Mapping):
+        found = histories
+    else:
+        found = histories(wanted)
+    return html_page(comparison, found, figures)

@@ -1,0 +1,82 @@
+"""The command line of a sweep that is in the store, so that it can be run again without knowing it."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from kexp.errors import ConfigError, StoreError, UnknownNameError
+from kexp.sweeps.earlier import refuse_running
+from kexp.sweeps.session import ARGUMENTS
+from kexp.tracking import RunView, StoreSettings, fetch_artifact, find_run, resolve_uri, search
+
+__all__ = ["Command", "command_of"]
+
+
+@dataclass(frozen=True)
+class Command:
+    """How a sweep was started.
+
+    Attributes:
+        arguments: overrides, those of the store it is in last.
+        folder: the working directory.
+        config_dir: the user's folder of YAML; None where there was none.
+    """
+
+    arguments: tuple[str, ...]
+    folder: str
+    config_dir: str | None = None
+
+
+def command_of(ref: str, *, uri: str | None = None, experiment: str = "kexp") -> Command:
+    """The command of a sweep.
+
+    Args:
+        ref: its name, its run's id or a unique prefix of that, or `latest`.
+        uri: the tracking URI; None as everywhere.
+        experiment: the MLflow experiment.
+
+    Raises:
+        UnknownNameError: there is no such sweep.
+        ConfigError: it is running, or what it was run with is not known.
+        StoreError: the store cannot be read.
+    """
+    settings = StoreSettings(uri=uri, experiment=experiment)
+    view = _parent(settings, ref)
+    refuse_running(view)
+    try:
+        with tempfile.TemporaryDirectory(prefix="kexp-") as folder:
+            text = fetch_artifact(settings, view.run_id, ARGUMENTS, Path(folder)).read_text(encoding="utf-8")
+        known = json.loads(text)
+        arguments = [str(each) for each in known["arguments"]]
+    except (StoreError, UnknownNameError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"SWEEP: {ref!r} does not say what it was run with ({ARGUMENTS})") from error
+    here = str(known.get("cwd") or os.getcwd())
+    if os.path.realpath(here) != os.path.realpath(os.getcwd()) or uri is not None:
+        # A relative store is of the folder that the sweep is looked for in.
+        arguments = [each for each in arguments if not each.startswith("tracking.uri=")]
+        arguments.append(f"tracking.uri='{resolve_uri(settings)}'")
+    return Command(tuple(arguments), here, known.get("config_dir"))
+
+
+def _parent(settings: StoreSettings, ref: str) -> RunView:
+    sweeps = "tags.`kexp.sweep.key` LIKE '%'"
+    if ref == "latest":
+        found = next(search(settings, filter_string=sweeps, limit=1), None)
+        if found is None:
+            raise ConfigError(f"SWEEP: there is no sweep yet in experiment {settings.experiment!r}")
+        return found
+    named = next(search(settings, tags={"kexp.sweep.name": ref}, limit=1), None)
+    if named is not None:
+        return named
+    try:
+        view = find_run(settings, ref, key="SWEEP")
+    except UnknownNameError:
+        names = [view.tags["kexp.sweep.name"] for view in search(settings, filter_string=sweeps, limit=50)]
+        raise UnknownNameError("SWEEP", "sweep", ref, [*dict.fromkeys(names), "latest"]) from None
+    if "kexp.sweep.key" not in view.tags:
+        raise ConfigError(f"SWEEP: {view.name} is a run and no sweep; `kexp reproduce` runs it again")
+    return view

@@ -1,0 +1,252 @@
+"""A search while it runs: suggestions become trials, what becomes of the trials goes back to the study."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kexp.errors import ConfigError, UnknownNameError
+from kexp.sweeps.search.study import Study, Suggestion
+from kexp.sweeps.trials import Outcome, Trial
+
+if TYPE_CHECKING:
+    from kexp.sweeps.session import Session
+
+__all__ = ["Searching"]
+
+_Plan = Callable[[Sequence[tuple[str, ...]]], list[Trial]]
+_INVALID_AT_FIRST = 10  # so many suggestions that cannot be, and none that can: the search is asked for nothing real
+_STATES = {"COMPLETE": "DONE", "PRUNED": "PRUNED", "FAIL": "FAILED"}
+
+
+@dataclass
+class _Attempt:
+    """A suggestion and its trials, one for each seed."""
+
+    suggestion: Suggestion
+    trials: list[Trial]
+    waiting: deque[Trial] = field(default_factory=deque)
+    values: list[list[float]] = field(default_factory=list)
+    over: bool = False
+
+
+class Searching:
+    """Feeds a session.
+
+    Args:
+        study: suggests.
+        session: runs the trials; its list of trials grows as they are decided on.
+        plan: composes, checks and fingerprints overrides.
+        n_trials: how many suggestions the study is to reach in all.
+        seeds: each suggestion is run with each of these, and judged by the mean; empty for the config's own.
+        pruner: the pruner's name; empty for none. With one, a suggestion's seeds run one after another: Wilcoxon's test
+            compares seed by seed, any other pruner watches the epochs of the first.
+        epochs: how long a trial is at most.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        session: Session,
+        plan: _Plan,
+        *,
+        n_trials: int,
+        seeds: Sequence[int] = (),
+        pruner: str = "",
+        epochs: int = 0,
+    ) -> None:
+        self.study, self.session, self.n_trials = study, session, n_trials
+        self.seeds, self.pruner, self.epochs = tuple(seeds), pruner, epochs
+        self._plan = plan
+        self._ready: deque[Trial] = deque()
+        self._attempts: dict[int, _Attempt] = {}
+        self._known: dict[str, Trial] = {}
+        self._followers: dict[int, list[Trial]] = {}
+        self._curves: dict[str, dict[int, float]] = {}
+        self._invalid = 0
+        self._all_invalid = True
+
+    @property
+    def most(self) -> int:
+        """How many trials there will be at most."""
+        return max(0, self.n_trials - self.study.begun) * max(1, len(self.seeds))
+
+    def recall(self) -> None:
+        """Puts what earlier runs of the search have done into the session's table."""
+        for past in self.study.past():
+            trials = self._trials(past.number, past.chosen)
+            for trial in trials:
+                if trial.state == "WAITING":
+                    self.session.trials.append(trial)
+        self.session.skip_done()
+        kept = []
+        by_number = {past.number: past for past in self.study.past()}
+        for trial in self.session.trials:
+            past = by_number[trial.number // max(1, len(self.seeds))]
+            if trial.state == "DONE":
+                self._known[trial.fingerprint] = trial
+            elif past.state == "COMPLETE":  # recorded nowhere but in the study
+                trial.state = "DONE"
+                trial.metrics = dict(zip((each.metric for each in self.study.objectives), past.values, strict=True))
+            elif trial.number % max(1, len(self.seeds)):
+                continue  # a seed that the suggestion did not get to
+            else:
+                trial.state, trial.reason = _STATES[past.state], past.reason  # type: ignore[assignment]
+            self._all_invalid = False
+            kept.append(trial)
+        self.session.trials[:] = kept
+
+    def more(self) -> Trial | None:
+        """The next trial to start; None where there is none for now.
+
+        Raises:
+            ConfigError: nothing that was suggested can be.
+        """
+        while not self._ready:
+            if self.study.begun >= self.n_trials:
+                return None
+            suggestion = self.study.ask()
+            if suggestion is None:
+                return None
+            self._begin(suggestion)
+        return self._ready.popleft()
+
+    def judge(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> str | None:
+        """Why a trial is to end after this epoch; None where it is to go on."""
+        attempt = self._attempts[trial.number]
+        value = metrics.get(self.study.objectives[0].metric)
+        if trial is not attempt.trials[0] or value is None or not math.isfinite(value) or attempt.over:
+            return None
+        self._curves.setdefault(trial.fingerprint, {})[epoch] = value
+        if self.study.report(attempt.suggestion, value, epoch) and epoch < self.epochs:
+            return f"pruned by {self.pruner} after epoch {epoch}"
+        return None
+
+    def ended(self, trial: Trial, outcome: Outcome) -> None:
+        """A trial is over."""
+        attempt = self._attempts[trial.number]
+        self._settle(attempt, trial, again=outcome.state == "FAILED" and not outcome.repeatable)
+        for follower in self._followers.pop(trial.number, ()):
+            self._take_over(follower, trial)
+            other = self._attempts[follower.number]
+            self._settle(other, follower)
+            self._advance(other)
+        self._advance(attempt)
+
+    def _begin(self, suggestion: Suggestion) -> None:
+        trials = self._trials(suggestion.number, suggestion.chosen)
+        attempt = _Attempt(suggestion, trials, deque(trials))
+        self._attempts.update({trial.number: attempt for trial in trials})
+        self._advance(attempt)
+
+    def _trials(self, number: int, chosen: Mapping[str, object]) -> list[Trial]:
+        overrides = self.study.space.overrides(chosen)
+        several = [(*overrides, f"seed={seed}") for seed in self.seeds] or [overrides]
+        trials = self._plan(several)
+        for place, trial in enumerate(trials):
+            trial.number = number * len(several) + place
+        return trials
+
+    def _advance(self, attempt: _Attempt) -> None:
+        """Starts the attempt's next trial, or, where no pruner may spare some, all of them."""
+        while attempt.waiting and not attempt.over:
+            trial = attempt.waiting.popleft()
+            self.session.trials.append(trial)
+            leader = self._recognise(trial)
+            if trial.state == "WAITING" and leader is None:
+                self._known[trial.fingerprint] = trial
+                self._ready.append(trial)
+            elif leader is not None:
+                self._followers.setdefault(leader.number, []).append(trial)
+            else:
+                self._bring_curve(attempt, trial)
+                self._settle(attempt, trial)
+                continue
+            if self.pruner:
+                return
+
+    def _recognise(self, trial: Trial) -> Trial | None:
+        """Gives a trial the result of an equal one; answers the equal one where that is still running."""
+        if trial.state == "INVALID":
+            self._invalid += 1
+            if self._all_invalid and self._invalid >= min(_INVALID_AT_FIRST, self.n_trials):
+                reasons = dict.fromkeys(each.reason for each in self.session.trials if each.state == "INVALID")
+                raise ConfigError("no trial of the search is valid: " + "; ".join(list(reasons)[:5]))
+            return None
+        self._all_invalid = False
+        equal = self._known.get(trial.fingerprint)
+        if equal is None:
+            self.session.skip_done()
+        elif equal.over:
+            self._take_over(trial, equal)
+        else:
+            return equal
+        return None
+
+    def _take_over(self, trial: Trial, equal: Trial) -> None:
+        trial.state = "DONE" if equal.state == "FINISHED" else equal.state
+        trial.run_id, trial.metrics, trial.reason = equal.run_id, dict(equal.metrics), equal.reason
+        trial.folder = equal.folder
+        if trial.state == "KILLED":
+            trial.state = "WAITING"
+
+    def _bring_curve(self, attempt: _Attempt, trial: Trial) -> None:
+        """A result that is taken over comes with its epochs, for the pruner to compare others with."""
+        if not self.pruner or self.pruner == "wilcoxon" or trial is not attempt.trials[0] or trial.state != "DONE":
+            return
+        curve = self._curves.get(trial.fingerprint)
+        if curve is None and self.session.store is not None and trial.run_id:
+            from kexp.sweeps.results import read_histories
+
+            found = read_histories(self.session.store, [trial.run_id]).get(trial.run_id, {})
+            curve = dict(found.get(self.study.objectives[0].metric, ()))
+        for epoch, value in (curve or {}).items():
+            if math.isfinite(value):
+                self.study.report(attempt.suggestion, value, epoch)
+
+    def _settle(self, attempt: _Attempt, trial: Trial, again: bool = False) -> None:
+        """Notes what became of a trial of an attempt, and tells the study once the attempt is over."""
+        if attempt.over or trial.state in ("KILLED", "WAITING"):  # interrupted: the study keeps it as running
+            return
+        if trial.state in ("FINISHED", "DONE"):
+            self._count(attempt, trial)
+        elif trial.state == "PRUNED":
+            self.study.give_up(attempt.suggestion, trial.reason)
+            self._close(attempt)
+        else:
+            self.study.fail(attempt.suggestion, trial.reason, again=again)
+            self._close(attempt)
+
+    def _count(self, attempt: _Attempt, trial: Trial) -> None:
+        values = []
+        for objective in self.study.objectives:
+            if objective.metric not in trial.metrics:
+                raise UnknownNameError("sweep.objective", "metric", objective.metric, trial.metrics)
+            values.append(trial.metrics[objective.metric])
+        if not all(map(math.isfinite, values)):
+            self.study.fail(attempt.suggestion, f"{self.study.objectives[0].metric} is not finite")
+            self._close(attempt)
+            return
+        attempt.values.append(values)
+        if len(attempt.values) == len(attempt.trials):
+            means = [math.fsum(column) / len(column) for column in zip(*attempt.values, strict=True)]
+            if self.pruner == "wilcoxon":
+                self.study.report(attempt.suggestion, values[0], attempt.trials.index(trial))
+            self.study.finish(attempt.suggestion, means)
+            self._close(attempt)
+        elif self.pruner == "wilcoxon":
+            place = attempt.trials.index(trial)
+            if self.study.report(attempt.suggestion, values[0], place):
+                self.study.give_up(attempt.suggestion, f"pruned by wilcoxon after {len(attempt.values)} seeds")
+                self._close(attempt)
+
+    def _close(self, attempt: _Attempt) -> None:
+        """The rest of the attempt's trials need not run."""
+        attempt.over = True
+        attempt.waiting.clear()
+        for trial in [each for each in self._ready if self._attempts[each.number] is attempt]:
+            self._ready.remove(trial)
+            self.session.trials.remove(trial)

@@ -1,0 +1,292 @@
+"""`hydra/sweeper=optuna`: a search instead of a grid, on any launcher."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from kexp.config import explain
+from kexp.errors import ConfigError
+from kexp.schema import Experiment, check
+from kexp.sweeps.composing import Composer
+from kexp.sweeps.objective import Objective, choose_objectives
+from kexp.sweeps.planning import Known, plan_trials
+from kexp.sweeps.search.choices import Chosen, choose_pruner, choose_sampler
+from kexp.sweeps.search.conditions import settle_space
+from kexp.sweeps.search.figures import draw_figures
+from kexp.sweeps.search.grammar import Request, read_request
+from kexp.sweeps.search.optional import require_optuna
+from kexp.sweeps.search.searching import Searching
+from kexp.sweeps.search.space import Space, count_points
+from kexp.sweeps.search.storage import is_there, open_storage
+from kexp.sweeps.search.study import Study, refuse_change
+from kexp.sweeps.search.summary import front_lines, study_json
+from kexp.sweeps.session import Session
+from kexp.sweeps.sweeper import finish, open_session
+from kexp.sweeps.trials import Trial
+
+if TYPE_CHECKING:
+    from hydra.types import HydraContext, TaskFunction
+    from omegaconf import DictConfig
+
+__all__ = ["OptunaSweeper"]
+
+_MOST_POINTS = 1_000_000
+
+
+class OptunaSweeper:
+    """Chooses each trial by what came out of those before.
+
+    Args:
+        n_trials: how many suggestions the search is to reach in all, earlier runs of it counted; a grid's are all of
+            its points unless given.
+        sampler: tpe, gp, cmaes, random, grid, nsga2, nsga3 or qmc; or a mapping with `name` and its parameters.
+        pruner: median, percentile, successive_halving, hyperband, threshold or wilcoxon, in the same way; or None.
+        storage: a database's URL, or a file that ends in .db or .log; study.log in the sweep's folder unless given.
+        seed: of the suggestions; the same seed, the same suggestions.
+        space: axes in YAML; the command line's win.
+        params: the same, as the grid sweeper has them.
+        n_jobs: how many trials a launcher of Hydra's own is handed at once.
+    """
+
+    searches = True
+    config: DictConfig
+    hydra_context: HydraContext
+    launcher: Any
+
+    def __init__(
+        self,
+        n_trials: int | None = None,
+        sampler: Any = "tpe",
+        pruner: Any = None,
+        storage: str | None = None,
+        seed: int = 0,
+        space: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        n_jobs: int = 1,
+    ) -> None:
+        self.n_trials, self.storage, self.seed, self.n_jobs = n_trials, storage, seed, n_jobs
+        self.sampler, self.pruner = _plain(sampler), _plain(pruner)
+        self.described = {**_plain(params or {}), **_plain(space or {})}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from hydra.core.plugins import Plugins
+
+        self.config, self.hydra_context = config, hydra_context
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Session:
+        """Runs the search.
+
+        Raises:
+            ConfigError: the request cannot be met, or Optuna is not installed.
+            SweepFailedError: some trials did not end as they should.
+        """
+        asked = self._asked(arguments)
+        session = open_session(self, [asked.probe], arguments)
+        session.trials.clear()
+        space, objectives, pruner, seeds = asked.space, asked.objectives, asked.pruner, asked.seeds
+
+        def open_study() -> Study:
+            return Study(
+                session.name,
+                open_storage(self.storage, session.folder),
+                space,
+                objectives,
+                sampler=asked.sampler,
+                pruner=pruner,
+                seed=self.seed,
+                seeds=seeds,
+            )
+
+        if is_there(self.storage, session.folder):  # a changed space is refused before there is a run of this sweep
+            refuse_change(session.name, open_storage(self.storage, session.folder), space, objectives, seeds)
+        with session.running(objectives[0]) as tracker:
+            study = open_study()
+            study.take_up()
+            searching = Searching(
+                study,
+                session,
+                self.plan_overrides,
+                n_trials=asked.n_trials,
+                seeds=seeds,
+                pruner=pruner.name if pruner else "",
+                epochs=asked.experiment.trainer.epochs,
+            )
+            if asked.experiment.tracking.figures:
+                session.figures = lambda: draw_figures(study.optuna, study.objectives)
+            self._run(session, searching, study)
+            names = {"kexp.sweep.sampler": asked.sampler.name, "kexp.sweep.pruner": pruner.name if pruner else ""}
+            tracker.set_tags(names)
+            tracker.log_text(study_json(study), "sweep/study.json")
+        if session.verbose and len(objectives) > 1:
+            print("\n".join([*front_lines(study), ""]))
+        finish(session)
+        return session
+
+    def plan(self, arguments: Sequence[str]) -> list[Trial]:
+        """As many trials as there will be, each like the first: the others depend on what comes out of it.
+
+        Raises:
+            ConfigError: as `sweep`.
+        """
+        asked = self._asked(arguments)
+        count = asked.n_trials * max(1, len(asked.seeds))
+        return [replace(asked.probe, number=number) for number in range(count)]
+
+    def plan_overrides(self, combinations: Sequence[Sequence[str]]) -> list[Trial]:
+        """Trials of these overrides, composed, checked and fingerprinted."""
+        adapt = getattr(self.launcher, "adapt", None)
+        return plan_trials(combinations, self._composer.config, explain, self._known, adapt)
+
+    def _run(self, session: Session, searching: Searching, study: Study) -> None:
+        searching.recall()
+        _tell(session, searching)
+        session.tell_ends(searching.ended)
+        if searching.pruner and searching.pruner != "wilcoxon":
+            session.prune_with(searching.judge)
+        try:
+            if hasattr(self.launcher, "run_tasks"):
+                ask = bool(searching.pruner) and searching.pruner != "wilcoxon"
+                session.run(self.launcher, [], ask=ask, more=searching.more, most=searching.most)
+            else:
+                self._hand_to_hydra(session, searching)
+        finally:
+            study.interrupted()
+
+    def _hand_to_hydra(self, session: Session, searching: Searching) -> None:
+        """A launcher of Hydra's runs a batch at a time."""
+        from kexp.sweeps.hydra_jobs import hand_out
+        from kexp.sweeps.trials import Outcome
+
+        while True:
+            batch = [trial for trial in (searching.more() for _ in range(self.n_jobs)) if trial is not None]
+            if not batch:
+                return
+            hand_out(session, self.launcher, batch)
+            for trial in batch:
+                searching.ended(trial, Outcome(trial.number, trial.state, trial.reason))
+
+    def _asked(self, arguments: Sequence[str]) -> _Asked:
+        """All that the user asked for, held against what there is."""
+        require_optuna()
+        request, space, probe = self._request(arguments)
+        experiment = check(probe.config)
+        objectives = self._objectives(experiment, space)
+        sampler = choose_sampler(self.sampler, objectives=len(objectives))
+        pruner = choose_pruner(self.pruner, epochs=experiment.trainer.epochs, objectives=len(objectives))
+        seeds = _seeds(request, experiment)
+        _check_pruner(pruner, objectives, seeds, self.launcher)
+        return _Asked(space, probe, experiment, objectives, sampler, pruner, self._total(sampler, space), seeds)
+
+    def _request(self, arguments: Sequence[str]) -> tuple[Request, Space, Trial]:
+        """What is asked for, and a trial of it that is valid, for the settings that all share."""
+        loader = self.hydra_context.config_loader
+        request = read_request(arguments, self.described, is_group=self._is_group, config_loader=loader)
+        if not request.axes:
+            raise ConfigError("the sweep has no axis to search over")
+        space = settle_space(request, self._composer.config, explain, self._is_group)
+        chosen = space.first()
+        groups = {axis.name for axis in space.axes if self._is_group(axis.key)}
+        tried = [space.overrides(chosen), space.overrides({k: v for k, v in chosen.items() if k in groups})]
+        probes = self.plan_overrides(tried)
+        valid = [probe for probe in probes if probe.state != "INVALID"]
+        if not valid:
+            raise ConfigError(f"no trial of the search is valid: {probes[0].reason}")
+        return request, space, valid[0]
+
+    def _objectives(self, experiment: Experiment, space: Space) -> list[Objective]:
+        return choose_objectives(
+            self._known.measured(experiment),
+            experiment.sweep.objective,
+            experiment.sweep.direction,
+            losses_differ=any(axis.key.split(".")[0] == "loss" for axis in space.axes),
+            key="sweep.objective",
+        )
+
+    def _total(self, sampler: Chosen, space: Space) -> int:
+        if sampler.name == "grid":
+            points = count_points(space, _MOST_POINTS)
+            return points if self.n_trials is None else min(points, self.n_trials)
+        key = "hydra.sweeper.n_trials"
+        if self.n_trials is None:
+            raise ConfigError(f"{key}: must be given: how many trials the search is to reach in all, resumes counted")
+        if not isinstance(self.n_trials, int) or self.n_trials < 1:
+            raise ConfigError.at(key, "must be a whole number of at least 1", self.n_trials)
+        return self.n_trials
+
+    @cached_property
+    def _composer(self) -> Composer:
+        loader = self.hydra_context.config_loader
+        return Composer(lambda overrides: loader.load_sweep_config(self.config, list(overrides)), self._is_group)
+
+    @cached_property
+    def _groups(self) -> frozenset[str]:
+        return frozenset(self.hydra_context.config_loader.list_groups(""))
+
+    @cached_property
+    def _known(self) -> Known:
+        return Known()
+
+    def _is_group(self, key: str) -> bool:
+        return key in self._groups or "/" in key
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A search as the user asked for it."""
+
+    space: Space
+    probe: Trial
+    experiment: Experiment
+    objectives: list[Objective]
+    sampler: Chosen
+    pruner: Chosen | None
+    n_trials: int
+    seeds: tuple[int, ...]
+
+
+def _seeds(request: Request, experiment: Experiment) -> tuple[int, ...]:
+    count = experiment.sweep.seeds
+    if count is None:
+        return request.seeds
+    if request.seeds:
+        raise ConfigError("sweep.seeds: cannot be given together with seed=..., which chooses the seeds itself")
+    return tuple(range(count))
+
+
+def _check_pruner(pruner: Chosen | None, objectives: Sequence[Objective], seeds: Sequence[int], launcher: Any) -> None:
+    if pruner is None:
+        return
+    key, metric = "hydra.sweeper.pruner", objectives[0].metric
+    if pruner.name == "wilcoxon":
+        if len(seeds) < 2:
+            raise ConfigError(f"{key}: wilcoxon compares seed by seed, so give several: sweep.seeds=8")
+        return
+    if metric.startswith("test_"):
+        raise ConfigError(f"{key}: {pruner.name} watches every epoch, and {metric} is measured once, at the end")
+    if not hasattr(launcher, "run_tasks"):
+        raise ConfigError(f"{key}: {pruner.name} watches every epoch, which only kexp's own launchers tell of")
+
+
+def _tell(session: Session, searching: Searching) -> None:
+    if session.verbose:
+        study, done = searching.study, searching.study.begun
+        words = [f"{searching.n_trials} trials"] + ([f"{done} of them over already"] if done else [])
+        several = f", each with {len(searching.seeds)} seeds" if len(searching.seeds) > 1 else ""
+        pruned = f", pruned by {searching.pruner}" if searching.pruner else ""
+        aims = " and ".join(f"{each.direction} {each.metric}" for each in study.objectives)
+        said = f"sweep {session.name}: {', '.join(words)}{several}, chosen by {study.sampler.name}{pruned} to {aims}"
+        print(said, file=sys.stderr)
+
+
+def _plain(value: Any) -> Any:
+    """Hydra's nodes as plain Python."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

@@ -1,0 +1,426 @@
+"""One sweep from its trials to its answer: skip what is done, run the rest, record, rank, report."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from kexp.errors import ConfigError
+from kexp.schema import Experiment, Sweep
+from kexp.sweeps.closing import Report, summarise
+from kexp.sweeps.earlier import earlier_sweep, sweep_key, unfinished_runs
+from kexp.sweeps.feed import Feed
+from kexp.sweeps.interrupts import deferred_interrupts, no_interrupts
+from kexp.sweeps.keeping import Keeping
+from kexp.sweeps.objective import Objective, choose_objectives
+from kexp.sweeps.planning import mark_done
+from kexp.sweeps.recorder import Recorder
+from kexp.sweeps.table import LiveTable, leaderboard, problems
+from kexp.sweeps.trials import Outcome, Task, Trial
+from kexp.tracking import Header, StoreSettings, Tracker, null_run, open_run, prepare_store, resolve_uri
+from kexp.tracking.locks import file_lock
+from kexp.tracking.status import ended_with, sigterm_raises
+
+__all__ = ["ARGUMENTS", "Launcher", "Session"]
+
+ARGUMENTS = "sweep/arguments.json"
+"""An artifact of a sweep's run: what to run it with again."""
+
+
+class Launcher(Protocol):
+    """Runs tasks, somehow."""
+
+    def run_tasks(
+        self,
+        tasks: Sequence[Task] | Feed,
+        *,
+        settings: Sweep,
+        on_start: Callable[[int], None],
+        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
+        on_end: Callable[[Outcome], bool],
+    ) -> None:
+        """See `WorkerPool.run`."""
+
+
+class Session:
+    """A sweep.
+
+    Args:
+        trials: planned; more may be added by a sweeper that searches.
+        experiment: any valid trial's config, for the settings that trials share.
+        arguments: what is swept over, as on the command line.
+        store: where runs are recorded; None keeps none.
+        folder: `multirun/NAME`; an earlier run of the same sweep has its own.
+        name: the sweep's name, where the user gave none and there is no earlier run.
+        command: all of the command line, for `kexp resume`.
+    """
+
+    def __init__(
+        self,
+        trials: list[Trial],
+        experiment: Experiment,
+        *,
+        arguments: Sequence[str],
+        store: StoreSettings | None,
+        folder: Path,
+        name: str,
+        command: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.trials, self.settings, self.arguments = trials, experiment.sweep, tuple(arguments)
+        self.store, self.folder, self.name = store, folder, name
+        self.verbose = experiment.trainer.verbose
+        self.objective: Objective | None = None
+        self.run_id = ""
+        self.notices: list[str] = []
+        self.figures: Callable[[], Sequence[tuple[str, str]]] = tuple  # further ones for the report's page
+        self._command = dict(command or {"arguments": list(arguments)})
+        self._recorder: Recorder | None = None
+        self._table: LiveTable | None = None
+        self._prune: Callable[[Trial, int, Mapping[str, float]], str | None] | None = None
+        self._told: Callable[[Trial, Outcome], None] | None = None
+        self._points: dict[int, list[tuple[int, dict[str, float], int]]] = {}
+        self._twins: dict[str, list[Trial]] = {}
+        save, tracking = experiment.save, experiment.tracking
+        added = tracking.enabled and save.model
+        self._keep = save.keep if added or save.formats else "none"
+        self._coming = ["model"] if added and self._keep != "none" else []
+        self._keeping = Keeping(folder, self._keep)
+        self._asked_to_save = False
+        self._launched: Callable[[], list[str]] = list  # the launcher's own closing lines
+        self._interrupted = False
+        self._report = Report(self)
+
+    @contextmanager
+    def running(self, objective: Objective | None = None) -> Iterator[Tracker]:
+        """The sweep's own run, RUNNING within the block. What a killed sweep left is taken up again.
+
+        Raises:
+            ConfigError: the same sweep is running already.
+            StoreError: the store is away, or did not take every trial that is over.
+        """
+        self.objective = objective or self.objective
+        key = sweep_key(self.arguments)
+        with ExitStack() as stack, sigterm_raises(), ExitStack() as ending:
+            self._lock(stack, key)
+            before = self._go_on(key)
+            self._keeping = Keeping(self.folder, self._keep)
+            with deferred_interrupts():  # a run that is open is one that will be ended
+                tracker = self._open(key, before)
+                ending.enter_context(ended_with(tracker))
+            self.folder.mkdir(exist_ok=True)  # only now: a sweep that never opened leaves no folder
+            self.run_id = tracker.run_id
+            replaced = unfinished_runs(self.store, before) if self.store is not None and before else {}
+            self._recorder = Recorder(
+                self.store,
+                replaced,
+                folder=self.folder,
+                run_id=self.run_id,
+                notices=self.notices,
+                coming=self._coming,
+            )
+            tracker.log_text(json.dumps({**self._command, "cwd": os.getcwd()}), ARGUMENTS)
+            try:
+                yield tracker
+            except (KeyboardInterrupt, SystemExit):
+                self._interrupted = True
+                print(f"\nkexp: the sweep was interrupted; to go on: {self.resume_command}", file=sys.stderr)
+                raise
+            finally:
+                stack.enter_context(no_interrupts([signal.SIGINT]))  # until its run has ended
+                with no_interrupts():
+                    self._interrupt()
+                    self._end(tracker)
+        if tracker.notice:
+            self.notices.append(tracker.notice)
+
+    @property
+    def resume_command(self) -> str:
+        """What to type to go on with the sweep."""
+        return f"kexp resume {shlex.quote(self.name)}"
+
+    def skip_done(self) -> None:
+        """Marks what the store has finished already, unless everything is to be run again."""
+        if self.store is not None and not self.settings.rerun:
+            mark_done(self.trials, self.store)
+            self.know_objective({key: value for trial in self.trials for key, value in trial.metrics.items()})
+            for trial in self.trials:
+                if trial.state == "DONE":
+                    self._keeping.consider(trial, self.objective)
+            # A kill may have left an earlier attempt beside the good one.
+            self.replace_earlier(trial for trial in self.trials if trial.state == "DONE")
+
+    def replace_earlier(self, trials: Iterable[Trial]) -> None:
+        """Deletes the earlier attempts of trials that the store has now."""
+        if self._recorder is not None:
+            self._recorder.replace([trial.fingerprint for trial in trials])
+
+    def run(
+        self,
+        launcher: Launcher,
+        trials: Sequence[Trial],
+        *,
+        ask: bool = False,
+        more: Callable[[], Trial | None] | None = None,
+        most: int = 0,
+    ) -> None:
+        """Runs the trials that wait; of trials that are the same experiment, one.
+
+        Args:
+            launcher: runs them.
+            trials: those known from the start.
+            ask: whether each epoch waits for a word on whether to go on.
+            more: asked for another trial whenever there is room for one; None is none for now.
+            most: how many trials `more` will give at most.
+        """
+        waiting = self._without_twins([trial for trial in trials if trial.state == "WAITING"])
+        by_number = {trial.number: trial for trial in trials}
+
+        def another() -> Task | None:
+            trial = more() if more is not None else None
+            if trial is None:
+                return None
+            by_number[trial.number] = trial
+            return self.task(trial, ask)
+
+        self._launched = getattr(launcher, "closing", list)
+        self._table = LiveTable(self.trials, self.objective, self.verbose, more=most)
+        try:
+            launcher.run_tasks(
+                Feed([self.task(trial, ask) for trial in waiting], more and another, most, self._to_save),
+                settings=self.settings,
+                on_start=lambda number: None if number < 0 else self._started(by_number[number]),
+                on_epoch=lambda number, epoch, metrics: self._epoch(by_number[number], epoch, metrics),
+                on_end=lambda outcome: (
+                    self._saved(outcome) if outcome.number < 0 else self._ended(by_number[outcome.number], outcome)
+                ),
+            )
+        finally:
+            with no_interrupts():
+                self._interrupt()
+                self._table.close()
+
+    def prune_with(self, judge: Callable[[Trial, int, Mapping[str, float]], str | None]) -> None:
+        """Asks `judge` after each epoch whether a trial is to end, and why."""
+        self._prune = judge
+
+    def tell_ends(self, told: Callable[[Trial, Outcome], None]) -> None:
+        """Tells `told` of each trial that is over, before the next one is asked for."""
+        self._told = told
+
+    def task(self, trial: Trial, ask: bool = False) -> Task:
+        """What a worker is told about a trial."""
+        trial.folder = self.folder / str(trial.number)
+        # A checkpoint is the experiment's, whatever number the trial has in another attempt.
+        checkpoint = str((self.folder / "checkpoints" / trial.fingerprint[:32]).resolve()) if trial.fingerprint else ""
+        return Task(
+            number=trial.number,
+            config=_quiet(trial.config) or {},
+            overrides=trial.overrides,
+            folder=str(trial.folder.resolve()),
+            name=f"{self.name}-{trial.number}",
+            parent_run_id=self.run_id or None,
+            tags={"kexp.trial": str(trial.number)},
+            ask=ask,
+            checkpoint=checkpoint,
+            yaml=trial.yaml,
+            ordinary=_quiet(trial.ordinary),
+            state=str(self._keeping.file(trial) or ""),
+        )
+
+    def _to_save(self) -> list[Task]:
+        """Once all trials are over: tasks that save the models of the best, each once. Their numbers are negative."""
+        if self._asked_to_save or any(not trial.over for trial in self.trials):
+            return []
+        self._asked_to_save = True
+        if self._recorder is not None:
+            if not self._recorder.flush():  # models are added to runs that are there
+                if self._keeping.waiting():
+                    self.notices.append(f"no model is saved while the tracking store is away: {self.resume_command}")
+                return []
+            self._take_run_ids(self._recorder)
+        tasks = self._keeping.tasks(self.task, self._header)
+        if tasks and self.store is not None:  # it has all trials: the report is written while models are saved
+            self._report.begin()
+        return tasks
+
+    def _header(self, trial: Trial) -> Header | None:
+        if self.store is None:
+            return None
+        return Header(resolve_uri(self.store), trial.run_id, prepare_store(self.store), f"{self.name}-{trial.number}")
+
+    def _take_run_ids(self, recorder: Recorder) -> None:
+        for trial in self.trials:
+            trial.run_id = recorder.run_ids.get(trial.run_id, trial.run_id)
+
+    def _saved(self, outcome: Outcome) -> bool:
+        trial = self._keeping.trial(outcome.number)
+        if outcome.state == "FINISHED" and self._recorder is not None and self.store is not None:
+            self._recorder.add(trial.folder, lambda: self._keeping.is_saved(trial))
+        elif outcome.state == "FINISHED":
+            self._keeping.is_saved(trial)
+        else:
+            self.notices.append(f"the model of trial {trial.number} is not saved: {outcome.reason}")
+        return True
+
+    def value(self, trial: Trial) -> float | None:
+        """What a trial is judged by; None where it has not measured it."""
+        return None if self.objective is None else trial.metrics.get(self.objective.metric)
+
+    def closing(self) -> list[str]:
+        """The closing lines: leaderboard, what went wrong, where things are."""
+        lines: list[str] = []
+        if self.objective is not None:
+            lines += leaderboard(self.trials, self.objective)
+        launched = self._launched()
+        launched += [line] if (line := self._keeping.line(self.objective)) else []
+        lines += ["", *launched] if launched else []
+        wrong = problems(self.trials)
+        if wrong:
+            lines += ["", f"{len(wrong)} of {len(self.trials)} trials did not finish:", *wrong]
+        never = sum(1 for trial in self.trials if not trial.over)
+        if never:
+            lines += ["", f"{never} of {len(self.trials)} trials were not run"]
+        return lines
+
+    def _lock(self, stack: ExitStack, key: str) -> None:
+        """Two of the same command at once, on this machine, do not even begin."""
+        folder = self.folder.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        if not stack.enter_context(file_lock(folder / f".{key}.lock", wait=False)):
+            raise ConfigError("sweep: the same sweep is running in another process; wait for it, or end it")
+
+    def _go_on(self, key: str) -> str | None:
+        """The id of the earlier run of this sweep, whose name and folder become this one's."""
+        if self.store is None:
+            return None
+        before = earlier_sweep(self.store, key, self.settings.name)
+        if before is None or self.settings.rerun:
+            return None
+        self.name = before.name
+        self.folder = before.folder if before.folder.is_dir() else self.folder.with_name(before.name)
+        return before.run_id
+
+    def _open(self, key: str, before: str | None) -> Tracker:
+        if self.store is None:
+            return null_run(name=self.name, folder=self.folder)
+        tags = {
+            "kexp.sweep.name": self.name,
+            "kexp.sweep.key": key,
+            "kexp.folder": str(self.folder.resolve()),
+        }
+        return open_run(self.store, name=self.name, folder=self.folder, tags=tags, run_id=before)
+
+    def _without_twins(self, trials: Sequence[Trial]) -> list[Trial]:
+        leaders: dict[str, Trial] = {}
+        for trial in trials:
+            if leaders.setdefault(trial.fingerprint, trial) is not trial:
+                self._twins.setdefault(trial.fingerprint, []).append(trial)
+        return list(leaders.values())
+
+    def _started(self, trial: Trial) -> None:
+        trial.state = "RUNNING"
+        trial.attempts += 1
+        trial.epoch, trial.metrics = 0, {}
+        self._points[trial.number] = []
+        trial.started_ms = time.time_ns() // 1_000_000
+        assert self._table is not None
+        self._table.update(trial)
+
+    def _epoch(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> str | None:
+        trial.epoch = epoch
+        trial.metrics.update(metrics)
+        self._points[trial.number].append((epoch, dict(metrics), time.time_ns() // 1_000_000))
+        self.know_objective(metrics)
+        assert self._table is not None
+        self._table.update(trial)
+        return None if self._prune is None else self._prune(trial, epoch, metrics)
+
+    def _ended(self, trial: Trial, outcome: Outcome) -> bool:
+        with deferred_interrupts():  # a trial is either recorded and over, or neither
+            trial.reason, trial.duration_s = outcome.reason, outcome.duration_s
+            trial.metrics.update(outcome.metrics)
+            self._put(trial, outcome)
+            trial.state = outcome.state
+            self.know_objective(trial.metrics)
+            self._keeping.consider(trial, self.objective)
+            self._points.pop(trial.number, None)
+            for twin in self._twins.pop(trial.fingerprint, ()):
+                twin.state, twin.run_id, twin.folder = "DONE" if trial.good else trial.state, trial.run_id, trial.folder
+                twin.metrics, twin.reason = dict(trial.metrics), f"the same experiment as trial {trial.number}"
+        assert self._table is not None
+        self._table.update(trial)
+        if self._told is not None:
+            self._told(trial, outcome)
+        return not (self.settings.fail_fast and not trial.good)
+
+    def _put(self, trial: Trial, outcome: Outcome) -> None:
+        """Hands the trial's record to the recorder, its own or, where its process could not give one, ours."""
+        record = outcome.record
+        if self._recorder is None or (record is None and outcome.state == "INVALID"):
+            return
+        if record is None:
+            record = self._record_of(trial, outcome.state, outcome.reason)
+        trial.run_id = record.run_id
+        self._recorder.put(record)
+
+    def _record_of(self, trial: Trial, state: str, reason: str) -> Any:
+        """The record of a trial whose process could not give one."""
+        from kexp.experiment import run_parameters
+        from kexp.tracking import CollectedRun
+
+        task = self.task(trial)
+        tags = {**task.tags, "kexp.fingerprint": trial.fingerprint}
+        run = CollectedRun(task.name, trial.folder, tags=tags, parent_run_id=task.parent_run_id)
+        run.start_ms = trial.started_ms or run.start_ms
+        run.log_params(run_parameters(trial.config))
+        for epoch, metrics, stamp in self._points.get(trial.number, ()):
+            run.log_metrics(metrics, step=epoch, timestamp_ms=stamp)
+        run.end("KILLED" if state == "KILLED" else "FAILED", reason)
+        return run.record()
+
+    def _interrupt(self) -> None:
+        """What still runs when the sweep ends was killed with it."""
+        reason = "ended by sweep.fail_fast" if self.settings.fail_fast else "the sweep was interrupted"
+        for trial in self.trials:
+            if trial.state == "RUNNING":
+                self._ended(trial, Outcome(trial.number, "KILLED", reason))
+
+    def know_objective(self, metrics: Mapping[str, float]) -> None:
+        """Chooses what trials are judged by, once there are metrics to choose from."""
+        if self.objective is None and metrics:
+            self.objective, *_ = choose_objectives(  # a search may have several; a table is ranked by the first
+                metrics, self.settings.objective, self.settings.direction, key="sweep.objective"
+            )
+            if self._table is not None:
+                self._table.objective = self.objective
+
+    def _end(self, tracker: Tracker) -> None:
+        """Everything recorded, then the summary of it, then the report over what the store has."""
+        assert self._recorder is not None
+        recorder, self._recorder = self._recorder, None
+        try:
+            recorder.close()
+        finally:
+            self._take_run_ids(recorder)
+            for left in ("checkpoints", "states"):
+                with contextlib.suppress(OSError):  # there is something in it where a trial was interrupted
+                    (self.folder / left).rmdir()
+            summarise(self, tracker)
+        if self.store is not None and not self._interrupted:
+            self._report.begin()
+            for file in self._report.files():
+                tracker.log_file(file)
+
+
+def _quiet(config: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A trial's config for where it runs: what is told is the sweep's to tell."""
+    return None if config is None else {**config, "trainer": {**config["trainer"], "verbose": 0}}

@@ -1,0 +1,236 @@
+"""kexp's grid sweeper: `-m` by default. Plans every trial, runs what is missing, ends in an answer."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexp.config import explain, key_of
+from kexp.errors import ConfigError, KexpError
+from kexp.schema import Experiment, check
+from kexp.sweeps.axes import expand, parse, with_seeds
+from kexp.sweeps.composing import Composer
+from kexp.sweeps.planning import plan_trials
+from kexp.sweeps.session import Session
+from kexp.sweeps.table import problems
+from kexp.sweeps.trials import Trial
+
+if TYPE_CHECKING:
+    from hydra.types import HydraContext, TaskFunction
+    from omegaconf import DictConfig
+
+__all__ = ["GridSweeper", "SweepFailedError", "finish", "open_session", "plan_overrides", "tell"]
+
+# Hydra's own settings that change how a sweep is run, and not which trials it has.
+_ONLY_HOW = re.compile(r"[+~]*hydra([./]launcher|\.mode|\.verbose|\.sweeper\.(n_trials|n_jobs|max_batch_size))\b")
+
+
+class SweepFailedError(KexpError):
+    """Some trials of a sweep did not end as they should; the table has said which.
+
+    Attributes:
+        session: the sweep, where it is known.
+    """
+
+    session: Session | None = None
+
+
+class GridSweeper:
+    """Every combination of the axes.
+
+    Args:
+        params: axes from the config, `{"optimizer.learning_rate": "1e-3,1e-2"}`; the command line's win.
+        max_batch_size: Hydra's own; trials run without batches here.
+    """
+
+    config: DictConfig
+    hydra_context: HydraContext
+    launcher: Any
+
+    def __init__(self, params: dict[str, str] | None = None, max_batch_size: int | None = None) -> None:
+        self.params = dict(params or {})
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from hydra.core.plugins import Plugins
+
+        self.config, self.hydra_context = config, hydra_context
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Runs the sweep of these arguments.
+
+        Raises:
+            ConfigError: no trial is valid, or an axis is none.
+            SweepFailedError: some trials did not end as they should.
+        """
+        trials = self.plan(arguments)
+        session = open_session(self, trials, arguments)
+        if not hasattr(self.launcher, "run_tasks"):
+            return self._hand_to_hydra(session, trials)
+        with self._preparing(trials), session.running():
+            session.skip_done()
+            tell(session)
+            session.run(self.launcher, trials)
+        finish(session)
+        return session
+
+    @contextmanager
+    def _preparing(self, trials: Sequence[Trial]) -> Iterator[None]:
+        """The launcher makes ready while the store is opened; what it does not come to use is ended."""
+        if not hasattr(self.launcher, "prepare"):
+            yield
+            return
+        self.launcher.prepare(trials)
+        try:
+            yield
+        finally:
+            self.launcher.close()
+
+    def plan(self, arguments: Sequence[str]) -> list[Trial]:
+        """The trials, each composed, checked and fingerprinted; no compute."""
+        parsed = parse(self._arguments(arguments), self.hydra_context.config_loader)
+        return plan_overrides(self, expand(parsed))
+
+    def _arguments(self, arguments: Sequence[str]) -> list[str]:
+        """The command line's arguments, after those of the config that it does not set itself."""
+        given = {key_of(argument) for argument in arguments}
+        whole = [f"{key}={value}" for key, value in self.params.items() if key_of(key) not in given] + list(arguments)
+        seeds = [argument.partition("=")[2] for argument in whole if key_of(argument) == "sweep.seeds"]
+        count = seeds[-1] if seeds else str(self.config.sweep.seeds)  # the config's: of a file of YAML
+        return with_seeds(whole, int(count) or None if count.isdigit() else None)  # what is no count is refused later
+
+    def _hand_to_hydra(self, session: Session, trials: Sequence[Trial]) -> Any:
+        """A launcher of Hydra's runs the jobs its own way: each is an ordinary run, nested under the sweep's."""
+        from kexp.sweeps.hydra_jobs import hand_out
+
+        with session.running():
+            session.skip_done()
+            tell(session)
+            hand_out(session, self.launcher, trials)
+        finish(session)
+        return session
+
+
+def plan_overrides(owner: Any, combinations: Sequence[Sequence[str]], first: int = 0) -> list[Trial]:
+    """The trials of these overrides.
+
+    Args:
+        owner: a sweeper or launcher that Hydra has set up.
+        combinations: each trial's overrides.
+        first: the number of the first.
+    """
+    loader = owner.hydra_context.config_loader
+    groups = set(loader.list_groups(""))
+
+    def compose(overrides: Sequence[str]) -> DictConfig:
+        composed: DictConfig = loader.load_sweep_config(owner.config, list(overrides))
+        return composed
+
+    composer = Composer(compose, lambda key: key in groups or "/" in key)
+    adapt = getattr(getattr(owner, "launcher", owner), "adapt", None)
+    trials = plan_trials(combinations, composer.config, explain, adapt=adapt)
+    for trial in trials:
+        trial.number += first
+    return trials
+
+
+def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | None = None) -> Session:
+    """The session of planned trials.
+
+    Args:
+        sweeper: or launcher; what Hydra has set up for the sweep.
+        trials: all that are known.
+        arguments: what is swept over, as it was given; None takes the command line's.
+
+    Raises:
+        ConfigError: there are none, or none is valid.
+    """
+    from kexp.config.source import RegistrySearchPath
+    from kexp.experiment import store_of
+
+    if not trials:
+        raise ConfigError("the sweep has no trials")
+    valid = [trial for trial in trials if trial.state != "INVALID"]
+    if not valid:
+        raise ConfigError(f"no trial of the sweep is valid: {_reasons(trials)}")
+    experiment: Experiment = check(valid[0].config)
+    name = experiment.sweep.name
+    if name is not None and (not name or set(name) & set("/\\\0") or name.startswith(".")):
+        raise ConfigError.at("sweep.name", "must be a plain name for a folder", name)
+    given = sweeper.config.hydra.overrides
+    whole = [*given.hydra, *given.task]
+    how = [each for each in given.hydra if not _ONLY_HOW.match(each)]
+    folder = Path("multirun", name or f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
+    while name is None and folder.exists():  # another sweep in the same second
+        folder = folder.with_name(f"{folder.name}-2")
+    user_folder = RegistrySearchPath.user_folder
+    return Session(
+        trials,
+        experiment,
+        arguments=[*how, *(given.task if arguments is None else arguments)],
+        store=store_of(experiment),
+        folder=folder,
+        name=folder.name,
+        command={
+            "arguments": [each for each in whole if not each.startswith("hydra.mode=")],
+            "config_dir": None if user_folder is None else str(user_folder),
+        },
+    )
+
+
+def _reasons(trials: Sequence[Trial], most: int = 5) -> str:
+    reasons = list(dict.fromkeys(trial.reason for trial in trials))
+    return "; ".join(reasons[:most]) + (f"; and {len(reasons) - most} more" if len(reasons) > most else "")
+
+
+def tell(session: Session) -> None:
+    """What is about to happen, in a line or two."""
+    if not session.verbose:
+        return
+    states = [str(trial.state) for trial in session.trials]
+    words = [f"{len(states)} trials"]
+    for state, phrase in (("DONE", "done already"), ("INVALID", "invalid"), ("WAITING", "to run")):
+        if states.count(state):
+            words.append(f"{states.count(state)} {phrase}")
+    print(f"sweep {session.name}: " + ", ".join(words), file=sys.stderr)
+    for line in problems([trial for trial in session.trials if trial.state == "INVALID"])[:20]:
+        print(f"  {line}", file=sys.stderr)
+
+
+def finish(session: Session) -> None:
+    """The closing table.
+
+    Raises:
+        ConfigError: every trial turned out to be invalid.
+        SweepFailedError: some trials did not end as they should.
+    """
+    trials = session.trials
+    if session.verbose:
+        lines = [*session.closing(), "", f"files    {_short(session.folder)}", f"sweep    {session.name}"]
+        if session.store is not None:
+            lines[-1] += f"  {session.run_id}"
+            lines.append(f"compare  kexp compare {shlex.quote(session.name)}")
+        print("\n".join(lines[1:] if not lines[0] else lines))
+    for notice in session.notices:
+        print(f"kexp: {notice}", file=sys.stderr)
+    if trials and all(trial.state == "INVALID" for trial in trials):
+        raise ConfigError(f"no trial of the sweep is valid: {_reasons(trials)}")
+    bad = sum(1 for trial in trials if not trial.good)
+    if bad:
+        again = f"; run what is missing by: {session.resume_command}" if session.store is not None else ""
+        error = SweepFailedError(f"{bad} of {len(trials)} trials did not finish{again}")
+        error.session = session
+        raise error
+
+
+def _short(folder: Path) -> str:
+    folder = folder.resolve()
+    return str(folder.relative_to(Path.cwd())) if folder.is_relative_to(Path.cwd()) else str(folder)

@@ -1,0 +1,167 @@
+"""The little language of `--where`: `optimizer.name=adam and (optimizer.learning_rate<0.01 or val_loss<=0.2)`."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from kexp.errors import ConfigError, UnknownNameError
+from kexp.sweeps.results import TrialResult, parameter_value
+
+__all__ = ["Condition", "parse_where"]
+
+Condition = Callable[[TrialResult], bool]
+
+_TOKEN = re.compile(
+    r"""\s*(?: (?P<paren>[()])
+             | (?P<op>==|!=|<=|>=|=|<|>)
+             | (?P<quoted>'[^']*'|"[^"]*")
+             | (?P<word>(?:\[[^\]]*\]|[^\s()=!<>'"\[\]])+) )""",
+    re.VERBOSE,
+)
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_OF_THE_TRIAL = ("name", "state", "run_id")
+_MISSING = object()
+
+
+def parse_where(text: str, trials: Iterable[TrialResult], *, key: str = "where") -> Condition:
+    """The condition that `text` means.
+
+    A comparison is KEY OP VALUE with =, !=, <, <=, > or >=; comparisons are joined by `and`, `or`, `not` and
+    parentheses. KEY is a parameter (`optimizer=adam` is short for `optimizer.name=adam`), a metric (its last value),
+    or a trial's `name`, `state` or `run_id`. A trial that lacks KEY meets `!=` only.
+
+    Args:
+        text: the expression.
+        trials: the trials that it will choose from, for the keys that there are.
+        key: what the user gave it as, for messages.
+
+    Raises:
+        UnknownNameError: no trial has such a key.
+        ConfigError: the expression cannot be read.
+    """
+    tokens = _tokens(text, key)
+    if not tokens:
+        raise ConfigError(f"{key}: must be an expression such as optimizer.name=adam, got {text!r}")
+    known = {name for trial in trials for names in (trial.params, trial.metrics) for name in names}
+    parser = _Parser(tokens, known, key, text)
+    condition = parser.alternatives()
+    parser.finish()
+    return condition
+
+
+def _tokens(text: str, key: str) -> list[tuple[str, str]]:
+    tokens, position = [], 0
+    while text[position:].strip():
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise ConfigError(f"{key}: cannot be read from {text[position:].strip()!r} on")
+        kind = match.lastgroup or ""
+        tokens.append((kind, match.group(kind)))
+        position = match.end()
+    return tokens
+
+
+class _Parser:
+    """Recursive descent, a method a rule: or, and, not, comparison."""
+
+    def __init__(self, tokens: Sequence[tuple[str, str]], known: set[str], key: str, text: str) -> None:
+        self.tokens, self.known, self.key, self.text, self.at = tokens, known, key, text, 0
+
+    def alternatives(self) -> Condition:
+        conditions = [self.conjunction()]
+        while self._word("or"):
+            conditions.append(self.conjunction())
+        return lambda trial: any(condition(trial) for condition in conditions)
+
+    def conjunction(self) -> Condition:
+        conditions = [self.negation()]
+        while self._word("and"):
+            conditions.append(self.negation())
+        return lambda trial: all(condition(trial) for condition in conditions)
+
+    def negation(self) -> Condition:
+        if self._word("not"):
+            condition = self.negation()
+            return lambda trial: not condition(trial)
+        if self._take("paren", "("):
+            condition = self.alternatives()
+            if not self._take("paren", ")"):
+                raise ConfigError(f"{self.key}: a parenthesis is not closed in {self.text!r}")
+            return condition
+        return self.comparison()
+
+    def comparison(self) -> Condition:
+        kind, name = self._next()
+        sign_kind, sign = self._next()
+        value_kind, value = self._next()
+        if kind not in ("word", "quoted") or sign_kind != "op" or value_kind not in ("word", "quoted"):
+            raise ConfigError(
+                f"{self.key}: must be comparisons such as optimizer=adam, joined by and, or, not; got {self.text!r}"
+            )
+        name = self._known(name.strip("'\""))
+        wanted = value[1:-1] if value_kind == "quoted" else parameter_value(value)
+        compare = _OPERATORS[sign]
+        if sign[0] in "<>" and not _is_number(wanted):
+            raise ConfigError(f"{self.key}: {name}{sign} must be followed by a number, got {value!r}")
+
+        def condition(trial: TrialResult) -> bool:
+            found = _value(trial, name)
+            if sign[0] in "<>":
+                return _is_number(found) and compare(found, wanted)
+            if _is_number(found) != _is_number(wanted):  # 1 is not true, and "1" in quotation marks is text
+                return compare(None, 1) if sign == "!=" else False
+            return compare(found, wanted)
+
+        return condition
+
+    def finish(self) -> None:
+        if self.at < len(self.tokens):
+            rest = " ".join(token for _, token in self.tokens[self.at :])
+            raise ConfigError(f"{self.key}: comparisons must be joined by and or or, got {rest!r} after the end")
+
+    def _known(self, name: str) -> str:
+        for candidate in (name, f"{name}.name"):
+            if candidate in self.known:
+                return candidate
+        if name in _OF_THE_TRIAL:
+            return name
+        raise UnknownNameError(self.key, "parameter or metric", name, self.known | set(_OF_THE_TRIAL))
+
+    def _next(self) -> tuple[str, str]:
+        token = self.tokens[self.at] if self.at < len(self.tokens) else ("end", "")
+        self.at += 1
+        return token
+
+    def _take(self, kind: str, text: str) -> bool:
+        found = self.at < len(self.tokens) and self.tokens[self.at] == (kind, text)
+        self.at += found
+        return found
+
+    def _word(self, word: str) -> bool:
+        # A key may be called `not` or `and`; it is one where an operator follows.
+        if self.at + 1 < len(self.tokens) and self.tokens[self.at + 1][0] == "op":
+            return False
+        return self._take("word", word)
+
+
+def _value(trial: TrialResult, name: str) -> Any:
+    if name in trial.params:
+        return parameter_value(trial.params[name])
+    if name in trial.metrics:
+        return trial.metrics[name]
+    return getattr(trial, name) if name in _OF_THE_TRIAL else _MISSING
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,78 @@
+"""A sweep that gets a signal at a named point: `python killed.py POINT NTH SIGNAL ARGUMENT ...` is `kexp ARGUMENT ...`.
+
+The signal comes when the point is reached for the NTH time, and a line of standard error says so before it does.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+
+# Point -> (module, name in it, whether the signal comes before what is called there or after it).
+POINTS = {
+    "planned": ("kexp.sweeps.sweeper", "open_session", "before"),
+    "opening": ("kexp.sweeps.session", "open_run", "before"),
+    "opened": ("kexp.sweeps.session", "open_run", "after"),
+    "started": ("kexp.sweeps.session", "Session._started", "after"),
+    "epoch": ("kexp.sweeps.session", "Session._epoch", "after"),
+    "workers": ("kexp.sweeps.session", "Session._epoch", "after"),  # they are struck, and not the sweep
+    "over": ("kexp.sweeps.session", "Session._ended", "before"),
+    "handed": ("kexp.sweeps.recorder", "Recorder.put", "after"),
+    "writing": ("kexp.sweeps.recorder", "log_finished_runs", "before"),
+    "written": ("kexp.sweeps.recorder", "log_finished_runs", "after"),
+    "replacing": ("kexp.sweeps.recorder", "delete_runs", "before"),
+    "summary": ("kexp.sweeps.session", "Session._summarise", "before"),
+    "report": ("kexp.sweeps.closing", "write_files", "before"),
+    "reported": ("kexp.sweeps.closing", "write_files", "after"),
+}
+
+
+def workers() -> list[psutil.Process]:
+    """The processes that run trials."""
+    return [child for child in psutil.Process().children() if any("spawn_main" in each for each in child.cmdline())]
+
+
+def strike_at(point: str, nth: int, number: signal.Signals) -> None:
+    """Sends this process `number` at the `nth` call there; Ctrl-C goes to all processes of a terminal."""
+    module, name, when = POINTS[point]
+    owner: Any = importlib.import_module(module)
+    *path, name = name.split(".")
+    for each in path:
+        owner = getattr(owner, each)
+    called: Callable[..., Any] = getattr(owner, name)
+    calls = 0
+
+    def strike(moment: str) -> None:
+        if moment == when and calls == nth:
+            print(f"struck at {point}", file=sys.stderr, flush=True)
+            if point == "workers":
+                for worker in workers():
+                    worker.send_signal(number)
+            else:
+                (os.killpg if number is signal.SIGINT else os.kill)(os.getpid(), number)
+
+    @functools.wraps(called)
+    def striking(*arguments: Any, **keywords: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        strike("before")
+        returned = called(*arguments, **keywords)
+        strike("after")
+        return returned
+
+    setattr(owner, name, striking)
+
+
+if __name__ == "__main__":
+    from kexp.cli import main
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    strike_at(sys.argv[1], int(sys.argv[2]), signal.Signals[sys.argv[3]])
+    main(sys.argv[4:])
