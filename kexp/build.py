@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import warnings
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kexp import signatures
 from kexp.errors import BuildError, ComponentError, DataError, KexpError
 from kexp.groups import GROUPS, group_of_parameter
+from kexp.ready import fresh
 from kexp.registry import OURSELVES
 from kexp.schema import Node, component_node
 
@@ -45,16 +45,18 @@ def build(node: Node, **given: Any) -> Any:
         BuildError: the component refused its parameters; also an instance of the original error's type.
         ComponentError: it returned another kind of thing than its group promises.
     """
-    factory = node.component.load()
-    declared = signatures.of_callable(factory) if not node.component.exported else None
-    extra = {key: value for key, value in given.items() if declared is not None and key in declared}
+    component = node.component
+    factory, reading = component.load(), component.reading()
     parameters = {key: _inner(key, value, f"{node.path}.{key}") for key, value in node.parameters.items()}
-    group = GROUPS[node.component.group]
-    if group.called_with and declared is not None and declared.parameters[: len(group.called_with)]:
-        leading = tuple(p.name for p in declared.parameters[: len(group.called_with)])
-        if leading == group.called_with:
-            return _bare_function(factory, parameters)
-    made = _call(node.path, factory, parameters | extra)
+    if reading.kind == "itself":
+        from kexp.components.functions import as_part
+
+        return as_part(component, factory, reading, parameters)
+    if reading.kind == "copied":
+        made = _call(node.path, lambda **values: fresh(factory, values, lambda: component.load(anew=True)), parameters)
+    else:
+        declared = signatures.of_callable(factory) if given and not component.exported else ()
+        made = _call(node.path, factory, parameters | {key: each for key, each in given.items() if key in declared})
     _hold_to_promise(node, made)
     return made
 
@@ -91,10 +93,13 @@ def build_metrics(nodes: Mapping[str, Node]) -> list[Any]:
 
 
 def build_activation(node: Node) -> Any:
-    """The hidden layers' activation: Keras' name for it, or a factory of a layer where it has parameters of its own."""
-    from kexp.components.activations import make_activation
+    """The hidden layers' activation: Keras' name for it, or what makes a layer where it has parameters of its own."""
+    from kexp.components.activations import as_layer, make_activation
 
-    return make_activation(node.name, node.component.load(), node.parameters)
+    reading = node.component.reading()
+    if reading.kind == "itself":
+        return make_activation(node.name, node.component.load(), reading.signature, node.parameters)
+    return lambda: as_layer(build(node), node.name)
 
 
 def build_model(node: Node, spec: ModelSpec) -> keras.Sequential:
@@ -183,17 +188,6 @@ def _call(path: str, factory: Callable[..., Any], parameters: Mapping[str, Any])
         raise BuildError.wrap(error, path) from error
     except Exception as error:
         raise BuildError.wrap(error, path) from error
-
-
-def _bare_function(function: Callable[..., Any], parameters: Mapping[str, Any]) -> Callable[..., Any]:
-    if not parameters:
-        return function
-
-    @functools.wraps(function)  # Keras can write a function's name into a file, not a partial's
-    def bound(*values: Any) -> Any:
-        return function(*values, **parameters)
-
-    return bound
 
 
 def _named(node: Node, key: str) -> Any:

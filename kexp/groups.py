@@ -25,8 +25,9 @@ class Group:
             the owner of the group checks for itself.
         common: parameters that every member has and kexp itself interprets.
         passes: parameters of Keras' base class that reach members through `**kwargs`.
-        called_with: the leading parameters of a bare function that is itself the thing, not a factory of it
-            (`def my_loss(y_true, y_pred)`).
+        called_with: what Keras calls a member with. A function of just these, whatever their names, is a member itself
+            (`def my_loss(target, output)`); `reading` has the rule.
+        optional: how many of these, the last ones, a function need not take.
         given: parameters that kexp fills in where a factory declares them; never config keys.
         package: the config node its options land in, where that is not the group's name.
         several: options nest under their own names, so that several can be chosen at once.
@@ -37,6 +38,7 @@ class Group:
     common: tuple[Parameter, ...] = ()
     passes: tuple[str, ...] = ()
     called_with: tuple[str, ...] = ()
+    optional: int = 0
     given: tuple[str, ...] = ()
     package: str = ""
     several: bool = False
@@ -45,6 +47,11 @@ class Group:
     def noun(self) -> str:
         """One member, in a sentence."""
         return self.name.removesuffix("s") if self.several else self.name
+
+    @property
+    def least_called_with(self) -> int:
+        """How many of the parameters that Keras fills in a function must take to be a member itself."""
+        return len(self.called_with) - self.optional
 
     def node(self, option: str) -> str:
         """The config node that an option fills. A reference's is called by its attribute: keys have no colon."""
@@ -67,7 +74,12 @@ _ALL = (
             _parameter("schedule", None, dict | None, "A learning-rate schedule, chosen by the group `schedule`."),
         ),
     ),
-    Group("schedule", makes="keras.optimizers.schedules:LearningRateSchedule", package="optimizer.schedule"),
+    Group(
+        "schedule",
+        makes="keras.optimizers.schedules:LearningRateSchedule",
+        called_with=("step",),
+        package="optimizer.schedule",
+    ),
     Group("loss", called_with=("y_true", "y_pred")),
     Group("metrics", called_with=("y_true", "y_pred"), several=True),
     Group("activation", called_with=("x",)),
@@ -82,9 +94,9 @@ _ALL = (
         ),
     ),
     Group("callbacks", makes="keras.callbacks:Callback", several=True),
-    Group("initializer", makes="keras.initializers:Initializer"),
-    Group("regularizer", makes="keras.regularizers:Regularizer"),
-    Group("constraint", makes="keras.constraints:Constraint"),
+    Group("initializer", makes="keras.initializers:Initializer", called_with=("shape", "dtype"), optional=1),
+    Group("regularizer", makes="keras.regularizers:Regularizer", called_with=("x",)),
+    Group("constraint", makes="keras.constraints:Constraint", called_with=("w",)),
     Group("format"),
 )
 

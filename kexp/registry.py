@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 from kexp import signatures
 from kexp.errors import ComponentError, UnknownNameError, first_line
 from kexp.groups import GROUPS, Group, the_group
+from kexp.reading import Reading, is_there_already, read_object, read_signature
 from kexp.signatures import Signature, to_snake_case
 
 __all__ = ["Component", "components", "find", "find_part", "names", "part_names", "refresh"]
@@ -61,16 +63,19 @@ class Component:
         """The package and version, for messages."""
         return f"{self.distribution} {self.version}".strip()
 
-    def load(self) -> Callable[..., Any]:
-        """Imports the factory.
+    def load(self, *, anew: bool = False) -> Any:
+        """Imports what the name stands for: a class, a function, or an object of a Keras class.
+
+        Args:
+            anew: run the module once more, for an object that nothing else has a hold of.
 
         Raises:
-            ComponentError: it does not import, is not there, or is not callable. Any failure of its module,
+            ComponentError: it does not import, is not there, or is none of these. Any failure of its module,
                 SystemExit and SyntaxError too, is its own and ends here.
         """
         module, _, attribute = self.target.partition(":")
         try:
-            made: Any = importlib.import_module(module)
+            made: Any = _run_again(module) if anew else importlib.import_module(module)
             for part in attribute.split("."):
                 made = getattr(made, part)
         except KeyboardInterrupt:
@@ -80,36 +85,32 @@ class Component:
                 f"{self.group}={self.name}: {self.target} of {self.origin} cannot be imported: "
                 f"{type(error).__name__}: {first_line(error)}"
             ) from error
-        if not callable(made):
+        if not callable(made) and not is_there_already(made):
             raise ComponentError(
                 f"{self.group}={self.name}: {self.target} of {self.origin} must be callable, got {type(made).__name__}"
             )
-        factory: Callable[..., Any] = made
-        return factory
+        return made
 
-    def signature(self) -> Signature:
-        """Its parameters, less those that kexp fills in. Imports the factory, but never Keras for a built-in.
+    def reading(self) -> Reading:
+        """How what it stands for becomes a part. Imports that, but never Keras for a built-in.
 
         Raises:
             ComponentError: it cannot be imported or read.
         """
-        group = GROUPS[self.group]
-        if self.exported:
-            try:
-                read = signatures.of_source(self.target)
-            except (LookupError, ModuleNotFoundError, SyntaxError) as error:
-                raise ComponentError(
-                    f"{self.group}={self.name}: cannot read {self.target}: {first_line(error)}"
-                ) from error
-        else:
-            made = self.load()
-            try:
-                read = signatures.of_callable(made)
-            except (TypeError, ValueError) as error:
-                raise ComponentError(
-                    f"{self.group}={self.name}: {self.target} of {self.origin} has no readable signature"
-                ) from error
-        return read.without("self", "name", *group.given, *group.called_with)
+        group, label = GROUPS[self.group], f"{self.group}={self.name}: {self.target} of {self.origin}"
+        if not self.exported:
+            return read_object(group, self.load(), label)
+        try:
+            signature = signatures.of_source(self.target)
+        except (LookupError, ModuleNotFoundError, SyntaxError) as error:
+            raise ComponentError(f"{self.group}={self.name}: cannot read {self.target}: {first_line(error)}") from error
+        if self.target.rpartition(":")[2][0].isupper():
+            group = replace(group, called_with=())  # a class
+        return read_signature(group, signature, label)
+
+    def signature(self) -> Signature:
+        """Its parameters, less those that kexp and Keras fill in; imports and raises as `reading` does."""
+        return self.reading().signature
 
     def summary(self) -> str:
         """The first sentence of its documentation.
@@ -206,6 +207,17 @@ def _reference(group: Group, name: str) -> Component:
     if not all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
         raise ComponentError(f"{group.name}: a reference reads module:attribute, got {name!r}")
     return Component(group.name, name, name, "reference", _source_digest(module))
+
+
+def _run_again(name: str) -> Any:
+    """A module made anew from its source; the one that is loaded stays as it is."""
+    importlib.import_module(name)
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.loader is None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _source_digest(module: str) -> str:

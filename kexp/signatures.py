@@ -7,13 +7,14 @@ Keras annotates nothing and takes seconds to import, so the signatures of its ex
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import importlib.util
 import inspect
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ class Parameter:
     default: Any = REQUIRED
     annotation: Any = None
     help: str = ""
+    keyword_only: bool = False
+    positional_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Signature:
     parameters: tuple[Parameter, ...]
     help: str = ""
     open: bool = False  # takes **kwargs: what else it takes is its own affair
+    any_positional: bool = False  # takes *args
+    taken: tuple[str, ...] = ()  # parameters that are no config: Keras fills them in
 
     def __contains__(self, name: str) -> bool:
         return any(parameter.name == name for parameter in self.parameters)
@@ -60,7 +65,7 @@ class Signature:
         return self.help.strip().split("\n\n")[0].replace("\n", " ").strip()
 
     def without(self, *names: str) -> Signature:
-        return Signature(tuple(p for p in self.parameters if p.name not in names), self.help, self.open)
+        return replace(self, parameters=tuple(p for p in self.parameters if p.name not in names))
 
 
 def of_callable(made: Callable[..., Any]) -> Signature:
@@ -70,7 +75,7 @@ def of_callable(made: Callable[..., Any]) -> Signature:
         return declared
     signature = inspect.signature(made)
     scope = _scope(made)
-    documentation = inspect.getdoc(made) or ""
+    documentation = inspect.getdoc(_written(made)) or ""
     if inspect.isclass(made) and not documentation:
         documentation = inspect.getdoc(made.__init__) or ""
     helps = _argument_helps(documentation)
@@ -80,11 +85,19 @@ def of_callable(made: Callable[..., Any]) -> Signature:
             REQUIRED if p.default is p.empty else p.default,
             None if p.annotation is p.empty else _resolved(p.annotation, scope),
             helps.get(p.name, ""),
+            keyword_only=p.kind is p.KEYWORD_ONLY,
+            positional_only=p.kind is p.POSITIONAL_ONLY,
         )
         for p in signature.parameters.values()
         if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
     )
-    return Signature(parameters, documentation, any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()))
+    kinds = {p.kind for p in signature.parameters.values()}
+    return Signature(
+        parameters,
+        documentation,
+        open=inspect.Parameter.VAR_KEYWORD in kinds,
+        any_positional=inspect.Parameter.VAR_POSITIONAL in kinds,
+    )
 
 
 def exported(module: str) -> dict[str, str]:
@@ -241,16 +254,28 @@ def _of_function(node: ast.FunctionDef, documentation: str, skip: int) -> Signat
     arguments = node.args.posonlyargs + node.args.args
     defaults: list[ast.expr | None] = [None] * (len(arguments) - len(node.args.defaults)) + list(node.args.defaults)
     pairs = list(zip(arguments, defaults, strict=True))[skip:]
-    pairs += list(zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True))
+    by_name = list(zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True))
     helps = _argument_helps(documentation)
-    parameters = tuple(Parameter(arg.arg, _literal(default), None, helps.get(arg.arg, "")) for arg, default in pairs)
-    return Signature(parameters, documentation, node.args.kwarg is not None)
+    parameters = tuple(
+        Parameter(arg.arg, _literal(default), None, helps.get(arg.arg, ""), keyword_only=(arg, default) in by_name)
+        for arg, default in [*pairs, *by_name]
+    )
+    return Signature(
+        parameters, documentation, open=node.args.kwarg is not None, any_positional=node.args.vararg is not None
+    )
 
 
 def _scope(made: Callable[..., Any]) -> dict[str, Any]:
     """The names that a callable's annotations are written in."""
-    function = made.__init__ if inspect.isclass(made) else inspect.unwrap(made)
+    function = made.__init__ if inspect.isclass(made) else _written(made)
     return dict(getattr(function, "__globals__", {}))
+
+
+def _written(made: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that somebody wrote, behind what binds its arguments, wraps it or compiles it."""
+    while isinstance(made, functools.partial):
+        made = made.func
+    return made if inspect.isclass(made) else inspect.unwrap(made)
 
 
 def _resolved(annotation: Any, scope: dict[str, Any]) -> Any:

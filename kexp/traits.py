@@ -17,14 +17,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, get_args
 
+from kexp.reading import is_there_already
 from kexp.registry import OURSELVES, Component
 
 __all__ = [
     "Traits",
-    "activation_key",
     "choices_for",
     "classes_of",
     "declare",
+    "function_key",
     "inputs_problem",
     "of",
     "output_for",
@@ -141,19 +142,23 @@ def of(component: Component, parameters: Mapping[str, Any] | None = None) -> Tra
 def classes_of(component: Component) -> dict[str, Any]:
     """What models that were made with a component refer to by name, and Keras does not know.
 
-    For a class, itself; for a factory, the Keras classes that its module defines, and those that it declares. An
-    activation that is a function goes by the name that the config has for it.
+    The Keras classes that its module defines, and those that it declares; itself, where it is a class, or an object of
+    one. A function that is the part itself goes by the name that the config has for it.
 
     Raises:
         ComponentError: the component, or what it declares, does not import.
     """
     made = component.load()
-    if isinstance(made, type):
-        return {made.__name__: made}
-    found: dict[str, Any] = {activation_key(component.name): made} if component.group == "activation" else {}
-    module = sys.modules.get(getattr(made, "__module__", ""))
+    kind = made if isinstance(made, type) else type(made)
+    found: dict[str, Any] = {}
+    if component.reading().kind == "itself":
+        found[function_key(component.group, component.name)] = made
+    elif kind is made or is_there_already(made):
+        found[kind.__name__] = kind
+    home = getattr(made, "__module__", "") if callable(made) else component.target.partition(":")[0]
+    module = sys.modules.get(home)
     for each in vars(module).values() if module is not None else ():
-        if isinstance(each, type) and each.__module__ == made.__module__ and hasattr(each, "get_config"):
+        if isinstance(each, type) and each.__module__ == home and hasattr(each, "get_config"):
             found[each.__name__] = each
     for target in getattr(made, _CLASSES, ()):
         kind = replace(component, target=target).load()
@@ -161,9 +166,9 @@ def classes_of(component: Component) -> dict[str, Any]:
     return found
 
 
-def activation_key(name: str) -> str:
-    """The name under which Keras' custom objects have an activation; a bare one in a config it would replace there."""
-    return f"kexp.activation={name}"
+def function_key(group: str, name: str) -> str:
+    """The name under which Keras' custom objects have a function; a bare one in a config it would replace there."""
+    return f"kexp.{group}={name}"
 
 
 def choices_for(task: str) -> tuple[str, dict[str, str]]:

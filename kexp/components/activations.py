@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from kexp import registry, signatures, traits
+from kexp.components.functions import function_of, remember
 from kexp.errors import ComponentError
+from kexp.signatures import REQUIRED, Signature
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["make_activation", "parametric_activation"]
+__all__ = ["as_layer", "make_activation", "parametric_activation"]
 
 # Activations that are a Keras layer as well, which takes the parameters and loads anywhere.
 _LAYERS = {"relu": "ReLU", "elu": "ELU", "leaky_relu": "LeakyReLU", "softmax": "Softmax"}
@@ -21,14 +22,15 @@ _HALVES = "glu"  # one half of its input gates the other; Keras' own layers take
 
 
 def make_activation(
-    name: str, function: Callable[..., Any], parameters: Mapping[str, Any]
+    name: str, function: Callable[..., Any], signature: Signature, parameters: Mapping[str, Any]
 ) -> str | Callable[[], keras.layers.Layer]:
-    """What a model needs to apply an activation.
+    """What a model needs to apply an activation that is a function.
 
     Args:
-        name: its registered name.
-        function: Keras' function of that name, or another function of x.
-        parameters: what to call it with besides x.
+        name: its registered name, or a reference.
+        function: Keras' function of that name, or another one of one argument.
+        signature: what it takes besides.
+        parameters: what to call it with besides.
 
     Returns:
         The name, for a Keras activation with its default parameters; else a function that makes a new layer.
@@ -37,27 +39,14 @@ def make_activation(
 
     ours = getattr(keras.activations, name, None) if name.isidentifier() else None
     if ours is not function:
-        return functools.partial(_custom, name, function, dict(parameters))
-    defaults = {p.name: p.default for p in signatures.of_callable(function).parameters}
-    default = all(value == defaults.get(key, signatures.REQUIRED) for key, value in parameters.items())
+        return functools.partial(_parametric, remember("activation", name, function), dict(parameters))
+    defaults = {p.name: p.default for p in signature.parameters}
+    default = all(value == defaults.get(key, REQUIRED) for key, value in parameters.items())
     if default and name != _HALVES:
         return name
     if name in _LAYERS:
         return functools.partial(getattr(keras.layers, _LAYERS[name]), **parameters)
     return functools.partial(_parametric, name, dict(parameters))
-
-
-def _function(name: str) -> Callable[..., Any]:
-    """The function of x that a saved layer names: Keras' own, an installed package's, or one that this process has
-    chosen by reference. A reference in a file is not followed by itself: reading a file must import nothing."""
-    import keras
-
-    found = getattr(keras.activations, name, None) or keras.saving.get_registered_object(traits.activation_key(name))
-    if found is None and ":" not in name:
-        found = registry.find("activation", name).load()
-    if found is None:
-        raise ComponentError(f"activation: {name} is not known here; import it and hand it in as a custom object")
-    return cast(Callable[..., Any], found)
 
 
 @functools.cache
@@ -72,7 +61,7 @@ def parametric_activation() -> type[keras.layers.Layer]:
         def __init__(self, function: str, parameters: Mapping[str, Any], **options: Any) -> None:
             super().__init__(**options)
             self.function, self.parameters = function, dict(parameters)
-            self._applied = _function(function)
+            self._applied = function_of("activation", function)
             self.supports_masking = True
 
         def call(self, inputs: Any) -> Any:
@@ -97,24 +86,23 @@ def _parametric(name: str, parameters: Mapping[str, Any]) -> keras.layers.Layer:
     return parametric_activation()(name, parameters)
 
 
-def _custom(name: str, function: Callable[..., Any], parameters: Mapping[str, Any]) -> keras.layers.Layer:
-    """A layer of somebody's own: a layer class, a factory of a layer, or a function of x with parameters after it.
+def as_layer(made: Any, source: str) -> keras.layers.Layer:
+    """What made an activation, as a layer that applies it.
 
-    The function goes into saved models by its registered name, so that they load wherever its package is installed.
+    Args:
+        made: a layer, a function of one argument, or Keras' name of one.
+        source: the name of what made it, for messages.
+
+    Raises:
+        ComponentError: it is something else.
     """
     import keras
 
-    declared = signatures.of_callable(function).parameters
-    if all(p.name in parameters or p.default is not signatures.REQUIRED for p in declared):
-        made = function(**parameters)
-        if isinstance(made, keras.layers.Layer):
-            return made
-        if not isinstance(made, str) and not callable(made):
-            raise ComponentError(
-                f"activation: {name} must return a keras.layers.Layer, a function of x or its name, "
-                f"got {type(made).__name__}"
-            )
-        return keras.layers.Activation(made)
-    if ":" in name:
-        keras.saving.get_custom_objects()[traits.activation_key(name)] = function
-    return _parametric(name, parameters)
+    if isinstance(made, keras.layers.Layer):
+        return made
+    if not isinstance(made, str) and not callable(made):
+        raise ComponentError(
+            f"activation: {source} must return a keras.layers.Layer, a function of x or its name, "
+            f"got {type(made).__name__}"
+        )
+    return keras.layers.Activation(made)

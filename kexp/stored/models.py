@@ -187,8 +187,10 @@ def _rank(name: str) -> int:
 def own_classes(experiment: Experiment) -> dict[str, Any]:
     """What the model's config names and Keras does not know: classes of plugins and of the user's own modules."""
     from kexp.components.activations import parametric_activation
+    from kexp.components.functions import GROUPS_IN_FILES, function_part
 
-    found: dict[str, Any] = {"ParametricActivation": parametric_activation()}
+    classes = [parametric_activation(), *map(function_part, GROUPS_IN_FILES)]
+    found: dict[str, Any] = {kind.__name__: kind for kind in classes}
     named = [("activation", experiment.activation.name), *_named(experiment.model.as_dict(), "model")]
     for group, name in named:
         component = registry.find(group, name)

@@ -1,0 +1,123 @@
+"""Functions that are parts themselves, in the form that Keras takes and that saved models can name."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from kexp import registry
+from kexp.errors import ComponentError
+from kexp.reading import Reading
+from kexp.registry import Component
+from kexp.traits import function_key
+
+__all__ = ["GROUPS_IN_FILES", "as_part", "function_of", "function_part", "remember"]
+
+# The groups whose members are written into files, each with Keras' class of its members.
+_BASES = {
+    "initializer": "initializers:Initializer",
+    "regularizer": "regularizers:Regularizer",
+    "constraint": "constraints:Constraint",
+    "schedule": "optimizers.schedules:LearningRateSchedule",
+}
+GROUPS_IN_FILES = tuple(_BASES)
+
+
+def as_part(component: Component, function: Callable[..., Any], reading: Reading, parameters: Mapping[str, Any]) -> Any:
+    """A function that is the part itself, with its parameters filled in.
+
+    Args:
+        component: what the config names.
+        function: what that is.
+        reading: how it was read.
+        parameters: what the config has for it.
+
+    Returns:
+        A function of what Keras calls it with; where models and optimizers refer to it, an object of a Keras class.
+    """
+    if component.group in _BASES:
+        return function_part(component.group)(
+            remember(component.group, component.name, function), list(reading.taken), dict(parameters)
+        )
+    first = [parameters[p.name] for p in reading.signature.parameters if p.positional_only and p.name in parameters]
+    rest = {key: value for key, value in parameters.items() if key not in _positional(reading)}
+    name = getattr(function, "__name__", "")
+    if not parameters and name.isidentifier():
+        return function
+
+    def bound(*values: Any) -> Any:
+        return function(*values, *first, **rest)
+
+    functools.update_wrapper(bound, function)  # Keras can write a function's name into a file, not a partial's
+    bound.__name__ = name if name.isidentifier() else component.name.rpartition(":")[2].rpartition(".")[2]
+    return bound
+
+
+def _positional(reading: Reading) -> frozenset[str]:
+    return frozenset(p.name for p in reading.signature.parameters if p.positional_only)
+
+
+def remember(group: str, name: str, function: Callable[..., Any]) -> str:
+    """Makes Keras find a function that was chosen by reference; returns the name that files have for it.
+
+    A reference in a file is not followed by itself: reading a file must import nothing.
+    """
+    import keras
+
+    if ":" in name:
+        keras.saving.get_custom_objects()[function_key(group, name)] = function
+    return name
+
+
+def function_of(group: str, name: str) -> Callable[..., Any]:
+    """The function that a file names: Keras' own, an installed package's, or one that this process has chosen by
+    reference.
+
+    Raises:
+        ComponentError: it is none of these.
+    """
+    import keras
+
+    found = getattr(keras.activations, name, None) if group == "activation" else None
+    found = found or keras.saving.get_registered_object(function_key(group, name))
+    if found is None and ":" not in name:
+        found = registry.find(group, name).load()
+    if found is None:
+        raise ComponentError(f"{group}: {name} is not known here; import it and hand it in as a custom object")
+    return cast(Callable[..., Any], found)
+
+
+@functools.cache
+def function_part(group: str) -> type[Any]:
+    """The Keras class `kexp>FunctionInitializer`, `...Regularizer`, `...Constraint` or `...Schedule`: a function by its
+    name, with its parameters."""
+    import keras
+
+    place, _, base = _BASES[group].partition(":")
+    parent: Any = getattr(functools.reduce(getattr, place.split("."), keras), base)
+
+    class Function(parent):  # type: ignore[misc]
+        """Calls the function of that name as Keras calls what it stands for."""
+
+        def __init__(self, function: str, taken: list[str], parameters: Mapping[str, Any]) -> None:
+            self.function, self.taken, self.parameters = function, taken, dict(parameters)
+            self._applied = function_of(group, function)
+
+        def __call__(self, *values: Any, dtype: Any = None, **more: Any) -> Any:
+            if group != "initializer":
+                return self._applied(*values, **self.parameters)
+            shape, *rest = values
+            dtype = rest[0] if rest else dtype
+            if "dtype" in self.taken:
+                more["dtype"] = dtype
+            elif len(self.taken) > 1:
+                return self._applied(shape, dtype, **self.parameters)
+            return self._applied(shape, **self.parameters, **more)
+
+        def get_config(self) -> dict[str, Any]:
+            return {"function": self.function, "taken": self.taken, "parameters": self.parameters}
+
+    Function.__name__ = Function.__qualname__ = f"Function{group.title()}"
+    keras.saving.register_keras_serializable("kexp")(Function)
+    return Function

@@ -1,0 +1,101 @@
+"""How an object becomes a part: the one rule, over all the forms that people write functions in."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kexp.errors import ComponentError
+from kexp.groups import GROUPS
+from kexp.reading import read_object
+
+
+class Rows:
+    """Methods of every kind."""
+
+    def __call__(self, a: Any, b: Any) -> Any: ...
+    def bound(self, a: Any, b: Any, margin: Any = 1.0) -> Any: ...
+    @classmethod
+    def of_class(cls, a: Any, b: Any) -> Any: ...
+    @staticmethod
+    def static(a: Any, b: Any) -> Any: ...
+
+
+def two(t: Any, p: Any, power: Any = 2.0) -> Any: ...
+def two_and_a_key(t: Any, p: Any, *, power: Any) -> Any: ...
+def factory(alpha: Any = 0.25, gamma: Any = 2.0) -> Any: ...
+def asks_for_one(alpha: Any, gamma: Any = 2.0) -> Any: ...
+def annotated(alpha: float, gamma: float) -> Any: ...
+
+
+def undressed(function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapper(*values: Any, **more: Any) -> Any:
+        return function(*values, **more)
+
+    return wrapper
+
+
+def dressed(function: Callable[..., Any]) -> Callable[..., Any]:
+    return functools.wraps(function)(undressed(function))
+
+
+@pytest.mark.parametrize(
+    ("made", "kind", "taken", "parameters"),
+    [
+        (two, "itself", ("t", "p"), ["power"]),
+        (lambda t, p: t, "itself", ("t", "p"), []),
+        (functools.partial(two, power=3.0), "itself", ("t", "p"), ["power"]),
+        (two_and_a_key, "itself", ("t", "p"), ["power"]),
+        (Rows(), "itself", ("a", "b"), []),
+        (Rows().bound, "itself", ("a", "b"), ["margin"]),
+        (Rows.of_class, "itself", ("a", "b"), []),
+        (Rows.static, "itself", ("a", "b"), []),
+        (dressed(two), "itself", ("t", "p"), ["power"]),
+        (undressed(two), "itself", (), []),
+        (factory, "made", (), ["alpha", "gamma"]),
+        (asks_for_one, "made", (), ["alpha", "gamma"]),
+        (annotated, "made", (), ["alpha", "gamma"]),
+        (Rows, "made", (), []),
+    ],
+)
+def test_a_loss_is_read_by_what_it_takes(made: Any, kind: str, taken: tuple[str, ...], parameters: list[str]) -> None:
+    reading = read_object(GROUPS["loss"], made, "mine")
+    assert (reading.kind, reading.taken) == (kind, taken)
+    assert [p.name for p in reading.signature.parameters] == parameters
+
+
+@pytest.mark.parametrize(
+    ("group", "made", "taken", "parameters"),
+    [
+        ("activation", lambda z, slope=0.1: z, ("z",), ["slope"]),
+        ("regularizer", lambda weights, factor=0.1: weights, ("weights",), ["factor"]),
+        ("constraint", lambda weights: weights, ("weights",), []),
+        ("schedule", lambda t, rate=0.1: t, ("t",), ["rate"]),
+        ("initializer", lambda shape, dtype=None: shape, ("shape", "dtype"), []),
+        ("initializer", lambda s, d: s, ("s", "d"), []),
+        ("initializer", lambda shape: shape, ("shape",), []),
+        ("initializer", lambda shape, scale=1.0, dtype=None: shape, ("shape", "dtype"), ["scale"]),
+        ("initializer", lambda shape, **more: shape, ("shape", "dtype"), []),
+    ],
+)
+def test_each_group_has_what_keras_calls_it_with(
+    group: str, made: Any, taken: tuple[str, ...], parameters: list[str]
+) -> None:
+    reading = read_object(GROUPS[group], made, "mine")
+    assert (reading.kind, reading.taken) == ("itself", taken)
+    assert [p.name for p in reading.signature.parameters] == parameters
+
+
+@pytest.mark.parametrize("group", ["optimizer", "callbacks", "layer", "model"])
+def test_where_keras_calls_nothing_a_function_makes_the_part(group: str) -> None:
+    assert read_object(GROUPS[group], two, "mine").kind == "made"
+
+
+def test_a_function_that_can_be_read_in_two_ways_is_refused_with_both() -> None:
+    def unclear(a: Any, b: Any, c: Any) -> Any: ...
+
+    with pytest.raises(ComponentError, match=r"^mine can be read in two ways: as a loss itself, .* give c a default"):
+        read_object(GROUPS["loss"], unclear, "mine")
