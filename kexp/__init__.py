@@ -17,22 +17,23 @@ from typing import TYPE_CHECKING, Any
 from kexp._version import __version__
 
 if TYPE_CHECKING:
-    from kexp import losses, registry
-    from kexp.api import load_model, run
+    from kexp import errors, losses, registry
+    from kexp.api import run
+    from kexp.stored.models import load_model
     from kexp.sweeps.api import sweep
     from kexp.sweeps.compare import compare
     from kexp.traits import declare
 
-__all__ = ["__version__", "compare", "declare", "load_model", "losses", "registry", "run", "sweep"]
+__all__ = ["__version__", "compare", "declare", "errors", "load_model", "losses", "registry", "run", "sweep"]
 
 _HOMES = {
     "compare": "kexp.sweeps.compare",
     "declare": "kexp.traits",
-    "load_model": "kexp.api",
+    "load_model": "kexp.stored.models",
     "run": "kexp.api",
     "sweep": "kexp.sweeps.api",
 }
-_MODULES = ("losses", "registry")
+_MODULES = ("errors", "losses", "registry")
 
 
 def __getattr__(name: str) -> Any:

@@ -7,12 +7,12 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kexp.experiment import Result
 
-__all__ = ["load_model", "new_folder", "run"]
+__all__ = ["new_folder", "run"]
 
 
 def run(
@@ -57,13 +57,6 @@ def run(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return experiment.run(checked, Path(folder) if folder else new_folder(), source=source)
-
-
-def load_model(run_id: str, format: str | None = None, **how: Any) -> Any:
-    """See `kexp.stored.load_model`."""
-    from kexp import stored
-
-    return stored.load_model(run_id, format, **how)
 
 
 def new_folder() -> Path:

@@ -17,7 +17,9 @@ A message is one sentence: the config key, the rule, the value, and the nearest 
 from __future__ import annotations
 
 import difflib
+import os
 import re
+import traceback
 from collections.abc import Iterable
 from typing import Any
 
@@ -40,6 +42,13 @@ class KexpError(Exception):
     """Anything that kexp raises by intent. `str(error)` is a sentence for the user."""
 
     exit_code = 1
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in a notebook: the sentence, without our frames; HYDRA_FULL_ERROR=1 shows them."""
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            return "".join(traceback.format_exception(self)).splitlines()
+        notes: list[str] = getattr(self, "__notes__", [])
+        return [f"{type(self).__name__}: {self}", *notes]
 
 
 class ConfigError(KexpError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,8 +73,7 @@ def _written(comparison: Comparison, kind: str, limit: int | None, settings: Sto
         return report.rows_json(comparison)
     if kind == "html":
         return report.report_page(comparison, histories_of(settings))
-    width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() and not to_file else 100
-    return report.text_table(comparison, width=max(60, width), limit=limit)
+    return report.text_table(comparison, width=100 if to_file else report.screen_width(), limit=limit)
 
 
 def _write(file: Path, text: str) -> None:

@@ -25,7 +25,11 @@ def check_overrides(overrides: Sequence[str]) -> None:
     Raises:
         ConfigError: there is one.
     """
+    if isinstance(overrides, str) or not all(isinstance(each, str) for each in overrides):
+        raise ConfigError.at("overrides", 'must be a list of texts such as ["optimizer=adam", "seed=3"]', overrides)
     for each in overrides:
+        if each.startswith("-"):
+            raise ConfigError(f"{each!r} is a flag of the command line, and no override; write KEY=VALUE")
         key, (_, given, value) = key_of(each), each.partition("=")
         if given and not key.strip():
             raise ConfigError(f"{each!r} is no override; write KEY=VALUE")

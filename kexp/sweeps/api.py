@@ -10,9 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kexp.config import check_overrides
 from kexp.errors import ConfigError
+from kexp.sweeps.closing import run_id_of
 
 if TYPE_CHECKING:
+    import pandas
+
     from kexp.sweeps.comparison import Comparison
     from kexp.sweeps.trials import Trial
 
@@ -25,7 +29,8 @@ class SweepResult:
 
     Attributes:
         trials: what became of each: `state`, `reason`, `metrics`, `overrides`, `run_id`, `folder`.
-        comparison: the ranked rows, `comparison.frame()` as a DataFrame; None where nothing is recorded.
+        comparison: the choices ranked over their seeds, as `kexp compare` ranks them; `comparison.frame()` is a
+            DataFrame with one row a choice. None where nothing was measured.
         run_id: the sweep's run in MLflow.
         name: the sweep's name.
         folder: where its files are, `report.html` among them.
@@ -42,9 +47,46 @@ class SweepResult:
         """Whether every trial finished."""
         return all(trial.good for trial in self.trials)
 
+    @property
+    def best(self) -> Trial | None:
+        """The best trial of the best choice: the one that wins over its seeds, and no other choice's luckiest seed.
+
+        None where no trial has a result.
+        """
+        row = self.comparison.reference if self.comparison is not None else None
+        if row is None or self.comparison is None:
+            return None
+        rank_key = self.comparison.objective.rank_key
+        seed = min(row.values, key=lambda seed: rank_key(row.values[seed]))
+        return next((trial for trial in self.trials if run_id_of(trial) == row.trials[seed].run_id), None)
+
+    def frame(self) -> pandas.DataFrame:
+        """A DataFrame with one row a trial, in the order of the sweep.
+
+        Columns: `trial` (its number), `state`, the parameters that tell the trials apart, the last value of each
+        metric, `duration_s`, `reason` and `run_id`.
+        """
+        import pandas
+
+        from kexp.experiment import run_parameters
+
+        params = [run_parameters(trial.config) if trial.config else {} for trial in self.trials]
+        columns = [*(self.comparison.columns if self.comparison is not None else ()), "seed"]
+        told = [key for key in columns if len({str(each.get(key)) for each in params}) > 1]
+        rows = [
+            {"trial": trial.number, "state": trial.state}
+            | {key: each.get(key) for key in told}
+            | trial.metrics
+            | {"duration_s": trial.duration_s, "reason": trial.reason, "run_id": trial.run_id}
+            for trial, each in zip(self.trials, params, strict=True)
+        ]
+        frame = pandas.DataFrame(rows)
+        last = ["duration_s", "reason", "run_id"]  # behind the metrics of every trial
+        return frame[[name for name in frame if name not in last] + last]
+
 
 def sweep(
-    axes: Mapping[str, Any],
+    axes: Sequence[str] | Mapping[str, Any] = (),
     overrides: Sequence[str] = (),
     *,
     launcher: str | None = None,
@@ -54,9 +96,10 @@ def sweep(
     """Runs every combination of the axes' values, less those that the store has finished.
 
     Args:
-        axes: config key -> its values, `{"optimizer": ["sgd", "adam"], "seed": range(5)}`. A text is taken as on the
-            command line, `{"optimizer.learning_rate": "interval(1e-4,1e-1)"}`; any other single value is set for all
-            trials.
+        axes: overrides, as `kexp.run` takes them and as on the command line after `kexp -m`:
+            `["data=iris", "optimizer=sgd,adam", "seed=range(5)"]`. Or config key -> its values,
+            `{"optimizer": ["sgd", "adam"], "seed": range(5)}`: a text is taken as on the command line,
+            `{"optimizer.learning_rate": "interval(1e-4,1e-1)"}`; any other single value is set for all trials.
         overrides: further ones, as on the command line.
         launcher: `serial`, `processes` or any other of `hydra/launcher`.
         sweeper: any of `hydra/sweeper`.
@@ -74,7 +117,10 @@ def sweep(
 
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # references to the user's own modules
-    arguments = [_argument(key, values) for key, values in axes.items()] + list(overrides)
+    given = [_argument(key, values) for key, values in axes.items()] if isinstance(axes, Mapping) else axes
+    check_overrides(given)
+    check_overrides(overrides)
+    arguments = [*given, *overrides]
     arguments += [f"hydra/launcher={launcher}"] if launcher else []
     arguments += [f"hydra/sweeper={sweeper}"] if sweeper else []
     try:
@@ -85,15 +131,7 @@ def sweep(
         session = error.session
     if session is None:
         raise ConfigError(f"sweeper: {sweeper} with launcher {launcher} does not say which trials it ran")
-    return SweepResult(session.trials, _compared(session), session.run_id, session.name, session.folder)
-
-
-def _compared(session: Any) -> Comparison | None:
-    from kexp.sweeps.compare import compare
-
-    if session.store is None or not any(trial.run_id for trial in session.trials):
-        return None
-    return compare(session.run_id, uri=session.store.uri, experiment=session.store.experiment)
+    return SweepResult(session.trials, session.comparison, session.run_id, session.name, session.folder)
 
 
 def _argument(key: str, values: Any) -> str:

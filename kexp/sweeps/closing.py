@@ -1,20 +1,23 @@
-"""What a sweep leaves to read: its own run's summary, and the report, in its folder and among the run's artifacts."""
+"""What a sweep leaves to read: its run's summary, its comparison, and the report, in its folder and among artifacts."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kexp.errors import KexpError
-from kexp.sweeps.results import SHARED_TRIALS, TrialResult, histories_of, read_sweep
+from kexp.sweeps.results import SHARED_TRIALS, Histories, TrialResult, histories_of, read_sweep
+from kexp.sweeps.table import leaderboard
 
 if TYPE_CHECKING:
+    from kexp.sweeps.comparison import Comparison
     from kexp.sweeps.session import Session
     from kexp.sweeps.trials import Trial
     from kexp.tracking import Tracker
 
-__all__ = ["Report", "summarise"]
+__all__ = ["Report", "ranking", "run_id_of", "summarise"]
 
 
 def summarise(session: Session, tracker: Tracker) -> None:
@@ -34,8 +37,22 @@ def summarise(session: Session, tracker: Tracker) -> None:
     tracker.log_text("\n".join(dict.fromkeys(shared)), SHARED_TRIALS)
 
 
+def ranking(session: Session, most: int = 10) -> list[str]:
+    """The best choices over their seeds, as `kexp compare` ranks them; of one seed each, the best trials."""
+    from kexp.sweeps.report import ranked_lines, screen_width
+
+    comparison = session.comparison
+    if session.objective is None or comparison is None:
+        return []
+    if any(len(row.trials) + row.lost > 1 for row in comparison.rows):
+        return ranked_lines(comparison, screen_width(), most, f"{session.compare_command} --limit 0")
+    known = {trial.run_id: row.values[seed] for row in comparison.rows for seed, trial in row.trials.items()}
+    values = {trial.number: known[run_id] for trial in session.trials if (run_id := run_id_of(trial)) in known}
+    return leaderboard(session.trials, comparison.objective, values, most)
+
+
 class Report:
-    """A sweep's report, written in the background.
+    """A sweep's comparison, and the report of it, written in the background.
 
     Args:
         session: the sweep; what goes wrong is among its notices.
@@ -45,6 +62,7 @@ class Report:
         self._session = session
         self._thread: threading.Thread | None = None
         self._files: list[Path] = []
+        self._comparison: Comparison | None = None
 
     def begin(self) -> None:
         """Starts on it, once the store has all trials."""
@@ -58,49 +76,81 @@ class Report:
             self._thread.join()
         return self._files
 
+    def comparison(self) -> Comparison | None:
+        """The ranked choices, of the store where there is one; None where no trial was recorded."""
+        if self._thread is not None:
+            self._thread.join()
+        if self._comparison is None:
+            with contextlib.suppress(KexpError):  # no trial has begun, or the objective has no direction
+                self._comparison = _compared(self._session, [_result(trial) for trial in _begun(self._session)])
+        return self._comparison
+
     def _write(self) -> None:
         notices = self._session.notices
         try:
-            self._files = _write_files(self._session)
+            self._files = self._write_files()
         except KexpError as error:
             notices.append(f"there is no report: {error}")
         except Exception as error:  # a drawing that fails must not cost the sweep
             notices.append(f"there is no report: {type(error).__name__}: {error}")
 
+    def _write_files(self) -> list[Path]:
+        """Writes `report.html`, `report.md` and `trials.csv` over what the store has of the sweep.
 
-def _write_files(session: Session) -> list[Path]:
-    """Writes `report.html`, `report.md` and `trials.csv` over what the store has of the sweep.
+        Raises:
+            KexpError: there is nothing to report, or the store cannot be read.
+        """
+        from kexp.sweeps.report import write_report
 
-    Raises:
-        KexpError: there is nothing to report, or the store cannot be read.
-    """
+        session = self._session
+        assert session.store is not None
+        found = read_sweep(session.store, session.run_id)
+        known = {trial.run_id for trial in found.trials}
+        shared = [_result(trial) for trial in session.trials if trial.state == "DONE" and trial.run_id not in known]
+        trials = list({trial.run_id: trial for trial in [*found.trials, *shared]}.values())
+        if not trials:
+            return []
+        histories = histories_of(session.store)
+        self._comparison = _compared(session, trials, histories)
+        page = write_report(session.folder, self._comparison, histories, figures=session.figures())
+        return [page, page.with_name("report.md"), page.with_name("trials.csv")]
+
+
+def _compared(session: Session, trials: list[TrialResult], histories: Histories | None = None) -> Comparison:
     from kexp.sweeps.compare import compare_trials
-    from kexp.sweeps.report import write_report
 
-    assert session.store is not None
-    found = read_sweep(session.store, session.run_id)
-    known = {trial.run_id for trial in found.trials}
-    shared = [_result(trial) for trial in session.trials if trial.state == "DONE" and trial.run_id not in known]
-    trials = list({trial.run_id: trial for trial in [*found.trials, *shared]}.values())
-    if not trials:
-        return []
-    histories, objective = histories_of(session.store), session.objective
-    comparison = compare_trials(
+    objective = session.objective
+    return compare_trials(
         trials,
         histories=histories,
         title=session.name,
         objective=objective.metric if objective else None,
         direction=objective.direction if objective else None,
     )
-    page = write_report(session.folder, comparison, histories, figures=session.figures())
-    return [page, page.with_name("report.md"), page.with_name("trials.csv")]
+
+
+def _begun(session: Session) -> list[Trial]:
+    """The trials that a store would have."""
+    return [trial for trial in session.trials if trial.state not in ("WAITING", "INVALID")]
+
+
+def run_id_of(trial: Trial) -> str:
+    """The id by which a comparison knows a trial; its number's where nothing is recorded."""
+    return trial.run_id or f"trial {trial.number}"
 
 
 def _result(trial: Trial) -> TrialResult:
-    """A trial of another sweep, as this one plans it: the list of them is on its way to the store still."""
+    """A trial as this process knows it. Of a shared one, the store's list is on its way still."""
     from kexp.experiment import run_parameters
 
-    params = run_parameters(trial.config)
     return TrialResult(
-        trial.run_id, f"trial {trial.number}", "FINISHED", params, trial.metrics, fingerprint=trial.fingerprint
+        run_id_of(trial),
+        f"trial {trial.number}",
+        "FINISHED" if trial.whole else trial.state,
+        run_parameters(trial.config),
+        trial.metrics,
+        trial.reason,
+        trial.fingerprint,
+        trial.duration_s,
+        trial.started_ms,
     )

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 from kexp.errors import ConfigError
 from kexp.schema import Experiment, Sweep
-from kexp.sweeps.closing import Report, summarise
+from kexp.sweeps.closing import Report, ranking, summarise
+from kexp.sweeps.comparison import Comparison
 from kexp.sweeps.earlier import earlier_sweep, sweep_key, unfinished_runs
 from kexp.sweeps.feed import Feed
 from kexp.sweeps.interrupts import deferred_interrupts, no_interrupts
@@ -24,7 +25,7 @@ from kexp.sweeps.keeping import Keeping
 from kexp.sweeps.objective import Objective, choose_objectives
 from kexp.sweeps.planning import mark_done
 from kexp.sweeps.recorder import Recorder
-from kexp.sweeps.table import LiveTable, leaderboard, problems
+from kexp.sweeps.table import LiveTable, problems
 from kexp.sweeps.trials import Outcome, Task, Trial
 from kexp.tracking import Header, StoreSettings, Tracker, null_run, open_run, prepare_store, resolve_uri
 from kexp.tracking.locks import file_lock
@@ -146,6 +147,16 @@ class Session:
     def resume_command(self) -> str:
         """What to type to go on with the sweep."""
         return f"kexp resume {shlex.quote(self.name)}"
+
+    @property
+    def compare_command(self) -> str:
+        """What to type to rank its choices again."""
+        return f"kexp compare {shlex.quote(self.name)}"
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """Its ranked choices, once it is over; None where nothing was measured."""
+        return self._report.comparison()
 
     def skip_done(self) -> None:
         """Marks what the store has finished already, unless everything is to be run again."""
@@ -276,10 +287,8 @@ class Session:
         return None if self.objective is None else trial.metrics.get(self.objective.metric)
 
     def closing(self) -> list[str]:
-        """The closing lines: leaderboard, what went wrong, where things are."""
-        lines: list[str] = []
-        if self.objective is not None:
-            lines += leaderboard(self.trials, self.objective)
+        """The closing lines: the ranking, what went wrong, where things are."""
+        lines = ranking(self)
         launched = self._launched()
         launched += [line] if (line := self._keeping.line(self.objective)) else []
         lines += ["", *launched] if launched else []

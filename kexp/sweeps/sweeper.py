@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -217,7 +216,7 @@ def finish(session: Session) -> None:
         lines = [*session.closing(), "", f"files    {_short(session.folder)}", f"sweep    {session.name}"]
         if session.store is not None:
             lines[-1] += f"  {session.run_id}"
-            lines.append(f"compare  kexp compare {shlex.quote(session.name)}")
+            lines.append(f"compare  {session.compare_command}")
         print("\n".join(lines[1:] if not lines[0] else lines))
     for notice in session.notices:
         print(f"kexp: {notice}", file=sys.stderr)

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from kexp.sweeps.objective import Objective
@@ -123,17 +123,25 @@ def shared_overrides(trials: Sequence[Trial]) -> set[str]:
     return set.intersection(*(set(trial.overrides) for trial in trials))
 
 
-def leaderboard(trials: Sequence[Trial], objective: Objective, most: int = 10) -> list[str]:
-    """The best trials, a line each."""
+def leaderboard(
+    trials: Sequence[Trial], objective: Objective, values: Mapping[int, float], most: int = 10
+) -> list[str]:
+    """The best trials, a line each.
+
+    Args:
+        trials: all of the sweep's.
+        objective: what they are ranked by.
+        values: the objective of each trial that has a result, by its number.
+        most: at most so many lines.
+    """
     ranked = sorted(
-        (trial for trial in trials if trial.whole and objective.metric in trial.metrics),
-        key=lambda trial: objective.rank_key(trial.metrics[objective.metric]),
+        (trial for trial in trials if trial.number in values),
+        key=lambda trial: objective.rank_key(values[trial.number]),
     )
     shared = shared_overrides(trials)
     lines = [f"{'rank':>4}  {'trial':>5}  {objective.metric:>12}  overrides"]
     for rank, trial in enumerate(ranked[:most], 1):
-        value = trial.metrics[objective.metric]
-        lines.append(f"{rank:>4}  {trial.number:>5}  {value:>12.5g}  {_told(trial, shared)}")
+        lines.append(f"{rank:>4}  {trial.number:>5}  {values[trial.number]:>12.5g}  {_told(trial, shared)}")
     return lines if ranked else []
 
 

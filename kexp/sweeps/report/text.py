@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,13 +11,26 @@ from kexp.sweeps.comparison import Comparison
 from kexp.sweeps.grouping import shorten
 from kexp.sweeps.report.table import Column, table_columns
 
-__all__ = ["text_table"]
+__all__ = ["ranked_lines", "screen_width", "text_table"]
 
 _GAP = "  "
 _NARROWEST, _WIDEST = 8, 28  # of a parameter's column
 
 
+def screen_width() -> int:
+    """How wide a table may be: the terminal, or 100 columns where standard output is none."""
+    width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
+    return max(60, width)
+
+
 def text_table(comparison: Comparison, width: int = 100, limit: int | None = 40) -> str:
+    """What `ranked_lines` gives, and the trials without a result."""
+    return "\n".join([*ranked_lines(comparison, width, limit), *_lost(comparison)]) + "\n"
+
+
+def ranked_lines(
+    comparison: Comparison, width: int = 100, limit: int | None = 40, all_by: str = "--limit 0"
+) -> list[str]:
     """Heading, ranked table, conclusion, notes.
 
     Args:
@@ -23,6 +38,7 @@ def text_table(comparison: Comparison, width: int = 100, limit: int | None = 40)
         width: columns of the terminal; the table is narrower where it can be, and wider only where results alone need
             more.
         limit: at most so many rows; None for all.
+        all_by: what shows all of them.
     """
     rows = comparison.rows if limit is None else comparison.rows[:limit]
     columns, dropped = _fit(table_columns(comparison, rows, compact=True), width)
@@ -33,13 +49,12 @@ def text_table(comparison: Comparison, width: int = 100, limit: int | None = 40)
     lines = [f"{head}{count}, by {objective.metric} ({less})", ""]
     lines += _lines(columns)
     if len(rows) < len(comparison.rows):
-        lines.append(f"... and {len(comparison.rows) - len(rows):,} more rows (--limit 0 shows all)")
+        lines.append(f"... and {len(comparison.rows) - len(rows):,} more rows ({all_by} shows all)")
     lines += ["", comparison.conclusion()]
     lines += [f"Note: {note}" for note in comparison.notes]
     if dropped:
         lines.append(f"Not shown for lack of room: {', '.join(dropped)} (--format csv has them).")
-    lines += _lost(comparison)
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+    return [line.rstrip() for line in lines]
 
 
 def _lost(comparison: Comparison, most: int = 5) -> list[str]:
