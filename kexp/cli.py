@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from kexp._version import __version__
 from kexp.commands import COMMANDS
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from kexp.experiment import Result
 
 __all__ = ["main"]
-
-# Hydra's flags that take a value, which must stay behind them when flags are moved before the overrides.
-_VALUED = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn"}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -71,49 +68,61 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _hydra(arguments: list[str]) -> int:
-    """One experiment or a multirun, by Hydra's own command line."""
-    import hydra
+    """One experiment or a sweep, or what Hydra shows of it."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from kexp.config import check_overrides, conf_folder, explain, register
+    from kexp.config import check_overrides, compose_head, explain, is_sweep, opened
+    from kexp.config.command_line import read_command_line, show
     from kexp.training.backend import own_process
 
-    flags, overrides, config_dir = _flags_first(arguments)
-    _check_flags(flags)
-    check_overrides(overrides)
-    if overrides:
+    line = read_command_line(arguments)
+    check_overrides(line.overrides)
+    if line.overrides:
         from kexp.sweeps.opening import announce_backend
 
-        announce_backend(overrides)
-    register(config_dir)
+        announce_backend(line.overrides)
     own_process()
-    failures: list[Exception] = []
-
-    def job(config: DictConfig) -> Any:
-        try:
-            return _run_job(config)
-        except (KexpError, OmegaConfBaseException) as error:  # Hydra would print its own lines before ours
-            failures.append(error)
-            return None
-
-    if {"-m", "--multirun"} & set(flags):
-        from kexp.sweeps.hydra_jobs import run_job as job
-        from kexp.sweeps.plugins import register as register_sweeps
-
-        register_sweeps()
-    before = sys.argv
-    sys.argv = ["kexp", *flags, *overrides]
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as they are; what the user sees is ours to say
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(job)()
+        with opened(line.config_dir) as hydra:
+            if line.shows:
+                return show(hydra, line)
+            if not line.multirun:
+                config = compose_head(hydra, line.overrides, line.config_name)
+                if not is_sweep(config):
+                    return _run_one(hydra, config, line.overrides)
     except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error, overrides) from error
-    finally:
-        sys.argv = before
-        os.environ.pop("HYDRA_FULL_ERROR", None)
-    for failure in failures:
-        raise failure if isinstance(failure, KexpError) else explain(failure, overrides) from failure
+        raise explain(error, line.overrides) from error
+    from kexp.sweeps.opening import run_sweep
+
+    run_sweep(line.overrides, line.config_dir, line.config_name)
+    return 0
+
+
+def _run_one(hydra: Any, config: DictConfig, overrides: Sequence[str]) -> int:
+    """One experiment as one of Hydra's jobs: with its folder, logging, environment and callbacks."""
+    from hydra.core.utils import JobStatus, configure_log, run_job
+    from hydra.types import HydraContext, RunMode
+    from omegaconf.errors import OmegaConfBaseException
+
+    from kexp.config import explain, hooks_of, refuse_several
+
+    refuse_several(hydra, overrides)
+    config.hydra.mode = RunMode.RUN
+    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    hooks, name = hooks_of(config), config.hydra.job.config_name
+    hooks.on_run_start(config=config, config_name=name)
+    ended = run_job(
+        task_function=_run_job,
+        config=config,
+        job_dir_key="hydra.run.dir",
+        job_subdir_key=None,
+        hydra_context=HydraContext(config_loader=hydra.config_loader, callbacks=hooks),
+    )
+    hooks.on_run_end(config=config, config_name=name, job_return=ended)
+    if ended.status is JobStatus.FAILED:
+        error: Exception = ended._return_value  # the property would print Hydra's own line first
+        raise explain(error, overrides) if isinstance(error, OmegaConfBaseException) else error
     return 0
 
 
@@ -181,46 +190,6 @@ flags
   --hydra-help           Hydra's other flags
   --version              print kexp's version
 """
-
-
-def _flags_first(arguments: list[str]) -> tuple[list[str], list[str], str | None]:
-    """Flags, overrides, and the user's config folder, which is ours to see to.
-
-    Hydra refuses overrides on both sides of a flag; the order between them means nothing.
-    """
-    config_dir = None
-    flags: list[str] = []
-    overrides: list[str] = []
-    rest = iter(arguments)
-    for each in rest:
-        if not each.startswith("-"):
-            overrides.append(each)
-            continue
-        if each in ("--config-dir", "-cd"):
-            config_dir = next(rest, None)
-            if config_dir is None:
-                raise ConfigError(f"{each}: must be followed by a folder")
-            continue
-        if each.startswith("--config-dir="):
-            config_dir = each.partition("=")[2]
-            continue
-        flags.append(each)
-        if each in _VALUED:
-            flags += [value for value in [next(rest, None)] if value is not None]
-    return flags, overrides, config_dir
-
-
-def _check_flags(flags: list[str]) -> None:
-    """Refuses in a sentence what Hydra would answer with its usage."""
-    from hydra._internal.utils import get_args_parser
-
-    def refuse(message: str) -> NoReturn:
-        raise ConfigError(f"{message}; see `kexp --help` and `kexp --hydra-help`")
-
-    parser = get_args_parser()
-    parser.error = refuse  # type: ignore[method-assign]
-    for each in parser.parse_known_args(flags)[1]:
-        raise ConfigError(f"there is no flag {each!r}{suggestion(each, parser._option_string_actions)}")
 
 
 def _quiet() -> None:

@@ -193,7 +193,7 @@ def test_two_mistakes_at_once_still_get_the_nearest_name(workplace: Path, capsys
     [
         (["--cfgg"], "there is no flag '--cfgg'; did you mean '--cfg'?"),
         (["--cfg", "jobb"], "argument --cfg/-c: invalid choice: 'jobb' (choose from 'job', 'hydra', 'all'); see"),
-        (["seed=1", "--config-dir"], "--config-dir: must be followed by a folder"),
+        (["seed=1", "--config-dir"], "argument --config-dir/-cd: expected one argument; see"),
         (["plan", "--prob"], "unrecognized arguments: --prob; see `kexp plan --help`"),
         (["resume"], "the following arguments are required: SWEEP; see `kexp resume --help`"),
         (["compare", "--form"], "argument --format: expected one argument; see `kexp compare --help`"),

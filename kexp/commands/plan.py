@@ -28,13 +28,16 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "-m", "--multirun", action="store_true", help="as in the command that is planned; changes nothing"
     )
-    parser.add_argument("--config-dir", "-cd", help="a folder of YAML of your own, which wins over kexp's")
+    parser.add_argument(
+        "--config-dir", "-cd", "--config-path", "-cp", help="a folder of YAML of your own, which wins over kexp's"
+    )
+    parser.add_argument("--config-name", "-cn", default="config", help="the primary config (default: config)")
     parser.add_argument("--no-probe", action="store_true", help="build nothing: no check of shapes, no estimate")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_intermixed_args(list(arguments))
     from kexp.sweeps.opening import opened_sweeper
 
-    with opened_sweeper(options.overrides, options.config_dir) as (sweeper, swept):
+    with opened_sweeper(options.overrides, options.config_dir, options.config_name) as (sweeper, swept):
         choices = sweeper.config.hydra.runtime.choices
         if not hasattr(sweeper, "plan"):
             raise ConfigError.at("hydra/sweeper", "only a sweeper of kexp's can be planned", choices["hydra/sweeper"])
@@ -46,6 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         workers = _workers(sweeper.launcher)
         keeps = hasattr(sweeper.launcher, "run_tasks")  # Hydra's own launchers save every model
         searches = getattr(sweeper, "searches", False)
+        left_out = getattr(sweeper, "left_out", [])
     if not searches:
         _mark_done(trials)
     probes: dict[str, Probe] = {}
@@ -58,6 +62,7 @@ def main(arguments: Sequence[str]) -> int:
         if hasattr(planned, "explain"):
             groups, lanes_s = _explained(planned, trials)
     found = {"search": searches, **_summary(trials, probes, launcher, workers, keeps, lanes_s), "groups": groups}
+    found["left_out"] = left_out
     print(json.dumps(found) if options.json else "\n".join(_lines(found)))
     return 2 if all(trial.state == "INVALID" for trial in trials) else 0
 
@@ -153,6 +158,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         named = each["trials"]
         more = f" and {len(named) - 3} more" if len(named) > 3 else ""
         lines.append(f"invalid    {each['reason']}  [{'; '.join(named[:3])}{more}]")
+    lines += [f"without    {each}" for each in found["left_out"]]
     if not found["to_run"]:
         return lines
     if found["search"]:

@@ -34,5 +34,5 @@ def main(arguments: Sequence[str]) -> int:
             f"SWEEP: the folder that {options.sweep!r} was run in is not on this machine: {command.folder}"
         )
     os.chdir(command.folder)
-    run_sweep([*command.arguments, *options.overrides], command.config_dir)
+    run_sweep([*command.arguments, *options.overrides], command.config_dir, command.config_name)
     return 0

@@ -1,7 +1,24 @@
 """Hydra, and nothing but Hydra: where options come from and how a config is composed."""
 
-from kexp.config.compose import compose, conf_folder, key_of, plain
+from kexp.config.compose import compose, compose_head, is_sweep, key_of, plain, refuse_several
 from kexp.config.explain import check_overrides, explain, explain_grammar
+from kexp.config.hooks import Hooks, hooks_of
+from kexp.config.opened import conf_folder, opened
 from kexp.config.source import register
 
-__all__ = ["check_overrides", "compose", "conf_folder", "explain", "explain_grammar", "key_of", "plain", "register"]
+__all__ = [
+    "Hooks",
+    "check_overrides",
+    "compose",
+    "compose_head",
+    "conf_folder",
+    "explain",
+    "explain_grammar",
+    "hooks_of",
+    "is_sweep",
+    "key_of",
+    "opened",
+    "plain",
+    "refuse_several",
+    "register",
+]

@@ -6,20 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
-from kexp.config.source import KEEP, register, user_folder
+from kexp.config.opened import opened
+from kexp.config.source import KEEP
 
-__all__ = ["compose", "conf_folder", "key_of", "plain"]
-
-
-def conf_folder() -> Path:
-    """The folder of the primary config: inside the installed package, or beside it in a clone."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "conf", package.parent / "conf"):
-        if (folder / "config.yaml").is_file():
-            return folder
-    raise FileNotFoundError(f"kexp was installed without its conf folder (looked in {package})")
+__all__ = ["compose", "compose_head", "is_sweep", "key_of", "plain", "refuse_several"]
 
 
 def compose(
@@ -33,18 +25,71 @@ def compose(
             command line's unless given.
         with_hydra: keep Hydra's own node, `hydra`.
     """
-    import hydra
-    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import RunMode
 
-    before, running = user_folder(), GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
-    register(config_dir)
+    with opened(config_dir) as hydra:
+        config: DictConfig = hydra.compose_config("config", list(overrides), RunMode.RUN, from_shell=False)
+    if not with_hydra:
+        with open_dict(config):
+            del config["hydra"]
+    return config
+
+
+def compose_head(hydra: Any, overrides: Sequence[str], config_name: str = "config") -> DictConfig:
+    """The config of a run, or of a sweep as a whole, of which axes are no part.
+
+    A value that only some options of a swept group take, `optimizer=sgd,adam optimizer.momentum=0.9`, is a matter of
+    those trials: where it does not fit the group's default, the config is that of the choices alone.
+
+    Args:
+        hydra: opened.
+        overrides: as on the command line.
+        config_name: of the primary config.
+
+    Raises:
+        HydraException: they cannot be composed.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+    from hydra.types import RunMode
+
+    def composed(some: Sequence[str]) -> DictConfig:
+        found: DictConfig = hydra.compose_config(config_name, list(some), RunMode.RUN, validate_sweep_overrides=False)
+        return found
+
     try:
-        with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="kexp"):
-            return hydra.compose("config", list(overrides), return_hydra_config=with_hydra)
-    finally:
-        register(before)
-        GlobalHydra.instance().hydra = running
+        return composed(overrides)
+    except HydraException:
+        groups = hydra.config_loader.list_groups("")
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        chosen = [each for each in parsed if each.key_or_group in groups or "/" in each.key_or_group]
+        if not any(each.is_sweep_override() for each in chosen):
+            raise
+        kept = [each for each in parsed if each in chosen or each.key_or_group.startswith(("hydra.", "sweep."))]
+        config = composed([str(each.input_line) for each in kept])
+        config.hydra.overrides.task = [str(each.input_line) for each in parsed if not each.is_hydra_override()]
+        return config
+
+
+def is_sweep(config: DictConfig) -> bool:
+    """Whether the config says by itself, `hydra.mode`, that it is a sweep's."""
+    from hydra.types import RunMode
+
+    return bool(config.hydra.mode is RunMode.MULTIRUN)
+
+
+def refuse_several(hydra: Any, overrides: Sequence[str]) -> None:
+    """Refuses an override with several values in a single run.
+
+    Raises:
+        HydraException: there is one.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.types import RunMode
+
+    if any("," in each or "(" in each for each in overrides):
+        parsed = OverridesParser.create(hydra.config_loader).parse_overrides(list(overrides))
+        hydra.config_loader.validate_sweep_overrides_legal(parsed, RunMode.RUN, from_shell=True)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

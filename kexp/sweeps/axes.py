@@ -12,7 +12,7 @@ from kexp.errors import ConfigError
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
-__all__ = ["expand", "parse", "with_seeds"]
+__all__ = ["axis", "expand", "parse", "with_seeds"]
 
 
 def parse(arguments: Iterable[str], config_loader: Any = None) -> list[Override]:
@@ -42,7 +42,7 @@ def expand(overrides: Sequence[Override]) -> list[tuple[str, ...]]:
     Raises:
         ConfigError: an axis that a grid cannot go through, such as an interval; an axis without values.
     """
-    axes = [_axis(override) for override in overrides]
+    axes = [axis(override) for override in overrides]
     return list(itertools.product(*axes))
 
 
@@ -59,7 +59,12 @@ def with_seeds(arguments: Sequence[str], seeds: int | None) -> list[str]:
     return [*arguments, f"seed=range({seeds})"]
 
 
-def _axis(override: Override) -> list[str]:
+def axis(override: Override) -> list[str]:
+    """An override of each of its values.
+
+    Raises:
+        ConfigError: a grid cannot go through it, or it has no values.
+    """
     key = override.get_key_element()
     if not override.is_sweep_override():
         return [f"{key}={override.get_value_element_as_str()}"] if not override.is_delete() else [key]

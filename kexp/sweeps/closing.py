@@ -112,6 +112,7 @@ class Report:
             return []
         histories = histories_of(session.store)
         self._comparison = _compared(session, trials, histories)
+        self._comparison.notes.extend(session.remarks)
         page = write_report(session.folder, self._comparison, histories, figures=session.figures())
         return [page, page.with_name("report.md"), page.with_name("trials.csv")]
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from kexp.errors import ConfigError
 from kexp.sweeps.axes import parse
 
 __all__ = ["Composed", "Composer"]
@@ -50,17 +51,35 @@ class Composer:
         Raises:
             HydraException: Hydra cannot compose them.
         """
-        choices = tuple(each for each in overrides if not self._sets_value(each))
-        values = [each for each in overrides if self._sets_value(each)]
-        base = self._bases.get(choices)
-        if base is None:
-            base = self._bases[choices] = _unresolved(self._compose(choices))
-        config = copy.deepcopy(base)
-        for each in values:
+        config = copy.deepcopy(self._base(self.choices(overrides)))
+        for each in self.values(overrides):
             key, value = _parsed(each)
             if not _set(config, key, value):
                 return _resolved(_unresolved(self._compose(overrides)))
         return _resolved(config)
+
+    def choices(self, overrides: Sequence[str]) -> tuple[str, ...]:
+        """The overrides that only Hydra can tell the meaning of: choices of groups, keys that are added or removed."""
+        return tuple(each for each in overrides if not self._sets_value(each))
+
+    def values(self, overrides: Sequence[str]) -> list[str]:
+        """The overrides that set a key."""
+        return [each for each in overrides if self._sets_value(each)]
+
+    def base(self, choices: tuple[str, ...]) -> dict[str, Any] | None:
+        """The config of the choices alone, interpolations unresolved; None where Hydra cannot compose them."""
+        from hydra.errors import HydraException
+        from omegaconf.errors import OmegaConfBaseException
+
+        try:
+            return self._base(choices)
+        except (HydraException, OmegaConfBaseException, ConfigError):
+            return None
+
+    def _base(self, choices: tuple[str, ...]) -> dict[str, Any]:
+        if choices not in self._bases:
+            self._bases[choices] = _unresolved(self._compose(choices))
+        return self._bases[choices]
 
     def _sets_value(self, override: str) -> bool:
         key = override.split("=", 1)[0]

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kexp.config import check_overrides, conf_folder, explain, register
+from kexp.config import check_overrides, compose_head, explain, hooks_of, key_of, opened
+from kexp.errors import ConfigError
+from kexp.sweeps.parts import Part, parts_of
 
 __all__ = ["announce_backend", "opened_sweeper", "run_sweep"]
 
@@ -30,43 +32,48 @@ def announce_backend(overrides: Sequence[str]) -> None:
             os.environ["KERAS_BACKEND"] = name
 
 
-def run_sweep(arguments: Sequence[str], config_dir: str | Path | None = None) -> Any:
+def run_sweep(arguments: Sequence[str], config_dir: str | Path | None = None, config_name: str = "config") -> Any:
     """Runs `kexp -m ARGUMENTS`; returns the sweep's session.
 
     Args:
         arguments: see `opened_sweeper`.
         config_dir: see `opened_sweeper`.
+        config_name: see `opened_sweeper`.
 
     Raises:
         ConfigError: the arguments cannot be composed, or no trial is valid.
         SweepFailedError: some trials did not end as they should; `error.session` has them.
     """
-    with opened_sweeper(arguments, config_dir) as (sweeper, swept):
-        returned = sweeper.sweep(swept)
+    with opened_sweeper(arguments, config_dir, config_name) as (sweeper, swept):
+        config, hooks = sweeper.config, sweeper.hydra_context.callbacks
+        hooks.on_multirun_start(config=config, config_name=config_name)
+        try:
+            returned = sweeper.sweep(swept)
+        finally:  # a sweep of which some trials failed has ended as well
+            hooks.on_multirun_end(config=config, config_name=config_name)
         # Somebody else's sweeper returns what it likes; our launcher knows the trials that it was given.
         return returned if hasattr(returned, "trials") else getattr(sweeper.launcher, "session", None)
 
 
 @contextmanager
-def opened_sweeper(arguments: Sequence[str], config_dir: str | Path | None = None) -> Iterator[tuple[Any, list[str]]]:
+def opened_sweeper(
+    arguments: Sequence[str], config_dir: str | Path | None = None, config_name: str = "config"
+) -> Iterator[tuple[Any, list[str]]]:
     """The sweeper that `kexp -m ARGUMENTS` uses, and what it is given to sweep over.
 
     Args:
         arguments: the command line without flags: `["optimizer=sgd,adam", "hydra/launcher=serial"]`.
         config_dir: a folder of YAML that wins over kexp's own, as `--config-dir`.
+        config_name: the primary config's, as `--config-name`.
 
     Raises:
-        ConfigError: the arguments cannot be composed.
+        ConfigError: the arguments cannot be composed, or make no sweep together.
     """
-    from hydra import version
-    from hydra._internal.callbacks import Callbacks
-    from hydra._internal.hydra import Hydra
-    from hydra._internal.utils import create_config_search_path
-    from hydra.core.global_hydra import GlobalHydra
     from hydra.core.plugins import Plugins
+    from hydra.core.utils import configure_log, env_override
     from hydra.errors import HydraException
-    from hydra.types import HydraContext, RunMode
-    from omegaconf import OmegaConf
+    from hydra.types import HydraContext
+    from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
     from kexp.sweeps.hydra_jobs import run_job
@@ -74,21 +81,35 @@ def opened_sweeper(arguments: Sequence[str], config_dir: str | Path | None = Non
 
     check_overrides(arguments)
     announce_backend(arguments)
-    version.setbase("1.3")  # as Hydra's main does: no changing of directories
-    register(config_dir)
-    register_plugins()
-    before = GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
-    try:
-        hydra = Hydra.create_main_hydra2("kexp", create_config_search_path(str(conf_folder())))
+    with opened(config_dir) as hydra:
+        register_plugins()
+
+        def compose(chosen: Sequence[str]) -> DictConfig:
+            return compose_head(hydra, [*chosen, "hydra.mode=MULTIRUN"], config_name)
+
         try:
-            config = hydra.compose_config("config", [*arguments, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN)
-            context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
+            parts = parts_of(arguments, compose, hydra.config_loader)
+            config = parts[0].config
+            configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+            context = HydraContext(config_loader=hydra.config_loader, callbacks=hooks_of(config))
             sweeper = Plugins.instance().instantiate_sweeper(
                 config=config, hydra_context=context, task_function=run_job
             )
         except (HydraException, OmegaConfBaseException) as error:
             raise explain(error, list(arguments)) from error
-        yield sweeper, [str(each) for each in OmegaConf.to_container(config.hydra.overrides.task, resolve=False) or ()]
-    finally:
-        GlobalHydra.instance().hydra = before
+        config.hydra.overrides.task = [each for each in arguments if not key_of(each).startswith(("hydra.", "hydra/"))]
+        if len(parts) > 1:
+            _give_parts(sweeper, parts)
+        with env_override(config.hydra.job.env_set):  # for worker processes too, which inherit it
+            yield sweeper, [str(each) for each in config.hydra.overrides.task]
+
+
+def _give_parts(sweeper: Any, parts: list[Part]) -> None:
+    """Has the sweeper sweep over all parts; one that cannot is given the presets as an axis, where that is the same."""
+    if hasattr(sweeper, "parts"):
+        sweeper.parts = parts
+    elif any(part.config.hydra.sweeper != parts[0].config.hydra.sweeper for part in parts):
+        raise ConfigError(
+            "hydra.sweeper: several presets that each bring axes of their own are for hydra/sweeper=grid; "
+            "run a search for each"
+        )

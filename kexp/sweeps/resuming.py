@@ -24,11 +24,13 @@ class Command:
         arguments: overrides, those of the store it is in last.
         folder: the working directory.
         config_dir: the user's folder of YAML; None where there was none.
+        config_name: the primary config's.
     """
 
     arguments: tuple[str, ...]
     folder: str
     config_dir: str | None = None
+    config_name: str = "config"
 
 
 def command_of(ref: str, *, uri: str | None = None, experiment: str = "kexp") -> Command:
@@ -59,7 +61,7 @@ def command_of(ref: str, *, uri: str | None = None, experiment: str = "kexp") ->
         # A relative store is of the folder that the sweep is looked for in.
         arguments = [each for each in arguments if not each.startswith("tracking.uri=")]
         arguments.append(f"tracking.uri='{resolve_uri(settings)}'")
-    return Command(tuple(arguments), here, known.get("config_dir"))
+    return Command(tuple(arguments), here, known.get("config_dir"), str(known.get("config_name", "config")))
 
 
 def _parent(settings: StoreSettings, ref: str) -> RunView:

@@ -82,6 +82,7 @@ class Session:
         self.objective: Objective | None = None
         self.run_id = ""
         self.notices: list[str] = []
+        self.remarks: list[str] = []  # what a reader of the table and the report should know
         self.figures: Callable[[], Sequence[tuple[str, str]]] = tuple  # further ones for the report's page
         self._command = dict(command or {"arguments": list(arguments)})
         self._recorder: Recorder | None = None
@@ -292,6 +293,7 @@ class Session:
         launched = self._launched()
         launched += [line] if (line := self._keeping.line(self.objective)) else []
         lines += ["", *launched] if launched else []
+        lines += ["", *self.remarks] if self.remarks else []
         wrong = problems(self.trials)
         if wrong:
             lines += ["", f"{len(wrong)} of {len(self.trials)} trials did not finish:", *wrong]

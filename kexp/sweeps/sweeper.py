@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from kexp.config import explain, key_of
 from kexp.errors import ConfigError, KexpError
 from kexp.schema import Experiment, check
+from kexp.sweeps.applying import applying
 from kexp.sweeps.axes import expand, parse, with_seeds
 from kexp.sweeps.composing import Composer
+from kexp.sweeps.parts import Part
 from kexp.sweeps.planning import plan_trials
 from kexp.sweeps.session import Session
 from kexp.sweeps.table import problems
@@ -54,6 +56,8 @@ class GridSweeper:
 
     def __init__(self, params: dict[str, str] | None = None, max_batch_size: int | None = None) -> None:
         self.params = dict(params or {})
+        self.parts: list[Part] = []  # of a sweep over presets
+        self.left_out: list[str] = []  # a line for each parameter that only some of the choices have
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from hydra.core.plugins import Plugins
@@ -72,6 +76,7 @@ class GridSweeper:
         """
         trials = self.plan(arguments)
         session = open_session(self, trials, arguments)
+        session.remarks = self.left_out
         if not hasattr(self.launcher, "run_tasks"):
             return self._hand_to_hydra(session, trials)
         with self._preparing(trials), session.running():
@@ -95,15 +100,21 @@ class GridSweeper:
 
     def plan(self, arguments: Sequence[str]) -> list[Trial]:
         """The trials, each composed, checked and fingerprinted; no compute."""
-        parsed = parse(self._arguments(arguments), self.hydra_context.config_loader)
-        return plan_overrides(self, expand(parsed))
+        loader = self.hydra_context.config_loader
+        combinations: list[tuple[str, ...]] = []
+        for whole in [self._arguments(each.arguments, each) for each in self.parts] or [self._arguments(arguments)]:
+            combinations += expand(parse(whole, loader))
+        composer = composer_of(self)
+        kept, self.left_out = applying(combinations, composer)
+        return plan_overrides(self, kept, composer=composer)
 
-    def _arguments(self, arguments: Sequence[str]) -> list[str]:
+    def _arguments(self, arguments: Sequence[str], part: Part | None = None) -> list[str]:
         """The command line's arguments, after those of the config that it does not set itself."""
         given = {key_of(argument) for argument in arguments}
-        whole = [f"{key}={value}" for key, value in self.params.items() if key_of(key) not in given] + list(arguments)
+        params, config = (self.params, self.config) if part is None else (part.params, part.config)
+        whole = [f"{key}={value}" for key, value in params.items() if key_of(key) not in given] + list(arguments)
         seeds = [argument.partition("=")[2] for argument in whole if key_of(argument) == "sweep.seeds"]
-        count = seeds[-1] if seeds else str(self.config.sweep.seeds)  # the config's: of a file of YAML
+        count = seeds[-1] if seeds else str(config.sweep.seeds)  # the config's: of a file of YAML
         return with_seeds(whole, int(count) or None if count.isdigit() else None)  # what is no count is refused later
 
     def _hand_to_hydra(self, session: Session, trials: Sequence[Trial]) -> Any:
@@ -118,14 +129,27 @@ class GridSweeper:
         return session
 
 
-def plan_overrides(owner: Any, combinations: Sequence[Sequence[str]], first: int = 0) -> list[Trial]:
+def plan_overrides(
+    owner: Any, combinations: Sequence[Sequence[str]], first: int = 0, composer: Composer | None = None
+) -> list[Trial]:
     """The trials of these overrides.
 
     Args:
         owner: a sweeper or launcher that Hydra has set up.
         combinations: each trial's overrides.
         first: the number of the first.
+        composer: of their configs; one of the owner's unless given.
     """
+    composer = composer or composer_of(owner)
+    adapt = getattr(getattr(owner, "launcher", owner), "adapt", None)
+    trials = plan_trials(combinations, composer.config, explain, adapt=adapt)
+    for trial in trials:
+        trial.number += first
+    return trials
+
+
+def composer_of(owner: Any) -> Composer:
+    """Composes trials' configs as the owner, a sweeper or launcher that Hydra has set up, would have them composed."""
     loader = owner.hydra_context.config_loader
     groups = set(loader.list_groups(""))
 
@@ -133,12 +157,7 @@ def plan_overrides(owner: Any, combinations: Sequence[Sequence[str]], first: int
         composed: DictConfig = loader.load_sweep_config(owner.config, list(overrides))
         return composed
 
-    composer = Composer(compose, lambda key: key in groups or "/" in key)
-    adapt = getattr(getattr(owner, "launcher", owner), "adapt", None)
-    trials = plan_trials(combinations, composer.config, explain, adapt=adapt)
-    for trial in trials:
-        trial.number += first
-    return trials
+    return Composer(compose, lambda key: key in groups or "/" in key)
 
 
 def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | None = None) -> Session:
@@ -181,6 +200,7 @@ def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | N
         command={
             "arguments": [each for each in whole if not each.startswith("hydra.mode=")],
             "config_dir": None if user_folder is None else str(user_folder),
+            "config_name": str(sweeper.config.hydra.job.config_name),
         },
     )
 

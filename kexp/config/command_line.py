@@ -1,0 +1,124 @@
+"""Hydra's command line as kexp reads it: flags anywhere, a wrong one refused in a sentence, and what flags show."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from kexp.errors import ConfigError, suggestion
+
+__all__ = ["CommandLine", "read_command_line", "show"]
+
+# Hydra's flags that take a value, which must stay behind them when flags are moved before the overrides.
+_VALUED = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
+_VALUED |= {"--info", "-i", "--experimental-rerun"}
+_INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """What was typed.
+
+    Attributes:
+        flags: Hydra's, as its parser gives them.
+        overrides: the rest.
+        config_dir: the user's folder of YAML.
+        config_name: the primary config's.
+    """
+
+    flags: argparse.Namespace
+    overrides: list[str]
+    config_dir: str | None
+    config_name: str
+
+    @property
+    def multirun(self) -> bool:
+        """Whether `-m` was given."""
+        return bool(self.flags.multirun)
+
+    @property
+    def shows(self) -> bool:
+        """Whether something is to be shown, and nothing run."""
+        flags = self.flags
+        return bool(flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion)
+
+
+def read_command_line(arguments: Sequence[str]) -> CommandLine:
+    """Flags and overrides, in any order: Hydra refuses overrides on both sides of a flag, where order means nothing.
+
+    Raises:
+        ConfigError: a flag that is none, that lacks its value, or that does not go with another.
+    """
+    from hydra._internal.utils import get_args_parser
+
+    def refuse(message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see `kexp --help` and `kexp --hydra-help`")
+
+    typed, overrides = _parted(arguments)
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    flags, unknown = parser.parse_known_args(typed)
+    for each in unknown:
+        raise ConfigError(f"there is no flag {each!r}{suggestion(each, parser._option_string_actions)}")
+    _check(flags, refuse)
+    return CommandLine(flags, overrides, flags.config_dir or flags.config_path, flags.config_name or "config")
+
+
+def show(hydra: Any, line: CommandLine) -> int:
+    """What `--cfg`, `--info`, `--help`, `--hydra-help` and `--shell-completion` show; returns the exit code."""
+    from hydra._internal.utils import get_args_parser
+
+    flags, name, overrides = line.flags, line.config_name, line.overrides
+    flags.overrides = overrides
+    if flags.help:
+        hydra.app_help(config_name=name, args_parser=get_args_parser(), args=flags)
+    elif flags.hydra_help:
+        hydra.hydra_help(config_name=name, args_parser=get_args_parser(), args=flags)
+    elif flags.cfg:
+        try:
+            hydra.show_cfg(name, overrides, flags.cfg, flags.package, flags.resolve)
+        except SystemExit:  # Hydra has said that there is no such package
+            return 2
+    elif flags.shell_completion:
+        hydra.shell_completion(config_name=name, overrides=overrides)
+    else:
+        hydra.show_info(flags.info, config_name=name, overrides=overrides)
+    return 0
+
+
+def _parted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    flags: list[str] = []
+    overrides: list[str] = []
+    rest = list(arguments)
+    while rest:
+        each = rest.pop(0)
+        if not each.startswith("-"):
+            overrides.append(each)
+            continue
+        flags.append(each)
+        if each in ("--info", "-i"):  # its value may be left out
+            flags += [rest.pop(0)] if rest and rest[0] in _INFO else []
+        elif each in _VALUED and rest:
+            flags.append(rest.pop(0))
+    return flags, overrides
+
+
+def _check(flags: argparse.Namespace, refuse: Any) -> None:
+    if flags.experimental_rerun is not None:
+        raise ConfigError(
+            "--experimental-rerun: reads a pickle, which may run any code; `kexp reproduce RUN` runs a run again, "
+            "from its config"
+        )
+    if flags.config_path is not None and flags.config_dir is not None:
+        raise ConfigError("--config-path: is here another word for --config-dir; give one of them")
+    modes = {"--run": flags.run, "--multirun": flags.multirun, "--cfg": flags.cfg, "--info": flags.info}
+    modes["--shell-completion"] = flags.shell_completion
+    given = [name for name, value in modes.items() if value]
+    if len(given) > 1:
+        refuse(f"{' and '.join(given)} do not go together")
+    if flags.package is not None and not flags.cfg:
+        refuse("--package: says which part of the config --cfg shows; give --cfg as well")
+    if flags.resolve and not (flags.cfg or flags.help):
+        refuse("--resolve: is for what --cfg or --help shows; give one of them as well")

@@ -1,0 +1,32 @@
+"""Hydra's callbacks, `hydra.callbacks`: one that fails ends nothing, and says so in a line."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from hydra._internal.callbacks import Callbacks
+from omegaconf import DictConfig
+
+__all__ = ["Hooks", "hooks_of"]
+
+
+class Hooks(Callbacks):
+    """The callbacks of a config, called one after another; at an end in reverse order, as Hydra does."""
+
+    def _notify(self, function_name: str, reverse: bool = False, **given: Any) -> None:
+        for each in reversed(self.callbacks) if reverse else self.callbacks:
+            try:
+                getattr(each, function_name)(**given)
+            except Exception as error:
+                what = f"{type(each).__name__}.{function_name}"
+                print(f"kexp: hydra.callbacks: {what}: {type(error).__name__}: {error}", file=sys.stderr)
+
+
+def hooks_of(config: DictConfig) -> Hooks:
+    """The callbacks that the config names.
+
+    Raises:
+        HydraException: one of them cannot be made.
+    """
+    return Hooks(config)

@@ -1,0 +1,73 @@
+"""Hydra, opened for kexp and left as it was found: another program's Hydra may run in the same process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kexp.config.source import KEEP, register, user_folder
+
+__all__ = ["conf_folder", "opened"]
+
+# What Hydra chooses where nobody chooses otherwise. In the primary config they would win over a preset's
+# `override /hydra/launcher: ...`: Hydra takes the first override that it meets.
+_DEFAULTS = {"launcher": "auto", "sweeper": "grid", "hydra_logging": "none", "job_logging": "none"}
+
+
+def conf_folder() -> Path:
+    """The folder of the primary config: inside the installed package, or beside it in a clone."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "conf", package.parent / "conf"):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise FileNotFoundError(f"kexp was installed without its conf folder (looked in {package})")
+
+
+@contextmanager
+def opened(config_dir: str | Path | None = KEEP) -> Iterator[Any]:
+    """Hydra with kexp's search path and kexp's defaults, within the block.
+
+    Args:
+        config_dir: a folder of YAML that wins over kexp's own, as `--config-dir`; None for none, and the one chosen
+            before unless given.
+
+    Yields:
+        Hydra's own object, `hydra._internal.hydra.Hydra`.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+    from hydra import version
+    from hydra._internal.hydra import Hydra
+    from hydra._internal.utils import create_config_search_path
+    from hydra.core.global_hydra import GlobalHydra
+
+    folder, running = user_folder(), GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    register(config_dir)
+    version.setbase("1.3")
+    try:
+        with _defaults():
+            yield Hydra.create_main_hydra2("kexp", create_config_search_path(str(conf_folder())))
+    finally:
+        register(folder)
+        GlobalHydra.instance().hydra = running
+
+
+@contextmanager
+def _defaults() -> Iterator[None]:
+    from hydra.conf import HydraConf
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    before = store.repo["hydra"]["config.yaml"]
+    chosen = [
+        {name: _DEFAULTS.get(name, option)} for each in HydraConf().defaults for name, option in dict(each).items()
+    ]
+    store.store(group="hydra", name="config", node=HydraConf(defaults=chosen), provider="hydra")
+    try:
+        yield
+    finally:
+        store.repo["hydra"]["config.yaml"] = before

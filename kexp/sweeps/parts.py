@@ -1,0 +1,109 @@
+"""A sweep over presets: `experiment=a,b` or `+sweep=a,b`, where each may bring axes, seeds and a launcher of its own.
+
+The sweep's trials are those of its parts, one part for each combination of presets.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kexp.config.source import SETTINGS_GROUPS
+from kexp.errors import ConfigError
+from kexp.groups import GROUPS
+from kexp.sweeps.axes import axis, parse
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+    from omegaconf import DictConfig
+
+__all__ = ["Part", "parts_of"]
+
+# What parts may differ in: a trial has what its own preset says, a sweep has one folder, launcher and name.
+_OF_THE_SWEEP = ("launcher", "sweeper", "sweep", "callbacks", "job", "hydra_logging", "job_logging", "output_subdir")
+
+
+@dataclass(frozen=True)
+class Part:
+    """The trials of one combination of presets.
+
+    Attributes:
+        arguments: what is swept over, each preset chosen.
+        config: the config of the sweep, were it this part alone.
+    """
+
+    arguments: list[str]
+    config: DictConfig
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The axes that its config brings, `hydra.sweeper.params`."""
+        return dict(self.config.hydra.sweeper.get("params") or {})
+
+
+def parts_of(arguments: Sequence[str], compose: Callable[[Sequence[str]], DictConfig], loader: Any) -> list[Part]:
+    """The parts of a sweep, at least one.
+
+    Args:
+        arguments: the command line without flags.
+        compose: the config of a sweep as a whole.
+        loader: Hydra's, which knows the groups.
+
+    Raises:
+        ConfigError: parts that cannot be one sweep; an axis over Hydra's own settings.
+        HydraException: the arguments cannot be composed.
+    """
+    from omegaconf import OmegaConf
+
+    parsed = parse(arguments, loader)
+    for each in parsed:
+        if each.is_sweep_override() and each.is_hydra_override():
+            raise ConfigError(f"{each.key_or_group}: cannot be swept over; a sweep has one, so run a sweep for each")
+    presets = [number for number, each in enumerate(parsed) if _is_preset(each, loader)]
+    parts = []
+    for picked in itertools.product(*(axis(parsed[number]) for number in presets)):
+        chosen = list(arguments)
+        for number, written in zip(presets, picked, strict=True):
+            chosen[number] = written
+        config = compose(chosen)
+        task = [str(each) for each in OmegaConf.to_container(config.hydra.overrides.task, resolve=False) or ()]
+        parts.append(Part(task, config))
+    for other in parts[1:]:
+        for key in _differing(parts[0].config, other.config):
+            first, second = _apart(parts[0], other), _apart(other, parts[0])
+            raise ConfigError(
+                f"{key}: {first} and {second} do not agree on it, and a sweep has one; give it on the command line, "
+                "or run them as two sweeps"
+            )
+    return parts
+
+
+def _apart(part: Part, other: Part) -> str:
+    """What sets a part apart from another."""
+    return " ".join(each for each in part.arguments if each not in other.arguments)
+
+
+def _is_preset(override: Override, loader: Any) -> bool:
+    group = override.key_or_group
+    if not override.is_sweep_override() or group in GROUPS or group in SETTINGS_GROUPS:
+        return False
+    return "/" in group or group in loader.list_groups("")
+
+
+def _differing(first: DictConfig, second: DictConfig) -> Iterator[str]:
+    """The keys of what is the sweep's, and not a trial's, in which two configs differ."""
+    from omegaconf import OmegaConf
+
+    def plain(config: DictConfig) -> dict[str, Any]:
+        hydra, sweep = (OmegaConf.to_container(config[key], resolve=False) for key in ("hydra", "sweep"))
+        assert isinstance(hydra, dict)
+        assert isinstance(sweep, dict)
+        for kind in ("launcher", "sweeper"):
+            hydra[kind] = {**(hydra[kind] or {}), "params": None}
+        hydra["job"].pop("override_dirname", None)
+        return {f"hydra.{key}": hydra[key] for key in _OF_THE_SWEEP} | {"sweep": {**sweep, "seeds": None}}
+
+    one, two = plain(first), plain(second)
+    yield from (key for key in one if one[key] != two[key])
