@@ -34,6 +34,7 @@ __all__ = [
     "StoreError",
     "TrainingError",
     "UnknownNameError",
+    "in_a_line",
     "nearest",
 ]
 
@@ -151,6 +152,12 @@ def first_line(error: BaseException) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith("Exception encountered when calling")]
     return next(iter(telling or lines), type(error).__name__)
+
+
+def in_a_line(error: BaseException) -> str:
+    """An error as one line: its type and what it says first."""
+    name, text = type(error).__name__, first_line(error)
+    return name if text == name else f"{name}: {text}"
 
 
 def _plain(error: BuildError) -> tuple[Any, ...]:

@@ -21,12 +21,16 @@ from kexp.fused.engine import (
     verify,
 )
 from kexp.fused.grouping import row_counts, structure_key, unfit
+from kexp.fused.lane_callbacks import IN_CALLBACKS
+from kexp.fused.mirror import NotALaneError, settings_kept
 from kexp.fused.trial import LaneResult, Trial
 
 __all__ = [
+    "IN_CALLBACKS",
     "Fallback",
     "Group",
     "LaneResult",
+    "NotALaneError",
     "Plan",
     "Session",
     "Trial",
@@ -36,6 +40,7 @@ __all__ = [
     "plan",
     "row_counts",
     "run_trials",
+    "settings_kept",
     "structure_key",
     "train_one",
     "unfit",

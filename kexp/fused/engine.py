@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kexp.errors import ConfigError
+from kexp.errors import ConfigError, in_a_line
 from kexp.fused.cache import use_compilation_cache
 from kexp.fused.config_numbers import Key, numbers_of
 from kexp.fused.grouping import by_structure, rows_digest, structure_key, told_apart, unfit
@@ -163,7 +163,11 @@ def run_trials(
                 stream = next_stream(streams)
                 if stream is None:
                     break
-                drive(stream, tables, tell, tell_resumed, results.put, stop)
+                try:
+                    drive(stream, tables, tell, tell_resumed, results.put, stop)
+                except Exception as error:  # the program of this group alone is what failed
+                    for trial in stream.left():
+                        results.put(LaneResult(trial, "failed", in_a_line(error), History(), error=error))
         except BaseException as error:
             results.put(error)
         finally:
@@ -264,8 +268,9 @@ def _plan_structure(
             try:
                 with TRACING:
                     structure = analyse(first.prepared, tables.first_batches(first.prepared, 2), constants)
-            except (NotFusableError, ConfigError) as error:
-                made.fallbacks.append(Fallback(first, str(error)))
+            except Exception as error:
+                told = isinstance(error, (NotFusableError, ConfigError))
+                made.fallbacks.append(Fallback(first, str(error) if told else in_a_line(error)))
                 waiting = waiting[1:]
                 continue
             known.append(structure)

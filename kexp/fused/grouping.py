@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kexp.errors import ConfigError, in_a_line
 from kexp.experiment import Prepared
 from kexp.fused.config_numbers import Key, marked, numbers_of
 from kexp.fused.trial import Trial
@@ -68,9 +69,6 @@ def row_counts(prepared: Prepared) -> tuple[int, int, int]:
 
 def unfit(trial: Trial) -> str:
     """Why a trial cannot be a lane, as far as its config and data tell; empty where nothing speaks against it."""
-    from kexp.build import build_callbacks
-    from kexp.fused.lane_callbacks import unfit_callback
-
     prepared = trial.prepared
     experiment = prepared.experiment
     trainer = experiment.trainer
@@ -81,8 +79,26 @@ def unfit(trial: Trial) -> str:
             f"trainer.steps_per_epoch: {trainer.steps_per_epoch} steps with a last batch of "
             f"{rest} rows make epochs of different shapes"
         )
-    callbacks = dict(zip(experiment.callbacks, build_callbacks(experiment.callbacks), strict=True))
-    return unfit_callback(callbacks)
+    return _unfit_callback(experiment.callbacks)
+
+
+def _unfit_callback(nodes: Mapping[str, Any]) -> str:
+    from kexp.build import build_callbacks
+    from kexp.fused.lane_callbacks import unfit_callback
+    from kexp.fused.mirror import NotALaneError, settings_kept
+    from kexp.fused.program import TRACING
+
+    if not nodes:
+        return ""
+    try:
+        with TRACING, settings_kept():
+            return unfit_callback(dict(zip(nodes, build_callbacks(nodes), strict=True)))
+    except ConfigError as error:
+        return str(error)
+    except NotALaneError as error:
+        return f"callbacks: making one {error}"
+    except (Exception, SystemExit) as error:
+        return f"callbacks: {in_a_line(error)}"
 
 
 def _open_length(parameters: Mapping[str, Any]) -> bool:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from kexp.build import build_callbacks
+from kexp.errors import in_a_line
+from kexp.fused.mirror import Mirror, NotALaneError, settings_kept
 from kexp.training.state import capture_callbacks, given_code, restore_callbacks
 
 if TYPE_CHECKING:
     from kexp.experiment import Prepared
 
-__all__ = ["LaneCallbacks", "LaneModel", "unfit_callback"]
+__all__ = ["IN_CALLBACKS", "CallbackError", "LaneCallbacks", "LaneModel", "needs_model", "unfit_callback"]
 
 _WITHIN = (
     "on_batch_begin on_batch_end on_train_batch_begin on_train_batch_end on_test_batch_begin on_test_batch_end "
@@ -25,6 +32,20 @@ _NEEDS_MODEL = {
     "SwapEMAWeights",
     "OrbaxCheckpoint",
 }
+# Keras' own that use no more of a model than `LaneModel` has; a model is built for any other.
+_NEEDS_LITTLE = {"CSVLogger", "EarlyStopping", "History", "LearningRateScheduler", "ReduceLROnPlateau", "RemoteMonitor"}
+IN_CALLBACKS: dict[int, tuple[Any, float]] = {}
+"""By thread: the trial whose callbacks it has called and that have not returned, and since when."""
+
+
+class CallbackError(Exception):
+    """A callback ended in an error in a lane; `__cause__` is what it raised.
+
+    Attributes:
+        only_here: an ordinary training has nothing against what it does.
+    """
+
+    only_here = False
 
 
 def unfit_callback(callbacks: dict[str, Any]) -> str:
@@ -42,9 +63,43 @@ def unfit_callback(callbacks: dict[str, Any]) -> str:
         if kind.__name__ in _NEEDS_MODEL:
             return f"callbacks.{key}: {kind.__name__} works on the whole model, which a lane does not have"
         for name in _WITHIN:
-            if getattr(kind, name, None) is not getattr(keras.callbacks.Callback, name, None):
+            method = getattr(callback, name, None)  # `LambdaCallback` has its functions for methods
+            if getattr(method, "__func__", method) is not getattr(keras.callbacks.Callback, name, None):
                 return f"callbacks.{key}: {kind.__name__} wants to be called within epochs ({name})"
+        if any(_uses_tensorflow(value) for value in [*_methods(kind), *vars(callback).values()]):
+            return f"callbacks.{key}: {kind.__name__} works with TensorFlow, and a lane's model is on JAX"
     return ""
+
+
+def needs_model(callbacks: Sequence[Any]) -> bool:
+    """Whether one of these callbacks may use what only a real model has."""
+    return any(not _is_keras_own(each) or type(each).__name__ not in _NEEDS_LITTLE for each in callbacks)
+
+
+def _is_keras_own(callback: Any) -> bool:
+    return type(callback).__module__.partition(".")[0] == "keras"
+
+
+def _methods(kind: type) -> Iterator[Any]:
+    for each in kind.__mro__:
+        if each.__module__.partition(".")[0] not in ("keras", "builtins"):
+            yield from vars(each).values()
+
+
+def _uses_tensorflow(value: Any) -> bool:
+    """Whether a function, or one inside it, names TensorFlow's module."""
+    function = getattr(value, "__func__", value)
+    code, known = getattr(function, "__code__", None), getattr(function, "__globals__", {})
+    names = set[str]()
+    waiting = [code] if isinstance(code, CodeType) else []
+    while waiting:
+        code = waiting.pop()
+        names |= {name.partition(".")[0] for name in code.co_names}
+        waiting += [each for each in code.co_consts if isinstance(each, CodeType)]
+    found = [sys.modules.get(name) if name == "tensorflow" else known.get(name) for name in names]
+    return "tensorflow" in names or any(
+        isinstance(each, ModuleType) and each.__name__ == "tensorflow" for each in found
+    )
 
 
 class LaneModel:
@@ -71,9 +126,7 @@ class LaneModel:
         self._put(list(weights))
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(
-            f"a lane of a fused sweep has no model.{name}; run this callback without hydra/launcher=fused"
-        )
+        raise AttributeError(f"a lane has no model.{name}")
 
 
 class LaneOptimizer:
@@ -93,45 +146,114 @@ class LaneOptimizer:
 
 
 class LaneCallbacks:
-    """A trial's callbacks, called between epochs as `fit` calls them."""
+    """A trial's callbacks, called between epochs as `fit` calls them.
 
-    def __init__(self, prepared: Prepared, model: LaneModel) -> None:
+    Args:
+        prepared: the trial.
+        steps: of an epoch.
+        model: what callbacks of Keras' own take for the model.
+        mirror: builds the lane's own model, for callbacks that may use any of it.
+    """
+
+    def __init__(self, prepared: Prepared, steps: int, model: LaneModel, mirror: Callable[[], Mirror]) -> None:
+        import keras
+
         experiment = prepared.experiment
-        self.model = model
-        self.callbacks = [
-            each for each in build_callbacks(experiment.callbacks) if type(each).__name__ != _ENDED_ANYWAY
-        ]
+        self.trial: Any = None
+        with settings_kept():
+            built = build_callbacks(experiment.callbacks)
+        self.callbacks = [each for each in built if type(each).__name__ != _ENDED_ANYWAY]
+        self.mirror = mirror() if needs_model(self.callbacks) else None
+        self.model: Any = model
+        if self.mirror is not None:
+            self.model = self.mirror.model
+            known = [each for each in self.callbacks if isinstance(each, keras.callbacks.History)]
+            self.callbacks += [] if known else [keras.callbacks.History()]
+            self.model.history = (known or self.callbacks)[-1]
+        self._parameters = {"verbose": 0, "epochs": experiment.trainer.epochs, "steps": steps}
+        self._given: list[dict[str, Any]] = []
+
+    def train_begins(self) -> None:
+        """Before the first epoch, the lane's state being what it begins with."""
         for callback in self.callbacks:
-            callback.set_params({"verbose": 0, "epochs": experiment.trainer.epochs, "steps": None})
-            callback.set_model(model)
-            callback.on_train_begin()
+            callback.set_model(self.model)
+            callback.set_params(dict(self._parameters))
+        self._call("on_train_begin", {})
+        self._hold_going()
         self._given = given_code(self.callbacks)
+
+    def _call(self, hook: str, *arguments: Any) -> None:
+        """Calls a hook of each callback; nothing that one of them does ends more than its lane."""
+        thread = threading.get_ident()
+        IN_CALLBACKS[thread] = (self.trial, time.monotonic())
+        try:
+            with self._at_hand():
+                for callback in self.callbacks:
+                    try:
+                        getattr(callback, hook)(*arguments)
+                    except NotALaneError as error:
+                        raise NotALaneError(f"{type(callback).__name__} {error}") from error
+                    except BaseException as error:
+                        raise CallbackError(_sentence(callback, error)) from error
+        except NotALaneError as error:
+            text = str(error)
+            found = CallbackError(text if not text.startswith("changes ") else f"a callback {text}")
+            found.only_here = True
+            raise found from error
+        finally:
+            IN_CALLBACKS.pop(thread, None)
+
+    @contextmanager
+    def _at_hand(self) -> Iterator[None]:
+        from kexp.fused.program import TRACING
+
+        if self.mirror is None:
+            yield
+            return
+        with TRACING, self.mirror.in_use():
+            yield
 
     def capture(self, arrays: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
         """What the callbacks know between two epochs; see `kexp.training.state.capture_callbacks`."""
         for callback in self.callbacks:
             _compare_by_keras(callback)
-        return capture_callbacks(self.callbacks, self._given, (self.model, self.model.optimizer), arrays)
+        return capture_callbacks(self.callbacks, self._given, self._parts(), arrays)
 
     def restore(self, state: Sequence[Mapping[str, Any]], arrays: Mapping[str, Any]) -> None:
         """Puts back what `capture` took."""
         restore_callbacks(state, arrays, self.callbacks)
 
+    def _parts(self) -> list[Any]:
+        layers = [] if self.mirror is None else self.model._flatten_layers()
+        return [self.model, self.model.optimizer, *layers]
+
     def epoch_begins(self, epoch: int) -> None:
         """Before epoch `epoch`, counted from 0."""
-        for callback in self.callbacks:
-            callback.on_epoch_begin(epoch)
+        self._call("on_epoch_begin", epoch, {})
+        self._hold_going()
+
+    def _hold_going(self) -> None:
+        if self.model.stop_training:
+            found = CallbackError("a callback stops training within an epoch")
+            found.only_here = True
+            raise found
 
     def epoch_ended(self, epoch: int, logs: dict[str, float]) -> None:
         """After it. What a callback adds to the logs (the learning rate, say) is for those after it and the history."""
+        self.lane_went_on()
         for callback in self.callbacks:
             _compare_in_python(callback, logs)
-            callback.on_epoch_end(epoch, logs)
+        self._call("on_epoch_end", epoch, logs)
 
     def train_ended(self, logs: dict[str, float]) -> None:
         """After the last epoch: here the best weights are restored."""
-        for callback in self.callbacks:
-            callback.on_train_end(dict(logs))
+        self.lane_went_on()
+        self._call("on_train_end", dict(logs))
+
+    def lane_went_on(self) -> None:
+        """The lane's state is another than the one that callbacks saw last."""
+        if self.mirror is not None:
+            self.mirror.stale = True
 
     def reason(self, epochs_done: int, epochs: int) -> str:
         """Why training ended before its last epoch, in the words of a single run."""
@@ -147,6 +269,10 @@ class LaneCallbacks:
             if getattr(callback, "restore_best_weights", False) and getattr(callback, "best_weights", None) is not None:
                 return int(callback.best_epoch) + 1
         return None
+
+
+def _sentence(callback: Any, error: BaseException) -> str:
+    return f"{type(callback).__name__} raised {in_a_line(error)}"
 
 
 def _less(a: Any, b: Any) -> bool:

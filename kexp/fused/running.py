@@ -9,6 +9,8 @@ from kexp.experiment import feeds
 from kexp.fused.config_numbers import numbers_of
 from kexp.fused.lane_callbacks import LaneCallbacks, LaneModel, LaneOptimizer
 from kexp.fused.lane_checkpoint import LaneCheckpoints
+from kexp.fused.mirror import Mirror
+from kexp.fused.program import TRACING
 from kexp.fused.table import class_table
 from kexp.fused.trial import Trial
 from kexp.training import History
@@ -26,6 +28,7 @@ class Running:
         self.trial, self.slot = trial, slot
         self.trainer = trial.prepared.experiment.trainer
         self.epoch = self.trainer.initial_epoch
+        self.first_validated = self.epoch + self.trainer.validation_freq
         self.history = History()
         self.values = numbers_of(trial.prepared.experiment)
         self.feed, validation, test = feeds(trial.prepared)
@@ -41,18 +44,40 @@ class Running:
         self.started = time.perf_counter()
         optimizer = LaneOptimizer(lambda: worker.rate(self), lambda value: worker.set_rate(self, value))
         metrics = worker.program.structure.blueprint.model.metrics
-        self.model = LaneModel(
+        model = LaneModel(
             metrics, lambda: worker.weights(self), lambda weights: worker.set_weights(self, weights), optimizer
         )
-        self.callbacks = LaneCallbacks(trial.prepared, self.model)
+        self._worker = worker
+        with TRACING:
+            self.callbacks = LaneCallbacks(trial.prepared, self.feed.steps_per_epoch, model, self._mirror)
+        self.callbacks.trial = trial
+        self.model = self.callbacks.model
         self.checkpoints: LaneCheckpoints | None = None
         self.found: list[Any] | None = None
         self._ahead: Any = None
-        if trial.checkpoint is not None:
-            program = worker.program
+        self.spent_s = 0.0
+
+    def _mirror(self) -> Mirror:
+        worker = self._worker
+        return Mirror(
+            self.trial.prepared,
+            worker.program.first_batch,
+            lambda: worker.state_of(self),
+            lambda place, value: worker.put(self, place, value),
+        )
+
+    def begin(self) -> None:
+        """The beginning of training, in a lane that has its initial state; or where a checkpoint left it.
+
+        Raises:
+            ConfigError: the folder holds another training's checkpoint.
+        """
+        self.callbacks.train_begins()
+        if self.trial.checkpoint is not None:
+            program = self._worker.program
             how = {"lanes": program.width, "executor": program.executor}
             variables = program.structure.blueprint.variables
-            self.checkpoints = LaneCheckpoints(trial.checkpoint, variables, self.callbacks, how)
+            self.checkpoints = LaneCheckpoints(self.trial.checkpoint, variables, self.callbacks, how)
             self._resume(self.checkpoints)
         self.spent_s = self.history.duration_s
 

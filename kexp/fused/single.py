@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kexp.errors import ConfigError, TrainingError
 from kexp.experiment import Prepared, Trained
 from kexp.fused.engine import train_one
+from kexp.fused.lane_callbacks import CallbackError
 from kexp.training import Checkpointing, History, tell_epoch, tell_resumed
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def fit_compiled(
     result = train_one(prepared, on_epoch=tell, on_resume=resumed, checkpoint=checkpoint)
     if isinstance(result.error, ConfigError):
         raise result.error
+    if isinstance(result.error, CallbackError) and result.error.only_here:
+        raise ConfigError(f"trainer.engine: compiled cannot run this experiment; {result.reason}")
     if result.status in ("diverged", "failed"):
         error = TrainingError(result.reason)
         error.history = result.history  # type: ignore[attr-defined]

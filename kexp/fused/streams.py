@@ -84,6 +84,13 @@ class Stream:
         with self._lock:
             return self._waiting.popleft() if self._waiting else None
 
+    def left(self) -> list[Trial]:
+        """Takes all that wait: their program has failed."""
+        with self._lock:
+            trials = list(self._waiting)
+            self._waiting.clear()
+        return trials
+
     def give_back(self, trials: Sequence[Trial]) -> None:
         """Trials to be run again."""
         with self._lock:
@@ -158,9 +165,9 @@ def drive(
             worker = Worker(program, stream, tell, emit, stop, tell_resumed)
             return worker.run()
         except Exception as error:
+            stream.give_back(worker.unfinished() if worker is not None else [])
             if not is_out_of_memory(error) or width <= 1:
                 raise
-            stream.give_back(worker.unfinished() if worker is not None else [])
             stream.narrow(width // 2, f"memory ran out in a program of {width} lanes")
 
 

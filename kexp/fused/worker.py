@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from kexp.errors import in_a_line
 from kexp.experiment import TrainedState
+from kexp.fused.lane_callbacks import CallbackError
 from kexp.fused.memory import is_out_of_memory
 from kexp.fused.program import Program, stacked
 from kexp.fused.running import Running
 from kexp.fused.trial import LaneResult, Trial
-from kexp.training import History, Stop
+from kexp.training import History, Stop, check_monitors
 
 __all__ = ["Source", "Tell", "TellResumed", "Worker"]
 
@@ -125,7 +127,15 @@ class Worker:
             self.floats, self.ints, self.validation = self.floats.copy(), self.ints.copy(), self.validation.copy()
             if self.table_weights is not None:
                 self.table_weights = self.table_weights.copy()
-            self._put_back([lane for lane in self.lanes if lane is not None and lane.found is not None])
+            self._begin([lane for lane in self.lanes if lane is not None and fresh[lane.slot]])
+
+    def _begin(self, lanes: Sequence[Running]) -> None:
+        for lane in lanes:
+            try:
+                lane.begin()
+            except Exception as error:
+                self._fail(lane, error)
+        self._put_back([lane for lane in lanes if lane.found is not None])
 
     def _put_back(self, lanes: Sequence[Running]) -> None:
         """What checkpoints kept, in the place of what the lanes started with."""
@@ -139,6 +149,7 @@ class Worker:
             for values, kept in zip(self.state, lane.found, strict=True):
                 values[lane.slot] = kept
             lane.found = None
+            lane.callbacks.lane_went_on()
             self.tell_resumed(lane.trial, lane.history)
 
     def _epoch(self) -> None:
@@ -146,10 +157,15 @@ class Worker:
 
         program = self.program
         rows = np.zeros((program.width, program.rows[0]), np.int32)
+        for lane in [lane for lane in self.lanes if lane is not None]:
+            try:
+                lane.callbacks.epoch_begins(lane.epoch)
+                rows[lane.slot] = lane.rows(program.rows[0])
+            except Exception as error:
+                self._fail(lane, error)
         active = [lane for lane in self.lanes if lane is not None]
-        for lane in active:
-            lane.callbacks.epoch_begins(lane.epoch)
-            rows[lane.slot] = lane.rows(program.rows[0])
+        if not active:
+            return
         busy = [lane is not None for lane in self.lanes]
         self.state, measured = program.train(self.state, self.floats, self.ints, self.table_weights, rows, busy)
         validated = None
@@ -165,7 +181,7 @@ class Worker:
             if validated is not None and lane.validates():
                 names = [f"val_{name}" for name in program.eval_names]
                 logs |= dict(zip(names, validated[lane.slot], strict=True))
-            self._after_epoch(lane, logs)
+            self._after_epoch(lane, dict(sorted(logs.items())))  # callbacks get them in this order from Keras
 
     def _put_fixed(self, fixed: Sequence[Any], others: Sequence[int]) -> None:
         """What a validation left of the variables that are not trained; `others` are slots that were not validated."""
@@ -180,35 +196,42 @@ class Worker:
 
     def _after_epoch(self, lane: Running, logs: dict[str, float]) -> None:
         """Callbacks, the caller's hook, and whether this was the lane's last epoch."""
-        epochs = lane.trainer.epochs
+        epochs, measured = lane.trainer.epochs, dict(logs)
         try:
-            loss = logs["loss"]
-            if not math.isfinite(loss):
-                lane.status, lane.reason = "diverged", f"the loss became {loss} in epoch {lane.epoch + 1}"
+            lane.reason = _divergence(logs, lane.epoch + 1)
+            if lane.reason:
+                lane.status = "diverged"
             else:
                 lane.callbacks.epoch_ended(lane.epoch, logs)
+                check_monitors(lane.callbacks.callbacks, lane.epoch + 1, logs, lane.first_validated)
             metrics = lane.history.add(lane.epoch + 1, logs)
             answer = self._told(lane, metrics)
             lane.epoch += 1
             if lane.status == "finished" and answer:
                 lane.status, lane.reason = "pruned", answer
             if lane.status != "finished" or lane.model.stop_training or lane.epoch >= epochs:
-                self._end(lane, logs)
+                self._end(lane, measured)
             elif lane.checkpoints is not None and lane.checkpoints.is_due(lane.epoch):
                 lane.history.duration_s = lane.duration_s()
-                lane.checkpoints.save(lane.epoch, lane.history, self._state_of(lane))
+                lane.checkpoints.save(lane.epoch, lane.history, self.state_of(lane))
         except Exception as error:
-            if is_out_of_memory(error):
-                raise
-            self.lanes[lane.slot] = None
-            self.emit(self._failed(lane.trial, error, lane.history))
+            self._fail(lane, error)
+
+    def _fail(self, lane: Running, error: Exception) -> None:
+        if is_out_of_memory(error) and not isinstance(error, CallbackError):
+            raise error
+        self.lanes[lane.slot] = None
+        self.emit(self._failed(lane.trial, error, lane.history))
 
     def _failed(self, trial: Trial, error: Exception, history: History) -> LaneResult:
         return LaneResult(trial, "failed", _sentence(error), history, group=self.source.number, error=error)
 
-    def _state_of(self, lane: Running) -> list[Any]:
+    def state_of(self, lane: Running) -> list[Any]:
+        """A lane's variables."""
         import numpy as np
 
+        if lane.final is not None:
+            return lane.final
         return [np.array(np.asarray(values)[lane.slot]) for values in self.state]
 
     def _told(self, lane: Running, metrics: Mapping[str, float]) -> str:
@@ -219,7 +242,7 @@ class Worker:
         return answer if isinstance(answer, str) else ""
 
     def _end(self, lane: Running, logs: dict[str, float]) -> None:
-        lane.final = self.program.finalized(self._state_of(lane))
+        lane.final = self.program.finalized(self.state_of(lane))
         if lane.status != "diverged":
             lane.callbacks.train_ended(logs)
             lane.history.best_epoch = lane.callbacks.best_epoch()
@@ -273,7 +296,7 @@ class Worker:
     def set_weights(self, lane: Running, weights: Sequence[Any]) -> None:
         """Replaces a lane's weights, while it trains or after its end."""
         for place, value in zip(self.weight_places, weights, strict=True):
-            self._put(lane, place, value)
+            self.put(lane, place, value)
 
     def rate(self, lane: Running) -> Any:
         """A lane's learning rate."""
@@ -287,9 +310,10 @@ class Worker:
         """Sets a lane's learning rate."""
         if self.rate_place is None:
             raise AttributeError("the learning rate is a schedule, and cannot be set")
-        self._put(lane, self.rate_place, value)
+        self.put(lane, self.rate_place, value)
 
-    def _put(self, lane: Running, place: int, value: Any) -> None:
+    def put(self, lane: Running, place: int, value: Any) -> None:
+        """Sets one of a lane's variables."""
         import numpy as np
 
         if lane.final is not None:
@@ -300,6 +324,16 @@ class Worker:
         self.state[place] = array
 
 
+def _divergence(logs: Mapping[str, float], epoch: int) -> str:
+    """Which loss is no finite number, as a sentence; empty where they are."""
+    if not math.isfinite(logs["loss"]):
+        return f"the loss became {logs['loss']} in epoch {epoch}"
+    if not math.isfinite(logs.get("val_loss", 0.0)):
+        return f"the validation loss became {logs['val_loss']} in epoch {epoch}"
+    return ""
+
+
 def _sentence(error: BaseException) -> str:
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if isinstance(error, CallbackError):
+        return str(error) if error.__cause__ is None or error.only_here else in_a_line(error.__cause__)
+    return in_a_line(error)

@@ -27,6 +27,7 @@ from kexp.sweeps.weighing import (
     add_share,
     compiling_s,
     component_names,
+    has_foreign_code,
     least_workers_s,
 )
 from kexp.sweeps.workers import default_workers
@@ -35,7 +36,6 @@ __all__ = ["AutoLauncher", "decide"]
 
 _CHOICES = "launcher.json"  # in the sweep's folder: a sweep that is resumed goes on in the same way
 _FUSED, _WORKERS = "fused", "processes"
-_TRAINED = ("model", "activation", "optimizer", "loss", "metrics", "callbacks")
 _OWN = ("mlp", "lstm", "linear", "sequential")
 _SEARCH = "search"  # its structures are not known beforehand
 
@@ -51,9 +51,8 @@ class _Choice:
 class AutoLauncher(HydraSide):
     """Lanes where they take less time than worker processes, by what each structure of the sweep is weighed at.
 
-    A trial whose backend was named, and is not JAX, runs in a worker process; so does what cannot be a lane, and what
-    is somebody's own code, by reference: whatever that does to its process costs no other trial. With `fused.strict`
-    every trial is to be a lane. A search is weighed once, by its first trial.
+    A trial whose backend was named, and is not JAX, runs in a worker process; so does what cannot be a lane. With
+    `fused.strict` every trial is to be a lane. A search is weighed once, by its first trial.
 
     Args:
         n_workers: worker processes; one a core unless given.
@@ -80,7 +79,7 @@ class AutoLauncher(HydraSide):
         known = list(shares.values())
         if known and _plain(shares, self._workers) == set(shares):
             self._fused.prepare(trials)
-        elif known and not any(_is_own(share.task.config) for share in known):
+        elif known:
             threads = known[0].task.config["fused"]["threads"]
             self._fused.prepare(trials, Weigh(known, self._workers, threads, os.devnull))
 
@@ -158,8 +157,6 @@ class AutoLauncher(HydraSide):
                 self._choices[key] = _Choice(_FUSED, "trainer=compiled was named")
             elif task.config["fused"]["strict"]:
                 self._choices[key] = _Choice(_FUSED, "fused.strict")
-            elif _is_own(task.config):
-                self._choices[key] = _Choice(_WORKERS, "code of your own, by reference, has processes of its own")
             else:
                 add_share(shares, key, task, search or 1)
         plain = _plain(shares, self._workers)
@@ -172,8 +169,11 @@ class AutoLauncher(HydraSide):
             keys = list(shares)
             for weighed, choice in decide(self._fused.weigh(asked), sunk):
                 self._choices |= {keys[position]: choice for position in weighed.shares}
-            for key in keys:  # the engine says what is wrong with those that could not be weighed
-                self._choices.setdefault(key, _Choice(_FUSED, "what they take is not known"))
+            for key, share in shares.items():
+                died = "what they take could not be found out: the process that tried has died"
+                foreign = has_foreign_code(share.task.config)
+                other = _Choice(_WORKERS, died) if foreign else _Choice(_FUSED, "what they take is not known")
+                self._choices.setdefault(key, other)
         self._every = self._choices[_SEARCH] if search else None
         _remember(folder, before | {key: each.how for key, each in self._choices.items()})
 
@@ -230,15 +230,10 @@ def _plain(shares: Mapping[str, Share], workers: int) -> set[str]:
     return set()
 
 
-def _is_own(config: Mapping[str, Any]) -> bool:
-    """Whether any of a trial's components, its data apart, is a reference."""
-    return any(":" in name for section in _TRAINED for name in component_names(config[section]))
-
-
 def _gains(config: Mapping[str, Any]) -> bool:
     """Whether the config alone tells that a lane's steps are the faster ones: no convolutions, and no callbacks."""
     model = config["model"]
-    if any(config["callbacks"].values()) or _is_own(config):
+    if any(config["callbacks"].values()) or has_foreign_code(config):
         return False
     return model["name"] in _OWN and not any("conv" in name.lower() for name in component_names(model))
 

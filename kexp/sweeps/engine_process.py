@@ -16,7 +16,7 @@ from kexp.schema import Fused, Sweep
 from kexp.sweeps.lanes import Ahead, Batch, Grouped, Narrowed, NotALane, Told, Verified, Verify, work
 from kexp.sweeps.trial_run import too_long
 from kexp.sweeps.trials import Outcome, Task
-from kexp.sweeps.weighing import Weigh, Weighed
+from kexp.sweeps.weighing import Weigh, Weighed, has_foreign_code
 from kexp.sweeps.workers import WorkerError, how_it_died, interrupts_blocked, unguarded_main
 
 __all__ = ["Child", "Engine", "Program", "gather", "narrow"]
@@ -24,6 +24,7 @@ __all__ = ["Child", "Engine", "Program", "gather", "narrow"]
 _CONTEXT = multiprocessing.get_context("spawn")
 _BATCH = 64  # batches of so many trials for each lane: programs stay busy, and memory flat
 _STARTS = 3  # so many engines in a row that die before they are ready, and none will live
+_DEATHS = 2  # after so many, what is not kexp's own code runs elsewhere
 _COMPILE_S = 300.0  # added to a trial's time limit before an engine that says nothing counts as hung
 
 
@@ -134,6 +135,7 @@ class Engine:
         self.fused, self._groups = fused, groups
         self._child = child
         self._lanes = 0
+        self._deaths = 0
         self._attempts: Counter[int] = Counter()
         self._waiting: dict[int, Task] = {}
         self._begun: set[int] = set()
@@ -167,9 +169,22 @@ class Engine:
                 reason = self._child.how_it_died()
                 starts += 1
                 if not self._begun and starts >= _STARTS:
-                    raise WorkerError(f"the fused engine's process does not stay: {reason}") from None
+                    going = self._give_up(reason)
+                    continue
                 going = self._after_death(reason)
         return going, self._refused
+
+    def _give_up(self, reason: str) -> bool:
+        """No process stays: what waits is run elsewhere.
+
+        Raises:
+            WorkerError: there is what cannot be.
+        """
+        if self.fused.strict or any(task.ordinary is None for task in self._waiting.values()):
+            raise WorkerError(f"the process of the lanes does not stay: {reason}") from None
+        for number in list(self._waiting):
+            self._refuse(number, f"the process of the lanes does not stay: {reason}")
+        return True
 
     def check(self, tasks: Sequence[Task]) -> None:
         """Refuses a sweep of which some trial cannot be a lane, before any is trained.
@@ -202,7 +217,7 @@ class Engine:
             elif isinstance(message, NotALane):
                 if fused.strict:
                     raise ConfigError(f"fused.strict: trial {message.number} cannot be a lane; {message.reason}")
-                self._refused.append((self._waiting.pop(message.number), message.reason))
+                self._refuse(message.number, message.reason)
             elif isinstance(message, Told):
                 self._tell(message)
             elif not self._end(message):
@@ -245,11 +260,29 @@ class Engine:
         self._begun.discard(outcome.number)
         return self.on_end(outcome)
 
+    def _refuse(self, number: int, reason: str) -> None:
+        self._begun.discard(number)
+        self._refused.append((self._waiting.pop(number), reason))
+
     def _after_death(self, reason: str) -> bool:
-        """Trials that were running have failed, or are tried again; the others wait for the next process."""
-        limit = self.settings.trial_timeout_s
-        for number in sorted(self._begun):
-            if self._attempts[number] > self.settings.max_retries:
+        """What was with the process goes on where a death costs one trial alone, and the others in the next process.
+
+        Code that is not kexp's may have been the cause: whose it is, is not known here. Without any, lanes are tried
+        again as lanes as often as a trial may be.
+        """
+        self._deaths += 1
+        foreign = [number for number, task in self._waiting.items() if has_foreign_code(task.config)]
+        suspects = self._begun.intersection(foreign)
+        if not self._begun or self._deaths > _DEATHS:
+            suspects = set(foreign)
+        for number in sorted(suspects | self._begun):
+            again = number not in suspects and self._attempts[number] <= self.settings.max_retries
+            if again:
+                continue
+            if self._waiting[number].ordinary is not None and not self.fused.strict:
+                self._refuse(number, f"the process of the lanes died with it: {reason}")
+            elif number in self._begun and self._attempts[number] > self.settings.max_retries:
+                limit = self.settings.trial_timeout_s
                 state = too_long(limit) if limit is not None and "SIGKILL" in reason else reason
                 if not self._end(Outcome(number, "FAILED", state, repeatable=True)):
                     return False

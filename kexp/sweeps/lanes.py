@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kexp.errors import ConfigError
+from kexp.errors import ConfigError, in_a_line
 from kexp.sweeps.keeping import save_trial
 from kexp.sweeps.trial_run import LOG, too_long
 from kexp.sweeps.trials import Outcome, State, Task
@@ -43,6 +43,7 @@ __all__ = [
     "work",
 ]
 
+_WATCH_S = 0.5
 _TELL_S = 0.1  # epochs gather so long before they are told
 _STATES: dict[str, State] = {"finished": "FINISHED", "pruned": "PRUNED", "diverged": "FAILED", "failed": "FAILED"}
 
@@ -158,6 +159,7 @@ def work(pipe: Connection, parent: int) -> None:
     from kexp import fused
 
     engine = LaneEngine(pipe)
+    threading.Thread(target=engine.watch, daemon=True).start()
     pipe.send(fused.default_width() * fused.default_threads())
     while True:
         try:
@@ -198,6 +200,7 @@ class LaneEngine:
         self._untold: list[tuple[int, int, Mapping[str, float]]] = []
         self._told = 0.0
         self._sending = threading.Lock()
+        self._limit_s: float | None = None
         self._ended, self._kept = 0, list[fused.LaneResult]()
 
     def run(self, batch: Batch) -> None:
@@ -214,6 +217,7 @@ class LaneEngine:
             self._send(NotALane(fallback.trial.key.number, fallback.reason))
         if batch.dry:
             return
+        self._limit_s = batch.timeout_s
         self.summaries = {group.number: _summary(group) for group in plan.groups}
 
         def listen(trial: fused.Trial, epoch: int, metrics: Mapping[str, float]) -> str | None:
@@ -221,13 +225,41 @@ class LaneEngine:
 
         plan.fallbacks.clear()
         for result in fused.run_trials(trials, on_epoch=listen, threads=batch.threads, planned=plan):
-            if not isinstance(result, fused.Fallback):
+            if isinstance(result, fused.Fallback):
+                continue
+            if result.status == "failed" and _goes_on_elsewhere(result.trial.key):
+                self._hand_over(result)
+            else:
                 self._send(self._outcome(result, batch.timeout_s))
                 if batch.verify and result.status == "finished":
                     self._keep(result, batch.verify)
         for group in plan.groups:
             if group.narrowed:
                 self._send(Narrowed(_name(group), group.width, group.narrowed))
+
+    def _hand_over(self, result: fused.LaneResult) -> None:
+        """A lane that ended in an error: an ordinary training tells whether it is one there too."""
+        task: Task = result.trial.key
+        self.running.pop(task.number, None)
+        if result.trial.checkpoint is not None:
+            remove_checkpoints(result.trial.checkpoint.folder)
+        self._send(NotALane(task.number, str(result.error or result.reason)))
+
+    def watch(self) -> None:
+        """Ends this process when a callback takes longer than a trial may: nothing else ends it, nor what it holds."""
+        from kexp import fused
+
+        while True:
+            time.sleep(_WATCH_S)
+            limit_s = self._limit_s
+            for trial, since in list(fused.IN_CALLBACKS.values()):
+                if limit_s is not None and trial is not None and time.monotonic() - since > limit_s:
+                    task: Task = trial.key
+                    if _goes_on_elsewhere(task):
+                        self._send(NotALane(task.number, "a callback takes longer than sweep.trial_timeout_s"))
+                    else:
+                        self._send(Outcome(task.number, "FAILED", too_long(limit_s), repeatable=True))
+                    os._exit(1)
 
     def compile_ahead(self, asked: Ahead) -> None:
         """What goes wrong here goes wrong again when the tasks are run, and is told then."""
@@ -257,11 +289,14 @@ class LaneEngine:
 
         for task in tasks:
             try:
-                prepared = self.prepare(task)
+                with fused.settings_kept():
+                    prepared = self.prepare(task)
                 left = Path(task.checkpoint) if task.checkpoint else None
                 yield fused.Trial(task, prepared, checkpointing_of(prepared, left, Path(task.folder)))
             except ConfigError as error:
                 self._send(Outcome(task.number, "INVALID", str(error), repeatable=True))
+            except (Exception, SystemExit) as error:
+                self._send(NotALane(task.number, _sentence(error)))
 
     def prepare(self, task: Task) -> Prepared:
         """The task's experiment; data is loaded once."""
@@ -353,6 +388,17 @@ class LaneEngine:
             leave_state(Path(task.state), prepared, result.state, result.history)
         run.end("FAILED" if state == "FAILED" else "FINISHED")
         return run.record()
+
+
+def _goes_on_elsewhere(task: Task) -> bool:
+    """Whether a trial that ends in an error here is to be run as an ordinary one."""
+    return task.ordinary is not None and not task.config["fused"]["strict"]
+
+
+def _sentence(error: BaseException) -> str:
+    from kexp import fused
+
+    return f"making it {error}" if isinstance(error, fused.NotALaneError) else in_a_line(error)
 
 
 def _log_to(file: str) -> None:

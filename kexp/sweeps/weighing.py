@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError
+from kexp.registry import OURSELVES
 from kexp.sweeps.trials import Task
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = [
     "add_share",
     "compiling_s",
     "component_names",
+    "has_foreign_code",
     "least_workers_s",
 ]
 
@@ -114,6 +116,17 @@ def component_names(node: Any) -> Iterator[str]:
         yield from (name for value in node for name in component_names(value))
 
 
+def has_foreign_code(config: Mapping[str, Any]) -> bool:
+    """Whether any of a trial's components is neither kexp's nor Keras'."""
+    from kexp.schema import check
+
+    try:
+        chosen = any(node.component.distribution != OURSELVES for node in check(config).nodes())
+    except ConfigError:
+        return True
+    return chosen or any(":" in name for name in component_names(config))
+
+
 def _is_recurrent(model: Mapping[str, Any]) -> bool:
     return any(kind in name.lower() for name in component_names(model) for kind in ("lstm", "gru", "rnn"))
 
@@ -140,7 +153,7 @@ class Scales:
         for position, share in enumerate(asked.shares):
             try:
                 prepared = self._prepare(share.task)
-            except ConfigError:
+            except (Exception, SystemExit):
                 continue  # told when it is to run
             groups.setdefault(fused.structure_key(prepared), []).append((position, share, prepared))
         for key, members in groups.items():
@@ -203,7 +216,7 @@ def _products(prepared: Prepared) -> list[tuple[str, float]] | None:
 
     try:
         return list(_products_of(build_compiled(prepared)))
-    except Exception:  # the engine says what is wrong with it
+    except (Exception, SystemExit):  # the engine says what is wrong with it
         return None
 
 

@@ -9,6 +9,7 @@ from kexp.training.listeners import Stop, tell_epoch, tell_resumed
 from kexp.training.plan import Plan, compile_model
 from kexp.training.progress import progress
 from kexp.training.quiet import banners_held_back
+from kexp.training.watch import check_monitors
 
 __all__ = [
     "Checkpointing",
@@ -18,6 +19,7 @@ __all__ = [
     "banners_held_back",
     "check_backend",
     "check_backend_installed",
+    "check_monitors",
     "compile_model",
     "evaluate",
     "fit",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import keras
     from numpy.typing import NDArray
 
-__all__ = ["Between", "as_callback"]
+__all__ = ["Between", "as_callback", "check_monitors"]
 
 
 class Between:
@@ -76,7 +76,7 @@ class Between:
         reason = tell_epoch(self.listeners, epoch, metrics)
         if self.diverged:
             return
-        self._check_monitors(epoch, metrics)
+        check_monitors(self.callbacks, epoch, metrics, self.plan.initial_epoch + self.plan.validation_freq)
         if reason:
             self.history.stopped = reason
             model.stop_training = True
@@ -105,19 +105,30 @@ class Between:
             # Training is worth more than its checkpoint, and the one before it is untouched.
             self.history.notice(f"no checkpoint could be written after epoch {epoch} ({error.strerror or error})")
 
-    def _check_monitors(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Refuses a callback that watches what is not measured; Keras would only warn, every epoch."""
-        validated = any(key.startswith("val_") for key in metrics)
-        for callback in self.callbacks:
-            key = getattr(callback, "monitor", None)
-            if not isinstance(key, str) or key in metrics or not getattr(callback, "save_best_only", True):
-                continue
-            if not key.startswith("val_") or validated or epoch >= self.plan.initial_epoch + self.plan.validation_freq:
-                best = nearest(key, metrics)
-                hint = f"; did you mean {best!r}?" if best else f"; there are: {', '.join(metrics)}"
-                raise ConfigError(
-                    f"callbacks: {type(callback).__name__}.monitor: must be a measured metric, got {key!r}{hint}"
-                )
+
+def check_monitors(callbacks: Sequence[Any], epoch: int, metrics: Mapping[str, float], first_validated: int) -> None:
+    """Refuses a callback that watches what is not measured; Keras would only warn, every epoch.
+
+    Args:
+        callbacks: of a training.
+        epoch: that has ended, counted from 1.
+        metrics: what was measured in it.
+        first_validated: the first epoch that ends with a validation.
+
+    Raises:
+        ConfigError: one does.
+    """
+    validated = any(key.startswith("val_") for key in metrics)
+    for callback in callbacks:
+        key = getattr(callback, "monitor", None)
+        if not isinstance(key, str) or key in metrics or not getattr(callback, "save_best_only", True):
+            continue
+        if not key.startswith("val_") or validated or epoch >= first_validated:
+            best = nearest(key, metrics)
+            hint = f"; did you mean {best!r}?" if best else f"; there are: {', '.join(metrics)}"
+            raise ConfigError(
+                f"callbacks: {type(callback).__name__}.monitor: must be a measured metric, got {key!r}{hint}"
+            )
 
 
 def as_callback(between: Between) -> Any:

@@ -99,7 +99,8 @@ def test_crash_is_tried_again_and_an_error_is_not(
 ) -> None:
     monkeypatch.setenv("BAD_ENDS_ONCE", str(place))
     arguments = [*SMALL, "model.end=kill,in_the_middle"]
-    assert kexp("-m", *arguments, "hydra.launcher.n_workers=1", "sweep.max_retries=1") == 1
+    workers = ["hydra/launcher=processes", "hydra.launcher.n_workers=1"]
+    assert kexp("-m", *arguments, *workers, "sweep.max_retries=1") == 1
     _, trials = runs()
     states = {view.params["model.end"]: view.status for view in trials}
     assert states == {"kill": "FINISHED", "in_the_middle": "FAILED"}
