@@ -61,7 +61,10 @@ def sentence(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2)
         ("tracking.uri=sqlite:////proc/none/mlflow.db", "tracking.uri: cannot write to /proc/none"),
         ("tracking.uri=http://127.0.0.1:9", "tracking.uri: cannot reach the MLflow server at http://127.0.0.1:9"),
         ("optimizer=not_there:Thing", "optimizer=not_there:Thing: not_there:Thing of reference cannot be imported"),
-        ("optimizer.learning_rate=[", "optimizer.learning_rate=[: "),
+        (
+            "optimizer.learning_rate=[",
+            "optimizer.learning_rate: the bracket [ is not closed, got [; as one text, in quotes: ",
+        ),
         ("optimizer=3", "optimizer: must be the name of an option, got 3"),
         ("trainer=true", "trainer: must be the name of an option, got true"),
         ("callbacks=null", "callbacks: must be the name of an option, got null; callbacks=[] is none"),

@@ -5,6 +5,7 @@ from kexp.config.explain import check_overrides, explain, explain_grammar
 from kexp.config.hooks import Hooks, hooks_of
 from kexp.config.opened import conf_folder, opened
 from kexp.config.source import register
+from kexp.config.text import readable
 
 __all__ = [
     "Hooks",
@@ -19,6 +20,7 @@ __all__ = [
     "key_of",
     "opened",
     "plain",
+    "readable",
     "refuse_several",
     "register",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from kexp.config.text import readable
 from kexp.errors import ConfigError, suggestion
 
 __all__ = ["CommandLine", "read_command_line", "show"]
@@ -56,13 +57,14 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
     def refuse(message: str) -> NoReturn:
         raise ConfigError(f"{message}; see `kexp --help` and `kexp --hydra-help`")
 
-    typed, overrides = _parted(arguments)
+    typed, written = _parted(arguments)
     parser = get_args_parser()
     parser.error = refuse  # type: ignore[method-assign]
     flags, unknown = parser.parse_known_args(typed)
     for each in unknown:
         raise ConfigError(f"there is no flag {each!r}{suggestion(each, parser._option_string_actions)}")
     _check(flags, refuse)
+    overrides = [readable(each) for each in written]
     return CommandLine(flags, overrides, flags.config_dir or flags.config_path, flags.config_name or "config")
 
 

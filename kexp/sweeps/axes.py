@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kexp.config import explain_grammar, key_of
+from kexp.config import explain_grammar, key_of, readable
 from kexp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def parse(arguments: Iterable[str], config_loader: Any = None) -> list[Override]
     from hydra.errors import OverrideParseException
 
     try:
-        parsed = OverridesParser.create(config_loader=config_loader).parse_overrides(list(arguments))
+        parsed = OverridesParser.create(config_loader=config_loader).parse_overrides([*map(readable, arguments)])
     except OverrideParseException as error:
         raise explain_grammar(error) from error
     for override in parsed:
@@ -73,7 +73,8 @@ def axis(override: Override) -> list[str]:
             f"{override.key_or_group}: an interval has no end of values for a grid; "
             "choose hydra/sweeper=optuna, or list values"
         )
-    values = [f"{key}={value}" for value in override.sweep_string_iterator()]
+    # The grammar's functions take the quotes off what they are given.
+    values = [readable(f"{key}={value}") for value in override.sweep_string_iterator()]
     if not values:
         raise ConfigError(f"{override.key_or_group}: the sweep over it has no values")
     return values

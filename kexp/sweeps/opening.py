@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kexp.config import check_overrides, compose_head, explain, hooks_of, key_of, opened
+from kexp.config import check_overrides, compose_head, explain, hooks_of, key_of, opened, readable
 from kexp.errors import ConfigError
 from kexp.sweeps.parts import Part, parts_of
 
@@ -79,6 +79,7 @@ def opened_sweeper(
     from kexp.sweeps.hydra_jobs import run_job
     from kexp.sweeps.plugins import register as register_plugins
 
+    arguments = [readable(each) for each in arguments]
     check_overrides(arguments)
     announce_backend(arguments)
     with opened(config_dir) as hydra:

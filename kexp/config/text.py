@@ -1,0 +1,138 @@
+"""Text that Hydra's grammar cannot read and that is plainly one value: `data.path=my file (1).csv`, `data.delimiter=;`.
+
+Hydra reads letters of ASCII and a few signs outside quotes. What it cannot read is put into quotes here, value by
+value: in a sweep a comma separates values, in brackets elements.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+from functools import lru_cache
+
+from hydra.core.override_parser import overrides_parser
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import HydraException
+
+from kexp.config.functions import add_functions
+from kexp.errors import ConfigError
+
+__all__ = ["readable"]
+
+_CLOSING = {"[": "]", "{": "}", "(": ")"}
+_PLAIN = re.compile(r"[A-Za-z0-9_.+/-]*")  # what needs no look at the grammar
+_CALL = re.compile(r"([A-Za-z_]\w*)\s*\((.*)\)", re.DOTALL)
+_NEAR = 0.75  # a name so like a function's is taken for a slip of the pen, and not for a file's
+
+
+class _NotPlainError(Exception):
+    """Why a value is not plainly one text."""
+
+
+def readable(override: str) -> str:
+    """The override as Hydra's grammar reads it; what nobody can read stays as it is, for Hydra to complain of.
+
+    Raises:
+        ConfigError: a bracket or a quote is not closed, or nothing stands beside a comma.
+    """
+    key, given, value = override.partition("=")
+    if not given or _PLAIN.fullmatch(value) or _parses(override) or not _parses(f"{key}=1"):
+        return override
+    try:
+        return f"{key}={','.join(_element(each) for each in _split(value))}"
+    except _NotPlainError as error:
+        plain = key.lstrip("+~")
+        raise ConfigError(
+            f"{plain}: {error}, got {value}; as one text, in quotes: {_typed(f'{key}={_quoted(value)}')}"
+        ) from None
+
+
+def _element(written: str) -> str:
+    """One value, quoted where Hydra cannot read it."""
+    text = written.strip()
+    if not text:
+        raise _NotPlainError("nothing stands beside a comma")
+    if _parses(f"k={text}"):
+        return text
+    if text[0] == "[" and _closes(text):
+        return f"[{','.join(map(_element, _split(text[1:-1])))}]"
+    if text[0] == "{" and _closes(text):
+        return "{" + ",".join(map(_pair, _split(text[1:-1]))) + "}"
+    call = _CALL.fullmatch(text)
+    if call is not None and _closes(text[call.start(2) - 1 :]):
+        known = _functions()
+        if call[1] in known:
+            return f"{call[1]}({','.join(map(_element, _split(call[2])))})"
+        if difflib.get_close_matches(call[1], known, n=1, cutoff=_NEAR):
+            return text
+    return _quoted(text)
+
+
+def _pair(written: str) -> str:
+    key, colon, value = written.partition(":")
+    if not colon or not _parses(f"k={{{key}:1}}"):
+        raise _NotPlainError(f"{key.strip()} cannot be the key of a mapping here")
+    return f"{key}:{_element(value)}"
+
+
+def _split(text: str) -> list[str]:
+    """The parts between the commas outside brackets and quotes."""
+    parts, begun, open_, quote = [], 0, "", ""
+    for place, sign in enumerate(text):
+        if place and text[place - 1] == "\\":
+            continue
+        if quote:
+            quote = "" if sign == quote else quote
+        elif sign in "'\"":
+            if not (text[place - 1 : place].isalnum() and text[place + 1 : place + 2].isalnum()):  # an apostrophe
+                quote = sign
+        elif sign in _CLOSING:
+            open_ += sign
+        elif sign in _CLOSING.values():
+            if not open_ or _CLOSING[open_[-1]] != sign:
+                raise _NotPlainError(f"the bracket {sign} was not opened")
+            open_ = open_[:-1]
+        elif sign == "," and not open_:
+            parts.append(text[begun:place])
+            begun = place + 1
+    if quote:
+        raise _NotPlainError(f"the quote {quote} is not closed")
+    if open_:
+        raise _NotPlainError(f"the bracket {open_[-1]} is not closed")
+    return [*parts, text[begun:]]
+
+
+def _closes(text: str) -> bool:
+    """Whether the bracket that opens the text closes at its end."""
+    depth = 0
+    for place, sign in enumerate(text):
+        depth += (sign in _CLOSING) - (sign in _CLOSING.values())
+        if not depth:
+            return place == len(text) - 1
+    return False
+
+
+def _quoted(text: str) -> str:
+    quote = Quote.double if "'" in text and '"' not in text else Quote.single
+    return QuotedString(text, quote).with_quotes()
+
+
+def _typed(override: str) -> str:
+    """The override as a shell takes it."""
+    return shlex.quote(override) if set(override) & set('"$`\\') else f'"{override}"'
+
+
+@lru_cache(maxsize=4096)
+def _parses(override: str) -> bool:
+    add_functions()
+    try:
+        overrides_parser.OverridesParser.create().parse_rule(override, "override")
+    except (HydraException, ValueError, TypeError):
+        return False
+    return True
+
+
+def _functions() -> list[str]:
+    add_functions()
+    return list(overrides_parser.create_functions().functions)
