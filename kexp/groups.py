@@ -24,6 +24,7 @@ class Group:
         makes: `module:Class` that a member must return an instance of; empty where any callable will do or where
             the owner of the group checks for itself.
         common: parameters that every member has and kexp itself interprets.
+        own: parameters that a member of another package, or by reference, has besides.
         passes: parameters of Keras' base class that reach members through `**kwargs`.
         called_with: what Keras calls a member with. A function of just these, whatever their names, is a member itself
             (`def my_loss(target, output)`); `reading` has the rule.
@@ -36,6 +37,7 @@ class Group:
     name: str
     makes: str = ""
     common: tuple[Parameter, ...] = ()
+    own: tuple[Parameter, ...] = ()
     passes: tuple[str, ...] = ()
     called_with: tuple[str, ...] = ()
     optional: int = 0
@@ -64,6 +66,12 @@ def _parameter(name: str, default: Any, annotation: Any, help: str) -> Parameter
     return Parameter(name, default, annotation, help)
 
 
+_TARGETS = _parameter(
+    "targets",
+    None,
+    Literal["class_index", "one_hot", "binary", "signed"] | None,
+    "The form of a classification's targets; found out by a try on a few rows unless set.",
+)
 _ALL = (
     Group(
         "optimizer",
@@ -80,8 +88,8 @@ _ALL = (
         called_with=("step",),
         package="optimizer.schedule",
     ),
-    Group("loss", called_with=("y_true", "y_pred")),
-    Group("metrics", called_with=("y_true", "y_pred"), several=True),
+    Group("loss", called_with=("y_true", "y_pred"), own=(_TARGETS,)),
+    Group("metrics", called_with=("y_true", "y_pred"), own=(_TARGETS,), several=True),
     Group("activation", called_with=("x",)),
     Group("layer", makes="keras.layers:Layer", passes=("input_shape", "input_dim", "dtype", "trainable", "autocast")),
     Group("model", makes="keras:Sequential", given=("spec",)),

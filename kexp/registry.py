@@ -23,7 +23,7 @@ from kexp import signatures
 from kexp.errors import ComponentError, UnknownNameError, first_line
 from kexp.groups import GROUPS, Group, the_group
 from kexp.reading import Reading, is_there_already, read_object, read_signature
-from kexp.signatures import Signature, to_snake_case
+from kexp.signatures import Parameter, Signature, to_snake_case
 
 __all__ = ["Component", "components", "find", "find_part", "names", "part_names", "refresh"]
 
@@ -62,6 +62,12 @@ class Component:
     def origin(self) -> str:
         """The package and version, for messages."""
         return f"{self.distribution} {self.version}".strip()
+
+    @property
+    def common(self) -> tuple[Parameter, ...]:
+        """The parameters that it has because of its group, and kexp itself interprets."""
+        group = GROUPS[self.group]
+        return group.common if self.distribution == OURSELVES else (*group.common, *group.own)
 
     def load(self, *, anew: bool = False) -> Any:
         """Imports what the name stands for: a class, a function, or an object of a Keras class.

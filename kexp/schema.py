@@ -186,15 +186,32 @@ class Experiment:
             **{key: asdict(getattr(self, key)) for key in SETTINGS},
         }
 
-    def choosing(self, loss: str, metrics: Mapping[str, str]) -> Experiment:
-        """This experiment with what was left to the data chosen; explicit choices stay."""
+    def choosing(self, loss: str, metrics: Mapping[str, str], targets: Mapping[str, str] | None = None) -> Experiment:
+        """This experiment with what was left to the data chosen; explicit choices stay.
+
+        Args:
+            loss: the loss that `auto` stands for.
+            metrics: the metrics that `auto` stands for, by key.
+            targets: config key of a loss or a metric -> the form of targets that it takes.
+        """
         changed = self
         if self.loss is None:
             changed = replace(changed, loss=component_node("loss", {"name": loss}, "loss"))
         if self.metrics_follow_data:
             chosen = {key: component_node("metrics", {"name": name}, f"metrics.{key}") for key, name in metrics.items()}
             changed = replace(changed, metrics=chosen | self.metrics, metrics_follow_data=False)
-        return changed
+        return changed._taking(targets or {})
+
+    def _taking(self, targets: Mapping[str, str]) -> Experiment:
+        def taking(node: Node) -> Node:
+            if node.path not in targets or node.common.get("targets", "") is not None:
+                return node
+            return replace(node, common={**node.common, "targets": targets[node.path]})
+
+        if not targets or self.loss is None:
+            return self
+        metrics = {key: taking(node) for key, node in self.metrics.items()}
+        return replace(self, loss=taking(self.loss), metrics=metrics)
 
 
 def check(config: Mapping[str, Any]) -> Experiment:
@@ -272,10 +289,16 @@ def component_node(group: str, value: Any, path: str) -> Node:
     component = registry.find(group, name, path)
     signature = component.signature()
     owner = GROUPS[group]
-    common = {p.name: given.pop(p.name, p.default) for p in owner.common if p.name not in signature}
-    for parameter in owner.common:
+    common = {p.name: given.pop(p.name, p.default) for p in component.common if p.name not in signature}
+    for parameter in component.common:
         if parameter.name in common:
             check_parameter(f"{path}.{parameter.name}", common[parameter.name], parameter)
+    for taken in signature.taken:
+        if taken in given and not signature.open:
+            raise ConfigError(
+                f"{path}.{taken}: {name} is read as a {owner.noun} itself, which Keras calls with "
+                f"{' and '.join(signature.taken)}; if it makes one, give its parameters defaults"
+            )
     known = {p.name for p in signature.parameters} | set(owner.passes)
     if not signature.open or component.exported:
         _refuse_unknown(path, given, known | set(common))
@@ -290,7 +313,7 @@ def defaults_of(component: Component) -> dict[str, Any]:
     for parameter in signature.parameters:
         if parameter.default is not UNREADABLE:
             node[parameter.name] = "???" if parameter.default is REQUIRED else _plain(parameter.default)
-    for parameter in GROUPS[component.group].common:
+    for parameter in component.common:
         node.setdefault(parameter.name, parameter.default)
     return node
 

@@ -15,10 +15,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 from kexp.reading import is_there_already
 from kexp.registry import OURSELVES, Component
+from kexp.signatures import to_snake_case
+
+if TYPE_CHECKING:
+    from kexp.schema import Node
 
 __all__ = [
     "Traits",
@@ -27,8 +31,11 @@ __all__ = [
     "declare",
     "function_key",
     "inputs_problem",
+    "loss_beside",
     "of",
+    "of_node",
     "output_for",
+    "says_targets",
     "targets_problem",
 ]
 
@@ -36,6 +43,8 @@ Targets = Literal["class_index", "one_hot", "binary", "signed", "labels", "dense
 Inputs = Literal["any", "images", "sequences"]
 Task = Literal["classification", "regression"]
 
+# The activation of the output layer that goes with a classification's targets.
+_OUTPUTS = {"class_index": "softmax", "one_hot": "softmax", "binary": "sigmoid", "signed": "linear"}
 _ATTRIBUTE, _CLASSES = "kexp_traits", "kexp_classes"
 _TARGETS, _INPUTS = get_args(Targets), get_args(Inputs)
 
@@ -122,21 +131,38 @@ def declare(
     return mark
 
 
-def of(component: Component, parameters: Mapping[str, Any] | None = None) -> Traits:
+def of(component: Component, parameters: Mapping[str, Any] | None = None, targets: str | None = None) -> Traits:
     """What a component needs of the data.
 
     Args:
         component: a loss, a metric or a model.
         parameters: the ones it is built with; logits of two classes want two outputs, for one logit's sign says what
             a threshold of 0.5 does not.
+        targets: the form of a classification's targets, where the config says it.
 
     Raises:
         ComponentError: a plugin's component that does not import.
     """
     traits = _declared(component) or _by_name(component)
+    if targets in _OUTPUTS:
+        output = traits.output if targets == traits.targets else _OUTPUTS[targets]
+        traits = replace(traits, targets=cast(Targets, targets), output=output)
     if traits.targets == "binary" and component.group == "loss" and (parameters or {}).get("from_logits"):
         return replace(traits, targets="one_hot")
     return traits
+
+
+def of_node(node: Node) -> Traits:
+    """What the component of a loss's or a metric's node needs of the data."""
+    return of(node.component, node.parameters, node.common.get("targets"))
+
+
+def says_targets(node: Node) -> bool:
+    """Whether the form of the targets is known: the component declares it, or it is Keras' own."""
+    component = node.component
+    if component.distribution == OURSELVES:
+        return True
+    return _declared(component) is not None or _keras_name(component) is not None
 
 
 def classes_of(component: Component) -> dict[str, Any]:
@@ -176,6 +202,14 @@ def choices_for(task: str) -> tuple[str, dict[str, str]]:
     if task == "regression":
         return "mean_squared_error", {"mean_absolute_error": "mean_absolute_error"}
     return "sparse_categorical_crossentropy", {"accuracy": "accuracy"}
+
+
+def loss_beside(chosen: str, metrics: Mapping[str, Traits], task: str, outputs: int) -> str:
+    """The loss that `auto` stands for beside some metrics: `chosen`, unless they want its targets in another form."""
+    for name in (chosen, "categorical_crossentropy", "binary_crossentropy"):
+        if targets_problem(name, _rules_of_loss(name), metrics, task, outputs) is None:
+            return name
+    return chosen
 
 
 def output_for(loss: Traits, parameters: Mapping[str, Any], *, task: str, outputs: int) -> tuple[int, str]:
@@ -306,14 +340,26 @@ def _declared(component: Component) -> Traits | None:
 
 
 def _by_name(component: Component) -> Traits:
-    ours = component.distribution == OURSELVES
+    name = component.name if component.distribution == OURSELVES else _keras_name(component)
     if component.group == "loss":
-        return _rules_of_loss(component.name) if ours else Traits(targets="dense")
-    if component.group == "metrics" and ours:
-        return _rules_of_metric(component.name)
+        return _rules_of_loss(name) if name is not None else Traits(targets="dense")
+    if component.group == "metrics" and name is not None:
+        return _rules_of_metric(name)
     return Traits()
 
 
+def _keras_name(component: Component) -> str | None:
+    """Keras' name of a loss or a metric that is one of its classes or functions, or an object of such a class."""
+    if component.group not in ("loss", "metrics"):
+        return None
+    made = component.load()
+    kind = made if hasattr(made, "__name__") else type(made)
+    if getattr(kind, "__module__", "").startswith(("keras.", "keras.src.")) and kind.__name__ not in _WRAPPERS:
+        return to_snake_case(kind.__name__)
+    return None
+
+
+_WRAPPERS = ("LossFunctionWrapper", "MeanMetricWrapper", "Mean", "Sum")  # of functions that may be anybody's
 # Losses that the rules would get wrong.
 _LOSSES = {
     # A "categorical" loss that nevertheless gathers the probability of a class index.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kexp import traits
 from kexp.build import build_activation, build_data
 from kexp.errors import ConfigError, DataError, UnknownNameError
+from kexp.experiment.targets import find_targets, in_words
 from kexp.fingerprint import fingerprint
 from kexp.schema import Experiment, Node
 
@@ -27,11 +29,15 @@ class Prepared:
         experiment: settled: nothing is left to the data.
         splits: the data's parts, targets in the form that the loss wants.
         fingerprint: what makes another run the same.
+        targets: config key -> the form of targets of each loss and metric for which a try has found it.
+        said: what there is to tell of how the config was read: (label, text).
     """
 
     experiment: Experiment
     splits: Splits
     fingerprint: str
+    targets: Mapping[str, str] = field(default_factory=dict)
+    said: tuple[tuple[str, str], ...] = ()
 
     @property
     def measured(self) -> tuple[str, ...]:
@@ -47,7 +53,7 @@ class Prepared:
 
         experiment, rows = self.experiment, self.splits.spec
         assert experiment.loss is not None
-        wanted = traits.of(experiment.loss.component, experiment.loss.parameters)
+        wanted = traits.of_node(experiment.loss)
         units, output_activation = traits.output_for(
             wanted, experiment.loss.parameters, task=rows.task, outputs=rows.outputs
         )
@@ -91,10 +97,19 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
         seed=node.common["split_seed"],
     )
     spec = splits.spec
-    experiment = experiment.choosing(*traits.choices_for(spec.task))
+    tried = find_targets(experiment, splits)
+    loss, metrics = traits.choices_for(spec.task)
+    targets = {path: forms[0] for path, forms in tried.items() if path == "loss" or len(forms) == 1}
+    if experiment.loss is None:
+        beside = {
+            key: traits.of(each.component, each.parameters, tried.get(each.path, (each.common.get("targets"),))[0])
+            for key, each in experiment.metrics.items()
+        }
+        loss = traits.loss_beside(loss, beside, spec.task, spec.outputs)
+    experiment = experiment.choosing(loss, metrics, targets)
     assert experiment.loss is not None
-    wanted = traits.of(experiment.loss.component, experiment.loss.parameters)
-    measured = {key: traits.of(each.component) for key, each in experiment.metrics.items()}
+    wanted = traits.of_node(experiment.loss)
+    measured = {key: traits.of_node(each) for key, each in experiment.metrics.items()}
     problem = traits.targets_problem(experiment.loss.name, wanted, measured, spec.task, spec.outputs)
     if problem:
         raise ConfigError(problem)
@@ -113,7 +128,12 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
             f"trainer.batch_size: must not exceed the {len(splits.train)} training rows, "
             f"got {experiment.trainer.batch_size}"
         )
-    prepared = Prepared(experiment, splits, fingerprint(experiment, data.digest))
+    said = tuple(
+        ("loss" if node is experiment.loss else "metrics", in_words(node, tried[node.path], targets[node.path]))
+        for node in (experiment.loss, *experiment.metrics.values())
+        if node.path in targets
+    )
+    prepared = Prepared(experiment, splits, fingerprint(experiment, data.digest), targets, said)
     _check_monitors(prepared)
     return prepared
 

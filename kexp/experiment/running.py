@@ -108,7 +108,7 @@ def run(
     store = store_of(experiment) if open_tracker is None else None
     if store is not None:
         warm_up()  # MLflow's import; a store is not made before the experiment is known to be one
-    prepared = prepare(experiment)
+    prepared = _told(prepare(experiment))
     experiment = prepared.experiment
     if store is not None:
         warm_up(store)
@@ -165,6 +165,12 @@ def run(
         duration_s=time.perf_counter() - started,
         saved=saved,
     )
+
+
+def _told(prepared: Prepared) -> Prepared:
+    for label, text in prepared.said if prepared.experiment.trainer.verbose else ():
+        print(f"{label:<8} {text}")
+    return prepared
 
 
 class _Logging:

@@ -68,7 +68,12 @@ def _settled(experiment: Experiment, params: Mapping[str, str]) -> Experiment:
     metrics = {found.group(1): name for key, name in params.items() if (found := _METRIC_NAME.fullmatch(key))}
     if "loss.name" not in params or (experiment.metrics_follow_data and not metrics):
         return experiment
-    return experiment.choosing(params["loss.name"], metrics)
+    targets = {
+        key.removesuffix(".targets"): form
+        for key, form in params.items()
+        if key.endswith(".targets") and form != "None"
+    }
+    return experiment.choosing(params["loss.name"], metrics, targets)
 
 
 def _refuse_references(run: StoredRun, config: Any) -> None:

@@ -179,4 +179,4 @@ def _all_of(data: Data, experiment: Experiment) -> Part:
 
 def _form(experiment: Experiment, task: str) -> Any:
     assert experiment.loss is not None
-    return traits.of(experiment.loss.component, experiment.loss.parameters).targets_for(task)
+    return traits.of_node(experiment.loss).targets_for(task)

@@ -37,7 +37,7 @@ class Reading:
         """The reading for a settled experiment and its data."""
         assert experiment.loss is not None
         loss, parameters = experiment.loss, experiment.loss.parameters
-        wanted = traits.of(loss.component, parameters)
+        wanted = traits.of_node(loss)
         count = len(known.classes) if known.classes is not None else 1
         _, activation = traits.output_for(wanted, parameters, task=known.task, outputs=count)
         targets = tuple((known.encoding or {}).get("target", ()))

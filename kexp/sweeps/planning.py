@@ -101,8 +101,8 @@ class Known:
             ConfigError: they do not, or the data cannot be read.
         """
         settled = self._settled(experiment)
-        if experiment.loss is None or experiment.metrics_follow_data:
-            experiment = experiment.choosing(settled.loss, settled.metrics)
+        if experiment.loss is None or experiment.metrics_follow_data or settled.targets:
+            experiment = experiment.choosing(settled.loss, settled.metrics, settled.targets)
         return fingerprint(experiment, settled.digest)
 
     def check_installed(self, experiment: Experiment) -> None:
@@ -165,6 +165,7 @@ class Known:
         return _Settled(
             chosen.loss.name,
             {key: node.name for key, node in chosen.metrics.items()},
+            {path: form for path, form in prepared.targets.items() if form},
             data.digest,
             prepared.measured,
         )
@@ -183,11 +184,12 @@ class Known:
 
 @dataclass(frozen=True)
 class _Settled:
-    """What a way of using data settles: the loss and the metrics that were left to it, the data's digest, and the
-    names of all that is measured."""
+    """What a way of using data settles: the loss and the metrics that were left to it, the targets that they take, the
+    data's digest, and the names of all that is measured."""
 
     loss: str
     metrics: Mapping[str, str]
+    targets: Mapping[str, str]
     digest: str
     measured: tuple[str, ...]
 

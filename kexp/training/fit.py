@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from kexp.errors import ConfigError, TrainingError
+from kexp.blame import sentence_of
+from kexp.errors import ConfigError, KexpError, TrainingError
 from kexp.training.checkpoint import Checkpoint, Checkpointing, latest_checkpoint
 from kexp.training.history import History, plain_numbers
-from kexp.training.listeners import EpochListener, tell_resumed
+from kexp.training.listeners import EpochListener, Stop, tell_resumed
 from kexp.training.passes import Feed, batches_of, first_batches
 from kexp.training.plan import Plan
 from kexp.training.quiet import banners_held_back, warnings_as_notices
@@ -71,7 +72,7 @@ def fit(
         # A training that had ended only has its callbacks' ends to run; Keras wants data all the same.
         batches = train.epochs(first if first < plan.epochs else plan.initial_epoch)
         held_out = None if validation is None else first_batches(validation, plan.validation_steps)
-    with warnings_as_notices(history.notice):
+    with warnings_as_notices(history.notice), _failures_in_a_sentence(history):
         model.fit(
             batches,
             steps_per_epoch=steps,
@@ -96,7 +97,7 @@ def fit(
 
 def evaluate(model: keras.Model, feed: Feed) -> dict[str, float]:
     """The compiled loss and metrics over one pass."""
-    with warnings_as_notices(lambda _: None):
+    with warnings_as_notices(lambda _: None), _failures_in_a_sentence(History()):
         measured = model.evaluate(feed.once(), verbose=0, return_dict=True)
     return plain_numbers(measured)
 
@@ -108,6 +109,19 @@ def predict(model: keras.Model, feed: Feed) -> np.ndarray:
     # `model.predict` would unroll as many copies of the model into one graph as there are steps in a compiled call.
     with warnings_as_notices(lambda _: None):
         return np.concatenate([np.asarray(model.predict_on_batch(np.asarray(batch[0]))) for batch in batches_of(feed)])
+
+
+@contextlib.contextmanager
+def _failures_in_a_sentence(history: History) -> Iterator[None]:
+    """What a loss, a metric, a layer or a callback raises, as one sentence that names the function."""
+    try:
+        yield
+    except (KexpError, Stop, OSError, MemoryError):
+        raise
+    except Exception as error:  # somebody's code: it may raise anything
+        failed = TrainingError(f"training failed: {sentence_of(error)}")
+        failed.history = history  # type: ignore[attr-defined]
+        raise failed from error
 
 
 def _create_variables(model: keras.Model, train: Feed) -> None:

@@ -1,0 +1,58 @@
+"""What went wrong in somebody's function, as one sentence with its name, file and line."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import sysconfig
+import traceback
+from pathlib import Path
+
+from kexp.errors import first_line
+
+__all__ = ["sentence_of"]
+
+_OURS = str(Path(__file__).parent)
+_STANDARD = sysconfig.get_path("stdlib")
+_LIBRARIES = ("keras", "tensorflow", "jax", "jaxlib", "numpy", "torch", "mlflow", "hydra", "omegaconf", "absl")
+# A function that TensorFlow compiles by AutoGraph is named in the message instead of the traceback.
+_IN_USER_CODE = re.compile(r'^\s*File "([^"]+)", line (\d+), in (\S+)', re.MULTILINE)
+
+
+def sentence_of(error: BaseException) -> str:
+    """`name (file, line 12) raises ValueError: ...`; without the place where no code but the libraries' took part."""
+    place, text = _place(error), first_line(error)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if text.startswith("in user code"):
+        text = lines[-1]
+    elif text.startswith("Graph execution error"):  # the reason stands before the nodes' names
+        text = next((a for a, b in itertools.pairwise(lines) if b.startswith("[[{{node")), lines[-1])
+    text = re.sub(r"\{\{.*?\}\} ?| \[Op:.*|^.*?node_name: ?", "", text)  # TensorFlow's names of operations
+    kind = type(error).__name__
+    said = f"{kind}: {text.removeprefix(f'{kind}: ')}"
+    return f"{place} raises {said}" if place else said
+
+
+def _place(error: BaseException) -> str:
+    """The innermost function that is neither a library's nor ours."""
+    frames = [(each.filename, each.lineno or 0, each.name) for each in traceback.extract_tb(error.__traceback__)]
+    ours = next((place for place, (file, *_) in enumerate(frames) if file.startswith(_OURS)), 0)
+    frames = frames[ours:]  # what called us took no part
+    frames += [(file, int(line), name) for file, line, name in _IN_USER_CODE.findall(str(error))]
+    for file, line, name in reversed(frames):
+        if _is_own(file) and name != "<module>":
+            return f"{name} ({_shown(file)}, line {line})"
+    return ""
+
+
+def _is_own(file: str) -> bool:
+    if file.startswith("<") or "__autograph_generated_file" in file or file.startswith((_OURS, f"{_STANDARD}/")):
+        parts = Path(file).parts
+        return "site-packages" in parts and parts[parts.index("site-packages") + 1] not in (*_LIBRARIES, "kexp")
+    parts = Path(file).parts
+    return "site-packages" not in parts or parts[parts.index("site-packages") + 1] not in _LIBRARIES
+
+
+def _shown(file: str) -> str:
+    path = Path(file)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

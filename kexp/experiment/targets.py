@@ -1,0 +1,123 @@
+"""The form of targets that a loss or a metric of one's own takes: found out by a try on a few rows.
+
+A function says nothing of whether it takes class numbers or one-hot rows. It is called with each, beside outputs of the
+model's shape, and what gives finite numbers, one a row or one for all, is what it takes. Where several forms do,
+it is the first of `_FORMS` for a loss, and for a metric what the loss trains on.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from kexp import traits
+from kexp.blame import sentence_of
+from kexp.build import build_loss, build_metrics
+from kexp.errors import ComponentError, ConfigError, DataError
+from kexp.schema import Experiment, Node
+
+if TYPE_CHECKING:
+    from kexp.data import Splits
+
+__all__ = ["find_targets", "in_words"]
+
+_FORMS = {
+    "one_hot": "one-hot targets",
+    "class_index": "class numbers",
+    "binary": "one column of 0 and 1",
+    "signed": "one column of -1 and 1",
+}
+_ROWS = 7
+_WHOLE, _ODD, _ENDLESS, _FAILED = 3, 2, 1, 0  # one number a row or in all; other shapes; not finite; an error
+_found: dict[tuple[Any, ...], dict[str, int | Exception]] = {}
+
+
+def find_targets(experiment: Experiment, splits: Splits) -> dict[str, tuple[str, ...]]:
+    """The forms that each loss and metric takes which does not say so itself, by config key, the best first.
+
+    One that the config names is tried as well, so that what does not go with it is said before training.
+
+    Raises:
+        ConfigError: a function that raises an error with every form; the sentence names its file and line.
+    """
+    if splits.spec.task != "classification":
+        return {}
+    nodes = [node for node in (experiment.loss, *experiment.metrics.values()) if node is not None]
+    nodes = [node for node in nodes if not traits.says_targets(node)]
+    return {node.path: _taken(node, splits, experiment.backend) for node in nodes}
+
+
+def in_words(node: Node, forms: tuple[str, ...], chosen: str) -> str:
+    """`own:by_index takes class numbers`."""
+    others = [form for form in forms if form != chosen]
+    more = f" ({node.path}.targets={others[0]} gives it {_FORMS[others[0]]})" if others else ""
+    return f"{node.name} takes {_FORMS[chosen]}{more}"
+
+
+def _taken(node: Node, splits: Splits, backend: str) -> tuple[str, ...]:
+    component, outputs = node.component, splits.spec.outputs
+    key = (component.group, component.target, component.version, repr((node.parameters, node.common)), outputs, backend)
+    named = node.common.get("targets")
+    forms = (
+        (named,)
+        if named
+        else tuple(form for form in _FORMS if form in ("one_hot", "class_index") or (form == "binary" and outputs == 2))
+    )
+    if key not in _found:
+        _found[key] = {form: _try(node, splits, form) for form in forms}
+    results = _found[key]
+    ranks = {form: result for form, result in results.items() if isinstance(result, int)}
+    best = max(ranks.values(), default=_FAILED)
+    if best == _FAILED:
+        said = {form: sentence_of(error) for form, error in results.items() if isinstance(error, Exception)}
+        told = said.values() if len({*said.values()}) == 1 else (f"with {_FORMS[form]} {said[form]}" for form in said)
+        raise ConfigError(f"{node.path}: {node.name} does not work: {'; '.join(dict.fromkeys(told))}")
+    return tuple(form for form, rank in ranks.items() if rank == best)
+
+
+def _try(node: Node, splits: Splits, form: str) -> int | Exception:
+    """How well a call with one form of targets goes."""
+    import numpy as np
+
+    part = splits.train.encode(form)  # type: ignore[arg-type]
+    count = min(_ROWS if splits.spec.outputs != _ROWS else _ROWS - 2, len(part))
+    targets = part.batch(np.linspace(0, len(part) - 1, count).astype(np.intp))[1]
+    wanted = traits.of(node.component, node.parameters, form)
+    units, activation = traits.output_for(wanted, node.parameters, task="classification", outputs=splits.spec.outputs)
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            result = _called(node, targets, _outputs(count, units, activation))
+    except (ComponentError, DataError):
+        raise
+    except Exception as error:  # the function's own: whatever it raises, it does not take these targets
+        return error
+    if not np.isfinite(result).all():
+        return _ENDLESS
+    return _WHOLE if result.ndim == 0 or node.component.group == "metrics" or result.shape == (count,) else _ODD
+
+
+def _outputs(rows: int, units: int, activation: str) -> Any:
+    """Outputs such as a model gives, shape (rows, units)."""
+    import numpy as np
+
+    scores = np.random.default_rng(0).normal(size=(rows, units)).astype(np.float32)
+    if activation == "softmax":
+        scores = np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)
+    return 1 / (1 + np.exp(-scores)) if activation == "sigmoid" else scores
+
+
+def _called(node: Node, targets: Any, outputs: Any) -> Any:
+    """What a loss gives for each row, or a metric for all, called as Keras calls it."""
+    import keras
+    import numpy as np
+
+    if node.component.group == "loss":
+        loss = build_loss(node)
+        function = loss.call if isinstance(loss, keras.losses.Loss) else loss
+        made = function(keras.ops.convert_to_tensor(targets, "float32"), keras.ops.convert_to_tensor(outputs))
+    else:
+        (metric,) = build_metrics({"tried": node})
+        metric.update_state(keras.ops.convert_to_tensor(targets), keras.ops.convert_to_tensor(outputs))
+        made = metric.result()
+    return np.asarray(keras.ops.convert_to_numpy(made))

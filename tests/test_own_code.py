@@ -1,0 +1,88 @@
+"""Code of one's own, as it was written for Keras: functions, objects that are made, targets, errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import own_checks
+import pytest
+
+import kexp
+from kexp.errors import ConfigError, KexpError, TrainingError
+
+
+@pytest.mark.parametrize("name", own_checks.NAMES)
+def test_a_module_s_parts_train_as_in_plain_keras(name: str, workplace: Path) -> None:
+    own_checks.check(name)
+
+
+def test_a_module_s_initializer_draws_the_first_weights(workplace: Path) -> None:
+    import numpy as np
+
+    wide = ["model.hidden=[200]", "model.kernel_initializer=own_parts:small", "optimizer.learning_rate=1e-9"]
+    result = kexp.run([*own_checks.SMALL, "data=digits", "trainer.epochs=1", *wide])
+    kernels = [weight for weight in result.model.get_weights() if weight.ndim == 2]
+    assert [0.0095 < np.std(kernel) < 0.0105 for kernel in kernels] == [True, True]
+
+
+def test_each_run_has_fresh_objects(workplace: Path) -> None:
+    """Two runs of one process with the same optimizer, metric and model are equal, and leave the module's as it was."""
+    import numpy as np
+    import own_parts
+
+    overrides = ["optimizer=own_parts:heavy_ball", "metrics=[own_parts:best_two]", "model=own_parts:ready"]
+    before = own_parts.ready.get_weights()
+    first, second = (kexp.run([*own_checks.SMALL, *overrides]) for _ in range(2))
+    assert first.history.epochs == second.history.epochs
+    assert not own_parts.heavy_ball.built
+    for then, now in zip(before, own_parts.ready.get_weights(), strict=True):
+        np.testing.assert_array_equal(then, now)
+
+
+def test_the_form_of_targets_is_found_said_and_overruled(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    talking = [each for each in own_checks.SMALL if not each.startswith("trainer.verbose")]
+    result = kexp.run([*talking, "loss=own_parts:by_index"])
+    assert "loss     own_parts:by_index takes class numbers\n" in capsys.readouterr().out
+    assert result.experiment.loss is not None
+    assert result.experiment.loss.common["targets"] == "class_index"
+    with pytest.raises(ConfigError, match=r"^loss: own_parts:by_index does not work: by_index \(.*line \d+\) raises"):
+        kexp.run([*own_checks.SMALL, "loss=own_parts:by_index", "loss.targets=one_hot"])
+    binary = ["data=breast_cancer", "loss=own_parts:sharper", "loss.targets=binary"]
+    assert kexp.run([*own_checks.SMALL, *binary]).model.output_shape == (None, 1)
+
+
+def test_a_metric_s_targets_choose_the_loss_that_was_left_to_the_data(workplace: Path) -> None:
+    from kexp.config import compose, plain
+    from kexp.experiment import prepare
+    from kexp.schema import check
+
+    for metric, loss in [("hit", "categorical_crossentropy"), ("by_index", "sparse_categorical_crossentropy")]:
+        settled = prepare(check(plain(compose([*own_checks.SMALL, f"metrics=[own_parts:{metric}]"])))).experiment
+        assert settled.loss is not None
+        assert settled.loss.name == loss
+
+
+@pytest.mark.parametrize(
+    ("overrides", "kind", "sentence"),
+    [
+        (["loss=own_parts:wrong"], ConfigError, r"own_parts:wrong does not work: wrong \(.*own_parts.py, line \d+\)"),
+        (["metrics=[own_parts:wrong]"], ConfigError, r"metrics.wrong: own_parts:wrong does not work"),
+        (["loss=own_parts:squared", "loss.target=1"], KexpError, r"target"),
+        (
+            ["callbacks=[failing:Failing]"],
+            TrainingError,
+            r"on_epoch_end \(failing.py, line 7\) raises KeyError: 'nope'",
+        ),
+    ],
+)
+def test_what_one_s_own_function_raises_is_one_sentence(
+    overrides: list[str], kind: type[Exception], sentence: str, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(workplace))
+    lines = ["import keras", "", "", "class Failing(keras.callbacks.Callback):", "    'Fails.'"]
+    (workplace / "failing.py").write_text(
+        "\n".join([*lines, "    def on_epoch_end(self, epoch, logs=None):", "        logs['nope']", ""])
+    )
+    with pytest.raises(kind, match=sentence) as caught:
+        kexp.run([*own_checks.SMALL, *overrides])
+    assert "\n" not in str(caught.value)
