@@ -102,7 +102,7 @@ def build_activation(node: Node) -> Any:
     return lambda: as_layer(build(node), node.name)
 
 
-def build_model(node: Node, spec: ModelSpec) -> keras.Sequential:
+def build_model(node: Node, spec: ModelSpec) -> keras.Model:
     """The model, built for the data's shapes."""
     from kexp.model import check_model
 

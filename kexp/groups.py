@@ -92,7 +92,7 @@ _ALL = (
     Group("metrics", called_with=("y_true", "y_pred"), own=(_TARGETS,), several=True),
     Group("activation", called_with=("x",)),
     Group("layer", makes="keras.layers:Layer", passes=("input_shape", "input_dim", "dtype", "trainable", "autocast")),
-    Group("model", makes="keras:Sequential", given=("spec",)),
+    Group("model", makes="keras:Model", given=("spec",)),
     Group(
         "data",
         common=(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 from kexp.reading import is_there_already
@@ -183,13 +184,24 @@ def classes_of(component: Component) -> dict[str, Any]:
         found[kind.__name__] = kind
     home = getattr(made, "__module__", "") if callable(made) else component.target.partition(":")[0]
     module = sys.modules.get(home)
-    for each in vars(module).values() if module is not None else ():
+    for name, each in vars(module).items() if module is not None else ():
         if isinstance(each, type) and each.__module__ == home and hasattr(each, "get_config"):
             found[each.__name__] = each
+        elif component.group == "model" and _is_own_function(name, each):
+            found[name] = each  # of a Lambda layer, or an activation in it
     for target in getattr(made, _CLASSES, ()):
         kind = replace(component, target=target).load()
         found[kind.__name__] = kind
     return found
+
+
+def _is_own_function(name: str, value: Any) -> bool:
+    """Whether a module's name is a function that Keras does not have by that name: in a file it goes by it."""
+    import keras
+
+    if not isinstance(value, FunctionType) or value.__name__ != name or value.__module__.startswith("keras."):
+        return False
+    return not any(hasattr(each, name) for each in (keras.activations, keras.losses, keras.metrics, keras.ops))
 
 
 def function_key(group: str, name: str) -> str:

@@ -20,7 +20,7 @@ __all__ = ["build_compiled", "compile_model", "training_plan"]
 _CHUNK_ROWS = 8192
 
 
-def build_compiled(prepared: Prepared) -> keras.Sequential:
+def build_compiled(prepared: Prepared) -> keras.Model:
     """The model with its initial weights, adapted to the training rows and compiled. The seed decides the weights."""
     from kexp.model import adapt
     from kexp.training.backend import seed_everything

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kexp import training
 from kexp.experiment.compiled import build_compiled
+from kexp.experiment.holding import holding
 from kexp.experiment.prepared import prepare
 from kexp.experiment.recording import record_figures, record_model, save_files
 from kexp.experiment.running import formats_of
@@ -43,7 +44,8 @@ def save_kept(experiment: Experiment, state_file: Path, folder: Path, run: Heade
         prepared = replace(prepared, experiment=kept)
     training.prepare_backend(experiment.backend)
     state, about = TrainedState.read(state_file)
-    model: keras.Sequential = build_compiled(prepared)
+    model: keras.Model = build_compiled(prepared)
+    held = holding(prepared, model, formats)
     state.put_into(model)
     history = History([(int(epoch), dict(metrics)) for epoch, metrics in about["epochs"]])
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,7 +53,8 @@ def save_kept(experiment: Experiment, state_file: Path, folder: Path, run: Heade
     try:
         if best:
             record_figures(tracker, prepared, history, model)
-        save_files(tracker, prepared, model, formats)
-        record_model(tracker, prepared, history, model)
+        save_files(tracker, prepared, model, held.formats)
+        if held.mlflow:
+            record_model(tracker, prepared, history, model)
     finally:
         tracker.end("FINISHED")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp import training
+from kexp.experiment.holding import how_to_make
 from kexp.experiment.prepared import Prepared, feeds
 from kexp.tracking import Tracker, flatten
 from kexp.training import History
@@ -173,7 +174,7 @@ def save_files(tracker: Tracker, prepared: Prepared, model: keras.Model, formats
         return []
     train = prepared.splits.train
     probe = train.batch(_first_rows(len(train)))[0]
-    saved = save_model(model, tracker.folder / "saved", formats, probe)
+    saved = save_model(model, tracker.folder / "saved", formats, probe, **how_to_make(prepared))
     tracker.log_file(tracker.folder / "saved")
     return saved
 

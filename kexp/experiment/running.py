@@ -14,6 +14,7 @@ from kexp.build import build_format
 from kexp.errors import TrainingError
 from kexp.experiment.compiled import build_compiled
 from kexp.experiment.engines import engine_of
+from kexp.experiment.holding import holding
 from kexp.experiment.prepared import Prepared, feeds, prepare
 from kexp.experiment.recording import (
     Source,
@@ -114,6 +115,10 @@ def run(
         warm_up(store)
     training.prepare_backend(experiment.backend)
     model = build_compiled(prepared)
+    held = holding(prepared, model, formats)
+    if experiment.trainer.verbose:
+        for line in held.lines:
+            print(f"save     {line}")
     with training.banners_held_back():  # on other backends it is the tf.data feed that loads TensorFlow
         feeds(prepared)[0].epochs(experiment.trainer.initial_epoch)
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,8 +150,9 @@ def run(
         saved: list[Path] = []
         if state_file is None:
             record_figures(tracker, prepared, history, model)  # drawn by another process while models are saved
-            saved = save_files(tracker, prepared, model, formats)
-            record_model(tracker, prepared, history, model)
+            saved = save_files(tracker, prepared, model, held.formats)
+            if held.mlflow:
+                record_model(tracker, prepared, history, model)
         else:
             leave_state(state_file, prepared, TrainedState.of(model), history)
         record_outcome(tracker, history, started)

@@ -37,7 +37,7 @@ class Blueprint:
     """
 
     prepared: Prepared
-    model: keras.Sequential
+    model: keras.Model
     initializers: dict[int, Any] = field(default_factory=dict)
     values: dict[int, Any] = field(default_factory=dict)
     seeds: list[int] = field(default_factory=list)

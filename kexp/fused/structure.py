@@ -283,13 +283,19 @@ def _near(a: Any, b: Any) -> bool:
 
 def _must_rebuild(blueprint: Blueprint, given: tuple[int, ...]) -> bool:
     """Whether what `start` cannot make depends on more than the training rows."""
+    import keras
+
+    from kexp.model import adaptable
+
     if not given:
         return False
     fitted: set[int] = set()
     weights_before = False
-    for layer in blueprint.model.layers:
-        if callable(getattr(layer, "adapt", None)):
-            if weights_before:
+    fits = adaptable(blueprint.model)
+    in_order = isinstance(blueprint.model, keras.Sequential) and all(each in blueprint.model.layers for each in fits)
+    for layer in blueprint.model.layers if in_order else fits:
+        if layer in fits:
+            if weights_before or not (in_order or (layer.built and _takes_rows(layer, blueprint.model))):
                 return True
             fitted |= {id(variable) for variable in layer.variables}
         elif layer.variables:
@@ -298,12 +304,19 @@ def _must_rebuild(blueprint: Blueprint, given: tuple[int, ...]) -> bool:
     return not all(id(variables[position]) in fitted for position in given)
 
 
+def _takes_rows(layer: Any, model: Any) -> bool:
+    """Whether a layer of a graph is given the rows themselves."""
+    return getattr(model, "inputs", None) is not None and any(
+        node.input_tensors and node.input_tensors[0] is model.inputs[0] for node in layer._inbound_nodes
+    )
+
+
 def _by_split(blueprint: Blueprint) -> bool:
     import keras
 
-    for layer in blueprint.model.layers:
-        if not callable(getattr(layer, "adapt", None)):
-            continue
+    from kexp.model import adaptable
+
+    for layer in adaptable(blueprint.model):
         normalization = isinstance(layer, keras.layers.Normalization)
         if not normalization or (layer.input_mean is None and not isinstance(layer.mean, keras.Variable)):
             return True

@@ -67,7 +67,7 @@ class LaneResult:
         found = {"kexp.fused": f"group {self.group}, {self.width} lanes, {self.executor}"}
         return {**found, "kexp.fewer_lanes": str(self.width)} if self.narrowed else found
 
-    def build_model(self) -> keras.Sequential:
+    def build_model(self) -> keras.Model:
         """The trained model, compiled, with its optimizer's state: what a single run ends with.
 
         Raises:

@@ -15,21 +15,35 @@ if TYPE_CHECKING:
 __all__ = ["assemble", "check_model", "first_sentence"]
 
 
-def check_model(model: Any, spec: ModelSpec) -> keras.Sequential:
-    """The model, built for the data's rows.
+def check_model(model: Any, spec: ModelSpec) -> keras.Model:
+    """The model, built for the data's rows: a Sequential, a graph of layers, or a class with a `call` of its own.
 
     Args:
         model: what a factory returned.
         spec: what data and loss ask for.
 
     Raises:
-        ComponentError: it is no Sequential.
-        ConfigError: its layers do not fit the rows, or its output not the targets.
+        ComponentError: it is no Keras model.
+        ConfigError: it has several inputs or outputs, its layers do not fit the rows, or its output not the targets.
     """
     import keras
 
-    if not isinstance(model, keras.Sequential):
-        raise ComponentError(f"model: must be a keras.Sequential, got {type(model).__name__}")
+    if not isinstance(model, keras.Model):
+        raise ComponentError(f"model: must be a keras.Model, got {type(model).__name__}")
+    if isinstance(model, keras.Sequential):
+        output = _built_sequential(model, spec)
+    elif isinstance(getattr(model, "inputs", None), list):
+        output = _of_graph(model, spec)
+    else:
+        output = _of_call(model, spec)
+    if tuple(output[1:]) != (spec.units,):
+        raise ConfigError(
+            f"model: must end in the shape (None, {spec.units}) that data and loss ask for, got {tuple(output)}"
+        )
+    return model
+
+
+def _built_sequential(model: keras.Sequential, spec: ModelSpec) -> tuple[Any, ...]:
     if not model.layers:
         raise ConfigError("model.layers: must have at least one layer")
     if not model.built:
@@ -37,15 +51,83 @@ def check_model(model: Any, spec: ModelSpec) -> keras.Sequential:
             model.build((None, *spec.input_shape))
         except Exception as error:
             raise _misfit(model.layers, spec, error) from error
-    shape = tuple(model.input_shape[1:])
-    if shape != tuple(spec.input_shape):
-        raise ConfigError(f"model: takes rows of shape {shape}, but the data's rows have shape {spec.input_shape}")
-    if tuple(model.output_shape[1:]) != (spec.units,):
+    _takes_rows(model.input_shape, spec)
+    return tuple(model.output_shape)
+
+
+def _of_graph(model: keras.Model, spec: ModelSpec) -> tuple[Any, ...]:
+    """A Functional model's output shape."""
+    for what, shape, count in (
+        ("input", model.input_shape, len(model.inputs)),
+        ("output", model.output_shape, len(model.outputs)),
+    ):
+        if count != 1 or not _is_shape(shape):
+            raise ConfigError(f"model: must have one {what}, got {_several(shape)}")
+    _takes_rows(model.inputs[0].shape, spec)
+    return tuple(model.outputs[0].shape)
+
+
+def _of_call(model: keras.Model, spec: ModelSpec) -> tuple[Any, ...]:
+    """Builds a subclassed model as `fit` does on its first batch, and gives the shape of its output."""
+    import keras
+    from keras.src.backend import compute_output_spec
+
+    name, failure = type(model).__name__, None
+    for rows in (None, 2):  # a `call` may reckon with a number of rows
+        try:
+            output = compute_output_spec(
+                model, keras.KerasTensor((rows, *spec.input_shape), dtype=spec.input_dtype), training=False
+            )
+            break
+        except Exception as error:
+            failure = failure or error
+    else:
+        assert failure is not None
         raise ConfigError(
-            f"model: must end in the shape (None, {spec.units}) that data and loss ask for, "
-            f"got {tuple(model.output_shape)}"
-        )
-    return model
+            f"model: {name}.call must take rows of shape {tuple(spec.input_shape)}, the data's: "
+            f"{first_sentence(failure)}"
+        ) from failure
+    _renew_constants(model)
+    if not isinstance(output, keras.KerasTensor):
+        raise ConfigError(f"model: must have one output, {name}.call gives {_several(_shapes(output))}")
+    return None, *output.shape[1:]
+
+
+def _renew_constants(model: keras.Model) -> None:
+    """Normalizations compute constants when they are built, which are symbols where the model was called with such."""
+    import keras
+
+    for layer in model._flatten_layers(include_self=False):
+        if isinstance(layer, keras.layers.Normalization) and layer.built:
+            layer.finalize_state() if layer.input_mean is None else layer.build(layer._build_input_shape)
+
+
+def _takes_rows(shape: Sequence[Any], spec: ModelSpec) -> None:
+    taken = tuple(shape[1:])
+    fits = len(taken) == len(spec.input_shape) and all(
+        size in (None, given) for size, given in zip(taken, spec.input_shape, strict=True)
+    )
+    if not fits:
+        raise ConfigError(f"model: takes rows of shape {taken}, but the data's rows have shape {spec.input_shape}")
+
+
+def _is_shape(shape: Any) -> bool:
+    return isinstance(shape, tuple) and all(size is None or isinstance(size, int) for size in shape)
+
+
+def _shapes(output: Any) -> Any:
+    import keras
+
+    return keras.tree.map_structure(lambda each: tuple(each.shape) if hasattr(each, "shape") else each, output)
+
+
+def _several(shapes: Any) -> str:
+    """What there is instead of one input or output."""
+    if isinstance(shapes, dict):
+        return f"{len(shapes)}: {', '.join(map(str, shapes))}"
+    if isinstance(shapes, (list, tuple)) and not _is_shape(shapes):
+        return f"{len(shapes)} of the shapes {', '.join(map(str, shapes))}"
+    return type(shapes).__name__ if not _is_shape(shapes) else f"a structure around the shape {shapes}"
 
 
 def assemble(

@@ -38,6 +38,7 @@ def save_model(
     probe: NDArray[Any],
     *,
     custom_objects: Mapping[str, Any] | None = None,
+    architecture: Callable[[], keras.Model] | None = None,
 ) -> list[Path]:
     """Saves `model` in each of `formats`, all or none.
 
@@ -52,6 +53,8 @@ def save_model(
         probe: one batch of inputs, shape (batch, ...), on which predictions are compared.
         custom_objects: classes and functions by name that the model's config refers to and Keras does not know.
             Layers' own classes are found without it.
+        architecture: makes the model with fresh weights, for formats that keep the weights alone; by default from its
+            config, which a class of the user's own may not have.
 
     Returns:
         The paths of the files or folders, in the order of `formats`.
@@ -69,7 +72,7 @@ def save_model(
             for name, fmt in formats.items():
                 target = folder / fmt.filename
                 staged[name] = temporary_path(target), target
-                _write_verified(model, staged[name][0], fmt, reference)
+                _write_verified(model, staged[name][0], fmt, reference, architecture)
         _put_in_place(folder, list(staged.values()))
     except Exception as error:
         raise SaveError(f"save.formats: {name} could not be saved in {folder}: {first_line(error)}") from error
@@ -172,10 +175,17 @@ def _load_untrusted(
     return load_untrusted(path, UNTRUSTED_FORMATS[fmt.filename], architecture=config, custom_objects=custom_objects)
 
 
-def _write_verified(model: keras.Model, temporary: Path, fmt: Format, reference: Reference) -> None:
+def _write_verified(
+    model: keras.Model,
+    temporary: Path,
+    fmt: Format,
+    reference: Reference,
+    architecture: Callable[[], keras.Model] | None,
+) -> None:
     fmt.save(model, temporary)
     sync_tree(temporary)
-    loaded = fmt.load(temporary, architecture=lambda: model_from_architecture(architecture_config(model)))
+    build = architecture or (lambda: model_from_architecture(architecture_config(model)))
+    loaded = fmt.load(temporary, architecture=build)
     wrong = reference.difference(loaded, fmt)
     stored = getattr(fmt, "optimizer_values", None)
     if wrong is None and stored is not None:
@@ -229,8 +239,8 @@ def _architecture_beside(folder: Path) -> keras.Model:
 def _custom_objects(model: keras.Model | None, given: Mapping[str, Any] | None) -> Iterator[None]:
     import keras
 
-    layers = getattr(model, "layers", ())
-    known = {type(layer).__name__: type(layer) for layer in layers if not type(layer).__module__.startswith("keras.")}
+    kinds = {type(layer) for layer in (model._flatten_layers() if model is not None else ())}
+    known = {kind.__name__: kind for kind in kinds if not kind.__module__.startswith("keras.")}
     with keras.saving.custom_object_scope({**known, **(given or {})}):
         yield
 
