@@ -8,6 +8,7 @@ the same; what has no such config, or holds functions, which may hold anything, 
 from __future__ import annotations
 
 import inspect
+import random
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,6 +21,7 @@ _PLAIN = (bool, int, float, str, type(None))
 # What differs between an object and its copy, or says nothing of what it does.
 _ASIDE = frozenset({"_name", "name", "_path", "_auto_config", "_tracker", "_lock", "_inbound_nodes", "_outbound_nodes"})
 _DEPTH = 6
+_found: dict[int, tuple[Any, dict[str, Any] | None]] = {}  # with the object, so that its number stays its own
 
 
 def settings_of(made: Any) -> Signature:
@@ -49,12 +51,21 @@ def fresh(made: Any, parameters: Mapping[str, Any], made_anew: Callable[[], Any]
 
 
 def _config_of(made: Any) -> dict[str, Any] | None:
-    """What makes another of the kind; None where nothing proves to."""
+    """What makes another of the kind; None where nothing proves to. Found out once an object."""
+    if id(made) not in _found:
+        _found[id(made)] = made, _proven_config(made)
+    return _found[id(made)][1]
+
+
+def _proven_config(made: Any) -> dict[str, Any] | None:
+    drawn = random.getstate()  # Keras draws initializers' seeds there, and this copy is not the one that trains
     try:
         config = _config(made)
         copied = _rebuilt(made, config)
     except Exception:  # the object's own code: whatever it raises, it cannot be copied in this way
         return None
+    finally:
+        random.setstate(drawn)
     return config if _same(made, copied, _DEPTH) else None
 
 

@@ -182,7 +182,7 @@ def classes_of(component: Component) -> dict[str, Any]:
         found[function_key(component.group, component.name)] = made
     elif kind is made or is_there_already(made):
         found[kind.__name__] = kind
-    home = getattr(made, "__module__", "") if callable(made) else component.target.partition(":")[0]
+    home = component.target.partition(":")[0] if is_there_already(made) else getattr(made, "__module__", "")
     module = sys.modules.get(home)
     for name, each in vars(module).items() if module is not None else ():
         if isinstance(each, type) and each.__module__ == home and hasattr(each, "get_config"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +31,12 @@ class Holding:
     Attributes:
         formats: the chosen ones that can, by name.
         mlflow: whether an MLflow model can.
-        lines: what is left out and why, for the user.
+        said: what is left out and why: (label, text).
     """
 
-    def __init__(self, formats: Mapping[str, Format], mlflow: bool = True, lines: tuple[str, ...] = ()) -> None:
-        self.formats, self.mlflow, self.lines = dict(formats), mlflow, lines
+    def __init__(self, formats: Mapping[str, Format], mlflow: bool = True, left_out: Sequence[str] = ()) -> None:
+        self.formats, self.mlflow = dict(formats), mlflow
+        self.said = tuple(("save", text) for text in left_out)
 
 
 def holding(prepared: Prepared, model: keras.Model, formats: Mapping[str, Format]) -> Holding:
@@ -66,7 +67,7 @@ def holding(prepared: Prepared, model: keras.Model, formats: Mapping[str, Format
         if reason:
             mlflow = False
             lines.append(f"the MLflow model is left out: {reason}")
-    return Holding(held, mlflow, tuple(lines))
+    return Holding(held, mlflow, lines)
 
 
 def how_to_make(prepared: Prepared) -> dict[str, Any]:

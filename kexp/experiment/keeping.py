@@ -53,8 +53,7 @@ def save_kept(experiment: Experiment, state_file: Path, folder: Path, run: Heade
     try:
         if best:
             record_figures(tracker, prepared, history, model)
-        save_files(tracker, prepared, model, held.formats)
-        if held.mlflow:
-            record_model(tracker, prepared, history, model)
+        save_files(tracker, prepared, model, held)
+        record_model(tracker, prepared, history, model, held)
     finally:
         tracker.end("FINISHED")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp import training
-from kexp.experiment.holding import how_to_make
+from kexp.experiment.holding import Holding, how_to_make
 from kexp.experiment.prepared import Prepared, feeds
 from kexp.tracking import Tracker, flatten
 from kexp.training import History
@@ -128,12 +128,12 @@ def record_outcome(tracker: Tracker, history: History, started: float) -> None:
     tracker.set_tags({"kexp.duration_s": f"{time.perf_counter() - started:.3f}", "kexp.stopped": history.stopped})
 
 
-def record_model(tracker: Tracker, prepared: Prepared, history: History, model: keras.Model) -> None:
-    """The MLflow model, linked to its last metrics."""
+def record_model(tracker: Tracker, prepared: Prepared, history: History, model: keras.Model, held: Holding) -> None:
+    """The MLflow model, linked to its last metrics, where it can hold the model."""
     from kexp.persistence import tensorflow_not_needed
 
     save = prepared.experiment.save
-    if not save.model:
+    if not (save.model and held.mlflow):
         return
     part = prepared.splits.test or prepared.splits.validation or prepared.splits.train
     x = part.batch(_first_rows(len(part)))[0]
@@ -162,19 +162,19 @@ def record_figures(tracker: Tracker, prepared: Prepared, history: History, model
         tracker.log_figure("predicted_against_true", {"y_true": part.labels, "y_pred": predicted})
 
 
-def save_files(tracker: Tracker, prepared: Prepared, model: keras.Model, formats: Mapping[str, Any]) -> list[Path]:
-    """Saves the model in each format, read back and compared, and records the files as artifacts.
+def save_files(tracker: Tracker, prepared: Prepared, model: keras.Model, held: Holding) -> list[Path]:
+    """Saves the model in each format that holds it, read back and compared, and records the files as artifacts.
 
     Raises:
         SaveError: a file does not read back identically.
     """
     from kexp.persistence import save_model
 
-    if not formats:
+    if not held.formats:
         return []
     train = prepared.splits.train
     probe = train.batch(_first_rows(len(train)))[0]
-    saved = save_model(model, tracker.folder / "saved", formats, probe, **how_to_make(prepared))
+    saved = save_model(model, tracker.folder / "saved", held.formats, probe, **how_to_make(prepared))
     tracker.log_file(tracker.folder / "saved")
     return saved
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from kexp import training
 from kexp.build import build_format
 from kexp.errors import TrainingError
 from kexp.experiment.compiled import build_compiled
-from kexp.experiment.engines import engine_of
+from kexp.experiment.engines import Trained, engine_of
 from kexp.experiment.holding import holding
 from kexp.experiment.prepared import Prepared, feeds, prepare
 from kexp.experiment.recording import (
@@ -109,16 +109,14 @@ def run(
     store = store_of(experiment) if open_tracker is None else None
     if store is not None:
         warm_up()  # MLflow's import; a store is not made before the experiment is known to be one
-    prepared = _told(prepare(experiment))
+    prepared = prepare(experiment)
     experiment = prepared.experiment
     if store is not None:
         warm_up(store)
     training.prepare_backend(experiment.backend)
     model = build_compiled(prepared)
     held = holding(prepared, model, formats)
-    if experiment.trainer.verbose:
-        for line in held.lines:
-            print(f"save     {line}")
+    _tell(experiment, (*prepared.said, *held.said))
     with training.banners_held_back():  # on other backends it is the tf.data feed that loads TensorFlow
         feeds(prepared)[0].epochs(experiment.trainer.initial_epoch)
     folder.mkdir(parents=True, exist_ok=True)
@@ -140,20 +138,16 @@ def run(
                 error.add_note(f"What it left is in {folder}{recorded}.")
                 raise
         history = trained.history
-        if trained.tags:
-            tracker.set_tags(trained.tags)
-        if history.notices:
-            tracker.set_tags({"kexp.notices": "; ".join(history.notices)})
+        _tag(tracker, trained)
         tested = {f"test_{key}": value for key, value in trained.tested.items()}
         if tested:
             tracker.log_metrics(tested, step=len(history) + trainer.initial_epoch)
-        saved: list[Path] = []
         if state_file is None:
             record_figures(tracker, prepared, history, model)  # drawn by another process while models are saved
-            saved = save_files(tracker, prepared, model, held.formats)
-            if held.mlflow:
-                record_model(tracker, prepared, history, model)
+            saved = save_files(tracker, prepared, model, held)
+            record_model(tracker, prepared, history, model, held)
         else:
+            saved = []
             leave_state(state_file, prepared, TrainedState.of(model), history)
         record_outcome(tracker, history, started)
     if checkpointing is not None:
@@ -173,10 +167,18 @@ def run(
     )
 
 
-def _told(prepared: Prepared) -> Prepared:
-    for label, text in prepared.said if prepared.experiment.trainer.verbose else ():
+def _tag(tracker: Tracker, trained: Trained) -> None:
+    """Says in tags how the model was trained, and what there was to notice."""
+    notices = trained.history.notices
+    said = {"kexp.notices": "; ".join(notices)} if notices else {}
+    if trained.tags or said:
+        tracker.set_tags({**trained.tags, **said})
+
+
+def _tell(experiment: Experiment, said: Iterable[tuple[str, str]]) -> None:
+    """Says before training what was decided for the user, unless they want to hear nothing."""
+    for label, text in said if experiment.trainer.verbose else ():
         print(f"{label:<8} {text}")
-    return prepared
 
 
 class _Logging:

@@ -95,6 +95,9 @@ def analyse(prepared: Prepared, batches: list[tuple[Any, ...]], constants: froze
         ConfigError: the trial itself cannot be built.
     """
     blueprint = _representative(prepared, batches[0])
+    own_loop = _own_loop(blueprint.model)
+    if own_loop:
+        raise NotFusableError(own_loop)
     numbers = numbers_of(prepared.experiment)
     tracers: frozenset[Key] = frozenset()
     while True:
@@ -138,6 +141,16 @@ def analyse(prepared: Prepared, batches: list[tuple[Any, ...]], constants: froze
             )
         wrong = _wrong_one_by_one(prepared, blueprint, keys, tracers, batches)
         constants |= wrong or frozenset(keys)
+
+
+def _own_loop(model: Any) -> str:
+    """What a model's class does in its own way of what lanes do in Keras'; empty where nothing."""
+    import keras
+
+    for name in ("train_step", "test_step", "make_train_function", "make_test_function", "fit", "evaluate"):
+        if getattr(type(model), name) is not getattr(keras.Model, name):
+            return f"model: {type(model).__name__} has a {name} of its own, which lanes do not call"
+    return ""
 
 
 def _representative(prepared: Prepared, batch: tuple[Any, ...]) -> Blueprint:

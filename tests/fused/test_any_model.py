@@ -1,0 +1,28 @@
+"""Graphs of layers and classes with a call of their own, as lanes: what Keras' fit makes of them."""
+
+from __future__ import annotations
+
+import made
+import pytest
+
+from kexp import fused
+
+IRIS = ("data=iris", "trainer.epochs=2")
+MODELS = ("two_ways", "Residual", "stacked", "Weighed", "by_lambda", "ready", "shared_and_nested")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_any_model_is_a_lane_and_ends_as_keras_fit_does(name: str) -> None:
+    chosen = [
+        (*IRIS, f"model=own_models:{name}", f"seed={seed}", f"optimizer.learning_rate={rate}")
+        for seed, rate in ((1, 0.01), (2, 0.02))
+    ]
+    results = list(fused.run_trials(made.trials(*chosen)))
+    assert len(results) == 2
+    for result in results:
+        made.assert_same_as_fit(result)
+
+
+def test_a_training_step_of_ones_own_is_no_lane_and_the_reason_names_it() -> None:
+    (result,) = fused.run_trials(made.trials((*IRIS, "model=own_models:Scaled")))
+    assert "Scaled has a train_step of its own" in result.reason

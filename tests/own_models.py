@@ -1,0 +1,116 @@
+"""Models as people write them for Keras, for rows of four numbers and three classes; tests import this by its path."""
+
+import keras
+from keras import layers, ops
+
+
+def two_ways(width: int = 8):
+    rows = keras.Input((4,))
+    both = layers.Concatenate()([layers.Dense(width, "relu")(rows), layers.Dense(width, "tanh")(rows)])
+    return keras.Model(rows, layers.Dense(3, "softmax")(both))
+
+
+def shared_and_nested():
+    given = keras.Input((4,))
+    inner = keras.Model(given, layers.Dense(6, "relu")(given))
+    shared = layers.Dense(6, "tanh")
+    rows = keras.Input((4,))
+    once = shared(inner(layers.Normalization()(rows)))
+    return keras.Model(rows, layers.Dense(3, "softmax")(layers.Dropout(0.2)(layers.add([once, shared(once)]))))
+
+
+class Residual(keras.Model):
+    def __init__(self, width=8, **more):
+        super().__init__(**more)
+        self.one, self.two = layers.Dense(width, "relu"), layers.Dense(width, "relu")
+        self.out = layers.Dense(3, "softmax")
+
+    def call(self, rows):
+        first = self.one(rows)
+        return self.out(first + self.two(first))
+
+
+class Stacked(keras.Sequential):
+    """A subclass of Sequential."""
+
+
+def stacked():
+    return Stacked([layers.Dense(8, "relu"), layers.Dense(3, "softmax")])
+
+
+class Weighed(keras.Model):
+    """No config, a list of layers, a flag, a loss of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = [layers.Dense(8, "relu"), layers.BatchNormalization(), layers.Dropout(0.3)]
+        self.out = layers.Dense(3, "softmax")
+
+    def call(self, rows, training=False):
+        for block in self.blocks:
+            rows = block(rows, training=training) if not isinstance(block, layers.Dense) else block(rows)
+        return self.out(rows)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return 2.0 * super().compute_loss(x, y, y_pred, sample_weight) + 0.01 * ops.mean(ops.square(y_pred))
+
+
+def doubled(values):
+    return 2.0 * values
+
+
+def by_lambda():
+    rows = keras.Input((4,))
+    halves = layers.Lambda(lambda values: values[:, :2])(rows)
+    return keras.Model(rows, layers.Dense(3, "softmax")(layers.Lambda(doubled)(halves)))
+
+
+ready = keras.Sequential([layers.Input((4,)), layers.Dense(8, "relu"), layers.Dense(3, "softmax")])
+
+
+def two_inputs():
+    one, other = keras.Input((4,)), keras.Input((4,))
+    return keras.Model([one, other], layers.Dense(3, "softmax")(layers.concatenate([one, other])))
+
+
+def two_outputs():
+    rows = keras.Input((4,))
+    return keras.Model(rows, {"kind": layers.Dense(3)(rows), "size": layers.Dense(1)(rows)})
+
+
+class Pair(keras.Model):
+    def call(self, rows):
+        return rows, rows
+
+
+class Wide(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.out = layers.Dense(5, "softmax")
+
+    def call(self, rows):
+        return self.out(rows)
+
+
+def of_five():
+    rows = keras.Input((5,))
+    return keras.Model(rows, layers.Dense(3)(rows))
+
+
+def number():
+    return 3
+
+
+class Scaled(keras.Model):
+    """A training step of its own, as it is written for JAX and for TensorFlow."""
+
+    def __init__(self):
+        super().__init__()
+        self.out = layers.Dense(3, "softmax")
+
+    def call(self, rows):
+        return self.out(rows)
+
+    def train_step(self, *given):
+        logs, *rest = super().train_step(*given) if len(given) > 1 else (super().train_step(*given),)
+        return (logs, *rest) if rest else {**logs, "steps": 1.0}
