@@ -64,6 +64,7 @@ class Recorder:
         self._spool = Spool(folder)
         self._notices = notices if notices is not None else []
         self._waiting: list[RunRecord] = []
+        self._untried: set[str] = set()  # ids of records that were never sent, by this process or another
         self._added: deque[tuple[Path, Callable[[], None]]] = deque()
         self._coming = tuple(coming)
         self.run_ids: dict[str, str] = {}
@@ -82,6 +83,7 @@ class Recorder:
         with contextlib.suppress(OSError):  # the store may take it before that matters
             self._spool.keep(self._store, [record])
         with self._change:
+            self._untried.add(record.run_id)
             self._waiting.append(record)
             if len(self._waiting) >= self._most:
                 self._change.notify()
@@ -189,7 +191,9 @@ class Recorder:
         if not batch or self._store is None:
             return True
         try:
-            run_ids = log_finished_runs(self._store, batch)
+            fresh = self._untried & {record.run_id for record in batch}
+            self._untried -= fresh
+            run_ids = log_finished_runs(self._store, batch, fresh)
         except StoreError as error:
             self.failure = str(error)
             if not is_refusal(error):

@@ -194,8 +194,7 @@ def read_histories(settings: StoreSettings, run_ids: Sequence[str]) -> dict[str,
     """
     from sqlalchemy import select
 
-    from kexp.tracking.client import client_for, store_errors
-    from kexp.tracking.finished import sql_store
+    from kexp.tracking.client import client_for, sql_store, store_errors
     from kexp.tracking.settings import resolve_uri
 
     uri = resolve_uri(settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kexp.tracking.collected import CollectedRun
 from kexp.tracking.environment import environment
-from kexp.tracking.finished import DatasetRecord, RunRecord, log_finished_run, log_finished_runs
+from kexp.tracking.finished import log_finished_run, log_finished_runs
 from kexp.tracking.helper import warm_up
 from kexp.tracking.known import FinishedRun, finished_with
 from kexp.tracking.outbox import Header
@@ -17,6 +17,7 @@ from kexp.tracking.reading import (
     metric_history,
     search,
 )
+from kexp.tracking.record import DatasetRecord, RunRecord
 from kexp.tracking.recorded import add_to_run, deliver_added, open_run
 from kexp.tracking.settings import StoreSettings, resolve_uri
 from kexp.tracking.stale import mark_failed, stale_runs

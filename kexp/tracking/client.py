@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from kexp.errors import KexpError, StoreError, first_line
@@ -22,6 +22,7 @@ __all__ = [
     "client_for",
     "is_transient",
     "load_mlflow",
+    "sql_store",
     "store_errors",
 ]
 
@@ -30,7 +31,8 @@ _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_POOL_MAXSIZE": "16",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
@@ -68,6 +70,14 @@ def client_for(uri: str) -> MlflowClient:
         if uri not in _clients:
             _clients[uri] = MlflowClient(tracking_uri=uri, registry_uri=uri)
         return _clients[uri]
+
+
+def sql_store(client: MlflowClient) -> Any | None:
+    """The database store behind a client; None where there is none."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    store = client._tracking_client.store
+    return store if type(store) is SqlAlchemyStore else None
 
 
 def check_reachable(settings: StoreSettings, timeout_s: float = 5.0) -> None:

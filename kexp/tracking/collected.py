@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import StoreError
-from kexp.tracking.finished import DatasetRecord, RunRecord
+from kexp.tracking.record import DatasetRecord, RunRecord
 from kexp.tracking.rows import artifact_path
 from kexp.tracking.tracker import Status
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kexp.tracking.client import client_for, store_errors
-from kexp.tracking.finished import sql_store
+from kexp.tracking.client import client_for, sql_store, store_errors
 from kexp.tracking.reading import search
 from kexp.tracking.settings import StoreSettings, resolve_uri
 

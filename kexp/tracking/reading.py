@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError, StoreError, UnknownNameError
-from kexp.tracking.client import check_reachable, client_for, store_errors
+from kexp.tracking.client import check_reachable, client_for, sql_store, store_errors
 from kexp.tracking.database import found_runs
-from kexp.tracking.finished import sql_store
 from kexp.tracking.rows import artifact_path
 from kexp.tracking.settings import StoreSettings, database_file, resolve_uri, without_password
 from kexp.tracking.values import restored_metric

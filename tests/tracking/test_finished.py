@@ -27,8 +27,8 @@ from kexp.tracking import (
     open_run,
     search,
 )
+from kexp.tracking.by_requests import send_runs
 from kexp.tracking.client import client_for
-from kexp.tracking.finished import _log_by_calls
 from kexp.tracking.store import prepare_store
 
 
@@ -67,9 +67,7 @@ def test_bulk_writes_what_the_client_would(settings: StoreSettings, tmp_path: Pa
         texts={"config.yaml": "seed: 1\n"},
     )
     ours = log_finished_run(settings, whole)
-    (theirs,) = _log_by_calls(
-        client_for(settings.uri or ""), prepare_store(settings), [replace(whole, run_id="b" * 32)]
-    )
+    (theirs,) = send_runs(client_for(settings.uri or ""), prepare_store(settings), [replace(whole, run_id="b" * 32)])
 
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
 

