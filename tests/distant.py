@@ -65,7 +65,7 @@ def distant(server: str, delay_s: float = 0.2) -> Iterator[Distant]:
         disable_nagle_algorithm = True
 
         def forward(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = self.body()
             with seen._request(self.command, self.path):
                 fault = seen.fault(self.command, self.path)
                 ending.wait(seen.delay_s)
@@ -78,6 +78,17 @@ def distant(server: str, delay_s: float = 0.2) -> Iterator[Distant]:
                     self.answer(*self.asked(body), cut=fault == "cut")
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward  # noqa: N815  http.server's names
+
+        def body(self) -> bytes:
+            if self.headers.get("Transfer-Encoding") != "chunked":
+                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            del self.headers["Transfer-Encoding"]  # it goes on in one piece
+            chunks = []
+            while size := int(self.rfile.readline(), 16):
+                chunks.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(chunks)
 
         def asked(self, body: bytes) -> tuple[int, bytes, list[tuple[str, str]]]:
             try:

@@ -13,6 +13,7 @@ from typing import Any
 from kexp.errors import ConfigError, LoadError, UnknownNameError
 from kexp.tracking import RunView, StoreSettings, fetch_artifact, find_run, resolve_uri
 from kexp.tracking.client import client_for, store_errors
+from kexp.tracking.common import place_of_common
 from kexp.tracking.settings import is_remote
 
 __all__ = ["StoredRun", "experiments", "find"]
@@ -41,10 +42,15 @@ class StoredRun:
         return f"run {self.view.run_id[:8]} ({self.view.name})"
 
     def text(self, path: str) -> str | None:
-        """A text among the run's artifacts, or None where it has none of that name."""
+        """A text among the run's artifacts, or None where it has none of that name.
+
+        Of a trial it may be kept among the artifacts of its sweep.
+        """
+        common, sweep = place_of_common(self.view.tags, path), self.view.parent_run_id
+        run_id, place = (self.view.run_id, path) if common is None or sweep is None else (sweep, common)
         with tempfile.TemporaryDirectory(prefix="kexp-") as folder:
             try:
-                return fetch_artifact(self.settings, self.view.run_id, path, Path(folder)).read_text(encoding="utf-8")
+                return fetch_artifact(self.settings, run_id, place, Path(folder)).read_text(encoding="utf-8")
             except UnknownNameError:
                 return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,8 @@ def summarise(session: Session, tracker: Tracker) -> None:
         if known:
             tracker.log_metrics({f"best_{objective.metric}": min(known, key=objective.rank_key)}, step=0)
     shared = [trial.run_id for trial in session.trials if trial.state == "DONE"]
-    tracker.log_text("\n".join(dict.fromkeys(shared)), SHARED_TRIALS)
+    if shared:
+        tracker.log_text("\n".join(dict.fromkeys(shared)), SHARED_TRIALS)
 
 
 def ranking(session: Session, most: int = 10) -> list[str]:
@@ -64,10 +66,10 @@ class Report:
         self._files: list[Path] = []
         self._comparison: Comparison | None = None
 
-    def begin(self) -> None:
-        """Starts on it, once the store has all trials."""
+    def begin(self, after: Callable[[], object] = bool) -> None:
+        """Starts on it, once `after` has returned: the store has all trials by then."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._write, name="kexp-report", daemon=True)
+            self._thread = threading.Thread(target=self._write, args=[after], name="kexp-report", daemon=True)
             self._thread.start()
 
     def files(self) -> list[Path]:
@@ -85,9 +87,10 @@ class Report:
                 self._comparison = _compared(self._session, [_result(trial) for trial in _begun(self._session)])
         return self._comparison
 
-    def _write(self) -> None:
+    def _write(self, after: Callable[[], object]) -> None:
         notices = self._session.notices
         try:
+            after()
             self._files = self._write_files()
         except KexpError as error:
             notices.append(f"there is no report: {error}")
@@ -110,7 +113,7 @@ class Report:
         trials = list({trial.run_id: trial for trial in [*found.trials, *shared]}.values())
         if not trials:
             return []
-        histories = histories_of(session.store)
+        histories = histories_of(session.store, session.folder)
         self._comparison = _compared(session, trials, histories)
         self._comparison.notes.extend(session.remarks)
         page = write_report(session.folder, self._comparison, histories, figures=session.figures())

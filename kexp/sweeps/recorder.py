@@ -13,16 +13,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from kexp.errors import StoreError
 from kexp.sweeps.earlier import delete_runs, unfinished_runs
 from kexp.sweeps.spool import Spool, fingerprint_of, is_refusal, send
-from kexp.tracking import RunRecord, StoreSettings, deliver_added, log_finished_runs
+from kexp.tracking import RunRecord, StoreSettings, deliver_added, log_finished_runs, resolve_uri
+from kexp.tracking.by_requests import AT_ONCE
 from kexp.tracking.delivery import load_for
+from kexp.tracking.settings import is_remote
 
 __all__ = ["Recorder"]
 
+_BATCH = 100  # records written at once
 _RETRY_S = 5.0
 _LAST_S = 30.0  # how long a store that is away is waited for at the end, besides each attempt's own patience
 
@@ -175,12 +179,13 @@ class Recorder:
             with self._change:
                 if not (self._closing or self._added or (self._hurried and self._waiting)):
                     self._change.wait(self._interval_s)
-                batch, closing = list(self._waiting), self._closing
+                batch, closing = self._waiting[:_BATCH], self._closing
             written = self._write(batch)
             if not self._waiting:
                 self._deliver_added()
             if closing:
-                last = last or time.monotonic() + _LAST_S
+                if not last or len(batch) > len(self._waiting):  # a slow store is waited for, not one that is away
+                    last = time.monotonic() + _LAST_S
                 if (written and not self._waiting) or time.monotonic() > last:
                     return
             if not written:
@@ -220,15 +225,23 @@ class Recorder:
         return True
 
     def _deliver_added(self) -> None:
-        while self._added and self._store is not None:
-            folder, then = self._added.popleft()
-            try:
-                notice = deliver_added(self._store, folder)
-            except Exception as error:  # the thread must not die over one model
-                notice = f"{folder}: {type(error).__name__}: {error}"
-            if notice:
-                self._notices.append(notice)
-            then()
+        if self._store is None or not self._added:
+            return
+        added = [self._added.popleft() for _ in range(len(self._added))]
+        most = AT_ONCE if is_remote(resolve_uri(self._store)) else 1  # a file of SQLite takes one writer
+        with ThreadPoolExecutor(min(most, len(added)), thread_name_prefix="kexp-models") as pool:
+            for notice, (_, then) in zip(pool.map(self._deliver_one, added), added, strict=True):
+                if notice:
+                    self._notices.append(notice)
+                then()
+
+    def _deliver_one(self, added: tuple[Path, Callable[[], None]]) -> str:
+        folder, _ = added
+        assert self._store is not None
+        try:
+            return deliver_added(self._store, folder, self.run_ids)
+        except Exception as error:  # the thread must not die over one model
+            return f"{folder}: {type(error).__name__}: {error}"
 
     def _write_each(self, batch: Sequence[RunRecord]) -> bool:
         written = [self._write([record]) for record in batch]

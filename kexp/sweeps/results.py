@@ -6,11 +6,13 @@ import functools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from kexp.errors import ConfigError, StoreError, UnknownNameError
-from kexp.tracking import RunView, StoreSettings, find_run, metric_history, search
-from kexp.tracking.values import param_value, restored_metric
+from kexp.tracking import RunView, StoreSettings, find_run, search
+from kexp.tracking.histories import History, KeptHistories, read_histories
+from kexp.tracking.values import param_value
 
 __all__ = [
     "SHARED_TRIALS",
@@ -20,13 +22,9 @@ __all__ = [
     "TrialResult",
     "histories_of",
     "parameter_value",
-    "read_histories",
     "read_sweep",
     "trial_result",
 ]
-
-History = Mapping[str, Sequence[tuple[int, float]]]
-"""Metric -> its (epoch, value) points, by epoch from 1."""
 
 Histories = Callable[[Sequence[str]], Mapping[str, History]]
 """Run ids -> their histories; asked only for what is drawn, because all of ten thousand trials is too much to read."""
@@ -181,47 +179,15 @@ def _shared(settings: StoreSettings, parent: RunView, known: set[str]) -> Iterat
         yield from map(trial_result, search(settings, filter_string=f"attributes.run_id IN ({quoted})"))
 
 
-def histories_of(settings: StoreSettings) -> Histories:
-    """A reader of histories from this store."""
-    return lambda run_ids: read_histories(settings, run_ids)
+def histories_of(settings: StoreSettings, folder: Path | None = None) -> Histories:
+    """A reader of histories from this store.
 
-
-def read_histories(settings: StoreSettings, run_ids: Sequence[str]) -> dict[str, History]:
-    """Every point of every metric of some runs.
-
-    A database is asked once for many runs, through MLflow's own tables: its client would need a call for each metric
-    of each run.
+    Args:
+        settings: the store.
+        folder: the sweep's, where what a server was asked for is kept; None keeps nothing.
     """
-    from sqlalchemy import select
-
-    from kexp.tracking.client import client_for, sql_store, store_errors
-    from kexp.tracking.settings import resolve_uri
-
-    uri = resolve_uri(settings)
-    store = sql_store(client_for(uri))
-    if store is None:
-        return {run_id: _history_by_calls(settings, run_id) for run_id in run_ids}
-    from mlflow.store.tracking.dbmodels.models import SqlMetric as Row
-
-    points: dict[str, dict[str, dict[int, float]]] = {run_id: {} for run_id in run_ids}
-    with store_errors(uri, "reading metrics"), store.ManagedSessionMaker(read_only=True) as session:
-        for some in _chunks(run_ids):
-            columns = (Row.run_uuid, Row.key, Row.step, Row.value, Row.is_nan)
-            query = select(*columns).where(Row.run_uuid.in_(some)).order_by(Row.step, Row.timestamp)
-            for run_id, metric, step, value, is_nan in session.execute(query):
-                found = float("nan") if is_nan else restored_metric(value)
-                points[run_id].setdefault(metric, {})[int(step)] = found  # of a step logged twice, the later value
-    return {
-        run_id: {metric: list(steps.items()) for metric, steps in found.items()} for run_id, found in points.items()
-    }
-
-
-def _history_by_calls(settings: StoreSettings, run_id: str) -> History:
-    metrics = find_run(settings, run_id).metrics
-    return {
-        metric: list({point.step: point.value for point in metric_history(settings, run_id, metric)}.items())
-        for metric in metrics
-    }
+    kept = None if folder is None else KeptHistories(folder)
+    return lambda run_ids: read_histories(settings, run_ids, kept)
 
 
 def _chunks(values: Iterable[str]) -> Iterator[list[str]]:

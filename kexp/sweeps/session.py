@@ -28,7 +28,10 @@ from kexp.sweeps.recorder import Recorder
 from kexp.sweeps.table import LiveTable, problems
 from kexp.sweeps.trials import Outcome, Task, Trial
 from kexp.tracking import Header, StoreSettings, Tracker, null_run, open_run, prepare_store, resolve_uri
+from kexp.tracking.common import without_common
+from kexp.tracking.histories import KeptHistories, history_of
 from kexp.tracking.locks import file_lock
+from kexp.tracking.settings import is_remote
 from kexp.tracking.status import ended_with, sigterm_raises
 
 __all__ = ["ARGUMENTS", "Launcher", "Session"]
@@ -86,6 +89,8 @@ class Session:
         self.figures: Callable[[], Sequence[tuple[str, str]]] = tuple  # further ones for the report's page
         self._command = dict(command or {"arguments": list(arguments)})
         self._recorder: Recorder | None = None
+        self._tracker: Tracker | None = None
+        self._common: set[str] = set()  # places of texts that trials share, and that the sweep's run has been told
         self._table: LiveTable | None = None
         self._prune: Callable[[Trial, int, Mapping[str, float]], str | None] | None = None
         self._told: Callable[[Trial, Outcome], None] | None = None
@@ -119,7 +124,7 @@ class Session:
                 tracker = self._open(key, before)
                 ending.enter_context(ended_with(tracker))
             self.folder.mkdir(exist_ok=True)  # only now: a sweep that never opened leaves no folder
-            self.run_id = tracker.run_id
+            self.run_id, self._tracker = tracker.run_id, tracker
             replaced = unfinished_runs(self.store, before) if self.store is not None and before else {}
             self._recorder = Recorder(
                 self.store,
@@ -253,15 +258,10 @@ class Session:
         if self._asked_to_save or any(not trial.over for trial in self.trials):
             return []
         self._asked_to_save = True
-        if self._recorder is not None:
-            if not self._recorder.flush():  # models are added to runs that are there
-                if self._keeping.waiting():
-                    self.notices.append(f"no model is saved while the tracking store is away: {self.resume_command}")
-                return []
-            self._take_run_ids(self._recorder)
         tasks = self._keeping.tasks(self.task, self._header)
-        if tasks and self.store is not None:  # it has all trials: the report is written while models are saved
-            self._report.begin()
+        recorder = self._recorder
+        if tasks and recorder is not None and self.store is not None:  # the report is written while models are saved
+            self._report.begin(after=lambda: recorder.flush() and self._take_run_ids(recorder))
         return tasks
 
     def _header(self, trial: Trial) -> Header | None:
@@ -270,6 +270,7 @@ class Session:
         return Header(resolve_uri(self.store), trial.run_id, prepare_store(self.store), f"{self.name}-{trial.number}")
 
     def _take_run_ids(self, recorder: Recorder) -> None:
+        KeptHistories(self.folder).rename(recorder.run_ids)
         for trial in self.trials:
             trial.run_id = recorder.run_ids.get(trial.run_id, trial.run_id)
 
@@ -381,6 +382,13 @@ class Session:
         if record is None:
             record = self._record_of(trial, outcome.state, outcome.reason)
         trial.run_id = record.run_id
+        record, common = without_common(record)
+        for place in common.keys() - self._common:
+            assert self._tracker is not None
+            self._tracker.log_text(common[place], place)
+            self._common.add(place)
+        if self.store is not None and is_remote(resolve_uri(self.store)):  # the report need not ask for it
+            KeptHistories(self.folder).keep(record.run_id, history_of(record))
         self._recorder.put(record)
 
     def _record_of(self, trial: Trial, state: str, reason: str) -> Any:

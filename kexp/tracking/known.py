@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from kexp.tracking.by_requests import AT_ONCE
 from kexp.tracking.client import client_for, sql_store, store_errors
-from kexp.tracking.reading import search
+from kexp.tracking.reading import RunView, search
 from kexp.tracking.settings import StoreSettings, resolve_uri
+from kexp.tracking.store import experiment_id
 
 __all__ = ["FinishedRun", "finished_with"]
 
@@ -34,24 +37,30 @@ def finished_with(settings: StoreSettings, fingerprints: Sequence[str]) -> dict[
     uri = resolve_uri(settings)
     client = client_for(uri)
     with store_errors(uri, "looking for finished runs"):
-        experiment = client.get_experiment_by_name(settings.experiment)
+        experiment = experiment_id(settings)
         if experiment is None or not fingerprints:
             return {}
         store = sql_store(client)
         if store is not None:
-            return _from_database(store, int(experiment.experiment_id), list(dict.fromkeys(fingerprints)))
+            return _from_database(store, int(experiment), list(dict.fromkeys(fingerprints)))
     wanted = set(fingerprints)
     tags: list[dict[str, str] | None] = [None]
     if len(wanted) <= _FEW:
         tags = [{"kexp.fingerprint": each} for each in sorted(wanted)]
     found: dict[str, FinishedRun] = {}
-    for each in tags:
-        for view in search(settings, tags=each, status="FINISHED", newest_first=False):
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="kexp-read") as pool:
+        asked = [pool.submit(_finished, settings, each) for each in tags]
+    for each in asked:
+        for view in each.result():
             fingerprint = view.tags.get("kexp.fingerprint", "")
             if fingerprint in wanted:
                 state = view.tags.get("kexp.state", "FINISHED")
                 found[fingerprint] = FinishedRun(view.run_id, dict(view.metrics), state)
     return found
+
+
+def _finished(settings: StoreSettings, tags: dict[str, str] | None) -> list[RunView]:
+    return list(search(settings, tags=tags, status="FINISHED", newest_first=False))
 
 
 def _from_database(store: Any, experiment: int, fingerprints: Sequence[str]) -> dict[str, FinishedRun]:

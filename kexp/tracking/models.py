@@ -120,7 +120,8 @@ def deliver_model(client: MlflowClient, header: Header, outbox: Outbox, cursor: 
 
 
 def _last_points(client: MlflowClient, run: Run) -> list[tuple[str, float, int, int]]:
-    points = (client.get_metric_history(run.info.run_id, key)[-1] for key in run.data.metrics)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:  # a server may be far away
+        points = list(pool.map(lambda key: client.get_metric_history(run.info.run_id, key)[-1], run.data.metrics))
     return [(point.key, point.value, point.step, point.timestamp) for point in points]
 
 

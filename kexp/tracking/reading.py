@@ -13,6 +13,7 @@ from kexp.tracking.client import check_reachable, client_for, sql_store, store_e
 from kexp.tracking.database import found_runs
 from kexp.tracking.rows import artifact_path
 from kexp.tracking.settings import StoreSettings, database_file, resolve_uri, without_password
+from kexp.tracking.store import experiment_id
 from kexp.tracking.values import restored_metric
 
 if TYPE_CHECKING:
@@ -148,8 +149,7 @@ def search(
     clauses = [f"tags.`{key}` = {_quoted(value)}" for key, value in wanted.items()]
     clauses += [f"attributes.status = '{status}'"] if status else []
     clauses += [filter_string] if filter_string else []
-    with store_errors(uri, "reading the experiment"):
-        experiment = client.get_experiment_by_name(settings.experiment)
+    experiment = experiment_id(settings)
     if experiment is None:
         return
     store = sql_store(client)
@@ -157,7 +157,7 @@ def search(
         with store_errors(uri, "searching runs"):
             for found in found_runs(
                 store,
-                int(experiment.experiment_id),
+                int(experiment),
                 tags=wanted,
                 status=status,
                 limit=limit,
@@ -171,7 +171,7 @@ def search(
         size = _PAGE if left is None else min(_PAGE, left)
         with store_errors(uri, "searching runs"):
             page = client.search_runs(
-                [experiment.experiment_id], " and ".join(clauses), max_results=size, order_by=order, page_token=token
+                [experiment], " and ".join(clauses), max_results=size, order_by=order, page_token=token
             )
         for run in page:
             yield _view(run, settings.experiment)

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -290,8 +291,13 @@ def add_to_run(header: Header, *, folder: Path) -> Tracker:
     return RecordedRun(StoreSettings(uri=header.uri), header, folder, adds=True)
 
 
-def deliver_added(settings: StoreSettings, folder: Path) -> str:
+def deliver_added(settings: StoreSettings, folder: Path, run_ids: Mapping[str, str] | None = None) -> str:
     """Delivers what `add_to_run` has left in `folder`.
+
+    Args:
+        settings: the store.
+        folder: the run's.
+        run_ids: a server's own ids of runs, by the ids that their records had here.
 
     Returns:
         What the user should know of it; usually empty.
@@ -300,7 +306,9 @@ def deliver_added(settings: StoreSettings, folder: Path) -> str:
     if not outbox.exists():
         return ""
     with file_lock(outbox.folder / "lock"):
-        writer = Writer(outbox, outbox.header(), settings)
+        header = outbox.header()
+        header = replace(header, run_id=(run_ids or {}).get(header.run_id, header.run_id))
+        writer = Writer(outbox, header, settings)
         writer.start()
         return _notice(outbox, folder, writer.finish(settings.end_timeout_s))
 

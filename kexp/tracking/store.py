@@ -45,6 +45,8 @@ def prepare_store(settings: StoreSettings) -> str:
 def experiment_id(settings: StoreSettings) -> str | None:
     """The id of the settings' experiment, or None where there is none yet."""
     uri = resolve_uri(settings)
+    if (uri, settings.experiment) in _ready:
+        return _ready[uri, settings.experiment]
     with store_errors(uri, "reading the experiment"):
         found = client_for(uri).get_experiment_by_name(settings.experiment)
     return None if found is None else str(found.experiment_id)

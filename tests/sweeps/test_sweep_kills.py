@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import pytest
 
-from kexp.sweeps.results import read_histories
 from kexp.tracking import RunView, StoreSettings, search
+from kexp.tracking.histories import read_histories
 
 DRIVER = Path(__file__).with_name("killed.py")
 SMALL = [

@@ -199,7 +199,7 @@ class Searching:
             return
         curve = self._curves.get(trial.fingerprint)
         if curve is None and self.session.store is not None and trial.run_id:
-            from kexp.sweeps.results import read_histories
+            from kexp.tracking.histories import read_histories
 
             found = read_histories(self.session.store, [trial.run_id]).get(trial.run_id, {})
             curve = dict(found.get(self.study.objectives[0].metric, ()))
