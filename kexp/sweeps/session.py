@@ -261,8 +261,13 @@ class Session:
         tasks = self._keeping.tasks(self.task, self._header)
         recorder = self._recorder
         if tasks and recorder is not None and self.store is not None:  # the report is written while models are saved
-            self._report.begin(after=lambda: recorder.flush() and self._take_run_ids(recorder))
+            self._report.begin(after=lambda: self._recorded(recorder))
         return tasks
+
+    def _recorded(self, recorder: Recorder) -> None:
+        """Waits until the store has the trials that are over, or does not answer."""
+        recorder.flush()
+        self._take_run_ids(recorder)
 
     def _header(self, trial: Trial) -> Header | None:
         if self.store is None:

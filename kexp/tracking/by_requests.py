@@ -7,6 +7,7 @@ is looked for by its tag `kexp.record` before another one is made.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ __all__ = ["AT_ONCE", "send_runs"]
 AT_ONCE = 16  # connections; more gained nothing against one MLflow server at 0.2 s a request
 _BATCH = 1000  # MLflow's limit of entities in one log-batch
 _PARAMS = 100  # and of parameters among them
+_datasets: set[tuple[str, str]] = set()  # names and digests of those that a server was told of
+_first = threading.Lock()
 
 
 def send_runs(
@@ -104,8 +107,15 @@ def _send_values(client: MlflowClient, run_id: str, record: RunRecord) -> None:
         DatasetInput(Dataset(**{name: row[name] for name in names}), [InputTag("mlflow.data.context", row["context"])])
         for row in datasets_of(record)
     ]
-    if inputs:
+    if not inputs:
+        return
+    named = {(each.dataset.name, each.dataset.digest) for each in inputs}
+    if named <= _datasets:
         client.log_inputs(run_id, inputs)
+        return
+    with _first:  # the server fails one of two that bring it the same new data set at once
+        client.log_inputs(run_id, inputs)
+        _datasets.update(named)
 
 
 def _send_artifacts(client: MlflowClient, run: Run, record: RunRecord) -> None:

@@ -106,7 +106,9 @@ def is_transient(error: BaseException) -> bool:
     code = getattr(error, "error_code", None)
     if code is None:
         return isinstance(error, OSError) or type(error).__module__.startswith(("requests", "urllib3"))
-    return code in _TRANSIENT_CODES
+    # Two clients that bring a server the same new data set at once: one of them is told so, by the database's words.
+    raced = code == "BAD_REQUEST" and ("IntegrityError" in str(error) or "UniqueViolation" in str(error))
+    return raced or code in _TRANSIENT_CODES
 
 
 @contextlib.contextmanager

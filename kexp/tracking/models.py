@@ -7,9 +7,11 @@ import shutil
 import time
 import warnings
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kexp.tracking.by_requests import AT_ONCE
 from kexp.tracking.outbox import Cursor, Header, Outbox, Row
 from kexp.tracking.rows import param_row
 from kexp.tracking.settings import is_remote
@@ -120,7 +122,7 @@ def deliver_model(client: MlflowClient, header: Header, outbox: Outbox, cursor: 
 
 
 def _last_points(client: MlflowClient, run: Run) -> list[tuple[str, float, int, int]]:
-    with ThreadPoolExecutor(_AT_ONCE) as pool:  # a server may be far away
+    with ThreadPoolExecutor(AT_ONCE) as pool:  # a server may be far away
         points = list(pool.map(lambda key: client.get_metric_history(run.info.run_id, key)[-1], run.data.metrics))
     return [(point.key, point.value, point.step, point.timestamp) for point in points]
 

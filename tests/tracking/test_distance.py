@@ -1,0 +1,133 @@
+"""A server at a distance: few requests, several at once, and each run once, whatever becomes of an answer."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Server
+from distant import Distant, distant
+
+from kexp.tracking import DatasetRecord, RunRecord, StoreSettings, list_artifacts, log_finished_runs, search
+from kexp.tracking.histories import KeptHistories, history_of, read_histories
+
+METRICS = ("loss", "val_loss", "accuracy")
+
+
+@pytest.fixture
+def far(server: Server) -> Iterator[Distant]:
+    with distant(server.address, delay_s=0.05) as proxy:
+        yield proxy
+
+
+def trials(count: int, prefix: str) -> list[RunRecord]:
+    return [
+        RunRecord(
+            name=f"{prefix}-{number}",
+            status="FINISHED",
+            start_ms=1000,
+            end_ms=2000,
+            params={"seed": number, "optimizer.name": "adam"},
+            metrics=[(name, number + step / 10, step, 1000 + step) for step in range(1, 6) for name in METRICS],
+            datasets=[DatasetRecord("iris", "d", "train"), DatasetRecord("iris", "d", "test")],
+            texts={"config.yaml": f"seed: {number}\n", "overrides.txt": f"seed={number}\n"},
+        )
+        for number in range(count)
+    ]
+
+
+def test_a_trial_takes_six_requests_and_trials_are_sent_side_by_side(far: Distant) -> None:
+    settings, records = StoreSettings(uri=far.address, experiment="few"), trials(16, "few")
+    log_finished_runs(settings, records[:1])  # the experiment is made, and MLflow imported
+    far.requests.clear()
+    log_finished_runs(settings, records[1:], fresh={record.run_id for record in records})
+    assert len(far.requests) <= 6 * 15
+    assert far.at_once >= 8
+    assert {view.name: view.metrics for view in search(settings)} == {
+        record.name: dict.fromkeys(METRICS, number + 0.5) for number, record in enumerate(records)
+    }
+    assert all(list_artifacts(settings, view.run_id) == ["config.yaml", "overrides.txt"] for view in search(settings))
+
+
+@pytest.mark.parametrize("fault", ["cut", 503, 429])
+@pytest.mark.parametrize("endpoint", ["runs/create", "runs/log-batch", "runs/log-inputs", "artifacts/", "runs/update"])
+def test_each_run_is_there_once_when_an_answer_is_lost_or_refused_for_now(
+    far: Distant, endpoint: str, fault: str | int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    settings = StoreSettings(uri=far.address, experiment=f"lost-{endpoint}-{fault}")
+    left = [2]
+
+    def fail(method: str, path: str) -> int | str | None:
+        if endpoint in path and left[0]:
+            left[0] -= 1
+            return fault
+        return None
+
+    far.fault = fail
+    records = trials(3, "lost")
+    log_finished_runs(settings, records, fresh={record.run_id for record in records})
+    assert not left[0]
+    views = list(search(settings))
+    assert sorted(view.name for view in views) == ["lost-0", "lost-1", "lost-2"]
+    assert {view.status for view in views} == {"FINISHED"}
+    histories = read_histories(settings, [view.run_id for view in views])
+    by_name = {record.name: history_of(record) for record in records}
+    assert {view.name: histories[view.run_id] for view in views} == by_name
+
+
+def test_histories_are_read_in_bulk_once_and_are_those_that_were_sent(far: Distant, tmp_path: Path) -> None:
+    settings, records = StoreSettings(uri=far.address, experiment="bulk"), trials(12, "bulk")
+    odd = RunRecord(
+        "odd", "FINISHED", 1, 2, metrics=[("a b/c", math.inf, 1, 1), ("a b/c", math.nan, 2, 2), ("a b/c", 3.0, 3, 3)]
+    )
+    run_ids = log_finished_runs(settings, [*records, odd])
+    far.requests.clear()
+    kept = KeptHistories(tmp_path)
+    found = read_histories(settings, run_ids, kept)
+    assert [found[run_id] for run_id in run_ids[:-1]] == [history_of(record) for record in records]
+    (name,) = found[run_ids[-1]]
+    values = [value for _, value in found[run_ids[-1]][name]]
+    assert (name, values[0], values[2]) == ("a b/c", math.inf, 3.0)
+    assert math.isnan(values[1])
+    assert len(far.requests) <= 1 + len(METRICS) + 1 + 1  # the experiment, the runs, and each metric once
+    far.requests.clear()
+    again = read_histories(settings, run_ids[:-1], kept)
+    assert again == {run_id: found[run_id] for run_id in run_ids[:-1]}
+    assert not far.requests
+
+
+def test_a_sweep_far_from_its_store_saves_its_models_and_reads_back_nothing_that_it_computed(
+    server: Server, tmp_path: Path
+) -> None:
+    with distant(server.address, delay_s=0.2) as far:
+        overrides = "data=iris trainer.epochs=2 seed=range(4) save.keep=top:2 save.formats=[weights]".split()
+        command = [sys.executable, "-m", "kexp", "-m", *overrides, f"tracking.uri={far.address}"]
+        environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+        began = time.monotonic()
+        done = subprocess.run(
+            [*command, "tracking.experiment=sweep", "hydra/launcher=fused"],
+            check=False,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        assert time.monotonic() - began < 300
+        assert "away" not in done.stderr
+        counts = far.counts()
+        assert not any("get-history-bulk" in endpoint for endpoint in counts)
+        assert counts["POST runs/create"] == 5
+        settings = StoreSettings(uri=server.address, experiment="sweep")
+        saved = [view for view in search(settings) if view.parent_run_id and view.model_ids]
+        assert len(saved) == 2
+        for view in saved:
+            assert "saved/model.weights.h5" in list_artifacts(settings, view.run_id)
