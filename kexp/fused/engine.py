@@ -328,5 +328,5 @@ def _hold_backend() -> None:
 
     if keras.config.backend() != "jax":
         raise ConfigError(
-            f"backend: the fused engine runs on jax, but this process has imported Keras on {keras.config.backend()}"
+            f"backend: compiled programs run on jax, but this process has imported Keras on {keras.config.backend()}"
         )

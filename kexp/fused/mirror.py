@@ -13,7 +13,8 @@ from kexp.experiment import Prepared, build_compiled
 __all__ = ["Mirror", "NotALaneError", "settings_kept"]
 
 _PLAIN = (type(None), bool, int, float, str)
-_PASSING = {"stop_training", "built", "called", "history"}  # what calling a model, or a fit, sets
+# What calling a model, a fit and a prediction set.
+_PASSING = {"stop_training", "stop_evaluating", "stop_predicting", "built", "called", "history"}
 
 
 class NotALaneError(Exception):

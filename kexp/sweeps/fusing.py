@@ -23,6 +23,9 @@ from kexp.sweeps.workers import default_workers
 __all__ = ["FusedLauncher", "LaneRunner", "as_written", "is_lane", "planned_tasks"]
 
 
+_REASONS = 8  # so many reasons for not being a lane are told
+
+
 class LaneRunner(Protocol):
     """Runs batches of lanes somewhere; `Engine` does in a process of this machine, and says what each method means."""
 
@@ -44,6 +47,8 @@ class FusedLauncher(HydraSide):
         n_workers: worker processes for trials that cannot be lanes; one a core unless given.
         memory_limit_mb: such a process above this when a trial ends is replaced.
     """
+
+    name = "fused"
 
     def __init__(self, n_workers: int | None = None, memory_limit_mb: float = 4096) -> None:
         if n_workers is not None and (not isinstance(n_workers, int) or n_workers < 1):
@@ -117,7 +122,7 @@ class FusedLauncher(HydraSide):
         named = any(each.lstrip("+").partition("=")[0] == "backend" for each in overrides)
         backend = config.get("backend")
         if backend != "jax" and (named or backend != "tensorflow"):
-            raise ConfigError.at("backend", "must be jax, or left out, with hydra/launcher=fused", backend)
+            raise ConfigError.at("backend", f"must be jax, or left out, with hydra/launcher={self.name}", backend)
         return {**config, "backend": "jax", "trainer": {**config["trainer"], "engine": "compiled"}}
 
     def run_tasks(
@@ -220,8 +225,10 @@ class FusedLauncher(HydraSide):
             for number, each in enumerate(self.groups.values(), 1)
         ]
         lines += [f"         {each.narrowed}" for each in self.groups.values() if each.narrowed]
-        for reason, count in self._fallbacks.items():
-            lines.append(f"workers  {count} trials that cannot be lanes: {reason}")
+        told = self._fallbacks.most_common(_REASONS)
+        lines += [f"workers  {count} trials that cannot be lanes: {reason}" for reason, count in told]
+        if others := self._fallbacks.total() - sum(count for _, count in told):
+            lines.append(f"workers  {others} trials more, for {len(self._fallbacks) - len(told)} other reasons")
         if self._verified is not None:
             wrong = self._verified.wrong
             lines.append(f"verified {self._verified.count} lanes trained again alone, {len(wrong)} came out otherwise")

@@ -18,6 +18,7 @@ from kexp.sweeps.engine_process import Program, gather, narrow
 from kexp.sweeps.lanes import Batch, Grouped, Narrowed, NotALane, Told, Verified
 from kexp.sweeps.trial_run import too_long
 from kexp.sweeps.trials import Outcome, Task
+from kexp.sweeps.weighing import has_foreign_code
 from kexp.sweeps.workers import WorkerError
 from kexp_ray.cluster import how_many_fit
 from kexp_ray.crew import START_S, STARTS, Crew, Death, Member, Ran
@@ -189,6 +190,7 @@ class RayEngines:
             elif isinstance(word, NotALane):
                 if self.fused.strict:
                     raise ConfigError(f"fused.strict: trial {word.number} cannot be a lane; {word.reason}")
+                self._begun.discard(word.number)
                 self._refused.append((member.tasks.pop(word.number), word.reason))
             elif isinstance(word, BatchEnded):
                 self._batch_ended(member, word)
@@ -225,11 +227,14 @@ class RayEngines:
         if not begun and not death.lost_node:
             self._idle_deaths += 1
             if self._idle_deaths >= STARTS:
-                raise WorkerError(f"no fused engine stays on the cluster: {death.reason}")
+                raise WorkerError(f"no process of lanes stays on the cluster: {death.reason}")
         reason = death.reason or too_long(self.settings.trial_timeout_s or START_S)
         going = True
         for number in begun:
-            if not self._ran.again(number, bool(death.lost_node)):
+            task = member.tasks[number]
+            if not death.lost_node and not self.fused.strict and task.ordinary and has_foreign_code(task.config):
+                self._refused.append((member.tasks.pop(number), f"the process of the lanes died with it: {reason}"))
+            elif not self._ran.again(number, bool(death.lost_node)):
                 going = self._end(member, Outcome(number, "FAILED", reason, repeatable=True)) and going
         self._begun.difference_update(member.tasks)
         self._waiting.extendleft(reversed(member.tasks.values()))

@@ -24,7 +24,9 @@ class FusedRayLauncher(RayLauncher):
 
     @cached_property
     def _fused(self) -> FusedLauncher:
-        return FusedLauncher()
+        lanes = FusedLauncher()
+        lanes.name = "fused_ray"  # as the user chose it
+        return lanes
 
     def run_tasks(
         self,

@@ -1,0 +1,118 @@
+"""What an experiment comes to does not depend on the launcher: it ends as it does one trial after another."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kexp.config import compose, plain
+from kexp.errors import ConfigError
+from kexp.schema import Sweep
+from kexp.sweeps.auto import AutoLauncher
+from kexp.sweeps.fusing import FusedLauncher
+from kexp.sweeps.launchers import ProcessesLauncher, SerialLauncher
+from kexp.sweeps.trials import Outcome, Task
+
+BRIEF = ["trainer.epochs=3", "trainer.batch_size=16", "tracking=none", "save=none", "seed=3"]
+LAUNCHERS = {"auto": AutoLauncher, "fused": FusedLauncher, "processes": ProcessesLauncher, "serial": SerialLauncher}
+OWN = (
+    "WeightNorm WarmRestarts AveragedWeights Snapshots Confusion OwnRule KeptKernel Described Patient Freezing "
+    "GradientNorm LastResults OnlyInAFit Wrong Leaves Settings MissingMonitor Batches SwapsOptimizer printing"
+).split()
+CALLBACKS = [
+    *(f"callbacks=[own_callbacks:{name}]" for name in OWN),
+    "callbacks=[early_stopping,reduce_lr_on_plateau]",
+    "callbacks=[early_stopping] callbacks.early_stopping.monitor=val_f1",
+    "callbacks=[own_callbacks:WeightNorm,early_stopping]",
+    "",
+]
+LOSSES = ["", "", "", *(f"loss=lane_parts:{name}" for name in ("sharper", "of_numpy", "of_tensorflow", "raises"))]
+METRICS = ["", "", "", "metrics=[accuracy,lane_parts:counting]", "metrics=[accuracy,lane_parts:raises]"]
+MODELS = ["model.hidden=[8]", "model=linear", "model.hidden=[8] model.dropout=0.3", "model.batch_normalization=true"]
+MODELS += ["model=lane_parts:remembering", "model=lane_parts:broken"]
+DATA = ["data=iris", "data=iris", "data=random data.rows=90", "data=lane_parts:rows", "data=lane_parts:no_rows"]
+OPTIMIZERS = ["", "optimizer=sgd", "optimizer=sgd optimizer.learning_rate=1e30", "optimizer.schedule=cosine_decay"]
+TRAINERS = ["", "", "trainer.mixed_precision=true", "trainer.steps_per_epoch=2", "trainer.class_weight=balanced"]
+CHOSEN = [
+    "data=iris callbacks=[own_callbacks:WeightNorm]",
+    "data=iris callbacks=[own_callbacks:Freezing]",
+    "data=iris callbacks=[own_callbacks:Wrong]",
+    "data=lane_parts:rows callbacks=[own_callbacks:Leaves]",
+    "data=iris loss=lane_parts:sharper",
+    "data=iris loss=lane_parts:raises",
+    "data=iris loss=lane_parts:of_tensorflow",
+    "data=lane_parts:no_rows",
+    "data=iris optimizer=sgd optimizer.learning_rate=1e30",
+]
+
+
+def generated(seed: int, count: int) -> list[str]:
+    """Experiments of components, callbacks, data and settings drawn at random."""
+    drawn = random.Random(seed)
+    kinds = (DATA, MODELS, LOSSES, METRICS, CALLBACKS, OPTIMIZERS, TRAINERS)
+    return [" ".join(filter(None, map(drawn.choice, kinds))) for _ in range(count)]
+
+
+def ends(launcher: str, experiments: Sequence[str], folder: Path) -> dict[str, tuple[str, str]]:
+    """How each experiment ends: its state and the reason."""
+    made: Any = LAUNCHERS[launcher]()
+    tasks, found = [], {}
+    for number, words in enumerate(experiments):
+        overrides = (*BRIEF, *words.split())
+        try:
+            config = plain(compose(list(overrides)))
+            adapted = made.adapt(config, overrides) if hasattr(made, "adapt") else config
+        except ConfigError as error:
+            found[words] = ("INVALID", str(error))
+            continue
+        ordinary = config if adapted != config else None
+        place = str(folder / launcher / str(number))
+        tasks.append(Task(number, adapted, overrides, place, words, checkpoint=f"{place}-left", ordinary=ordinary))
+
+    def ended(outcome: Outcome) -> bool:
+        reason = re.sub(r"(loss became).*", r"\1", outcome.reason)  # at which step, and what, is rounding's
+        found[experiments[outcome.number]] = (outcome.state, reason)
+        return True
+
+    told: dict[str, Any] = {"on_start": lambda number: None, "on_epoch": lambda *epoch: None, "on_end": ended}
+    made.run_tasks(tasks, settings=Sweep(), **told)
+    assert set(found) == set(experiments)
+    return found
+
+
+@pytest.fixture
+def epsilon() -> Any:
+    """A callback that changes Keras' settings does so to this process, where trials run one after another."""
+    import keras
+
+    before = keras.config.epsilon()
+    yield
+    keras.config.set_epsilon(before)
+
+
+def test_a_trial_ends_as_it_does_one_after_another(workplace: Path, epsilon: None) -> None:
+    expected = ends("serial", CHOSEN, workplace)
+    assert len({state for state, _ in expected.values()}) == 3
+    assert ends("auto", CHOSEN, workplace) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_generated_experiments_end_alike_on_every_launcher(seed: int, workplace: Path, epsilon: None) -> None:
+    experiments = list(dict.fromkeys(generated(seed, 30)))
+    expected = ends("serial", experiments, workplace)
+    for launcher in ("auto", "fused", "processes"):
+        assert ends(launcher, experiments, workplace) == expected
+
+
+def test_a_process_that_a_callback_ends_costs_no_other_trial(workplace: Path) -> None:
+    well = [f"data=iris callbacks=[own_callbacks:WeightNorm] seed={seed}" for seed in range(6)]
+    guilty = "data=iris callbacks=[own_callbacks:Gone]"
+    found = ends("fused", [*well[:3], guilty, *well[3:]], workplace)
+    assert found.pop(guilty) == ("FAILED", "its process ended with exit code 5")
+    assert set(found.values()) == {("FINISHED", "")}
