@@ -22,13 +22,26 @@ if TYPE_CHECKING:
     from kexp.stored.models import load_model
     from kexp.sweeps.api import sweep
     from kexp.sweeps.compare import compare
+    from kexp.training.initial_values import initial_values
     from kexp.traits import declare
 
-__all__ = ["__version__", "compare", "declare", "errors", "load_model", "losses", "registry", "run", "sweep"]
+__all__ = [
+    "__version__",
+    "compare",
+    "declare",
+    "errors",
+    "initial_values",
+    "load_model",
+    "losses",
+    "registry",
+    "run",
+    "sweep",
+]
 
 _HOMES = {
     "compare": "kexp.sweeps.compare",
     "declare": "kexp.traits",
+    "initial_values": "kexp.training.initial_values",
     "load_model": "kexp.stored.models",
     "run": "kexp.api",
     "sweep": "kexp.sweeps.api",

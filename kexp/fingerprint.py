@@ -28,6 +28,8 @@ IRRELEVANT = (
     "trainer.checkpoint_seconds",
 )
 
+INITIAL_VALUES = 1  # raised when a seed comes to stand for other initial values
+
 
 def fingerprint(experiment: Experiment, data_digest: str) -> str:
     """64 hexadecimal digits, equal for equal experiments.
@@ -57,6 +59,7 @@ def fingerprint(experiment: Experiment, data_digest: str) -> str:
     content = {
         "config": config,
         "data": data_digest,
+        "initial_values": INITIAL_VALUES,
         "packages": {**providers, **packages},
         "references": references,
     }

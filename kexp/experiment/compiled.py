@@ -23,17 +23,17 @@ _CHUNK_ROWS = 8192
 def build_compiled(prepared: Prepared) -> keras.Model:
     """The model with its initial weights, adapted to the training rows and compiled. The seed decides the weights."""
     from kexp.model import adapt
-    from kexp.training.backend import seed_everything
+    from kexp.training.initial_values import initial_values
 
     experiment, train = prepared.experiment, feeds(prepared)[0]
     trainer = experiment.trainer
     import keras
 
     keras.config.set_dtype_policy("mixed_float16" if trainer.mixed_precision else "float32")
-    seed_everything(experiment.seed)
-    model = build_model(experiment.model, prepared.spec)
-    adapt(model, lambda: _chunks(prepared.splits), pooled=prepared.spec.image_shape is not None)
-    compile_model(experiment, model, train.steps_per_epoch)
+    with initial_values(experiment.seed):
+        model = build_model(experiment.model, prepared.spec)
+        adapt(model, lambda: _chunks(prepared.splits), pooled=prepared.spec.image_shape is not None)
+        compile_model(experiment, model, train.steps_per_epoch)
     return model
 
 

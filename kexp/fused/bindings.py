@@ -9,13 +9,16 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import threading
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Place", "bound", "find_places"]
+__all__ = ["TRACING", "Place", "bound", "find_places"]
+
+TRACING = threading.RLock()  # tracing overwrites attributes of shared objects: one thread at a time
 
 _SKIPPED = {"_tracker", "_inbound_nodes", "_outbound_nodes", "_history", "_compile_config", "_auto_config"}
 _DEPTH = 24
@@ -57,15 +60,18 @@ class Place:
             list.__setitem__(self.holder, self.name, value)
 
 
-def find_places(first: Any, second: Any, names: Mapping[tuple[Any, Any], Any]) -> tuple[list[Place], int]:
+def find_places(
+    first: Any, second: Any, names: Mapping[tuple[Any, Any], Any], without: Iterable[Any] = ()
+) -> tuple[list[Place], int]:
     """The places in `first` that hold a number, and how many hold what was worked out of some.
 
     Args:
         first: a built object, or a container of some.
         second: the same, built with other numbers.
         names: (value in the first build, value in the second) -> what that number is called.
+        without: objects of the first build to be passed over.
     """
-    found = list(_walk(first, second, {**names}, set(), _DEPTH))
+    found = list(_walk(first, second, {**names}, {id(each) for each in without}, _DEPTH))
     return [place for place in found if place.key is not _DERIVED], sum(place.key is _DERIVED for place in found)
 
 

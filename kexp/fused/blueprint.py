@@ -1,8 +1,7 @@
 """A model built once, with a record of how every variable got its first value: what lanes are made from.
 
 Keras draws the seeds of initializers and dropout from Python's generator, one after the other, so that the seeds of any
-other trial are known without building it. The recorded initializers, traced with the seeds as inputs, give the initial
-weights of many lanes at once.
+other trial are known without building it. The recorded initializers, given those seeds, make its initial weights.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.experiment import Prepared, build_compiled
 from kexp.fused.config_numbers import with_numbers
+from kexp.training.initial_values import numpy_draws
 
 if TYPE_CHECKING:
     import keras
@@ -75,7 +75,7 @@ def build_blueprint(prepared: Prepared, batch: tuple[Any, ...]) -> Blueprint:
     initializers: dict[int, Any] = {}
     values: dict[int, Any] = {}
     seeds: list[int] = []
-    with _recorded(initializers, values, seeds):
+    with _recorded(initializers, values, seeds), numpy_draws():
         model = build_compiled(prepared)
         model._symbolic_build(data_batch=batch)
         if not model.optimizer.built:

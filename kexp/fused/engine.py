@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from kexp.errors import ConfigError, in_a_line
+from kexp.fused.bindings import TRACING
 from kexp.fused.cache import use_compilation_cache
 from kexp.fused.config_numbers import Key, numbers_of
 from kexp.fused.grouping import by_structure, rows_digest, structure_key, told_apart, unfit
 from kexp.fused.lowering import device_count
-from kexp.fused.program import TRACING
 from kexp.fused.streams import Group, Stream, drive, is_streamed, next_stream
 from kexp.fused.structure import NotFusableError, Structure, analyse
 from kexp.fused.table import Tables

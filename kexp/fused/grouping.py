@@ -84,9 +84,9 @@ def unfit(trial: Trial) -> str:
 
 def _unfit_callback(nodes: Mapping[str, Any]) -> str:
     from kexp.build import build_callbacks
+    from kexp.fused.bindings import TRACING
     from kexp.fused.lane_callbacks import unfit_callback
     from kexp.fused.mirror import NotALaneError, settings_kept
-    from kexp.fused.program import TRACING
 
     if not nodes:
         return ""

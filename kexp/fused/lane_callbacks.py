@@ -205,7 +205,7 @@ class LaneCallbacks:
 
     @contextmanager
     def _at_hand(self) -> Iterator[None]:
-        from kexp.fused.program import TRACING
+        from kexp.fused.bindings import TRACING
 
         if self.mirror is None:
             yield

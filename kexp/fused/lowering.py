@@ -30,9 +30,9 @@ def lower_lanes(
     Each device runs its own lanes and nothing else, and no number is sent from one to another. The compiler still
     rounds otherwise for several devices than for one, so that their number is part of a result's bits as the width is.
 
-    Lanes that call LAPACK, as orthogonal starts of weights do, take turns on a CPU: jaxlib shares a batch of matrices
-    out among the threads that wait for it, and where all of them wait (two programs, or two such calls in one) none is
-    left to do the work.
+    Lanes that call LAPACK, as an optimizer that decomposes matrices does, take turns on a CPU: jaxlib shares a batch of
+    matrices out among the threads that wait for it, and where all of them wait (two programs, or two such calls in one)
+    none is left to do the work.
 
     Args:
         function: of one lane.

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from kexp.experiment import Prepared
+from kexp.fused.bindings import TRACING
 from kexp.fused.blocks import Blocks, InBlocks
-from kexp.fused.blueprint import build_blueprint, seeds_for
+from kexp.fused.blueprint import build_blueprint
 from kexp.fused.cache import use_compilation_cache
 from kexp.fused.grouping import rows_digest, structure_key
 from kexp.fused.loop import Loop, faster, recall, remember
@@ -24,9 +24,7 @@ from kexp.fused.memory import peak_bytes
 from kexp.fused.numbers import FLOATS, INTS
 from kexp.fused.structure import Structure
 
-__all__ = ["TRACING", "Program"]
-
-TRACING = threading.RLock()  # tracing overwrites attributes of shared objects: one thread at a time
+__all__ = ["Program"]
 
 
 class Program:
@@ -52,7 +50,6 @@ class Program:
         self.first_batch = first_batch
         self.lane = structure.lane
         self.slots = self.lane.slots
-        self.seeds = max(1, len(structure.blueprint.seeds))
         self._fitted: dict[str, list[Any]] = {}
         self.classes = structure.blueprint.prepared.splits.spec.outputs
         self._reset = on_devices([np.stack([each] * width) for each in structure.blueprint.metrics], width, split=True)
@@ -70,21 +67,19 @@ class Program:
         state = [shaped(variable.shape, str(variable._dtype)) for variable in self.structure.blueprint.variables]
         numbers = (shaped((FLOATS,), jnp.float32), shaped((INTS,), jnp.int32))
         weights = shaped((self.classes,), jnp.float32) if self.weighted else None
-        given = [state[position] for position in self.structure.given]
-        positions = self.structure.given
+        given = [state[position] for position in self.given_places]
+        constants = self.structure.beginning.constants()
 
-        def start(old: Any, fresh: Any, seeds: Any, floats: Any, ints: Any, given: Any) -> Any:
-            made = lane.start(seeds, floats, ints)
-            for position, value in zip(positions, given, strict=True):
-                made[position] = value
-            return [jnp.where(fresh, new, kept) for new, kept in zip(made, old, strict=True)]
+        def start(old: Any, fresh: Any, given: Any) -> Any:
+            made = {**constants, **dict(zip(self.given_places, given, strict=True))}
+            return [jnp.where(fresh, _compact(made[place]), kept) for place, kept in enumerate(old)]
 
         def lowered(function: Callable[..., Any], *arguments: Any, shared: int = 0, donate: Any = ()) -> Any:
             return lower_lanes(function, width, arguments, shared=shared, donate=donate)
 
         with TRACING:
             self.start = compiled_quickly(
-                lowered(start, state, shaped((), bool), shaped((self.seeds,), jnp.uint32), *numbers, given, donate=0),
+                lowered(start, state, shaped((), bool), given, donate=0),
                 1,
             )
             self._loop: Loop | None = None
@@ -215,20 +210,22 @@ class Program:
         return peak + 2 * state // device_count(self.width) if jax.default_backend() == "cpu" else peak
 
     @cached_property
-    def given_shapes(self) -> list[tuple[tuple[int, ...], str]]:
-        """Shape and type of each variable that a lane's start is given."""
-        variables = self.structure.blueprint.variables
-        return [(variables[i].shape, str(variables[i]._dtype)) for i in self.structure.given]
+    def given_places(self) -> tuple[int, ...]:
+        """Positions in the state of the variables that a lane's start is given."""
+        return tuple(sorted({*self.structure.beginning.varying, *self.structure.given}))
 
-    def draws(self, seed: int) -> Any:
-        """The seeds that building a model with this seed draws, shape (seeds,)."""
-        import numpy as np
+    def blank_given(self) -> list[Any]:
+        """Room for what the starts of all lanes are given."""
+        return self._blank(self.given_places)
 
-        drawn = seeds_for(seed, len(self.structure.blueprint.seeds))
-        return np.asarray(drawn or [0], np.uint32)
+    def given(self, prepared: Prepared, numbers: Mapping[Any, Any]) -> list[Any]:
+        """A lane's values for the variables that its start is given; `numbers` are its own."""
+        made = self.structure.beginning.values(numbers, prepared.experiment.seed)
+        made |= dict(zip(self.structure.given, self._not_made(prepared), strict=True))
+        return [made[place] for place in self.given_places]
 
-    def given(self, prepared: Prepared) -> list[Any]:
-        """A lane's values for the variables that its start is given."""
+    def _not_made(self, prepared: Prepared) -> list[Any]:
+        """What initializers do not make: learnt from the training rows, or made in a way of its own."""
         structure = self.structure
         if not structure.given:
             return []
@@ -260,12 +257,23 @@ class Program:
 
     def blank(self) -> list[Any]:
         """A state with no trial in any lane."""
+        return self._blank(range(len(self.structure.blueprint.variables)))
+
+    def _blank(self, places: Iterable[int]) -> list[Any]:
         import numpy as np
 
-        return [
-            np.zeros((self.width, *variable.shape), str(variable._dtype))
-            for variable in self.structure.blueprint.variables
-        ]
+        variables = [self.structure.blueprint.variables[place] for place in places]
+        return [np.zeros((self.width, *variable.shape), str(variable._dtype)) for variable in variables]
+
+
+def _compact(value: Any) -> Any:
+    """A constant array that is one number throughout takes no room in a program."""
+    import jax.numpy as jnp
+    import numpy as np
+
+    if isinstance(value, np.ndarray) and value.size and (value == value.flat[0]).all():
+        return jnp.full(value.shape, value.flat[0], value.dtype)
+    return value
 
 
 def _fitted(structure: Structure, prepared: Prepared) -> list[Any]:

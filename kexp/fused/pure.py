@@ -1,4 +1,4 @@
-"""One lane's training as pure functions: a step, an epoch, an evaluation, the initial state.
+"""One lane's training as pure functions: a step, an epoch, an evaluation.
 
 Steps are Keras' own `train_step` and `test_step` of the JAX trainer, metrics are Keras' own objects, so that a lane
 computes what `fit` computes; only the loop around the steps is ours. A last batch that is smaller is a step of its own
@@ -41,8 +41,6 @@ class Lane:
     Args:
         blueprint: the built model.
         places: where its numbers stand.
-        variables: position in the state -> the number that a variable starts as.
-        seeds: position in the state -> which drawn seed a generator's state starts as.
         tracers: numbers to hand to Keras as plain arrays instead of symbols.
         slots: collects the inputs.
         batch_size: rows a step.
@@ -52,16 +50,12 @@ class Lane:
         self,
         blueprint: Blueprint,
         places: Sequence[Place],
-        variables: dict[int, Any],
-        seeds: dict[int, int],
         tracers: frozenset[Any],
         slots: Slots,
         batch_size: int,
     ) -> None:
         self.blueprint, self.model, self.slots, self.batch_size = blueprint, blueprint.model, slots, batch_size
-        self.places = [place for place in places if not isinstance(place.key, int)]
-        self.seed_places = [place for place in places if isinstance(place.key, int)]
-        self.variables, self.seeds, self.tracers = variables, seeds, tracers
+        self.places, self.tracers = list(places), tracers
         self.train_names: list[str] = []
         self.eval_names: list[str] = []
 
@@ -131,36 +125,6 @@ class Lane:
             (state[:trainable], state[trainable:fixed], state[fixed:], metrics), batch
         )
         return _like(state, [*first, *second, *third]), _like(metrics, measured)
-
-    def start(self, seeds: Any, floats: Any, ints: Any) -> list[Any]:
-        """The state before the first epoch, as building the model with these seeds and numbers leaves it.
-
-        Args:
-            seeds: what the build draws, shape (seeds,), uint32.
-            floats: the lane's slots.
-            ints: the lane's whole-numbered slots.
-        """
-        import jax.numpy as jnp
-        import keras
-
-        def seed(position: int) -> Any:
-            return jnp.stack([seeds[position], jnp.zeros((), seeds.dtype)])
-
-        made = []
-        with self._numbers(floats, ints), bound(self.seed_places, seed):
-            for position, variable in enumerate(self.blueprint.variables):
-                initializer = self.blueprint.initializers.get(id(variable))
-                if position in self.variables:
-                    value = self._number(self.variables[position])
-                elif position in self.seeds:
-                    value = seed(self.seeds[position])
-                elif initializer is not None:
-                    with keras.StatelessScope():  # one that has a generator of its own must not keep what is traced
-                        value = initializer(variable.shape, dtype=variable._dtype)
-                else:
-                    value = self.blueprint.values[id(variable)]
-                made.append(_strong(value, variable._dtype))
-        return made
 
     def measure(self, state: list[Any], metrics: list[Any], batches: Sequence[tuple[Any, ...]]) -> Any:
         """A few steps, for the check: the state and the metrics after them."""

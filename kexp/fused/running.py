@@ -6,11 +6,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from kexp.experiment import feeds
+from kexp.fused.bindings import TRACING
 from kexp.fused.config_numbers import numbers_of
 from kexp.fused.lane_callbacks import LaneCallbacks, LaneModel, LaneOptimizer
 from kexp.fused.lane_checkpoint import LaneCheckpoints
 from kexp.fused.mirror import Mirror
-from kexp.fused.program import TRACING
 from kexp.fused.table import class_table
 from kexp.fused.trial import Trial
 from kexp.training import History

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kexp.fused.bindings import TRACING
 from kexp.fused.blocks import Blocks, data_bytes
 from kexp.fused.grouping import row_counts
 from kexp.fused.lowering import device_count, on_devices
 from kexp.fused.memory import is_out_of_memory, memory_limit
-from kexp.fused.program import TRACING, Program
+from kexp.fused.program import Program
 from kexp.fused.structure import Structure
 from kexp.fused.table import Tables
 from kexp.fused.trial import LaneResult, Trial

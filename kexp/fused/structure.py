@@ -15,7 +15,8 @@ from typing import Any
 
 from kexp.errors import ConfigError
 from kexp.experiment import Prepared, build_compiled
-from kexp.fused.bindings import find_places
+from kexp.fused.beginning import Beginning
+from kexp.fused.bindings import Place, find_places
 from kexp.fused.blueprint import Blueprint, build_blueprint, seeds_for, with_values
 from kexp.fused.comparison import nudged, same_way
 from kexp.fused.config_numbers import Key, moved, numbers_of
@@ -42,7 +43,8 @@ class Structure:
         blueprint: the representative's model.
         constants: numbers that cannot be inputs; trials that differ in them do not share a program.
         lane: the pure functions.
-        given: positions in the state that `start` cannot make: fitted on the data, or made in another way.
+        beginning: how a lane's variables start.
+        given: positions in the state that initializers do not make: fitted on the data, or made in another way.
         rebuilt: whether those need a build of each trial's model; else they follow the training rows alone.
         by_split: whether what a layer learned from the training rows is part of the program, so that lanes must share
             them.
@@ -54,6 +56,7 @@ class Structure:
     blueprint: Blueprint
     constants: frozenset[Key]
     lane: Lane
+    beginning: Beginning
     given: tuple[int, ...] = ()
     rebuilt: bool = False
     by_split: bool = False
@@ -179,66 +182,32 @@ def _builds(prepared: Prepared, keys: Mapping[Key, Any], batch: tuple[Any, ...])
 def _derives(blueprint: Blueprint, prepared: Prepared, keys: Mapping[Key, Any], batch: tuple[Any, ...]) -> bool:
     """Whether building works something out of a number, which then stands in the model as a number of its own."""
     try:
-        _lane(blueprint, _probe(prepared, keys, batch), keys, frozenset(), Slots(keys))
+        _found(blueprint, _probe(prepared, keys, batch), keys)
     except _UnclearError:
         return True
     return False
 
 
-def _lane(
-    blueprint: Blueprint,
-    probe: Blueprint,
-    keys: Mapping[Key, Any],
-    tracers: frozenset[Key],
-    slots: Slots,
-    only: Key | None = None,
-) -> Lane:
+def _found(blueprint: Blueprint, probe: Blueprint, keys: Mapping[Key, Any]) -> tuple[list[Place], Beginning]:
+    """Where the numbers stand in the model, and how its variables start.
+
+    Raises:
+        _UnclearError: some number is in neither.
+    """
     names: dict[tuple[Any, Any], Any] = {}
     other = numbers_of(probe.prepared.experiment)
     for position, pair in enumerate(zip(blueprint.seeds, probe.seeds, strict=False)):
         names.setdefault(pair, position)
     for key, value in keys.items():
         names[(value, other[key])] = key
-    places, derived = find_places([blueprint.model, _made_by(blueprint)], [probe.model, _made_by(probe)], names)
-    variables, seeds = _first_values(blueprint, probe, names)
-    placed = {place.key for place in places} | set(variables.values())
-    if derived or not placed >= set(keys):
-        raise _UnclearError(frozenset(keys) - placed, bool(derived))
-    if only is not None:
-        places = [place for place in places if place.key == only or isinstance(place.key, int)]
-        variables = {position: key for position, key in variables.items() if key == only}
-    batch_size = blueprint.prepared.experiment.trainer.batch_size
-    return Lane(blueprint, places, variables, seeds, tracers, slots, batch_size)
-
-
-def _made_by(blueprint: Blueprint) -> list[Any]:
-    """The initializers, in the order of the state."""
-    return [blueprint.initializers.get(id(variable)) for variable in blueprint.variables]
-
-
-def _first_values(
-    blueprint: Blueprint, probe: Blueprint, names: Mapping[tuple[Any, Any], Any]
-) -> tuple[dict[int, Key], dict[int, int]]:
-    """Variables that start as a number (the learning rate), and generators' states that start as a seed."""
-    import numpy as np
-
-    variables, seeds = {}, {}
-    for position, (mine, other) in enumerate(zip(blueprint.variables, probe.variables, strict=False)):
-        first, second = np.asarray(mine.value), np.asarray(other.value)
-        for (x, y), name in names.items():
-            if isinstance(name, int):
-                if first.shape == (2,) and first.dtype.kind in "ui" and (int(first[0]), int(second[0])) == (x, y):
-                    seeds[position] = name
-            elif first.shape == () and id(mine) not in blueprint.initializers and _are(first, second, x, y):
-                variables[position] = name
-    return variables, seeds
-
-
-def _are(first: Any, second: Any, x: Any, y: Any) -> bool:
-    """Whether two scalar arrays are two numbers, in the arrays' type."""
-    if first.dtype.kind != ("i" if isinstance(x, int) else "f"):
-        return False
-    return bool(first == first.dtype.type(x) and second == second.dtype.type(y))
+    beginning = Beginning(blueprint, probe, names)
+    made_by = blueprint.initializers.values()
+    places, derived = find_places([blueprint.model], [probe.model], names, without=made_by)
+    places = [place for place in places if not isinstance(place.key, int)]
+    placed = {place.key for place in places} | beginning.keys
+    if derived or beginning.derived or not placed >= set(keys):
+        raise _UnclearError(frozenset(keys) - placed, bool(derived or beginning.derived))
+    return places, beginning
 
 
 def _compare(
@@ -258,34 +227,35 @@ def _compare(
         raise NotFusableError("a component draws from Python's random numbers in a way that depends on the config")
     numbers = numbers_of(blueprint.prepared.experiment)
     slots = Slots(numbers)
-    mine = _lane(blueprint, probe, keys, tracers, slots)
-    theirs = Lane(probe, [], {}, {}, frozenset(), Slots({}), mine.batch_size)
+    places, beginning = _found(blueprint, probe, keys)
+    batch_size = blueprint.prepared.experiment.trainer.batch_size
+    mine = Lane(blueprint, places, tracers, slots, batch_size)
+    theirs = Lane(probe, [], frozenset(), Slots({}), batch_size)
     state = probe.state()
 
-    def both(seeds: Any, floats: Any, ints: Any, state: Any, batches: Any) -> Any:
+    def both(floats: Any, ints: Any, state: Any, batches: Any) -> Any:
         with mine.numbers(floats, ints):
             ours = mine.measure(list(state), mine._reset(), batches)
-        start = mine.start(seeds, floats, ints)
-        return start, ours, theirs.measure(list(state), theirs._reset(), batches)
+        return ours, theirs.measure(list(state), theirs._reset(), batches)
 
-    seeds = np.asarray(probe.seeds or [0], np.uint32)
     empty = (np.zeros(FLOATS, np.float32), np.zeros(INTS, np.int32))
-    compiled_for = jax.jit(both).lower(seeds, *empty, state, batches)
+    compiled_for = jax.jit(both).lower(*empty, state, batches)
     others = {**numbers, **numbers_of(probe.prepared.experiment)}
     if not slots.agree(others):
         return None
     floats, ints = slots.fill([others])
     run = compiled_quickly(compiled_for, 0)
-    start, ours, expected = jax.tree.map(np.asarray, run(seeds, floats[0], ints[0], state, batches))
-    nearby = jax.tree.map(np.asarray, run(seeds, floats[0], ints[0], nudged(state), batches)[2])
+    ours, expected = jax.tree.map(np.asarray, run(floats[0], ints[0], state, batches))
+    nearby = jax.tree.map(np.asarray, run(floats[0], ints[0], nudged(state), batches)[1])
     if not same_way(state, ours, expected, nearby):
         return None
-    given = tuple(i for i, (a, b) in enumerate(zip(start, state, strict=True)) if not _near(a, b))
+    start = {**beginning.constants(), **beginning.values(others, probe.prepared.experiment.seed)}
+    given = tuple(place for place, value in enumerate(state) if not _near(start[place], value))
     own = Slots(numbers)
     own.branches.update(slots.branches)
-    places = [*mine.places, *mine.seed_places]
-    fresh = Lane(blueprint, places, mine.variables, mine.seeds, tracers, own, mine.batch_size)
-    return Structure(blueprint, frozenset(), fresh, given, _must_rebuild(blueprint, given), _by_split(blueprint))
+    fresh = Lane(blueprint, places, tracers, own, batch_size)
+    rebuilt = _must_rebuild(blueprint, given)
+    return Structure(blueprint, frozenset(), fresh, beginning, given, rebuilt, _by_split(blueprint))
 
 
 def _near(a: Any, b: Any) -> bool:
@@ -366,17 +336,17 @@ def _traces(
     import jax
     import numpy as np
 
-    lane = _lane(blueprint, probe, keys, tracers, Slots(numbers_of(blueprint.prepared.experiment)), key)
+    places = [place for place in _found(blueprint, probe, keys)[0] if place.key == key]
+    experiment = blueprint.prepared.experiment
+    lane = Lane(blueprint, places, tracers, Slots(numbers_of(experiment)), experiment.trainer.batch_size)
 
-    def run(seeds: Any, floats: Any, ints: Any, state: Any) -> Any:
+    def run(floats: Any, ints: Any, state: Any) -> Any:
         with lane.numbers(floats, ints):
-            measured = lane.measure(list(state), lane._reset(), batches[:1])
-        return lane.start(seeds, floats, ints), measured
+            return lane.measure(list(state), lane._reset(), batches[:1])
 
     try:
         jax.eval_shape(
             run,
-            np.asarray(blueprint.seeds or [0], np.uint32),
             np.zeros(FLOATS, np.float32),
             np.zeros(INTS, np.int32),
             blueprint.state(),

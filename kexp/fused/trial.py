@@ -75,7 +75,7 @@ class LaneResult:
         """
         if self.state is None:
             raise ValueError(f"trial {self.trial.key} failed and has no model: {self.reason}")
-        from kexp.fused.program import TRACING
+        from kexp.fused.bindings import TRACING
 
         with TRACING:
             model = build_compiled(self.trial.prepared)

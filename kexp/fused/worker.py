@@ -100,20 +100,18 @@ class Worker:
         if all(self.lanes):
             return
         program, fresh = self.program, np.zeros(self.program.width, bool)
-        seeds = np.zeros((program.width, program.seeds), np.uint32)
-        given = [np.zeros((program.width, *shape), dtype) for shape, dtype in program.given_shapes]
+        given = program.blank_given()
         for slot, lane in enumerate(self.lanes):
             trial = self.source.take() if lane is None else None
             if trial is None:
                 continue
             try:
                 started = Running(trial, slot, self)
-                values = program.given(trial.prepared)
+                values = program.given(trial.prepared, started.values)
             except Exception as error:
                 self.emit(self._failed(trial, error, History()))
                 continue
             self.lanes[slot], fresh[slot] = started, True
-            seeds[slot] = program.draws(trial.prepared.experiment.seed)
             self.floats[slot : slot + 1], self.ints[slot : slot + 1] = program.slots.fill([started.values])
             if started.validation is not None:
                 self.validation[slot] = started.validation
@@ -122,7 +120,7 @@ class Worker:
             for array, value in zip(given, values, strict=True):
                 array[slot] = value
         if fresh.any():
-            self.state = program.start(self.state, fresh, seeds, self.floats, self.ints, given)
+            self.state = program.start(self.state, fresh, given)
             # Arrays that a program may still read must not be written to: the next lanes get new ones.
             self.floats, self.ints, self.validation = self.floats.copy(), self.ints.copy(), self.validation.copy()
             if self.table_weights is not None:

@@ -138,7 +138,7 @@ class AutoLauncher(HydraSide):
         places = {_FUSED: "as lanes", _WORKERS: "in worker processes"}
         lines = [f"auto     {count} trials {places[each.how]}: {each.why}" for each, count in self._counts.items()]
         if len({each.how for each in self._counts}) > 1:
-            lines.append("         on JAX and on TensorFlow the same seed draws different initial weights")
+            lines.append("         dropout, noise and random augmentation draw other numbers on JAX than on TensorFlow")
         return lines + self._fused.closing()
 
     def _choose(self, tasks: Sequence[Task], folder: Path, search: int = 0) -> None:

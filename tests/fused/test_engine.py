@@ -19,6 +19,7 @@ RICH = (
     "model.kernel_regularizer={name: l2, l2: 0.001}",
     "trainer.class_weight=balanced",
     "optimizer.weight_decay=0.001",
+    "optimizer.epsilon=0.001",  # a bias before a normalisation has a gradient of rounding alone, which is to stay small
 )
 
 

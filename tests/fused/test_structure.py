@@ -21,7 +21,7 @@ def analysed(*overrides: str) -> Structure:
 
 
 def traced(structure: Structure) -> set[str]:
-    keys = {place.key for place in structure.lane.places} | set(structure.lane.variables.values())
+    keys = {place.key for place in structure.lane.places} | structure.beginning.keys
     return {".".join(map(str, key)) for key in keys} - {".".join(map(str, key)) for key in structure.constants}
 
 
