@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from kexp.errors import ConfigError
+
 __all__ = ["StoreSettings", "database_file", "is_remote", "resolve_uri", "without_password"]
 
 _SQLITE = "sqlite:///"
+# Of the stores that MLflow knows; a database's may name its driver, `postgresql+psycopg2`.
+_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "file", "databricks", "databricks-uc", "uc")
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,13 @@ class StoreSettings:
 
 
 def resolve_uri(settings: StoreSettings) -> str:
-    """The tracking URI that `settings` mean, with a relative SQLite path made absolute."""
+    """The tracking URI that `settings` mean, with a relative SQLite path made absolute.
+
+    Raises:
+        ConfigError: MLflow knows no store of such a URI.
+    """
     uri = settings.uri or _uri_set_in_python() or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    _check_scheme("tracking.uri" if settings.uri else "MLFLOW_TRACKING_URI", uri)
     file = database_file(uri)
     return uri if file is None else _SQLITE + str(file.absolute())
 
@@ -61,6 +70,20 @@ def without_password(uri: str) -> str:
     if parts.password is None:
         return uri
     return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
+
+
+def _check_scheme(key: str, uri: str) -> None:
+    scheme, given, _ = uri.partition(":")
+    if not given or scheme.partition("+")[0].lower() in _SCHEMES or _of_plugin(scheme):
+        return
+    raise ConfigError.at(key, f"must begin with one of {', '.join(_SCHEMES)}", without_password(uri))
+
+
+def _of_plugin(scheme: str) -> bool:
+    """Whether a package adds such stores to MLflow."""
+    from importlib.metadata import entry_points
+
+    return scheme in {each.name for each in entry_points(group="mlflow.tracking_store")}
 
 
 def _uri_set_in_python() -> str | None:
