@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kexp._version import __version__
 from kexp.commands import COMMANDS
@@ -72,7 +72,7 @@ def _hydra(arguments: list[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from kexp.config import check_overrides, compose_head, explain, is_sweep, opened
+    from kexp.config import check_overrides, compose_head, explain, is_sweep, opened, run_as_job
     from kexp.config.command_line import read_command_line, show
     from kexp.training.backend import own_process
 
@@ -90,39 +90,13 @@ def _hydra(arguments: list[str]) -> int:
             if not line.multirun:
                 config = compose_head(hydra, line.overrides, line.config_name)
                 if not is_sweep(config):
-                    return _run_one(hydra, config, line.overrides)
+                    run_as_job(hydra, config, line.overrides, _run_job)
+                    return 0
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, line.overrides) from error
     from kexp.sweeps.opening import run_sweep
 
     run_sweep(line.overrides, line.config_dir, line.config_name)
-    return 0
-
-
-def _run_one(hydra: Any, config: DictConfig, overrides: Sequence[str]) -> int:
-    """One experiment as one of Hydra's jobs: with its folder, logging, environment and callbacks."""
-    from hydra.core.utils import JobStatus, configure_log, run_job
-    from hydra.types import HydraContext, RunMode
-    from omegaconf.errors import OmegaConfBaseException
-
-    from kexp.config import explain, hooks_of, refuse_several
-
-    refuse_several(hydra, overrides)
-    config.hydra.mode = RunMode.RUN
-    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    hooks, name = hooks_of(config), config.hydra.job.config_name
-    hooks.on_run_start(config=config, config_name=name)
-    ended = run_job(
-        task_function=_run_job,
-        config=config,
-        job_dir_key="hydra.run.dir",
-        job_subdir_key=None,
-        hydra_context=HydraContext(config_loader=hydra.config_loader, callbacks=hooks),
-    )
-    hooks.on_run_end(config=config, config_name=name, job_return=ended)
-    if ended.status is JobStatus.FAILED:
-        error: Exception = ended._return_value  # the property would print Hydra's own line first
-        raise explain(error, overrides) if isinstance(error, OmegaConfBaseException) else error
     return 0
 
 
@@ -132,7 +106,7 @@ def _run_job(config: DictConfig) -> float | None:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    from kexp.config import plain
+    from kexp.config import overrides_of, plain
     from kexp.schema import check
 
     checked = check(plain(config))
@@ -140,7 +114,7 @@ def _run_job(config: DictConfig) -> float | None:
     from kexp import experiment
 
     source = experiment.Source(
-        overrides=tuple(HydraConfig.get().overrides.task), yaml=OmegaConf.to_yaml(config, resolve=False)
+        overrides=tuple(overrides_of(HydraConfig.instance().cfg)), yaml=OmegaConf.to_yaml(config, resolve=False)
     )
     result = experiment.run(checked, Path(HydraConfig.get().runtime.output_dir), source=source)
     if checked.trainer.verbose:

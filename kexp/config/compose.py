@@ -10,8 +10,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from kexp.config.opened import opened
 from kexp.config.source import KEEP
+from kexp.errors import ConfigError
 
-__all__ = ["compose", "compose_head", "is_sweep", "key_of", "plain", "refuse_several"]
+__all__ = ["compose", "compose_head", "is_sweep", "key_of", "overrides_of", "plain", "refuse_several"]
 
 
 def compose(
@@ -54,7 +55,12 @@ def compose_head(hydra: Any, overrides: Sequence[str], config_name: str = "confi
     from hydra.types import RunMode
 
     def composed(some: Sequence[str]) -> DictConfig:
-        found: DictConfig = hydra.compose_config(config_name, list(some), RunMode.RUN, validate_sweep_overrides=False)
+        try:
+            found: DictConfig = hydra.compose_config(
+                config_name, list(some), RunMode.RUN, validate_sweep_overrides=False
+            )
+        except KeyError as error:  # Hydra reads the environment without looking
+            raise ConfigError(f"hydra.job.env_copy: there is no environment variable {error.args[0]!r}") from error
         return found
 
     try:
@@ -69,6 +75,17 @@ def compose_head(hydra: Any, overrides: Sequence[str], config_name: str = "confi
         config = composed([str(each.input_line) for each in kept])
         config.hydra.overrides.task = [str(each.input_line) for each in parsed if not each.is_hydra_override()]
         return config
+
+
+def overrides_of(config: Any, kind: str = "task") -> list[str]:
+    """The overrides that a config was composed of, as they were written: what the environment holds stays there.
+
+    Args:
+        config: with Hydra's own node.
+        kind: `task`, or `hydra` for those of Hydra's own settings.
+    """
+    found = OmegaConf.to_container(config.hydra.overrides[kind], resolve=False)
+    return [str(each) for each in found or ()]
 
 
 def is_sweep(config: DictConfig) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 from hydra._internal.callbacks import Callbacks
 from omegaconf import DictConfig
 
+from kexp.errors import ConfigError
+
 __all__ = ["Hooks", "hooks_of"]
 
 
@@ -27,6 +29,12 @@ def hooks_of(config: DictConfig) -> Hooks:
     """The callbacks that the config names.
 
     Raises:
-        HydraException: one of them cannot be made.
+        ConfigError: one of them cannot be made.
     """
-    return Hooks(config)
+    from hydra.errors import InstantiationException
+
+    try:
+        return Hooks(config)
+    except InstantiationException as error:
+        said = str(error).partition("\n")[0].partition(", set env var")[0]
+        raise ConfigError(f"hydra.callbacks: {said}") from error

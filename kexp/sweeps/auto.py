@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from kexp.config import key_of
+from kexp.config import key_of, overrides_of
 from kexp.errors import ConfigError
 from kexp.schema import Sweep
 from kexp.sweeps.feed import Feed, as_feed
@@ -68,7 +68,7 @@ class AutoLauncher(HydraSide):
 
     def setup(self, **given: Any) -> None:
         super().setup(**given)
-        if not any(key_of(each) == "backend" for each in self.config.hydra.overrides.task):
+        if not any(key_of(each) == "backend" for each in overrides_of(self.config)):
             self._fused.start()  # it imports while the sweep is planned
 
     def prepare(self, trials: Sequence[Trial]) -> None:
@@ -109,7 +109,7 @@ class AutoLauncher(HydraSide):
         known = feed.known
         count = len(feed)
         trials = [task for task in known if not task.saves]
-        self._choose(trials, Path(known[0].folder).parent, search=count if feed.grows else 0)
+        self._choose(trials, known[0].sweep_folder, search=count if feed.grows else 0)
         first = [self._as_chosen(feed.popleft()) for _ in known]
         if feed.grows:
             chosen = Feed(first, lambda: self._as_chosen(feed.popleft()) if feed else None, count - len(first))

@@ -8,7 +8,6 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from kexp.errors import ConfigError
@@ -200,7 +199,7 @@ class Engine:
 
     def _run_once(self, dry: bool) -> bool:
         tasks = list(self._waiting.values())
-        log = Path(tasks[0].folder).parent / "fused.log"
+        log = tasks[0].sweep_folder / "fused.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         self._begun = set()
         fused = self.fused

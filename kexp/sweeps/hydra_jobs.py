@@ -39,7 +39,7 @@ def run_job(config: DictConfig) -> float | None:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    from kexp.config import plain
+    from kexp.config import overrides_of, plain
     from kexp.schema import check
 
     warnings.filterwarnings("ignore")
@@ -50,7 +50,9 @@ def run_job(config: DictConfig) -> float | None:
     result = experiment.run(
         checked,
         Path(job.runtime.output_dir),
-        source=experiment.Source(tuple(job.overrides.task), OmegaConf.to_yaml(config, resolve=False)),
+        source=experiment.Source(
+            tuple(overrides_of(HydraConfig.instance().cfg)), OmegaConf.to_yaml(config, resolve=False)
+        ),
         parent_run_id=job.job.env_set.get(_PARENT),
         tags={"kexp.trial": str(job.job.num)},
     )

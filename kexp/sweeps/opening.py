@@ -9,7 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kexp.config import check_overrides, compose_head, explain, hooks_of, key_of, opened, readable
+from kexp.config import (
+    check_job,
+    check_overrides,
+    compose_head,
+    explain,
+    hooks_of,
+    key_of,
+    opened,
+    overrides_of,
+    readable,
+    show_logs,
+)
 from kexp.errors import ConfigError
 from kexp.sweeps.parts import Part, parts_of
 
@@ -70,7 +81,7 @@ def opened_sweeper(
         ConfigError: the arguments cannot be composed, or make no sweep together.
     """
     from hydra.core.plugins import Plugins
-    from hydra.core.utils import configure_log, env_override
+    from hydra.core.utils import env_override
     from hydra.errors import HydraException
     from hydra.types import HydraContext
     from omegaconf import DictConfig
@@ -91,7 +102,8 @@ def opened_sweeper(
         try:
             parts = parts_of(arguments, compose, hydra.config_loader)
             config = parts[0].config
-            configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+            check_job(config)
+            show_logs(config)
             context = HydraContext(config_loader=hydra.config_loader, callbacks=hooks_of(config))
             sweeper = Plugins.instance().instantiate_sweeper(
                 config=config, hydra_context=context, task_function=run_job
@@ -102,7 +114,7 @@ def opened_sweeper(
         if len(parts) > 1:
             _give_parts(sweeper, parts)
         with env_override(config.hydra.job.env_set):  # for worker processes too, which inherit it
-            yield sweeper, [str(each) for each in config.hydra.overrides.task]
+            yield sweeper, overrides_of(config)
 
 
 def _give_parts(sweeper: Any, parts: list[Part]) -> None:

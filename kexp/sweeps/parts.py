@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kexp.config import overrides_of
 from kexp.config.source import SETTINGS_GROUPS
 from kexp.errors import ConfigError
 from kexp.groups import GROUPS
@@ -55,8 +56,6 @@ def parts_of(arguments: Sequence[str], compose: Callable[[Sequence[str]], DictCo
         ConfigError: parts that cannot be one sweep; an axis over Hydra's own settings.
         HydraException: the arguments cannot be composed.
     """
-    from omegaconf import OmegaConf
-
     parsed = parse(arguments, loader)
     for each in parsed:
         if each.is_sweep_override() and each.is_hydra_override():
@@ -68,7 +67,7 @@ def parts_of(arguments: Sequence[str], compose: Callable[[Sequence[str]], DictCo
         for number, written in zip(presets, picked, strict=True):
             chosen[number] = written
         config = compose(chosen)
-        task = [str(each) for each in OmegaConf.to_container(config.hydra.overrides.task, resolve=False) or ()]
+        task = overrides_of(config)
         parts.append(Part(task, config))
     for other in parts[1:]:
         for key in _differing(parts[0].config, other.config):

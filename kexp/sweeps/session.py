@@ -21,6 +21,7 @@ from kexp.sweeps.comparison import Comparison
 from kexp.sweeps.earlier import earlier_sweep, sweep_key, unfinished_runs
 from kexp.sweeps.feed import Feed
 from kexp.sweeps.interrupts import deferred_interrupts, no_interrupts
+from kexp.sweeps.jobs import Jobs
 from kexp.sweeps.keeping import Keeping
 from kexp.sweeps.objective import Objective, choose_objectives
 from kexp.sweeps.planning import mark_done
@@ -66,6 +67,7 @@ class Session:
         folder: `multirun/NAME`; an earlier run of the same sweep has its own.
         name: the sweep's name, where the user gave none and there is no earlier run.
         command: all of the command line, for `kexp resume`.
+        jobs: the trials as Hydra's jobs; None where a launcher of Hydra's sees to that.
     """
 
     def __init__(
@@ -78,12 +80,14 @@ class Session:
         folder: Path,
         name: str,
         command: Mapping[str, Any] | None = None,
+        jobs: Jobs | None = None,
     ) -> None:
         self.trials, self.settings, self.arguments = trials, experiment.sweep, tuple(arguments)
         self.store, self.folder, self.name = store, folder, name
         self.verbose = experiment.trainer.verbose
         self.objective: Objective | None = None
         self.run_id = ""
+        self._jobs, self._own_folder = jobs, folder.name != name
         self.notices: list[str] = []
         self.remarks: list[str] = []  # what a reader of the table and the report should know
         self.figures: Callable[[], Sequence[tuple[str, str]]] = tuple  # further ones for the report's page
@@ -235,7 +239,7 @@ class Session:
 
     def task(self, trial: Trial, ask: bool = False) -> Task:
         """What a worker is told about a trial."""
-        trial.folder = self.folder / str(trial.number)
+        trial.folder = self.folder / (str(trial.number) if self._jobs is None else self._jobs.subdir(trial))
         # A checkpoint is the experiment's, whatever number the trial has in another attempt.
         checkpoint = str((self.folder / "checkpoints" / trial.fingerprint[:32]).resolve()) if trial.fingerprint else ""
         return Task(
@@ -243,6 +247,7 @@ class Session:
             config=_quiet(trial.config) or {},
             overrides=trial.overrides,
             folder=str(trial.folder.resolve()),
+            sweep=str(self.folder.resolve()),
             name=f"{self.name}-{trial.number}",
             parent_run_id=self.run_id or None,
             tags={"kexp.trial": str(trial.number)},
@@ -323,7 +328,10 @@ class Session:
         if before is None or self.settings.rerun:
             return None
         self.name = before.name
-        self.folder = before.folder if before.folder.is_dir() else self.folder.with_name(before.name)
+        if before.folder.is_dir():
+            self.folder = before.folder
+        elif not self._own_folder:
+            self.folder = self.folder.with_name(before.name)
         return before.run_id
 
     def _open(self, key: str, before: str | None) -> Tracker:
@@ -349,6 +357,8 @@ class Session:
         trial.epoch, trial.metrics = 0, {}
         self._points[trial.number] = []
         trial.started_ms = time.time_ns() // 1_000_000
+        if self._jobs is not None:
+            self._jobs.started(trial)
         assert self._table is not None
         self._table.update(trial)
 
@@ -375,6 +385,8 @@ class Session:
                 twin.metrics, twin.reason = dict(trial.metrics), f"the same experiment as trial {trial.number}"
         assert self._table is not None
         self._table.update(trial)
+        if self._jobs is not None:
+            self._jobs.ended(trial, self.value(trial))
         if self._told is not None:
             self._told(trial, outcome)
         return not (self.settings.fail_fast and not trial.good)

@@ -10,12 +10,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kexp.config import explain, key_of
+from kexp.config import explain, key_of, overrides_of
 from kexp.errors import ConfigError, KexpError
 from kexp.schema import Experiment, check
 from kexp.sweeps.applying import applying
 from kexp.sweeps.axes import expand, parse, with_seeds
 from kexp.sweeps.composing import Composer
+from kexp.sweeps.jobs import Jobs, sweep_folder
 from kexp.sweeps.parts import Part
 from kexp.sweeps.planning import plan_trials
 from kexp.sweeps.session import Session
@@ -183,22 +184,26 @@ def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | N
     name = experiment.sweep.name
     if name is not None and (not name or set(name) & set("/\\\0") or name.startswith(".")):
         raise ConfigError.at("sweep.name", "must be a plain name for a folder", name)
-    given = sweeper.config.hydra.overrides
-    whole = [*given.hydra, *given.task]
-    how = [each for each in given.hydra if not _ONLY_HOW.match(each)]
+    task, hydra = overrides_of(sweeper.config), overrides_of(sweeper.config, "hydra")
+    how = [each for each in hydra if not _ONLY_HOW.match(each)]
     folder = Path("multirun", name or f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
     while name is None and folder.exists():  # another sweep in the same second
         folder = folder.with_name(f"{folder.name}-2")
+    chosen = sweep_folder(sweeper.config)
+    jobs = Jobs(sweeper) if hasattr(getattr(sweeper, "launcher", sweeper), "run_tasks") else None
+    if jobs is not None:
+        jobs.check(trials, grows=getattr(sweeper, "searches", False))
     user_folder = RegistrySearchPath.user_folder
     return Session(
         trials,
         experiment,
-        arguments=[*how, *(given.task if arguments is None else arguments)],
+        arguments=[*how, *(task if arguments is None else arguments)],
         store=store_of(experiment),
-        folder=folder,
+        folder=chosen or folder,
         name=folder.name,
+        jobs=jobs,
         command={
-            "arguments": [each for each in whole if not each.startswith("hydra.mode=")],
+            "arguments": [each for each in [*hydra, *task] if not each.startswith("hydra.mode=")],
             "config_dir": None if user_folder is None else str(user_folder),
             "config_name": str(sweeper.config.hydra.job.config_name),
         },

@@ -91,6 +91,12 @@ class Task:
     header: Header | None = None  # of the run that its model is added to
     best: bool = False  # whether it is the sweep's best, whose model is registered and whose figures are drawn
     ordinary: Mapping[str, Any] | None = None  # the config to run where this one cannot be a lane
+    sweep: str = ""  # the sweep's folder; the one that the trial's is in unless given
+
+    @property
+    def sweep_folder(self) -> Path:
+        """The sweep's folder."""
+        return Path(self.sweep) if self.sweep else Path(self.folder).parent
 
 
 @dataclass(frozen=True)

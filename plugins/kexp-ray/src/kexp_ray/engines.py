@@ -92,7 +92,7 @@ class RayEngines:
             save_here(saving, settings=self.settings, **told)
         self._waiting = deque(task for task in batch if not task.saves)
         self._refused = []
-        self._folder = Path(batch[0].folder).parent if batch else Path()
+        self._folder = batch[0].sweep_folder if batch else Path()
         going = True
         while going and (self._crew.busy or self._waiting):
             if self._waiting:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from kexp.sweeps.feed import Feed
@@ -54,7 +53,7 @@ class RayPool:
         """
         if not waiting:
             return []
-        folder = Path(waiting.known[0].folder).parent  # the sweep's
+        folder = waiting.known[0].sweep_folder  # the sweep's
         saving: list[Task] = []
         going = True
         try:
