@@ -14,6 +14,7 @@ __all__ = ["Mirror", "NotALaneError", "settings_kept"]
 
 _PLAIN = (type(None), bool, int, float, str)
 # What calling a model, a fit and a prediction set.
+_OF_MODEL = {"_compile_loss", "_compile_metrics", "_jit_compile", "_run_eagerly", "_trainable"}  # the rest is a fit's
 _PASSING = {"stop_training", "stop_evaluating", "stop_predicting", "built", "called", "history"}
 
 
@@ -151,11 +152,12 @@ def _settings(model: Any) -> dict[str, Any]:
     for part in parts:
         name = getattr(part, "name", type(part).__name__)
         for key, value in vars(part).items():
-            if key in _PASSING or key.endswith("_function"):
+            private = key.startswith("_")
+            if key in _PASSING or key.endswith("_function") or (private and part is model and key not in _OF_MODEL):
                 continue
             if isinstance(value, _PLAIN):
                 found[f"{name}.{key}"] = value
-            elif not key.startswith("_"):
+            elif not private or part is model:
                 found[f"{name}.{key}"] = id(value)
     return found
 

@@ -131,7 +131,7 @@ class AutoLauncher(HydraSide):
         lanes = [trial for trial in trials if trial.number in tasks and is_lane(self._as_chosen(tasks[trial.number]))]
         seconds = self._fused.seconds(list(tasks.values()), folder, lambda task: self._choice(task).how == _FUSED)
         self._fused.group(lanes, folder)
-        return self.closing(), seconds
+        return [*self.closing(), *self._fused.unsure(lanes)], seconds
 
     def closing(self) -> list[str]:
         """What was chosen and why, then what the fused launcher tells."""
@@ -169,11 +169,8 @@ class AutoLauncher(HydraSide):
             keys = list(shares)
             for weighed, choice in decide(self._fused.weigh(asked), sunk):
                 self._choices |= {keys[position]: choice for position in weighed.shares}
-            for key, share in shares.items():
-                died = "what they take could not be found out: the process that tried has died"
-                foreign = has_foreign_code(share.task.config)
-                other = _Choice(_WORKERS, died) if foreign else _Choice(_FUSED, "what they take is not known")
-                self._choices.setdefault(key, other)
+            for key in set(shares).difference(self._choices):
+                self._choices[key] = _unweighed(shares[key].task)
         self._every = self._choices[_SEARCH] if search else None
         _remember(folder, before | {key: each.how for key, each in self._choices.items()})
 
@@ -212,6 +209,13 @@ def decide(weighed: Sequence[Weighed], sunk: bool) -> Iterator[tuple[Weighed, _C
         why = _why(how, [each for each in structures if not each.reason])
         for each in structures:
             yield each, _Choice(how, each.reason or why)
+
+
+def _unweighed(task: Task) -> _Choice:
+    """The way of a structure that could not be weighed; as a lane it is told what is wrong with it."""
+    if has_foreign_code(task.config):
+        return _Choice(_WORKERS, "what they take could not be found out: the process that tried has died")
+    return _Choice(_FUSED, "what they take is not known")
 
 
 def _why(how: str, weighed: Sequence[Weighed]) -> str:

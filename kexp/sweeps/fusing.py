@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kexp.errors import ConfigError
+from kexp.registry import OURSELVES, find
 from kexp.schema import Fused, Sweep
 from kexp.sweeps.engine_process import Child, Engine, Program
 from kexp.sweeps.feed import Feed, as_feed
@@ -196,7 +197,17 @@ class FusedLauncher(HydraSide):
         """
         seconds = self.seconds(planned_tasks(trials, folder), folder)
         self.group(trials, folder)
-        return self.closing(), seconds
+        return [*self.closing(), *self.unsure(trials)], seconds
+
+    def unsure(self, trials: Sequence[Trial]) -> list[str]:
+        """What a plan cannot tell: whether lanes can do all that callbacks of somebody's own ask of them."""
+        names = {
+            node["name"] for trial in trials for node in trial.config.get("callbacks", {}).values() if node is not None
+        }
+        asking = any(find("callbacks", name).distribution != OURSELVES for name in names)
+        if not (asking and self.groups):
+            return []
+        return ["         a trial whose callback asks for what a lane does not have runs again in a worker process"]
 
     def group(self, trials: Sequence[Trial], folder: Path) -> None:
         """Plans trials as lanes, for the closing lines; one that cannot be built becomes INVALID."""
