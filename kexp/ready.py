@@ -15,7 +15,7 @@ from typing import Any
 
 from kexp.signatures import UNREADABLE, Parameter, Signature
 
-__all__ = ["fresh", "settings_of"]
+__all__ = ["fresh", "settings_of", "tidy"]
 
 _PLAIN = (bool, int, float, str, type(None))
 # What differs between an object and its copy, or says nothing of what it does.
@@ -28,7 +28,7 @@ def settings_of(made: Any) -> Signature:
     """The settings of an object that is there already, as a component's parameters."""
     config = _config_of(made) or {}
     parameters = tuple(
-        Parameter(key, _tidy(value) if _is_plain(value) else UNREADABLE, keyword_only=True)
+        Parameter(key, tidy(value) if _is_plain(value) else UNREADABLE, keyword_only=True)
         for key, value in config.items()
         if key != "name"
     )
@@ -46,7 +46,7 @@ def fresh(made: Any, parameters: Mapping[str, Any], made_anew: Callable[[], Any]
     config = _config_of(made)
     if config is None:
         return made_anew()
-    changed = {key: value for key, value in parameters.items() if key not in config or _tidy(config[key]) != value}
+    changed = {key: value for key, value in parameters.items() if key not in config or tidy(config[key]) != value}
     return _rebuilt(made, {**config, **changed})
 
 
@@ -127,7 +127,7 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, _PLAIN)
 
 
-def _tidy(value: Any) -> Any:
+def tidy(value: Any) -> Any:
     """A number that was kept in 32 bits, as it was written: 0.05, not 0.05000000074505806."""
     if type(value) is not float:
         return list(value) if isinstance(value, tuple) else value

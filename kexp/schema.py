@@ -25,14 +25,17 @@ __all__ = [
     "Node",
     "Save",
     "Sweep",
+    "Taken",
     "Tracking",
     "Trainer",
     "check",
     "defaults_of",
     "models_kept",
+    "optimizer_node",
 ]
 
 AUTO = "auto"
+DEFAULT_OPTIMIZER = "adam"  # of a config that names none, and a model that was not compiled by its own code
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,15 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """What a model's own code compiled it with; None for what it did not say."""
+
+    optimizer: Node | None = None
+    loss: Node | None = None
+    metrics: dict[str, Node] | None = None
+
+
+@dataclass(frozen=True)
 class Experiment:
     """A whole config, checked."""
 
@@ -158,6 +170,8 @@ class Experiment:
     sweep: Sweep
     fused: Fused = Fused()
     metrics_follow_data: bool = False  # `metrics=[auto]`
+    optimizer_follows_model: bool = False  # `optimizer=auto`, of which nothing is set
+    optimizer_of_model: bool = False  # the model's own code compiles it with the optimizer that the node describes
 
     def nodes(self) -> Iterator[Node]:
         """Every chosen component."""
@@ -178,7 +192,7 @@ class Experiment:
             "data": self.data.as_dict(),
             "model": self.model.as_dict(),
             "activation": self.activation.as_dict(),
-            "optimizer": self.optimizer.as_dict(),
+            "optimizer": self.optimizer.as_dict() | ({"name": AUTO} if self.optimizer_follows_model else {}),
             "loss": {"name": AUTO} if self.loss is None else self.loss.as_dict(),
             "metrics": {key: node.as_dict() for key, node in self.metrics.items()}
             | ({AUTO: {"name": AUTO}} if self.metrics_follow_data else {}),
@@ -194,13 +208,26 @@ class Experiment:
             metrics: the metrics that `auto` stands for, by key.
             targets: config key of a loss or a metric -> the form of targets that it takes.
         """
-        changed = self
+        changed = replace(self, optimizer_follows_model=False)
         if self.loss is None:
             changed = replace(changed, loss=component_node("loss", {"name": loss}, "loss"))
         if self.metrics_follow_data:
             chosen = {key: component_node("metrics", {"name": name}, f"metrics.{key}") for key, name in metrics.items()}
             changed = replace(changed, metrics=chosen | self.metrics, metrics_follow_data=False)
         return changed._taking(targets or {})
+
+    def compiled_with(self, taken: Taken) -> Experiment:
+        """This experiment with what its model's own code compiled, where the config names none."""
+        changed = self
+        if taken.optimizer is not None and self.optimizer_follows_model:
+            changed = replace(
+                changed, optimizer=taken.optimizer, optimizer_follows_model=False, optimizer_of_model=True
+            )
+        if taken.loss is not None and self.loss is None:
+            changed = replace(changed, loss=taken.loss)
+        if taken.metrics and self.metrics_follow_data:
+            changed = replace(changed, metrics=taken.metrics | self.metrics, metrics_follow_data=False)
+        return changed
 
     def _taking(self, targets: Mapping[str, str]) -> Experiment:
         def taking(node: Node) -> Node:
@@ -245,7 +272,8 @@ def check(config: Mapping[str, Any]) -> Experiment:
         data=component_node("data", config["data"], "data"),
         model=component_node("model", config["model"], "model"),
         activation=component_node("activation", config["activation"], "activation"),
-        optimizer=_optimizer(config["optimizer"]),
+        optimizer=optimizer_node(config["optimizer"]),
+        optimizer_follows_model=_is_left_open(config["optimizer"]),
         loss=None if loss.get("name") == AUTO else component_node("loss", loss, "loss"),
         metrics=_several("metrics", config["metrics"]),
         metrics_follow_data=AUTO in _as_mapping("metrics", config["metrics"]),
@@ -347,8 +375,21 @@ def _parameters(path: str, given: dict[str, Any], signature: Signature) -> dict[
     return complete | given
 
 
-def _optimizer(value: Any) -> Node:
+def _is_left_open(value: Any) -> bool:
+    """Whether a config's optimizer is nobody's choice: `auto`, with nothing set."""
+    given = _as_mapping("optimizer", value)
+    return given.get("name") == AUTO and {**_left_open(), **given} == _left_open()
+
+
+@lru_cache
+def _left_open() -> dict[str, Any]:
+    return {**defaults_of(registry.find("optimizer", DEFAULT_OPTIMIZER)), "name": AUTO}
+
+
+def optimizer_node(value: Any) -> Node:
     """The optimizer's node, `lr` folded into `learning_rate` and the schedule a node of its own."""
+    if _as_mapping("optimizer", value).get("name") == AUTO:
+        value = {**_as_mapping("optimizer", value), "name": DEFAULT_OPTIMIZER}
     node = component_node("optimizer", value, "optimizer")
     rate = node.common.pop("lr", None)
     if rate is not None:

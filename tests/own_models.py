@@ -114,3 +114,25 @@ class Scaled(keras.Model):
     def train_step(self, *given):
         logs, *rest = super().train_step(*given) if len(given) > 1 else (super().train_step(*given),)
         return (logs, *rest) if rest else {**logs, "steps": 1.0}
+
+
+def compiled(rate: float = 0.05, smoothing: float = 0.0):
+    model = keras.Sequential([layers.Dense(8, "relu"), layers.Dense(3, "softmax")])
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)
+    top = keras.metrics.TopKCategoricalAccuracy(2, name="best_two")
+    model.compile(keras.optimizers.SGD(rate, momentum=0.9), loss, metrics=["acc", top])
+    return model
+
+
+compiled_already = compiled()
+
+
+def penalised(target, output):
+    return keras.losses.categorical_crossentropy(target, output) + ops.mean(ops.square(output), axis=-1)
+
+
+def compiled_with_its_own():
+    model = keras.Sequential([layers.Dense(8, "relu"), layers.Dense(3, "softmax")])
+    rate = keras.optimizers.schedules.ExponentialDecay(0.05, 10, 0.9)
+    model.compile(keras.optimizers.RMSprop(rate), penalised, metrics=[keras.metrics.CategoricalAccuracy()])
+    return model

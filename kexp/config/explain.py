@@ -15,6 +15,7 @@ from kexp.config.compose import compose, key_of
 from kexp.config.source import SETTINGS_GROUPS
 from kexp.errors import ConfigError, KexpError, UnknownNameError, first_line
 from kexp.groups import GROUPS
+from kexp.schema import AUTO, DEFAULT_OPTIMIZER
 
 __all__ = ["check_overrides", "explain", "explain_grammar"]
 
@@ -108,7 +109,10 @@ def _unknown_key(key: str, overrides: Sequence[str], text: str) -> ConfigError:
         return ConfigError(f"{key}: has no choice yet; write +{key}=...")
     what = f"parameter of {parent}" if parent else "key"
     if parent.split(".")[0] in GROUPS and isinstance(node.get("name"), str):
-        what = f"parameter of {parent} {node.get('name')}"
+        name = (
+            DEFAULT_OPTIMIZER if (parent, node.name) == ("optimizer", AUTO) else node.name
+        )  # whose settings these are
+        what = f"parameter of {parent} {name}"
         known -= {"name"}
     return UnknownNameError(key, what, leaf, known)
 

@@ -42,6 +42,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], str | None]] = {
     # A compiled training runs on JAX, so that choosing it chooses the backend as well.
     "trainer/compiled": ({"backend": "jax", "trainer": {**asdict(schema.Trainer()), "engine": "compiled"}}, "_global_"),
 }
+LEFT_OPEN = "optimizer/auto"
 # Groups of Hydra's own to which packages add by entry points of `kexp.launcher` and `kexp.sweeper`.
 HYDRA_PARTS = {"hydra/launcher": "launcher", "hydra/sweeper": "sweeper"}
 
@@ -71,7 +72,10 @@ class RegistrySource(ConfigSource):
         if group not in GROUPS or not name:
             raise ConfigLoadError(f"Config not found: {config_path}")
         try:
-            node = schema.defaults_of(registry.find(group, name))
+            # `optimizer=auto` is the model's own, or with the settings of the default one that one.
+            stands_for = schema.DEFAULT_OPTIMIZER if path == LEFT_OPEN else name
+            node = {**schema.defaults_of(registry.find(group, stands_for))}
+            node |= {"name": name} if path == LEFT_OPEN else {}
         except ConfigError as error:
             raise ConfigCompositionException(str(error)) from error
         owner = GROUPS[group]
@@ -100,7 +104,10 @@ class RegistrySource(ConfigSource):
             return name in registry.part_names(HYDRA_PARTS[folder])
         group, _, name = path.partition("/")
         return (
-            path in SETTINGS or path in OPTIONS or (group in GROUPS and (":" in name or name in registry.names(group)))
+            path in SETTINGS
+            or path in OPTIONS
+            or path == LEFT_OPEN
+            or (group in GROUPS and (":" in name or name in registry.names(group)))
         )
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
@@ -109,7 +116,7 @@ class RegistrySource(ConfigSource):
         if config_path in HYDRA_PARTS:
             return registry.part_names(HYDRA_PARTS[config_path])
         if config_path in GROUPS:
-            more = [path.partition("/")[2] for path in OPTIONS if path.startswith(f"{config_path}/")]
+            more = [path.partition("/")[2] for path in (*OPTIONS, LEFT_OPEN) if path.startswith(f"{config_path}/")]
             return sorted([*registry.names(config_path), *more])
         if config_path in SETTINGS_GROUPS:
             both = (*SETTINGS, *OPTIONS)

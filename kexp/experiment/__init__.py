@@ -3,6 +3,7 @@
 from kexp.experiment.compiled import build_compiled, compile_model
 from kexp.experiment.engines import Engine, Trained, engine_of
 from kexp.experiment.keeping import save_kept
+from kexp.experiment.own_compile import may_compile
 from kexp.experiment.prepared import Prepared, feeds, load_data, prepare
 from kexp.experiment.recording import Source, described, record_setup, run_parameters, run_tags, summary_of
 from kexp.experiment.running import Result, check_installed, checkpointing_of, run, store_of
@@ -24,6 +25,7 @@ __all__ = [
     "feeds",
     "leave_state",
     "load_data",
+    "may_compile",
     "prepare",
     "record_setup",
     "run",

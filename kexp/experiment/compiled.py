@@ -51,10 +51,20 @@ def compile_model(experiment: Experiment, model: keras.Model, steps_per_epoch: i
         model,
         training_plan(experiment),
         steps_per_epoch,
-        optimizer=build_optimizer(experiment.optimizer, steps_per_epoch * trainer.epochs),
+        optimizer=_own_optimizer(experiment, model)
+        or build_optimizer(experiment.optimizer, steps_per_epoch * trainer.epochs),
         loss=build_loss(experiment.loss),
         metrics=build_metrics(experiment.metrics),
     )
+
+
+def _own_optimizer(experiment: Experiment, model: keras.Model) -> keras.optimizers.Optimizer | None:
+    """One as the model's own code compiled it with, new: its numbers are then seen to come from the model's."""
+    own = getattr(model, "optimizer", None)
+    if own is None or not experiment.optimizer_of_model:
+        return None
+    own = getattr(own, "inner_optimizer", own)  # mixed precision wraps it
+    return type(own).from_config(own.get_config())
 
 
 def training_plan(experiment: Experiment) -> training.Plan:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from kexp import traits
 from kexp.build import build_activation, build_data
 from kexp.errors import ConfigError, DataError, UnknownNameError
+from kexp.experiment.own_compile import compiled_by_model
+from kexp.experiment.own_compile import in_words as in_words_of_compile
 from kexp.experiment.targets import find_targets, in_words
 from kexp.fingerprint import fingerprint
-from kexp.schema import Experiment, Node
+from kexp.schema import Experiment, Node, Taken, component_node
 
 if TYPE_CHECKING:
-    from kexp.data import Data, Feed, FeedKind, Splits
+    from kexp.data import Data, DataSpec, Feed, FeedKind, Splits
     from kexp.model import ModelSpec
 
 __all__ = ["Prepared", "feeds", "load_data", "prepare"]
@@ -31,6 +33,7 @@ class Prepared:
         fingerprint: what makes another run the same.
         targets: config key -> the form of targets of each loss and metric for which a try has found it.
         said: what there is to tell of how the config was read: (label, text).
+        taken: what the model's own code compiled, used or not.
     """
 
     experiment: Experiment
@@ -38,6 +41,7 @@ class Prepared:
     fingerprint: str
     targets: Mapping[str, str] = field(default_factory=dict)
     said: tuple[tuple[str, str], ...] = ()
+    taken: Taken = field(default_factory=Taken)
 
     @property
     def measured(self) -> tuple[str, ...]:
@@ -49,22 +53,24 @@ class Prepared:
     @cached_property
     def spec(self) -> ModelSpec:
         """What the model is given and must give. Imports Keras, for the activation."""
-        from kexp.model import ModelSpec
+        return _spec(self.experiment, self.splits.spec)
 
-        experiment, rows = self.experiment, self.splits.spec
-        assert experiment.loss is not None
-        wanted = traits.of_node(experiment.loss)
-        units, output_activation = traits.output_for(
-            wanted, experiment.loss.parameters, task=rows.task, outputs=rows.outputs
-        )
-        return ModelSpec(
-            input_shape=rows.feature_shape,
-            image_shape=rows.image_shape,
-            units=units,
-            output_activation=output_activation,
-            activation=build_activation(experiment.activation),
-            input_dtype=rows.feature_dtype,
-        )
+
+def _spec(experiment: Experiment, rows: DataSpec) -> ModelSpec:
+    from kexp.model import ModelSpec
+
+    loss = experiment.loss or component_node("loss", traits.choices_for(rows.task)[0], "loss")
+    units, output_activation = traits.output_for(
+        traits.of_node(loss), loss.parameters, task=rows.task, outputs=rows.outputs
+    )
+    return ModelSpec(
+        input_shape=rows.feature_shape,
+        image_shape=rows.image_shape,
+        units=units,
+        output_activation=output_activation,
+        activation=build_activation(experiment.activation),
+        input_dtype=rows.feature_dtype,
+    )
 
 
 def load_data(node: Node) -> Data:
@@ -97,6 +103,9 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
         seed=node.common["split_seed"],
     )
     spec = splits.spec
+    asked = experiment
+    taken = compiled_by_model(experiment, lambda: _spec(asked, spec))
+    experiment = experiment.compiled_with(taken)
     tried = find_targets(experiment, splits)
     loss, metrics = traits.choices_for(spec.task)
     targets = {path: forms[0] for path, forms in tried.items() if path == "loss" or len(forms) == 1}
@@ -133,7 +142,9 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
         for node in (experiment.loss, *experiment.metrics.values())
         if node.path in targets
     )
-    prepared = Prepared(experiment, splits, fingerprint(experiment, data.digest), targets, said)
+    compiled = in_words_of_compile(asked, taken)
+    said = (*((("model", compiled),) if compiled else ()), *said)
+    prepared = Prepared(experiment, splits, fingerprint(experiment, data.digest), targets, said, taken)
     _check_monitors(prepared)
     return prepared
 

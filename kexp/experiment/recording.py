@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kexp import training
 from kexp.experiment.holding import Holding, how_to_make
 from kexp.experiment.prepared import Prepared, feeds
+from kexp.schema import AUTO, Taken
 from kexp.tracking import Tracker, flatten
 from kexp.training import History
 
@@ -90,7 +91,7 @@ def record_setup(
     experiment, splits = prepared.experiment, prepared.splits
     config = experiment.as_dict()
     tracker.log_params(run_parameters(config))
-    tracker.log_text(source.yaml or _yaml(config), "config.yaml")
+    tracker.log_text(_with_taken(source.yaml, prepared) or _yaml(config), "config.yaml")
     tracker.log_text("\n".join(source.overrides) + "\n", "overrides.txt")
     tracker.log_text(summary, "model_summary.txt")
     tracker.log_text(json.dumps(ran_on or environment(), indent=2), "environment.json")
@@ -107,6 +108,23 @@ def record_setup(
                 source=f"kexp data={experiment.data.name}",
                 profile={"rows": len(part), "feature_shape": list(splits.spec.feature_shape)},
             )
+
+
+def _with_taken(text: str, prepared: Prepared) -> str:
+    """The config as it was written, but for what the model's own code compiled: it is there to be read without it."""
+    import yaml
+
+    experiment, taken = prepared.experiment, prepared.taken
+    if not text or taken == Taken():
+        return text
+    written = yaml.safe_load(text)
+    if experiment.optimizer_of_model:
+        written["optimizer"] = experiment.optimizer.as_dict()
+    if experiment.loss is not None and taken.loss is not None and written["loss"].get("name") == AUTO:
+        written["loss"] = experiment.loss.as_dict()
+    if taken.metrics and AUTO in written["metrics"]:
+        written["metrics"] = {key: node.as_dict() for key, node in experiment.metrics.items()}
+    return _yaml(written)
 
 
 def described(splits: Splits) -> dict[str, Any]:

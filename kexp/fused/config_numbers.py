@@ -24,7 +24,7 @@ def numbers_of(experiment: Experiment) -> dict[Key, float | int]:
     seeds and the learning rate differ, for there a constant and an input have different types.
     """
     found = {}
-    for section in SECTIONS:
+    for section in _sections(experiment):
         node = getattr(experiment, section)
         for path, value in _leaves(node, (section,)):
             if isinstance(value, bool) or not isinstance(value, (int, float)) or value == 0 or not math.isfinite(value):
@@ -67,8 +67,13 @@ def marked(experiment: Experiment, values: Mapping[Key, Any]) -> dict[str, Any]:
     marked_up = with_numbers(experiment, marks)
     return {
         section: None if getattr(marked_up, section) is None else getattr(marked_up, section).as_dict()
-        for section in SECTIONS
+        for section in _sections(experiment)
     }
+
+
+def _sections(experiment: Experiment) -> tuple[str, ...]:
+    """Those that decide what is built: an optimizer that the model's own code compiles follows from the model's."""
+    return tuple(each for each in SECTIONS if each != "optimizer" or not experiment.optimizer_of_model)
 
 
 def _leaves(value: Any, path: Key) -> Iterator[tuple[Key, Any]]:

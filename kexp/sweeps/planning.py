@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError
 from kexp.fingerprint import fingerprint
-from kexp.schema import Experiment, Node, check
+from kexp.schema import Experiment, Node, Taken, check
 from kexp.sweeps.objective import choose_objectives
 from kexp.sweeps.trials import Trial
 from kexp.tracking import StoreSettings, finished_with
@@ -101,7 +101,9 @@ class Known:
             ConfigError: they do not, or the data cannot be read.
         """
         settled = self._settled(experiment)
-        if experiment.loss is None or experiment.metrics_follow_data or settled.targets:
+        experiment = experiment.compiled_with(settled.taken)
+        left_open = experiment.loss is None or experiment.metrics_follow_data or experiment.optimizer_follows_model
+        if left_open or settled.targets:
             experiment = experiment.choosing(settled.loss, settled.metrics, settled.targets)
         return fingerprint(experiment, settled.digest)
 
@@ -133,6 +135,8 @@ class Known:
         return () if experiment.callbacks else self._settled(experiment).measured
 
     def _settled(self, experiment: Experiment) -> _Settled:
+        from kexp.experiment import may_compile
+
         # All that `prepare` looks at; learning rates, widths and epochs are not among it.
         key = _key(
             experiment.data.as_dict(),
@@ -142,6 +146,7 @@ class Known:
             {name: node.as_dict() for name, node in experiment.metrics.items()},
             experiment.metrics_follow_data,
             {name: [node.name, node.parameters.get("monitor")] for name, node in experiment.callbacks.items()},
+            experiment.model.as_dict() if may_compile(experiment.model) else None,
         )
         settled = self.settled.get(key)
         if settled is None:
@@ -168,6 +173,7 @@ class Known:
             {path: form for path, form in prepared.targets.items() if form},
             data.digest,
             prepared.measured,
+            prepared.taken,
         )
 
     def _load(self, node: Node) -> Data | ConfigError:
@@ -185,13 +191,14 @@ class Known:
 @dataclass(frozen=True)
 class _Settled:
     """What a way of using data settles: the loss and the metrics that were left to it, the targets that they take, the
-    data's digest, and the names of all that is measured."""
+    data's digest, the names of all that is measured, and what the model's own code compiled."""
 
     loss: str
     metrics: Mapping[str, str]
     targets: Mapping[str, str]
     digest: str
     measured: tuple[str, ...]
+    taken: Taken
 
 
 def _key(*parts: Any) -> str:

@@ -26,3 +26,12 @@ def test_any_model_is_a_lane_and_ends_as_keras_fit_does(name: str) -> None:
 def test_a_training_step_of_ones_own_is_no_lane_and_the_reason_names_it() -> None:
     (result,) = fused.run_trials(made.trials((*IRIS, "model=own_models:Scaled")))
     assert "Scaled has a train_step of its own" in result.reason
+
+
+def test_a_rate_that_the_models_own_optimizer_follows_is_a_lanes_number() -> None:
+    chosen = [(*IRIS, "model=own_models:compiled", f"seed={seed}", f"model.rate={0.02 * seed}") for seed in (1, 2)]
+    trials = made.trials(*chosen)
+    planned = fused.plan(trials)
+    assert [len(group.trials) for group in planned.groups] == [2]
+    for result in fused.run_trials(trials, planned=planned):
+        made.assert_same_as_fit(result)

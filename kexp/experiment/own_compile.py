@@ -1,0 +1,170 @@
+"""What a model's own code compiled it with: the optimizer, the loss and the metrics where the config names none.
+
+The config names an optimizer where one is chosen, `optimizer=adam`, or any of its settings is; a loss and metrics where
+they are not `auto`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from kexp import registry, training
+from kexp.build import build
+from kexp.errors import ConfigError
+from kexp.schema import Experiment, Node, Taken, component_node, optimizer_node
+from kexp.signatures import to_snake_case
+
+if TYPE_CHECKING:
+    from kexp.model import ModelSpec
+
+__all__ = ["compiled_by_model", "in_words", "may_compile"]
+
+_found: dict[tuple[Any, ...], Taken] = {}
+
+
+def may_compile(node: Node) -> bool:
+    """Whether a model's own code may have compiled it. Imports nothing that is not imported already."""
+    if node.component.distribution == registry.OURSELVES:
+        return False
+    if node.component.distribution == "reference":
+        return True
+    module = sys.modules.get(getattr(node.component.load(), "__module__", ""))
+    try:
+        return module is not None and "compile(" in inspect.getsource(module)
+    except (OSError, TypeError):
+        return False
+
+
+def compiled_by_model(experiment: Experiment, spec: Callable[[], ModelSpec]) -> Taken:
+    """What the model is compiled with once it is made, as config nodes. Found out once for each of its settings.
+
+    Args:
+        experiment: has the model.
+        spec: what a factory is given that declares it.
+
+    Raises:
+        ConfigError: the model cannot be built, or was compiled with what has no name.
+    """
+    node = experiment.model
+    if not may_compile(node):
+        return Taken()
+    key = (node.component.target, node.component.version, repr(node.parameters), repr(experiment.activation))
+    if key not in _found:
+        if "keras" not in sys.modules:
+            training.prepare_backend(experiment.backend)
+        with training.banners_held_back():
+            made: Any = node.component.load()
+            if node.component.reading().kind == "made":  # else it is there, and its copies are not compiled
+                made = build(node, spec=spec()) if _takes_spec(node) else build(node)
+        _found[key] = _of(made) if getattr(made, "compiled", False) else Taken()
+    return _found[key]
+
+
+def in_words(experiment: Experiment, taken: Taken) -> str:
+    """What is used of what the model compiled, and what gives way to the config; empty where it compiled nothing."""
+    used: list[str] = []
+    left: list[str] = []
+    follows = {
+        "optimizer": experiment.optimizer_follows_model,
+        "loss": experiment.loss is None,
+        "metrics": experiment.metrics_follow_data,
+    }
+    for part, nodes in (
+        ("optimizer", [taken.optimizer]),
+        ("loss", [taken.loss]),
+        ("metrics", [*(taken.metrics or {}).values()]),
+    ):
+        named = ", ".join(node.name for node in nodes if node is not None)
+        if named:
+            (used if follows[part] else left).append(f"{part} {named}")
+    texts = [f"compiled with {', '.join(used)}, which the config leaves to it"] if used else []
+    texts += [f"what the config names takes the place of its {', '.join(left)}"] if left else []
+    return "; ".join(texts)
+
+
+def _takes_spec(node: Node) -> bool:
+    made = node.component.load()
+    try:
+        return "spec" in inspect.signature(made).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def _of(model: Any) -> Taken:
+    metrics = getattr(getattr(model, "_compile_metrics", None), "_user_metrics", None)
+    named = dict(_metric(each) for each in _flat(metrics)) or None
+    losses = list(_flat(model.loss))
+    if len(losses) > 1:
+        raise ConfigError("model: must have one output, and is compiled with several losses")
+    loss = _node("loss", losses[0], "loss") if losses else None
+    return Taken(None if model.optimizer is None else _optimizer(model.optimizer), loss, named)
+
+
+def _flat(given: Any) -> Iterator[Any]:
+    if isinstance(given, Mapping):
+        given = list(given.values())
+    if isinstance(given, (list, tuple)):
+        for each in given:
+            yield from _flat(each)
+    elif given is not None:
+        yield given
+
+
+def _optimizer(optimizer: Any) -> Node:
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # mixed precision wraps it
+    config = optimizer.get_config()
+    rate = config.get("learning_rate")
+    given = _given("optimizer", optimizer, type(optimizer).__name__.lower(), config)
+    if isinstance(rate, Mapping):
+        given.pop("learning_rate", None)
+        given["schedule"] = _given(
+            "schedule", optimizer._learning_rate, to_snake_case(rate["class_name"]), rate["config"]
+        )
+    return optimizer_node(given)
+
+
+def _metric(metric: Any) -> tuple[str, Node]:
+    key = metric if isinstance(metric, str) else getattr(metric, "name", None) or metric.__name__
+    return key, _node("metrics", metric, f"metrics.{key}")
+
+
+def _node(group: str, part: Any, path: str) -> Node:
+    """A loss or a metric as `compile` takes it: a name, a function, an object."""
+    import keras
+
+    if isinstance(part, str):
+        named = {"acc": "accuracy"}.get(part, part)
+        if named in registry.names(group):
+            return component_node(group, {"name": named}, path)
+        part = getattr(keras, "losses" if group == "loss" else group).get(part)
+    if inspect.isfunction(part):
+        return component_node(group, {"name": _name(group, part, part.__name__)}, path)
+    kind = part if isinstance(part, type) else type(part)
+    config = {} if isinstance(part, type) else part.get_config()
+    return component_node(group, _given(group, kind, to_snake_case(kind.__name__), config), path)
+
+
+def _given(group: str, part: Any, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """An object's config as a node's, without what the component does not take or has by default."""
+    from kexp.ready import tidy
+
+    kind = part if isinstance(part, type) else type(part)
+    name = _name(group, kind, name)
+    taken = {each.name: each.default for each in registry.find(group, name).signature().parameters}
+    values = {key: tidy(value) for key, value in config.items() if key in taken}
+    return {"name": name, **{key: value for key, value in values.items() if value != taken[key]}}
+
+
+def _name(group: str, part: Any, name: str) -> str:
+    """A registered name, or a reference to what a module has."""
+    if part.__module__.startswith("keras."):
+        return name
+    if "<" in part.__qualname__:
+        raise ConfigError(
+            f"model: is compiled with a {group.removesuffix('s')} that is defined inside a function, "
+            f"{part.__qualname__}, which no run can name; define it in the module"
+        )
+    return f"{part.__module__}:{part.__qualname__}"

@@ -1,0 +1,84 @@
+"""What a model's own code compiled it with is used where the config names none, and kept with the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import own_models
+import pytest
+
+import kexp
+from kexp.config import compose, plain
+from kexp.experiment import feeds, prepare
+from kexp.schema import check
+from kexp.stored import load_experiment
+from kexp.stored.runs import find
+from kexp.training.backend import seed_everything
+
+SHORT = ["data=iris", "trainer.epochs=2", "trainer.verbose=0", "seed=3", "tracking.figures=false", "save.model=false"]
+
+
+def measured_by_hand(name: str) -> dict[str, float]:
+    """Keras' own history of the model as its code compiles it, on the same rows in the same order."""
+    prepared = prepare(check(plain(compose([*SHORT, f"model=own_models:{name}"]))))
+    train = feeds(prepared)[0]
+    x, y = prepared.splits.train.batch(np.arange(len(prepared.splits.train)))
+    seed_everything(3)
+    made = getattr(own_models, name)
+    model = made if not isinstance(made, keras.Model) else None
+    model = made() if model is not None else _as_compiled(made)
+    history: dict[str, float] = {}
+    for epoch in range(2):
+        order = train.order(epoch)
+        got = model.fit(x[order], y[order], batch_size=32, epochs=1, shuffle=False, verbose=0)
+        history = {key: values[-1] for key, values in got.history.items()}
+    return history
+
+
+def _as_compiled(made: Any) -> Any:
+    copy = keras.models.clone_model(made)
+    copy.compile_from_config(made.get_compile_config())
+    return copy
+
+
+@pytest.mark.parametrize("name", ["compiled", "compiled_already", "compiled_with_its_own"])
+def test_optimizer_loss_and_metrics_are_the_models_own(workplace: Path, name: str) -> None:
+    result = kexp.run([*SHORT, f"model=own_models:{name}"])
+    for key, value in measured_by_hand(name).items():
+        np.testing.assert_allclose(result.history.columns()[key][-1], value, rtol=1e-4)
+    # What was taken is written out in the run's config, so that it is there without the model's code.
+    stored = load_experiment(find(result.run_id))
+    assert stored.optimizer == result.experiment.optimizer
+    assert stored.loss == result.experiment.loss
+    assert stored.metrics == result.experiment.metrics
+    assert kexp.load_model(result.run_id).optimizer.get_config() == result.model.optimizer.get_config()
+
+
+def test_what_the_config_names_takes_the_place_of_what_the_model_compiled(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = [each for each in SHORT if "verbose" not in each]
+    chosen = ["model=own_models:compiled", "optimizer=adam", "metrics=[categorical_accuracy]"]
+    result = kexp.run([*few, *chosen, "tracking=none", "save=none"])
+    assert type(result.model.optimizer) is keras.optimizers.Adam
+    assert set(result.experiment.metrics) == {"categorical_accuracy"}
+    assert result.experiment.loss is not None
+    assert result.experiment.loss.name == "categorical_crossentropy"
+    said = capsys.readouterr().out
+    assert "compiled with loss categorical_crossentropy, which the config leaves to it" in said
+    assert "takes the place of its optimizer sgd, metrics acc" in said
+
+
+def test_a_setting_of_the_optimizer_is_a_choice_of_the_default_one(workplace: Path) -> None:
+    chosen = ["model=own_models:compiled", "optimizer.learning_rate=0.02", "tracking=none", "save=none"]
+    result = kexp.run([*SHORT, *chosen])
+    assert type(result.model.optimizer) is keras.optimizers.Adam
+
+
+def test_a_model_that_is_not_compiled_has_the_defaults(workplace: Path) -> None:
+    result = kexp.run([*SHORT, "model=own_models:two_ways", "tracking=none", "save=none"])
+    assert result.experiment.as_dict()["optimizer"]["name"] == "adam"
+    assert set(result.experiment.metrics) == {"accuracy"}
