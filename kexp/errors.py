@@ -146,9 +146,11 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 def first_line(error: BaseException) -> str:
     """The first line of an error's message that says something, or its type's name where none does.
 
-    Keras' errors begin with the layer that was called, and colour the line after it.
+    Keras' errors begin with the layer that was called, and colour the line after it. A password in an address becomes
+    stars.
     """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    text = re.sub(r"(://[^/@\s:]*):[^/@\s]*@", r"\1:***@", text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith("Exception encountered when calling")]
     return next(iter(telling or lines), type(error).__name__)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from kexp.errors import StoreError
+from kexp.errors import StoreError, in_a_line
 from kexp.sweeps.earlier import delete_runs, unfinished_runs
 from kexp.sweeps.spool import Spool, fingerprint_of, is_refusal, send
 from kexp.tracking import RunRecord, StoreSettings, deliver_added, log_finished_runs, resolve_uri
@@ -207,7 +207,7 @@ class Recorder:
                 return self._write_each(batch)
             self._refuse(batch[0], str(error))
         except Exception as error:  # the thread must not die over one record, and take the others with it
-            self.failure = f"{type(error).__name__}: {error}"
+            self.failure = in_a_line(error)
             if len(batch) > 1:
                 return self._write_each(batch)
             self._refuse(batch[0], self.failure)
@@ -241,7 +241,7 @@ class Recorder:
         try:
             return deliver_added(self._store, folder, self.run_ids)
         except Exception as error:  # the thread must not die over one model
-            return f"{folder}: {type(error).__name__}: {error}"
+            return f"{folder}: {in_a_line(error)}"
 
     def _write_each(self, batch: Sequence[RunRecord]) -> bool:
         written = [self._write([record]) for record in batch]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ __all__ = [
     "client_for",
     "is_transient",
     "load_mlflow",
+    "reason_of",
     "sql_store",
     "store_errors",
 ]
@@ -111,6 +113,27 @@ def is_transient(error: BaseException) -> bool:
     return raced or code in _TRANSIENT_CODES
 
 
+def reason_of(error: BaseException, patience_s: float | None = None) -> str:
+    """Why a store did not do what it was asked for, in a few words: what the network says takes a page.
+
+    Args:
+        error: what was raised.
+        patience_s: how long an answer was waited for; MLflow's setting unless given.
+    """
+    text = str(error)
+    if "timed out" in text:
+        return f"it did not answer within {patience_s or os.environ['MLFLOW_HTTP_REQUEST_TIMEOUT']} s"
+    status = re.search(r"error code (\d{3})|too many (\d{3}) error", text)
+    if status:
+        return f"it answers with status {status[1] or status[2]}"
+    broken = re.search(
+        r"Connection refused|Name or service not known|Temporary failure in name resolution|Connection reset"
+        r"|Connection aborted|Connection broken|Network is unreachable|No route to host",
+        text,
+    )
+    return broken[0].lower() if broken else first_line(error)
+
+
 @contextlib.contextmanager
 def store_errors(uri: str, doing: str) -> Iterator[None]:
     """Turns what MLflow raises into one sentence.
@@ -123,4 +146,4 @@ def store_errors(uri: str, doing: str) -> Iterator[None]:
     except KexpError:
         raise
     except Exception as error:
-        raise StoreError(f"tracking.uri: {doing} failed at {without_password(uri)}: {first_line(error)}") from error
+        raise StoreError(f"tracking.uri: {doing} failed at {without_password(uri)}: {reason_of(error)}") from error

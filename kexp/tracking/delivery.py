@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import StoreError, first_line
-from kexp.tracking.client import is_transient
+from kexp.tracking.client import is_transient, reason_of
 from kexp.tracking.outbox import Cursor, Header, Outbox, Row
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Courier:
                 self._send(row)
             except Exception as error:
                 if self._is_away(error):
-                    raise AwayError(first_line(error)) from error
+                    raise AwayError(reason_of(error)) from error
                 self._send_piecewise(row)
             self.delivered += count
             self.cursor.delivered = max(self.cursor.delivered, offset)
@@ -85,7 +85,7 @@ class Courier:
                 self._send(part)
             except Exception as error:
                 if self._is_away(error):
-                    raise AwayError(first_line(error)) from error
+                    raise AwayError(reason_of(error)) from error
                 self.refused.append(first_line(error))
                 self.outbox.refuse(part, first_line(error))
 

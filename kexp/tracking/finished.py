@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 
-from kexp.errors import StoreError, first_line
+from kexp.errors import StoreError
 from kexp.tracking.by_requests import send_runs
-from kexp.tracking.client import client_for, is_transient, sql_store
+from kexp.tracking.client import client_for, is_transient, reason_of, sql_store
 from kexp.tracking.in_database import insert_runs
 from kexp.tracking.record import RunRecord, check_artifacts
 from kexp.tracking.settings import StoreSettings, is_remote, resolve_uri, without_password
@@ -16,7 +16,7 @@ from kexp.tracking.store import prepare_store
 __all__ = ["log_finished_run", "log_finished_runs"]
 
 _RUNS_A_TRANSACTION = 100
-_ATTEMPTS = 5
+_ATTEMPTS = 5  # while a database is locked; who writes to a server tries again later
 
 
 def log_finished_run(settings: StoreSettings, record: RunRecord) -> str:
@@ -55,9 +55,9 @@ def log_finished_runs(settings: StoreSettings, records: Sequence[RunRecord], fre
                     run_ids += send_runs(client, experiment, some, fresh if attempt == 1 else ())
                 break
             except Exception as error:
-                if not is_transient(error) or attempt == _ATTEMPTS:
+                if not is_transient(error) or attempt == (_ATTEMPTS if in_database else 2):
                     raise StoreError(
-                        f"tracking.uri: writing runs failed at {without_password(uri)}: {first_line(error)}"
+                        f"tracking.uri: writing runs failed at {without_password(uri)}: {reason_of(error)}"
                     ) from error
                 time.sleep(0.5 * 2**attempt)
     return run_ids

@@ -13,7 +13,8 @@ from kexp.errors import StoreError, first_line
 from kexp.tracking.client import check_reachable, client_for, load_mlflow, store_errors
 from kexp.tracking.locks import file_lock
 from kexp.tracking.schema import create_or_migrate
-from kexp.tracking.settings import StoreSettings, database_file, resolve_uri
+from kexp.tracking.server_check import experiment_on_server
+from kexp.tracking.settings import StoreSettings, database_file, is_remote, resolve_uri
 
 __all__ = ["check_writable", "experiment_id", "prepare_store"]
 
@@ -47,12 +48,19 @@ def experiment_id(settings: StoreSettings) -> str | None:
     uri = resolve_uri(settings)
     if (uri, settings.experiment) in _ready:
         return _ready[uri, settings.experiment]
+    if is_remote(uri):
+        there = experiment_on_server(uri, settings.experiment)
+        return None if there is None else str(there["experiment_id"])
     with store_errors(uri, "reading the experiment"):
         found = client_for(uri).get_experiment_by_name(settings.experiment)
     return None if found is None else str(found.experiment_id)
 
 
 def _experiment(uri: str, settings: StoreSettings) -> str:
+    if is_remote(uri):
+        there = experiment_on_server(uri, settings.experiment)
+        if there is not None and there.get("lifecycle_stage") == "active":
+            return str(there["experiment_id"])
     client = client_for(uri)
     found = client.get_experiment_by_name(settings.experiment)
     if found is None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from kexp.errors import StoreError
+from kexp.errors import StoreError, in_a_line
 from kexp.tracking.client import check_reachable, client_for
 from kexp.tracking.delivery import Courier, draw, load_for
 from kexp.tracking.outbox import Header, Outbox, Row
@@ -108,7 +108,7 @@ class Writer:
             self._failure = str(error)
             return False
         except Exception as error:  # a thread that dies would lose the run's rows without a word
-            self._failure = f"{type(error).__name__}: {error}"
+            self._failure = in_a_line(error)
             return False
 
     def _delivered(self) -> int:

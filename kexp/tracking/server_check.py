@@ -1,0 +1,52 @@
+"""What answers at a server's address: an MLflow server that lets us in, or one sentence that says what instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kexp.errors import ConfigError, StoreError
+from kexp.tracking.client import client_for, reason_of
+from kexp.tracking.settings import without_password
+
+__all__ = ["experiment_on_server"]
+
+_REFUSED = (401, 403)
+_PATIENCE_S = 5  # before anything is computed; later a server is given more time
+_PATH = "/api/2.0/mlflow/experiments/get-by-name"
+
+
+def experiment_on_server(uri: str, name: str) -> dict[str, Any] | None:
+    """The experiment of that name as the server describes it, or None where it has none.
+
+    Raises:
+        ConfigError: the server refuses the user, or is no MLflow server.
+        StoreError: it does not answer, or answers with an error.
+    """
+    from mlflow.utils.rest_utils import http_request
+
+    where = f"tracking.uri: the server at {without_password(uri)}"
+    credentials = client_for(uri)._tracking_client.store.get_host_creds()
+    asked = {"experiment_name": name}
+    try:
+        answer = http_request(
+            credentials, _PATH, "GET", timeout=_PATIENCE_S, max_retries=1, raise_on_status=False, params=asked
+        )
+    except Exception as error:
+        raise StoreError(f"{where} cannot be used: {reason_of(error, _PATIENCE_S)}") from error
+    if answer.status_code in _REFUSED:
+        raise ConfigError(
+            f"{where} refuses the user or the password ({answer.status_code}); set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+        )
+    try:
+        content = answer.json()
+    except ValueError:
+        content = None
+    if answer.status_code == 200 and isinstance(content, dict) and "experiment" in content:
+        found: dict[str, Any] = content["experiment"]
+        return found
+    if isinstance(content, dict) and content.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
+        return None
+    if answer.status_code >= 500 or answer.status_code == 429:
+        raise StoreError(f"{where} answers with an error ({answer.status_code}); try again later")
+    raise ConfigError(f"{where} is no MLflow server: it answers {_PATH} with status {answer.status_code}")
