@@ -381,7 +381,6 @@ def _layered(
 # Keras takes the root of the first with `math.sqrt`, which wants a plain number, and makes two bounds of the last.
 _TAKEN_BY_VALUE = {
     "GaussianDropout": "rate",
-    "variance_scaling": "kernel_initializer.scale",
     "RandomRotation": "factor",
 }
 
