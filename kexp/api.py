@@ -37,12 +37,11 @@ def run(
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from kexp.config import check_overrides, compose, explain, plain, readable
+    from kexp.config import compose, explain, plain, prepare_overrides
     from kexp.schema import check
     from kexp.sweeps.opening import announce_backend
 
-    overrides = [readable(each) for each in overrides]
-    check_overrides(overrides)
+    overrides = prepare_overrides(overrides)
     announce_backend(overrides)
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))

@@ -9,6 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kexp._version import __version__
@@ -58,7 +59,10 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     if first.isidentifier():
         if first not in COMMANDS:
-            raise ConfigError(f"there is no command {first!r}{suggestion(first, COMMANDS)}")
+            from kexp.config import word_meant
+
+            meant = word_meant(first, "".join(arguments[1:3]).lstrip(":="))
+            raise ConfigError(f"there is no command {first!r}{meant or suggestion(first, COMMANDS)}")
         # What lives to the end need not be searched for cycles then: 0.7 s after MLflow's import.
         atexit.register(gc.freeze)
         module = importlib.import_module(f"kexp.commands.{first}")
@@ -72,12 +76,12 @@ def _hydra(arguments: list[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from kexp.config import check_overrides, compose_head, explain, is_sweep, opened, run_as_job
+    from kexp.config import compose_head, explain, is_sweep, opened, prepare_overrides, run_as_job
     from kexp.config.command_line import read_command_line, show
     from kexp.training.backend import own_process
 
     line = read_command_line(arguments)
-    check_overrides(line.overrides)
+    line = replace(line, overrides=prepare_overrides(line.overrides))
     if line.overrides:
         from kexp.sweeps.opening import announce_backend
 

@@ -55,6 +55,11 @@ class Group:
         """How many of the parameters that Keras fills in a function must take to be a member itself."""
         return len(self.called_with) - self.optional
 
+    @property
+    def one(self) -> str:
+        """One member with its article, in a sentence."""
+        return f"{'an' if self.noun[0] in 'aeiou' else 'a'} {self.noun}"
+
     def node(self, option: str) -> str:
         """The config node that an option fills. A reference's is called by its attribute: keys have no colon."""
         if self.several:
@@ -79,7 +84,9 @@ _ALL = (
         common=(
             _parameter("lr", None, float | None, "Another spelling of learning_rate."),
             _parameter("decay", 0.0, float, "Time-based decay: the rate at step t is learning_rate / (1 + decay * t)."),
-            _parameter("schedule", None, dict | None, "A learning-rate schedule, chosen by the group `schedule`."),
+            _parameter(
+                "schedule", None, str | dict | None, "A learning-rate schedule, chosen by the group `schedule`."
+            ),
         ),
     ),
     Group(

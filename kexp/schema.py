@@ -259,6 +259,9 @@ def check(config: Mapping[str, Any]) -> Experiment:
     check_value("backend", config["backend"], Literal["tensorflow", "jax", "torch"])
     check_value("name", config["name"], str | None)
     loss = _as_mapping("loss", config["loss"])
+    if loss.get("name") == AUTO and len(loss) > 1:
+        first = next(key for key in loss if key != "name")
+        raise ConfigError(f"loss.{first}: auto takes no parameters; choose a loss by loss=NAME")
     trainer = _settings("trainer", config["trainer"])
     if not _settings("tracking", config["tracking"]).experiment.strip():
         raise ConfigError.at("tracking.experiment", "must be a name", config["tracking"]["experiment"])
@@ -312,7 +315,7 @@ def component_node(group: str, value: Any, path: str) -> Node:
     name = given.pop("name", None)
     if not isinstance(name, str):
         raise ConfigError(
-            f"{path}.name: must name a {GROUPS[group].noun}, one of those that `kexp components {group}` lists"
+            f"{path}.name: must be the name of {GROUPS[group].one}, one of those that `kexp components {group}` lists"
         )
     component = registry.find(group, name, path)
     signature = component.signature()
@@ -361,6 +364,8 @@ def _parameters(path: str, given: dict[str, Any], signature: Signature) -> dict[
         else:
             value = _plain(parameter.default)
         group = group_of_parameter(parameter.name)
+        if parameter.name == "layers" and isinstance(value, (str, Mapping)):
+            value = [value]
         if parameter.name == "layers" and isinstance(value, (list, tuple)):
             value = [component_node("layer", each, f"{key}[{i}]").as_dict() for i, each in enumerate(value)]
         elif group is not None and isinstance(value, Mapping):
@@ -408,7 +413,7 @@ def optimizer_node(value: Any) -> Node:
 def _several(group: str, value: Any) -> dict[str, Node]:
     chosen = _as_mapping(group, value)
     return {
-        key: component_node(group, each, f"{group}.{key}")
+        key: component_node(group, {"name": key, **each} if isinstance(each, Mapping) else each, f"{group}.{key}")
         for key, each in chosen.items()
         if each is not None and key != AUTO
     }
@@ -419,9 +424,12 @@ def _settings(key: str, value: Any) -> Any:
     given = _as_mapping(key, value)
     hints = _hints(kind)
     _refuse_unknown(key, given, set(hints))
-    for name, each in given.items():
+    whole = {
+        name: [each] if isinstance(each, str) and hints[name] == list[str] else each for name, each in given.items()
+    }
+    for name, each in whole.items():
         check_value(f"{key}.{name}", each, hints[name])
-    return kind(**given)
+    return kind(**whole)
 
 
 @lru_cache

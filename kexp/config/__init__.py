@@ -1,17 +1,19 @@
 """Hydra, and nothing but Hydra: where options come from and how a config is composed."""
 
-from kexp.config.compose import compose, compose_head, is_sweep, key_of, overrides_of, plain, refuse_several
-from kexp.config.explain import check_overrides, explain, explain_grammar
+from kexp.config.compose import compose, compose_head, is_sweep, overrides_of, plain, refuse_several
+from kexp.config.explain import explain, explain_grammar, prepare_overrides
 from kexp.config.hooks import Hooks, hooks_of
 from kexp.config.job import check_job, run_as_job, show_logs
+from kexp.config.meant import word_meant
 from kexp.config.opened import conf_folder, opened
+from kexp.config.options import as_choice, key_of
 from kexp.config.source import register
 from kexp.config.text import readable
 
 __all__ = [
     "Hooks",
+    "as_choice",
     "check_job",
-    "check_overrides",
     "compose",
     "compose_head",
     "conf_folder",
@@ -23,9 +25,11 @@ __all__ = [
     "opened",
     "overrides_of",
     "plain",
+    "prepare_overrides",
     "readable",
     "refuse_several",
     "register",
     "run_as_job",
     "show_logs",
+    "word_meant",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from kexp.config.text import readable
+from kexp.config.meant import word_meant
 from kexp.errors import ConfigError, suggestion
 
 __all__ = ["CommandLine", "read_command_line", "show"]
@@ -62,10 +62,11 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
     parser.error = refuse  # type: ignore[method-assign]
     flags, unknown = parser.parse_known_args(typed)
     for each in unknown:
-        raise ConfigError(f"there is no flag {each!r}{suggestion(each, parser._option_string_actions)}")
+        behind = list(arguments)[list(arguments).index(each) + 1 :] if each in arguments else []
+        meant = word_meant(each, behind[0] if behind and "=" not in behind[0] else "")
+        raise ConfigError(f"there is no flag {each!r}{meant or suggestion(each, parser._option_string_actions)}")
     _check(flags, refuse)
-    overrides = [readable(each) for each in written]
-    return CommandLine(flags, overrides, flags.config_dir or flags.config_path, flags.config_name or "config")
+    return CommandLine(flags, written, flags.config_dir or flags.config_path, flags.config_name or "config")
 
 
 def show(hydra: Any, line: CommandLine) -> int:

@@ -12,7 +12,7 @@ from kexp.config.opened import opened
 from kexp.config.source import KEEP
 from kexp.errors import ConfigError
 
-__all__ = ["compose", "compose_head", "is_sweep", "key_of", "overrides_of", "plain", "refuse_several"]
+__all__ = ["compose", "compose_head", "is_sweep", "overrides_of", "plain", "refuse_several"]
 
 
 def compose(
@@ -114,8 +114,3 @@ def plain(config: DictConfig) -> dict[str, Any]:
     container = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items() if key != "hydra"}
-
-
-def key_of(override: str) -> str:
-    """The key that an override is about, without Hydra's marks for adding and removing."""
-    return override.partition("=")[0].lstrip("+~")

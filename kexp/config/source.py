@@ -19,8 +19,10 @@ from omegaconf import OmegaConf
 
 from kexp import registry, schema, signatures
 from kexp.config.functions import add_functions
+from kexp.config.options import is_option, node_of
+from kexp.config.presets import read_choices
 from kexp.errors import ConfigError
-from kexp.groups import GROUPS
+from kexp.groups import GROUPS, Group
 
 __all__ = ["HYDRA_PARTS", "KEEP", "register", "target", "user_folder"]
 
@@ -43,6 +45,8 @@ OPTIONS: dict[str, tuple[dict[str, Any], str | None]] = {
     "trainer/compiled": ({"backend": "jax", "trainer": {**asdict(schema.Trainer()), "engine": "compiled"}}, "_global_"),
 }
 LEFT_OPEN = "optimizer/auto"
+# Keys inside other nodes that have a group to choose them, which stands before the node's own in the defaults list.
+_FILLED_BY_GROUPS = {group.package for group in GROUPS.values() if group.package}
 # Groups of Hydra's own to which packages add by entry points of `kexp.launcher` and `kexp.sweeper`.
 HYDRA_PARTS = {"hydra/launcher": "launcher", "hydra/sweeper": "sweeper"}
 
@@ -71,14 +75,22 @@ class RegistrySource(ConfigSource):
         group, _, name = path.partition("/")
         if group not in GROUPS or not name:
             raise ConfigLoadError(f"Config not found: {config_path}")
+        owner = GROUPS[group]
         try:
+            if is_option(name):
+                given = node_of(name)
+                plain = f"{group}/{given.get('name')}"
+                if list(given) == ["name"] and plain in OPTIONS:
+                    return self._result(config_path, *OPTIONS[plain])
+                return self._result(config_path, _node(owner, given), owner.package or None)
             # `optimizer=auto` is the model's own, or with the settings of the default one that one.
             stands_for = schema.DEFAULT_OPTIMIZER if path == LEFT_OPEN else name
             node = {**schema.defaults_of(registry.find(group, stands_for))}
             node |= {"name": name} if path == LEFT_OPEN else {}
+            for filled in _FILLED_BY_GROUPS & {f"{group}.{key}" for key in node}:
+                del node[filled.partition(".")[2]]
         except ConfigError as error:
             raise ConfigCompositionException(str(error)) from error
-        owner = GROUPS[group]
         if owner.several:
             node = {owner.node(name).rpartition(".")[2]: node}
         return self._result(config_path, node, owner.package or None)
@@ -107,7 +119,7 @@ class RegistrySource(ConfigSource):
             path in SETTINGS
             or path in OPTIONS
             or path == LEFT_OPEN
-            or (group in GROUPS and (":" in name or name in registry.names(group)))
+            or (group in GROUPS and (is_option(name) or ":" in name or name in registry.names(group)))
         )
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
@@ -122,6 +134,21 @@ class RegistrySource(ConfigSource):
             both = (*SETTINGS, *OPTIONS)
             return sorted(path.partition("/")[2] for path in both if path.startswith(f"{config_path}/"))
         return [] if config_path or results_filter is ObjectType.CONFIG else sorted([*GROUPS, *SETTINGS_GROUPS])
+
+
+def _node(owner: Group, given: dict[str, Any]) -> dict[str, Any]:
+    """The config of a component with parameters: what the option of its name is, with these values.
+
+    One of several stands under the key that it was given.
+    """
+    if not owner.several:
+        base = given.pop("name")
+        return {"defaults": [f"/{owner.name}/{base}@_here_", "_self_"], **given}
+    ((key, node),) = given.items()
+    name = node.pop("name")
+    ready, _ = OPTIONS.get(f"{owner.name}/{name}", ({}, None))
+    found = ready.get(name) or schema.defaults_of(registry.find(owner.name, name))
+    return {key: {**found, **node}}
 
 
 def _part(kind: str, name: str) -> dict[str, Any]:
@@ -173,3 +200,4 @@ def register(user_folder: str | Path | None = KEEP) -> None:
     plugins = Plugins.instance()
     for plugin in (RegistrySource, RegistrySearchPath):
         plugins.register(plugin)
+    read_choices()

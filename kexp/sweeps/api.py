@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kexp.config import check_overrides
+from kexp.config import prepare_overrides
 from kexp.errors import ConfigError
 from kexp.sweeps.closing import run_id_of
 
@@ -118,8 +118,8 @@ def sweep(
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # references to the user's own modules
     given = [_argument(key, values) for key, values in axes.items()] if isinstance(axes, Mapping) else axes
-    check_overrides(given)
-    check_overrides(overrides)
+    given = prepare_overrides(given)
+    overrides = prepare_overrides(overrides)
     arguments = [*given, *overrides]
     arguments += [f"hydra/launcher={launcher}"] if launcher else []
     arguments += [f"hydra/sweeper={sweeper}"] if sweeper else []

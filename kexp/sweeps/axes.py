@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kexp.config import explain_grammar, key_of, readable
+from kexp.config import as_choice, explain_grammar, key_of, readable
 from kexp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ def parse(arguments: Iterable[str], config_loader: Any = None) -> list[Override]
     from hydra.errors import OverrideParseException
 
     try:
-        parsed = OverridesParser.create(config_loader=config_loader).parse_overrides([*map(readable, arguments)])
+        ready = [as_choice(readable(each)) for each in arguments]
+        parsed = OverridesParser.create(config_loader=config_loader).parse_overrides(ready)
     except OverrideParseException as error:
         raise explain_grammar(error) from error
     for override in parsed:

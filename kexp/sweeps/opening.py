@@ -11,14 +11,13 @@ from typing import Any
 
 from kexp.config import (
     check_job,
-    check_overrides,
     compose_head,
     explain,
     hooks_of,
     key_of,
     opened,
     overrides_of,
-    readable,
+    prepare_overrides,
     show_logs,
 )
 from kexp.errors import ConfigError
@@ -90,8 +89,7 @@ def opened_sweeper(
     from kexp.sweeps.hydra_jobs import run_job
     from kexp.sweeps.plugins import register as register_plugins
 
-    arguments = [readable(each) for each in arguments]
-    check_overrides(arguments)
+    arguments = prepare_overrides(arguments)
     announce_backend(arguments)
     with opened(config_dir) as hydra:
         register_plugins()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kexp.config import as_choice
 from kexp.errors import ConfigError
 from kexp.groups import GROUPS
 from kexp.sweeps.axes import parse
@@ -118,7 +119,7 @@ def _leaf(key: str, what: Any, loader: Any) -> Domain:
     if isinstance(what, (list, tuple)):
         if not what:
             raise ConfigError(f"{SPACE}: {key} has no values")
-        return Choice(tuple(dict.fromkeys(_text(each) for each in what)))
+        return Choice(tuple(dict.fromkeys(as_choice(f"{key}={_text(each)}").partition("=")[2] for each in what)))
     override = parse([f"{key}={_text(what)}"], loader)[0]
     return _domain(override) or Choice((str(override.get_value_element_as_str()),))
 

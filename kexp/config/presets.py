@@ -1,0 +1,85 @@
+"""YAML whose body chooses: `optimizer: {name: sgd, momentum: 0.9}` in a preset means what it means as an override.
+
+Hydra merges a body into what the defaults list chose, so that sgd would be mixed with what else the config had. A node
+that names a component is therefore moved to the defaults list, as an option of its group; one without a name stays, and
+sets parameters of what is chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hydra._internal.core_plugins import file_config_source, importlib_resources_config_source
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+
+from kexp.config.options import chosen
+from kexp.errors import ConfigError
+from kexp.groups import GROUPS
+
+__all__ = ["read_choices"]
+
+
+# Called as Hydra's own: it refuses two classes of other names for one kind of address.
+class FileConfigSource(file_config_source.FileConfigSource):
+    """Reads `file://`."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        return _chosen(config_path, super().load_config(config_path))
+
+
+class ImportlibResourcesConfigSource(importlib_resources_config_source.ImportlibResourcesConfigSource):
+    """Reads `pkg://`."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        return _chosen(config_path, super().load_config(config_path))
+
+
+def read_choices() -> None:
+    """Makes Hydra read its files of YAML so. Safe to call again."""
+    for source in (FileConfigSource, ImportlibResourcesConfigSource):
+        SourcesRegistry.instance().types[source.scheme()] = source
+
+
+def _chosen(path: str, result: ConfigResult) -> ConfigResult:
+    config = result.config
+    primary = "/" not in path
+    if not isinstance(config, DictConfig) or not (primary or result.header["package"] == "_global_"):
+        return result
+    body = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(body, dict)
+    choices = {group: body[group] for group in GROUPS if _chooses(group, body.get(group))}
+    listed = body.get("defaults") or []
+    if not choices or not isinstance(listed, list):
+        return result
+    places = {_group_of(entry): place for place, entry in enumerate(listed)}
+    with open_dict(config):
+        for group, value in choices.items():
+            try:
+                option = chosen(group, value, group)
+            except ConfigError as error:
+                raise ConfigError(f"{path.removesuffix('.yaml')}.yaml: {error}") from None
+            if group in places:
+                (key,) = listed[places[group]]
+                listed[places[group]] = {key: option}
+            elif primary:
+                continue  # it has no such group to choose from
+            else:
+                listed.append({f"override /{group}": option})
+            del config[group]
+        config.defaults = ListConfig(listed)
+    return result
+
+
+def _chooses(group: str, value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return isinstance(value.get("name"), str)
+    return (isinstance(value, str) and "${" not in value) or (isinstance(value, list) and GROUPS[group].several)
+
+
+def _group_of(entry: Any) -> str:
+    """The group that an entry of a defaults list chooses from; empty where it is none."""
+    key = next(iter(entry)) if isinstance(entry, Mapping) and len(entry) == 1 else ""
+    return str(key).rpartition(" ")[2].removeprefix("/")
