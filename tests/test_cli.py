@@ -55,7 +55,6 @@ def sentence(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2)
         ("data.test_split=1.5", "data.test_split: must be at least 0 and"),
         ("trainer.validation_split=-0.1", "trainer.validation_split: must be at least 0 and less than 1, got -0.1"),
         ("data.feed=nump", "data.feed: must be one of numpy, tfdata, got 'nump'"),
-        ("trainer.batch_size=100000", "trainer.batch_size: must not exceed the 1150 training rows, got 100000"),
         ("model.hidden=[32,0]", "model.hidden[1]: must be at least 1, got 0"),
         ("model.dropout=1.0", "model.dropout: must be at least 0 and less than 1, got 1.0"),
         ("tracking.uri=sqlite:////proc/none/mlflow.db", "tracking.uri: cannot write to /proc/none"),

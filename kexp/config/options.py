@@ -53,8 +53,8 @@ def as_choice(override: str) -> str:
         parsed = OverridesParser.create().parse_override(override)
     except HydraException:
         return override  # Hydra's own complaint is explained where it is composed
-    package = GROUPS[group].package
-    if package and isinstance(parsed.value(), Mapping) and "name" not in parsed.value():
+    package, element = GROUPS[group].package, parsed.value()
+    if package and isinstance(element, Mapping) and "name" not in element:
         return f"{marked.replace(group, package)}={value}"
     written = _written(group, parsed, key)
     return override if written is None else f"{marked}={written}"

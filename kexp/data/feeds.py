@@ -31,7 +31,7 @@ class Feed:
     Args:
         part: what to feed.
         kind: "numpy" reads the part into memory once; "tfdata" streams what is not in memory already.
-        batch_size: rows a step; the last batch of a pass holds what is left.
+        batch_size: rows a step; the last batch of a pass holds what is left, of fewer rows all.
         seed: decides the order of every pass.
         shuffle: False feeds rows in order.
         sample_weight: weight by class index or name, 1 for classes left out; Keras gets it as a third array.
@@ -78,15 +78,7 @@ class Feed:
         return x, y, self._weights[self.part.labels[rows]]
 
     def epochs(self, first_epoch: int = 0) -> Any:
-        """All epochs from `first_epoch` on, one after another, for `fit(x=..., steps_per_epoch=feed.steps_per_epoch)`.
-
-        Raises:
-            DataError: a batch is larger than the part.
-        """
-        if self.batch_size > len(self.part):
-            raise DataError(
-                f"trainer.batch_size: must not exceed the {len(self.part)} training rows, got {self.batch_size}"
-            )
+        """All epochs from `first_epoch` on, in a row, for `fit(x=..., steps_per_epoch=feed.steps_per_epoch)`."""
         first = first_epoch * self.steps_per_epoch
         last = None if self.last_epoch is None else self.last_epoch * self.steps_per_epoch
         if self.kind == "tfdata":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -132,11 +132,6 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
                 splits.encode("non_negative")
             except DataError as error:
                 raise DataError(f"metrics: {experiment.metrics[key].name} {error}") from None
-    if experiment.trainer.batch_size > len(splits.train):
-        raise DataError(
-            f"trainer.batch_size: must not exceed the {len(splits.train)} training rows, "
-            f"got {experiment.trainer.batch_size}"
-        )
     said = tuple(
         ("loss" if node is experiment.loss else "metrics", in_words(node, tried[node.path], targets[node.path]))
         for node in (experiment.loss, *experiment.metrics.values())
@@ -144,7 +139,11 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
     )
     compiled = in_words_of_compile(asked, taken)
     said = (*((("model", compiled),) if compiled else ()), *said)
-    prepared = Prepared(experiment, splits, fingerprint(experiment, data.digest), targets, said, taken)
+    known = fingerprint(experiment, data.digest)
+    # A batch that is larger than the rows is one of all rows, as Keras has it.
+    size = min(experiment.trainer.batch_size, len(splits.train))
+    experiment = replace(experiment, trainer=replace(experiment.trainer, batch_size=size))
+    prepared = Prepared(experiment, splits, known, targets, said, taken)
     _check_monitors(prepared)
     return prepared
 

@@ -143,11 +143,10 @@ def _small(y: object = None) -> Part:
 
 
 @pytest.mark.parametrize("kind", ["numpy", "tfdata"])
-def test_a_batch_larger_than_the_part_is_refused_for_training_alone(kind: Any) -> None:
-    made = feed(_small(), kind=kind, batch_size=32)
-    message = "trainer.batch_size: must not exceed the 12 training rows, got 32"
-    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
-        made.epochs()
+def test_a_batch_larger_than_the_part_is_all_of_it(kind: Any) -> None:
+    made = feed(_small(), kind=kind, batch_size=32, epochs=2)
+    assert made.steps_per_epoch == 1
+    assert [sorted(batch[1].tolist()) for batch in _take(made.epochs())] == [[0] * 6 + [1] * 6] * 2
     assert [len(batch[0]) for batch in _take(made.once())] == [12]
 
 

@@ -45,6 +45,16 @@ def test_the_number_of_lanes_is_the_trial_s_own_and_decides_the_bits(tmp_path: P
     assert wide.fingerprint == strict.fingerprint != alone.fingerprint
 
 
+@pytest.mark.parametrize("engine", ["fit", "compiled"])
+def test_a_batch_larger_than_the_rows_is_one_of_all_rows(tmp_path: Path, engine: str) -> None:
+    common = [*PLAIN, "backend=jax", f"trainer.engine={engine}", "trainer.epochs=3", "trainer.verbose=0", "save=none"]
+    more = kexp.run([*common, "trainer.batch_size=100000"], folder=tmp_path / "more")
+    rows = more.experiment.trainer.batch_size
+    assert 0 < rows < 100000
+    all_ = kexp.run([*common, f"trainer.batch_size={rows}"], folder=tmp_path / "all")
+    assert more.history.epochs == all_.history.epochs
+
+
 def test_listeners_hear_each_epoch_and_a_diverged_training_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
