@@ -23,9 +23,20 @@ from kexp import signatures
 from kexp.errors import ComponentError, UnknownNameError, first_line
 from kexp.groups import GROUPS, Group, the_group
 from kexp.reading import Reading, is_there_already, read_object, read_signature
+from kexp.second_names import second_names
 from kexp.signatures import Parameter, Signature, to_snake_case
 
-__all__ = ["Component", "components", "find", "find_part", "names", "part_names", "refresh"]
+__all__ = [
+    "Component",
+    "components",
+    "find",
+    "find_part",
+    "names",
+    "offers",
+    "part_names",
+    "refresh",
+    "second_names_of",
+]
 
 OURSELVES = "kexp"
 # Public names of an exported module that are no components: base classes, and what makes no sense from a config.
@@ -149,6 +160,16 @@ def names(group: str) -> list[str]:
     return sorted(_table(the_group(group).name))
 
 
+def offers(group: str, name: str) -> bool:
+    """Whether the group has that name, a second one that Keras takes among them. Imports nothing."""
+    return name in _table(group) or name in _second(group)
+
+
+def second_names_of(group: str, label: str) -> list[str]:
+    """The further words that Keras takes for the component of that name, sorted. Imports nothing."""
+    return sorted(second for second, first in _second(group).items() if first == label)
+
+
 def components(group: str | None = None) -> Iterator[tuple[str, Component]]:
     """Every offered name with its component, in order of group and name. Imports nothing."""
     for each in [the_group(group).name] if group else GROUPS:
@@ -190,6 +211,7 @@ def find_part(kind: str, name: str) -> Component:
 
 def _found(group: str, name: str, noun: str, key: str) -> Component:
     table = _table(group)
+    name = name if name in table else _second(group).get(name, name)
     if name not in table:
         raise UnknownNameError(key, noun, name, table)
     found = table[name]
@@ -202,9 +224,23 @@ def _found(group: str, name: str, noun: str, key: str) -> Component:
     return found
 
 
+@cache
+def _second(group: str) -> dict[str, str]:
+    """Second name -> name, of what Keras takes as text besides the names that it offers."""
+    table, found = _table(group), {}
+    for entry in _entries():
+        if entry.group != "exports" or entry.name != group:
+            continue
+        for second, stands_for in second_names(entry.value).items():
+            label = next((each for each in (stands_for, _offered_name(group, stands_for)) if each in table), None)
+            if label is not None and second not in table:
+                found[second] = label
+    return found
+
+
 def refresh() -> None:
     """Forgets what was listed, so that packages installed since are seen."""
-    for cached in (_table, _entries, _exports_of):
+    for cached in (_table, _second, _entries, _exports_of):
         cached.cache_clear()
 
 

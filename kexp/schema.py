@@ -371,7 +371,7 @@ def _parameters(path: str, given: dict[str, Any], signature: Signature) -> dict[
         elif group is not None and isinstance(value, Mapping):
             value = component_node(group, value, key).as_dict()
         elif group is not None and isinstance(value, str) and group != "layer":
-            registry.find(group, value, key)
+            value = registry.find(group, value, key).name
         elif value is not None or parameter.default is not None:
             check_parameter(key, value, parameter)
             if isinstance(parameter.default, float) and type(value) is int:

@@ -19,7 +19,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["REQUIRED", "UNREADABLE", "Parameter", "Signature", "exported", "of_callable", "of_source", "to_snake_case"]
+__all__ = [
+    "REQUIRED",
+    "UNREADABLE",
+    "Parameter",
+    "Signature",
+    "exported",
+    "of_callable",
+    "of_source",
+    "statements",
+    "to_snake_case",
+]
 
 
 class _Marker:
@@ -159,6 +169,11 @@ def to_snake_case(name: str) -> str:
     name = name.replace("NaN", "Nan").replace("TensorBoard", "Tensorboard")  # one word each, as in Keras' file names
     name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def statements(module: str) -> list[ast.stmt]:
+    """A module's own statements, read from its source file."""
+    return _tree(module).body
 
 
 @cache

@@ -26,6 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     signature = component.signature()
     print(f"{given.group}={given.name}  ({component.target}, {component.origin})")
     second = [name for name, each in registry.components(given.group) if each.target == component.target]
+    second += [word for name in second for word in registry.second_names_of(given.group, name)]
     if len(second) > 1:
         print(f"names: {', '.join(second)}")
     common = [p for p in GROUPS[given.group].common if p.name not in signature]

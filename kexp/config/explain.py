@@ -210,7 +210,7 @@ def _why_unknown(key: str, value: str, config: DictConfig, node: Any) -> str:
     if leaf in known:  # a group of which no option is chosen
         group = next((each.name for each in GROUPS.values() if each.package == key), None)
         return f"has no choice yet; write {f'{group}=NAME' if group else f'+{key}=...'}"
-    if parent in GROUPS and GROUPS[parent].several and leaf in registry.names(parent):
+    if parent in GROUPS and GROUPS[parent].several and registry.offers(parent, leaf):
         return f"{leaf} is not chosen; choose it by {parent}=[{','.join([*map(str, node), leaf])}]"
     what = f"parameter of {parent}" if parent else "key"
     if parent.split(".")[0] in GROUPS and isinstance(node.get("name"), str):

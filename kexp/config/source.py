@@ -119,7 +119,7 @@ class RegistrySource(ConfigSource):
             path in SETTINGS
             or path in OPTIONS
             or path == LEFT_OPEN
-            or (group in GROUPS and (is_option(name) or ":" in name or name in registry.names(group)))
+            or (group in GROUPS and (is_option(name) or ":" in name or registry.offers(group, name)))
         )
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:

@@ -1,0 +1,48 @@
+"""The other words that Keras takes for its own: `uniform` is `random_uniform`, `mse` is `mean_squared_error`.
+
+Read from the source of Keras' tables, `ALL_OBJECTS_DICT`, and looked at only where a name is none of kexp's.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+
+from kexp import signatures
+
+__all__ = ["second_names"]
+
+_LISTED, _TABLE = "ALL_OBJECTS", "ALL_OBJECTS_DICT"
+
+
+@cache
+def second_names(module: str) -> dict[str, str]:
+    """What Keras' module takes as text, each with the name of the class or function that it stands for.
+
+    Args:
+        module: a public one, `keras.losses`. Nothing is imported. Empty for one without a table.
+    """
+    package, _, rest = module.partition(".")
+    if package != "keras":
+        return {}
+    try:
+        statements = signatures.statements(f"{package}.src.{rest}")
+    except (ModuleNotFoundError, SyntaxError, OSError):
+        return {}
+    found: dict[str, str] = {}
+    for statement in statements:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == _LISTED:
+            found |= {each.id: each.id for each in ast.walk(statement.value) if isinstance(each, ast.Name)}
+        elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Subscript):
+            target = statement.targets[0]
+            if ast.unparse(target.value) == _TABLE and isinstance(statement.value, ast.Name):
+                found[ast.literal_eval(target.slice)] = statement.value.id
+        elif isinstance(statement, ast.Expr) and ast.unparse(statement).startswith(f"{_TABLE}.update({{"):
+            found |= {
+                key.value: value.id
+                for table in ast.walk(statement)
+                if isinstance(table, ast.Dict)
+                for key, value in zip(table.keys, table.values, strict=True)
+                if isinstance(key, ast.Constant) and isinstance(key.value, str) and isinstance(value, ast.Name)
+            }
+    return found
