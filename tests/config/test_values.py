@@ -27,7 +27,7 @@ MEMBERS: dict[str, tuple[str, dict[str, Any]]] = {
     "data": ("random", {"rows": 50}),
     "callbacks": ("early_stopping", {"patience": 2}),
 }
-RESOLVED = ("lr", "split_seed")
+RESOLVED = ("lr", "split_seed", "targets")
 PLACELESS = sorted(set(GROUPS) - set(MEMBERS))
 SETTINGS = ["trainer", "tracking", "save", "sweep", "fused", "experiment", "hydra/launcher", "hydra/sweeper"]
 
@@ -173,7 +173,7 @@ def test_a_reference_takes_its_parameters_in_a_mapping(workplace: Path, monkeypa
         "def sharper(y_true, y_pred, power: float = 2.0):\n    return abs(y_true - y_pred) ** power\n"
     )
     expected = {"name": "own_values:sharper", "power": 3}
-    assert checked('loss={name: "own_values:sharper", power: 3}').as_dict()["loss"] == expected
+    assert node("loss", checked('loss={name: "own_values:sharper", power: 3}')) == expected
     assert node("metrics", checked('metrics=[{name: "own_values:sharper", power: 3}]'), "sharper") == expected
 
 
