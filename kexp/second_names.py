@@ -6,6 +6,7 @@ Read from the source of Keras' tables, `ALL_OBJECTS_DICT`, and looked at only wh
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 
 from kexp import signatures
@@ -37,6 +38,8 @@ def second_names(module: str) -> dict[str, str]:
             target = statement.targets[0]
             if ast.unparse(target.value) == _TABLE and isinstance(statement.value, ast.Name):
                 found[ast.literal_eval(target.slice)] = statement.value.id
+        elif isinstance(statement, ast.Expr) and "to_snake_case(cls.__name__)" in ast.unparse(statement):
+            found |= {re.sub("(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", each).lower(): each for each in found}
         elif isinstance(statement, ast.Expr) and ast.unparse(statement).startswith(f"{_TABLE}.update({{"):
             found |= {
                 key.value: value.id
