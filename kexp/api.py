@@ -42,7 +42,7 @@ def run(
     from kexp.sweeps.opening import announce_backend
 
     overrides = prepare_overrides(overrides)
-    announce_backend(overrides)
+    announce_backend(overrides, config_dir)
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:

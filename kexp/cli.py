@@ -85,7 +85,7 @@ def _hydra(arguments: list[str]) -> int:
     if line.overrides:
         from kexp.sweeps.opening import announce_backend
 
-        announce_backend(line.overrides)
+        announce_backend(line.overrides, line.config_dir)
     own_process()
     try:
         with opened(line.config_dir) as hydra:

@@ -13,6 +13,8 @@ import hashlib
 import importlib
 import importlib.util
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from importlib.metadata import Distribution, distributions
@@ -22,6 +24,7 @@ from typing import Any
 from kexp import signatures
 from kexp.errors import ComponentError, UnknownNameError, first_line
 from kexp.groups import GROUPS, Group, the_group
+from kexp.quiet import hush
 from kexp.reading import Reading, is_there_already, read_object, read_signature
 from kexp.second_names import second_names
 from kexp.signatures import Parameter, Signature, to_snake_case
@@ -36,6 +39,7 @@ __all__ = [
     "part_names",
     "refresh",
     "second_names_of",
+    "unread_references",
 ]
 
 OURSELVES = "kexp"
@@ -45,6 +49,7 @@ _NO_COMPONENTS = frozenset(
     " CallbackList History ProgbarLogger LambdaCallback LearningRateSchedule Initializer Regularizer Constraint"
     " InputSpec".split()
 )
+_unread: ContextVar[bool] = ContextVar("unread", default=False)
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,7 @@ class Component:
                 SystemExit and SyntaxError too, is its own and ends here.
         """
         module, _, attribute = self.target.partition(":")
+        hush()
         try:
             made: Any = _run_again(module) if anew else importlib.import_module(module)
             for part in attribute.split("."):
@@ -114,6 +120,8 @@ class Component:
         Raises:
             ComponentError: it cannot be imported or read.
         """
+        if _unread.get() and self.distribution == "reference":
+            return Reading("made", Signature(()))
         group, label = GROUPS[self.group], f"{self.group}={self.name}: {self.target} of {self.origin}"
         if not self.exported:
             return read_object(group, self.load(), label)
@@ -192,6 +200,16 @@ def find(group: str, name: str, key: str | None = None) -> Component:
     if ":" in name:
         return _reference(owner, name)
     return _found(group, name, owner.noun, key or group)
+
+
+@contextmanager
+def unread_references() -> Iterator[None]:
+    """References have no parameters for a while, so that composing a config imports nobody's module."""
+    token = _unread.set(True)
+    try:
+        yield
+    finally:
+        _unread.reset(token)
 
 
 def part_names(kind: str) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kexp import training, traits
+from kexp import traits
 from kexp.build import build_format, build_model
 from kexp.errors import ConfigError, SaveError
 from kexp.experiment.prepared import Prepared
@@ -97,7 +97,7 @@ def _why_not(prepared: Prepared, model: keras.Model, name: str, fmt: Format) -> 
         return ""  # predictions alone, which every graph of Keras' layers gives
     probe = prepared.splits.train.batch(np.arange(1, dtype=np.intp))[0]
     try:
-        with tempfile.TemporaryDirectory(prefix="kexp-try-") as folder, training.banners_held_back():
+        with tempfile.TemporaryDirectory(prefix="kexp-try-") as folder:
             save_model(model, Path(folder), {name: fmt}, probe, **how_to_make(prepared))
     except SaveError as error:
         return _reason(error.__cause__ or error)

@@ -156,7 +156,7 @@ def record_model(tracker: Tracker, prepared: Prepared, history: History, model: 
     part = prepared.splits.test or prepared.splits.validation or prepared.splits.train
     x = part.batch(_first_rows(len(part)))[0]
     last = history.epochs[-1][0] if len(history) else 0
-    with tensorflow_not_needed(), training.banners_held_back():
+    with tensorflow_not_needed():
         tracker.log_keras_model(model, x, _predict(model, x), register=save.register, step=last)
 
 

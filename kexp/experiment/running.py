@@ -15,7 +15,7 @@ from kexp.errors import TrainingError
 from kexp.experiment.compiled import build_compiled
 from kexp.experiment.engines import Trained, engine_of
 from kexp.experiment.holding import holding
-from kexp.experiment.prepared import Prepared, feeds, prepare
+from kexp.experiment.prepared import Prepared, prepare
 from kexp.experiment.recording import (
     Source,
     record_figures,
@@ -117,8 +117,6 @@ def run(
     model = build_compiled(prepared)
     held = holding(prepared, model, formats)
     _tell(experiment, (*prepared.said, *held.said))
-    with training.banners_held_back():  # on other backends it is the tf.data feed that loads TensorFlow
-        feeds(prepared)[0].epochs(experiment.trainer.initial_epoch)
     folder.mkdir(parents=True, exist_ok=True)
     if open_tracker is None:
         tracker = _open(store, experiment, folder, prepared, parent_run_id, tags)

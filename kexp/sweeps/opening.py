@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kexp import registry
 from kexp.config import (
     check_job,
+    compose,
     compose_head,
     explain,
     hooks_of,
@@ -20,13 +22,13 @@ from kexp.config import (
     prepare_overrides,
     show_logs,
 )
-from kexp.errors import ConfigError
+from kexp.errors import ConfigError, KexpError
 from kexp.sweeps.parts import Part, parts_of
 
 __all__ = ["announce_backend", "opened_sweeper", "run_sweep"]
 
 
-def announce_backend(overrides: Sequence[str]) -> None:
+def announce_backend(overrides: Sequence[str], config_dir: str | Path | None = None) -> None:
     """Tells Keras which backend the overrides choose, before composing them imports it.
 
     A module of the user's, `model=my_models:wide`, is imported for its signature, and Keras with it, which then stays
@@ -34,12 +36,26 @@ def announce_backend(overrides: Sequence[str]) -> None:
     """
     if "keras" in sys.modules:
         return
+    name = None
     for each in overrides:
-        key, _, name = each.partition("=")
-        if each == "trainer=compiled":
-            key, name = "backend", "jax"
-        if key == "backend" and name in ("tensorflow", "jax", "torch"):
-            os.environ["KERAS_BACKEND"] = name
+        key, _, value = each.partition("=")
+        name = "jax" if each == "trainer=compiled" else value if key == "backend" else name
+    if name is None and (":" in "".join(overrides) or any(key_of(each) == "experiment" for each in overrides)):
+        with registry.unread_references():
+            name = _composed_backend([each for each in overrides if "." not in key_of(each)], config_dir)
+    if name in ("tensorflow", "jax", "torch"):
+        os.environ["KERAS_BACKEND"] = name
+
+
+def _composed_backend(overrides: Sequence[str], config_dir: str | Path | None) -> Any:
+    """The backend that a preset or the primary config chooses; None where they do not compose, which is said later."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return compose(overrides, config_dir).backend
+    except (HydraException, OmegaConfBaseException, KexpError):
+        return None
 
 
 def run_sweep(arguments: Sequence[str], config_dir: str | Path | None = None, config_name: str = "config") -> Any:
@@ -90,15 +106,15 @@ def opened_sweeper(
     from kexp.sweeps.plugins import register as register_plugins
 
     arguments = prepare_overrides(arguments)
-    announce_backend(arguments)
+    announce_backend(arguments, config_dir)
     with opened(config_dir) as hydra:
         register_plugins()
 
-        def compose(chosen: Sequence[str]) -> DictConfig:
+        def composed(chosen: Sequence[str]) -> DictConfig:
             return compose_head(hydra, [*chosen, "hydra.mode=MULTIRUN"], config_name)
 
         try:
-            parts = parts_of(arguments, compose, hydra.config_loader)
+            parts = parts_of(arguments, composed, hydra.config_loader)
             config = parts[0].config
             check_job(config)
             show_logs(config)

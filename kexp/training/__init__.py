@@ -8,7 +8,6 @@ from kexp.training.leftovers import forget_model, settle
 from kexp.training.listeners import Stop, tell_epoch, tell_resumed
 from kexp.training.plan import Plan, compile_model
 from kexp.training.progress import progress
-from kexp.training.quiet import banners_held_back
 from kexp.training.watch import check_monitors
 
 __all__ = [
@@ -16,7 +15,6 @@ __all__ = [
     "History",
     "Plan",
     "Stop",
-    "banners_held_back",
     "check_backend",
     "check_backend_installed",
     "check_monitors",

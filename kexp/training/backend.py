@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from kexp.errors import ConfigError
-from kexp.training.quiet import banners_held_back, quiet_loggers
+from kexp.quiet import hush
 
 __all__ = [
     "check_backend",
@@ -70,10 +70,7 @@ def check_backend(name: str) -> None:
             "imported"
         )
     os.environ["KERAS_BACKEND"] = name
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    os.environ.setdefault("GLOG_minloglevel", "2")
-    os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "3")
+    hush()
 
 
 def prepare_backend(name: str) -> None:
@@ -83,10 +80,9 @@ def prepare_backend(name: str) -> None:
         ConfigError: as `check_backend`.
     """
     check_backend(name)
-    quiet_loggers()
     if "keras" not in sys.modules:
         hidden = _left_out if name != "torch" else set[str]()  # PyTorch looks for pandas itself, and means to find it
-        with banners_held_back(), _hidden(hidden):
+        with _hidden(hidden):
             importlib.import_module("keras")
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from kexp.blame import sentence_of
 from kexp.errors import ConfigError, KexpError, TrainingError
+from kexp.quiet import warnings_as_notices
 from kexp.training.checkpoint import Checkpoint, Checkpointing, latest_checkpoint
 from kexp.training.history import History, plain_numbers
 from kexp.training.listeners import EpochListener, Stop, tell_resumed
 from kexp.training.passes import Feed, batches_of, first_batches
 from kexp.training.plan import Plan
-from kexp.training.quiet import banners_held_back, warnings_as_notices
 from kexp.training.state import build_optimizer, misfit, state_variables
 from kexp.training.watch import Between, as_callback
 
@@ -68,10 +68,9 @@ def fit(
         plan, history, steps=steps, callbacks=callbacks, listeners=listeners, checkpoint=checkpoint, found=found
     )
     first = plan.initial_epoch if found is None else plan.epochs if found.finished else found.epoch
-    with banners_held_back():  # on other backends it is the tf.data feed that loads TensorFlow
-        # A training that had ended only has its callbacks' ends to run; Keras wants data all the same.
-        batches = train.epochs(first if first < plan.epochs else plan.initial_epoch)
-        held_out = None if validation is None else first_batches(validation, plan.validation_steps)
+    # A training that had ended only has its callbacks' ends to run; Keras wants data all the same.
+    batches = train.epochs(first if first < plan.epochs else plan.initial_epoch)
+    held_out = None if validation is None else first_batches(validation, plan.validation_steps)
     with warnings_as_notices(history.notice), _failures_in_a_sentence(history):
         model.fit(
             batches,

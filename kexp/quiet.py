@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -9,8 +10,13 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-__all__ = ["banners_held_back", "quiet_loggers", "warnings_as_notices"]
+__all__ = ["banners_held_back", "hush", "warnings_as_notices"]
+
+_LOUD = ("tensorflow", "jax")
+# What keeps these libraries quiet once they are loaded.
+_LEVELS = {"TF_CPP_MIN_LOG_LEVEL": "3", "ABSL_MIN_LOG_LEVEL": "3", "GLOG_minloglevel": "2", "GRPC_VERBOSITY": "ERROR"}
 
 # What C++ logging writes before a program can configure it, and what is no more than a banner.
 _BANNER = re.compile(
@@ -44,15 +50,35 @@ def banners_held_back() -> Iterator[None]:
                     os.write(2, line)
 
 
-def quiet_loggers() -> None:
-    """Raises the level of the loggers through which the libraries write warnings meant for their developers."""
-    import logging
-
-    from absl import logging as absl_logging
-
-    absl_logging.set_verbosity(absl_logging.ERROR)
-    for name in ("tensorflow", "jax", "h5py"):
+def hush() -> None:
+    """Keeps what TensorFlow, absl and JAX say for their developers from the terminal, whoever imports them from here
+    on. Imports nothing."""
+    for name in ("tensorflow", "jax", "h5py", "absl"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    for name, level in _LEVELS.items():
+        os.environ.setdefault(name, level)
+    if _Listening not in sys.meta_path:
+        sys.meta_path.insert(0, _Listening)
+
+
+class _Listening:
+    """A finder that holds back what a library writes while it is loaded, and leaves the finding to the others."""
+
+    @classmethod
+    def find_spec(cls, name: str, path: Any = None, target: Any = None) -> Any:
+        if name not in _LOUD:
+            return None
+        others = (finder for finder in sys.meta_path if finder is not cls)
+        spec = next((found for each in others if (found := each.find_spec(name, path, target))), None)
+        load = getattr(getattr(spec, "loader", None), "exec_module", None)
+        if load is not None:
+
+            def quietly(module: Any) -> None:
+                with banners_held_back():
+                    load(module)
+
+            spec.loader.exec_module = quietly  # type: ignore[union-attr, method-assign]
+        return spec
 
 
 @contextmanager
