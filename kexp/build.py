@@ -14,6 +14,8 @@ from kexp.ready import fresh
 from kexp.registry import OURSELVES
 from kexp.schema import Node, component_node
 
+_IN_FILES = ("initializer", "regularizer", "constraint", "schedule")
+
 if TYPE_CHECKING:
     import keras
 
@@ -58,7 +60,7 @@ def build(node: Node, **given: Any) -> Any:
         declared = signatures.of_callable(factory) if given and not component.exported else ()
         made = _call(node.path, factory, parameters | {key: each for key, each in given.items() if key in declared})
     _hold_to_promise(node, made)
-    return made
+    return _with_config(node, made)
 
 
 def build_optimizer(node: Node, total_steps: int) -> keras.optimizers.Optimizer:
@@ -209,6 +211,18 @@ def _callable(node: Node, made: Any) -> Any:
         raise ComponentError(
             f"{node.path}: {_source(node)} must return a {node.component.group}, got {type(made).__name__}"
         )
+    return made
+
+
+def _with_config(node: Node, made: Any) -> Any:
+    """A part that files name, with a `get_config` where its class has none: what the config gave it."""
+    if node.component.group not in _IN_FILES or node.component.distribution == OURSELVES:
+        return made
+    try:
+        made.get_config()
+    except (NotImplementedError, AttributeError):
+        config = {key: value for key, value in node.parameters.items() if not isinstance(value, _Made)}
+        made.get_config = lambda: config
     return made
 
 

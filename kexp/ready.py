@@ -43,9 +43,13 @@ def fresh(made: Any, parameters: Mapping[str, Any], made_anew: Callable[[], Any]
         parameters: its settings, those that the config changes among them.
         made_anew: makes it once more in the way it was made.
     """
+    import keras
+
     config = _config_of(made)
     if config is None:
         return made_anew()
+    if isinstance(made, keras.layers.Layer):
+        config.pop("name", None)  # a model may have several of its copies
     changed = {key: value for key, value in parameters.items() if key not in config or tidy(config[key]) != value}
     return _rebuilt(made, {**config, **changed})
 

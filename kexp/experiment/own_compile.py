@@ -55,10 +55,9 @@ def compiled_by_model(experiment: Experiment, spec: Callable[[], ModelSpec]) -> 
     if key not in _found:
         if "keras" not in sys.modules:
             training.prepare_backend(experiment.backend)
-        with training.banners_held_back():
-            made: Any = node.component.load()
-            if node.component.reading().kind == "made":  # else it is there, and its copies are not compiled
-                made = build(node, spec=spec()) if _takes_spec(node) else build(node)
+        made: Any = node.component.load()
+        if node.component.reading().kind == "made":  # else it is there, and its copies are not compiled
+            made = build(node, spec=spec()) if _takes_spec(node) else build(node)
         _found[key] = _of(made) if getattr(made, "compiled", False) else Taken()
     return _found[key]
 
