@@ -65,10 +65,6 @@ def test_a_sweep_runs_by_lanes_and_by_workers_and_is_resumed_as_it_was_begun(
         ),
         (["model=cnn", "model.filters=[2]"], ["1 trials as lanes: by estimate"]),
         (["optimizer=keras.optimizers:Adam"], ["1 trials as lanes: by estimate"]),
-        (
-            ["callbacks=[own_callbacks:WeightNorm]"],
-            ["1 trials as lanes: by estimate", "asks for what a lane does not have runs again in a worker process"],
-        ),
     ],
 )
 def test_a_plan_tells_what_is_chosen_and_why(

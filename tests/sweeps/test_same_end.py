@@ -14,9 +14,10 @@ from kexp.config import compose, plain
 from kexp.errors import ConfigError
 from kexp.schema import Sweep
 from kexp.sweeps.auto import AutoLauncher
+from kexp.sweeps.engine_process import Program
 from kexp.sweeps.fusing import FusedLauncher
 from kexp.sweeps.launchers import ProcessesLauncher, SerialLauncher
-from kexp.sweeps.trials import Outcome, Task
+from kexp.sweeps.trials import Outcome, Task, Trial
 
 BRIEF = ["trainer.epochs=3", "trainer.batch_size=16", "tracking=none", "save=none", "seed=3"]
 LAUNCHERS = {"auto": AutoLauncher, "fused": FusedLauncher, "processes": ProcessesLauncher, "serial": SerialLauncher}
@@ -108,6 +109,16 @@ def test_generated_experiments_end_alike_on_every_launcher(seed: int, workplace:
     expected = ends("serial", experiments, workplace)
     for launcher in ("auto", "fused", "processes"):
         assert ends(launcher, experiments, workplace) == expected
+
+
+def test_a_plan_says_what_is_learnt_only_at_run_time() -> None:
+    fused = FusedLauncher()
+    fused.groups["one"] = Program(0, 4, "the only structure")
+    keras_own = {"callbacks": {"early_stopping": {"name": "early_stopping"}, "off": None}}
+    own = {"callbacks": {"own": {"name": "own_callbacks:WeightNorm"}}}
+    assert fused.unsure([Trial(0, (), keras_own)]) == []
+    (line,) = fused.unsure([Trial(0, (), keras_own), Trial(1, (), own)])
+    assert "asks for what a lane does not have runs again in a worker process" in line
 
 
 def test_a_process_that_a_callback_ends_costs_no_other_trial(workplace: Path) -> None:
