@@ -127,6 +127,8 @@ def _run_job(config: DictConfig) -> float | None:
 
 
 def _summarise(result: Result) -> None:
+    from kexp.experiment import store_of
+    from kexp.tracking import command_line
     from kexp.training.progress import format_metrics, format_seconds
 
     tested = {key: value for key, value in result.metrics.items() if key.startswith("test_")}
@@ -139,7 +141,7 @@ def _summarise(result: Result) -> None:
     folder = result.folder
     lines.append(("files", os.path.relpath(folder) if folder.is_relative_to(os.getcwd()) else str(folder)))
     if result.experiment.tracking.enabled:
-        lines.append(("compare", "kexp ui"))
+        lines.append(("compare", command_line("ui", store=store_of(result.experiment))))
     for label, text in lines:
         print(f"{label:<8} {text}")
     for notice in (*result.history.notices, result.notice):

@@ -67,7 +67,7 @@ class Tracking:
 
     enabled: bool = True
     uri: str | None = None
-    experiment: str = "kexp"
+    experiment: str | None = None
     figures: bool = True
 
 
@@ -263,7 +263,8 @@ def check(config: Mapping[str, Any]) -> Experiment:
         first = next(key for key in loss if key != "name")
         raise ConfigError(f"loss.{first}: auto takes no parameters; choose a loss by loss=NAME")
     trainer = _settings("trainer", config["trainer"])
-    if not _settings("tracking", config["tracking"]).experiment.strip():
+    experiment = _settings("tracking", config["tracking"]).experiment
+    if experiment is not None and not experiment.strip():
         raise ConfigError.at("tracking.experiment", "must be a name", config["tracking"]["experiment"])
     models_kept(_settings("save", config["save"]).keep)
     if trainer.engine == "compiled" and config["backend"] != "jax":

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kexp.commands.options import Parser, store_parser
+from kexp.commands.options import Parser, add_experiment, store_parser
 from kexp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ _FORMATS = ("table", "csv", "json", "html")
 
 def main(arguments: Sequence[str]) -> int:
     """Prints the comparison, or writes it to a file."""
-    given = _parser().parse_args(arguments)
+    given = _parser().parse_intermixed_args(arguments)
     if given.limit < 0:
         raise ConfigError(f"--limit: must be 0 for all rows or a number of rows, got {given.limit}")
     from kexp.sweeps.compare import compare
-    from kexp.tracking import StoreSettings
+    from kexp.tracking import chosen_store
 
     comparison = compare(
         *given.sweep,
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         uri=given.tracking_uri,
         experiment=given.experiment,
     )
-    settings = StoreSettings(uri=given.tracking_uri, experiment=given.experiment)
+    settings = chosen_store(given.tracking_uri, given.experiment)
     text = _written(comparison, given.format, given.limit or None, settings, to_file=given.output is not None)
     if given.output is None:
         sys.stdout.write(text)
@@ -59,7 +59,7 @@ def _parser() -> Parser:
     parser.add_argument("--format", choices=_FORMATS, default="table")
     parser.add_argument("--output", metavar="FILE", type=Path, help="write there instead of printing")
     parser.add_argument("--limit", metavar="N", type=int, default=40, help="rows of the table; 0 for all; default 40")
-    parser.add_argument("--experiment", default="kexp", help="MLflow experiment; kexp by default")
+    add_experiment(parser)
     return parser
 
 

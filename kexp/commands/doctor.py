@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from kexp.commands.health import Finding, components, environment, files, packages, runs, store, waiting
 from kexp.commands.options import quiet, store_parser
 from kexp.errors import KexpError
+from kexp.tracking.settings import StoreSettings, command_line
 
 __all__ = ["main"]
 
@@ -33,7 +34,8 @@ def main(arguments: Sequence[str]) -> int:
     if not left:
         print("all is well" if not wrong else f"all is well now: {mended} mended")
         return 0
-    hint = "" if given.fix or not mendable else f"; `kexp doctor --fix` mends {mendable}"
+    fix = command_line("doctor", "--fix", store=StoreSettings(uri=given.tracking_uri))
+    hint = "" if given.fix or not mendable else f"; `{fix}` mends {mendable}"
     print(f"{left} {'thing is' if left == 1 else 'things are'} wrong{hint}")
     return 1
 

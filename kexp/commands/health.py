@@ -173,7 +173,7 @@ def _tables(uri: str) -> str:
 
 def waiting() -> Iterator[Finding]:
     """Nothing waits on disk for a store, but what a run in progress is about to deliver."""
-    from kexp.tracking import waiting_folders
+    from kexp.tracking import command_line, waiting_folders
     from kexp.tracking.locks import file_lock
 
     there = [path for folder in DEFAULT_FOLDERS if Path(folder).is_dir() for path in waiting_folders(Path(folder))]
@@ -182,7 +182,9 @@ def waiting() -> Iterator[Finding]:
         with file_lock(path / "outbox" / "lock", wait=False) as alone:
             if alone:
                 left += 1
-                yield Finding("waiting", False, f"{path} has rows that wait; deliver them: kexp sync {path}")
+                yield Finding(
+                    "waiting", False, f"{path} has rows that wait; deliver them: {command_line('sync', str(path))}"
+                )
     if not left:
         yield Finding("waiting", True, "nothing waits for a store")
 

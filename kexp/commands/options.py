@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import warnings
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kexp.errors import ConfigError
 
 if TYPE_CHECKING:
     from kexp.stored import StoredRun
 
-__all__ = ["Parser", "find_stored", "model_parser", "quiet", "run_parser", "store_parser"]
+__all__ = ["Parser", "add_experiment", "find_stored", "model_parser", "quiet", "run_parser", "store_parser"]
+
+
+_STORE_KEYS = {"tracking.uri": "--tracking-uri", "tracking.experiment": "--experiment"}
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one sentence, as all of kexp's."""
+    """An argument parser whose complaints are one sentence, as all of kexp's, and that takes the store as runs do."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, with `tracking.uri=URI` and `tracking.experiment=NAME` for the flags, where there are any."""
+        given = list(sys.argv[1:] if args is None else args)
+        flags = given[: given.index("--")] if "--" in given else given
+        for place, each in enumerate(flags):
+            key, is_set, value = each.partition("=")
+            if is_set and _STORE_KEYS.get(key) in self._option_string_actions:
+                given[place] = f"{_STORE_KEYS[key]}={value}"
+        return super().parse_known_args(given, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raises ConfigError, exit code 2, in place of printing the usage."""
@@ -35,6 +49,13 @@ def store_parser(command: str, description: str) -> Parser:
         help="the store; MLFLOW_TRACKING_URI or sqlite:///mlflow.db in this folder unless given",
     )
     return parser
+
+
+def add_experiment(parser: Parser) -> None:
+    """Gives a parser of a command on sweeps the experiment to look in."""
+    parser.add_argument(
+        "--experiment", metavar="NAME", help="the MLflow experiment; MLFLOW_EXPERIMENT_NAME or kexp unless given"
+    )
 
 
 def run_parser(command: str, description: str) -> Parser:

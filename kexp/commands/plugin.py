@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+import shlex
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -37,7 +38,8 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     if given.action == "new":
         folder = create(given.name, given.group, given.directory)
-        print(f"wrote {folder}\n\n  pip install -e {folder}\n  kexp components {given.group}\n  pytest {folder}")
+        quoted = shlex.quote(str(folder))
+        print(f"wrote {folder}\n\n  pip install -e {quoted}\n  kexp components {given.group}\n  pytest {quoted}")
         return 0
     return _check(given.group, given.name, given.all)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from kexp.commands.options import store_parser
+from kexp.commands.options import add_experiment, store_parser
 from kexp.errors import ConfigError
 
 __all__ = ["main"]
@@ -23,8 +23,8 @@ def main(arguments: Sequence[str]) -> int:
         nargs="*",
         help="what to do otherwise: sweep.max_retries=3, hydra/launcher=serial",
     )
-    parser.add_argument("--experiment", default="kexp", help="the MLflow experiment (default: kexp)")
-    options = parser.parse_args(list(arguments))
+    add_experiment(parser)
+    options = parser.parse_intermixed_args(list(arguments))
     from kexp.sweeps.opening import run_sweep
     from kexp.sweeps.resuming import command_of
 

@@ -28,7 +28,17 @@ from kexp.experiment.recording import (
 )
 from kexp.experiment.state import TrainedState, leave_state
 from kexp.schema import Experiment
-from kexp.tracking import StoreSettings, Tracker, null_run, open_run, run_status, warm_up
+from kexp.tracking import (
+    StoreSettings,
+    Tracker,
+    chosen_store,
+    left_alone,
+    null_run,
+    open_run,
+    run_status,
+    run_to_take_up,
+    warm_up,
+)
 from kexp.training import History
 
 if TYPE_CHECKING:
@@ -159,7 +169,7 @@ def run(
         model=model,
         experiment=experiment,
         fingerprint=prepared.fingerprint,
-        notice=tracker.notice,
+        notice=" ".join([tracker.notice, *(left_alone() if store is not None and not parent_run_id else ())]).strip(),
         duration_s=time.perf_counter() - started,
         saved=saved,
     )
@@ -217,6 +227,7 @@ def _open(
 ) -> Tracker:
     if store is None:
         return null_run(name=experiment.name, folder=folder)
+    given = None if parent_run_id else run_to_take_up(store, experiment.tracking.experiment)
     expected = {"model": experiment.save.model, "figure": experiment.tracking.figures}
     seeded = random.getstate()
     random.seed()  # MLflow draws the run's name from here: the seed must neither choose it nor be moved by it
@@ -227,6 +238,7 @@ def _open(
             folder=folder,
             tags=run_tags(prepared, folder, tags),
             parent_run_id=parent_run_id,
+            run_id=given,
             coming=[kind for kind, comes in expected.items() if comes],
         )
     finally:
@@ -236,7 +248,7 @@ def _open(
 def store_of(experiment: Experiment) -> StoreSettings | None:
     """Where the experiment is recorded; None with `tracking=none`."""
     chosen = experiment.tracking
-    return StoreSettings(uri=chosen.uri, experiment=chosen.experiment) if chosen.enabled else None
+    return chosen_store(chosen.uri, chosen.experiment) if chosen.enabled else None
 
 
 def check_installed(experiment: Experiment) -> None:

@@ -17,7 +17,7 @@ from kexp.schema import Experiment
 from kexp.stored.config import load_experiment
 from kexp.stored.description import Description, describe
 from kexp.stored.runs import StoredRun, find
-from kexp.tracking import fetch_artifact, list_artifacts
+from kexp.tracking import command_line, fetch_artifact, list_artifacts
 
 if TYPE_CHECKING:
     import keras
@@ -153,9 +153,10 @@ def _available(run: StoredRun, experiment: Experiment, files: set[str]) -> dict[
         if there and fmt.filename not in {each.filename for each in found.values()}:
             found[name] = fmt
     if not found and run.view.status == "FINISHED" and run.view.parent_run_id is not None:
+        again = command_line("reproduce", run.view.run_id[:8], "--save", store=run.settings)
         raise LoadError(
             f"{run.label} saved no model: a sweep keeps those of its best trials (save.keep); "
-            f"`kexp reproduce {run.view.run_id[:8]} --save` trains it again and saves it"
+            f"`{again}` trains it again and saves it"
         )
     if not found:
         saved = "saved no model" if run.view.status == "FINISHED" else f"is {run.view.status} and saved no model"

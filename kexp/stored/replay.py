@@ -76,7 +76,7 @@ def repeat(run: StoredRun, folder: Path, *, save: bool = False) -> tuple[History
 
     chosen = load_experiment(run, settle=False)
     kept = replace(chosen.save, register=None) if save else replace(chosen.save, formats=[], model=False, register=None)
-    tracking = replace(chosen.tracking, enabled=save, uri=resolve_uri(run.settings))
+    tracking = replace(chosen.tracking, enabled=save, uri=resolve_uri(run.settings), experiment=run.view.experiment)
     repeated: Experiment = replace(chosen, tracking=tracking, save=kept)
     if fewer := run.view.tags.get("kexp.fewer_lanes"):  # what fitted into memory then; part of the result's bits
         repeated = replace(repeated, fused=replace(chosen.fused, max_lanes=int(fewer)))

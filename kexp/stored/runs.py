@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kexp.errors import ConfigError, LoadError, UnknownNameError
-from kexp.tracking import RunView, StoreSettings, fetch_artifact, find_run, resolve_uri
+from kexp.tracking import RunView, StoreSettings, chosen_store, fetch_artifact, find_run, resolve_uri
 from kexp.tracking.client import client_for, store_errors
 from kexp.tracking.common import place_of_common
 from kexp.tracking.settings import is_remote
@@ -84,7 +84,7 @@ def find(
         ConfigError: several runs begin so, or there is none yet.
         StoreError: the store cannot be read.
     """
-    settings = StoreSettings(uri=resolve_uri(StoreSettings(uri=tracking_uri)), experiment=experiment or "kexp")
+    settings = chosen_store(resolve_uri(StoreSettings(uri=tracking_uri)), experiment)
     believed = not is_remote(resolve_uri(settings)) if trusted is None else trusted
     if experiment is not None or _WHOLE_ID.fullmatch(ref):
         return StoredRun(settings, find_run(settings, ref), believed)

@@ -47,7 +47,7 @@ def ranking(session: Session, most: int = 10) -> list[str]:
     if session.objective is None or comparison is None:
         return []
     if any(len(row.trials) + row.lost > 1 for row in comparison.rows):
-        return ranked_lines(comparison, screen_width(), most, f"{session.compare_command} --limit 0")
+        return ranked_lines(comparison, screen_width(), most, session.compare_command)
     known = {trial.run_id: row.values[seed] for row in comparison.rows for seed, trial in row.trials.items()}
     values = {trial.number: known[run_id] for trial in session.trials if (run_id := run_id_of(trial)) in known}
     return leaderboard(session.trials, comparison.objective, values, most)

@@ -27,7 +27,7 @@ def compare(
     objective: str | None = None,
     direction: str | None = None,
     uri: str | None = None,
-    experiment: str = "kexp",
+    experiment: str | None = None,
     confidence: float = 0.95,
 ) -> Comparison:
     """Compares the trials of sweeps that are in the store.
@@ -40,16 +40,16 @@ def compare(
         objective: the metric to rank by; None is the sweep's own, or else `val_loss`.
         direction: minimize or maximize; None goes by the metric.
         uri: the tracking URI; None as everywhere.
-        experiment: the MLflow experiment.
+        experiment: the MLflow experiment; None as everywhere: `MLFLOW_EXPERIMENT_NAME`, or else `kexp`.
         confidence: of intervals and tests.
 
     Raises:
         ConfigError: a sweep, metric or parameter that is not there, an expression that cannot be read, no trials.
         StoreError: the store cannot be read.
     """
-    from kexp.tracking import StoreSettings
+    from kexp.tracking import chosen_store
 
-    settings = StoreSettings(uri=uri, experiment=experiment)
+    settings = chosen_store(uri, experiment)
     found = [read_sweep(settings, ref) for ref in sweeps or ("latest",)]
     trials = list({trial.run_id: trial for sweep in found for trial in sweep.trials}.values())
     own = {(sweep.objective, sweep.direction) for sweep in found if sweep.objective}

@@ -22,7 +22,7 @@ __all__ = ["Earlier", "delete_runs", "earlier_sweep", "refuse_running", "sweep_k
 _HEARTBEAT_S = 120.0  # a sweep whose run has shown no life for so long is taken to be dead
 _HOW = re.compile(
     r"sweep\.(rerun|fail_fast|max_retries|trial_timeout_s|objective|direction|name)|hydra\.sweeper\.n_trials|trainer\.(verbose|checkpoint\w*)"
-    r"|fused\.(threads|strict|verify)"
+    r"|fused\.(threads|strict|verify)|tracking\.(uri|experiment|figures)"
 )
 
 

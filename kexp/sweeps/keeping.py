@@ -92,8 +92,13 @@ class Keeping:
             file.unlink(missing_ok=True)
         self._best = [each for each in self._best if each is not trial]
 
-    def line(self, objective: Objective | None) -> str:
-        """What the closing lines say of it; empty where there is nothing to say."""
+    def line(self, objective: Objective | None, again: str) -> str:
+        """What the closing lines say of it; empty where there is nothing to say.
+
+        Args:
+            objective: what the trials are ranked by.
+            again: the command that saves the model of another trial.
+        """
         if not self.saved or objective is None:
             return ""
         which = (
@@ -103,7 +108,7 @@ class Keeping:
             if self.saved > 1
             else f"the best by {objective.metric}"
         )
-        return f"models   {which} (save.keep={self.keep}); of any other: kexp reproduce RUN --save"
+        return f"models   {which} (save.keep={self.keep}); of any other: {again}"
 
 
 def save_trial(task: Task) -> Outcome:

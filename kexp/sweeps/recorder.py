@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import threading
 import time
 from collections import deque
@@ -19,7 +18,7 @@ from pathlib import Path
 from kexp.errors import StoreError, in_a_line
 from kexp.sweeps.earlier import delete_runs, unfinished_runs
 from kexp.sweeps.spool import Spool, fingerprint_of, is_refusal, send
-from kexp.tracking import RunRecord, StoreSettings, deliver_added, log_finished_runs, resolve_uri
+from kexp.tracking import RunRecord, StoreSettings, command_line, deliver_added, log_finished_runs, resolve_uri
 from kexp.tracking.by_requests import AT_ONCE
 from kexp.tracking.delivery import load_for
 from kexp.tracking.settings import is_remote
@@ -41,6 +40,7 @@ class Recorder:
         run_id: the sweep's run.
         notices: is added to, where the user should know of something.
         coming: kinds of rows that will be added to runs, as of `open_run`; what they take is imported meanwhile.
+        go_on: the command that goes on with the sweep.
         interval_s: how long records gather before they are written.
         most: how many at most; more are written at once.
 
@@ -57,6 +57,7 @@ class Recorder:
         replaced: Mapping[str, Sequence[str]] | None = None,
         *,
         folder: Path,
+        go_on: str,
         run_id: str = "",
         notices: list[str] | None = None,
         coming: Collection[str] = (),
@@ -70,7 +71,7 @@ class Recorder:
         self._waiting: list[RunRecord] = []
         self._untried: set[str] = set()  # ids of records that were never sent, by this process or another
         self._added: deque[tuple[Path, Callable[[], None]]] = deque()
-        self._coming = tuple(coming)
+        self._coming, self._go_on = tuple(coming), go_on
         self.run_ids: dict[str, str] = {}
         self._change = threading.Condition()
         self._closing = self._hurried = False
@@ -132,10 +133,11 @@ class Recorder:
         self._thread.join()
         if self._waiting:
             self._keep_on_disk(self._waiting)
-            folder = shlex.quote(os.path.relpath(self._spool.sweep_folder))
+            folder = os.path.relpath(self._spool.sweep_folder)
             self._notices.append(
                 f"The tracking store is away ({self.failure}): {len(self._waiting)} of the sweep's trials wait in "
-                f"{folder}; deliver them with `kexp sync {folder}`, or go on with the sweep by `kexp resume`."
+                f"{folder}; deliver them with `{command_line('sync', folder)}`, or go on with the sweep by "
+                f"`{self._go_on}`."
             )
         if self.refused:
             raise StoreError(

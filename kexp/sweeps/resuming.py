@@ -8,10 +8,20 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from kexp.config import key_of
 from kexp.errors import ConfigError, StoreError, UnknownNameError
 from kexp.sweeps.earlier import refuse_running
 from kexp.sweeps.session import ARGUMENTS
-from kexp.tracking import RunView, StoreSettings, fetch_artifact, find_run, resolve_uri, search
+from kexp.tracking import (
+    RunView,
+    StoreSettings,
+    chosen_store,
+    command_line,
+    fetch_artifact,
+    find_run,
+    resolve_uri,
+    search,
+)
 
 __all__ = ["Command", "command_of"]
 
@@ -33,20 +43,20 @@ class Command:
     config_name: str = "config"
 
 
-def command_of(ref: str, *, uri: str | None = None, experiment: str = "kexp") -> Command:
+def command_of(ref: str, *, uri: str | None = None, experiment: str | None = None) -> Command:
     """The command of a sweep.
 
     Args:
         ref: its name, its run's id or a unique prefix of that, or `latest`.
         uri: the tracking URI; None as everywhere.
-        experiment: the MLflow experiment.
+        experiment: the MLflow experiment; None as everywhere.
 
     Raises:
         UnknownNameError: there is no such sweep.
         ConfigError: it is running, or what it was run with is not known.
         StoreError: the store cannot be read.
     """
-    settings = StoreSettings(uri=uri, experiment=experiment)
+    settings = chosen_store(uri, experiment)
     view = _parent(settings, ref)
     refuse_running(view)
     try:
@@ -60,8 +70,15 @@ def command_of(ref: str, *, uri: str | None = None, experiment: str = "kexp") ->
     if os.path.realpath(here) != os.path.realpath(os.getcwd()) or uri is not None:
         # A relative store is of the folder that the sweep is looked for in.
         arguments = [each for each in arguments if not each.startswith("tracking.uri=")]
-        arguments.append(f"tracking.uri='{resolve_uri(settings)}'")
+        arguments.append(f"tracking.uri={_quoted(resolve_uri(settings))}")
+    if all(key_of(each) != "tracking.experiment" for each in arguments):  # a variable named it, which may be gone
+        arguments.append(f"tracking.experiment={_quoted(settings.experiment)}")
     return Command(tuple(arguments), here, known.get("config_dir"), str(known.get("config_name", "config")))
+
+
+def _quoted(text: str) -> str:
+    """A text in Hydra's grammar."""
+    return "'" + text.replace("'", "\\'") + "'"
 
 
 def _parent(settings: StoreSettings, ref: str) -> RunView:
@@ -80,5 +97,6 @@ def _parent(settings: StoreSettings, ref: str) -> RunView:
         names = [view.tags["kexp.sweep.name"] for view in search(settings, filter_string=sweeps, limit=50)]
         raise UnknownNameError("SWEEP", "sweep", ref, [*dict.fromkeys(names), "latest"]) from None
     if "kexp.sweep.key" not in view.tags:
-        raise ConfigError(f"SWEEP: {view.name} is a run and no sweep; `kexp reproduce` runs it again")
+        again = command_line("reproduce", view.run_id[:8], store=settings)
+        raise ConfigError(f"SWEEP: {view.name} is a run and no sweep; `{again}` runs it again")
     return view

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
 import signal
 import sys
 import time
@@ -28,7 +27,17 @@ from kexp.sweeps.planning import mark_done
 from kexp.sweeps.recorder import Recorder
 from kexp.sweeps.table import LiveTable, problems
 from kexp.sweeps.trials import Outcome, Task, Trial
-from kexp.tracking import Header, StoreSettings, Tracker, null_run, open_run, prepare_store, resolve_uri
+from kexp.tracking import (
+    Header,
+    StoreSettings,
+    Tracker,
+    command_line,
+    left_alone,
+    null_run,
+    open_run,
+    prepare_store,
+    resolve_uri,
+)
 from kexp.tracking.common import without_common
 from kexp.tracking.histories import KeptHistories, history_of
 from kexp.tracking.locks import file_lock
@@ -137,6 +146,7 @@ class Session:
                 run_id=self.run_id,
                 notices=self.notices,
                 coming=self._coming,
+                go_on=self.resume_command,
             )
             tracker.log_text(json.dumps({**self._command, "cwd": os.getcwd()}), ARGUMENTS)
             try:
@@ -156,12 +166,12 @@ class Session:
     @property
     def resume_command(self) -> str:
         """What to type to go on with the sweep."""
-        return f"kexp resume {shlex.quote(self.name)}"
+        return command_line("resume", self.name, store=self.store, experiment=True)
 
     @property
     def compare_command(self) -> str:
         """What to type to rank its choices again."""
-        return f"kexp compare {shlex.quote(self.name)}"
+        return command_line("compare", self.name, store=self.store, experiment=True)
 
     @property
     def comparison(self) -> Comparison | None:
@@ -302,7 +312,8 @@ class Session:
         """The closing lines: the ranking, what went wrong, where things are."""
         lines = ranking(self)
         launched = self._launched()
-        launched += [line] if (line := self._keeping.line(self.objective)) else []
+        again = command_line("reproduce", "RUN", "--save", store=self.store)
+        launched += [line] if (line := self._keeping.line(self.objective, again)) else []
         lines += ["", *launched] if launched else []
         lines += ["", *self.remarks] if self.remarks else []
         wrong = problems(self.trials)
@@ -337,6 +348,7 @@ class Session:
     def _open(self, key: str, before: str | None) -> Tracker:
         if self.store is None:
             return null_run(name=self.name, folder=self.folder)
+        self.notices += left_alone(sweep=True)
         tags = {
             "kexp.sweep.name": self.name,
             "kexp.sweep.key": key,

@@ -182,8 +182,10 @@ def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | N
         raise ConfigError(f"no trial of the sweep is valid: {_reasons(trials)}")
     experiment: Experiment = check(valid[0].config)
     name = experiment.sweep.name
-    if name is not None and (not name or set(name) & set("/\\\0") or name.startswith(".")):
-        raise ConfigError.at("sweep.name", "must be a plain name for a folder", name)
+    if name is not None and (not name.isprintable() or set(name) & set("/\\") or name.startswith((".", "-"))):
+        raise ConfigError.at("sweep.name", "must be a plain name for a folder, with no dot or hyphen in front", name)
+    if name in ("", "latest"):
+        raise ConfigError.at("sweep.name", "must be a name of its own", name)
     task, hydra = overrides_of(sweeper.config), overrides_of(sweeper.config, "hydra")
     how = [each for each in hydra if not _ONLY_HOW.match(each)]
     folder = Path("multirun", name or f"{datetime.now():%Y-%m-%d_%H-%M-%S}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kexp.tracking.chosen import chosen_store, left_alone, run_to_take_up
 from kexp.tracking.collected import CollectedRun
 from kexp.tracking.environment import environment
 from kexp.tracking.finished import log_finished_run, log_finished_runs
@@ -19,7 +20,7 @@ from kexp.tracking.reading import (
 )
 from kexp.tracking.record import DatasetRecord, RunRecord
 from kexp.tracking.recorded import add_to_run, deliver_added, open_run
-from kexp.tracking.settings import StoreSettings, resolve_uri
+from kexp.tracking.settings import StoreSettings, command_line, resolve_uri
 from kexp.tracking.stale import mark_failed, stale_runs
 from kexp.tracking.status import Terminated, run_status
 from kexp.tracking.store import prepare_store
@@ -42,12 +43,15 @@ __all__ = [
     "Terminated",
     "Tracker",
     "add_to_run",
+    "chosen_store",
+    "command_line",
     "deliver_added",
     "environment",
     "fetch_artifact",
     "find_run",
     "finished_with",
     "flatten",
+    "left_alone",
     "list_artifacts",
     "log_finished_run",
     "log_finished_runs",
@@ -58,6 +62,7 @@ __all__ = [
     "prepare_store",
     "resolve_uri",
     "run_status",
+    "run_to_take_up",
     "search",
     "stale_runs",
     "sync",

@@ -70,7 +70,7 @@ def client_for(uri: str) -> MlflowClient:
 
     with _lock:
         if uri not in _clients:
-            _clients[uri] = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            _clients[uri] = MlflowClient(tracking_uri=uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
         return _clients[uri]
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from kexp.errors import StoreError, first_line
+from kexp.tracking.settings import command_line
 
 __all__ = ["Cursor", "Header", "Outbox", "Row"]
 
@@ -87,9 +88,8 @@ class Outbox:
             before = self.header() if self.exists() else None
             if before is not None and before.run_id != header.run_id:
                 if self.waiting():
-                    raise StoreError(
-                        f"{self.run_folder}: rows of run {before.run_id} wait here; deliver them with `kexp sync` first"
-                    )
+                    sync = command_line("sync", str(self.run_folder))
+                    raise StoreError(f"{self.run_folder}: rows of run {before.run_id} wait here; first: {sync}")
                 self._rows.unlink()
                 self._cursor.unlink(missing_ok=True)
                 before = None

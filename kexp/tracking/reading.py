@@ -87,7 +87,8 @@ def find_run(settings: StoreSettings, ref: str, *, key: str = "RUN") -> RunView:
 
         try:
             with store_errors(uri, "reading the run"):
-                return _view(client.get_run(ref), settings.experiment)
+                run = client.get_run(ref)
+                return _view(run, client.get_experiment(run.info.experiment_id).name)
         except StoreError as error:
             cause = error.__cause__
             if isinstance(cause, MlflowException) and cause.error_code == "RESOURCE_DOES_NOT_EXIST":
@@ -146,9 +147,6 @@ def search(
     wanted = dict(tags or {})
     if parent_run_id is not None:
         wanted["mlflow.parentRunId"] = parent_run_id
-    clauses = [f"tags.`{key}` = {_quoted(value)}" for key, value in wanted.items()]
-    clauses += [f"attributes.status = '{status}'"] if status else []
-    clauses += [filter_string] if filter_string else []
     experiment = experiment_id(settings)
     if experiment is None:
         return
@@ -165,6 +163,9 @@ def search(
             ):
                 yield RunView(experiment=settings.experiment, **found)
         return
+    clauses = [f"tags.`{key}` = {_quoted(value)}" for key, value in wanted.items()]
+    clauses += [f"attributes.status = '{status}'"] if status else []
+    clauses += [filter_string] if filter_string else []
     order = [f"attributes.start_time {'DESC' if newest_first else 'ASC'}"]
     token, left = None, limit
     while True:

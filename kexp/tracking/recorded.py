@@ -22,7 +22,7 @@ from kexp.tracking.helper import Helper, claim
 from kexp.tracking.locks import file_lock
 from kexp.tracking.outbox import Header, Outbox, Row
 from kexp.tracking.rows import artifact_path, dataset_row, metric_row, param_row, tag_row
-from kexp.tracking.settings import StoreSettings, resolve_uri
+from kexp.tracking.settings import StoreSettings, command_line, resolve_uri
 from kexp.tracking.store import prepare_store
 from kexp.tracking.tracker import Status, Tracker
 from kexp.tracking.writer import Ending, Writer
@@ -277,7 +277,7 @@ def start_run(settings: StoreSettings, name: str | None, tags: Mapping[str, str]
         if run_id is None:
             run = client.create_run(experiment, tags=dict(tags), run_name=name)
         else:
-            client.update_run(run_id, status="RUNNING")
+            client.update_run(run_id, status="RUNNING", name=name)
             run = client.get_run(run_id)
     return Header(uri=uri, run_id=run.info.run_id, experiment_id=run.info.experiment_id, name=run.info.run_name)
 
@@ -318,7 +318,7 @@ def _notice(outbox: Outbox, folder: Path, ending: Ending) -> str:
     waiting = outbox.waiting()
     if waiting:
         away = f" ({ending.failure})" if ending.failure else ""
-        how = f"deliver them with `kexp sync {folder}`"
+        how = f"deliver them with `{command_line('sync', str(folder))}`"
         return f"The tracking store is away{away}: {waiting} rows wait in {folder}; {how}."
     if ending.refused:
         count, first = len(ending.refused), ending.refused[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,18 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from kexp.errors import ConfigError
 
-__all__ = ["StoreSettings", "database_file", "is_remote", "resolve_uri", "without_password"]
+__all__ = [
+    "DEFAULT_EXPERIMENT",
+    "StoreSettings",
+    "command_line",
+    "database_file",
+    "is_remote",
+    "resolve_uri",
+    "without_password",
+]
 
+DEFAULT_EXPERIMENT = "kexp"
+_DEFAULT_URI = "sqlite:///mlflow.db"
 _SQLITE = "sqlite:///"
 # Of the stores that MLflow knows; a database's may name its driver, `postgresql+psycopg2`.
 _SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "file", "databricks", "databricks-uc", "uc")
@@ -32,7 +43,7 @@ class StoreSettings:
     """
 
     uri: str | None = None
-    experiment: str = "kexp"
+    experiment: str = DEFAULT_EXPERIMENT
     artifact_location: str | None = None
     flush_interval_s: float = 1.0
     heartbeat_interval_s: float = 30.0
@@ -45,8 +56,37 @@ def resolve_uri(settings: StoreSettings) -> str:
     Raises:
         ConfigError: MLflow knows no store of such a URI.
     """
-    uri = settings.uri or _uri_set_in_python() or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    uri = settings.uri or _uri_set_in_python() or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT_URI
     _check_scheme("tracking.uri" if settings.uri else "MLFLOW_TRACKING_URI", uri)
+    return _absolute(uri)
+
+
+def command_line(*words: str, store: StoreSettings | None = None, experiment: bool = False) -> str:
+    """A command of kexp's, to be typed in this folder as it stands, in this terminal or another.
+
+    Args:
+        words: what follows `kexp`.
+        store: the store that the command is to find, named where it is not the one of this folder. A password in its
+            address is not shown, and the address not at all where `MLFLOW_TRACKING_URI` has it.
+        experiment: whether the command looks in one experiment, which is named too where it is not the usual one.
+    """
+    line = ["kexp", *words]
+    if store is not None:
+        uri, shown, outside = (
+            resolve_uri(store),
+            without_password(resolve_uri(store)),
+            os.environ.get("MLFLOW_TRACKING_URI"),
+        )
+        secret = uri != shown and outside is not None and _absolute(outside) == uri
+        if (outside or uri != _absolute(_DEFAULT_URI)) and not secret:
+            line += ["--uri", shown]
+        variables = {"MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"} & set(os.environ)
+        if experiment and (variables or store.experiment != DEFAULT_EXPERIMENT):
+            line += ["--experiment", store.experiment]
+    return shlex.join(line)
+
+
+def _absolute(uri: str) -> str:
     file = database_file(uri)
     return uri if file is None else _SQLITE + str(file.absolute())
 

@@ -69,17 +69,18 @@ def record(sweep: str, number: int, status: str = "FINISHED") -> RunRecord:
         metrics=points,
         tags={"kexp.fingerprint": f"f{number}", "kexp.trial": number},
         parent_run_id=sweep,
+        go_on="kexp resume it",
     )
 
 
 def trials(sweep: str) -> list[RunView]:
-    return list(search(StoreSettings(), parent_run_id=sweep))
+    return list(search(StoreSettings(), parent_run_id=sweep, go_on="kexp resume it"))
 
 
 def interrupted(sweep: str, *records: RunRecord) -> list[str]:
     """Hands records to a recorder whose store is away to the end; gives its notices."""
     notices: list[str] = []
-    recorder = Recorder(StoreSettings(), folder=FOLDER, run_id=sweep, notices=notices)
+    recorder = Recorder(StoreSettings(), folder=FOLDER, run_id=sweep, go_on="kexp resume it", notices=notices)
     with away():
         for each in records:
             recorder.put(each)
@@ -115,7 +116,9 @@ def test_trials_that_wait_are_in_the_store_before_the_sweep_goes_on(sweep: str) 
     log_finished_runs(StoreSettings(), [failed])
     interrupted(sweep, record(sweep, 0), record(sweep, 1, "FAILED"))
     notices: list[str] = []
-    recorder = Recorder(StoreSettings(), {"f0": [failed.run_id]}, folder=FOLDER, run_id=sweep, notices=notices)
+    recorder = Recorder(
+        StoreSettings(), {"f0": [failed.run_id]}, folder=FOLDER, run_id=sweep, go_on="kexp resume it", notices=notices
+    )
     assert notices == ["2 of the sweep's trials had waited on disk, and are in the store now"]
     assert {view.name: view.status for view in trials(sweep)} == {"first-0": "FINISHED", "first-1": "FAILED"}
     recorder.put(record(sweep, 1))  # what failed while the store was away is run again
@@ -127,7 +130,7 @@ def test_trials_that_wait_are_in_the_store_before_the_sweep_goes_on(sweep: str) 
 
 @pytest.mark.usefixtures("impatient")
 def test_kill_while_the_store_is_away_costs_no_trial(sweep: str, wait_until: Callable[..., None]) -> None:
-    recorder = Recorder(StoreSettings(), folder=FOLDER, run_id=sweep, interval_s=0.01)
+    recorder = Recorder(StoreSettings(), folder=FOLDER, run_id=sweep, go_on="kexp resume it", interval_s=0.01)
     with away():
         recorder.put(record(sweep, 0))
         wait_until(lambda: len(Spool(FOLDER).waiting()) == 1)  # a kill from now on finds it on disk
@@ -165,7 +168,7 @@ def test_sync_leaves_the_trials_of_a_running_sweep_to_it(
     sweep: str, kexp_command: Kexp, capsys: pytest.CaptureFixture[str]
 ) -> None:
     interrupted(sweep, record(sweep, 0))
-    running = open_run(StoreSettings(), name="first", folder=FOLDER, run_id=sweep)
+    running = open_run(StoreSettings(), name="first", folder=FOLDER, run_id=sweep, go_on="kexp resume it")
     assert kexp_command("sync") == 0
     assert "multirun/first: its sweep is in progress and delivers by itself" in capsys.readouterr().out
     running.end("FINISHED")
@@ -226,7 +229,9 @@ def test_files_that_wait_are_for_their_owner_only(workplace: Path) -> None:
 def test_trial_that_the_store_refuses_stops_no_other(
     sweep: str, kexp_command: Kexp, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lacking = RunRecord("lacking", "FINISHED", 1, 1500, files=[(Path("gone.txt"), "")], parent_run_id=sweep)
+    lacking = RunRecord(
+        "lacking", "FINISHED", 1, 1500, files=[(Path("gone.txt"), "")], parent_run_id=sweep, go_on="kexp resume it"
+    )
     Spool(FOLDER).keep(StoreSettings(), [lacking, record(sweep, 0)])
     assert kexp_command("sync") == 1
     told = capsys.readouterr()
@@ -247,7 +252,7 @@ def test_damaged_file_is_told_by_its_name(workplace: Path) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_disk_that_takes_nothing_either_is_told(sweep: str) -> None:
-    recorder = Recorder(StoreSettings(), folder=FOLDER, run_id=sweep)
+    recorder = Recorder(StoreSettings(), folder=FOLDER, run_id=sweep, go_on="kexp resume it")
     (FOLDER / "outbox" / "trials").write_text("no folder")
     with away():
         recorder.put(record(sweep, 0))

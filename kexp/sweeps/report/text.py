@@ -28,9 +28,7 @@ def text_table(comparison: Comparison, width: int = 100, limit: int | None = 40)
     return "\n".join([*ranked_lines(comparison, width, limit), *_lost(comparison)]) + "\n"
 
 
-def ranked_lines(
-    comparison: Comparison, width: int = 100, limit: int | None = 40, all_by: str = "--limit 0"
-) -> list[str]:
+def ranked_lines(comparison: Comparison, width: int = 100, limit: int | None = 40, command: str = "") -> list[str]:
     """Heading, ranked table, conclusion, notes.
 
     Args:
@@ -38,22 +36,23 @@ def ranked_lines(
         width: columns of the terminal; the table is narrower where it can be, and wider only where results alone need
             more.
         limit: at most so many rows; None for all.
-        all_by: what shows all of them.
+        command: what shows the same with flags; empty where the user has just typed it.
     """
     rows = comparison.rows if limit is None else comparison.rows[:limit]
     columns, dropped = _fit(table_columns(comparison, rows, compact=True), width)
     objective = comparison.objective
+    before = f"{command} " if command else ""
     head = f"{comparison.title}: " if comparison.title else ""
     less = "less is better" if objective.direction == "minimize" else "more is better"
     count = f"{len(comparison.trials):,} trials, {len(comparison.rows):,} choices"
     lines = [f"{head}{count}, by {objective.metric} ({less})", ""]
     lines += _lines(columns)
     if len(rows) < len(comparison.rows):
-        lines.append(f"... and {len(comparison.rows) - len(rows):,} more rows ({all_by} shows all)")
+        lines.append(f"... and {len(comparison.rows) - len(rows):,} more rows ({before}--limit 0 shows all)")
     lines += ["", comparison.conclusion()]
     lines += [f"Note: {note}" for note in comparison.notes]
     if dropped:
-        lines.append(f"Not shown for lack of room: {', '.join(dropped)} (--format csv has them).")
+        lines.append(f"Not shown for lack of room: {', '.join(dropped)} ({before}--format csv has them).")
     return [line.rstrip() for line in lines]
 
 
