@@ -187,6 +187,10 @@ def test_no_sentence_has_a_command_on_a_store_but_by_the_one_that_names_it() -> 
         }
         for node in ast.walk(tree):
             text = node.value if isinstance(node, ast.Constant) and node not in documentation else None
-            if isinstance(text, str) and re.search(rf"\bkexp ({on_a_store})\b", text) and text != f"kexp {file.stem}":
+            if (
+                isinstance(text, str)
+                and re.search(rf"\bkexp ({on_a_store})\b(?! RUN)", text)
+                and text != f"kexp {file.stem}"
+            ):
                 written.append(f"{file.name}: {text}")
     assert written == []
