@@ -79,7 +79,7 @@ def test_the_best_trial_is_of_the_best_choice(done: Done) -> None:
     assert best is not None
     winner = frame.groupby("optimizer.name")["val_loss"].mean().idxmin()
     assert best.metrics["val_loss"] == frame[frame["optimizer.name"] == winner]["val_loss"].min()
-    assert kexp.load_model(best.run_id, tracking_uri=f"sqlite:///{done.folder}/mlflow.db").count_params() > 0
+    assert best.run_id in set(frame["run_id"])
 
 
 def test_the_closing_lines_are_those_of_compare(

@@ -69,12 +69,11 @@ def record(sweep: str, number: int, status: str = "FINISHED") -> RunRecord:
         metrics=points,
         tags={"kexp.fingerprint": f"f{number}", "kexp.trial": number},
         parent_run_id=sweep,
-        go_on="kexp resume it",
     )
 
 
 def trials(sweep: str) -> list[RunView]:
-    return list(search(StoreSettings(), parent_run_id=sweep, go_on="kexp resume it"))
+    return list(search(StoreSettings(), parent_run_id=sweep))
 
 
 def interrupted(sweep: str, *records: RunRecord) -> list[str]:
@@ -96,7 +95,7 @@ def test_trials_that_the_store_does_not_take_are_delivered_by_sync(
     assert notice.startswith("The tracking store is away (tracking.uri: writing runs failed at sqlite:///")
     assert "2 of the sweep's trials wait in multirun/first" in notice
     assert "`kexp sync multirun/first`" in notice
-    assert "`kexp resume`" in notice
+    assert "`kexp resume it`" in notice
     assert trials(sweep) == []
     assert kexp_command("sync") == 0
     assert capsys.readouterr().out == "multirun/first: 2 trials delivered\n"
@@ -168,7 +167,7 @@ def test_sync_leaves_the_trials_of_a_running_sweep_to_it(
     sweep: str, kexp_command: Kexp, capsys: pytest.CaptureFixture[str]
 ) -> None:
     interrupted(sweep, record(sweep, 0))
-    running = open_run(StoreSettings(), name="first", folder=FOLDER, run_id=sweep, go_on="kexp resume it")
+    running = open_run(StoreSettings(), name="first", folder=FOLDER, run_id=sweep)
     assert kexp_command("sync") == 0
     assert "multirun/first: its sweep is in progress and delivers by itself" in capsys.readouterr().out
     running.end("FINISHED")
@@ -229,9 +228,7 @@ def test_files_that_wait_are_for_their_owner_only(workplace: Path) -> None:
 def test_trial_that_the_store_refuses_stops_no_other(
     sweep: str, kexp_command: Kexp, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lacking = RunRecord(
-        "lacking", "FINISHED", 1, 1500, files=[(Path("gone.txt"), "")], parent_run_id=sweep, go_on="kexp resume it"
-    )
+    lacking = RunRecord("lacking", "FINISHED", 1, 1500, files=[(Path("gone.txt"), "")], parent_run_id=sweep)
     Spool(FOLDER).keep(StoreSettings(), [lacking, record(sweep, 0)])
     assert kexp_command("sync") == 1
     told = capsys.readouterr()
