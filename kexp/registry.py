@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from kexp import signatures
-from kexp.errors import ComponentError, UnknownNameError, first_line
+from kexp.errors import ComponentError, UnknownNameError, first_line, suggestion
 from kexp.groups import GROUPS, Group, the_group
 from kexp.quiet import hush
 from kexp.reading import Reading, is_there_already, read_object, read_signature
@@ -34,6 +34,7 @@ __all__ = [
     "components",
     "find",
     "find_part",
+    "misplaced",
     "names",
     "offers",
     "part_names",
@@ -254,6 +255,17 @@ def _second(group: str) -> dict[str, str]:
             if label is not None and second not in table:
                 found[second] = label
     return found
+
+
+def misplaced() -> list[str]:
+    """A sentence for each entry point in a group that does not exist: nothing would ever look there."""
+    known = [*GROUPS, "exports", "engine", "launcher", "sweeper"]
+    return [
+        f"{entry.name} of {entry.distribution} {entry.version} is registered in kexp.{entry.group}, a group that does "
+        f"not exist{suggestion(entry.group, known)}"
+        for entry in _entries()
+        if entry.group not in known
+    ]
 
 
 def refresh() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from kexp import registry
@@ -28,6 +29,8 @@ def main(arguments: Sequence[str]) -> int:
             group = component.group
             print(f"{'' if name == rows[0][0] else chr(10)}{group}")
         print(f"  {name:<{width}}  {component.origin:<14}  {_help(component)}".rstrip())
+    for sentence in registry.misplaced():
+        print(f"kexp: {sentence}", file=sys.stderr)
     return 0
 
 

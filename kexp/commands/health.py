@@ -91,6 +91,7 @@ def components() -> Iterator[Finding]:
         problem = None if component.exported and component.distribution == registry.OURSELVES else component.problem()
         if problem:
             wrong.append(problem)
+    wrong += registry.misplaced()
     yield Finding("plugins", True, ", ".join(f"{count} components of {origin}" for origin, count in counted.items()))
     yield from (Finding("plugins", False, sentence) for sentence in dict.fromkeys(wrong))
 

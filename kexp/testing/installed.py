@@ -57,7 +57,7 @@ def check(components: Sequence[Component]) -> int:
     Required parameters get values by their annotations; a component with one that has none is not checked.
 
     Returns:
-        1 where a component breaks the contract, else 0.
+        1 where a component breaks the contract or could not be checked, else 0.
     """
     chosen: dict[str, tuple[str, str, dict[str, Any]]] = {}
     broken: dict[str, str] = {}
@@ -75,6 +75,7 @@ def check(components: Sequence[Component]) -> int:
     outcome = _Outcome(chosen)
     if chosen:
         _run(outcome)
+    skipped |= {title: "no check reached it" for title in chosen if title not in outcome.passed | outcome.failed}
     width = max(len(f"{each.group}={each.name}") for each in components)
     for component in components:
         title = f"{component.group}={component.name}"
@@ -87,7 +88,7 @@ def check(components: Sequence[Component]) -> int:
             print(f"    {name}: {sentence}")
         if title in skipped:
             print(f"    {skipped[title]}")
-    return 1 if outcome.failed or broken else 0
+    return 1 if outcome.failed or broken or skipped else 0
 
 
 def _run(outcome: _Outcome) -> None:

@@ -98,3 +98,20 @@ def test_an_example_lies_within_the_range() -> None:
             value = example(Parameter("p", annotation=Annotated[kind, allowed]))
             assert value is None or value in allowed
     assert example(Parameter("p", annotation=Annotated[int, Range(ge=7)])) == 7
+
+
+def test_an_entry_point_in_no_group_is_named_with_the_nearest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], workplace: Path
+) -> None:
+    entries = {"kexp.optimiser": {"theirs": "their_opt:theirs"}, "kexp.launcher": {"far": "their_opt:Far"}}
+    sentence = (
+        "theirs of their-opt 1.0 is registered in kexp.optimiser, a group that does not exist; "
+        "did you mean 'optimizer'?"
+    )
+    with installed(tmp_path / "site", "their-opt", {"their_opt": ""}, entries):
+        for command in (["components", "optimizer"], ["doctor"]):
+            with pytest.raises(SystemExit):
+                main(command)
+            captured = capsys.readouterr()
+            assert sentence in captured.out + captured.err
+            assert "kexp.launcher" not in captured.out + captured.err
