@@ -68,8 +68,13 @@ def test_a_sweep_runs_by_lanes_and_by_workers_and_is_resumed_as_it_was_begun(
     ],
 )
 def test_a_plan_tells_what_is_chosen_and_why(
-    arguments: list[str], told: list[str], workplace: Path, capfd: pytest.CaptureFixture[str]
+    arguments: list[str],
+    told: list[str],
+    workplace: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")  # put back afterwards: a sweep announces its own
     with pytest.raises(SystemExit) as caught:
         main(["plan", *AUTO, *arguments])
     printed = capfd.readouterr().out
