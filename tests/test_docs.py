@@ -14,7 +14,13 @@ import pytest
 from kexp.cli import main
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/guide.md", "docs/using-runs.md", "docs/sweeps.md"]  # docs/plugins.md: tests/plugins
+PAGES = [
+    "README.md",
+    "docs/guide.md",
+    "docs/hydra.md",
+    "docs/using-runs.md",
+    "docs/sweeps.md",
+]  # docs/plugins.md: tests/plugins
 # Commands that something else tries.
 ELSEWHERE = {
     "python3.11 -m venv": "the continuous integration, and whoever tries a clone: they install",

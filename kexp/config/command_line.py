@@ -43,7 +43,7 @@ class CommandLine:
     def shows(self) -> bool:
         """Whether something is to be shown, and nothing run."""
         flags = self.flags
-        return bool(flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion)
+        return bool(flags.help or flags.hydra_help or flags.cfg or flags.info)
 
 
 def read_command_line(arguments: Sequence[str]) -> CommandLine:
@@ -70,7 +70,7 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
 
 
 def show(hydra: Any, line: CommandLine) -> int:
-    """What `--cfg`, `--info`, `--help`, `--hydra-help` and `--shell-completion` show; returns the exit code."""
+    """What `--cfg`, `--info`, `--help` and `--hydra-help` show; returns the exit code."""
     from hydra._internal.utils import get_args_parser
 
     flags, name, overrides = line.flags, line.config_name, line.overrides
@@ -84,8 +84,6 @@ def show(hydra: Any, line: CommandLine) -> int:
             hydra.show_cfg(name, overrides, flags.cfg, flags.package, flags.resolve)
         except SystemExit:  # Hydra has said that there is no such package
             return 2
-    elif flags.shell_completion:
-        hydra.shell_completion(config_name=name, overrides=overrides)
     else:
         hydra.show_info(flags.info, config_name=name, overrides=overrides)
     return 0
@@ -114,10 +112,11 @@ def _check(flags: argparse.Namespace, refuse: Any) -> None:
             "--experimental-rerun: reads a pickle, which may run any code; `kexp reproduce RUN` runs a run again, "
             "from its config"
         )
+    if flags.shell_completion:
+        raise ConfigError("--shell-completion: is `kexp completion SHELL` here, with SHELL one of bash, zsh and fish")
     if flags.config_path is not None and flags.config_dir is not None:
         raise ConfigError("--config-path: is here another word for --config-dir; give one of them")
     modes = {"--run": flags.run, "--multirun": flags.multirun, "--cfg": flags.cfg, "--info": flags.info}
-    modes["--shell-completion"] = flags.shell_completion
     given = [name for name, value in modes.items() if value]
     if len(given) > 1:
         refuse(f"{' and '.join(given)} do not go together")

@@ -16,6 +16,7 @@ from kexp.config.compose import compose
 from kexp.config.meant import hint, options, word_meant
 from kexp.config.options import NO_NODE, as_choice, key_of
 from kexp.config.source import HYDRA_PARTS, SETTINGS_GROUPS
+from kexp.config.table import refuse_filled_in
 from kexp.config.text import readable
 from kexp.errors import ConfigError, KexpError, UnknownNameError, first_line, suggestion
 from kexp.groups import GROUPS
@@ -43,6 +44,7 @@ def prepare_overrides(overrides: Sequence[str]) -> list[str]:
             raise _no_override(each, spaced)
         if re.fullmatch(r"[\w./]+\s*=", each) and place + 1 < len(overrides) and "=" not in overrides[place + 1]:
             raise _no_override(each, overrides[place + 1])
+    refuse_filled_in(overrides)
     prepared = []
     for each in overrides:
         key, value = key_of(each), each.partition("=")[2]

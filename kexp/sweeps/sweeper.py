@@ -196,7 +196,7 @@ def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | N
     if jobs is not None:
         jobs.check(trials, grows=getattr(sweeper, "searches", False))
     user_folder = RegistrySearchPath.user_folder
-    return Session(
+    session = Session(
         trials,
         experiment,
         arguments=[*how, *(task if arguments is None else arguments)],
@@ -210,6 +210,9 @@ def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | N
             "config_name": str(sweeper.config.hydra.job.config_name),
         },
     )
+    if jobs is not None and sweeper.config.hydra.job_logging.get("root") is not None:
+        session.notices.append("hydra.job_logging: what a trial logs is in the trial.log of its folder")
+    return session
 
 
 def _reasons(trials: Sequence[Trial], most: int = 5) -> str:
