@@ -42,7 +42,7 @@ __all__ = [
 
 Targets = Literal["class_index", "one_hot", "binary", "signed", "labels", "dense", "any"]
 Inputs = Literal["any", "images", "sequences"]
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "labels"]
 
 # The activation of the output layer that goes with a classification's targets.
 _OUTPUTS = {"class_index": "softmax", "one_hot": "softmax", "binary": "sigmoid", "signed": "linear"}
@@ -78,6 +78,8 @@ class Traits:
         """The form that the data's targets must take for a loss."""
         if task == "regression" and self.task is None:
             return self.regression_targets
+        if task == "labels" and self.targets in ("one_hot", "signed"):
+            return "signed" if self.regression_targets == "signed" else "dense"
         return "dense" if self.targets in ("any", "labels") else self.targets
 
 
@@ -213,6 +215,8 @@ def choices_for(task: str) -> tuple[str, dict[str, str]]:
     """The loss, and the metrics by key, that `auto` stands for."""
     if task == "regression":
         return "mean_squared_error", {"mean_absolute_error": "mean_absolute_error"}
+    if task == "labels":
+        return "binary_crossentropy", {"binary_accuracy": "binary_accuracy", "auc": "auc"}
     return "sparse_categorical_crossentropy", {"accuracy": "accuracy"}
 
 
@@ -230,11 +234,14 @@ def output_for(loss: Traits, parameters: Mapping[str, Any], *, task: str, output
     Args:
         loss: the loss's traits.
         parameters: the loss's parameters; with `from_logits` the output is linear.
-        task: classification or regression.
-        outputs: number of classes, or of columns of a regression's targets.
+        task: classification, regression or labels.
+        outputs: number of classes, of columns of a regression's targets, or of labels.
     """
     if task == "regression":
         return outputs, "linear" if parameters.get("from_logits") else loss.regression_output
+    if task == "labels":
+        scores = parameters.get("from_logits") or loss.output == "linear"
+        return outputs, "linear" if scores else "sigmoid"
     units = 1 if loss.targets == "binary" and outputs == 2 else outputs
     return units, "linear" if parameters.get("from_logits") else loss.output
 
@@ -256,28 +263,39 @@ def inputs_problem(needs: Inputs, shape: tuple[int, ...], image_shape: tuple[int
     return None
 
 
-def targets_problem(loss_name: str, loss: Traits, metrics: Mapping[str, Traits], task: str, outputs: int) -> str | None:
+def targets_problem(
+    loss_name: str,
+    loss: Traits,
+    metrics: Mapping[str, Traits],
+    task: str,
+    outputs: int,
+    positions: tuple[int, ...] = (),
+) -> str | None:
     """Why data, loss and metrics do not go together, as a sentence that says what to choose; None where they do.
 
     Args:
         loss_name: the loss's name.
         loss: its traits.
         metrics: name -> traits of each metric.
-        task: classification or regression.
-        outputs: number of classes, or of columns of a regression's targets.
+        task: classification, regression or labels.
+        outputs: number of classes, of columns of a regression's targets, or of labels.
+        positions: where in a row targets stand; () for one a row.
     """
+    whose = {"labels": "several labels a row"}.get(task, f"a {task}")
     if loss.targets == "labels" and (task == "classification" or outputs == 1):
         return (
             f"loss: {loss_name} wants several labels a row, shape (rows, labels), but the data has one target a row; "
             f"choose loss={choices_for(task)[0]}"
         )
     if loss.task is not None and loss.task != task:
-        return f"loss: {loss_name} is for a {loss.task}, but the data is a {task}; choose loss={choices_for(task)[0]}"
+        return f"loss: {loss_name} is for a {loss.task}, but the data is {whose}; choose loss={choices_for(task)[0]}"
     form = _form(loss, task, outputs)
     for name, metric in metrics.items():
         instead = f"choose metrics=[{_metric_for(name, form)}]"
         if metric.task is not None and metric.task != task:
-            return f"metrics: {name} is for a {metric.task}, but the data is a {task}; {instead}"
+            return f"metrics: {name} is for a {metric.task}, but the data is {whose}; {instead}"
+        if positions and name in _FLAT:
+            return f"metrics: {name} wants one target a row, but the data has one at each of {positions}; {instead}"
         if form not in _ACCEPTED[metric.targets]:
             other = f" or loss={_loss_for(metric.targets)}" if task == "classification" else ""
             return (
@@ -307,6 +325,8 @@ _ACCEPTED = {
     "signed": {"one_hot", "column", "multi_hot", "signed"},
     "dense": {"one_hot", "column", "multi_hot", "signed", "numbers"},
 }
+# Metrics that Keras computes of rows of numbers alone.
+_FLAT = frozenset({"f1_score", "f_beta_score", "r2_score"})
 # Metrics that say the same of class indices, one-hot rows and one column of 0/1.
 _SAME_METRIC = (
     ("sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy"),
@@ -320,6 +340,8 @@ _SAME_METRIC = (
 def _form(loss: Traits, task: str, outputs: int) -> str:
     """What the targets look like once they are as the loss wants them."""
     targets = loss.targets_for(task)
+    if task == "labels":
+        return "signed" if targets == "signed" else "multi_hot"
     if task == "regression":
         return {"binary": "multi_hot", "signed": "signed"}.get(targets, "numbers")
     if targets in ("binary", "signed"):

@@ -101,8 +101,10 @@ def _write_npz(path: Path, reading: Reading, predicted: Iterable[NDArray[Any]]) 
     import numpy as np
 
     outputs = np.concatenate(list(predicted))
-    if reading.classes is None:
-        arrays: dict[str, Any] = {"prediction": outputs}
+    if reading.task == "labels":
+        arrays: dict[str, Any] = reading.columns(outputs)
+    elif reading.classes is None:
+        arrays = {"prediction": outputs}
     else:
         index, scores = reading.decided(outputs)
         names = np.asarray(reading.classes)

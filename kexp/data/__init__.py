@@ -13,7 +13,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kexp.data.csv_file import csv_encoded
     from kexp.data.feeds import Feed, feed
     from kexp.data.inference import arrays
     from kexp.data.made import as_data
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from kexp.data.parts import Part
     from kexp.data.source import ArraySource, Data, DataSpec, Source, from_source
     from kexp.data.splits import Splits, split
+    from kexp.data.table.component import table_encoded
     from kexp.data.tfrecord_file import write_tfrecord
     from kexp.data.weights import class_weights
 
@@ -35,11 +35,11 @@ _HOMES = {
     "arrays": "inference",
     "as_data": "made",
     "class_weights": "weights",
-    "csv_encoded": "csv_file",
     "epoch_order": "order",
     "feed": "feeds",
     "from_source": "source",
     "split": "splits",
+    "table_encoded": "table.component",
     "write_tfrecord": "tfrecord_file",
 }
 
@@ -54,11 +54,11 @@ __all__ = [
     "arrays",
     "as_data",
     "class_weights",
-    "csv_encoded",
     "epoch_order",
     "feed",
     "from_source",
     "split",
+    "table_encoded",
     "write_tfrecord",
 ]
 

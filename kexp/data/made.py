@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from kexp.data.inference import arrays
-from kexp.data.source import PART_NAMES, Data
+from kexp.data.materialise import materialise
+from kexp.data.source import PART_NAMES, Data, GivenSplits
 from kexp.errors import DataError, suggestion
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    import pandas as pd
 
 __all__ = ["as_data"]
 
 ACCEPTED = (
-    "kexp.data.Data, (x, y), ((x, y), (x_test, y_test)), {'train': (x, y), 'validation': ..., 'test': ...} "
-    "or a finite tf.data.Dataset of (x, y)"
+    "kexp.data.Data, (x, y) or (x, y, weight) of arrays or pandas, ((x, y), (x_test, y_test)), "
+    "{'train': (x, y), 'validation': ..., 'test': ...}, a finite tf.data.Dataset, a keras.utils.PyDataset "
+    "or a generator of batches that ends"
 )
+
+
+class Rows(NamedTuple):
+    """Features, targets and weights as they were given."""
+
+    x: Any
+    y: Any
+    weight: Any = None
 
 
 def as_data(made: object, *, key: str = "data") -> Data:
     """Data from what a data component returned.
 
     Args:
-        made: a Data; a pair of arrays (x, y); two pairs, for given training and test rows; a mapping of pairs by the
-            names train, validation and test; a finite `tf.data.Dataset` of (x, y), batched or not, in a pair's place
-            too. A dataset is read once; what is large goes to a temporary file, not to memory.
+        made: a Data; (x, y) or (x, y, weight) of arrays or pandas; two such, for given training and test rows; a
+            mapping of such by the names train, validation and test; a finite `tf.data.Dataset`, a
+            `keras.utils.PyDataset` or a generator of batches in their place. What comes in batches is read once; what
+            is large goes to a temporary file, not to memory.
         key: config key that a complaint begins with.
 
     Raises:
@@ -41,35 +52,36 @@ def as_data(made: object, *, key: str = "data") -> Data:
         for name in made:
             if name not in PART_NAMES:
                 raise DataError(f"{key}: there is no split {name!r}{suggestion(str(name), PART_NAMES)}")
-        return _from_parts({name: _pair(part, key) for name, part in made.items()}, key)
-    if isinstance(made, (tuple, list)) and len(made) == 2 and all(_is_pair(part) for part in made):
-        return _from_parts({"train": _pair(made[0], key), "test": _pair(made[1], key)}, key)
-    x, y = _pair(made, key)
-    return arrays(x, y, key=key)
+        return _from_parts({name: _rows(part, key) for name, part in made.items()}, key)
+    if isinstance(made, (tuple, list)) and len(made) == 2 and all(_is_part(part) for part in made):
+        return _from_parts({"train": _rows(made[0], key), "test": _rows(made[1], key)}, key)
+    return _data(_rows(made, key), None, key)
 
 
-def _is_pair(part: object) -> bool:
-    return (isinstance(part, tuple) and len(part) == 2) or _is_dataset(part)
+def _is_part(part: object) -> bool:
+    return (isinstance(part, tuple) and len(part) in (2, 3)) or _comes_in_batches(part)
 
 
-def _is_dataset(made: object) -> bool:
-    """Whether this is a tf.data.Dataset; who has not imported TensorFlow cannot have made one."""
-    tensorflow = sys.modules.get("tensorflow")
-    return tensorflow is not None and isinstance(made, tensorflow.data.Dataset)
+def _comes_in_batches(made: object) -> bool:
+    """Whether this is a dataset or a generator; who has not imported a library cannot have made one of its things."""
+    tensorflow, keras = sys.modules.get("tensorflow"), sys.modules.get("keras")
+    if tensorflow is not None and isinstance(made, tensorflow.data.Dataset):
+        return True
+    return isinstance(made, Iterator) or (keras is not None and isinstance(made, keras.utils.PyDataset))
 
 
-def _pair(part: object, key: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    if _is_dataset(part):
-        from kexp.data.materialise import materialise
-
-        return materialise(part, key)
-    if isinstance(part, (tuple, list)) and len(part) == 2:
-        return _array(part[0], "x", key), _array(part[1], "y", key)
+def _rows(part: object, key: str) -> Rows:
+    if _comes_in_batches(part):
+        return Rows(*materialise(part, key))
+    if isinstance(part, (tuple, list)) and len(part) in (2, 3):
+        names = ("x", "y", "weight")
+        return Rows(*(_values(each, name, key) for each, name in zip(part, names, strict=False)))
     raise DataError(f"{key}: must be made of {ACCEPTED}, got {type(part).__name__}")
 
 
-def _array(values: Any, name: str, key: str) -> NDArray[Any]:
-    if isinstance(values, np.memmap):
+def _values(values: Any, name: str, key: str) -> Any:
+    """An array, or pandas' own where it is features."""
+    if isinstance(values, np.memmap) or (name == "x" and _is_frame(values)):
         return values
     try:
         array = np.asarray(values)
@@ -77,22 +89,97 @@ def _array(values: Any, name: str, key: str) -> NDArray[Any]:
         raise DataError(f"{key}: {name} must be a rectangular array, got rows of different lengths") from None
     if array.ndim == 0:
         raise DataError(f"{key}: must be made of {ACCEPTED}, got {type(values).__name__} for {name}")
+    if name == "x" and array.dtype.kind in "OUS" and array.ndim <= 2:
+        return _framed(array)
     return array
 
 
-def _from_parts(parts: dict[str, tuple[NDArray[Any], NDArray[Any]]], key: str) -> Data:
+def _is_frame(values: Any) -> bool:
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(values, pandas.DataFrame)
+
+
+def _framed(array: Any) -> Any:
+    """Text, or objects of several kinds, as a data frame; objects that are numbers as the array that they are."""
+    import pandas as pd
+
+    if array.dtype.kind == "O":
+        try:
+            return array.astype(np.float32)
+        except (TypeError, ValueError):
+            pass
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8")
+    wide = array[:, None] if array.ndim == 1 else array
+    names = ["text"] if array.ndim == 1 else [f"column_{index}" for index in range(wide.shape[1])]
+    return pd.DataFrame(wide, columns=names).infer_objects()
+
+
+def _data(rows: Rows, splits: GivenSplits | None, key: str) -> Data:
+    if _is_frame(rows.x):
+        return _of_frame(rows, splits, key)
+    return arrays(rows.x, rows.y, weights=rows.weight, splits=splits, key=key)
+
+
+def _of_frame(rows: Rows, splits: GivenSplits | None, key: str) -> Data:
+    """A data frame, encoded as a table is."""
+    from kexp.data.table.data import Plan, data_of
+    from kexp.data.table.how import Reading
+    from kexp.data.table.reading import read_frame
+
+    frame: pd.DataFrame = rows.x.reset_index(drop=True)
+    frame.columns = [str(name) for name in frame.columns]
+    y = np.asarray(rows.y)
+    y = y[:, None] if y.ndim == 1 else y
+    if len(frame) != len(y):
+        raise DataError(f"{key}: x and y must have as many rows, got {len(frame)} and {len(y)}")
+    if y.ndim > 2:
+        raise DataError(f"{key}: targets of a data frame must be columns, got the shape {y.shape}")
+    names = ["y" if y.shape[1] == 1 else f"y_{index}" for index in range(y.shape[1])]
+    names = [_free(name, frame) for name in names]
+    for index, name in enumerate(names):
+        frame[name] = y[:, index]
+    weight = None
+    if rows.weight is not None:
+        weight = _free("weight", frame)
+        frame[weight] = np.asarray(rows.weight)
+    return data_of(read_frame(frame, Reading()), Plan(target=tuple(names), weight=weight), splits)
+
+
+def _free(name: str, frame: pd.DataFrame) -> str:
+    while name in frame.columns:
+        name += "_"
+    return name
+
+
+def _from_parts(parts: dict[str, Rows], key: str) -> Data:
     """One Data over all parts, one after another, with their rows as given splits."""
     splits, start = {}, 0
-    shapes = {x.shape[1:] for x, _ in parts.values()} | {()}
-    if len(shapes - {()}) > 1:
-        raise DataError(f"{key}: features must have one shape in every split, got {sorted(shapes - {()})}")
-    for name, (x, y) in parts.items():
-        if len(x) != len(y):
-            raise DataError(f"{key}: x and y of {name} must have as many rows, got {len(x)} and {len(y)}")
-        splits[name] = np.arange(start, start + len(x), dtype=np.intp)
-        start += len(x)
-    kinds = {"text" if y.dtype.kind in "OUS" else "number" for _, y in parts.values()}
+    shapes = {np.shape(part.x)[1:] for part in parts.values()}
+    if len(shapes) > 1:
+        raise DataError(f"{key}: features must have one shape in every split, got {sorted(shapes)}")
+    for name, part in parts.items():
+        if len(part.x) != len(part.y):
+            raise DataError(f"{key}: x and y of {name} must have as many rows, got {len(part.x)} and {len(part.y)}")
+        splits[name] = np.arange(start, start + len(part.x), dtype=np.intp)
+        start += len(part.x)
+    kinds = {"text" if part.y.dtype.kind in "OUS" else "number" for part in parts.values()}
     if len(kinds) > 1:
         raise DataError(f"{key}: targets must be of one kind in every split, got names and numbers")
-    x = np.concatenate([x for x, _ in parts.values()]) if len(parts) > 1 else next(iter(parts.values()))[0]
-    return arrays(x, np.concatenate([y for _, y in parts.values()]), splits=splits, key=key)
+    if len({part.weight is None for part in parts.values()}) > 1:
+        raise DataError(f"{key}: every split must have weights, or none")
+    x = _joined([part.x for part in parts.values()])
+    y = np.concatenate([part.y for part in parts.values()])
+    weighted = all(part.weight is not None for part in parts.values())
+    weight = np.concatenate([part.weight for part in parts.values()]) if weighted else None
+    return _data(Rows(x, y, weight), splits, key)
+
+
+def _joined(features: Sequence[Any]) -> Any:
+    if len(features) == 1:
+        return features[0]
+    if _is_frame(features[0]):
+        import pandas as pd
+
+        return pd.concat(features, ignore_index=True)
+    return np.concatenate(features)

@@ -1,8 +1,9 @@
-"""A tf.data.Dataset read once into arrays; a large one into a temporary file that memory maps."""
+"""What comes in batches, read once into arrays; what is large into a temporary file that memory maps."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,64 +16,103 @@ if TYPE_CHECKING:
 __all__ = ["materialise"]
 
 MEMORY_BYTES = 256 * 2**20
+MOST_BYTES = 2**36  # of a generator, which cannot say whether it ends
 
 
-def materialise(dataset: Any, key: str, memory_bytes: int = MEMORY_BYTES) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Features and targets of all elements, in the dataset's order.
+def materialise(made: Any, key: str, memory_bytes: int = MEMORY_BYTES) -> tuple[NDArray[Any], ...]:
+    """Features, targets and weights of all elements, in their order.
 
     Args:
-        dataset: a finite tf.data.Dataset of (x, y), batched or not.
+        made: a finite tf.data.Dataset of (x, y) or (x, y, weight), batched or not; a keras.utils.PyDataset or a
+            generator of batches.
         key: config key that a complaint begins with.
         memory_bytes: size of the features from which they go to a temporary file.
 
     Returns:
-        Features (rows, ...) float32, a `numpy.memmap` where they are large, and targets (rows,) or (rows, outputs).
+        Features (rows, ...), a `numpy.memmap` of float32 where they are large; targets (rows, ...); and weights
+        (rows,), where there are any.
 
     Raises:
-        DataError: the dataset is endless or empty, or its elements are not pairs of tensors.
+        DataError: it is endless or empty, or its elements are not pairs or triples of arrays.
     """
-    spec = dataset.element_spec
-    if not (isinstance(spec, tuple) and len(spec) == 2 and all(type(part).__name__ == "TensorSpec" for part in spec)):
-        raise DataError(f"{key}: a tf.data.Dataset must give pairs (x, y) of tensors, got {spec}")
-    if int(dataset.cardinality()) == -1:
-        raise DataError(f"{key}: a tf.data.Dataset must be finite, got one that repeats for ever")
-    batched = _is_batched(spec)
     held: list[NDArray[Any]] = []
-    targets: list[NDArray[Any]] = []
+    rest: list[tuple[NDArray[Any], ...]] = []
     file: IO[bytes] | None = None
     size = 0
-    for element in dataset.as_numpy_iterator():
-        x, y = (np.asarray(part) if batched else np.asarray(part)[None] for part in element)
-        x = np.array(x, dtype=np.float32, order="C")
-        targets.append(y)
+    for x, *others in _batches(made, key):
+        if rest and (len(others) != len(rest[0]) or x.shape[1:] != held[0].shape[1:]):
+            raise DataError(f"{key}: every batch must be like the first, but batch {len(rest) + 1} is not")
+        rest.append(tuple(others))
         size += x.nbytes
+        if size > MOST_BYTES:
+            raise DataError(f"{key}: must end, but gave {len(rest)} batches and {size >> 30} GiB so far")
         if file is None and size <= memory_bytes:
             held.append(x)
             continue
         if file is None:
             file = tempfile.TemporaryFile(prefix="kexp-data-")  # noqa: SIM115 - lives as long as the map of it
             for earlier in held:
-                file.write(earlier.data)
+                file.write(_float32(earlier).data)
         held = [x[:0]]
-        file.write(x.data)
-    if not targets:
+        file.write(_float32(x).data)
+    if not rest:
         raise DataError(f"{key}: has no rows")
-    whole = np.concatenate(targets)
+    targets, *weights = (np.concatenate(arrays) for arrays in zip(*rest, strict=True))
     if file is None:
-        return np.concatenate(held), whole
+        return np.concatenate(held), targets, *weights
     with file:  # the map holds it open for itself
         file.flush()
-        return np.memmap(file, dtype=np.float32, mode="r", shape=(len(whole), *held[0].shape[1:])), whole
+        mapped = np.memmap(file, dtype=np.float32, mode="r", shape=(len(targets), *held[0].shape[1:]))
+        return mapped, targets, *weights
+
+
+def _float32(x: NDArray[Any]) -> NDArray[np.float32]:
+    return np.array(x, dtype=np.float32, order="C")
+
+
+def _batches(made: Any, key: str) -> Iterator[tuple[NDArray[Any], ...]]:
+    """Batches of two or three arrays of as many rows."""
+    if hasattr(made, "element_spec"):
+        elements, batched = _of_dataset(made, key)
+    elif isinstance(made, Iterator):
+        elements, batched = made, True
+    else:
+        count = made.num_batches
+        if count is None:
+            raise DataError(f"{key}: a keras.utils.PyDataset must be finite, got one without a length")
+        elements, batched = (made[index] for index in range(count)), True
+    for number, element in enumerate(elements, 1):
+        if not isinstance(element, (tuple, list)) or len(element) not in (2, 3):
+            got = f"{len(element)} things" if isinstance(element, (tuple, list)) else type(element).__name__
+            raise DataError(f"{key}: every batch must be (x, y) or (x, y, weight), got {got} in batch {number}")
+        arrays = tuple(np.asarray(part) if batched else np.asarray(part)[None] for part in element)
+        if any(part.ndim == 0 or len(part) != len(arrays[0]) for part in arrays):
+            shapes = ", ".join(str(part.shape) for part in arrays)
+            raise DataError(f"{key}: every batch must have as many targets as rows, got {shapes} in batch {number}")
+        yield arrays
+
+
+def _of_dataset(dataset: Any, key: str) -> tuple[Iterator[Any], bool]:
+    """A tf.data.Dataset's elements, and whether they are batches."""
+    spec = dataset.element_spec
+    tensors = isinstance(spec, tuple) and all(type(part).__name__ == "TensorSpec" for part in spec)
+    if not tensors or len(spec) not in (2, 3):
+        raise DataError(f"{key}: a tf.data.Dataset must give pairs (x, y) of tensors, or (x, y, weight), got {spec}")
+    if int(dataset.cardinality()) == -1:
+        raise DataError(f"{key}: a tf.data.Dataset must be finite, got one that repeats for ever")
+    return dataset.as_numpy_iterator(), _is_batched(spec)
 
 
 def _is_batched(spec: Any) -> bool:
-    """Whether the leading dimension of both tensors is the batch's.
+    """Whether the leading dimension of all tensors is the batch's.
 
     A pair of vectors of one length could be either; it is taken for one row, for a batch of scalar features is rare.
     """
-    x, y = (part.shape for part in spec)
+    x, y = (part.shape for part in spec[:2])
     if x.rank is None or y.rank is None or x.rank < 1 or y.rank < 1:
         return x.rank != 0 and y.rank is None
     if x[0] is None or y[0] is None:
         return True
+    if len(spec) == 3:  # a row's weight is a number
+        return bool(spec[2].shape.rank)
     return bool(x.rank >= 2 and x[0] == y[0])

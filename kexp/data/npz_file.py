@@ -24,7 +24,7 @@ def npz(
     train_rows: str | None = None,
     validation_rows: str | None = None,
     test_rows: str | None = None,
-    task: Literal["auto", "classification", "regression"] = "auto",
+    task: Literal["auto", "classification", "regression", "labels"] = "auto",
     classes: list[str] | None = None,
     image_shape: list[int] | None = None,
 ) -> Data:
@@ -41,7 +41,7 @@ def npz(
         train_rows: name of an array of row numbers of `x` to train on, as a given split.
         validation_rows: name of an array of row numbers to validate on.
         test_rows: name of an array of row numbers to test on.
-        task: classification or regression, where the targets' type does not tell.
+        task: classification, regression or labels, where the targets' type does not tell.
         classes: class names by class index.
         image_shape: height, width and channels that flat features fold to.
     """

@@ -48,8 +48,13 @@ class Part:
         return isinstance(source, ArraySource) and not isinstance(source.x, np.memmap)
 
     @cached_property
+    def weights(self) -> NDArray[np.float32] | None:
+        """How much each of these rows counts; None where all count alike."""
+        return None if self.data.weights is None else self.data.weights[self.rows]
+
+    @cached_property
     def labels(self) -> NDArray[Any]:
-        """Targets of these rows as the source gives them: class indices (n,) or (n, outputs) float32."""
+        """Targets of these rows as the source gives them: class indices (n, *positions), or float32."""
         found: NDArray[Any] = self.data.targets[self.rows]
         return found
 
@@ -57,17 +62,19 @@ class Part:
         """The same rows with targets in another form, without loss.
 
         Args:
-            targets: "class_index": int64 (n,). "one_hot": float32 (n, classes). "binary": two classes as 0/1 float32
-                (n, 1), more as one-hot. "signed": two classes as -1/1 (n, 1), more as one-hot of -1/1.
-                "dense": one-hot for classes; a regression's targets, float32 (n, outputs). "non_negative": the same,
-                none of a regression's below 0.
+            targets: what follows is at each position of a row. "class_index": int64. "one_hot": float32 (classes,).
+                "binary": two classes as 0/1 float32 (1,), more as one-hot; labels as they are. "signed": two classes as
+                -1/1 (1,), more as one-hot of -1/1; labels as -1/1. "dense": one-hot for classes; labels and a
+                regression's targets, float32 (outputs,). "non_negative": the same, none of a regression's below 0.
 
         Raises:
-            DataError: the data is a regression, and the form needs classes (or targets in 0..1, in -1..1, not below
-                0). The message is a rule without a config key: the caller knows which loss or metric asked.
+            DataError: the data has no classes, and the form needs them (or targets in 0..1, in -1..1, not below 0).
+                The message is a rule without a config key: the caller knows which loss or metric asked.
         """
         if targets not in get_args(TargetForm):
             raise DataError(f"there is no target form {targets!r}{suggestion(str(targets), get_args(TargetForm))}")
+        if self.spec.task == "labels" and targets in ("class_index", "one_hot"):
+            raise DataError(f"needs classes as targets, but the data has {self.spec.outputs} labels a row")
         if self.spec.task == "regression":
             _check_regression(targets, self.labels)
         return replace(self, targets=targets)
@@ -102,16 +109,17 @@ def encode_targets(y: NDArray[Any], form: TargetForm, spec: DataSpec) -> NDArray
     """Targets of a source in the form asked for; shapes as in `Part.encode`."""
     if spec.task == "regression" or form == "class_index":
         return y
-    if form in ("binary", "signed") and spec.outputs == 2:
-        dense = y.astype(np.float32)[:, None]
-    else:
-        dense = np.zeros((len(y), spec.outputs), dtype=np.float32)
-        dense[np.arange(len(y)), y] = 1.0
+    dense = y
+    if spec.task == "classification" and form in ("binary", "signed") and spec.outputs == 2:
+        dense = y.astype(np.float32)[..., None]
+    elif spec.task == "classification":
+        dense = np.zeros((*y.shape, spec.outputs), dtype=np.float32)
+        np.put_along_axis(dense, y[..., None], np.float32(1.0), axis=-1)
     return dense * np.float32(2.0) - np.float32(1.0) if form == "signed" else dense
 
 
 def _check_regression(form: TargetForm, y: NDArray[Any]) -> None:
-    outputs = f"a regression with {y.shape[1]} output{'s' if y.shape[1] > 1 else ''}"
+    outputs = f"a regression with {y.shape[-1]} output{'s' if y.shape[-1] > 1 else ''}"
     if form in ("class_index", "one_hot"):
         raise DataError(f"needs classes as targets, but the data is {outputs}")
     bounds = {"binary": (0.0, 1.0), "signed": (-1.0, 1.0), "non_negative": (0.0, None)}

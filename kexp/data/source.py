@@ -1,4 +1,4 @@
-"""What data is: a source of rows, a description of them, and a digest of their content."""
+"""What data is: a source of rows, a description of them, a digest of their content, what must yet be learned of it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from kexp.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from kexp.data.encoder import Encoder
+__all__ = ["CHUNK_ROWS", "ArraySource", "Data", "DataSpec", "Encoded", "Encoder", "Source", "from_source"]
 
-__all__ = ["CHUNK_ROWS", "ArraySource", "Data", "DataSpec", "Source", "from_source"]
-
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "labels"]
 GivenSplits = Mapping[str, "NDArray[np.intp]"]
 
 CHUNK_ROWS = 8192
@@ -38,8 +36,8 @@ class Source(Protocol):
             rows: row numbers, shape (k,), each in [0, len).
 
         Returns:
-            Features (k, *feature_shape), float32 unless the spec says otherwise, and targets: class indices (k,)
-            int64 for classification, (k, outputs) float32 for regression.
+            Features (k, *feature_shape), float32 unless the spec says otherwise, and targets: class indices
+            (k, *positions) int64 for classification, (k, *positions, outputs) float32 for regression and labels.
         """
         ...
 
@@ -50,9 +48,12 @@ class DataSpec:
 
     Args:
         feature_shape: shape of one row's features, for example (64,).
-        task: classification or regression.
-        classes: class names by class index; None for regression.
-        outputs: columns of a regression's targets; number of classes for classification.
+        task: classification, regression, or labels: several in a row, each 0 or 1.
+        classes: class names by class index; None where the task is not classification.
+        outputs: columns of a regression's targets; number of classes for classification; number of labels.
+        positions: where in a row targets stand: () for one target a row, (12,) for one at each of 12 steps, (16, 16)
+            for one at each pixel.
+        target_names: one name an output, where a regression's or the labels have names.
         image_shape: how flat features fold to (height, width, channels), where they are an image.
         feature_names: one name a feature where they are flat and named.
         feature_dtype: NumPy name of the features' type.
@@ -62,9 +63,16 @@ class DataSpec:
     task: Task
     classes: tuple[str, ...] | None
     outputs: int
+    positions: tuple[int, ...] = ()
+    target_names: tuple[str, ...] | None = None
     image_shape: tuple[int, int, int] | None = None
     feature_names: tuple[str, ...] | None = None
     feature_dtype: str = "float32"
+
+    @property
+    def is_stratified(self) -> bool:
+        """Whether a row has one class, which a split can hold to its proportions."""
+        return self.task == "classification" and not self.positions
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +86,7 @@ class Data:
         targets: targets of all rows, in memory, as `Source.read` gives them.
         splits: row numbers of "train", "validation" and "test" where the data comes with them, else None.
         encoder: what must still be fitted on the training rows before features are numbers, or None.
+        weights: how much each row counts, float32, shape (rows,) or (rows, *positions), or None where all count alike.
     """
 
     source: Source
@@ -86,9 +95,35 @@ class Data:
     targets: NDArray[Any]
     splits: GivenSplits | None = None
     encoder: Encoder | None = None
+    weights: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.source)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A fitted encoder's work.
+
+    Attributes:
+        source: reads encoded features.
+        spec: what a row looks like now.
+        encoding: what was learned, as plain JSON.
+        words: what was done with the columns, in a line.
+    """
+
+    source: Source
+    spec: DataSpec
+    encoding: dict[str, Any]
+    words: str = ""
+
+
+class Encoder(Protocol):
+    """Learns vocabularies, medians and the like, from training rows only."""
+
+    def fit(self, rows: NDArray[np.intp]) -> Encoded:
+        """What these training rows teach, and the source that applies it."""
+        ...
 
 
 class ArraySource:
@@ -131,13 +166,21 @@ class ContentHash:
         return whole.hexdigest()
 
 
-def from_source(source: Source, spec: DataSpec, *, splits: GivenSplits | None = None, key: str = "data") -> Data:
+def from_source(
+    source: Source,
+    spec: DataSpec,
+    *,
+    splits: GivenSplits | None = None,
+    weights: NDArray[Any] | None = None,
+    key: str = "data",
+) -> Data:
     """Data over a source: reads it once, in chunks, for its digest and its targets, and checks every value.
 
     Args:
         source: the rows.
         spec: what a row looks like.
         splits: row numbers of given parts, by name; "train" is required when any is given.
+        weights: how much each row counts.
         key: config key that a complaint begins with.
 
     Raises:
@@ -168,7 +211,10 @@ def from_source(source: Source, spec: DataSpec, *, splits: GivenSplits | None = 
         )
     known = np.concatenate(targets)
     check_classes(known, spec, key)
-    return Data(source, spec, hashed.digest(spec.task, splits), known, splits)
+    if weights is not None:
+        weights = check_weights(weights, known, spec, f"{key}.weight")
+        hashed.add("weights", weights)
+    return Data(source, spec, hashed.digest(spec.task, splits), known, splits, weights=weights)
 
 
 def check_targets(y: NDArray[Any], start: int, key: str) -> None:
@@ -190,6 +236,24 @@ def check_classes(targets: NDArray[Any], spec: DataSpec, key: str) -> None:
         raise DataError(
             f"{key}: classification needs at least 2 classes, got the single class {name!r} in {len(targets)} rows"
         )
+
+
+def check_weights(weights: NDArray[Any], targets: NDArray[Any], spec: DataSpec, key: str) -> NDArray[np.float32]:
+    """Weights as they are fed: one a row, or one a position of each row; none below 0, not all of them 0."""
+    found = np.asarray(weights)
+    if found.dtype.kind not in "fiub":
+        raise DataError(f"{key}: must be numbers, got {found.dtype.name}")
+    if found.ndim == 2 and found.shape[1] == 1 and spec.positions != (1,):
+        found = found[:, 0]
+    if found.shape not in {(len(targets),), (len(targets), *spec.positions)}:
+        raise DataError(f"{key}: must be one number a row, shape ({len(targets)},), got the shape {found.shape}")
+    bad = ~np.isfinite(found) | (found < 0)
+    if bad.any():
+        row = int(np.argmax(bad.reshape(len(found), -1).any(axis=1)))
+        raise DataError(f"{key}: must be numbers of 0 or more, got {found[bad].flat[0]:g} in row {row + 1}")
+    if not found.any():
+        raise DataError(f"{key}: must not be 0 in every row")
+    return np.ascontiguousarray(found, dtype=np.float32)
 
 
 def check_splits(splits: GivenSplits, n: int, key: str) -> dict[str, NDArray[np.intp]]:

@@ -33,12 +33,14 @@ class Splits:
         validation: validation rows, or None.
         test: test rows, or None.
         encoding: what was learned from the training rows to encode features, as plain JSON; empty where nothing was.
+        words: what was done with a table's columns, in a line; empty where the data is no table.
     """
 
     train: Part
     validation: Part | None
     test: Part | None
     encoding: dict[str, Any] = field(default_factory=dict)
+    words: str = ""
 
     @property
     def data(self) -> Data:
@@ -54,7 +56,7 @@ class Splits:
         """Every part with targets in another form; see `Part.encode`."""
         validation = None if self.validation is None else self.validation.encode(targets)
         test = None if self.test is None else self.test.encode(targets)
-        return Splits(self.train.encode(targets), validation, test, self.encoding)
+        return Splits(self.train.encode(targets), validation, test, self.encoding, self.words)
 
 
 def split(data: Data, *, test: float = 0.2, validation: float = 0.2, seed: int = 0) -> Splits:
@@ -81,13 +83,14 @@ def split(data: Data, *, test: float = 0.2, validation: float = 0.2, seed: int =
         _last[data] = asked, rows
     left, validation_rows, test_rows = rows
     encoding: dict[str, Any] = {}
+    words = ""
     if data.encoder is not None:
         encoded = data.encoder.fit(left)
-        encoding = encoded.encoding
+        encoding, words = encoded.encoding, encoded.words
         data = replace(data, source=encoded.source, spec=encoded.spec, encoder=None)
     form: Any = "class_index" if data.spec.task == "classification" else "dense"
     parts = [None if some is None else Part(data, some, form) for some in (validation_rows, test_rows)]
-    return Splits(Part(data, left, form), parts[0], parts[1], encoding)
+    return Splits(Part(data, left, form), parts[0], parts[1], encoding, words)
 
 
 def _rows(data: Data, test: float, validation: float, seed: int) -> _Rows:
@@ -99,7 +102,7 @@ def _rows(data: Data, test: float, validation: float, seed: int) -> _Rows:
         left, test_rows = _cut(data, left, test, random, name="test")
     if validation_rows is None and validation > 0:
         left, validation_rows = _cut(data, left, validation, random, name="validation")
-    if data.spec.task == "classification" and len(np.unique(data.targets[left])) < 2:
+    if data.spec.is_stratified and len(np.unique(data.targets[left])) < 2:
         raise DataError(f"{TEST_KEY}: leaves a single class to train on, got {test} of {len(data)} rows")
     return left, validation_rows, test_rows
 
@@ -120,7 +123,7 @@ def _cut(
     if total >= n:
         raise DataError(f"{key}: leaves no training rows, got {fraction} of {n}")
     taken = np.zeros(n, dtype=bool)
-    if data.spec.task == "classification":
+    if data.spec.is_stratified:
         labels = data.targets[rows]
         members = [random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
         for places, count in zip(members, _shares(np.array([len(m) for m in members]), total), strict=True):

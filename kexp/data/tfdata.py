@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from kexp.data.feeds import Feed
+    from kexp.data.batches import Batches
 
 __all__ = ["dataset"]
 
@@ -15,15 +15,15 @@ ENDLESS = 2**62
 BLOCK_ROWS, BLOCK_BYTES = 1024, 16 * 2**20
 
 
-def dataset(feed: Feed, first: int, last: int | None, *, in_order: bool) -> Any:
-    """Batches of steps `first` to `last` (exclusive; None for endless), as `Feed.rows` orders them.
+def dataset(feed: Batches, first: int, last: int | None, *, in_order: bool) -> Any:
+    """Batches of steps `first` to `last` (exclusive; None for endless), as `Batches.rows` orders them.
 
     What is in memory is gathered inside TensorFlow; what is not is read by row, a few batches ahead, in a fixed order.
     """
     import tensorflow as tf
 
     with tf.device("CPU:0"):  # batches are cut on the host whatever the model runs on
-        made = (_gathered if feed.part.in_memory else _read)(tf, feed, first, last, in_order)
+        made = (_gathered if feed.in_memory else _read)(tf, feed, first, last, in_order)
         made = made.prefetch(tf.data.AUTOTUNE)
         if last is not None:
             made = made.apply(tf.data.experimental.assert_cardinality(last - first))
@@ -33,7 +33,7 @@ def dataset(feed: Feed, first: int, last: int | None, *, in_order: bool) -> Any:
         return made.with_options(options)
 
 
-def _gathered(tf: Any, feed: Feed, first: int, last: int | None, in_order: bool) -> Any:
+def _gathered(tf: Any, feed: Batches, first: int, last: int | None, in_order: bool) -> Any:
     """Orders of whole passes are cut into batches inside TensorFlow: one call of Python a pass, not a step."""
     held = [tf.constant(array) for array in feed.batch(np.arange(len(feed.part), dtype=np.intp))]
     if in_order and (first, last) == (0, feed.batches):
@@ -58,7 +58,7 @@ def _gathered(tf: Any, feed: Feed, first: int, last: int | None, in_order: bool)
     return (rows if last is None else rows.take(last - first)).map(gather)
 
 
-def _read(tf: Any, feed: Feed, first: int, last: int | None, in_order: bool) -> Any:
+def _read(tf: Any, feed: Batches, first: int, last: int | None, in_order: bool) -> Any:
     """Rows are read some steps at a time, a little ahead: a call costs about as much for a thousand rows as for ten."""
     probe = feed.batch(np.zeros(1, dtype=np.intp))
     types = [tf.as_dtype(array.dtype) for array in probe]
@@ -88,7 +88,7 @@ def _read(tf: Any, feed: Feed, first: int, last: int | None, in_order: bool) -> 
     return made if last is None else made.take(last - first)
 
 
-def block_steps(feed: Feed, row_bytes: int) -> int:
+def block_steps(feed: Batches, row_bytes: int) -> int:
     """How many steps to read at once: about a thousand rows, or fewer where they are large."""
     rows = min(BLOCK_ROWS, BLOCK_BYTES // max(1, row_bytes))
     return max(1, min(rows // feed.batch_size, feed.batches))

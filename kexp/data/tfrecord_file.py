@@ -23,7 +23,7 @@ def tfrecord(
     y: str = "y",
     shape: list[int] | None = None,
     dtype: str | None = None,
-    task: Literal["auto", "classification", "regression"] = "auto",
+    task: Literal["auto", "classification", "regression", "labels"] = "auto",
     classes: list[str] | None = None,
     image_shape: list[int] | None = None,
     validation_path: str | None = None,
@@ -37,7 +37,7 @@ def tfrecord(
         y: name of the feature that holds its target: whole numbers or text are classes, floats a regression.
         shape: shape of a row's features; flat by default.
         dtype: NumPy type of features that are stored as raw bytes, for example uint8.
-        task: classification or regression, where the targets' type does not tell.
+        task: classification, regression or labels, where the targets' type does not tell.
         classes: class names by class index.
         image_shape: height, width and channels that flat features fold to.
         validation_path: file or pattern of validation rows; taken from `path` by default.
@@ -46,22 +46,17 @@ def tfrecord(
     import numpy as np
 
     from kexp.data.example import ExampleSource
-    from kexp.data.inference import image_shape_of, index_targets
-    from kexp.data.source import DataSpec, from_source
+    from kexp.data.inference import image_shape_of
+    from kexp.data.source import from_source
+    from kexp.data.targets import index_targets
 
     rows, splits = _rows({"path": path, "validation_path": validation_path, "test_path": test_path})
     source = ExampleSource(rows, x, y, None if shape is None else tuple(shape), dtype)
     asked = None if task == "auto" else task
-    targets, names, outputs = index_targets(source.raw_targets(), asked, classes, "data")
-    source.targets = targets
+    targets = index_targets(source.raw_targets(), asked, classes, "data")
+    source.targets = targets.values
     feature_shape = source.read(np.zeros(1, dtype=np.intp))[0].shape[1:]
-    spec = DataSpec(
-        feature_shape=feature_shape,
-        task="regression" if names is None else "classification",
-        classes=names,
-        outputs=outputs,
-        image_shape=image_shape_of(image_shape, feature_shape, "data"),
-    )
+    spec = targets.spec(feature_shape, image_shape=image_shape_of(image_shape, feature_shape, "data"))
     return from_source(source, spec, splits=splits)
 
 

@@ -26,13 +26,16 @@ def class_weights(part: Part, spec: str | Mapping[Any, float] | None) -> dict[in
             weights by class name or class index, where classes left out weigh 1.
 
     Raises:
-        DataError: the data is a regression, a weight is no positive number, "balanced" meets a class without rows.
+        DataError: the data has no class a row, a weight is no positive number, "balanced" meets a class without rows.
         UnknownNameError: there is no such class.
     """
     if spec is None:
         return None
     if part.spec.task != "classification":
-        raise DataError(f"{KEY}: needs classes as targets, but the data is a regression")
+        task = "a regression" if part.spec.task == "regression" else "several labels a row"
+        raise DataError(f"{KEY}: needs classes as targets, but the data is {task}")
+    if part.spec.positions:
+        raise DataError(f"{KEY}: needs one class a row, but the data has one at each of {part.spec.positions}")
     names = part.spec.classes or tuple(str(index) for index in range(part.spec.outputs))
     if spec == "balanced":
         counts = np.bincount(part.labels, minlength=part.spec.outputs)

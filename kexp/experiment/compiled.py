@@ -33,17 +33,18 @@ def build_compiled(prepared: Prepared) -> keras.Model:
     with initial_values(experiment.seed):
         model = build_model(experiment.model, prepared.spec)
         adapt(model, lambda: _chunks(prepared.splits), pooled=prepared.spec.image_shape is not None)
-        compile_model(experiment, model, train.steps_per_epoch)
+        compile_model(experiment, model, train.steps_per_epoch, weighted=prepared.is_weighted)
     return model
 
 
-def compile_model(experiment: Experiment, model: keras.Model, steps_per_epoch: int) -> None:
+def compile_model(experiment: Experiment, model: keras.Model, steps_per_epoch: int, *, weighted: bool = False) -> None:
     """Gives a built model the config's optimizer, loss and metrics; a model that was read from a file as well.
 
     Args:
         experiment: settled: its loss is chosen.
         model: the model.
         steps_per_epoch: training steps of an epoch; schedules are as long as the whole training.
+        weighted: whether rows have weights of their own: each metric is measured with them too, as `weighted_NAME`.
     """
     trainer = experiment.trainer
     assert experiment.loss is not None
@@ -55,6 +56,7 @@ def compile_model(experiment: Experiment, model: keras.Model, steps_per_epoch: i
         or build_optimizer(experiment.optimizer, steps_per_epoch * trainer.epochs),
         loss=build_loss(experiment.loss),
         metrics=build_metrics(experiment.metrics),
+        weighted_metrics=build_metrics(experiment.metrics) if weighted else None,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from kexp import traits
+from kexp import training, traits
 from kexp.build import build_activation, build_data
 from kexp.errors import ConfigError, DataError, UnknownNameError
 from kexp.experiment.own_compile import compiled_by_model
@@ -46,9 +46,15 @@ class Prepared:
     @property
     def measured(self) -> tuple[str, ...]:
         """The names of all that is measured, less what callbacks may add."""
-        trained = ("loss", *self.experiment.metrics)
+        weighted = self.experiment.metrics if self.is_weighted else ()
+        trained = ("loss", *self.experiment.metrics, *(f"weighted_{name}" for name in weighted))
         parts = {"": True, "val_": self.splits.validation is not None, "test_": self.splits.test is not None}
         return tuple(part + name for part, there in parts.items() if there for name in trained)
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether the rows say how much each counts."""
+        return self.splits.data.weights is not None
 
     @cached_property
     def spec(self) -> ModelSpec:
@@ -70,6 +76,7 @@ def _spec(experiment: Experiment, rows: DataSpec) -> ModelSpec:
         output_activation=output_activation,
         activation=build_activation(experiment.activation),
         input_dtype=rows.feature_dtype,
+        positions=rows.positions,
     )
 
 
@@ -79,7 +86,8 @@ def load_data(node: Node) -> Data:
     Raises:
         ConfigError: it cannot be read, or the component returned something else.
     """
-    return build_data(node)
+    with training.banners_held_back():  # the user's own function may import TensorFlow
+        return build_data(node)
 
 
 def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
@@ -119,7 +127,7 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
     assert experiment.loss is not None
     wanted = traits.of_node(experiment.loss)
     measured = {key: traits.of_node(each) for key, each in experiment.metrics.items()}
-    problem = traits.targets_problem(experiment.loss.name, wanted, measured, spec.task, spec.outputs)
+    problem = traits.targets_problem(experiment.loss.name, wanted, measured, spec.task, spec.outputs, spec.positions)
     if problem:
         raise ConfigError(problem)
     try:
@@ -181,7 +189,7 @@ def feeds(prepared: Prepared, kind: FeedKind | None = None) -> tuple[Feed, Feed 
         batch_size=batch_size,
         seed=experiment.seed,
         shuffle=trainer.shuffle,
-        sample_weight=weights,
+        class_weight=weights,
         steps_per_epoch=trainer.steps_per_epoch,
         epochs=trainer.epochs,
     )

@@ -137,6 +137,10 @@ def described(splits: Splits) -> dict[str, Any]:
         "feature_shape": list(spec.feature_shape),
         "feature_names": None if spec.feature_names is None else list(spec.feature_names),
         "task": spec.task,
+        "outputs": spec.outputs,
+        "positions": list(spec.positions),
+        "target_names": None if spec.target_names is None else list(spec.target_names),
+        "weighted": splits.data.weights is not None,
         "classes": None if spec.classes is None else list(spec.classes),
     }
 
@@ -172,12 +176,15 @@ def record_figures(tracker: Tracker, prepared: Prepared, history: History, model
     predicted = training.predict(model, held_out)
     if len(history):
         tracker.log_figure("learning_curves", history=history.columns())
+    names = list(splits.spec.target_names or ())
     if splits.spec.task == "classification":
         classes = [str(each) for each in splits.spec.classes or ()]
-        guessed = predicted.argmax(axis=1) if predicted.shape[1] > 1 else (predicted[:, 0] > 0.5).astype(np.int64)
+        guessed = predicted.argmax(axis=-1) if predicted.shape[-1] > 1 else (predicted[..., 0] > 0.5).astype(np.int64)
         tracker.log_figure("confusion_matrix", {"y_true": part.labels, "y_pred": guessed}, classes=classes)
+    elif splits.spec.task == "labels":
+        tracker.log_figure("labels", {"y_true": part.labels, "y_pred": predicted}, names=names)
     else:
-        tracker.log_figure("predicted_against_true", {"y_true": part.labels, "y_pred": predicted})
+        tracker.log_figure("predicted_against_true", {"y_true": part.labels, "y_pred": predicted}, names=names)
 
 
 def save_files(tracker: Tracker, prepared: Prepared, model: keras.Model, held: Holding) -> list[Path]:

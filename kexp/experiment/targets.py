@@ -57,6 +57,7 @@ def in_words(node: Node, forms: tuple[str, ...], chosen: str) -> str:
 def _taken(node: Node, splits: Splits, backend: str) -> tuple[str, ...]:
     component, outputs = node.component, splits.spec.outputs
     key = (component.group, component.target, component.version, repr((node.parameters, node.common)), outputs, backend)
+    key += (splits.spec.positions,)
     named = node.common.get("targets")
     forms = (
         (named,)
@@ -87,21 +88,21 @@ def _try(node: Node, splits: Splits, form: str) -> int | Exception:
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            result = _called(node, targets, _outputs(count, units, activation))
+            result = _called(node, targets, _outputs((count, *splits.spec.positions, units), activation))
     except (ComponentError, DataError):
         raise
     except Exception as error:  # the function's own: whatever it raises, it does not take these targets
         return error
     if not np.isfinite(result).all():
         return _ENDLESS
-    return _WHOLE if result.ndim == 0 or node.component.group == "metrics" or result.shape == (count,) else _ODD
+    return _WHOLE if result.ndim == 0 or node.component.group == "metrics" or result.shape[:1] == (count,) else _ODD
 
 
-def _outputs(rows: int, units: int, activation: str) -> Any:
-    """Outputs such as a model gives, shape (rows, units)."""
+def _outputs(shape: tuple[int, ...], activation: str) -> Any:
+    """Outputs such as a model gives, shape (rows, *positions, units)."""
     import numpy as np
 
-    scores = np.random.default_rng(0).normal(size=(rows, units)).astype(np.float32)
+    scores = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     if activation == "softmax":
         scores = np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)
     return 1 / (1 + np.exp(-scores)) if activation == "sigmoid" else scores

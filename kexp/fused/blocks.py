@@ -81,7 +81,7 @@ class Blocks:
         known, places = np.unique(rows, return_inverse=True)
         return places.reshape(rows.shape).astype(np.int32), self._table(self._read_rows(known))
 
-    def _read_rows(self, rows: Any) -> tuple[Any, Any, Any]:
+    def _read_rows(self, rows: Any) -> tuple[Any, ...]:
         import numpy as np
 
         from kexp.data.parts import encode_targets
@@ -89,9 +89,10 @@ class Blocks:
         rows, part = np.asarray(rows, np.intp), self.part
         x, y = part.data.source.read(rows)
         labels = part.data.targets[rows].astype(np.int32) if self.weighted else None
-        return x, encode_targets(y, part.targets, part.spec), labels
+        counts = None if part.data.weights is None else part.data.weights[rows]
+        return x, encode_targets(y, part.targets, part.spec), labels, counts
 
-    def _table(self, arrays: tuple[Any, Any, Any]) -> Any:
+    def _table(self, arrays: tuple[Any, ...]) -> Any:
         """On the device, filled up to the size that programs are compiled for."""
         import numpy as np
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import sys
 from importlib.metadata import version
 from pathlib import Path
+
+from kexp import folders
 
 __all__ = ["cache_folder", "use_compilation_cache"]
 
@@ -19,15 +20,6 @@ def cache_folder() -> Path:
     may stop this one with an illegal instruction, so its features are part of the name. `KEXP_CACHE` names another
     parent folder.
     """
-    given = os.environ.get("KEXP_CACHE")
-    if given:
-        base = Path(given)
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches" / "kexp"
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "kexp" / "cache"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kexp"
     parts = [
         version("keras"),
         version("jax"),
@@ -36,7 +28,7 @@ def cache_folder() -> Path:
         platform.machine(),
         _features(),
     ]
-    return base / "compiled" / hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+    return folders.cache_folder() / "compiled" / hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
 
 def use_compilation_cache() -> Path | None:

@@ -33,7 +33,7 @@ class Program:
     Args:
         structure: what the lanes share.
         width: number of lanes.
-        data: on the device: (x, y, labels); or its blocks, where it does not fit there.
+        data: on the device: the fields of a `pure.Table`; or its blocks, where it does not fit there.
         rows: how many rows an epoch trains on, a validation reads and a test reads; 0 for none.
         weighted: whether class weights are given.
         first_batch: a batch of training rows, to build models on.

@@ -22,17 +22,28 @@ __all__ = ["Lane", "Table"]
 
 @dataclass(frozen=True)
 class Table:
-    """The data on the device, once for all lanes. A pytree: (x, y, labels), labels None without class weights."""
+    """The data on the device, once for all lanes. A pytree.
+
+    Attributes:
+        x: features.
+        y: targets.
+        labels: class indices; None without class weights.
+        counts: how much each row counts; None where all count alike.
+    """
 
     x: Any
     y: Any
     labels: Any = None
+    counts: Any = None
 
     def batch(self, rows: Any, weights: Any) -> tuple[Any, ...]:
-        """Features, targets and, with class weights, sample weights of some rows."""
-        if weights is None:
+        """Features, targets and, where not all count alike, weights of some rows: their own, times their class's."""
+        if weights is None and self.counts is None:
             return self.x[rows], self.y[rows]
-        return self.x[rows], self.y[rows], weights[self.labels[rows]]
+        if weights is None:
+            return self.x[rows], self.y[rows], self.counts[rows]
+        classes = weights[self.labels[rows]]
+        return self.x[rows], self.y[rows], classes if self.counts is None else classes * self.counts[rows]
 
 
 class Lane:

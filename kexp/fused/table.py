@@ -21,7 +21,7 @@ class Tables:
         self._lock = threading.Lock()
 
     def of(self, prepared: Prepared) -> Any:
-        """(x, y, labels) of all rows; labels is None without class weights."""
+        """(x, y, labels, counts) of all rows; see `pure.Table`."""
         import jax.numpy as jnp
         import numpy as np
 
@@ -36,7 +36,8 @@ class Tables:
                 x, y = part.data.source.read(np.arange(len(part.data), dtype=np.intp))
                 labels = jnp.asarray(part.data.targets.astype(np.int32)) if weighted else None
                 targets = encode_targets(y, part.targets, part.spec)
-                self._kept[key] = (jnp.asarray(x), jnp.asarray(targets), labels)
+                counts = None if part.data.weights is None else jnp.asarray(part.data.weights)
+                self._kept[key] = (jnp.asarray(x), jnp.asarray(targets), labels, counts)
             return self._kept[key]
 
     def size_bytes(self, prepared: Prepared) -> int:

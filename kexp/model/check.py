@@ -36,9 +36,9 @@ def check_model(model: Any, spec: ModelSpec) -> keras.Model:
         output = _of_graph(model, spec)
     else:
         output = _of_call(model, spec)
-    if tuple(output[1:]) != (spec.units,):
+    if tuple(output[1:]) != spec.output_shape:
         raise ConfigError(
-            f"model: must end in the shape (None, {spec.units}) that data and loss ask for, got {tuple(output)}"
+            f"model: must end in the shape {(None, *spec.output_shape)} that data and loss ask for, got {tuple(output)}"
         )
     return model
 

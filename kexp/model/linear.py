@@ -36,5 +36,5 @@ def linear(
     if len(spec.input_shape) > 1:
         layers.append(keras.layers.Flatten())
     options = {"kernel_initializer": kernel_initializer, "kernel_regularizer": kernel_regularizer}
-    layers.append(parts.head(spec, use_bias=use_bias, **options))
+    layers += parts.head(spec, use_bias=use_bias, **options)
     return keras.Sequential(layers)

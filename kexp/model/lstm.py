@@ -57,11 +57,12 @@ def lstm(
     width = 1
     for side in rest:
         width *= side
+    each_step = spec.positions == (height,)  # an output at each step
     layers = parts.inputs(spec, normalize) + parts.folded(spec, (height, width))
     for position, count in enumerate(units):
         layer = keras.layers.LSTM(
             count,
-            return_sequences=position < len(units) - 1,
+            return_sequences=each_step or position < len(units) - 1,
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             **parts.fresh(options),
@@ -71,5 +72,5 @@ def lstm(
         layers += parts.activated(spec, "Dense", {"units": count, **options})
         if dropout:
             layers.append(keras.layers.Dropout(dropout))
-    layers.append(parts.head(spec, **options))
+    layers += parts.head(spec, (height, 1) if each_step else None, **options)
     return keras.Sequential(layers)

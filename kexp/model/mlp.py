@@ -55,5 +55,5 @@ def mlp(
         layers += parts.activated(spec, "Dense", {"units": units, **options}, batch_normalization=batch_normalization)
         if dropout:
             layers.append(keras.layers.Dropout(dropout))
-    layers.append(parts.head(spec, **options))
+    layers += parts.head(spec, **options)
     return keras.Sequential(layers)

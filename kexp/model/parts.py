@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -67,11 +68,31 @@ def activation_layer(activation: Any) -> keras.layers.Layer:
     return activation()
 
 
-def head(spec: ModelSpec, **options: Any) -> keras.layers.Layer:
-    """The output layer. It computes in float32 under mixed precision too: probabilities underflow in 16 bits."""
+def head(spec: ModelSpec, before: tuple[int, ...] | None = None, **options: Any) -> list[keras.layers.Layer]:
+    """The output layers. They compute in float32 under mixed precision too: probabilities underflow in 16 bits.
+
+    Args:
+        spec: what data and loss ask for.
+        before: the shape of what reaches them, without the batch; a row of numbers unless given.
+        options: arguments of the Dense layer.
+
+    Returns:
+        A Dense layer, for what has a row of numbers for each output; else one that has all outputs in a row, and what
+        folds it and applies the activation at each position.
+    """
     import keras
 
-    return keras.layers.Dense(spec.units, activation=spec.output_activation, dtype="float32", **fresh(options))
+    if not spec.positions or (before is not None and before[:-1] == spec.positions):
+        return [keras.layers.Dense(spec.units, activation=spec.output_activation, dtype="float32", **fresh(options))]
+    flat = [] if before is None or len(before) == 1 else [keras.layers.Flatten()]
+    layers = [
+        *flat,
+        keras.layers.Dense(math.prod(spec.output_shape), dtype="float32", **fresh(options)),
+        keras.layers.Reshape(spec.output_shape, dtype="float32"),
+    ]
+    if spec.output_activation not in (None, "linear"):
+        layers.append(keras.layers.Activation(spec.output_activation, dtype="float32"))
+    return layers
 
 
 def fresh(options: Mapping[str, Any]) -> dict[str, Any]:

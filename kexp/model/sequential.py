@@ -42,13 +42,14 @@ def sequential(
     if output == "never":
         return model
     shape = tuple(model.output_shape)
-    if output == "always" or shape != (None, spec.units):
-        if len(shape) != 2:
+    if output == "always" or shape != (None, *spec.output_shape):
+        if len(shape) != 2 and shape[1:-1] != spec.positions:
             raise ConfigError(
                 f"model.layers: must end in one row of numbers before the output layer, got the shape {shape}; "
                 f"end with Flatten or a pooling, or set model.output=never"
             )
-        model.add(parts.head(spec))
+        for layer in parts.head(spec, shape[1:]):
+            model.add(layer)
     elif _lacks_activation(given[-1], spec):
         model.add(keras.layers.Activation(spec.output_activation, dtype="float32"))
     return model

@@ -19,6 +19,7 @@ class ModelSpec:
         input_shape: one row's shape, without the batch.
         image_shape: (height, width, channels) that flat rows fold to, or that they have; None for no images.
         units: width of the output layer.
+        positions: where in a row it has outputs: () for one row of `units` numbers, (12,) for one at each of 12 steps.
         output_activation: its activation; None or "linear" for none.
         activation: the hidden layers': Keras' name of one, a function of x, or a function of nothing that makes
             a layer.
@@ -31,6 +32,12 @@ class ModelSpec:
     output_activation: str | None
     activation: Any = "relu"
     input_dtype: str = "float32"
+    positions: tuple[int, ...] = ()
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of a row's output."""
+        return (*self.positions, self.units)
 
     def activation_layer(self) -> keras.layers.Layer:
         """A new layer that applies the hidden layers' activation, whatever form it has here."""

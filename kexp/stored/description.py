@@ -20,11 +20,14 @@ class Description:
     Attributes:
         rows: rows of each part: train, validation, test.
         feature_shape: shape of one row's features.
-        task: classification or regression.
+        task: classification, regression or labels.
         classes: class names by index; None for a regression.
         feature_names: one name a feature, where they are named.
         encoding: what a table's columns are encoded by; None where features were numbers already.
         digest: the digest of the data's content.
+        positions: where in a row targets stand; () for one a row.
+        target_names: one name an output of a regression or of labels, where they have names.
+        weighted: whether rows had weights of their own.
     """
 
     rows: Mapping[str, int]
@@ -34,6 +37,9 @@ class Description:
     feature_names: tuple[str, ...] | None
     digest: str
     encoding: Mapping[str, Any] | None = field(default=None, compare=False)
+    positions: tuple[int, ...] = ()
+    target_names: tuple[str, ...] | None = None
+    weighted: bool = False
 
     def steps_per_epoch(self, experiment: Experiment) -> int:
         """Optimizer steps of an epoch."""
@@ -68,6 +74,9 @@ def describe(run: StoredRun, experiment: Experiment) -> Description:
             feature_names=_names(noted["feature_names"]),
             digest=str(noted["digest"]),
             encoding=encoding,
+            positions=tuple(int(size) for size in noted.get("positions", ())),
+            target_names=_names(noted.get("target_names")),
+            weighted=bool(noted.get("weighted")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LoadError(f"{run.label}: data.json does not describe data: {error!r}") from error

@@ -105,18 +105,19 @@ def evaluate(model: keras.Model | Predictor, experiment: Experiment, rows: Rows)
     x, y = rows.part.arrays()
     predicted = np.concatenate([model(x[at : at + batch_size]) for at in range(0, len(x), batch_size)])
     judge = keras.Sequential([keras.Input(predicted.shape[1:]), keras.layers.Identity()])
-    compile_model(experiment, judge, -(-len(x) // batch_size))
-    measured = judge.evaluate(predicted, y, batch_size=batch_size, verbose=0, return_dict=True)
+    weights = rows.part.weights
+    compile_model(experiment, judge, -(-len(x) // batch_size), weighted=weights is not None)
+    measured = judge.evaluate(predicted, y, sample_weight=weights, batch_size=batch_size, verbose=0, return_dict=True)
     return {key: float(value) for key, value in measured.items()}
 
 
 def _read(experiment: Experiment, known: Description) -> Data:
-    from kexp.data import as_data, csv_encoded
+    from kexp.data import as_data, table_encoded
 
     node = experiment.data
-    if known.encoding is not None and node.name == "csv":
+    if known.encoding is not None and node.name in ("csv", "table") and node.parameters["path"]:
         path = node.parameters.get("test_path") or node.parameters["path"]
-        return csv_encoded(path, known.encoding)
+        return table_encoded(path, known.encoding)
     return as_data(build(node))
 
 
@@ -128,6 +129,11 @@ def _check_fit(data: Data, known: Description) -> None:
         raise DataError(
             f"data: must have rows of shape {known.feature_shape} as the run's data has, "
             f"got {tuple(spec.feature_shape)}"
+        )
+    if spec.positions != known.positions:
+        raise DataError(
+            f"data: must have targets at the positions {known.positions} of a row as the run's data has, "
+            f"got {spec.positions}"
         )
     if spec.task != known.task:
         raise DataError(f"data: must be for a {known.task} as the run's data is, but is for a {spec.task}")

@@ -67,9 +67,9 @@ def read_inputs(
 
 def _csv(path: Path, known: Description) -> tuple[Any, int]:
     if known.encoding is not None:
-        from kexp.data import csv_encoded
+        from kexp.data import table_encoded
 
-        data = csv_encoded(str(path), {**known.encoding, "target": []}, key=_KEY)
+        data = table_encoded(str(path), {**known.encoding, "target": []}, key=_KEY)
         return (lambda rows: data.source.read(rows)[0]), len(data)
     x = _plain_csv(path, known)
     return (lambda rows: x[rows]), len(x)

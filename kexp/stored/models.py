@@ -92,7 +92,8 @@ def open_model(
         if hasattr(loaded, "compile"):
             from kexp.experiment import compile_model
 
-            compile_model(experiment, loaded, description.steps_per_epoch(experiment))
+            steps = description.steps_per_epoch(experiment)
+            compile_model(experiment, loaded, steps, weighted=description.weighted)
     return loaded
 
 

@@ -7,16 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kexp.tracking.canvas import BEST, TRAIN, VALIDATION, grid, new_figure, plain, write
+
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
-__all__ = ["confusion_matrix", "draw_figure", "learning_curves", "predicted_against_true"]
+__all__ = ["confusion_matrix", "draw_figure", "labels", "learning_curves", "predicted_against_true"]
 
-_TRAIN, _VALIDATION, _BEST, _GRID = "#1f6feb", "#e36209", "#2da44e", "#d0d7de"
-_DPI = 120
 _MOST_LABELLED = 30
 _MOST_NUMBERED = 20
 _MOST_POINTS = 5000
@@ -24,7 +23,7 @@ _MOST_POINTS = 5000
 
 def draw_figure(drawing: str, file: Path, arrays: Mapping[str, Any], options: Mapping[str, Any]) -> Path:
     """Draws one of the figures below by its name; `arrays` and `options` together are its arguments. Returns `file`."""
-    drawings = {each.__name__: each for each in (confusion_matrix, learning_curves, predicted_against_true)}
+    drawings = {each.__name__: each for each in (confusion_matrix, labels, learning_curves, predicted_against_true)}
     return drawings[drawing](file=file, **arrays, **options)
 
 
@@ -46,14 +45,14 @@ def learning_curves(
     names.sort(key=lambda name: (name != "loss", list(history).index(name)))
     columns = min(3, max(1, len(names)))
     rows = max(1, math.ceil(len(names) / columns))
-    figure = _grid(columns, rows)
+    figure = grid(columns, rows)
     figure.suptitle(title, fontsize=13, fontweight="bold", y=1 - 0.12 / figure.get_figheight(), va="top")
     best = _best_epoch(history)
     for place, name in enumerate(names, start=1):
         axes = figure.add_subplot(rows, columns, place)
         validation = history.get(f"val_{name}")
         _draw_curve(axes, name, history[name], validation=validation, best=best, first_epoch=first_epoch)
-    return _write(figure, file)
+    return write(figure, file)
 
 
 def _draw_curve(
@@ -68,18 +67,16 @@ def _draw_curve(
     from matplotlib.ticker import MaxNLocator
 
     marker = "o" if len(train) <= 30 else None
-    for values, label, colour in ((train, "train", _TRAIN), (validation, "validation", _VALIDATION)):
+    for values, label, colour in ((train, "train", TRAIN), (validation, "validation", VALIDATION)):
         if values is not None and len(values):
             epochs = range(first_epoch, first_epoch + len(values))
             axes.plot(epochs, values, label=label, color=colour, linewidth=1.8, marker=marker, markersize=3.5)
     if best is not None:
         axes.axvline(
-            best + first_epoch, color=_BEST, linestyle="--", linewidth=1.2, label=f"best epoch ({best + first_epoch})"
+            best + first_epoch, color=BEST, linestyle="--", linewidth=1.2, label=f"best epoch ({best + first_epoch})"
         )
         if validation is not None and best < len(validation):
-            axes.plot(
-                [best + first_epoch], [validation[best]], marker="*", markersize=12, color=_BEST, linestyle="none"
-            )
+            axes.plot([best + first_epoch], [validation[best]], marker="*", markersize=12, color=BEST, linestyle="none")
     shown = [value for values in (train, validation or ()) for value in values if math.isfinite(value) and value > 0]
     if name == "loss" and shown and max(shown) / min(shown) > 100 and min(*train, *(validation or train)) > 0:
         axes.set_yscale("log")
@@ -88,7 +85,7 @@ def _draw_curve(
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlim(first_epoch - 0.5, first_epoch + max(len(train), 2) - 0.5)
-    _plain(axes)
+    plain(axes)
     axes.legend(frameon=False, fontsize=9)
 
 
@@ -115,7 +112,7 @@ def confusion_matrix(
     np.add.at(matrix, (true, predicted), 1)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     size = min(3.2 + 0.45 * count, 12.0)
-    figure = _figure(size + 1.2, size)
+    figure = new_figure(size + 1.2, size)
     axes = figure.add_subplot()
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     accuracy = float(np.trace(matrix)) / max(int(matrix.sum()), 1)
@@ -128,7 +125,7 @@ def confusion_matrix(
     bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.04)
     bar.set_label("share of the true class")
     bar.outline.set_visible(False)
-    return _write(figure, file)
+    return write(figure, file)
 
 
 def _label_classes(axes: Axes, names: list[str]) -> None:
@@ -180,20 +177,71 @@ def predicted_against_true(
     predicted = np.asarray(y_pred, dtype=float).reshape(true.shape)
     outputs = true.shape[1]
     if outputs == 1:
-        figure = _figure(10.4, 4.9)
+        figure = new_figure(10.4, 4.9)
         _draw_scatter(figure.add_subplot(1, 2, 1), true[:, 0], predicted[:, 0], "")
         _draw_residuals(figure.add_subplot(1, 2, 2), predicted[:, 0] - true[:, 0])
     else:
         shown = min(outputs, 9)
         columns = min(3, shown)
         rows = math.ceil(shown / columns)
-        figure = _figure(4.2 * columns, 4.0 * rows + 0.4)
+        figure = new_figure(4.2 * columns, 4.0 * rows + 0.4)
         for output in range(shown):
             label = names[output] if output < len(names) else f"output {output}"
             _draw_scatter(figure.add_subplot(rows, columns, output + 1), true[:, output], predicted[:, output], label)
         title = title if shown == outputs else f"{title} (first {shown} of {outputs} outputs)"
     figure.suptitle(title, fontsize=13, fontweight="bold")
-    return _write(figure, file)
+    return write(figure, file)
+
+
+def labels(
+    y_true: ArrayLike, y_pred: ArrayLike, file: Path, *, title: str = "Labels", names: Sequence[str] = ()
+) -> Path:
+    """How well each of several labels a row is told: the area under its ROC curve, its F1 and its accuracy.
+
+    Args:
+        y_true: 0 and 1, shape (samples, labels).
+        y_pred: probabilities of the same shape, or scores, which are cut at 0.
+        file: the PNG to write.
+        title: its heading.
+        names: the labels' names.
+
+    Returns:
+        `file`.
+    """
+    import numpy as np
+    from sklearn import metrics
+
+    true = np.asarray(y_true) > 0.5
+    predicted = np.asarray(y_pred, dtype=float)
+    cut = 0.5 if predicted.min(initial=0.0) >= 0 and predicted.max(initial=1.0) <= 1 else 0.0
+    said = predicted > cut
+    count = true.shape[1]
+    rows = [str(names[place]) if place < len(names) else f"label {place}" for place in range(count)]
+    both = [0 < true[:, place].sum() < len(true) for place in range(count)]
+    measured = {
+        "AUC": [
+            metrics.roc_auc_score(true[:, place], predicted[:, place]) if both[place] else math.nan
+            for place in range(count)
+        ],
+        "F1": [metrics.f1_score(true[:, place], said[:, place], zero_division=0.0) for place in range(count)],
+        "accuracy": list((true == said).mean(axis=0)),
+    }
+    figure = new_figure(8.0, min(1.6 + 0.55 * count, 14.0))
+    axes = figure.add_subplot()
+    for offset, (name, colour) in enumerate(zip(measured, (TRAIN, VALIDATION, BEST), strict=True)):
+        places = np.arange(count) + 0.27 * (offset - 1)
+        values = np.nan_to_num(measured[name])
+        axes.barh(places, values, height=0.25, color=colour, label=name)
+        for place, value in zip(places, measured[name], strict=True):
+            if count <= _MOST_NUMBERED and math.isfinite(value):
+                axes.text(min(value, 1.0) + 0.01, place, f"{value:.3f}", va="center", fontsize=8)
+    axes.set_yticks(range(count), rows)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.12)
+    axes.set_title(title, fontsize=12, fontweight="bold")
+    plain(axes)
+    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    return write(figure, file)
 
 
 def _draw_scatter(axes: Axes, true: np.ndarray, predicted: np.ndarray, label: str) -> None:
@@ -205,12 +253,12 @@ def _draw_scatter(axes: Axes, true: np.ndarray, predicted: np.ndarray, label: st
     r2 = 1 - float(np.sum((true - predicted) ** 2)) / spread if spread > 0 else math.nan
     rmse = float(np.sqrt(np.mean((true - predicted) ** 2))) if len(true) else math.nan
     step = max(1, len(true) // _MOST_POINTS)  # a picture of a million points is slow to draw and shows no more
-    axes.scatter(true[::step], predicted[::step], s=14, alpha=0.45, color=_TRAIN, edgecolors="none")
+    axes.scatter(true[::step], predicted[::step], s=14, alpha=0.45, color=TRAIN, edgecolors="none")
     if len(true):
         low, high = float(min(true.min(), predicted.min())), float(max(true.max(), predicted.max()))
         room = 0.04 * (high - low or 1.0)
         axes.plot(
-            [low - room, high + room], [low - room, high + room], color=_VALIDATION, linewidth=1.3, label="perfect"
+            [low - room, high + room], [low - room, high + room], color=VALIDATION, linewidth=1.3, label="perfect"
         )
         axes.set_xlim(low - room, high + room)
         axes.set_ylim(low - room, high + room)
@@ -219,7 +267,7 @@ def _draw_scatter(axes: Axes, true: np.ndarray, predicted: np.ndarray, label: st
     axes.set_xlabel("true")
     axes.set_ylabel("predicted")
     axes.set_aspect("equal", adjustable="box")
-    _plain(axes)
+    plain(axes)
 
 
 def _draw_residuals(axes: Axes, residuals: np.ndarray) -> None:
@@ -227,13 +275,13 @@ def _draw_residuals(axes: Axes, residuals: np.ndarray) -> None:
 
     residuals = residuals[np.isfinite(residuals)]
     bins = min(60, max(10, int(math.sqrt(len(residuals)))))
-    axes.hist(residuals, bins=bins, color=_TRAIN, alpha=0.8, edgecolor="white", linewidth=0.4)
-    axes.axvline(0.0, color=_VALIDATION, linewidth=1.3)
+    axes.hist(residuals, bins=bins, color=TRAIN, alpha=0.8, edgecolor="white", linewidth=0.4)
+    axes.axvline(0.0, color=VALIDATION, linewidth=1.3)
     if len(residuals):
         axes.set_title(f"residuals: mean {residuals.mean():.4g}, standard deviation {residuals.std():.4g}", fontsize=11)
     axes.set_xlabel("predicted - true")
     axes.set_ylabel("samples")
-    _plain(axes)
+    plain(axes)
 
 
 def _best_epoch(history: Mapping[str, Sequence[float]]) -> int | None:
@@ -243,42 +291,3 @@ def _best_epoch(history: Mapping[str, Sequence[float]]) -> int | None:
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
-
-
-def _plain(axes: Axes) -> None:
-    axes.grid(True, color=_GRID, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)
-    return Figure(figsize=(width, height), dpi=_DPI, layout=layout)
-
-
-def _grid(columns: int, rows: int) -> Figure:
-    """Room for so many plots whose labels are short: a layout that is worked out takes as long as the drawing."""
-    from matplotlib.figure import Figure
-
-    width, height = 5.2 * columns, 3.7 * rows + 0.4
-    figure = Figure(figsize=(width, height), dpi=_DPI)
-    figure.subplots_adjust(
-        left=0.75 / width,
-        right=1 - 0.15 / width,
-        bottom=0.55 / height,
-        top=1 - 0.7 / height,
-        wspace=0.85 / 4.3,
-        hspace=0.9 / 2.8,
-    )
-    return figure
-
-
-def _write(figure: Figure, file: Path) -> Path:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    FigureCanvasAgg(figure).print_png(file)  # `savefig` draws everything twice: once to find the layout
-    return file

@@ -62,7 +62,14 @@ class Plan:
 
 
 def compile_model(
-    model: keras.Model, plan: Plan, steps: int, *, optimizer: Any, loss: Any, metrics: Any = None
+    model: keras.Model,
+    plan: Plan,
+    steps: int,
+    *,
+    optimizer: Any,
+    loss: Any,
+    metrics: Any = None,
+    weighted_metrics: Any = None,
 ) -> None:
     """Compiles a model for `fit`.
 
@@ -70,7 +77,7 @@ def compile_model(
         model: built.
         plan: how the step is compiled.
         steps: steps of an epoch.
-        optimizer: as `keras.Model.compile` takes it, like `loss` and `metrics`.
+        optimizer: as `keras.Model.compile` takes it, like `loss`, `metrics` and `weighted_metrics`.
     """
     import keras
 
@@ -80,6 +87,7 @@ def compile_model(
         optimizer=optimizer,
         loss=loss,
         metrics=metrics,
+        weighted_metrics=weighted_metrics,
         jit_compile=False if wanted else plan.jit_compile,
         steps_per_execution=plan.executions(steps),
     )

@@ -11,7 +11,7 @@ import pytest
 
 from kexp.data import Data, Part, arrays, epoch_order, feed, split, write_tfrecord
 from kexp.data.builtin import digits
-from kexp.data.csv_file import csv
+from kexp.data.table.component import csv
 from kexp.data.tfrecord_file import tfrecord
 from kexp.errors import ConfigError
 
@@ -54,7 +54,7 @@ def test_both_feeds_give_the_same_batches_bit_for_bit(
     form: str, batch_size: int, tmp_path: Path, random: np.random.Generator
 ) -> None:
     part = split(_data(form, tmp_path, random)).train.encode("one_hot")
-    options: dict[str, Any] = {"batch_size": batch_size, "seed": 11, "sample_weight": {0: 2.0, 2: 0.5}}
+    options: dict[str, Any] = {"batch_size": batch_size, "seed": 11, "class_weight": {0: 2.0, 2: 0.5}}
     numpy, tfdata = feed(part, kind="numpy", **options), feed(part, kind="tfdata", **options)
     steps = 3 * numpy.steps_per_epoch
     expected = _take(numpy.epochs(), steps)
@@ -109,7 +109,7 @@ def test_keras_trains_and_evaluates_alike_on_both_feeds() -> None:
         keras.utils.set_random_seed(3)
         model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(10, activation="softmax")])
         model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
-        train = feed(splits.train, kind=kind, batch_size=64, sample_weight={3: 2.0})  # type: ignore[arg-type]
+        train = feed(splits.train, kind=kind, batch_size=64, class_weight={3: 2.0})  # type: ignore[arg-type]
         validation, test = (feed(part, kind=kind, batch_size=50) for part in (splits.validation, splits.test))  # type: ignore[arg-type]
         history = model.fit(
             train.epochs(),
@@ -156,7 +156,7 @@ def test_a_batch_larger_than_the_part_is_all_of_it(kind: Any) -> None:
         ({"kind": "tf_data", "batch_size": 2}, "data.feed: there is no feed 'tf_data'; did you mean 'tfdata'?"),
         ({"batch_size": 0}, "trainer.batch_size: must be a positive integer, got 0"),
         ({"batch_size": 2, "steps_per_epoch": -1}, "trainer.steps_per_epoch: must be a positive integer, got -1"),
-        ({"batch_size": 2, "sample_weight": {"7": 1}}, "trainer.class_weight: there is no class '7'; there are: 0, 1"),
+        ({"batch_size": 2, "class_weight": {"7": 1}}, "trainer.class_weight: there is no class '7'; there are: 0, 1"),
     ],
 )
 def test_feed_refuses_in_one_sentence(options: dict[str, Any], message: str) -> None:

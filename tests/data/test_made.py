@@ -59,7 +59,7 @@ def test_large_datasets_go_to_a_file(random: np.random.Generator) -> None:
     assert np.array_equal(part.arrays()[0], x[part.rows])
 
 
-ACCEPTED = "data: must be made of kexp.data.Data, (x, y), ((x, y), (x_test, y_test)), {'train': (x, y), "
+ACCEPTED = "data: must be made of kexp.data.Data, (x, y) or (x, y, weight) of arrays or pandas, ((x, y), "
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import resource, sys
 import numpy as np
 import pandas
 from kexp.data import split
-from kexp.data.csv_file import csv
+from kexp.data.table.component import csv
 held = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 before = held()
 part = split(csv(sys.argv[1], "y")).train

@@ -122,3 +122,14 @@ def test_callback_that_watches_batches_falls_back_with_a_sentence() -> None:
     (only,) = fused.run_trials(trial)
     assert isinstance(only, Fallback)
     assert "callbacks.model_checkpoint" in only.reason
+
+
+@pytest.mark.parametrize("reference", ["weighted", "labels", "tags", "forecast", "autoencoder"])
+def test_lanes_of_any_targets_and_weights_equal_fit(reference: str) -> None:
+    small = ("model.hidden=[6]", "trainer.epochs=2", "trainer.batch_size=32")
+    each = [(f"data=brought:{reference}", *small, f"seed={seed}", "data.split_seed=0") for seed in (1, 2)]
+    trials = [Trial(number, made.prepared_from(*overrides)) for number, overrides in enumerate(each)]
+    results = list(fused.run_trials(trials))
+    for result in results:
+        assert isinstance(result, LaneResult), result
+        made.assert_same_as_fit(result)

@@ -148,7 +148,7 @@ def test_class_weights_weigh_the_loss_and_leave_the_metrics(splits: Splits, kind
     weights = {index: float(weight) for index, weight in enumerate(np.random.default_rng().uniform(0.1, 3, size=10))}
     assert class_weights(splits.train, weights)
     plan = Plan(epochs=1)
-    batches = feed(splits.train, kind=kind, batch_size=32, sample_weight=weights, epochs=1)
+    batches = feed(splits.train, kind=kind, batch_size=32, class_weight=weights, epochs=1)
     model = linear(plan, batches.steps_per_epoch, rate=1e-12)
     x, y = splits.train.arrays()
     kernel, bias = model.get_weights()

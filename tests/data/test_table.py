@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kexp.data import arrays, csv_encoded, split
-from kexp.data.csv_file import csv
+from kexp.data import arrays, split, table_encoded
+from kexp.data.table.component import csv
 from kexp.errors import DataError
 
 
@@ -66,37 +66,37 @@ def test_csv_encodes_missing_values_and_categories_by_the_training_rows(
     assert np.isfinite(expected).all()
 
 
-def test_csv_encoded_applies_a_runs_encoding_to_other_rows(tmp_path: Path, random: np.random.Generator) -> None:
+def test_table_encoded_applies_a_runs_encoding_to_other_rows(tmp_path: Path, random: np.random.Generator) -> None:
     frame = _houses(random)
     frame.to_csv(tmp_path / "houses.csv", index=False)
     splits = split(csv(str(tmp_path / "houses.csv"), "price"))
     encoding = json.loads(json.dumps(splits.encoding))
     rows = splits.test.rows if splits.test else None
     frame.iloc[rows][["town", "rooms", "area"]].to_csv(tmp_path / "new.csv", index=False)
-    new = csv_encoded(str(tmp_path / "new.csv"), encoding)
+    new = table_encoded(str(tmp_path / "new.csv"), encoding)
     assert new.spec == splits.spec
     assert np.array_equal(new.source.read(np.arange(len(new)))[0], splits.test.arrays()[0])  # type: ignore[union-attr]
     frame.iloc[rows].to_csv(tmp_path / "known.csv", index=False)
-    assert np.array_equal(csv_encoded(str(tmp_path / "known.csv"), encoding).targets, splits.test.labels)  # type: ignore[union-attr]
+    assert np.array_equal(table_encoded(str(tmp_path / "known.csv"), encoding).targets, splits.test.labels)  # type: ignore[union-attr]
     (tmp_path / "odd.csv").write_text("area,rooms,town\n1,2,Nowhere\n,,\n")
-    odd = csv_encoded(str(tmp_path / "odd.csv"), encoding).source.read(np.arange(2))[0]
+    odd = table_encoded(str(tmp_path / "odd.csv"), encoding).source.read(np.arange(2))[0]
     names = splits.spec.feature_names or ()
     assert odd[0].tolist() == [1, 2] + [0] * (len(names) - 2)
     assert odd[1, names.index("rooms")] == np.float32(frame.rooms.iloc[splits.train.rows].median())
     assert odd[1, names.index("rooms is missing")] == odd[1, names.index("town is missing")] == 1
 
 
-def test_csv_encoded_keeps_the_runs_classes(tmp_path: Path) -> None:
+def test_table_encoded_keeps_the_runs_classes(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x,y\n" + "".join(f"{i},{'cba'[i % 3]}\n" for i in range(30)))
     encoding = split(csv(str(tmp_path / "a.csv"), "y")).encoding
     (tmp_path / "b.csv").write_text("x,y\n1,c\n2,c\n")
-    assert csv_encoded(str(tmp_path / "b.csv"), encoding).targets.tolist() == [2, 2]
+    assert table_encoded(str(tmp_path / "b.csv"), encoding).targets.tolist() == [2, 2]
     (tmp_path / "c.csv").write_text("x,y\n1,d\n")
     with pytest.raises(DataError, match="there is no class 'd' of 'y' in the run"):
-        csv_encoded(str(tmp_path / "c.csv"), encoding)
+        table_encoded(str(tmp_path / "c.csv"), encoding)
     (tmp_path / "d.csv").write_text("z\n1\n")
     with pytest.raises(DataError, match=r"there is no column 'x' in d\.csv"):
-        csv_encoded(str(tmp_path / "d.csv"), encoding)
+        table_encoded(str(tmp_path / "d.csv"), encoding)
 
 
 def test_csv_takes_given_files(tmp_path: Path, random: np.random.Generator) -> None:
@@ -186,16 +186,16 @@ def test_csv_digest_sees_every_cell(tmp_path: Path, random: np.random.Generator)
         ("a,y\n1,2\n3,4,5\n", {"target": "y"}, "must have the 2 fields of its header, got 3 in row 2"),
         ("a,a\n1,2\n", {"target": "a"}, "data.path: x.csv must have each column once, got 'a' 2 times"),
         ("a,\n1,2\n", {"target": "a"}, "data.path: every column of x.csv must have a name"),
-        ("a,y\n", {"target": "y"}, "data.path: x.csv has no rows below its header"),
+        ("a,y\n", {"target": "y"}, "data.path: x.csv has no rows"),
         ("", {"target": "y"}, "data.path: x.csv is empty"),
         (
             "a,y\n1,u\n2,\n3,v\n",
-            {"target": "y"},
+            {"target": "y", "missing_target": "error"},
             "data.target: column 'y' must have a value in every row, got none in row 2",
         ),
         (
             "a,y\n1,0.5\n2,\n3,2\n",
-            {"target": "y"},
+            {"target": "y", "missing_target": "error"},
             "data.target: column 'y' must have a value in every row, got none in row 2",
         ),
         (
@@ -240,11 +240,3 @@ def test_csv_refuses_files_that_are_not_there(tmp_path: Path, monkeypatch: pytes
     Path("latin.csv").write_bytes("a,y\né,1\nb,2\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"latin\.csv must be UTF-8 text"):
         csv("latin.csv", "y")
-
-
-def test_csv_refuses_columns_that_cannot_be_encoded(tmp_path: Path) -> None:
-    (tmp_path / "x.csv").write_text("a,b,y\n" + "".join(f"n{i},,{i % 2}\n" for i in range(30)))
-    with pytest.raises(DataError, match=r"^data\.max_categories: column 'a' must have at most 10 categories"):
-        split(csv(str(tmp_path / "x.csv"), "y", max_categories=10, drop=["b"]))
-    with pytest.raises(DataError, match=r"^data\.drop: column 'b' is missing in every training row; drop it$"):
-        split(csv(str(tmp_path / "x.csv"), "y", drop=["a"]))

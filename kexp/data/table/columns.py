@@ -1,0 +1,121 @@
+"""What becomes of each feature column, by what the training rows hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kexp.data.table.stored import Column
+from kexp.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Choices", "fit_column"]
+
+MOST_FOR_MEDIAN = 2_000_000  # rows; of more the median is that of rows evenly spread among them
+FEWEST_IDENTIFIERS = 10  # rows: of fewer, all may differ by chance
+WORDS_OF_TEXT = 4  # words in a value, on average, from which a column is text and not categories
+
+Decision = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the user decides over what is found.
+
+    Attributes:
+        categorical: columns that are categories whatever they hold.
+        text: columns that are text.
+        max_categories: most categories of a column; all that are less frequent count as one.
+    """
+
+    categorical: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
+    max_categories: int = 100
+
+
+def fit_column(column: Column, rows: NDArray[np.intp], choices: Choices) -> Decision:
+    """A column as the encoding keeps it: `kind` and what that kind needs, or `left_out` and why.
+
+    Kinds:
+        number: `median` stands where the value is missing; `missing` adds a feature that is 1 there.
+        category: a feature for each of `categories`, in sorted order; one for the `others`; one for `missing`.
+        date: `median` and `first`, days since 1970; `times` where there are times of the day.
+
+    Raises:
+        DataError: numbers that are not finite.
+    """
+    values = column.values[rows]
+    missing = column.missing(values)
+    present = values[~missing]
+    base: Decision = {"name": column.name, "missing": bool(missing.any())}
+    if not len(present):
+        return {**base, "left_out": "empty"}
+    if column.kind == "text" or column.name in choices.categorical:
+        return {**base, **_categories(column, present, choices)}
+    if np.isinf(present).any():
+        row = int(rows[np.argmax(np.isinf(values))]) + 1
+        raise DataError(f"data.path: column {column.name!r} must be finite, got infinity in row {row}")
+    if not base["missing"] and present[0] == present[-1] and (present == present[0]).all():
+        return {**base, "left_out": f"{_shown(column, present[0])} in every row"}
+    if column.kind == "date":
+        days = present / 86400.0
+        timed = bool((present % 86400 != 0).any())
+        first, median = float(np.floor(days.min())), float(_median(days))
+        return {**base, "kind": "date", "first": first, "median": median, "times": timed, "format": column.format}
+    return {**base, "kind": column.kind, "median": float(_median(present))}
+
+
+def _categories(column: Column, present: NDArray[Any], choices: Choices) -> Decision:
+    codes, counts = np.unique(present, return_counts=True)
+    forced = column.name in choices.categorical
+    if len(codes) == 1 and len(present) > 1 and not forced:
+        return {"left_out": f"{column.words[codes[0]]!r} in every row"}
+    if not forced and (reason := _no_category(column, codes, counts, choices)):
+        return {"left_out": reason}
+    if column.kind == "text":
+        named = [(column.words[code], int(count)) for code, count in zip(codes, counts, strict=True)]
+    else:
+        named = [(_shown(column, code), int(count)) for code, count in zip(codes, counts, strict=True)]
+    frequent = sorted(named, key=lambda each: (-each[1], each[0]))[: choices.max_categories]
+    return {
+        "kind": "category",
+        "categories": sorted(name for name, _ in frequent),
+        "others": len(named) > choices.max_categories,
+    }
+
+
+def _no_category(column: Column, codes: NDArray[Any], counts: NDArray[Any], choices: Choices) -> str:
+    """Why a column of text is none of categories: it is prose, or names each row."""
+    if column.name in choices.text:
+        return "text"
+    rare = len(codes) > 0.5 * counts.sum()
+    some = [column.words[code] for code in codes[:: max(1, len(codes) // 500)]]
+    if rare and counts.sum() >= FEWEST_IDENTIFIERS and _mean_words(some) >= WORDS_OF_TEXT:
+        return "text"
+    if len(codes) == counts.sum() and len(codes) >= FEWEST_IDENTIFIERS:
+        return "another in every row"
+    return ""
+
+
+def _mean_words(texts: Sequence[str]) -> float:
+    return sum(len(text.split()) for text in texts) / max(1, len(texts))
+
+
+def _median(values: NDArray[Any]) -> float:
+    if len(values) > MOST_FOR_MEDIAN:
+        values = values[np.linspace(0, len(values) - 1, MOST_FOR_MEDIAN).astype(np.intp)]
+    return float(np.median(values))
+
+
+def _shown(column: Column, value: Any) -> str:
+    """A number or a date as a person writes it."""
+    if column.kind == "boolean":
+        return str(bool(value)).lower()
+    if column.kind == "date":
+        return str(np.datetime64(int(value), "s")).replace("T00:00:00", "")
+    return str(int(value)) if value == int(value) else repr(float(value))

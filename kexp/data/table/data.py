@@ -1,0 +1,270 @@
+"""A table as Data: its columns named and chosen, its targets and weights taken, its digest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kexp.data.source import CHUNK_ROWS, ContentHash, Data, GivenSplits, check_classes, check_splits, check_weights
+from kexp.data.table.columns import Choices
+from kexp.data.table.csv_form import UNNAMED
+from kexp.data.table.encoding import EncodedTable, TableEncoder, encoded_spec
+from kexp.data.table.files import table_files
+from kexp.data.table.how import Reading
+from kexp.data.table.reading import read_query, read_table
+from kexp.data.table.stored import Column, Table
+from kexp.data.table.targets import known_targets, numbers_of, rows_with, targets_of
+from kexp.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Plan", "data_of", "read_encoded", "table_data"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be made of a table; see `component.table`."""
+
+    target: tuple[str, ...]
+    task: str = "auto"
+    columns: Sequence[str] | None = None
+    drop: Sequence[str] = ()
+    categorical: tuple[str, ...] = ()
+    dates: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
+    classes: Sequence[str] | None = None
+    weight: str | None = None
+    missing_target: str = "drop"
+    max_categories: int = 100
+
+    def kinds(self) -> dict[str, str]:
+        """What columns are to be read as."""
+        return dict.fromkeys(self.dates, "date") | dict.fromkeys((*self.categorical, *self.text), "text")
+
+
+def table_data(paths: Mapping[str, str | None], query: str | None, how: Reading, plan: Plan) -> Data:
+    """Data over files, its encoding still to be fitted.
+
+    Args:
+        paths: by the names of the config's keys: `path`, `validation_path`, `test_path`.
+        query: in place of files.
+        how: how text is read.
+        plan: what is made of the columns.
+
+    Raises:
+        DataError: files that are not there or cannot be read, and what `data_of` refuses.
+    """
+    if (paths["path"] is None) == (query is None):
+        raise DataError("data.path: must be given, or data.query in its place, and not both")
+    _check(plan)
+    how = replace(how, kinds=plan.kinds())
+    if query is not None:
+        if any(paths.values()):
+            raise DataError("data.query: must not be given with data.validation_path or data.test_path")
+        return data_of(read_query(query, how), plan)
+    files, parts = [], []
+    for name, path in paths.items():
+        found = [] if path is None else table_files(path, f"data.{name}")
+        files += found
+        parts += ["train" if name == "path" else name.removesuffix("_path")] * len(found)
+    table = read_table(files, how)
+    splits = None
+    if set(parts) != {"train"}:
+        splits = {
+            part: np.concatenate([table.rows_of_file(file) for file, of in enumerate(parts) if of == part])
+            for part in dict.fromkeys(parts)
+        }
+    return data_of(table, plan, splits)
+
+
+def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None) -> Data:
+    """Data over a table.
+
+    Raises:
+        DataError: a column that is not there, no features, targets of the wrong kind, numbers not finite.
+    """
+    columns = [table.column(name, "data.target") for name in plan.target]
+    features = _features(table, plan)
+    rows = np.arange(len(table), dtype=np.intp)
+    kept = rows_with(columns, rows)
+    dropped = len(rows) - len(kept)
+    if dropped and plan.missing_target == "error":
+        row = int(np.setdiff1d(rows, kept)[0]) + 1
+        names = " and ".join(repr(name) for name in plan.target)
+        raise DataError(f"data.target: column {names} must have a value in every row, got none in row {row}")
+    if not len(kept):
+        raise DataError(f"data.target: column {plan.target[0]!r} is empty in every row")
+    targets = targets_of(columns, kept, plan.task, plan.classes)
+    spec = replace(
+        targets.spec((len(features),)), target_names=plan.target if targets.task != "classification" else None
+    )
+    check_classes(targets.values, spec, "data.target")
+    if splits is not None:
+        splits = check_splits(_kept(splits, kept, len(table)), len(kept), "data")
+    weights = None
+    if plan.weight is not None:
+        column = table.column(plan.weight, "data.weight")
+        weights = check_weights(numbers_of(column, kept, "data.weight"), targets.values, spec, "data.weight")
+    used = [table.columns[name] for name in features]
+    digest = _digest(used, kept, targets.values, spec.task, splits, weights)
+    about = {"target": list(plan.target), "weight": plan.weight, "kinds": _kinds_read(used, columns)}
+    encoder = TableEncoder(
+        table,
+        kept,
+        targets.values,
+        spec,
+        features,
+        Choices(plan.categorical, plan.text, plan.max_categories),
+        about,
+        (dropped, " or ".join(plan.target)),
+    )
+    return Data(_Unfitted(len(kept)), spec, digest, targets.values, splits, encoder, weights)
+
+
+def read_encoded(path: str, encoding: Mapping[str, Any], key: str) -> Data:
+    """Data over a table with an encoding that is already known; arguments as in `component.table_encoded`."""
+    kinds: dict[str, str] = {name: kind for name, (kind, _) in encoding["kinds"].items()}
+    formats = {name: form for name, (_, form) in encoding["kinds"].items() if form}
+    used = [column["name"] for column in encoding["columns"] if "left_out" not in column]
+    wanted = {name: kinds[name] for name in (*used, *encoding["target"])}
+    table = read_table(table_files(path, key), Reading(kinds=wanted, formats=formats))
+    for name in used:
+        table.column(name, key)
+    spec = encoded_spec(encoding)
+    there = [name for name in encoding["target"] if name in table.columns]
+    if there and len(there) < len(encoding["target"]):
+        raise DataError(f"{key}: must hold all target columns or none, got {', '.join(there)} alone")
+    rows = np.arange(len(table), dtype=np.intp)
+    if there:
+        rows = rows_with([table.columns[name] for name in there], rows)
+        y = known_targets(table, encoding, rows, key)
+    else:
+        shape = (len(rows),) if spec.task == "classification" else (len(rows), spec.outputs)
+        y = np.zeros(shape, dtype=np.int64 if spec.task == "classification" else np.float32)
+    if not len(rows):
+        raise DataError(f"{key}: {table.name} has no rows with a target")
+    weights = None
+    if encoding.get("weight") in table.columns:
+        column = table.columns[encoding["weight"]]
+        weights = check_weights(numbers_of(column, rows, key), y, spec, key)
+    source = EncodedTable(table, rows, y, encoding)
+    hashed = ContentHash()
+    for start in range(0, len(rows), CHUNK_ROWS):
+        x, part = source.read(np.arange(start, min(start + CHUNK_ROWS, len(rows)), dtype=np.intp))
+        if not np.isfinite(x).all():
+            name = (spec.feature_names or ())[int(np.argmin(np.isfinite(x).all(axis=0)))]
+            raise DataError(f"{key}: column {name!r} must be finite, got infinity")
+        hashed.add("features", x)
+        hashed.add("targets", part)
+    return Data(source, spec, hashed.digest(spec.task, None), y, weights=weights)
+
+
+class _Unfitted:
+    """Stands for the source until `split` has fitted the encoding on the training rows."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def read(self, rows: NDArray[np.intp]) -> tuple[NDArray[Any], NDArray[Any]]:
+        raise TypeError("the encoding of this data is fitted on its training rows: call kexp.data.split first")
+
+
+def _check(plan: Plan) -> None:
+    if plan.max_categories < 1:
+        raise DataError(f"data.max_categories: must be a positive integer, got {plan.max_categories!r}")
+    if not plan.target:
+        raise DataError("data.target: must name at least one column")
+    for name in plan.target:
+        if plan.target.count(name) > 1:
+            raise DataError(f"data.target: must name each column once, got {name!r} {plan.target.count(name)} times")
+    listed = {"categorical": plan.categorical, "dates": plan.dates, "text": plan.text}
+    for (key, names), (other, others) in (((a, listed[a]), (b, listed[b])) for a in listed for b in listed if a < b):
+        both = sorted(set(names) & set(others))
+        if both:
+            raise DataError(f"data.{key}: must not name {both[0]!r}, which data.{other} names too")
+
+
+def _features(table: Table, plan: Plan) -> list[str]:
+    listed = {"columns": plan.columns or (), "drop": plan.drop, "categorical": plan.categorical}
+    for key, names in {**listed, "dates": plan.dates, "text": plan.text}.items():
+        for name in names:
+            table.column(name, f"data.{key}")
+    for name in plan.columns or ():
+        if name in plan.target:
+            raise DataError(f"data.columns: must not hold the target, got {name!r}")
+    if plan.weight is not None:
+        table.column(plan.weight, "data.weight")
+        if plan.weight in plan.target:
+            raise DataError(f"data.weight: must not be the target, got {plan.weight!r}")
+    wanted = table.columns if plan.columns is None else plan.columns
+    out = {*plan.target, *plan.drop, plan.weight}
+    features = [name for name in table.columns if name in wanted and name not in out and not _counts_rows(table, name)]
+    if not features:
+        raise DataError("data.columns: leaves no feature columns")
+    return features
+
+
+def _counts_rows(table: Table, name: str) -> bool:
+    """Whether a column is the row numbers that pandas and R write, without a name, in front of the others."""
+    column = table.columns[name]
+    if name != UNNAMED or column.kind != "number":
+        return False
+    values = np.asarray(column.values)
+    return bool(len(values) > 1 and (np.diff(values) == 1).all())
+
+
+def _kept(splits: GivenSplits, kept: NDArray[np.intp], count: int) -> dict[str, NDArray[np.intp]]:
+    """Given splits as positions among the rows that were kept."""
+    place = np.full(count, -1, dtype=np.intp)
+    place[kept] = np.arange(len(kept))
+    return {name: place[rows][place[rows] >= 0] for name, rows in splits.items()}
+
+
+def _kinds_read(used: Sequence[Column], targets: Sequence[Column]) -> dict[str, list[str | None]]:
+    return {column.name: [column.kind, column.format] for column in (*used, *targets)}
+
+
+def _digest(
+    columns: Sequence[Column],
+    rows: NDArray[np.intp],
+    y: NDArray[Any],
+    task: str,
+    splits: GivenSplits | None,
+    weights: NDArray[Any] | None,
+) -> str:
+    """Digest of a table before encoding, so that it is the file's and not the split's.
+
+    A table of numbers alone has the digest of the same numbers in any other form.
+    """
+    hashed = ContentHash()
+    numbers = [column for column in columns if column.kind in ("number", "boolean")]
+    for start in range(0, len(rows) if numbers else 0, CHUNK_ROWS):
+        there = rows[start : start + CHUNK_ROWS]
+        block = np.empty((len(there), len(numbers)), dtype=np.float32)
+        for place, column in enumerate(numbers):
+            with np.errstate(over="ignore"):  # what does not fit float32 becomes infinity, and is refused as such
+                block[:, place] = column.values[there]
+        endless = np.isinf(block)
+        if endless.any():
+            row, place = (int(index[0]) for index in np.nonzero(endless))
+            name = numbers[place].name
+            raise DataError(f"data.path: column {name!r} must be finite, got infinity in row {there[row] + 1}")
+        block[np.isnan(block)] = np.nan  # one NaN, whatever its bits were
+        hashed.add("features", block)
+    for column in columns:
+        if column.kind in ("text", "date"):
+            hashed.add(f"column {column.name}", np.asarray(column.values[rows]))
+        if column.kind == "text":
+            words = "".join(f"{len(word)}:{word}" for word in column.words).encode()
+            hashed.add(f"words {column.name}", np.frombuffer(words, dtype=np.uint8))
+    hashed.add("targets", y)
+    if weights is not None:
+        hashed.add("weights", weights)
+    return hashed.digest(task, splits)

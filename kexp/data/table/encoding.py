@@ -1,0 +1,237 @@
+"""Encoding a table's columns as numbers, as the training rows taught; kept as plain JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kexp.data.source import DataSpec, Encoded
+from kexp.data.table.columns import Choices, fit_column
+from kexp.data.table.stored import Column, Table
+from kexp.data.table.words import line_of
+from kexp.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["EncodedTable", "TableEncoder", "encoded_spec"]
+
+VERSION = 2
+DAY_S = 86400.0
+
+Fill = Callable[["NDArray[np.float32]", "NDArray[np.intp]"], None]
+
+
+@dataclass(frozen=True)
+class TableEncoder:
+    """Learns what becomes of a table's columns from its training rows.
+
+    Args:
+        table: the columns.
+        rows: the table's rows that the data has: those that have targets.
+        targets: of these rows.
+        spec: of the targets; its feature shape is settled here.
+        features: names of the columns that may become features.
+        choices: what the user decides.
+        about: what else is kept with the encoding.
+        dropped: how many rows were left out, and for want of which target.
+    """
+
+    table: Table
+    rows: NDArray[np.intp]
+    targets: NDArray[Any]
+    spec: DataSpec
+    features: Sequence[str]
+    choices: Choices
+    about: Mapping[str, Any]
+    dropped: tuple[int, str] = (0, "")
+
+    def fit(self, rows: NDArray[np.intp]) -> Encoded:
+        """The encoding learned from these rows of the data, and the table as it encodes it.
+
+        Raises:
+            DataError: no column becomes a feature.
+        """
+        training = self.rows[rows]
+        columns = [fit_column(self.table.columns[name], training, self.choices) for name in self.features]
+        encoding: dict[str, Any] = {
+            "version": VERSION,
+            **self.about,
+            "task": self.spec.task,
+            "classes": None if self.spec.classes is None else list(self.spec.classes),
+            "outputs": self.spec.outputs,
+            "columns": columns,
+        }
+        if all("left_out" in column for column in columns):
+            raise DataError(f"data.columns: leaves no feature columns; {_instead(columns)}")
+        source = EncodedTable(self.table, self.rows, self.targets, encoding)
+        words = line_of(len(self.rows) + self.dropped[0], self.dropped, columns)
+        return Encoded(source, encoded_spec(encoding), encoding, words)
+
+
+class EncodedTable:
+    """Rows of a table with an encoding applied; a Source.
+
+    Args:
+        table: the columns.
+        rows: the table's rows that the data has.
+        targets: of these rows.
+        encoding: as `TableEncoder.fit` made it.
+    """
+
+    def __init__(
+        self, table: Table, rows: NDArray[np.intp], targets: NDArray[Any], encoding: Mapping[str, Any]
+    ) -> None:
+        self.table, self.rows, self.targets = table, rows, targets
+        self._used = [column for column in encoding["columns"] if "left_out" not in column]
+        self._fills: list[Fill] = []
+        self.width = 0
+        for column in self._used:
+            width = len(feature_names(column))
+            self._fills.append(_FILLS[column["kind"]](table.columns[column["name"]], column, self.width))
+            self.width += width
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, rows: NDArray[np.intp]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """See `Source.read`."""
+        encoded = np.zeros((len(rows), self.width), dtype=np.float32)
+        there = self.rows[rows]
+        for fill in self._fills:
+            fill(encoded, there)
+        return encoded, self.targets[rows]
+
+    def unseen(self) -> dict[str, int]:
+        """How many rows have a category that the training rows did not have, by column."""
+        found = {}
+        for column in self._used:
+            if column["kind"] == "category" and not column["others"]:
+                known = _places(self.table.columns[column["name"]], column)
+                values = self.table.columns[column["name"]].values[self.rows]
+                missing = self.table.columns[column["name"]].missing(values)
+                found[column["name"]] = int((known(values[~missing]) < 0).sum())
+        return {name: count for name, count in found.items() if count}
+
+
+def feature_names(column: Mapping[str, Any]) -> list[str]:
+    """The features of one column: its name, `column=category`, `column (year)`, `column is missing`."""
+    name, kind = column["name"], column.get("kind")
+    if "left_out" in column:
+        return []
+    if kind == "category":
+        names = [f"{name}={category}" for category in column["categories"]]
+        names += [f"{name}=(others)"] if column["others"] else []
+    elif kind == "date":
+        parts = ["year", "day of the year, sine", "day of the year, cosine", "day of the week, sine"]
+        parts += ["day of the week, cosine", "days since the first"]
+        parts += ["time of the day, sine", "time of the day, cosine"] if column["times"] else []
+        names = [f"{name} ({part})" for part in parts]
+    else:
+        names = [name]
+    return [*names, f"{name} is missing"] if column["missing"] else names
+
+
+def encoded_spec(encoding: Mapping[str, Any]) -> DataSpec:
+    """What a row looks like once encoded."""
+    names = tuple(name for column in encoding["columns"] for name in feature_names(column))
+    classes, target = encoding["classes"], tuple(encoding["target"])
+    spec = DataSpec(
+        feature_shape=(len(names),),
+        task=encoding["task"],
+        classes=None if classes is None else tuple(classes),
+        outputs=encoding["outputs"],
+        feature_names=names,
+    )
+    return spec if classes is not None else replace(spec, target_names=target)
+
+
+def _number(column: Column, fitted: Mapping[str, Any], at: int) -> Fill:
+    flagged, median = fitted["missing"], fitted["median"]
+
+    def fill(encoded: NDArray[np.float32], rows: NDArray[np.intp]) -> None:
+        values = np.asarray(column.values[rows])
+        missing = np.isnan(values)
+        if missing.any():
+            values = np.where(missing, median, values)
+        encoded[:, at] = values
+        if flagged:
+            encoded[:, at + 1] = missing
+
+    return fill
+
+
+def _category(column: Column, fitted: Mapping[str, Any], at: int) -> Fill:
+    known, count = _places(column, fitted), len(fitted["categories"])
+
+    def fill(encoded: NDArray[np.float32], rows: NDArray[np.intp]) -> None:
+        values = np.asarray(column.values[rows])
+        missing = column.missing(values)
+        place = known(np.where(missing, 0, values))
+        if fitted["others"]:
+            place = np.where(place < 0, count, place)
+        place = np.where(missing, count + fitted["others"] if fitted["missing"] else -1, place)
+        hit = np.flatnonzero(place >= 0)
+        encoded[hit, at + place[hit]] = 1.0
+
+    return fill
+
+
+def _places(column: Column, fitted: Mapping[str, Any]) -> Callable[[NDArray[Any]], NDArray[np.intp]]:
+    """From a column's values to the places of their categories, -1 for those that training rows did not have."""
+    categories = {name: place for place, name in enumerate(fitted["categories"])}
+    if column.kind == "text":
+        table = np.array([*(categories.get(word, -1) for word in column.words), -1], dtype=np.intp)
+        return lambda values: table[values]
+    numbers = np.array([float({"true": "1", "false": "0"}.get(name, name)) for name in categories])
+    order = np.argsort(numbers)
+
+    def find(values: NDArray[Any]) -> NDArray[np.intp]:
+        at = np.clip(np.searchsorted(numbers[order], values), 0, len(numbers) - 1)
+        return np.where(numbers[order][at] == values, order[at], -1)
+
+    return find
+
+
+def _date(column: Column, fitted: Mapping[str, Any], at: int) -> Fill:
+    def fill(encoded: NDArray[np.float32], rows: NDArray[np.intp]) -> None:
+        seconds = np.asarray(column.values[rows])
+        missing = np.isnan(seconds)
+        seconds = np.where(missing, fitted["median"] * DAY_S, seconds)
+        days = np.floor(seconds / DAY_S)
+        day = days.astype("datetime64[D]")
+        year = day.astype("datetime64[Y]")
+        through = (day - year.astype("datetime64[D]")).astype(np.float64)
+        length = ((year + 1).astype("datetime64[D]") - year.astype("datetime64[D]")).astype(np.float64)
+        week = (days + 3) % 7  # 1970 began on a Thursday; Monday is 0
+        encoded[:, at] = year.astype(np.int64) + 1970
+        parts = [through / length, week / 7]
+        parts += [(seconds % DAY_S) / DAY_S] if fitted["times"] else []
+        places = [at + 1, at + 3, at + 6]
+        for place, share in zip(places, parts, strict=False):
+            encoded[:, place], encoded[:, place + 1] = np.sin(2 * np.pi * share), np.cos(2 * np.pi * share)
+        encoded[:, at + 5] = days - fitted["first"]
+        if fitted["missing"]:
+            encoded[:, at + 6 + 2 * fitted["times"]] = missing
+
+    return fill
+
+
+_FILLS: dict[str, Callable[[Column, Mapping[str, Any], int], Fill]] = {
+    "number": _number,
+    "boolean": _number,
+    "category": _category,
+    "date": _date,
+}
+
+
+def _instead(columns: Sequence[Mapping[str, Any]]) -> str:
+    """What to choose where nothing is left."""
+    texts = [column["name"] for column in columns if column["left_out"] == "text"]
+    if texts:
+        return f"{texts[0]!r} is text: data.categorical=[{texts[0]}] takes each of its texts for a category"
+    name, why = columns[0]["name"], columns[0]["left_out"]
+    return f"{name!r} is left out: {why}"

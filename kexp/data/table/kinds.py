@@ -1,0 +1,173 @@
+"""What a table's columns hold, asked of DuckDB in one query over all rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kexp.data.table.how import MISSING_WORDS, Reading
+from kexp.data.table.sql import quoted, text
+from kexp.data.table.stored import Kind
+from kexp.errors import DataError
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["Found", "find_kinds"]
+
+NUMBERS: tuple[str, ...] = (
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+)
+NUMBERS += ("UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
+# How people write days, besides what DuckDB finds by itself. Months before days where both would do, as in pandas.
+_DAYS = (
+    *("%Y-%m-%d", "%Y/%m/%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%m/%d/%y", "%d/%m/%y"),
+    *("%d.%m.%y", "%b %d %Y", "%b %d, %Y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%B %d %Y", "%B %d, %Y", "%d %B %Y"),
+    *("%a %b %d %Y", "%A, %B %d, %Y", "%Y %b %d", "%d %b, %Y", "%d. %B %Y", "%b-%d-%Y"),
+)
+_TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S", ", %H:%M", ", %H:%M:%S")
+FORMATS = tuple(day + time for time in _TIMES for day in _DAYS)
+_SAMPLE = 200  # rows that a format must fit before all are tried
+
+
+@dataclass(frozen=True)
+class Found:
+    """A column: its name, what it holds, the SQL that gives its values as they are kept, how its dates are written."""
+
+    name: str
+    kind: Kind
+    expression: str
+    format: str | None = None
+
+
+def find_kinds(connection: duckdb.DuckDBPyConnection, how: Reading) -> list[Found]:
+    """The columns of the table `rows`.
+
+    A column of text is one of numbers where all its values are numbers or words for a missing one; of dates where one
+    format fits all; else it is text, in which only the empty field is missing.
+
+    Raises:
+        DataError: a column that is to be of a kind that its values are not; one of lists or the like.
+    """
+    described = connection.execute("select column_name, column_type from (describe rows)").fetchall()
+    found: dict[str, Found] = {}
+    texts = []
+    for name, kind in described:
+        wanted = (how.kinds or {}).get(name)
+        known = _typed(name, kind)
+        if known is None or (wanted == "text" and known.kind != "text") or (wanted == "date" and known.kind != "date"):
+            texts.append(name)  # as text first
+        else:
+            found[name] = known
+    if texts:
+        found |= _of_texts(connection, texts, how)
+    columns = [found[name] for name, _ in described]
+    for column in columns:
+        wanted = (how.kinds or {}).get(column.name)
+        if wanted is not None and wanted != column.kind and {wanted, column.kind} != {"number", "boolean"}:
+            raise DataError(_misfit(connection, column.name, wanted, how))
+    return columns
+
+
+def _typed(name: str, kind: str) -> Found | None:
+    """A column that has a type other than text."""
+    column, base = quoted(name), kind.partition("(")[0]
+    if base in NUMBERS:
+        return Found(name, "number", f"{column}::double")
+    if base == "BOOLEAN":
+        return Found(name, "boolean", f"{column}::int::double")
+    if base in ("DATE", "TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP_S", "TIMESTAMP WITH TIME ZONE"):
+        return Found(name, "date", f"epoch({column})::double")
+    if base == "TIME":
+        return Found(name, "number", f"epoch({column})::double")  # seconds since midnight
+    if kind.endswith("]") or base in ("STRUCT", "MAP", "UNION", "BLOB"):
+        raise DataError(f"data.drop: column {name!r} holds {kind.lower()}, which is no column of a table")
+    return None
+
+
+def _of_texts(connection: duckdb.DuckDBPyConnection, names: list[str], how: Reading) -> dict[str, Found]:
+    asked = []
+    for name in names:
+        value = _value(name, how)
+        number, comma = _number(name, how, False), _number(name, how, True)
+        words = f"count(*) filter (lower({value}) in ('true', 'false'))"
+        asked += [f"count({_present(name, how)})", f"count({number})", f"count({comma})", words, f"count({value})"]
+    (counted,) = connection.execute(f"select {', '.join(asked)} from rows").fetchall()
+    found = {}
+    for index, name in enumerate(names):
+        present, numbers, commas, truths, values = counted[5 * index : 5 * index + 5]
+        wanted = (how.kinds or {}).get(name)
+        if wanted == "text" or (not present and wanted is None):
+            found[name] = Found(name, "text", _value(name, how))
+        elif wanted in (None, "number") and numbers == present and how.decimal != ",":
+            found[name] = Found(name, "number", _number(name, how, False))
+        elif wanted in (None, "number") and commas == present and (how.decimal == "," or how.delimiter != ","):
+            found[name] = Found(name, "number", _number(name, how, True))
+        elif wanted in (None, "boolean") and truths == present and truths:
+            found[name] = Found(name, "boolean", f"(lower({_present(name, how)}) = 'true')::int::double")
+        else:
+            found[name] = _date(connection, name, values, how) or Found(name, "text", _value(name, how))
+    return found
+
+
+def _value(name: str, how: Reading) -> str:
+    """The text of a column, missing where its field is empty."""
+    plain = f"nullif({quoted(name)}::varchar, '')"
+    if how.na_values:
+        listed = ", ".join(text(each) for each in how.na_values)
+        plain = f"case when {plain} in ({listed}) then null else {plain} end"
+    return f"({plain})"
+
+
+def _present(name: str, how: Reading) -> str:
+    """The text of a column where it is no word for a missing number."""
+    if how.na_values is not None:
+        return _value(name, how)
+    listed = ", ".join(text(each) for each in MISSING_WORDS)
+    value = _value(name, how)
+    return f"(case when lower(trim({value})) in ({listed}) then null else {value} end)"
+
+
+def _number(name: str, how: Reading, comma: bool) -> str:
+    present = f"trim({_present(name, how)})"
+    return f"try_cast({f'''replace({present}, ',', '.')''' if comma else present} as double)"
+
+
+def _date(connection: duckdb.DuckDBPyConnection, name: str, count: int, how: Reading) -> Found | None:
+    """The column as dates, where a format fits every value."""
+    value, given = f"trim({_value(name, how)})", (how.formats or {}).get(name)
+    wanted = (how.kinds or {}).get(name) == "date"
+    formats = (given,) if given else FORMATS + (("%Y%m%d", "%Y-%m", "%Y") if wanted else ())
+    sample = f"(select {value} as v from rows where {value} is not null limit {_SAMPLE})"
+
+    def fitting(tried: tuple[str, ...], source: str, column: str, all_of: int) -> tuple[str, ...]:
+        asked = ", ".join(f"count(try_strptime({column}, {text(each)}))" for each in tried)
+        (row,) = connection.execute(f"select {asked} from {source}").fetchall()
+        return tuple(each for each, fits in zip(tried, row, strict=True) if fits == all_of)
+
+    some = fitting(formats, sample, "v", min(count, _SAMPLE)) if count else ()
+    fits = fitting(some, "rows", value, count) if some else ()
+    if not fits:
+        return None
+    return Found(name, "date", f"epoch(try_strptime({value}, {text(fits[0])}))::double", fits[0])
+
+
+def _misfit(connection: duckdb.DuckDBPyConnection, name: str, wanted: str, how: Reading) -> str:
+    """The sentence about the first value that is not of the kind wanted."""
+    tried = {"date": f"try_cast({_value(name, how)} as timestamp)", "number": _number(name, how, False)}
+    value = tried.get(wanted, "null")
+    rows = connection.execute(
+        f"select n, v from (select row_number() over () as n, {_present(name, how)} as v, {value} as t from rows) "
+        "where v is not null and t is null limit 1"
+    ).fetchall()
+    words = {"number": "numbers", "date": "dates", "boolean": "true and false"}.get(wanted, wanted)
+    told = f", got {rows[0][1]!r} in row {rows[0][0]}" if rows else ""
+    return f"column {name!r} must hold {words}{told}"

@@ -1,0 +1,243 @@
+"""Files to columns: DuckDB finds delimiter, quotes and types, and reads; what a column of text really holds is asked of
+it in one query. What was read is kept in the cache under a digest of the files' content."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexp.data.table.csv_form import read_csv
+from kexp.data.table.files import TableFile
+from kexp.data.table.how import Reading
+from kexp.data.table.kinds import Found, find_kinds
+from kexp.data.table.sql import quoted, sentence, text
+from kexp.data.table.stored import HEAD, Column, Table, write_head
+from kexp.errors import DataError
+from kexp.folders import cache_folder
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+__all__ = ["read_frame", "read_query", "read_table"]
+
+VERSION = 2
+ROWS_AT_ONCE = 1 << 19
+KEPT_BYTES = 20 << 30  # of tables in the cache; those that were not used for longest go first
+
+
+def read_table(files: Sequence[TableFile], how: Reading) -> Table:
+    """The rows of files with the same columns, one file's after another's.
+
+    Raises:
+        DataError: a file that cannot be read, without rows, with a column twice or a row of another length.
+    """
+    name = files[0].name
+    if any(each.is_remote for each in files):
+        return _temporary(name, lambda connection: _load_files(connection, files, how), how)
+    folder = cache_folder() / "tables" / _key(files, how)
+    if not (folder / HEAD).is_file():
+        with _room(folder) as made, _connected() as connection:
+            _write(connection, made, _load_files(connection, files, how), how)
+    (folder / HEAD).touch()  # used now: what was not used for longest goes first
+    return Table(folder, name)
+
+
+def read_query(query: str, how: Reading) -> Table:
+    """What a query gives; it may name files."""
+
+    def load(connection: duckdb.DuckDBPyConnection) -> list[int]:
+        import duckdb
+
+        try:
+            connection.execute(f"create table rows as {query.rstrip().rstrip(';')}")
+        except duckdb.Error as error:
+            raise DataError(f"data.query: {sentence(error)}") from None
+        return [_count(connection, "data.query", "the query")]
+
+    return _temporary("the query", load, how)
+
+
+def read_frame(frame: pd.DataFrame, how: Reading) -> Table:
+    """A pandas data frame."""
+
+    def load(connection: duckdb.DuckDBPyConnection) -> list[int]:
+        connection.register("frame", frame)
+        connection.execute("create table rows as select * from frame")
+        return [len(frame)]
+
+    return _temporary("the data frame", load, how)
+
+
+def _temporary(name: str, load: Any, how: Reading) -> Table:
+    """A table that is no longer than the process."""
+    owner = tempfile.TemporaryDirectory(prefix="kexp-table-")
+    with _connected() as connection:
+        _write(connection, Path(owner.name), load(connection), how)
+    return Table(Path(owner.name), name, owner)
+
+
+def _load_files(connection: duckdb.DuckDBPyConnection, files: Sequence[TableFile], how: Reading) -> list[int]:
+    """Puts all rows into the table `rows`; how many each file has."""
+    import duckdb
+
+    counts: list[int] = []
+    known: set[str] = set()
+    for file in files:
+        try:
+            relation = _relation(connection, file, how)
+            columns = {row[0] for row in connection.execute(f"describe {relation}").fetchall()}
+            if known and columns != known:
+                other = sorted(columns ^ known)[0]
+                raise DataError(f"{file.key}: {file.name} must have the columns of {files[0].name}, not so {other!r}")
+            known = columns
+            before = sum(counts)
+            if not counts:
+                connection.execute(f"create table rows as {relation}")
+            else:
+                _insert(connection, relation)
+        except duckdb.Error as error:
+            raise DataError(f"{file.key}: {file.name} cannot be read: {sentence(error)}") from None
+        counts.append(_count(connection, file.key, file.name, before))
+    return counts
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
+    """More rows; columns that are of another type in this file become text in both."""
+    here = dict(connection.execute("select column_name, column_type from (describe rows)").fetchall())
+    there = dict(connection.execute(f"select column_name, column_type from (describe {relation})").fetchall())
+    for column, kind in there.items():
+        wide = here[column]
+        if kind != wide:
+            numbers = {"BIGINT", "DOUBLE", "INTEGER"}
+            to = "DOUBLE" if {kind, wide} <= numbers else "VARCHAR"
+            connection.execute(f"alter table rows alter {quoted(column)} type {to}")
+    connection.execute(f"insert into rows by name {relation}")
+
+
+def _relation(connection: duckdb.DuckDBPyConnection, file: TableFile, how: Reading) -> str:
+    """A query that gives a file's rows."""
+    if file.form == "csv":
+        return read_csv(connection, file, how)
+    if file.form == "feather":
+        import pyarrow as pa
+        from pyarrow import feather
+
+        try:
+            connection.register("feather", feather.read_table(file.path))
+        except (pa.ArrowInvalid, OSError):
+            raise DataError(f"{file.key}: {file.name} is no Feather file") from None
+        return "select * from feather"
+    reader = "read_parquet" if file.form == "parquet" else "read_json"
+    return f"select * from {reader}({text(file.path)})"
+
+
+def _count(connection: duckdb.DuckDBPyConnection, key: str, name: str, before: int = 0) -> int:
+    ((found,),) = connection.execute("select count(*) from rows").fetchall()
+    if found == before:
+        raise DataError(f"{key}: {name} has no rows")
+    return int(found) - before
+
+
+def _write(connection: duckdb.DuckDBPyConnection, folder: Path, file_rows: list[int], how: Reading) -> None:
+    """The table `rows` as columns in a folder."""
+    import numpy as np
+
+    found = find_kinds(connection, how)
+    count = sum(file_rows)
+    columns, targets, words = [], [], []
+    for index, each in enumerate(found):
+        column = Column(each.name, each.kind, str(folder / str(index)), each.format)
+        dtype = np.int32 if each.kind == "text" else np.float64
+        columns.append(column)
+        targets.append(np.lib.format.open_memmap(f"{column.file}.npy", "w+", dtype=dtype, shape=(count,)))
+        words.append(_write_words(connection, each, column.file) if each.kind == "text" else None)
+    chosen = ", ".join(f"{each.expression} as c{index}" for index, each in enumerate(found))
+    reader = connection.sql(f"select {chosen} from rows").to_arrow_reader(ROWS_AT_ONCE)
+    first = 0
+    for batch in reader:
+        for array, target, known in zip(batch.columns, targets, words, strict=True):
+            target[first : first + len(array)] = _numbers(array, known)
+        first += batch.num_rows
+    for target in targets:
+        target.flush()
+    write_head(folder, file_rows, [_relative(each) for each in columns])
+
+
+def _numbers(array: Any, words: Any) -> Any:
+    """A column's values as they are kept."""
+    import pyarrow.compute as pc
+
+    if words is not None:
+        return pc.fill_null(pc.index_in(array, words), -1).to_numpy(zero_copy_only=False)
+    return array.to_numpy(zero_copy_only=False)
+
+
+def _write_words(connection: duckdb.DuckDBPyConnection, found: Found, file: str) -> Any:
+    import pyarrow as pa
+
+    query = f"select distinct {found.expression} as w from rows where w is not null order by w"
+    table = connection.sql(query).to_arrow_table()
+    with pa.OSFile(f"{file}.arrow", "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    words = table.column(0).combine_chunks()
+    return words.chunk(0) if isinstance(words, pa.ChunkedArray) else words
+
+
+def _relative(column: Column) -> Column:
+    return Column(column.name, column.kind, Path(column.file).name, column.format)
+
+
+@contextlib.contextmanager
+def _connected() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection of our own: rows keep their order, and what memory does not hold goes to a temporary folder."""
+    import duckdb
+
+    with (
+        tempfile.TemporaryDirectory(prefix="kexp-duckdb-") as folder,
+        duckdb.connect(config={"temp_directory": folder, "preserve_insertion_order": True}) as connection,
+    ):
+        connection.execute("set enable_progress_bar = false")
+        yield connection
+
+
+@contextlib.contextmanager
+def _room(folder: Path) -> Iterator[Path]:
+    """A folder to write in, which takes its name when the block ends well; another process may have been faster."""
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    try:
+        yield made
+        _make_room(folder.parent)
+        with contextlib.suppress(OSError):
+            made.rename(folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _make_room(parent: Path) -> None:
+    """Removes the tables that were not used for longest, where all of them are too large."""
+    heads = sorted(parent.glob(f"*/{HEAD}"), key=lambda head: head.stat().st_mtime, reverse=True)
+    size = 0
+    for head in heads:
+        size += sum(file.stat().st_size for file in head.parent.iterdir())
+        if size > KEPT_BYTES:
+            shutil.rmtree(head.parent, ignore_errors=True)
+
+
+def _key(files: Sequence[TableFile], how: Reading) -> str:
+    import duckdb
+
+    told = {**asdict(how), "kinds": dict(how.kinds or {}), "formats": dict(how.formats or {})}
+    whole = hashlib.sha256(json.dumps([VERSION, duckdb.__version__, told], sort_keys=True).encode())
+    for file in files:
+        with open(file.path, "rb") as content:
+            whole.update(f"|{file.form}:{hashlib.file_digest(content, 'sha256').hexdigest()}".encode())
+    return whole.hexdigest()

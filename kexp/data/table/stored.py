@@ -1,0 +1,101 @@
+"""A table's columns in files of their own, mapped into memory: any rows in any order, at the speed of memory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from kexp.errors import DataError, suggestion
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Column", "Kind", "Table"]
+
+Kind = Literal["number", "boolean", "date", "text"]
+
+HEAD = "table.json"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        name: its name.
+        kind: "number", "boolean" (0 and 1), "date" (seconds since 1970) as float64, NaN where missing; "text" as int32
+            codes into `words`, -1 where missing.
+        file: where its values are, without the ending.
+        format: how its dates are written, where the reader was not sure by itself.
+    """
+
+    name: str
+    kind: Kind
+    file: str
+    format: str | None = None
+
+    @cached_property
+    def values(self) -> NDArray[Any]:
+        """All rows' values, shape (rows,)."""
+        mapped: NDArray[Any] = np.load(f"{self.file}.npy", mmap_mode="r")
+        return mapped
+
+    @cached_property
+    def words(self) -> list[str]:
+        """The distinct texts, in sorted order."""
+        import pyarrow as pa
+
+        with pa.memory_map(f"{self.file}.arrow") as source:
+            words: list[str] = pa.ipc.open_file(source).read_all().column(0).to_pylist()
+            return words
+
+    def missing(self, values: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which of these values of the column are missing."""
+        return values < 0 if self.kind == "text" else np.isnan(values)
+
+
+class Table:
+    """Columns of as many rows.
+
+    Args:
+        folder: where they are.
+        name: what to call the table in messages: its file's name.
+        owner: what must live as long as the table: a temporary folder.
+    """
+
+    def __init__(self, folder: Path, name: str, owner: Any = None) -> None:
+        head = json.loads((folder / HEAD).read_text(encoding="utf-8"))
+        self.name, self._owner = name, owner
+        self.file_rows: list[int] = head["files"]
+        self.columns = {
+            each["name"]: Column(**{**each, "file": str(folder / each["file"])}) for each in head["columns"]
+        }
+
+    def __len__(self) -> int:
+        return sum(self.file_rows)
+
+    def column(self, name: str, key: str) -> Column:
+        """The column of that name.
+
+        Raises:
+            DataError: there is none; names the nearest.
+        """
+        if name not in self.columns:
+            raise DataError(f"{key}: there is no column {name!r} in {self.name}{suggestion(name, self.columns)}")
+        return self.columns[name]
+
+    def rows_of_file(self, file: int) -> NDArray[np.intp]:
+        """Row numbers of one of the files that the table was read from."""
+        first = sum(self.file_rows[:file])
+        return np.arange(first, first + self.file_rows[file], dtype=np.intp)
+
+
+def write_head(folder: Path, file_rows: list[int], columns: list[Column]) -> None:
+    """Writes what `Table` reads first; the columns' files are there already."""
+    head = {"files": file_rows, "columns": [asdict(each) for each in columns]}
+    (folder / HEAD).write_text(json.dumps(head), encoding="utf-8")

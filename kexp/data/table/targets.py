@@ -1,0 +1,125 @@
+"""The targets in a table's columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from kexp.data.source import Task
+from kexp.data.table.stored import Column, Table
+from kexp.data.targets import Targets, index_targets
+from kexp.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["MOST_INTEGER_CLASSES", "known_targets", "numbers_of", "rows_with", "targets_of"]
+
+MOST_INTEGER_CLASSES = 20
+
+
+def rows_with(columns: Sequence[Column], rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Those of the rows that have a value in every column."""
+    there = np.ones(len(rows), dtype=bool)
+    for column in columns:
+        there &= ~column.missing(column.values[rows])
+    return rows[there]
+
+
+def targets_of(columns: Sequence[Column], rows: NDArray[np.intp], task: str, classes: Sequence[str] | None) -> Targets:
+    """Targets of rows that all have them.
+
+    Text, true and false, and whole numbers of at most 20 kinds are classes, unless `task` says otherwise; several
+    columns of 0 and 1, or of true and false, are labels; other numbers a regression.
+
+    Raises:
+        DataError: text where numbers are needed, a class that is not named.
+    """
+    asked = None if task == "auto" else cast(Task, task)
+    for column in columns:
+        if column.kind in ("text", "date") and (len(columns) > 1 or asked in ("regression", "labels")):
+            what = "a regression" if asked != "labels" else "labels"
+            raise DataError(f"data.target: column {column.name!r} must hold numbers for {what}, got {column.kind}")
+    if len(columns) > 1:
+        wide = np.stack([_numbers(column, rows) for column in columns], axis=1)
+        whole = bool(((wide == 0) | (wide == 1)).all())
+        if whole and asked is None:
+            asked = "labels"
+        return index_targets(wide, asked or "regression", classes, "data")
+    (column,) = columns
+    if column.kind == "text":
+        codes, names = _coded(column, rows)
+        order = [str(name) for name in classes] if classes else names
+        unknown = sorted(set(names) - set(order))
+        if unknown:
+            raise DataError(f"data.classes: must name every class, but {unknown[0]!r} of {column.name!r} is not there")
+        place = np.array([order.index(name) for name in names], dtype=np.int64)
+        return Targets(place[codes], "classification", tuple(order), len(order))
+    values = _numbers(column, rows)
+    if column.kind == "boolean" and asked != "regression":
+        return index_targets(values.astype(bool).astype(str), "classification", classes, "data")
+    whole = bool((values == np.round(values)).all())
+    if asked is None:
+        few = whole and len(np.unique(values)) <= MOST_INTEGER_CLASSES
+        asked = "classification" if few or classes else "regression"
+    if asked == "classification" and whole:
+        y = values.astype(np.int64)
+        named = classes and set(map(str, np.unique(y))) <= set(map(str, classes))
+        return index_targets(y.astype(str) if named else y, "classification", classes, "data")
+    return index_targets(values, asked, classes, "data")
+
+
+def known_targets(table: Table, encoding: Mapping[str, Any], rows: NDArray[np.intp], key: str) -> NDArray[Any]:
+    """Targets of rows that come after training: the classes are those of the run."""
+    columns = [table.column(name, key) for name in encoding["target"]]
+    if encoding["task"] != "classification":
+        wide = np.stack([_numbers(column, rows, key) for column in columns], axis=1)
+        return index_targets(wide, encoding["task"], None, key).values
+    (column,) = columns
+    if column.kind == "text":
+        codes, found = _coded(column, rows)
+    else:
+        values, codes = np.unique(_numbers(column, rows, key), return_inverse=True)
+        found = [str(bool(value)) if column.kind == "boolean" else f"{value:g}" for value in values]
+    names = encoding["classes"]
+    place = {name: index for index, name in enumerate(names)}
+    by_number = {_as_number(name): index for index, name in enumerate(names)}  # 1.0 in this file, 1 in the run's
+    index = [place.get(name, by_number.get(_as_number(name), -1)) for name in found]
+    if -1 in index:
+        raise DataError(f"{key}: there is no class {found[index.index(-1)]!r} of {column.name!r} in the run")
+    return np.array(index, dtype=np.int64)[codes]
+
+
+def numbers_of(column: Column, rows: NDArray[np.intp], key: str) -> NDArray[np.float64]:
+    """A column of numbers, none of them missing."""
+    if column.kind not in ("number", "boolean"):
+        raise DataError(f"{key}: column {column.name!r} must hold numbers, got {column.kind}")
+    values = np.asarray(column.values[rows])
+    missing = np.isnan(values)
+    if missing.any():
+        row = int(rows[np.argmax(missing)]) + 1
+        raise DataError(f"{key}: column {column.name!r} must have a value in every row, got none in row {row}")
+    return values
+
+
+def _numbers(column: Column, rows: NDArray[np.intp], key: str = "data.target") -> NDArray[np.float64]:
+    values = numbers_of(column, rows, key)
+    if not np.isfinite(values).all():
+        row = int(rows[np.argmin(np.isfinite(values))]) + 1
+        raise DataError(f"{key}: targets must be finite, got NaN or infinity in row {row}")
+    return values
+
+
+def _coded(column: Column, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], list[str]]:
+    """Codes of the rows into those of the column's words that they have."""
+    present, codes = np.unique(column.values[rows], return_inverse=True)
+    return codes, [column.words[index] for index in present]
+
+
+def _as_number(name: str) -> float | str:
+    try:
+        return float(name)
+    except ValueError:
+        return name

@@ -1,0 +1,27 @@
+"""What was done with a table's columns, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["line_of"]
+
+PLURALS = {"number": "numbers", "category": "categories", "date": "dates", "boolean": "booleans"}
+MOST_NAMED = 4
+
+
+def line_of(rows: int, dropped: tuple[int, str], columns: Sequence[Mapping[str, Any]]) -> str:
+    """A table in a line: its rows, its columns by kind, and what is left out and why."""
+    count, target = dropped
+    without = f" ({count} without {target} left out)" if count else ""
+    kinds = [column["kind"] for column in columns if "left_out" not in column]
+    parts = [
+        f"{kinds.count(kind)} {kind if kinds.count(kind) == 1 else plural}"
+        for kind, plural in PLURALS.items()
+        if kind in kinds
+    ]
+    out = [f"{column['name']} ({column['left_out']})" for column in columns if "left_out" in column]
+    more = f" and {len(out) - MOST_NAMED} more" if len(out) > MOST_NAMED else ""
+    left = f"; left out: {', '.join(out[:MOST_NAMED])}{more}" if out else ""
+    return f"table  {rows} rows{without}: {', '.join(parts)}{left}"

@@ -1,0 +1,178 @@
+"""What targets are: read off their type, their shape and their values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from kexp.data.source import DataSpec, Task
+from kexp.errors import DataError, suggestion
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Targets", "index_targets"]
+
+TASKS = get_args(Task)
+MOST_CLASSES_OF_PIXELS = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Targets as sources give them.
+
+    Attributes:
+        values: class indices (rows, *positions) int64; else (rows, *positions, outputs) float32.
+        task: what they are.
+        classes: class names by index; None where they are no classes.
+        outputs: number of classes, of a regression's columns, or of labels.
+        positions: as in `DataSpec`.
+    """
+
+    values: NDArray[Any]
+    task: Task
+    classes: tuple[str, ...] | None
+    outputs: int
+    positions: tuple[int, ...] = ()
+
+    def spec(self, feature_shape: tuple[int, ...], **more: Any) -> DataSpec:
+        """What a row looks like that has these targets."""
+        return DataSpec(feature_shape, self.task, self.classes, self.outputs, self.positions, **more)
+
+
+def index_targets(
+    y: NDArray[Any],
+    task: Task | None,
+    classes: Sequence[str] | None,
+    key: str,
+    features: NDArray[Any] | None = None,
+) -> Targets:
+    """Targets as sources give them.
+
+    Whole numbers, booleans and text of shape (rows,) are classes, and so are one-hot rows. Whole numbers of more
+    dimensions are a class at each step or pixel where the features have those steps or pixels, or are tokens
+    themselves; several labels a row where they are 0 and 1; else a regression, as all other numbers are.
+
+    Args:
+        y: targets, shape (rows, ...).
+        task: overrules that.
+        classes: names by class index, for `y` that holds indices; or the order of the names, for `y` that holds names.
+        key: config key that a complaint begins with.
+        features: what they are the targets of.
+    """
+    if task is not None and task not in TASKS:
+        raise DataError(f"{key}.task: there is no task {task!r}{suggestion(str(task), TASKS)}")
+    if y.ndim < 1:
+        raise DataError(f"{key}: targets must have one dimension at least, got a single value")
+    if y.ndim > 1 and y.shape[-1] == 1 and y.dtype.kind not in "fc":
+        y = y[..., 0]
+    if task is None:
+        task = _task(y, features)
+    if task == "regression":
+        return _regression(y, key)
+    if task == "labels":
+        return _labels(y, key)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim == 1:
+        return _classes(y, classes, key)
+    if _is_one_hot(y):
+        names = tuple(classes) if classes else tuple(str(index) for index in range(y.shape[-1]))
+        if len(names) != y.shape[-1]:
+            raise DataError(f"{key}.classes: must name the {y.shape[-1]} one-hot columns, got {len(names)} names")
+        return Targets(y.argmax(axis=-1).astype(np.int64), task, names, len(names), y.shape[1:-1])
+    if y.dtype.kind == "f" and not _are_whole(y):
+        raise DataError(f"{key}: targets of a classification must be class indices, names or one-hot rows")
+    return _classes(y, classes, key)
+
+
+def _task(y: NDArray[Any], features: NDArray[Any] | None) -> Task:
+    if y.dtype.kind not in "fciub" or (y.ndim == 1 and y.dtype.kind in "iub") or _is_one_hot(y):
+        return "classification"
+    if y.ndim == 1 or y.dtype.kind not in "iub" or features is None:
+        return "labels" if features is None and _are_labels(y) else "regression"
+    tokens = features.dtype.kind in "iu" and features.ndim == 2
+    steps = tokens or (features.ndim > 2 and y.shape[1:] == features.shape[1 : y.ndim])
+    if y.ndim == 2 and not steps:
+        return "labels" if _are_labels(y) else "regression"
+    if y.shape == features.shape and np.array_equal(y, features):
+        return "regression"  # features from themselves
+    pixels = y.ndim > 2 and len(np.unique(y)) <= MOST_CLASSES_OF_PIXELS
+    return "classification" if y.min(initial=0) >= 0 and (tokens or steps or pixels) else "regression"
+
+
+def _are_labels(y: NDArray[Any]) -> bool:
+    return y.ndim == 2 and y.shape[1] > 1 and y.dtype.kind in "iub" and bool(((y == 0) | (y == 1)).all())
+
+
+def _are_whole(y: NDArray[Any]) -> bool:
+    return bool(np.isfinite(y).all() and (y == np.round(y)).all())
+
+
+def _labels(y: NDArray[Any], key: str) -> Targets:
+    if y.ndim != 2 or y.dtype.kind not in "fiub" or not ((y == 0) | (y == 1)).all():
+        raise DataError(f"{key}: labels must be columns of 0 and 1, shape (rows, labels), got the shape {y.shape}")
+    return Targets(np.array(y, dtype=np.float32, order="C"), "labels", None, y.shape[1])
+
+
+def _classes(y: NDArray[Any], classes: Sequence[str] | None, key: str) -> Targets:
+    index, names = _indexed(y, classes, key)
+    return Targets(index, "classification", names, len(names), y.shape[1:])
+
+
+def _indexed(y: NDArray[Any], classes: Sequence[str] | None, key: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    if y.dtype.kind == "f":
+        if not np.isfinite(y).all():
+            row = int(np.argmin(np.isfinite(y).reshape(len(y), -1).all(axis=1)))
+            raise DataError(f"{key}: targets must be finite, got NaN or infinity in row {row}")
+        if not (y == np.round(y)).all():
+            odd = float(y[y != np.round(y)][0])
+            raise DataError(f"{key}: class targets must be whole numbers or names, got {odd!r}")
+        y = y.astype(np.int64)
+    if y.dtype.kind == "O":
+        missing = [row for row, value in enumerate(y.ravel()) if value is None or str(value) == "nan"]
+        if missing:
+            raise DataError(f"{key}: targets must not be missing, got {len(missing)}, first in row {missing[0]}")
+        y = y.astype(str)
+    if y.dtype.kind == "S":
+        y = np.char.decode(y, "utf-8")
+    if classes is not None:
+        return _named(y, tuple(str(name) for name in classes), key)
+    values, index = np.unique(y, return_inverse=True)
+    if y.ndim > 1 and y.dtype.kind in "iu" and values[0] >= 0 and values[-1] < 2 * len(values):
+        return y.astype(np.int64), tuple(str(value) for value in range(int(values[-1]) + 1))  # tokens, a few unused
+    return index.reshape(y.shape).astype(np.int64), tuple(str(value) for value in values)
+
+
+def _named(y: NDArray[Any], names: tuple[str, ...], key: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    if y.dtype.kind in "iub":
+        index = y.astype(np.int64)
+        if len(index) and not 0 <= index.min() <= index.max() < len(names):
+            raise DataError(f"{key}.classes: names {len(names)} classes, got class index {_outside(index, len(names))}")
+        return index, names
+    position = {name: index for index, name in enumerate(names)}
+    unknown = sorted(set(y.ravel().tolist()) - set(position))
+    if unknown:
+        raise DataError(f"{key}.classes: there is no class {unknown[0]!r}{suggestion(unknown[0], names)}")
+    found = np.array([position[name] for name in y.ravel().tolist()], dtype=np.int64)
+    return found.reshape(y.shape), names
+
+
+def _outside(index: NDArray[np.int64], count: int) -> int:
+    return int(index[(index < 0) | (index >= count)][0])
+
+
+def _regression(y: NDArray[Any], key: str) -> Targets:
+    if y.dtype.kind not in "fiub":
+        raise DataError(f"{key}: targets of a regression must be real numbers, got {y.dtype.name}")
+    targets = np.array(y if y.ndim > 1 else y[:, None], dtype=np.float32, order="C")
+    return Targets(targets, "regression", None, targets.shape[-1], targets.shape[1:-1])
+
+
+def _is_one_hot(y: NDArray[Any]) -> bool:
+    if y.ndim < 2 or y.shape[-1] < 2 or y.dtype.kind not in "fiub":
+        return False
+    return bool(((y == 0) | (y == 1)).all() and (y.sum(axis=-1) == 1).all())
