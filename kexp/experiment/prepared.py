@@ -147,6 +147,8 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
     )
     compiled = in_words_of_compile(asked, taken)
     said = (*((("model", compiled),) if compiled else ()), *said)
+    if splits.words:
+        said = (("table", splits.words), *said)
     known = fingerprint(experiment, data.digest)
     # A batch that is larger than the rows is one of all rows, as Keras has it.
     size = min(experiment.trainer.batch_size, len(splits.train))

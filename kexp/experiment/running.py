@@ -136,9 +136,7 @@ def run(
         record_setup(tracker, prepared, source or Source(), summary_of(model))
         trainer = experiment.trainer
         checkpointing = checkpointing_of(prepared, checkpoint, folder)
-        with training.progress(
-            trainer.epochs, trainer.initial_epoch, trainer.verbose, heading=prepared.splits.words
-        ) as progress:
+        with training.progress(trainer.epochs, trainer.initial_epoch, trainer.verbose) as progress:
             try:
                 trained = engine(
                     prepared, model, listeners=[_Logging(tracker), progress, *listeners], checkpoint=checkpointing

@@ -56,8 +56,8 @@ def in_words(node: Node, forms: tuple[str, ...], chosen: str) -> str:
 
 def _taken(node: Node, splits: Splits, backend: str) -> tuple[str, ...]:
     component, outputs = node.component, splits.spec.outputs
-    key = (component.group, component.target, component.version, repr((node.parameters, node.common)), outputs, backend)
-    key += (splits.spec.positions,)
+    settings, shape = repr((node.parameters, node.common)), (*splits.spec.positions, outputs)
+    key = (component.group, component.target, component.version, settings, shape, backend)
     named = node.common.get("targets")
     forms = (
         (named,)

@@ -118,12 +118,9 @@ class Progress:
 
 
 @contextmanager
-def progress(epochs: int, first: int = 0, verbose: int = 1, heading: str = "") -> Iterator[Progress]:
-    """A Progress that leaves the terminal in order, however training ends; under a heading, where there is one."""
+def progress(epochs: int, first: int = 0, verbose: int = 1) -> Iterator[Progress]:
+    """A Progress that leaves the terminal in order, however training ends."""
     teller = Progress(epochs, first, verbose)
-    if heading and verbose:
-        teller.out.write(f"{heading}\n")
-        teller.out.flush()
     try:
         yield teller
     finally:

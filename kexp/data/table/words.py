@@ -24,4 +24,4 @@ def line_of(rows: int, dropped: tuple[int, str], columns: Sequence[Mapping[str, 
     out = [f"{column['name']} ({column['left_out']})" for column in columns if "left_out" in column]
     more = f" and {len(out) - MOST_NAMED} more" if len(out) > MOST_NAMED else ""
     left = f"; left out: {', '.join(out[:MOST_NAMED])}{more}" if out else ""
-    return f"table  {rows} rows{without}: {', '.join(parts)}{left}"
+    return f"{rows} rows{without}: {', '.join(parts)}{left}"
