@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from kexp import training, traits
+from kexp import traits
 from kexp.build import build_activation, build_data
 from kexp.errors import ConfigError, DataError, UnknownNameError
 from kexp.experiment.own_compile import compiled_by_model
@@ -86,8 +86,7 @@ def load_data(node: Node) -> Data:
     Raises:
         ConfigError: it cannot be read, or the component returned something else.
     """
-    with training.banners_held_back():  # the user's own function may import TensorFlow
-        return build_data(node)
+    return build_data(node)
 
 
 def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
