@@ -37,11 +37,16 @@ def run(
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from kexp.config import compose, explain, plain, prepare_overrides
+    from kexp.config import compose, explain, key_of, plain, prepare_overrides
+    from kexp.errors import ConfigError
     from kexp.schema import check
     from kexp.sweeps.opening import announce_backend
 
     overrides = prepare_overrides(overrides)
+    for each in overrides:
+        key = key_of(each)
+        if key.startswith(("hydra.", "hydra/")) and key != "hydra.searchpath":
+            raise ConfigError(f"{key}: is a setting of the command line and of kexp.sweep; kexp.run takes folder=...")
     announce_backend(overrides, config_dir)
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))

@@ -209,6 +209,12 @@ def test_a_sweep_has_hydras_folders_callbacks_environment_and_files(workplace: P
     assert {held for name, _, _, held in Told.heard if name.startswith("on_job")} == {"yes"}
 
 
+@pytest.mark.parametrize("override", ["hydra.run.dir=x", "hydra.mode=MULTIRUN", "hydra/launcher=serial"])
+def test_a_run_from_python_does_not_ignore_settings_of_the_command_line(workplace: Path, override: str) -> None:
+    with pytest.raises(ConfigError, match="is a setting of the command line and of kexp"):
+        kexp.run([*SMALL, override])
+
+
 def test_the_mode_of_a_sweep_is_not_a_runs(workplace: Path) -> None:
     assert len(planned("seed=1,2", "hydra.mode=MULTIRUN")) == 2
 
