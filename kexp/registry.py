@@ -9,7 +9,6 @@ A colon makes a name a reference: `my_project.optim:Lookahead` needs no registra
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from typing import Any
 from kexp import signatures
 from kexp.errors import ComponentError, UnknownNameError, first_line, suggestion
 from kexp.groups import GROUPS, Group, the_group
+from kexp.own_code import digest_of
 from kexp.quiet import hush
 from kexp.reading import Reading, is_there_already, read_object, read_signature
 from kexp.second_names import second_names
@@ -278,7 +278,7 @@ def _reference(group: Group, name: str) -> Component:
     module, _, attribute = name.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
         raise ComponentError(f"{group.name}: a reference reads module:attribute, got {name!r}")
-    return Component(group.name, name, name, "reference", _source_digest(module))
+    return Component(group.name, name, name, "reference", digest_of(module))
 
 
 def _run_again(name: str) -> Any:
@@ -290,17 +290,6 @@ def _run_again(name: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def _source_digest(module: str) -> str:
-    """A digest of a module's source, so that changed code is another version; empty where there is no source."""
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError, AttributeError):
-        return ""
-    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
-        return ""
-    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def summary_of_source(target: str) -> str:
     module, name = target.split(":")
     while (home := exported(module).get(name, "")) not in ("", f"{module}:{name}"):
         module, name = home.split(":")
-        if not _source_file(module).name.startswith("__init__"):
+        if not source_file(module).name.startswith("__init__"):
             break
     pattern = rf'^(?:class|def) {name}\b.*?:\n\s+r?"""(.*?)(?:\n\s*\n|""")'
     written = re.search(pattern, _text(module), re.DOTALL | re.MULTILINE)
@@ -183,11 +183,11 @@ def _tree(module: str) -> ast.Module:
 
 @cache
 def _text(module: str) -> str:
-    return _source_file(module).read_text(encoding="utf-8")
+    return source_file(module).read_text(encoding="utf-8")
 
 
 @cache
-def _source_file(module: str) -> Path:
+def source_file(module: str) -> Path:
     """Where a module's source is, found without importing the module or its parents."""
     top, *rest = module.split(".")
     loaded = sys.modules.get(top)
@@ -209,7 +209,7 @@ def _from(module: str, statement: ast.ImportFrom) -> str:
     if not statement.level:
         return statement.module or ""
     parts = module.split(".")
-    is_package = _source_file(module).name == "__init__.py"
+    is_package = source_file(module).name == "__init__.py"
     base = parts[: len(parts) - statement.level + is_package]
     return ".".join([*base, *([statement.module] if statement.module else [])])
 

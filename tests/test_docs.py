@@ -18,6 +18,7 @@ PAGES = [
     "README.md",
     "docs/guide.md",
     "docs/hydra.md",
+    "docs/your-code.md",
     "docs/using-runs.md",
     "docs/sweeps.md",
 ]  # docs/plugins.md: tests/plugins

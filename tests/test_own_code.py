@@ -86,3 +86,48 @@ def test_what_one_s_own_function_raises_is_one_sentence(
     with pytest.raises(kind, match=sentence) as caught:
         kexp.run([*own_checks.SMALL, *overrides])
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_keeps_its_code_and_says_when_it_is_another(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The module and what it imports beside it; `--code run` takes what the run kept."""
+    import sys
+
+    from kexp.cli import main
+
+    monkeypatch.syspath_prepend(str(workplace))
+    (workplace / "by_how_much.py").write_text("FACTOR = 2.0\n")
+    (workplace / "kept_loss.py").write_text(
+        "from by_how_much import FACTOR\n\n\ndef mine(t, p):\n    return FACTOR * ((t - p) ** 2)[:, 0]\n"
+    )
+    small = [each for each in own_checks.SMALL if each not in ("tracking=none", "save=none")]
+    result = kexp.run([*small, "loss=kept_loss:mine", "save.formats=[keras]", "save.model=false"])
+    (workplace / "by_how_much.py").write_text("FACTOR = 3.0\n")
+    with pytest.warns(UserWarning, match=r"by_how_much.py: not what it was"):
+        kexp.load_model(result.run_id)
+
+    def reproduced(*more: str) -> tuple[int, str]:
+        for name in ("by_how_much", "kept_loss"):
+            sys.modules.pop(name)
+        with pytest.raises(SystemExit) as end:
+            main(["reproduce", result.run_id, *more])
+        return int(end.value.code or 0), capsys.readouterr().out
+
+    code, said = reproduced()
+    assert (code, "code      by_how_much.py is not what it was" in said) == (1, True)
+    code, said = reproduced("--code", "run")
+    assert (code, "equal" in said) == (0, True), said
+
+
+def test_show_says_how_a_reference_was_read(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from kexp.cli import main
+
+    for word, said in [
+        ("loss=own_parts:sharper", "read as a loss itself, which Keras calls with t and p"),
+        ("optimizer=own_parts:heavy_ball", "read as a thing that is there already; each run has a copy"),
+    ]:
+        with pytest.raises(SystemExit) as end:
+            main(["show", word])
+        assert not end.value.code
+        assert said in capsys.readouterr().out

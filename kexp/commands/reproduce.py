@@ -24,26 +24,42 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--save", action="store_true", help="record the repetition as a run of its own, with its models"
     )
+    parser.add_argument(
+        "--code",
+        choices=["now", "run"],
+        default="now",
+        help="your own modules: as they are now, or as the run kept them",
+    )
     given = parser.parse_args(arguments)
     quiet()
-    from kexp.stored import replay
+    from kexp.stored.code import kept_code
 
     run = find_stored(given)
+    with kept_code(run, given.code):
+        return _reproduce(run, given.save)
+
+
+def _reproduce(run: StoredRun, save: bool) -> int:
+    from kexp.stored import replay
+    from kexp.stored.code import changed_code
+
     print(f"run       {run.view.name}  {run.view.run_id}")
     for name, (then, now) in replay.changed_packages(run).items():
         print(f"package   {name} was {then}, is {now}")
     with tempfile.TemporaryDirectory(prefix="kexp-reproduce-") as temporary:
-        if given.save:
+        if save:
             from kexp.api import new_folder
 
             folder = new_folder()
         else:
             folder = Path(temporary)
-        history, tested, result = replay.repeat(run, folder, save=given.save)
-    if result is not None and given.save:
+        history, tested, result = replay.repeat(run, folder, save=save)
+    if result is not None and save:
         print(f"again     {result.name}  {result.run_id}")
     if result is not None and _fingerprint_differs(run, result.fingerprint):
         print("changed   the fingerprint is another: the data, a package or a component is not what it was")
+        for name in changed_code(run, result.experiment):
+            print(f"code      {name} is not what it was; --code run takes what the run kept")
     comparison = replay.compare(run, history, tested)
     _report(comparison)
     return 0 if comparison.equal else 1

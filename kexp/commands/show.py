@@ -6,10 +6,11 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-from kexp import registry
+from kexp import registry, traits
 from kexp.commands.options import Parser
 from kexp.errors import ComponentError
 from kexp.groups import GROUPS, the_group
+from kexp.registry import Component
 from kexp.signatures import REQUIRED, UNREADABLE
 
 __all__ = ["main"]
@@ -18,9 +19,9 @@ __all__ = ["main"]
 def main(arguments: Sequence[str]) -> int:
     """Prints what a component takes and what it says of itself."""
     parser = Parser(prog="kexp show", description="Show a component's parameters and documentation.")
-    parser.add_argument("group", metavar="GROUP", help="optimizer, loss, metrics, ...")
+    parser.add_argument("group", metavar="GROUP", help="optimizer, loss, metrics, ...; or GROUP=NAME")
     parser.add_argument("name", metavar="NAME", help="a name that `kexp components GROUP` lists, or module:attribute")
-    given = parser.parse_args(arguments)
+    given = parser.parse_args([word for each in arguments for word in each.split("=", 1)])
     the_group(given.group)
     component = registry.find(given.group, given.name, "NAME")
     signature = component.signature()
@@ -29,7 +30,9 @@ def main(arguments: Sequence[str]) -> int:
     second += [word for name in second for word in registry.second_names_of(given.group, name)]
     if len(second) > 1:
         print(f"names: {', '.join(second)}")
-    common = [p for p in GROUPS[given.group].common if p.name not in signature]
+    if component.distribution != registry.OURSELVES:
+        print(_read(component))
+    common = [p for p in component.common if p.name not in signature]
     rows = [(p.name, _default(p.default), p.help) for p in (*signature.parameters, *common)]
     if rows:
         print("\nparameters")
@@ -41,6 +44,21 @@ def main(arguments: Sequence[str]) -> int:
     if component.claimants:
         raise ComponentError(f"NAME: {given.name!r} is also claimed by {', '.join(component.claimants)}")
     return 0
+
+
+def _read(component: Component) -> str:
+    """How what the name stands for becomes a part, in a line."""
+    group, reading = GROUPS[component.group], component.reading()
+    if reading.kind == "copied":
+        return "read as a thing that is there already; each run has a copy"
+    if reading.kind == "made":
+        return f"read as what makes a {group.noun}"
+    taken = f" with {' and '.join(reading.taken)}" if reading.taken else ""
+    if group.name not in ("loss", "metrics"):
+        return f"read as a {group.noun} itself, which Keras calls{taken}"
+    form = traits.of(component).targets
+    known = f"takes {form} targets" if form not in ("dense", "any") else "its form of targets is found by a try"
+    return f"read as a {group.noun} itself, which Keras calls{taken}; {known}"
 
 
 def _default(value: Any) -> str:

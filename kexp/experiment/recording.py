@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from kexp import training
 from kexp.experiment.holding import Holding, how_to_make
 from kexp.experiment.prepared import Prepared, feeds
-from kexp.schema import AUTO, Taken
+from kexp.own_code import is_kept, sources_of
+from kexp.schema import AUTO, Experiment, Taken
 from kexp.tracking import Tracker, flatten
 from kexp.training import History
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Source",
     "described",
+    "own_sources",
     "record_figures",
     "record_model",
     "record_outcome",
@@ -32,6 +35,7 @@ __all__ = [
     "summary_of",
 ]
 
+_REFERENCE = re.compile(r"(?<!\S)([A-Za-z_][\w.]*):[A-Za-z_][\w.]*(?!\S)")
 PROBE_ROWS = 32  # rows that saved models are compared on
 
 
@@ -96,6 +100,8 @@ def record_setup(
     tracker.log_text(summary, "model_summary.txt")
     tracker.log_text(json.dumps(ran_on or environment(), indent=2), "environment.json")
     tracker.log_text(json.dumps(described(splits), indent=2), "data.json")
+    for name, file in own_sources(experiment).items():
+        tracker.log_text(file.read_text(encoding="utf-8", errors="replace"), f"code/{name}")
     if splits.encoding:
         tracker.log_text(json.dumps(splits.encoding, indent=2), "data_encoding.json")
     for context in ("train", "validation", "test"):
@@ -125,6 +131,24 @@ def _with_taken(text: str, prepared: Prepared) -> str:
     if taken.metrics and AUTO in written["metrics"]:
         written["metrics"] = {key: node.as_dict() for key, node in experiment.metrics.items()}
     return _yaml(written)
+
+
+def own_sources(experiment: Experiment) -> dict[str, Path]:
+    """The files of the modules that an experiment's references name, and of those beside them that they import."""
+    named = {found.group(1) for found in _REFERENCE.finditer(" ".join(texts_of(experiment.as_dict())))}
+    return {name: file for module in sorted(named) if is_kept(module) for name, file in sources_of(module).items()}
+
+
+def texts_of(node: Any) -> Iterator[str]:
+    """Every text inside a config."""
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, Mapping):
+        for each in node.values():
+            yield from texts_of(each)
+    elif isinstance(node, (list, tuple)):
+        for each in node:
+            yield from texts_of(each)
 
 
 def described(splits: Splits) -> dict[str, Any]:

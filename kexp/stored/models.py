@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from kexp import registry, traits
 from kexp.build import build_format
 from kexp.errors import ComponentError, LoadError, UnknownNameError, suggestion
 from kexp.groups import group_of_parameter
 from kexp.schema import Experiment
+from kexp.stored.code import changed_code, kept_code
 from kexp.stored.config import load_experiment
 from kexp.stored.description import Description, describe
 from kexp.stored.runs import StoredRun, find
@@ -33,7 +35,12 @@ _ARCHITECTURES = ("model.json", "model.yaml")
 
 
 def load_model(
-    run_id: str, format: str | None = None, *, tracking_uri: str | None = None, trusted: bool | None = None
+    run_id: str,
+    format: str | None = None,
+    *,
+    tracking_uri: str | None = None,
+    trusted: bool | None = None,
+    code: Literal["now", "run"] = "now",
 ) -> keras.Model | Predictor:
     """The model that a run saved, compiled as the run compiled it.
 
@@ -45,6 +52,8 @@ def load_model(
         trusted: whether the run's files are believed; by default those of a store on this machine are, those of a
             server are not. Of files that are not, no code runs: they are read in a child process with limits, their
             layers must be known ones, and formats that are programs (`saved_model`, `onnx`) are refused.
+        code: your own modules that the run's config names: as they are now, with a warning where they are not what they
+            were, or as the run kept them.
 
     Returns:
         A compiled Keras model with a fresh optimizer; for `saved_model` and `onnx` a function from inputs of shape
@@ -56,9 +65,16 @@ def load_model(
         StoreError: the store cannot be read.
     """
     run = find(run_id, tracking_uri=tracking_uri, trusted=trusted)
-    experiment = load_experiment(run)
-    use_backend(experiment.backend)
-    return open_model(run, experiment, describe(run, experiment), format)
+    with kept_code(run, code):
+        experiment = load_experiment(run)
+        use_backend(experiment.backend)
+        changed = changed_code(run, experiment)
+        if changed:
+            warnings.warn(
+                f"{', '.join(changed)}: not what it was when {run.label} ran; code='run' takes what the run kept",
+                stacklevel=2,
+            )
+        return open_model(run, experiment, describe(run, experiment), format)
 
 
 def use_backend(name: str) -> None:
