@@ -29,6 +29,10 @@ def sentence_of(error: BaseException) -> str:
         text = next((a for a, b in itertools.pairwise(lines) if b.startswith("[[{{node")), lines[-1])
     text = re.sub(r"\{\{.*?\}\} ?| \[Op:.*|^.*?node_name: ?", "", text)  # TensorFlow's names of operations
     kind = type(error).__name__
+    if kind == "TracerArrayConversionError":  # JAX's own sentence goes on about itself
+        text = "JAX cannot compile NumPy's or TensorFlow's functions; use keras.ops, or backend=tensorflow"
+    elif kind == "NotImplementedError" and "numpy" in text.lower():
+        text = "TensorFlow cannot compile NumPy's functions; use keras.ops"
     said = f"{kind}: {text.removeprefix(f'{kind}: ')}"
     return f"{place} raises {said}" if place else said
 

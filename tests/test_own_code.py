@@ -131,3 +131,29 @@ def test_show_says_how_a_reference_was_read(workplace: Path, capsys: pytest.Capt
             main(["show", word])
         assert not end.value.code
         assert said in capsys.readouterr().out
+
+
+def test_numpy_in_a_loss_is_told_with_what_to_use(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(workplace))
+    (workplace / "by_numpy.py").write_text(
+        "import numpy as np\n\n\ndef mine(t, p):\n    return np.mean(np.asarray(t) - np.asarray(p), axis=-1)\n"
+    )
+    with pytest.raises(TrainingError, match=r"mine \(by_numpy.py, line 5\) raises .* use keras.ops"):
+        kexp.run([*own_checks.SMALL, "loss=by_numpy:mine"])
+
+
+def test_parts_without_get_config_are_saved_and_read_back(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a layer that is there already may be several of a model's layers."""
+    monkeypatch.syspath_prepend(str(workplace))
+    (workplace / "bare.py").write_text(
+        "import keras\n\n\nclass Pull(keras.regularizers.Regularizer):\n    def __init__(self, by=0.1):\n"
+        "        self.by = by\n\n    def __call__(self, w):\n        return self.by * keras.ops.sum(w * w)\n\n\n"
+        "class Fixed(keras.optimizers.schedules.LearningRateSchedule):\n    def __init__(self, rate=0.1):\n"
+        "        self.rate = rate\n\n    def __call__(self, step):\n        return self.rate\n\n\n"
+        "slope = keras.layers.PReLU()\n"
+    )
+    small = [each for each in own_checks.SMALL if not each.startswith(("save=", "tracking="))]
+    parts = ["model.kernel_regularizer=bare:Pull", "optimizer=sgd", "schedule=bare:Fixed", "activation=bare:slope"]
+    result = kexp.run([*small, *parts, "model.hidden=[4,4]", "save.formats=[h5,keras]", "save.model=false"])
+    model = kexp.load_model(result.run_id, format="keras")
+    assert model.layers[1].kernel_regularizer.by == 0.1

@@ -239,7 +239,10 @@ def _architecture_beside(folder: Path) -> keras.Model:
 def _custom_objects(model: keras.Model | None, given: Mapping[str, Any] | None) -> Iterator[None]:
     import keras
 
-    kinds = {type(layer) for layer in (model._flatten_layers() if model is not None else ())}
+    layers = list(model._flatten_layers() if model is not None else ())
+    parts = (keras.initializers.Initializer, keras.regularizers.Regularizer, keras.constraints.Constraint)
+    inside = [each for layer in layers for each in vars(layer).values() if isinstance(each, parts)]
+    kinds = {type(each) for each in (*layers, *inside)}
     known = {kind.__name__: kind for kind in kinds if not kind.__module__.startswith("keras.")}
     with keras.saving.custom_object_scope({**known, **(given or {})}):
         yield
