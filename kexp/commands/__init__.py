@@ -6,6 +6,7 @@ from __future__ import annotations
 COMMANDS = {
     "components": "list what can be chosen, and from which package it comes",
     "show": "show a component's parameters, defaults and documentation",
+    "describe": "show the data as a run would see it: columns, targets, parts",
     "plan": "say what a sweep would run, without running it",
     "resume": "run what is missing or failed of a sweep",
     "compare": "rank the choices of a sweep over their seeds, and test each against the best",

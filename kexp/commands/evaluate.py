@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     stored.use_backend(original.backend)
     known = stored.describe(run, original)
     model = stored.open_model(run, experiment, known, given.format)
-    own = _without_feed(experiment.data.as_dict()) == _without_feed(original.data.as_dict())
+    own = not any(_chooses_data(each) for each in given.overrides)
     if own:
         rows = evaluation.own_rows(experiment, given.part or "test")
     else:
@@ -48,6 +48,8 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     print(f"run       {run.view.name}  {run.view.run_id}")
     print(f"data      {rows.words}, {len(rows.part)} rows")
+    for note in rows.notes:
+        print(f"note      {note}")
     width = max(len(name) for name in metrics)
     recorded = _recorded(run.view.metrics) if own and not given.overrides and (given.part or "test") == "test" else {}
     for name, value in metrics.items():
@@ -55,8 +57,10 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _without_feed(node: Mapping[str, object]) -> dict[str, object]:
-    return {key: value for key, value in node.items() if key != "feed"}
+def _chooses_data(override: str) -> bool:
+    """Whether an override names data, the run's own or other: all of its rows are measured then."""
+    key = override.partition("=")[0].lstrip("+~")
+    return key == "data" or (key.startswith("data.") and key != "data.feed")
 
 
 def _recorded(metrics: Mapping[str, float]) -> dict[str, float]:

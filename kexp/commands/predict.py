@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +25,10 @@ def main(arguments: Sequence[str]) -> int:
     """Writes predictions for each row of INPUT to OUTPUT, which appears whole or not at all."""
     parser = model_parser(
         "predict",
-        "Predict the rows of an .npz or .csv file with a run's saved model. For classes the output has the name of the "
-        "class and the probability of each.",
+        "Predict the rows of an .npz file or a table with a run's saved model. For classes the output has the name of "
+        "the class and the probability of each.",
     )
-    parser.add_argument("input", metavar="INPUT", type=Path, help=".npz, or .csv with the columns that the run had")
+    parser.add_argument("input", metavar="INPUT", type=Path, help=".npz, or a table with the columns that the run had")
     parser.add_argument("output", metavar="OUTPUT", type=Path, help=".csv or .npz")
     parser.add_argument("--array", metavar="NAME", help="the array of features in an .npz; x, or the only one")
     parser.add_argument("--batch-size", type=int, default=1024, metavar="N", help="rows at a time; 1024")
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     run = find_stored(given)
     experiment = stored.load_experiment(run)
     known = stored.describe(run, experiment)
-    batches = read_inputs(given.input, experiment, known, given.batch_size, given.array)
+    batches = read_inputs(given.input, experiment, known, given.batch_size, given.array, _note)
     first = next(batches)  # what is wrong with the file is said before the backend is loaded
     stored.use_backend(experiment.backend)
     model = stored.open_model(run, experiment, known, given.format)
@@ -55,11 +56,15 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _note(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)
+
+
 def _check_paths(source: Path, target: Path) -> None:
     from kexp.data.files import existing
-    from kexp.stored.inputs import ending
+    from kexp.stored.inputs import check_input, ending
 
-    ending(source, "INPUT")
+    check_input(source, "INPUT")
     ending(target, "OUTPUT")
     existing(str(source), "INPUT")
     if not target.absolute().parent.is_dir():

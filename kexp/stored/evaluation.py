@@ -30,10 +30,12 @@ class Rows:
     Attributes:
         part: the rows, targets in the form that the loss wants.
         words: what they are, for the user.
+        notes: what there is to say of them: categories that the training rows did not have.
     """
 
     part: Part
     words: str
+    notes: tuple[str, ...] = ()
 
 
 def own_rows(experiment: Experiment, name: str = "test") -> Rows:
@@ -71,7 +73,7 @@ def other_rows(experiment: Experiment, known: Description, name: str = "all") ->
     _check_fit(data, known)
     data = _with_classes(data, known)
     if name == "all":
-        return Rows(_all_of(data, experiment), f"{experiment.data.name}, all rows")
+        return Rows(_all_of(data, experiment), f"{experiment.data.name}, all rows", tuple(_notes(data)))
     node = experiment.data.common
     splits = split(
         data, test=node["test_split"], validation=experiment.trainer.validation_split, seed=node["split_seed"]
@@ -119,6 +121,13 @@ def _read(experiment: Experiment, known: Description) -> Data:
         path = node.parameters.get("test_path") or node.parameters["path"]
         return table_encoded(path, known.encoding)
     return as_data(build(node))
+
+
+def _notes(data: Data) -> list[str]:
+    from kexp.data.table.words import unseen_in_words
+
+    unseen = getattr(data.source, "unseen", None)
+    return unseen_in_words(unseen()) if unseen is not None else []
 
 
 def _check_fit(data: Data, known: Description) -> None:

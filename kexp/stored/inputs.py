@@ -1,8 +1,8 @@
-"""Rows that a stored model is to predict: from .npz or .csv, read as the run read its own."""
+"""Rows that a stored model is to predict: from .npz or a table, read as the run read its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +13,7 @@ from kexp.stored.description import Description
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ENDINGS", "ending", "read_inputs"]
+__all__ = ["ENDINGS", "check_input", "ending", "read_inputs"]
 
 ENDINGS = (".npz", ".csv")
 _KEY = "INPUT"
@@ -31,25 +31,51 @@ def ending(path: Path, key: str) -> str:
     return found
 
 
+def is_table(path: Path) -> bool:
+    """Whether a file is a table by its name."""
+    from kexp.data.table.files import ENDINGS as TABLES
+    from kexp.data.table.files import ending_of
+
+    return ending_of(path.name) in TABLES
+
+
+def check_input(path: Path, key: str) -> None:
+    """Refuses what rows are not read from.
+
+    Raises:
+        DataError: a file of another name.
+    """
+    if path.suffix.lower() != ".npz" and not is_table(path):
+        raise DataError(
+            f"{key}: must end in .npz, or be a table (.csv, .tsv, .parquet, .feather, .jsonl), got {path.name!r}"
+        )
+
+
 def read_inputs(
-    path: Path, experiment: Experiment, known: Description, batch_size: int, array: str | None = None
+    path: Path,
+    experiment: Experiment,
+    known: Description,
+    batch_size: int,
+    array: str | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[NDArray[Any]]:
     """Batches of features, shape (rows, *feature_shape) float32, in the file's order.
 
     Args:
-        path: an .npz archive, or a CSV file with a header line; its target's columns are not looked at.
+        path: an .npz archive, or a table with a header line; its target's columns are not looked at.
         experiment: the run's config.
         known: the run's data.
         batch_size: rows a batch.
         array: the name of the features in an .npz archive; found by itself unless given.
+        tell: told what there is to say of the rows: categories that the training rows did not have.
 
     Raises:
         DataError: no such file, columns or arrays that the model does not take, values that are not finite.
     """
     import numpy as np
 
-    if ending(path, _KEY) == ".csv":
-        read, count = _csv(path, known)
+    if is_table(path):
+        read, count = _table(path, known, tell)
     else:
         x = _npz(path, experiment, known, array)
         read, count = (lambda rows: x[rows]), len(x)
@@ -65,11 +91,14 @@ def read_inputs(
         yield batch
 
 
-def _csv(path: Path, known: Description) -> tuple[Any, int]:
+def _table(path: Path, known: Description, tell: Callable[[str], None]) -> tuple[Any, int]:
     if known.encoding is not None:
         from kexp.data import table_encoded
+        from kexp.data.table.words import unseen_in_words
 
-        data = table_encoded(str(path), {**known.encoding, "target": []}, key=_KEY)
+        data = table_encoded(str(path), {**known.encoding, "target": [], "weight": None}, key=_KEY)
+        for note in unseen_in_words(data.source.unseen()):  # type: ignore[attr-defined]
+            tell(note)
         return (lambda rows: data.source.read(rows)[0]), len(data)
     x = _plain_csv(path, known)
     return (lambda rows: x[rows]), len(x)

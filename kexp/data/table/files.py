@@ -10,7 +10,7 @@ from typing import Literal
 from kexp.data.files import matching
 from kexp.errors import DataError
 
-__all__ = ["ENDINGS", "TableFile", "table_files"]
+__all__ = ["ENDINGS", "TableFile", "ending_of", "table_files"]
 
 Form = Literal["csv", "parquet", "feather", "json"]
 
@@ -68,7 +68,7 @@ def table_files(path: str, key: str) -> list[TableFile]:
         return [TableFile(path, key, form_of(path))]
     folder = Path(path).expanduser()
     if folder.is_dir():
-        found = sorted(file for file in folder.iterdir() if file.is_file() and _ending(file.name) in ENDINGS)
+        found = sorted(file for file in folder.iterdir() if file.is_file() and ending_of(file.name) in ENDINGS)
         if not found:
             raise DataError(f"{key}: the folder {path!r} holds no table (.csv, .tsv, .parquet, .feather or .jsonl)")
     else:
@@ -78,10 +78,11 @@ def table_files(path: str, key: str) -> list[TableFile]:
 
 def form_of(name: str) -> Form:
     """What a file is by its name; a file of unknown name is taken for text with delimiters."""
-    return ENDINGS.get(_ending(name), "csv")
+    return ENDINGS.get(ending_of(name), "csv")
 
 
-def _ending(name: str) -> str:
+def ending_of(name: str) -> str:
+    """The ending of a file's name, that of its packing left out."""
     stem = name.lower().partition("?")[0]
     for packed in PACKED:
         stem = stem.removesuffix(packed)

@@ -170,4 +170,5 @@ def _misfit(connection: duckdb.DuckDBPyConnection, name: str, wanted: str, how: 
     ).fetchall()
     words = {"number": "numbers", "date": "dates", "boolean": "true and false"}.get(wanted, wanted)
     told = f", got {rows[0][1]!r} in row {rows[0][0]}" if rows else ""
-    return f"column {name!r} must hold {words}{told}"
+    key = "data.dates" if wanted == "date" else "data.path"
+    return f"{key}: column {name!r} must hold {words}{told}"

@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -78,10 +79,16 @@ def read_frame(frame: pd.DataFrame, how: Reading) -> Table:
 
 def _temporary(name: str, load: Any, how: Reading) -> Table:
     """A table that is no longer than the process."""
-    owner = tempfile.TemporaryDirectory(prefix="kexp-table-")
-    with _connected() as connection:
-        _write(connection, Path(owner.name), load(connection), how)
-    return Table(Path(owner.name), name, owner)
+    folder = Path(tempfile.mkdtemp(prefix="kexp-table-"))
+    try:
+        with _connected() as connection:
+            _write(connection, folder, load(connection), how)
+        table = Table(folder, name)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(table, shutil.rmtree, folder, True)
+    return table
 
 
 def _load_files(connection: duckdb.DuckDBPyConnection, files: Sequence[TableFile], how: Reading) -> list[int]:

@@ -65,12 +65,11 @@ class Table:
     Args:
         folder: where they are.
         name: what to call the table in messages: its file's name.
-        owner: what must live as long as the table: a temporary folder.
     """
 
-    def __init__(self, folder: Path, name: str, owner: Any = None) -> None:
+    def __init__(self, folder: Path, name: str) -> None:
         head = json.loads((folder / HEAD).read_text(encoding="utf-8"))
-        self.name, self._owner = name, owner
+        self.name = name
         self.file_rows: list[int] = head["files"]
         self.columns = {
             each["name"]: Column(**{**each, "file": str(folder / each["file"])}) for each in head["columns"]

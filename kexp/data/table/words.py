@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["line_of"]
+__all__ = ["line_of", "unseen_in_words"]
 
 PLURALS = {"number": "numbers", "category": "categories", "date": "dates", "boolean": "booleans"}
 MOST_NAMED = 4
@@ -25,3 +25,11 @@ def line_of(rows: int, dropped: tuple[int, str], columns: Sequence[Mapping[str, 
     more = f" and {len(out) - MOST_NAMED} more" if len(out) > MOST_NAMED else ""
     left = f"; left out: {', '.join(out[:MOST_NAMED])}{more}" if out else ""
     return f"{rows} rows{without}: {', '.join(parts)}{left}"
+
+
+def unseen_in_words(unseen: Mapping[str, int]) -> list[str]:
+    """What to say of rows with categories that the training rows did not have."""
+    return [
+        f"{count} row{'s have' if count > 1 else ' has'} a {name!r} that the training rows did not have"
+        for name, count in unseen.items()
+    ]
