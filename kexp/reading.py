@@ -22,9 +22,22 @@ from kexp.errors import ComponentError
 from kexp.groups import Group
 from kexp.signatures import REQUIRED, Parameter, Signature
 
-__all__ = ["Reading", "is_there_already", "read_object", "read_signature"]
+__all__ = ["Reading", "group_of", "is_there_already", "read_object", "read_signature"]
 
 _DTYPE = "dtype"  # Keras hands it to an initializer by its name
+# Keras' class of each group's members.
+_BASES = {
+    "Optimizer": "optimizer",
+    "LearningRateSchedule": "schedule",
+    "Loss": "loss",
+    "Metric": "metrics",
+    "Model": "model",
+    "Layer": "layer",
+    "Callback": "callbacks",
+    "Initializer": "initializer",
+    "Regularizer": "regularizer",
+    "Constraint": "constraint",
+}
 
 
 @dataclass(frozen=True)
@@ -96,6 +109,21 @@ def read_signature(group: Group, signature: Signature, label: str) -> Reading:
     takes_dtype = _DTYPE in wanted[len(taken) :] and (_DTYPE in signature or signature.open)
     by_name = (_DTYPE,) if takes_dtype else ()
     return Reading("itself", _config(group, signature, *taken, *by_name), (*taken, *by_name))
+
+
+def group_of(made: Any) -> str | None:
+    """The group that an object is plainly for: by its Keras class, or a loss by two arguments; None where unclear."""
+    kind = made if isinstance(made, type) else type(made)
+    for base in kind.__mro__:
+        if _is_keras(base) and base.__name__ in _BASES:
+            return _BASES[base.__name__]
+    if isinstance(made, type) or not callable(made):
+        return None
+    try:
+        bare = [p for p in signatures.of_callable(made).parameters if not p.keyword_only and p.default is REQUIRED]
+    except (TypeError, ValueError):
+        return None
+    return "loss" if len(bare) == 2 and not any(map(_is_setting, bare)) else None
 
 
 def is_there_already(made: Any) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from kexp.errors import ComponentError
 from kexp.groups import GROUPS
-from kexp.reading import read_object
+from kexp.reading import group_of, read_object
 
 
 class Rows:
@@ -99,3 +99,13 @@ def test_a_function_that_can_be_read_in_two_ways_is_refused_with_both() -> None:
 
     with pytest.raises(ComponentError, match=r"^mine can be read in two ways: as a loss itself, .* give c a default"):
         read_object(GROUPS["loss"], unclear, "mine")
+
+
+def test_the_group_of_an_object_is_told_where_it_is_plain() -> None:
+    import keras
+
+    assert group_of(two) == "loss"
+    assert group_of(keras.losses.Huber) == "loss"
+    assert group_of(keras.callbacks.EarlyStopping()) == "callbacks"
+    assert group_of(keras.Sequential()) == "model"
+    assert group_of(lambda x: x) is None

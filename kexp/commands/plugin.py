@@ -16,6 +16,7 @@ from kexp import registry
 from kexp.commands.options import Parser
 from kexp.errors import ConfigError
 from kexp.groups import GROUPS, the_group
+from kexp.reading import group_of
 
 __all__ = ["create", "main"]
 
@@ -32,7 +33,9 @@ def main(arguments: Sequence[str]) -> int:
     new.add_argument("--group", default="optimizer", metavar="GROUP", help="the component's group (optimizer)")
     new.add_argument("--directory", default=".", type=Path, metavar="DIR", help="where its folder goes (.)")
     check = actions.add_parser("check", help="run kexp's contract suite on installed components")
-    check.add_argument("group", nargs="?", metavar="GROUP", help="only this group, or with NAME this component")
+    check.add_argument(
+        "group", nargs="?", metavar="GROUP", help="only this group, with NAME this component; or GROUP=MODULE:ATTRIBUTE"
+    )
     check.add_argument("name", nargs="?", metavar="NAME", help="a registered name, or module:attribute")
     check.add_argument("--all", action="store_true", help="kexp's own components too")
     given = parser.parse_args(arguments)
@@ -97,6 +100,8 @@ def _filled(text: str, words: dict[str, str]) -> str:
 def _check(group: str | None, name: str | None, everything: bool) -> int:
     if importlib.util.find_spec("pytest") is None:
         raise ConfigError("plugin check: needs pytest; install with: pip install pytest")
+    if group is not None and name is None and ":" in group:
+        group, name = _reference(group)
     if group is not None and group not in GROUPS:
         the_group(group)
     if group is not None and name is not None:
@@ -113,3 +118,14 @@ def _check(group: str | None, name: str | None, everything: bool) -> int:
     # Found by name: the suite needs pytest, which commands do without.
     checked: int = importlib.import_module("kexp.testing.installed").check([component for _, component in chosen])
     return checked
+
+
+def _reference(word: str) -> tuple[str, str]:
+    """The group and the name of `loss=mine:focal`, or of `mine:focal` where it is plain what it is for."""
+    group, given, name = word.rpartition("=")
+    if given:
+        return group, name
+    found = group_of(registry.find("loss", word, "NAME").load())  # loading is the same in every group
+    if found is None:
+        raise ConfigError(f"GROUP: {word} may be of several groups; write kexp plugin check GROUP={word}")
+    return found, word

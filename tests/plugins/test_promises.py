@@ -29,7 +29,7 @@ QUIET = ["tracking=none", "trainer.verbose=0", "trainer.epochs=1", "save.formats
         ("initializer", "keras.initializers.Initializer"),
         ("regularizer", "keras.regularizers.Regularizer"),
         ("constraint", "keras.constraints.Constraint"),
-        ("model", "keras.Sequential"),
+        ("model", "keras.Model"),
     ],
 )
 def test_a_factory_that_returns_the_wrong_kind_is_named_with_its_package(
