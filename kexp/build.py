@@ -49,7 +49,10 @@ def build(node: Node, **given: Any) -> Any:
     """
     component = node.component
     factory, reading = component.load(), component.reading()
-    parameters = {key: _inner(key, value, f"{node.path}.{key}") for key, value in node.parameters.items()}
+    parameters = {
+        key: value if reading.signature.is_plain(key) else _inner(key, value, f"{node.path}.{key}")
+        for key, value in node.parameters.items()
+    }
     if reading.kind == "itself":
         from kexp.components.functions import as_part
 

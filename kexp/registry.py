@@ -23,6 +23,7 @@ from typing import Any
 from kexp import signatures
 from kexp.errors import ComponentError, UnknownNameError, first_line, suggestion
 from kexp.groups import GROUPS, Group, the_group
+from kexp.hyperparameters import Tunable, as_tunable
 from kexp.own_code import digest_of
 from kexp.quiet import hush
 from kexp.reading import Reading, is_there_already, read_object, read_signature
@@ -109,6 +110,8 @@ class Component:
                 f"{self.group}={self.name}: {self.target} of {self.origin} cannot be imported: "
                 f"{type(error).__name__}: {first_line(error)}"
             ) from error
+        if self.group == "model" and (tunable := _tunable(made, f"model={self.name}: {self.target} of {self.origin}")):
+            return tunable
         if not callable(made) and not is_there_already(made):
             raise ComponentError(
                 f"{self.group}={self.name}: {self.target} of {self.origin} must be callable, got {type(made).__name__}"
@@ -272,6 +275,16 @@ def refresh() -> None:
     """Forgets what was listed, so that packages installed since are seen."""
     for cached in (_table, _second, _entries, _exports_of):
         cached.cache_clear()
+
+
+_tunables: dict[int, tuple[Any, Tunable | None]] = {}  # with the object, so that its number stays its own
+
+
+def _tunable(made: Any, label: str) -> Tunable | None:
+    """What is written for KerasTuner, as a factory; one for each, as it is run to see what it declares."""
+    if id(made) not in _tunables:
+        _tunables[id(made)] = made, as_tunable(made, label)
+    return _tunables[id(made)][1]
 
 
 def _reference(group: Group, name: str) -> Component:

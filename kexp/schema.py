@@ -364,7 +364,7 @@ def _parameters(path: str, given: dict[str, Any], signature: Signature) -> dict[
             continue
         else:
             value = _plain(parameter.default)
-        group = group_of_parameter(parameter.name)
+        group = None if signature.is_plain(parameter.name) else group_of_parameter(parameter.name)
         if parameter.name == "layers" and isinstance(value, (str, Mapping)):
             value = [value]
         if parameter.name == "layers" and isinstance(value, (list, tuple)):

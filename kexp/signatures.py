@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_origin
 
 __all__ = [
     "REQUIRED",
@@ -68,6 +68,10 @@ class Signature:
 
     def __contains__(self, name: str) -> bool:
         return any(parameter.name == name for parameter in self.parameters)
+
+    def is_plain(self, name: str) -> bool:
+        """Whether a parameter is annotated as one of some values: these are no names of components then."""
+        return any(p.name == name and get_origin(p.annotation) is Literal for p in self.parameters)
 
     @property
     def summary(self) -> str:

@@ -120,7 +120,7 @@ def compiled(rate: float = 0.05, smoothing: float = 0.0):
     model = keras.Sequential([layers.Dense(8, "relu"), layers.Dense(3, "softmax")])
     loss = keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)
     top = keras.metrics.TopKCategoricalAccuracy(2, name="best_two")
-    model.compile(keras.optimizers.SGD(rate, momentum=0.9), loss, metrics=["acc", top])
+    model.compile(keras.optimizers.SGD(rate, momentum=0.9), loss, metrics=["accuracy", top])
     return model
 
 
@@ -135,4 +135,12 @@ def compiled_with_its_own():
     model = keras.Sequential([layers.Dense(8, "relu"), layers.Dense(3, "softmax")])
     rate = keras.optimizers.schedules.ExponentialDecay(0.05, 10, 0.9)
     model.compile(keras.optimizers.RMSprop(rate), penalised, metrics=[keras.metrics.CategoricalAccuracy()])
+    return model
+
+
+def tunable(hp):
+    kind = hp.Choice("activation", ["relu", "tanh"])
+    model = keras.Sequential([layers.Dense(hp.Int("units", 4, 16, step=4), kind), layers.Dense(3, "softmax")])
+    optimizer = keras.optimizers.Adam(hp.Float("lr", 1e-3, 1e-1, sampling="log"))
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model

@@ -126,6 +126,7 @@ def _optimizer(optimizer: Any) -> Node:
 
 
 def _metric(metric: Any) -> tuple[str, Node]:
+    metric = "accuracy" if metric == "acc" else metric  # kexp's one word for it
     key = metric if isinstance(metric, str) else getattr(metric, "name", None) or metric.__name__
     return key, _node("metrics", metric, f"metrics.{key}")
 
@@ -135,9 +136,8 @@ def _node(group: str, part: Any, path: str) -> Node:
     import keras
 
     if isinstance(part, str):
-        named = {"acc": "accuracy"}.get(part, part)
-        if named in registry.names(group):
-            return component_node(group, {"name": named}, path)
+        if part in registry.names(group):
+            return component_node(group, {"name": part}, path)
         part = getattr(keras, "losses" if group == "loss" else group).get(part)
     if inspect.isfunction(part):
         return component_node(group, {"name": _name(group, part, part.__name__)}, path)

@@ -19,7 +19,7 @@ from kexp.config import compose, plain
 from kexp.errors import ComponentError, ConfigError
 from kexp.experiment import feeds, prepare
 from kexp.schema import check
-from kexp.training.backend import seed_everything
+from kexp.training.initial_values import initial_values
 
 SHORT = ["data=iris", "trainer.epochs=3", "trainer.verbose=0", "seed=3", "tracking.figures=false"]
 TRAINED = ("two_ways", "Residual", "stacked", "Weighed", "by_lambda", "ready", "shared_and_nested")
@@ -40,10 +40,10 @@ def by_hand(name: str) -> keras.Model:
     prepared = prepare(check(plain(compose([*SHORT, f"model=own_models:{name}"]))))
     train = feeds(prepared)[0]
     x, y = prepared.splits.train.batch(np.arange(len(prepared.splits.train)))
-    seed_everything(3)
     made = getattr(own_models, name)
-    model = keras.models.clone_model(made) if isinstance(made, keras.Model) else made()
-    model(np.zeros((1, 4), np.float32))
+    with initial_values(3):
+        model = keras.models.clone_model(made) if isinstance(made, keras.Model) else made()
+        model(np.zeros((1, 4), np.float32))
     for layer in model.layers:
         if isinstance(layer, keras.layers.Normalization):
             layer.adapt(x)

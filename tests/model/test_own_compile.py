@@ -12,11 +12,12 @@ import pytest
 
 import kexp
 from kexp.config import compose, plain
+from kexp.errors import ConfigError
 from kexp.experiment import feeds, prepare
 from kexp.schema import check
 from kexp.stored import load_experiment
 from kexp.stored.runs import find
-from kexp.training.backend import seed_everything
+from kexp.training.initial_values import initial_values
 
 SHORT = ["data=iris", "trainer.epochs=2", "trainer.verbose=0", "seed=3", "tracking.figures=false", "save.model=false"]
 
@@ -26,10 +27,10 @@ def measured_by_hand(name: str) -> dict[str, float]:
     prepared = prepare(check(plain(compose([*SHORT, f"model=own_models:{name}"]))))
     train = feeds(prepared)[0]
     x, y = prepared.splits.train.batch(np.arange(len(prepared.splits.train)))
-    seed_everything(3)
     made = getattr(own_models, name)
-    model = made if not isinstance(made, keras.Model) else None
-    model = made() if model is not None else _as_compiled(made)
+    with initial_values(3):
+        model = _as_compiled(made) if isinstance(made, keras.Model) else made()
+        model.build((None, 4))
     history: dict[str, float] = {}
     for epoch in range(2):
         order = train.order(epoch)
@@ -70,7 +71,7 @@ def test_what_the_config_names_takes_the_place_of_what_the_model_compiled(
     assert result.experiment.loss.name == "categorical_crossentropy"
     said = capsys.readouterr().out
     assert "compiled with loss categorical_crossentropy, which the config leaves to it" in said
-    assert "takes the place of its optimizer sgd, metrics acc" in said
+    assert "takes the place of its optimizer sgd, metrics accuracy" in said
 
 
 def test_a_setting_of_the_optimizer_is_a_choice_of_the_default_one(workplace: Path) -> None:
@@ -83,3 +84,16 @@ def test_a_model_that_is_not_compiled_has_the_defaults(workplace: Path) -> None:
     result = kexp.run([*SHORT, "model=own_models:two_ways", "tracking=none", "save=none"])
     assert result.experiment.as_dict()["optimizer"]["name"] == "adam"
     assert set(result.experiment.metrics) == {"accuracy"}
+
+
+def test_a_function_of_hp_has_what_it_declares_as_parameters(workplace: Path) -> None:
+    chosen = ["model=own_models:tunable", "model.units=8", "model.lr=0.02", "model.activation=tanh"]
+    result = kexp.run([*SHORT, *chosen])
+    assert result.model.layers[0].units == 8
+    assert result.model.layers[0].activation is keras.activations.tanh
+    np.testing.assert_allclose(float(result.model.optimizer.learning_rate), 0.02, rtol=1e-6)
+    assert result.experiment.model.parameters == {"activation": "tanh", "units": 8, "lr": 0.02}
+    with pytest.raises(ConfigError, match="must be one of 4, 8"):
+        kexp.run([*SHORT, "model=own_models:tunable", "model.units=7"])
+    loaded = kexp.load_model(result.run_id)
+    assert loaded.layers[0].units == 8

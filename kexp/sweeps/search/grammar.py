@@ -15,7 +15,7 @@ from kexp.sweeps.search.space import Axis, Choice, Domain, Interval, Steps
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
-__all__ = ["Request", "read_request"]
+__all__ = ["Request", "as_text", "domain_of", "read_request"]
 
 SPACE = "hydra.sweeper.space"
 _Condition = tuple[tuple[str, tuple[str, ...]], ...]
@@ -90,14 +90,14 @@ def _described(
 ) -> Iterator[Axis]:
     """The axes that an entry of the mapping describes."""
     if not isinstance(what, Mapping):
-        yield Axis(name, key, _leaf(key, what, loader), when, inside=inside)
+        yield Axis(name, key, domain_of(key, what, loader), when, inside=inside)
         return
     if not what:
         raise ConfigError(f"{SPACE}: {name} has no options")
     node = not is_group(key)
     if node and inside:
         raise ConfigError(f"{SPACE}: {name} may not list options of its own inside {inside}")
-    yield Axis(name, key, Choice(tuple(_text(option) for option in what)), when, node)
+    yield Axis(name, key, Choice(tuple(as_text(option) for option in what)), when, node)
     for option, parameters in what.items():
         if parameters is not None and not isinstance(parameters, Mapping):
             raise ConfigError.at(
@@ -110,17 +110,18 @@ def _described(
                 value,
                 is_group,
                 loader,
-                (*when, (name, (_text(option),))),
+                (*when, (name, (as_text(option),))),
                 name if node else "",
             )
 
 
-def _leaf(key: str, what: Any, loader: Any) -> Domain:
+def domain_of(key: str, what: Any, loader: Any = None) -> Domain:
+    """What a key may be, from text in Hydra's grammar or a list of values."""
     if isinstance(what, (list, tuple)):
         if not what:
             raise ConfigError(f"{SPACE}: {key} has no values")
-        return Choice(tuple(dict.fromkeys(as_choice(f"{key}={_text(each)}").partition("=")[2] for each in what)))
-    override = parse([f"{key}={_text(what)}"], loader)[0]
+        return Choice(tuple(dict.fromkeys(as_choice(f"{key}={as_text(each)}").partition("=")[2] for each in what)))
+    override = parse([f"{key}={as_text(what)}"], loader)[0]
     return _domain(override) or Choice((str(override.get_value_element_as_str()),))
 
 
@@ -173,12 +174,12 @@ def _seeds(domain: Domain) -> tuple[int, ...]:
         raise ConfigError.at("seed", "must be whole numbers", list(values)) from None
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A YAML value in Hydra's grammar."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, (list, tuple)):
-        return "[" + ",".join(_text(each) for each in value) + "]"
+        return "[" + ",".join(as_text(each) for each in value) + "]"
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_text(each)}" for key, each in value.items()) + "}"
+        return "{" + ",".join(f"{key}:{as_text(each)}" for key, each in value.items()) + "}"
     return str(value)

@@ -16,6 +16,7 @@ from kexp.sweeps.objective import Objective, choose_objectives
 from kexp.sweeps.planning import Known, plan_trials
 from kexp.sweeps.search.choices import Chosen, choose_pruner, choose_sampler
 from kexp.sweeps.search.conditions import settle_space
+from kexp.sweeps.search.declared import declared_axes
 from kexp.sweeps.search.figures import draw_figures
 from kexp.sweeps.search.grammar import Request, read_request
 from kexp.sweeps.search.optional import require_optuna
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["OptunaSweeper"]
 
 _MOST_POINTS = 1_000_000
+_TRIALS_OF_DECLARED = 10  # of a model that declares its own space, as KerasTuner's tuners begin with
 
 
 class OptunaSweeper:
@@ -188,6 +190,11 @@ class OptunaSweeper:
         """What is asked for, and a trial of it that is valid, for the settings that all share."""
         loader = self.hydra_context.config_loader
         request = read_request(arguments, self.described, is_group=self._is_group, config_loader=loader)
+        if not request.axes:
+            declared = declared_axes(self._composer.config(request.fixed), request.fixed)
+            request = replace(request, axes=declared)
+            if self.n_trials is None and declared:
+                self.n_trials = _TRIALS_OF_DECLARED
         if not request.axes:
             raise ConfigError("the sweep has no axis to search over")
         space = settle_space(request, self._composer.config, explain, self._is_group)
