@@ -66,11 +66,20 @@ def _proven_config(made: Any) -> dict[str, Any] | None:
     try:
         config = _config(made)
         copied = _rebuilt(made, config)
+        if _is_graph(made):  # which its config says in full; how it was compiled is read from the object
+            return config if made.get_config() == copied.get_config() else None
     except Exception:  # the object's own code: whatever it raises, it cannot be copied in this way
         return None
     finally:
         random.setstate(drawn)
     return config if _same(made, copied, _DEPTH) else None
+
+
+def _is_graph(made: Any) -> bool:
+    """Whether an object is a model of Keras' own classes."""
+    import keras
+
+    return isinstance(made, keras.Model) and type(made).__module__.startswith("keras.")
 
 
 def _config(made: Any) -> dict[str, Any]:

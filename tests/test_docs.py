@@ -21,6 +21,7 @@ PAGES = [
     "docs/your-code.md",
     "docs/using-runs.md",
     "docs/sweeps.md",
+    "docs/coming-from-kerastuner.md",
 ]  # docs/plugins.md: tests/plugins
 # Commands that something else tries.
 ELSEWHERE = {
