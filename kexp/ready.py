@@ -54,6 +54,11 @@ def fresh(made: Any, parameters: Mapping[str, Any], made_anew: Callable[[], Any]
     return _rebuilt(made, {**config, **changed})
 
 
+def is_made_anew(made: Any) -> bool:
+    """Whether a run's own copy of an object takes running its module once more."""
+    return _config_of(made) is None
+
+
 def _config_of(made: Any) -> dict[str, Any] | None:
     """What makes another of the kind; None where nothing proves to. Found out once an object."""
     if id(made) not in _found:

@@ -41,8 +41,10 @@ def test_each_run_has_fresh_objects(workplace: Path) -> None:
 
 def test_the_form_of_targets_is_found_said_and_overruled(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     talking = [each for each in own_checks.SMALL if not each.startswith("trainer.verbose")]
-    result = kexp.run([*talking, "loss=own_parts:by_index"])
-    assert "loss     own_parts:by_index takes class numbers\n" in capsys.readouterr().out
+    result = kexp.run([*talking, "loss=own_parts:by_index", "callbacks=[own_parts:shrinking]"])
+    said = capsys.readouterr().out
+    assert "loss     own_parts:by_index takes class numbers\n" in said
+    assert "callbacks own_parts:shrinking cannot be copied by its config; each run runs its module once more\n" in said
     assert result.experiment.loss is not None
     assert result.experiment.loss.common["targets"] == "class_index"
     with pytest.raises(ConfigError, match=r"^loss: own_parts:by_index does not work: by_index \(.*line \d+\) raises"):

@@ -14,6 +14,8 @@ from kexp.experiment.own_compile import compiled_by_model
 from kexp.experiment.own_compile import in_words as in_words_of_compile
 from kexp.experiment.targets import find_targets, in_words
 from kexp.fingerprint import fingerprint
+from kexp.ready import is_made_anew
+from kexp.registry import OURSELVES
 from kexp.schema import Experiment, Node, Taken, component_node
 
 if TYPE_CHECKING:
@@ -145,7 +147,7 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
         if node.path in targets
     )
     compiled = in_words_of_compile(asked, taken)
-    said = (*((("model", compiled),) if compiled else ()), *said)
+    said = (*((("model", compiled),) if compiled else ()), *said, *_made_anew(experiment))
     if splits.words:
         said = (("table", splits.words), *said)
     known = fingerprint(experiment, data.digest)
@@ -155,6 +157,17 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
     prepared = Prepared(experiment, splits, known, targets, said, taken)
     _check_monitors(prepared)
     return prepared
+
+
+def _made_anew(experiment: Experiment) -> list[tuple[str, str]]:
+    """What there is to tell of objects that Keras cannot copy."""
+    own = [node for node in experiment.nodes() if node.component.distribution != OURSELVES]
+    there = [node for node in own if node.component.reading().kind == "copied"]
+    return [
+        (node.component.group, f"{node.name} cannot be copied by its config; each run runs its module once more")
+        for node in there
+        if is_made_anew(node.component.load())
+    ]
 
 
 def _check_monitors(prepared: Prepared) -> None:
