@@ -15,6 +15,7 @@ from kexp.cli import main
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
+    "docs/bring-your-data.md",
     "README.md",
     "docs/guide.md",
     "docs/hydra.md",
