@@ -106,6 +106,16 @@ _ALL = (
             _parameter("feed", "numpy", Literal["numpy", "tfdata"], "How batches reach the model: numpy or tfdata."),
             _parameter("test_split", 0.2, float, "Share of the rows kept for the test, in [0, 1)."),
             _parameter("split_seed", "${seed}", int, "Seed of the split; the experiment's seed unless set."),
+            _parameter(
+                "split",
+                None,
+                Literal["random", "time", "group"] | None,
+                "How parts are cut: random, time (the test part is the last) or group; as the data asks for unless set.",
+            ),
+            _parameter(
+                "folds", None, int | None, "Folds that the rows besides the test part are cut into; one validates."
+            ),
+            _parameter("fold", None, int | None, "Which fold validates, from 0."),
         ),
     ),
     Group("callbacks", makes="keras.callbacks:Callback", several=True),

@@ -21,18 +21,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for a run: data=csv data.path=new.csv")
     given = parser.parse_args(arguments)
     from kexp.config import compose, plain
-    from kexp.data import split
-    from kexp.experiment import load_data
+    from kexp.experiment import load_data, split_as
     from kexp.schema import check
 
     experiment = check(plain(compose(given.overrides)))
     node = experiment.data
-    splits = split(
-        load_data(node),
-        test=node.common["test_split"],
-        validation=experiment.trainer.validation_split,
-        seed=node.common["split_seed"],
-    )
+    splits = split_as(experiment, load_data(node))
     for label, text in _lines(node.name, splits):
         print(f"{label:<8} {text}".rstrip())
     return 0

@@ -87,6 +87,9 @@ class Data:
         splits: row numbers of "train", "validation" and "test" where the data comes with them, else None.
         encoder: what must still be fitted on the training rows before features are numbers, or None.
         weights: how much each row counts, float32, shape (rows,) or (rows, *positions), or None where all count alike.
+        times: when each row begins and ends, shape (rows, 2), or None where rows have no time.
+        groups: number of each row's group, shape (rows,), or None where there are no groups.
+        split_by: how parts are cut unless the config says so: "random", "time" or "group".
     """
 
     source: Source
@@ -96,9 +99,16 @@ class Data:
     splits: GivenSplits | None = None
     encoder: Encoder | None = None
     weights: NDArray[np.float32] | None = None
+    times: NDArray[np.float64] | None = None
+    groups: NDArray[np.intp] | None = None
+    split_by: Literal["random", "time", "group"] = "random"
 
     def __len__(self) -> int:
         return len(self.source)
+
+    def class_name(self, index: int) -> str:
+        """The name of a class."""
+        return str(index) if self.spec.classes is None else self.spec.classes[index]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from kexp.data.cuts import cut, folds_of, settled
 from kexp.data.order import split_generator
 from kexp.data.parts import Part
 from kexp.data.source import Data, DataSpec
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Splits", "split"]
 
 _Rows = tuple["NDArray[np.intp]", "NDArray[np.intp] | None", "NDArray[np.intp] | None"]  # of training, validation, test
-_last: WeakKeyDictionary[Data, tuple[tuple[float, float, int], _Rows]] = WeakKeyDictionary()  # a sweep asks again
+_last: WeakKeyDictionary[Data, tuple[tuple[Any, ...], _Rows]] = WeakKeyDictionary()  # a sweep asks again
 
 TEST_KEY, VALIDATION_KEY = "data.test_split", "trainer.validation_split"
 
@@ -59,27 +60,41 @@ class Splits:
         return Splits(self.train.encode(targets), validation, test, self.encoding, self.words)
 
 
-def split(data: Data, *, test: float = 0.2, validation: float = 0.2, seed: int = 0) -> Splits:
-    """Training, validation and test parts, by seed; splits that the data came with win.
+def split(
+    data: Data,
+    *,
+    test: float = 0.2,
+    validation: float = 0.2,
+    seed: int = 0,
+    by: str | None = None,
+    folds: int | None = None,
+    fold: int | None = None,
+) -> Splits:
+    """Training, validation and test parts; splits that the data came with win.
 
-    A classification is stratified: each part holds classes in the data's proportions, and at least one row of each
-    class that has enough. Rows of a part are in ascending order.
+    Rows of a part are in ascending order. A random split of a classification is stratified: each part holds classes in
+    the data's proportions, and at least one row of each class that has enough.
 
     Args:
         data: what to split.
         test: fraction of the rows held out for the final test, in [0, 1); 0 for none.
-        validation: fraction of what is left after the test rows, in [0, 1); 0 for none.
+        validation: fraction of what is left after the test rows, in [0, 1); 0 for none. Folds take its place.
         seed: decides which rows go where.
+        by: "random", "time" (the test part is the last) or "group" (rows of a group stand in one part); None for what
+            the data asks for.
+        folds: into how many folds what is left after the test rows is cut, one of which validates.
+        fold: which one, from 0.
 
     Raises:
         DataError: a fraction out of range, a part asked for that would be empty, a single class left for training.
     """
     _check_fraction(TEST_KEY, test)
     _check_fraction(VALIDATION_KEY, validation)
-    asked = (test, validation, seed)
+    _check_folds(data, folds, fold)
+    asked = (test, validation, seed, by, folds, fold)
     known, rows = _last.get(data, (None, None))
     if rows is None or known != asked:
-        rows = _rows(data, *asked)
+        rows = _rows(data, test, validation, seed, settled(data, by), folds, fold)
         _last[data] = asked, rows
     left, validation_rows, test_rows = rows
     encoding: dict[str, Any] = {}
@@ -93,59 +108,53 @@ def split(data: Data, *, test: float = 0.2, validation: float = 0.2, seed: int =
     return Splits(Part(data, left, form), parts[0], parts[1], encoding, words)
 
 
-def _rows(data: Data, test: float, validation: float, seed: int) -> _Rows:
+def _rows(data: Data, test: float, validation: float, seed: int, by: str, folds: int | None, fold: int | None) -> _Rows:
     random = split_generator(seed)
     given = data.splits or {}
     left = given.get("train", np.arange(len(data), dtype=np.intp))
     test_rows, validation_rows = given.get("test"), given.get("validation")
     if test_rows is None and test > 0:
-        left, test_rows = _cut(data, left, test, random, name="test")
-    if validation_rows is None and validation > 0:
-        left, validation_rows = _cut(data, left, validation, random, name="validation")
-    if data.spec.is_stratified and len(np.unique(data.targets[left])) < 2:
-        raise DataError(f"{TEST_KEY}: leaves a single class to train on, got {test} of {len(data)} rows")
+        left, test_rows = cut(data, left, test, random, by=by, name="test", key=TEST_KEY)
+    if folds is not None:
+        of = folds_of(data, left, folds, random, by=by)
+        left, validation_rows = left[of != fold], left[of == fold]
+    elif validation_rows is None and validation > 0:
+        left, validation_rows = cut(data, left, validation, random, by=by, name="validation", key=VALIDATION_KEY)
+    if data.spec.is_stratified:
+        _check_classes(data, left, by, test, folds)
     return left, validation_rows, test_rows
+
+
+def _check_classes(data: Data, rows: NDArray[np.intp], by: str, test: float, folds: int | None) -> None:
+    """Refuses training rows of a single class, and a fold that has all rows of one."""
+    present = np.unique(data.targets[rows])
+    if folds is not None and len(present) < len(np.unique(data.targets)):
+        missing = np.setdiff1d(np.unique(data.targets), present)[0]
+        raise DataError(
+            f"data.folds: every fold must leave rows of each class to train on, but {data.class_name(missing)!r} has "
+            "none outside this fold and the test part"
+        )
+    if len(present) < 2:
+        key = TEST_KEY if by == "random" else f"data.{by}"
+        got = f"{test} of {len(data)} rows" if by == "random" else f"a split by {by}"
+        raise DataError(f"{key}: leaves a single class to train on, got {got}")
+
+
+def _check_folds(data: Data, folds: int | None, fold: int | None) -> None:
+    if folds is None:
+        if fold is not None:
+            raise DataError(f"data.fold: needs data.folds, the number of folds, got {fold!r} alone")
+        return
+    if folds < 2:
+        raise DataError(f"data.folds: must be at least 2, got {folds!r}")
+    if fold is None:
+        raise DataError(f"data.fold: must be given with data.folds; data.fold=range({folds}) -m trains them all")
+    if not 0 <= fold < folds:
+        raise DataError(f"data.fold: must be in [0, {folds}), got {fold!r}")
+    if "validation" in (data.splits or {}):
+        raise DataError("data.folds: must not be given with data that comes with validation rows")
 
 
 def _check_fraction(key: str, fraction: float) -> None:
     if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 <= fraction < 1:
         raise DataError(f"{key}: must be at least 0 and below 1, got {fraction!r}")
-
-
-def _cut(
-    data: Data, rows: NDArray[np.intp], fraction: float, random: np.random.Generator, *, name: str
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """What stays and what is cut off, both in ascending order."""
-    n, key = len(rows), TEST_KEY if name == "test" else VALIDATION_KEY
-    total = int(np.floor(n * fraction + 0.5))
-    if total == 0:
-        raise DataError(f"{key}: leaves no {name} rows, got {fraction} of {n}")
-    if total >= n:
-        raise DataError(f"{key}: leaves no training rows, got {fraction} of {n}")
-    taken = np.zeros(n, dtype=bool)
-    if data.spec.is_stratified:
-        labels = data.targets[rows]
-        members = [random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
-        for places, count in zip(members, _shares(np.array([len(m) for m in members]), total), strict=True):
-            taken[places[:count]] = True
-    else:
-        taken[random.permutation(n)[:total]] = True
-    return rows[~taken], rows[taken]
-
-
-def _shares(counts: NDArray[np.intp], total: int) -> NDArray[np.intp]:
-    """How many of each class to cut off, so that they add up to `total` in the classes' proportions.
-
-    Largest remainder, within bounds: one row at least of a class that has two, and one row at least stays behind. Where
-    the bounds leave no room for `total`, they win over it.
-    """
-    ideal = counts * (total / counts.sum())
-    low, high = np.minimum(1, counts - 1), counts - 1
-    shares: NDArray[np.intp] = np.clip(np.floor(ideal).astype(np.intp), low, high)
-    while shares.sum() != total:
-        step = 1 if shares.sum() < total else -1
-        room = shares < high if step > 0 else shares > low
-        if not room.any():
-            break
-        shares[np.argmax(np.where(room, step * (ideal - shares), -np.inf))] += step
-    return shares

@@ -4,7 +4,7 @@ from kexp.experiment.compiled import build_compiled, compile_model
 from kexp.experiment.engines import Engine, Trained, engine_of
 from kexp.experiment.keeping import save_kept
 from kexp.experiment.own_compile import may_compile
-from kexp.experiment.prepared import Prepared, feeds, load_data, prepare
+from kexp.experiment.prepared import Prepared, feeds, load_data, prepare, split_as
 from kexp.experiment.recording import Source, described, record_setup, run_parameters, run_tags, summary_of
 from kexp.experiment.running import Result, check_installed, checkpointing_of, run, store_of
 from kexp.experiment.state import TrainedState, leave_state
@@ -32,6 +32,7 @@ __all__ = [
     "run_parameters",
     "run_tags",
     "save_kept",
+    "split_as",
     "store_of",
     "summary_of",
 ]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kexp.data import Data, DataSpec, Feed, FeedKind, Splits
     from kexp.model import ModelSpec
 
-__all__ = ["Prepared", "feeds", "load_data", "prepare"]
+__all__ = ["Prepared", "feeds", "load_data", "prepare", "split_as"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,26 @@ def load_data(node: Node) -> Data:
     return build_data(node)
 
 
+def split_as(experiment: Experiment, data: Data) -> Splits:
+    """Data in the parts that a config asks for.
+
+    Raises:
+        DataError: it cannot be split so.
+    """
+    from kexp.data import split
+
+    common = experiment.data.common
+    return split(
+        data,
+        test=common["test_split"],
+        validation=experiment.trainer.validation_split,
+        seed=common["split_seed"],
+        by=common["split"],
+        folds=common["folds"],
+        fold=common["fold"],
+    )
+
+
 def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
     """Loads and splits the data, settles what was left to it, and checks that data, loss, metrics and model fit.
 
@@ -101,16 +121,8 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
     Raises:
         ConfigError: they do not.
     """
-    from kexp.data import split
-
-    node = experiment.data
-    data = load_data(node) if data is None else data
-    splits = split(
-        data,
-        test=node.common["test_split"],
-        validation=experiment.trainer.validation_split,
-        seed=node.common["split_seed"],
-    )
+    data = load_data(experiment.data) if data is None else data
+    splits = split_as(experiment, data)
     spec = splits.spec
     asked = experiment
     taken = compiled_by_model(experiment, lambda: _spec(asked, spec))

@@ -67,17 +67,14 @@ def other_rows(experiment: Experiment, known: Description, name: str = "all") ->
     Raises:
         DataError: they are not the kind of rows that the model takes.
     """
-    from kexp.data import split
+    from kexp.experiment import split_as
 
     data = _read(experiment, known)
     _check_fit(data, known)
     data = _with_classes(data, known)
     if name == "all":
         return Rows(_all_of(data, experiment), f"{experiment.data.name}, all rows", tuple(_notes(data)))
-    node = experiment.data.common
-    splits = split(
-        data, test=node["test_split"], validation=experiment.trainer.validation_split, seed=node["split_seed"]
-    )
+    splits = split_as(experiment, data)
     part = getattr(splits, name)
     if part is None:
         raise DataError(f"--part: the data has no {name} rows")

@@ -24,6 +24,8 @@ def table(
     text: list[str] | None = None,
     classes: list[str] | None = None,
     weight: str | None = None,
+    time: str | None = None,
+    group: str | None = None,
     missing_target: Literal["drop", "error"] = "drop",
     na_values: list[str] | None = None,
     delimiter: str | None = None,
@@ -52,6 +54,9 @@ def table(
         text: columns that are text, which a table of numbers leaves out.
         classes: order of the class names; sorted by default.
         weight: column that says how much each row counts, in loss and weighted metrics; numbers of 0 or more.
+        time: column of dates or numbers: the test part is the last in time, not a part by chance.
+        group: column whose groups are kept whole: rows of one stand in one part alone. It is no feature unless
+            `columns` names it.
         missing_target: whether rows without a target are left out, or an error.
         na_values: what is missing, in every column; the empty field always, and NA, n/a, ? and the like in numbers.
         delimiter: between fields of a CSV file; found by default; tab for a tab.
@@ -75,6 +80,8 @@ def table(
         text=tuple(text or ()),
         classes=classes,
         weight=weight,
+        time=time,
+        group=group,
         missing_target=missing_target,
         max_categories=max_categories,
     )

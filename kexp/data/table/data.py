@@ -14,6 +14,7 @@ from kexp.data.table.csv_form import UNNAMED
 from kexp.data.table.encoding import EncodedTable, TableEncoder, encoded_spec
 from kexp.data.table.files import table_files
 from kexp.data.table.how import Reading
+from kexp.data.table.order import groups_of, times_of
 from kexp.data.table.reading import read_query, read_table
 from kexp.data.table.stored import Column, Table
 from kexp.data.table.targets import known_targets, numbers_of, rows_with, targets_of
@@ -38,6 +39,8 @@ class Plan:
     text: tuple[str, ...] = ()
     classes: Sequence[str] | None = None
     weight: str | None = None
+    time: str | None = None
+    group: str | None = None
     missing_target: str = "drop"
     max_categories: int = 100
 
@@ -122,7 +125,19 @@ def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None) -> Data
         about,
         (dropped, " or ".join(plan.target)),
     )
-    return Data(_Unfitted(len(kept)), spec, digest, targets.values, splits, encoder, weights)
+    times, groups = times_of(table, plan.time, kept), groups_of(table, plan.group, kept)
+    return Data(
+        Unfitted(len(kept)),
+        spec,
+        digest,
+        targets.values,
+        splits,
+        encoder,
+        weights,
+        None if times is None else np.stack([times, times], axis=1),
+        groups,
+        "time" if times is not None else "group" if groups is not None else "random",
+    )
 
 
 def read_encoded(path: str, encoding: Mapping[str, Any], key: str) -> Data:
@@ -163,7 +178,7 @@ def read_encoded(path: str, encoding: Mapping[str, Any], key: str) -> Data:
     return Data(source, spec, hashed.digest(spec.task, None), y, weights=weights)
 
 
-class _Unfitted:
+class Unfitted:
     """Stands for the source until `split` has fitted the encoding on the training rows."""
 
     def __init__(self, rows: int) -> None:
@@ -203,8 +218,10 @@ def _features(table: Table, plan: Plan) -> list[str]:
         table.column(plan.weight, "data.weight")
         if plan.weight in plan.target:
             raise DataError(f"data.weight: must not be the target, got {plan.weight!r}")
+    if plan.group is not None:
+        table.column(plan.group, "data.group")
     wanted = table.columns if plan.columns is None else plan.columns
-    out = {*plan.target, *plan.drop, plan.weight}
+    out = {*plan.target, *plan.drop, plan.weight, plan.group if plan.columns is None else None}
     features = [name for name in table.columns if name in wanted and name not in out and not _counts_rows(table, name)]
     if not features:
         raise DataError("data.columns: leaves no feature columns")

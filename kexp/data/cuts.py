@@ -1,0 +1,178 @@
+"""Which rows are cut off for a part: by chance, by group or by time; and rows cut into folds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from kexp.data.source import Data
+from kexp.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["SplitBy", "cut", "folds_of", "settled"]
+
+SplitBy = Literal["random", "time", "group"]
+
+
+def settled(data: Data, by: str | None) -> str:
+    """How the data is split: as asked, else as the data itself asks.
+
+    Raises:
+        DataError: by time or group, of data that names none.
+    """
+    if by is None:
+        return data.split_by
+    if by not in ("random", "time", "group"):
+        raise DataError(f"data.split: must be random, time or group, got {by!r}")
+    if (by == "time" and data.times is None) or (by == "group" and data.groups is None):
+        raise DataError(f"data.split: {by} needs data.{by}, a column of {by}s that tables and series name")
+    return by
+
+
+def cut(
+    data: Data, rows: NDArray[np.intp], fraction: float, random: np.random.Generator, *, by: str, name: str, key: str
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """What stays and what is cut off, both in ascending order.
+
+    Args:
+        data: what the rows are of.
+        rows: row numbers.
+        fraction: how much to cut off, above 0 and below 1.
+        random: decides what chance decides.
+        by: random: rows by chance, in the classes' proportions. group: whole groups by chance. time: the last rows;
+            rows of one time stay together, and a row that begins before the cut and ends after it is in no part.
+        name: of the part cut off.
+        key: config key of the fraction.
+
+    Raises:
+        DataError: a part would be empty.
+    """
+    n = len(rows)
+    total = int(np.floor(n * fraction + 0.5))
+    if total == 0:
+        raise DataError(f"{key}: leaves no {name} rows, got {fraction} of {n}")
+    if total >= n:
+        raise DataError(f"{key}: leaves no training rows, got {fraction} of {n}")
+    if by == "time":
+        return _by_time(data, rows, total, name)
+    if by == "group":
+        taken = _by_group(data, rows, total, random, name)
+    else:
+        taken = _by_chance(data, rows, total, random)
+    return rows[~taken], rows[taken]
+
+
+def folds_of(
+    data: Data, rows: NDArray[np.intp], count: int, random: np.random.Generator, *, by: str
+) -> NDArray[np.intp]:
+    """The fold of each row, shape (rows,), from 0: in the classes' proportions, or whole groups.
+
+    Raises:
+        DataError: by time; fewer rows, rows of a class, or groups than folds.
+    """
+    if by == "time":
+        raise DataError(
+            "data.folds: must not be given with a split by time, which would validate on what was before the training "
+            "rows; leave folds out, or set data.split=random"
+        )
+    if len(rows) < count:
+        raise DataError(f"data.folds: must be at most the {len(rows)} rows besides the test part, got {count}")
+    labels = data.targets[rows] if data.spec.is_stratified else np.zeros(len(rows), dtype=np.intp)
+    if by == "group":
+        assert data.groups is not None
+        return _group_folds(data.groups[rows], labels, count, random)
+    if data.spec.is_stratified:
+        counts = np.bincount(labels, minlength=data.spec.outputs)
+        present = np.flatnonzero(counts)
+        rarest = present[np.argmin(counts[present])]
+        if counts[rarest] < count:
+            raise DataError(
+                f"data.folds: each of {count} folds needs a row of every class, but {data.class_name(rarest)!r} has "
+                f"{counts[rarest]} besides the test part"
+            )
+    # Classes one after another, dealt out in turn: no two folds differ by more than a row, in sum or of a class.
+    order = random.permutation(len(rows))
+    order = order[np.argsort(labels[order], kind="stable")]
+    folds = np.empty(len(rows), dtype=np.intp)
+    folds[order] = np.arange(len(rows)) % count
+    return folds
+
+
+def _by_chance(data: Data, rows: NDArray[np.intp], total: int, random: np.random.Generator) -> NDArray[np.bool_]:
+    taken = np.zeros(len(rows), dtype=bool)
+    if data.spec.is_stratified:
+        labels = data.targets[rows]
+        members = [random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+        for places, count in zip(members, _shares(np.array([len(m) for m in members]), total), strict=True):
+            taken[places[:count]] = True
+    else:
+        taken[random.permutation(len(rows))[:total]] = True
+    return taken
+
+
+def _by_group(
+    data: Data, rows: NDArray[np.intp], total: int, random: np.random.Generator, name: str
+) -> NDArray[np.bool_]:
+    assert data.groups is not None
+    found, member, sizes = np.unique(data.groups[rows], return_inverse=True, return_counts=True)
+    if len(found) < 2:
+        raise DataError(f"data.group: leaves no group for the {name} part, got {len(found)} group in {len(rows)} rows")
+    order = random.permutation(len(found))
+    so_far = np.cumsum(sizes[order])[:-1]  # one group at least stays
+    count = int(np.argmin(np.abs(so_far - total))) + 1
+    taken: NDArray[np.bool_] = np.isin(member, order[:count])
+    return taken
+
+
+def _by_time(data: Data, rows: NDArray[np.intp], total: int, name: str) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    assert data.times is not None
+    begins, ends = data.times[rows, 0], data.times[rows, 1]
+    times, first = np.unique(np.sort(begins), return_index=True)
+    counts = len(rows) - first  # rows from each time on
+    for place in np.argsort(np.abs(counts - total), kind="stable"):
+        stays = ends < times[place]
+        if stays.any():
+            return rows[stays], rows[begins >= times[place]]
+    raise DataError(f"data.time: leaves no rows before the {name} part, got {len(times)} times in {len(rows)} rows")
+
+
+def _group_folds(
+    groups: NDArray[np.intp], labels: NDArray[np.intp], count: int, random: np.random.Generator
+) -> NDArray[np.intp]:
+    """Largest groups first, each to the fold that has least of what the group holds, class by class."""
+    found, member = np.unique(groups, return_inverse=True)
+    if len(found) < count:
+        raise DataError(f"data.folds: must be at most the {len(found)} groups besides the test part, got {count}")
+    classes, label = np.unique(labels, return_inverse=True)
+    held = np.zeros((len(found), len(classes)))
+    np.add.at(held, (member, label), 1.0)
+    share = held / held.sum(axis=0)
+    filled = np.zeros((count, len(classes)))
+    fold_of = np.empty(len(found), dtype=np.intp)
+    order = random.permutation(len(found))
+    for group in order[np.argsort(-held[order].sum(axis=1), kind="stable")]:
+        fold = int(np.argmin(filled @ share[group]))
+        fold_of[group] = fold
+        filled[fold] += share[group]
+    return fold_of[member]
+
+
+def _shares(counts: NDArray[np.intp], total: int) -> NDArray[np.intp]:
+    """How many of each class to cut off, so that they add up to `total` in the classes' proportions.
+
+    Largest remainder, within bounds: one row at least of a class that has two, and one row at least stays behind. Where
+    the bounds leave no room for `total`, they win over it.
+    """
+    ideal = counts * (total / counts.sum())
+    low, high = np.minimum(1, counts - 1), counts - 1
+    shares: NDArray[np.intp] = np.clip(np.floor(ideal).astype(np.intp), low, high)
+    while shares.sum() != total:
+        step = 1 if shares.sum() < total else -1
+        room = shares < high if step > 0 else shares > low
+        if not room.any():
+            break
+        shares[np.argmax(np.where(room, step * (ideal - shares), -np.inf))] += step
+    return shares

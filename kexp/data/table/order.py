@@ -1,0 +1,54 @@
+"""What a split by time or group goes by: a column of times, a column of groups."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kexp.data.table.stored import Table
+from kexp.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["groups_of", "times_of"]
+
+
+def times_of(table: Table, name: str | None, rows: NDArray[np.intp]) -> NDArray[np.float64] | None:
+    """The times of rows as numbers in order, shape (rows,); None where no column is named.
+
+    Raises:
+        DataError: there is no such column, it holds text, or a row has no time.
+    """
+    if name is None:
+        return None
+    column = table.column(name, "data.time")
+    if column.kind not in ("date", "number"):
+        raise DataError(
+            f"data.time: column {name!r} must hold dates or numbers, which have an order, got {column.kind}; "
+            f"data.dates=[{name}] says what in it is no date"
+        )
+    return np.asarray(_whole(column.values[rows], column, "data.time", rows), dtype=np.float64)
+
+
+def groups_of(table: Table, name: str | None, rows: NDArray[np.intp]) -> NDArray[np.intp] | None:
+    """Numbers of the groups of rows, shape (rows,), from 0; None where no column is named.
+
+    Raises:
+        DataError: there is no such column, or a row has no group.
+    """
+    if name is None:
+        return None
+    column = table.column(name, "data.group")
+    values = _whole(column.values[rows], column, "data.group", rows)
+    numbers: NDArray[np.intp] = np.unique(values, return_inverse=True)[1].astype(np.intp)
+    return numbers
+
+
+def _whole(values: NDArray[Any], column: Any, key: str, rows: NDArray[np.intp]) -> NDArray[Any]:
+    missing = column.missing(values)
+    if missing.any():
+        row = int(rows[np.argmax(missing)]) + 1
+        raise DataError(f"{key}: column {column.name!r} must have a value in every row, got none in row {row}")
+    return values
