@@ -110,7 +110,7 @@ _ALL = (
                 "split",
                 None,
                 Literal["random", "time", "group"] | None,
-                "How parts are cut: random, time (the test part is the last) or group; as the data asks for unless set.",
+                "How parts are cut: random, time (the test part is the last) or group; as the data asks unless set.",
             ),
             _parameter(
                 "folds", None, int | None, "Folds that the rows besides the test part are cut into; one validates."

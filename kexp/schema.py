@@ -87,6 +87,7 @@ class Sweep:
 
     name: str | None = None
     seeds: Count | None = None
+    folds: Count | None = None
     objective: str | list[str] | None = None
     direction: Literal["minimize", "maximize"] | list[Literal["minimize", "maximize"]] | None = None
     max_retries: Whole = 1

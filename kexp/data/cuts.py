@@ -58,10 +58,7 @@ def cut(
         raise DataError(f"{key}: leaves no training rows, got {fraction} of {n}")
     if by == "time":
         return _by_time(data, rows, total, name)
-    if by == "group":
-        taken = _by_group(data, rows, total, random, name)
-    else:
-        taken = _by_chance(data, rows, total, random)
+    taken = _by_group(data, rows, total, random, name) if by == "group" else _by_chance(data, rows, total, random)
     return rows[~taken], rows[taken]
 
 

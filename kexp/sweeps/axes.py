@@ -12,7 +12,7 @@ from kexp.errors import ConfigError
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
-__all__ = ["axis", "expand", "parse", "with_seeds"]
+__all__ = ["axis", "expand", "parse", "with_folds", "with_seeds"]
 
 
 def parse(arguments: Iterable[str], config_loader: Any = None) -> list[Override]:
@@ -58,6 +58,21 @@ def with_seeds(arguments: Sequence[str], seeds: int | None) -> list[str]:
     if any(key_of(argument) == "seed" for argument in arguments):
         raise ConfigError("sweep.seeds: cannot be given together with seed=..., which chooses the seeds itself")
     return [*arguments, f"seed=range({seeds})"]
+
+
+def with_folds(arguments: Sequence[str], folds: int | None) -> list[str]:
+    """The arguments with each of `folds` folds (`sweep.folds=5`).
+
+    Raises:
+        ConfigError: the arguments choose folds already.
+    """
+    if folds is None:
+        return list(arguments)
+    for argument in arguments:
+        key = key_of(argument)
+        if key in ("data.folds", "data.fold"):
+            raise ConfigError(f"sweep.folds: cannot be given together with {key}=..., which chooses the folds itself")
+    return [*arguments, f"data.folds={folds}", f"data.fold=range({folds})"]
 
 
 def axis(override: Override) -> list[str]:

@@ -9,11 +9,12 @@ from typing import Any
 
 from kexp.errors import ConfigError, UnknownNameError
 from kexp.sweeps.comparison import Comparison, Row
+from kexp.sweeps.folds import Fold, over_repeats, overlap
 from kexp.sweeps.grouping import ABSENT, SEED, Group, group_trials
 from kexp.sweeps.judge import Judgement, judge, pick_reference
 from kexp.sweeps.objective import Objective, choose_objective, kept_epoch
 from kexp.sweeps.results import Histories, TrialResult, histories_of, parameter_value, read_sweep
-from kexp.sweeps.statistics import summarise
+from kexp.sweeps.statistics import Summary, summarise
 from kexp.sweeps.where import parse_where
 
 __all__ = ["Comparison", "Row", "compare", "compare_trials"]
@@ -148,8 +149,12 @@ def _row(
         else:
             lost += 1
     others = {
-        name: summarise(
-            [found for trial in counted.values() if math.isfinite(found := kept[trial.run_id].get(name, math.nan))],
+        name: _summary(
+            {
+                seed: found
+                for seed, trial in counted.items()
+                if math.isfinite(found := kept[trial.run_id].get(name, math.nan))
+            },
             confidence,
         )
         for name in metrics
@@ -163,9 +168,12 @@ def _row(
         else ABSENT
         for key in columns
     }
-    return Row(
-        0, shown, values, summarise(list(values.values()), confidence), others, Judgement("no result"), counted, lost
-    )
+    return Row(0, shown, values, _summary(values, confidence), others, Judgement("no result"), counted, lost)
+
+
+def _summary(values: Mapping[Any, float], confidence: float) -> Summary:
+    """What the seeds say, or the folds."""
+    return summarise(over_repeats(values), confidence, overlap(values))
 
 
 def _settled(groups: Sequence[Group], rows: Sequence[Row]) -> set[str]:
@@ -183,7 +191,7 @@ def _rank_and_judge(rows: Sequence[Row], objective: Objective, confidence: float
     with_results = [row for row in ordered if row.values]
     if not with_results:
         return ordered, []
-    place = pick_reference([len(row.values) for row in with_results])
+    place = pick_reference([row.summary.n for row in with_results])
     judged = judge([row.values for row in with_results], place, objective, confidence)
     ranked = [
         replace(row, rank=rank, judgement=judgement)
@@ -270,6 +278,10 @@ def _notes(
     if metric in ("val_loss", "loss", "test_loss") and _has_loss(columns):
         notes.append(
             f"The trials have different losses, so that their {metric} have different units and should not be ranked."
+        )
+    if any(isinstance(seed, Fold) for group in groups for seed in group.trials):
+        notes.append(
+            "Folds train on rows that they share: intervals and tests are corrected for it (Nadeau and Bengio, 2003)."
         )
     if any(seed[0] == "no seed" for group in groups for seed in group.trials if isinstance(seed, tuple)):
         notes.append("Trials without a parameter `seed` cannot be paired, and are not tested.")

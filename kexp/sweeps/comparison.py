@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kexp.sweeps.folds import Fold
 from kexp.sweeps.grouping import ABSENT, short_names, shorten, show_value
 from kexp.sweeps.judge import Judgement
 from kexp.sweeps.objective import Objective
@@ -70,6 +71,11 @@ class Comparison:
     confidence: float = 0.95
 
     @property
+    def draws(self) -> str:
+        """What the values of a row are drawn by: seed or fold."""
+        return "fold" if any(isinstance(seed, Fold) for row in self.rows for seed in row.trials) else "seed"
+
+    @property
     def reference(self) -> Row | None:
         """The row that the others are tested against."""
         return next((row for row in self.rows if row.judgement.verdict == "best"), None)
@@ -103,13 +109,13 @@ class Comparison:
         spread = ""
         if best.summary.n > 1:
             half = (best.summary.high - best.summary.low) / 2
-            spread = f" ± {half:.2g} ({self.confidence:.0%} interval of {best.summary.n} seeds)"
+            spread = f" ± {half:.2g} ({self.confidence:.0%} interval of {best.summary.n} {self.draws}s)"
         value = f"{self.objective.metric} {best.summary.mean:.4g}{spread}."
         answer = f"Best: {self.label(best)}, {value}" if len(self.rows) > 1 else f"One choice: {value}"
         if not told and not open_:
             return answer
         if all(row.judgement.shared < 2 for row in self.rows if row is not best):
-            return f"{answer} One seed cannot tell a difference from chance: add seeds (sweep.seeds=5)."
+            return f"{answer} One {self.draws} cannot tell a difference from chance: add {self.draws}s (sweep.{self.draws}s=5)."
         return (
             answer
             + (f" It is better than {_of(told, told + open_)}." if told else "")

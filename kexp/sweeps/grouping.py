@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kexp.fingerprint import IRRELEVANT
+from kexp.sweeps.folds import FOLD, Fold
 from kexp.sweeps.results import TrialResult, parameter_value
 
 __all__ = ["ABSENT", "SEED", "Group", "group_trials", "short_names", "shorten", "show_value"]
@@ -28,11 +29,11 @@ ABSENT = _Absent()
 
 @dataclass(frozen=True)
 class Group:
-    """Trials that differ in the seed alone.
+    """Trials that differ in the seed alone, or in the fold.
 
     Attributes:
-        params: what they share, without the seed and what follows it.
-        trials: by seed; of a seed that ran several times, each time, oldest first. A trial without a seed has a key
+        params: what they share, without the seed, the fold and what follows them.
+        trials: by seed, or by `Fold`; of a seed that ran several times, each time, oldest first. A trial without a seed has a key
             of its own.
     """
 
@@ -66,10 +67,19 @@ def group_trials(trials: Iterable[TrialResult]) -> tuple[list[Group], list[str]]
             extra = {key: _get(trial, key) for key in own}
             identity = (*choice, *((key, _typed(value)) for key, value in extra.items()))
             _, by_seed = groups.setdefault(identity, (dict(zip(plain, choice, strict=True)) | extra, {}))
-            seed = _get(trial, SEED)
-            by_seed.setdefault(("no seed", trial.run_id) if seed is ABSENT else seed, []).append(trial)
+            by_seed.setdefault(_draw(trial), []).append(trial)
     made = [Group({key: _bare(value) for key, value in params.items()}, by_seed) for params, by_seed in groups.values()]
     return made, _columns([group.params for group in made])
+
+
+def _draw(trial: TrialResult) -> Any:
+    """What a trial is one draw of: its seed, or its fold."""
+    seed, fold, count = (_get(trial, key) for key in (SEED, FOLD, "data.folds"))
+    if seed is ABSENT:
+        return "no seed", trial.run_id
+    if fold in (ABSENT, None) or count in (ABSENT, None):
+        return seed
+    return Fold(seed, _get(trial, "data.split_seed"), int(fold), int(count))
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
@@ -109,7 +119,7 @@ def _telling_keys(trials: Sequence[TrialResult]) -> list[str]:
     telling = []
     for key in keys:
         irrelevant = key in IRRELEVANT or key.split(".")[0] in IRRELEVANT
-        if key == SEED or key in nodes or irrelevant:
+        if key in (SEED, FOLD) or key in nodes or irrelevant:
             continue
         if len({_get(trial, key) for trial in trials}) > 1:
             telling.append(key)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from kexp.sweeps.folds import over_repeats, overlap
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.statistics import MOST_SEEDS, PairedTest, holm, paired_test, seeds_needed
 
@@ -48,7 +49,7 @@ def pick_reference(seeds: Sequence[int]) -> int:
     against it: fewer than two, or than half of what the best-covered row has.
 
     Args:
-        seeds: of each row how many seeds it has, best row first.
+        seeds: of each row how many seeds or folds it has, best row first.
     """
     enough = max(2, math.ceil(max(seeds) / 2)) if max(seeds) >= 2 else 1
     return next(place for place, count in enumerate(seeds) if count >= enough)
@@ -81,13 +82,16 @@ def judge(
         else:
             # Holm holds the smallest of the p-values that are left against alpha over their number.
             more, remark = _more_seeds(test, alpha / max(1, undecided))
+            if overlap(best):
+                more = None  # more folds would have more in common
             judged.append(Judgement("indistinguishable", test.difference, p, test.n, more, remark))
     return judged
 
 
 def _test(row: Mapping[Any, float], best: Mapping[Any, float], confidence: float) -> PairedTest:
     shared = [seed for seed in row if seed in best]
-    return paired_test([row[seed] for seed in shared], [best[seed] for seed in shared], confidence)
+    a, b = (over_repeats({seed: each[seed] for seed in shared}) for each in (row, best))
+    return paired_test(a, b, confidence, overlap(shared))
 
 
 def _more_seeds(test: PairedTest, alpha: float) -> tuple[int | None, str]:

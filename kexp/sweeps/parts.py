@@ -102,7 +102,9 @@ def _differing(first: DictConfig, second: DictConfig) -> Iterator[str]:
         for kind in ("launcher", "sweeper"):
             hydra[kind] = {**(hydra[kind] or {}), "params": None}
         hydra["job"].pop("override_dirname", None)
-        return {f"hydra.{key}": hydra[key] for key in _OF_THE_SWEEP} | {"sweep": {**sweep, "seeds": None}}
+        return {f"hydra.{key}": hydra[key] for key in _OF_THE_SWEEP} | {
+            "sweep": {**sweep, "seeds": None, "folds": None}
+        }
 
     one, two = plain(first), plain(second)
     yield from (key for key in one if one[key] != two[key])

@@ -1,6 +1,6 @@
 """The statistics of a comparison: what the seeds say of a mean, and of the difference between two choices.
 
-Everything here assumes that the seeds of a row are independent draws and that means over them (for the paired test:
+Everything here assumes that the seeds of a row are independent draws (folds, which are not, are corrected for) and that means over them (for the paired test:
 differences over shared seeds) are about normal, as Student's t does. The paired test needs no equal variances: a seed
 that splits or starts badly for one choice may do so for the other, and pairing takes that out.
 """
@@ -60,24 +60,29 @@ class PairedTest:
     p: float
 
 
-def summarise(values: Sequence[float], confidence: float = 0.95) -> Summary:
+def summarise(values: Sequence[float], confidence: float = 0.95, overlap: float = 0.0) -> Summary:
     """Mean, standard deviation and the t-interval of the mean.
 
     Args:
-        values: one a seed; finite.
+        values: one a seed, or one a fold; finite.
         confidence: the interval's, between 0 and 1.
+        overlap: validation rows over training rows of folds, whose training rows are nearly the same: the variance of
+            the mean is sd^2 (1/n + overlap) then, and not sd^2 / n as of independent values.
+
+    Source:
+        Nadeau and Bengio (2003), Inference for the generalization error, Machine Learning 52, section 4.
     """
     n = len(values)
     mean = math.fsum(values) / n if n else math.nan
     if n < 2:
         return Summary(n, mean, math.nan, math.nan, math.nan)
     sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    half = _t_quantile(n - 1, confidence) * sd / math.sqrt(n)
+    half = _t_quantile(n - 1, confidence) * sd * math.sqrt(1 / n + overlap)
     return Summary(n, mean, sd, mean - half, mean + half)
 
 
-def paired_test(a: Sequence[float], b: Sequence[float], confidence: float = 0.95) -> PairedTest:
-    """Student's paired t-test of a against b, two-sided.
+def paired_test(a: Sequence[float], b: Sequence[float], confidence: float = 0.95, overlap: float = 0.0) -> PairedTest:
+    """Student's paired t-test of a against b, two-sided; over folds, the corrected resampled t-test.
 
     Differences that are all zero say nothing (p = 1). Differences that are all equal but not zero, common where a
     metric has a coarse grid such as the accuracy on few rows, would make t infinite after two seeds; they are held
@@ -86,13 +91,14 @@ def paired_test(a: Sequence[float], b: Sequence[float], confidence: float = 0.95
     Args:
         a, b: values by seed, in the same order of seeds; finite.
         confidence: of the interval.
+        overlap: as for `summarise`.
 
     Source:
-        Student (1908), The probable error of a mean; Conover (1999), Practical nonparametric statistics, section 3.4
+        Student (1908), The probable error of a mean; Nadeau and Bengio (2003), as for `summarise`; Conover (1999), Practical nonparametric statistics, section 3.4
         (sign test).
     """
     differences = [x - y for x, y in zip(a, b, strict=True)]
-    summary = summarise(differences, confidence)
+    summary = summarise(differences, confidence, overlap)
     n, mean, sd = summary.n, summary.mean, summary.sd
     if n < 2:
         return PairedTest(n, mean, sd, summary.low, summary.high, math.nan, math.nan)
@@ -102,7 +108,7 @@ def paired_test(a: Sequence[float], b: Sequence[float], confidence: float = 0.95
         return PairedTest(n, mean, 0.0, mean, mean, math.nan, 1.0 if same else 2.0 ** (1 - n))
     from scipy.special import stdtr
 
-    t = mean / (sd / math.sqrt(n))
+    t = mean / (sd * math.sqrt(1 / n + overlap))
     return PairedTest(n, mean, sd, summary.low, summary.high, t, float(2 * stdtr(n - 1, -abs(t))))
 
 

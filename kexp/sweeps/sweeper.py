@@ -14,7 +14,7 @@ from kexp.config import explain, key_of, overrides_of
 from kexp.errors import ConfigError, KexpError
 from kexp.schema import Experiment, check
 from kexp.sweeps.applying import applying
-from kexp.sweeps.axes import expand, parse, with_seeds
+from kexp.sweeps.axes import expand, parse, with_folds, with_seeds
 from kexp.sweeps.composing import Composer
 from kexp.sweeps.jobs import Jobs, sweep_folder
 from kexp.sweeps.parts import Part
@@ -114,9 +114,8 @@ class GridSweeper:
         given = {key_of(argument) for argument in arguments}
         params, config = (self.params, self.config) if part is None else (part.params, part.config)
         whole = [f"{key}={value}" for key, value in params.items() if key_of(key) not in given] + list(arguments)
-        seeds = [argument.partition("=")[2] for argument in whole if key_of(argument) == "sweep.seeds"]
-        count = seeds[-1] if seeds else str(config.sweep.seeds)  # the config's: of a file of YAML
-        return with_seeds(whole, int(count) or None if count.isdigit() else None)  # what is no count is refused later
+        whole = with_seeds(whole, _count(whole, "seeds", config))
+        return with_folds(whole, _count(whole, "folds", config))
 
     def _hand_to_hydra(self, session: Session, trials: Sequence[Trial]) -> Any:
         """A launcher of Hydra's runs the jobs its own way: each is an ordinary run, nested under the sweep's."""
@@ -128,6 +127,13 @@ class GridSweeper:
             hand_out(session, self.launcher, trials)
         finish(session)
         return session
+
+
+def _count(arguments: Sequence[str], name: str, config: Any) -> int | None:
+    """How many seeds or folds a sweep asks for: as typed last, or as its config has it, which may be a file's."""
+    typed = [argument.partition("=")[2] for argument in arguments if key_of(argument) == f"sweep.{name}"]
+    count = typed[-1] if typed else str(config.sweep[name])
+    return int(count) or None if count.isdigit() else None  # what is no count is refused later
 
 
 def plan_overrides(

@@ -137,12 +137,12 @@ def test_a_row_without_time_or_group_and_a_table_of_one_group_are_told(tmp_path:
         "g,t,x,y\n"
         + "\n".join(f"{'' if row == 3 else 'a'},{'' if row == 5 else row},{row},{row / 3}" for row in range(30))
     )
-    with pytest.raises(DataError, match="data.group: column 'g' must have a value in every row, got none in row 4"):
+    with pytest.raises(DataError, match=r"data\.group: column 'g' must have a value in every row, got none in row 4"):
         csv(str(file), "y", group="g")
-    with pytest.raises(DataError, match="data.time: column 't' must have a value in every row, got none in row 6"):
+    with pytest.raises(DataError, match=r"data\.time: column 't' must have a value in every row, got none in row 6"):
         csv(str(file), "y", time="t")
     file.write_text("g,t,x,y\n" + "\n".join(f"a,1,{row},{row / 3}" for row in range(30)))
-    with pytest.raises(DataError, match="data.group: leaves no group for the test part"):
+    with pytest.raises(DataError, match=r"data\.group: leaves no group for the test part"):
         split(csv(str(file), "y", group="g"))
-    with pytest.raises(DataError, match="data.time: leaves no rows before the test part, got 1 times in 30 rows"):
+    with pytest.raises(DataError, match=r"data\.time: leaves no rows before the test part, got 1 times in 30 rows"):
         split(csv(str(file), "y", time="t"))

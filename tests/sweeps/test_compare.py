@@ -402,3 +402,43 @@ def test_command_refuses_a_sweep_that_is_not_there(store: StoreSettings) -> None
         main(["--uri", str(store.uri), "--experiment", "empty"])
     with pytest.raises(UnknownNameError, match="metric 'val_acuracy'; did you mean 'val_accuracy'"):
         main(["rates", "--uri", str(store.uri), "--objective", "val_acuracy"])
+
+
+def folds(params: Mapping[str, Any], values: Any, seed: int = 0, split: int = 0) -> list[TrialResult]:
+    common = {**params, "seed": seed, "data.split_seed": split, "data.folds": len(values)}
+    return [trial({**common, "data.fold": fold}, val_loss=float(v)) for fold, v in enumerate(values)]
+
+
+def test_folds_of_a_choice_are_one_row_and_tested_with_the_correction_for_shared_rows() -> None:
+    a, b = np.random.default_rng().normal(0.3, 0.05, (2, 5))
+    b += 1.0
+    comparison = compare_trials(folds({"optimizer.name": "sgd"}, a) + folds({"optimizer.name": "adam"}, b))
+    frame = comparison.frame()
+    assert comparison.columns == ["optimizer.name"] and list(frame["n"]) == [5, 5]
+    differences = b - a
+    t = differences.mean() / np.sqrt((1 / 5 + 1 / 4) * differences.var(ddof=1))  # Nadeau and Bengio, equation (9)
+    assert frame["p_value"][1] == pytest.approx(2 * stats.t.sf(abs(t), 4), rel=1e-9)
+    low, high = stats.t.interval(0.95, 4, loc=a.mean(), scale=np.sqrt((1 / 5 + 1 / 4) * a.var(ddof=1)))
+    assert (frame["val_loss_low"][0], frame["val_loss_high"][0]) == pytest.approx((low, high))
+    assert any("Nadeau and Bengio" in note for note in comparison.notes)
+    assert "interval of 5 folds" in comparison.conclusion()
+
+
+def test_seeds_on_one_fold_are_one_draw_and_other_splits_are_more() -> None:
+    random = np.random.default_rng()
+    a, b = random.normal(0.3, 0.05, (2, 3, 4))
+    same = [each for seed in range(3) for each in folds({"m": 1}, a[seed], seed) + folds({"m": 2}, b[seed], seed)]
+    frame = compare_trials(same).frame()
+    assert list(frame["n"]) == [4, 4]
+    expected = sorted((a.mean(), b.mean()))
+    assert list(frame["val_loss"]) == pytest.approx(expected)
+    fresh = [
+        each
+        for seed in range(3)
+        for each in folds({"m": 1}, a[seed], seed, seed) + folds({"m": 2}, b[seed], seed, seed)
+    ]
+    repeated = compare_trials(fresh).frame()
+    assert list(repeated["n"]) == [12, 12]
+    differences = (b - a).ravel()
+    t = differences.mean() / np.sqrt((1 / 12 + 1 / 3) * differences.var(ddof=1))
+    assert repeated["p_value"][1] == pytest.approx(2 * stats.t.sf(abs(t), 11), rel=1e-9)

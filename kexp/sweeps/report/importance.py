@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kexp.sweeps.comparison import Comparison
+from kexp.sweeps.folds import Fold
 from kexp.sweeps.grouping import ABSENT, SEED, short_names
 from kexp.sweeps.report.svg import Scale, svg, text
 
@@ -43,7 +44,10 @@ def parameter_importance(comparison: Comparison) -> Importance | None:
     """
     samples = [(row, seed, value) for row in comparison.rows for seed, value in row.values.items()]
     keys = [*comparison.columns, SEED]
-    table = [[*(row.params[key] for key in comparison.columns), seed] for row, seed, _ in samples]
+    table = [
+        [*(row.params[key] for key in comparison.columns), seed.number if isinstance(seed, Fold) else seed]
+        for row, seed, _ in samples
+    ]
     varying = [place for place in range(len(keys)) if len({_key(line[place]) for line in table}) > 1]
     if len(samples) < FEWEST_TRIALS or len(varying) < 2:
         return None

@@ -46,6 +46,12 @@ def markdown_report(comparison: Comparison, most_rows: int = 100, most_lost: int
 
 def method_note(comparison: Comparison) -> str:
     """How the verdicts came about, in two sentences."""
+    if comparison.draws == "fold":
+        return (
+            "Rows are means over folds with t-intervals; verdicts are corrected resampled t-tests against the best row "
+            "(Nadeau and Bengio, 2003), over shared folds, two-sided, corrected after Holm, at "
+            f"{1 - comparison.confidence:.0%}; they take differences for about normal."
+        )
     return (
         f"Rows are means over seeds with t-intervals; verdicts are paired t-tests against the best row, over shared "
         f"seeds, two-sided, corrected after Holm, at {1 - comparison.confidence:.0%}; they take seeds for independent "

@@ -259,6 +259,10 @@ class _Asked:
 
 
 def _seeds(request: Request, experiment: Experiment) -> tuple[int, ...]:
+    if experiment.sweep.folds is not None:
+        raise ConfigError(
+            "sweep.folds: a search judges by seeds (sweep.seeds); give data.folds and data.fold for one fold"
+        )
     count = experiment.sweep.seeds
     if count is None:
         return request.seeds
