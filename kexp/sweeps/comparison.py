@@ -115,7 +115,8 @@ class Comparison:
         if not told and not open_:
             return answer
         if all(row.judgement.shared < 2 for row in self.rows if row is not best):
-            return f"{answer} One {self.draws} cannot tell a difference from chance: add {self.draws}s (sweep.{self.draws}s=5)."
+            draws = f"{self.draws}s"
+            return f"{answer} One {self.draws} cannot tell a difference from chance: add {draws} (sweep.{draws}=5)."
         return (
             answer
             + (f" It is better than {_of(told, told + open_)}." if told else "")

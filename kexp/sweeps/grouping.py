@@ -33,7 +33,8 @@ class Group:
 
     Attributes:
         params: what they share, without the seed, the fold and what follows them.
-        trials: by seed, or by `Fold`; of a seed that ran several times, each time, oldest first. A trial without a seed has a key
+        trials: by seed, or by `Fold`; of a seed that ran several times, each time, oldest first.
+            A trial without a seed has a key
             of its own.
     """
 

@@ -1,7 +1,8 @@
 """The statistics of a comparison: what the seeds say of a mean, and of the difference between two choices.
 
-Everything here assumes that the seeds of a row are independent draws (folds, which are not, are corrected for) and that means over them (for the paired test:
-differences over shared seeds) are about normal, as Student's t does. The paired test needs no equal variances: a seed
+Everything here assumes that the seeds of a row are independent draws and that means over them (for the paired test:
+differences over shared seeds) are about normal, as Student's t does; folds, which are not independent, are corrected
+for. The paired test needs no equal variances: a seed
 that splits or starts badly for one choice may do so for the other, and pairing takes that out.
 """
 
@@ -94,8 +95,8 @@ def paired_test(a: Sequence[float], b: Sequence[float], confidence: float = 0.95
         overlap: as for `summarise`.
 
     Source:
-        Student (1908), The probable error of a mean; Nadeau and Bengio (2003), as for `summarise`; Conover (1999), Practical nonparametric statistics, section 3.4
-        (sign test).
+        Student (1908), The probable error of a mean; Nadeau and Bengio (2003), as for `summarise`; Conover
+        (1999), Practical nonparametric statistics, section 3.4 (sign test).
     """
     differences = [x - y for x, y in zip(a, b, strict=True)]
     summary = summarise(differences, confidence, overlap)
