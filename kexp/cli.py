@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from kexp._version import __version__
 from kexp.commands import COMMANDS
+from kexp.disk import DiskFullError, disk_full_error, is_disk_full, what_is_free
 from kexp.errors import ConfigError, KexpError, suggestion
 from kexp.groups import GROUPS
 
@@ -37,16 +38,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     except KexpError as error:
         if debug:
             raise
-        print(f"kexp: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
+        print(f"kexp: {error}{what_is_free(error)}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # `kexp components | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except OSError as error:
+        if debug or not is_disk_full(error):
+            raise
+        print(f"kexp: {disk_full_error(error)}", file=sys.stderr)
+        sys.exit(DiskFullError.exit_code)
     except KeyboardInterrupt:
         if debug:
             raise
         print("kexp: interrupted", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # `kexp components | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from kexp.disk import disk_full_error, is_disk_full
 from kexp.errors import StoreError, in_a_line
 from kexp.sweeps.earlier import delete_runs, unfinished_runs
 from kexp.sweeps.spool import Spool, fingerprint_of, is_refusal, send
@@ -262,6 +263,8 @@ class Recorder:
         try:
             self._spool.keep(self._store, records)
         except OSError as error:
+            if is_disk_full(error):  # these trials are run again
+                raise disk_full_error(error, go_on=self._go_on) from error
             raise StoreError(
                 f"{len(records)} trials that are over could not be recorded: {self.failure}; and could not be kept in "
                 f"{self._spool.folder}: {error.strerror}"

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from kexp.disk import disk_full_error, no_room, says_disk_full
 from kexp.errors import ConfigError
 from kexp.schema import Experiment, Sweep
 from kexp.sweeps.closing import Report, ranking, summarise
@@ -117,6 +118,7 @@ class Session:
         self._asked_to_save = False
         self._launched: Callable[[], list[str]] = list  # the launcher's own closing lines
         self._interrupted = False
+        self._full = False  # the disk: no more trials are handed out
         self._report = Report(self)
 
     @contextmanager
@@ -401,7 +403,12 @@ class Session:
             self._jobs.ended(trial, self.value(trial))
         if self._told is not None:
             self._told(trial, outcome)
-        return not (self.settings.fail_fast and not trial.good)
+        if not self._full and (says_disk_full(outcome.reason) or no_room(self.folder)):
+            self._full = True  # every other trial would fail as well
+            self.notices.append(
+                str(disk_full_error(OSError(0, "", str(self.folder / "trial")), go_on=self.resume_command))
+            )
+        return not self._full and not (self.settings.fail_fast and not trial.good)
 
     def _put(self, trial: Trial, outcome: Outcome) -> None:
         """Hands the trial's record to the recorder, its own or, where its process could not give one, ours."""
@@ -411,11 +418,15 @@ class Session:
         if record is None:
             record = self._record_of(trial, outcome.state, outcome.reason)
         trial.run_id = record.run_id
-        record, common = without_common(record)
-        for place in common.keys() - self._common:
-            assert self._tracker is not None
-            self._tracker.log_text(common[place], place)
-            self._common.add(place)
+        own, common = without_common(record)
+        try:
+            for place in common.keys() - self._common:
+                assert self._tracker is not None
+                self._tracker.log_text(common[place], place)
+                self._common.add(place)
+            record = own
+        except OSError:  # the disk is full: the trial keeps what it shares, should the store take it
+            pass
         if self.store is not None and is_remote(resolve_uri(self.store)):  # the report need not ask for it
             KeptHistories(self.folder).keep(record.run_id, history_of(record))
         self._recorder.put(record)

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from kexp.disk import disk_full_error, is_disk_full
 from kexp.errors import KexpError, StoreError, first_line
-from kexp.tracking.settings import StoreSettings, is_remote, resolve_uri, without_password
+from kexp.tracking.settings import StoreSettings, database_file, is_remote, resolve_uri, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -146,4 +147,6 @@ def store_errors(uri: str, doing: str) -> Iterator[None]:
     except KexpError:
         raise
     except Exception as error:
+        if is_disk_full(error) and not is_remote(uri):
+            raise disk_full_error(OSError(0, "", str(database_file(uri) or ""))) from error
         raise StoreError(f"tracking.uri: {doing} failed at {without_password(uri)}: {reason_of(error)}") from error

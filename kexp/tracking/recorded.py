@@ -197,10 +197,13 @@ class RecordedRun:
             return
         self._ended = True
         tags = {"kexp.reason": " ".join(reason.split())[:500]} if reason else {}
-        if tags:
-            self._put(tag_row(tags))
-        if not self._adds:
-            self._put({"end": {"status": status, "time_ms": now_ms()}})
+        try:
+            if tags:
+                self._put(tag_row(tags))
+            if not self._adds:
+                self._put({"end": {"status": status, "time_ms": now_ms()}})
+        except OSError:  # the disk is full: the store, which may be elsewhere, is told without it
+            self._tell_end(status, tags)
         ending = self._delivery.finish(self.settings.end_timeout_s)
         if ending is None:  # a helper that was killed at the last moment
             ending = self._deliver_here().finish(self.settings.end_timeout_s)
@@ -208,6 +211,13 @@ class RecordedRun:
         self._lock.close()
         self.model_id = next(reversed(self._outbox.cursor().models.values()), None)
         self.notice = "" if self._adds else _notice(self._outbox, self.folder, ending)
+
+    def _tell_end(self, status: Status, tags: Mapping[str, str]) -> None:
+        with contextlib.suppress(Exception):
+            client = client_for(self._header.uri)
+            for key, value in tags.items():
+                client.set_tag(self.run_id, key, value)
+            client.set_terminated(self.run_id, status)
 
     def _put(self, row: Row) -> None:
         self._outbox.append(row)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sqlite3
 import uuid
 from pathlib import Path
 
+from kexp.disk import disk_full_error, is_disk_full
 from kexp.tracking.settings import database_file
 
 __all__ = ["create_or_migrate", "schema_state"]
@@ -25,8 +25,7 @@ def create_or_migrate(uri: str) -> None:
     if file.exists() and file.stat().st_size > 0:
         _migrate(uri)
     else:
-        with contextlib.suppress(OSError, sqlite3.Error):  # without the copy MLflow makes the tables, only slower
-            _copy_template(file)
+        _make_store(file)
 
 
 def schema_state(uri: str) -> str:
@@ -62,32 +61,59 @@ def _migrate(uri: str) -> None:
         engine.dispose()
 
 
-def _copy_template(file: Path) -> None:
-    """Copies an empty database, made by this MLflow's own migrations and kept in the user's cache."""
+def _make_store(file: Path) -> None:
+    """Makes an empty database beside its place and moves it there, so that a disk that fills leaves none by half.
+
+    It is a copy of one that this MLflow's own migrations made, kept in the user's cache where that can be written.
+
+    Raises:
+        DiskFullError: it does not fit.
+    """
+    template, needed = _template(), None
+    fresh = file.with_name(f".{file.name}.{uuid.uuid4().hex}.new")
+    try:
+        if template is None:
+            _make_tables(fresh)
+        else:
+            needed = template.stat().st_size
+            shutil.copyfile(template, fresh)
+        os.replace(fresh, file)
+    except Exception as error:
+        if is_disk_full(error):
+            raise disk_full_error(OSError(0, "", str(fresh)), needed_bytes=needed) from error
+        raise
+    finally:
+        for each in (fresh, fresh.with_name(f"{fresh.name}-journal")):
+            each.unlink(missing_ok=True)
+
+
+def _template() -> Path | None:
+    """An empty database in the user's cache; None where the cache cannot be written."""
     import mlflow
 
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kexp"
     template = cache / f"mlflow-{mlflow.__version__}-empty.db"
-    if not template.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        _make_template(template)
-    fresh = file.with_name(f".{file.name}.{uuid.uuid4().hex}.new")
+    if template.is_file():
+        return template
+    fresh = template.with_name(f".{template.name}.{uuid.uuid4().hex}.new")
     try:
-        shutil.copyfile(template, fresh)
-        os.replace(fresh, file)
+        cache.mkdir(parents=True, exist_ok=True)
+        _make_tables(fresh)
+        os.replace(fresh, template)
+    except Exception:  # a full or read-only disk; the store itself may be elsewhere
+        return None
     finally:
-        fresh.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+    return template
 
 
-def _make_template(template: Path) -> None:
+def _make_tables(file: Path) -> None:
     import sqlalchemy
     from mlflow.store.db import utils
 
-    fresh = template.with_name(f".{template.name}.{uuid.uuid4().hex}.new")
-    engine = sqlalchemy.create_engine(f"sqlite:///{fresh}")
+    engine = sqlalchemy.create_engine(f"sqlite:///{file}")
     try:
         utils._initialize_tables(engine)
-        engine.dispose()
-        os.replace(fresh, template)
     finally:
-        fresh.unlink(missing_ok=True)
+        engine.dispose()
