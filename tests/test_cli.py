@@ -150,7 +150,7 @@ def test_a_bad_override_gets_one_sentence(
             "loss: categorical_crossentropy is for a classification, but the data is a regression",
         ),
         (
-            ["metrics=[categorical_accuracy]"],
+            ["loss=sparse_categorical_crossentropy", "metrics=[categorical_accuracy]"],
             "metrics: categorical_accuracy wants one-hot targets, but loss=sparse_categorical_crossentropy trains on "
             "class indices; choose metrics=[sparse_categorical_accuracy] or loss=categorical_crossentropy",
         ),

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Server
 from distant import Distant, distant
+from servers import Server
 
 from kexp.tracking import DatasetRecord, RunRecord, StoreSettings, list_artifacts, log_finished_runs, search
 from kexp.tracking.histories import KeptHistories, history_of, read_histories
@@ -55,8 +55,18 @@ def test_a_trial_takes_six_requests_and_trials_are_sent_side_by_side(far: Distan
     assert all(list_artifacts(settings, view.run_id) == ["config.yaml", "overrides.txt"] for view in search(settings))
 
 
-@pytest.mark.parametrize("fault", ["cut", 503, 429])
-@pytest.mark.parametrize("endpoint", ["runs/create", "runs/log-batch", "runs/log-inputs", "artifacts/", "runs/update"])
+@pytest.mark.parametrize(
+    ("endpoint", "fault"),
+    [
+        ("runs/create", "cut"),
+        ("runs/log-batch", "cut"),
+        ("runs/log-inputs", "cut"),
+        ("artifacts/", "cut"),
+        ("runs/update", "cut"),
+        ("runs/create", 503),
+        ("runs/create", 429),
+    ],
+)
 def test_each_run_is_there_once_when_an_answer_is_lost_or_refused_for_now(
     far: Distant, endpoint: str, fault: str | int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

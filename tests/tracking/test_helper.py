@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Server
+from servers import Server
 
 from kexp.tracking import StoreSettings, find_run, list_artifacts, metric_history, search, sync
 from kexp.tracking.client import client_for

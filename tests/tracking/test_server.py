@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import Server, free_port
+from servers import Server, free_port
 
 from kexp.errors import ConfigError, StoreError
 from kexp.tracking import (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Server
 from distant import distant
+from servers import Server
 
 from kexp.errors import ConfigError, KexpError, StoreError
 from kexp.tracking import StoreSettings, prepare_store
