@@ -167,13 +167,17 @@ def _parameters_of(group: str, name: str) -> list[Parameter]:
 
 
 def _chosen(before: Sequence[str], group: str) -> list[str]:
-    """The options of a group that the line chooses, or those that the primary config does."""
+    """The options of a group that the line chooses, or those that the primary config does; of `auto` what it is."""
+    from kexp.schema import AUTO, DEFAULT_OPTIMIZER
+
     for word in reversed(before):
         key, given, value = word.strip("'\"").lstrip("+~").partition("=")
         if given and key == group:
             return [each for each in value.strip("[]").split(",") if each]
     default = _defaults().get(group)
-    return [each for each in (default if isinstance(default, list) else [default]) if each and each != "auto"]
+    if (group, default) == ("optimizer", AUTO):
+        return [DEFAULT_OPTIMIZER]
+    return [each for each in (default if isinstance(default, list) else [default]) if each and each != AUTO]
 
 
 def _values(before: Sequence[str], key: str, current: str) -> list[str]:

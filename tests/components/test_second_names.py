@@ -65,6 +65,6 @@ def test_looking_up_a_second_name_imports_no_keras() -> None:
 
 def test_layers_with_such_defaults_train(workplace: Path) -> None:
     layers = "[{name: Embedding, input_dim: 20, output_dim: 4}, Flatten, {name: Dense, units: 4}, PReLU]"
-    common = ["backend=jax", "tracking=none", "save=none", "trainer.verbose=0", "trainer.epochs=1"]
+    common = ["tracking=none", "save=none", "trainer.verbose=0", "trainer.epochs=1"]
     result = kexp.run(["data=digits", "model=sequential", f"model.layers={layers}", *common])
     assert 0 < result.metrics["test_loss"] < 10
