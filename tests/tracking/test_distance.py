@@ -122,7 +122,7 @@ def test_a_sweep_far_from_its_store_saves_its_models_and_reads_back_nothing_that
         environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
         began = time.monotonic()
         done = subprocess.run(
-            [*command, "tracking.experiment=sweep", "hydra/launcher=fused"],
+            [*command, "tracking.experiment=far-sweep", "hydra/launcher=fused"],
             check=False,
             cwd=tmp_path,
             env=environment,
@@ -136,7 +136,7 @@ def test_a_sweep_far_from_its_store_saves_its_models_and_reads_back_nothing_that
         counts = far.counts()
         assert not any("get-history-bulk" in endpoint for endpoint in counts)
         assert counts["POST runs/create"] == 5
-        settings = StoreSettings(uri=server.address, experiment="sweep")
+        settings = StoreSettings(uri=server.address, experiment="far-sweep")
         saved = [view for view in search(settings) if view.parent_run_id and view.model_ids]
         assert len(saved) == 2
         for view in saved:
