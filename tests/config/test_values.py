@@ -146,7 +146,7 @@ def test_a_sweep_goes_through_mappings_as_through_names(workplace: Path, group: 
     name, parameters = MEMBERS[group]
     first, second = written({"name": name, **parameters}), written({"name": name})
     values = f"[{first}],[{second}]" if GROUPS[group].several else f"{first},{second}"
-    with opened_sweeper([f"{group}={values}", "seed=1,2"]) as (sweeper, swept):
+    with opened_sweeper([f"{group}={values}", "seed=1,2", "hydra/launcher=serial"]) as (sweeper, swept):
         trials = sweeper.plan(swept)
         from_yaml = sweeper._arguments([])
     nodes = [node(group, check(trial.config)) for trial in trials]
