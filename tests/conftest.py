@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -26,7 +27,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty working directory, with no tracking store chosen from outside; its modules go when it goes."""
+    """An empty working directory, with no tracking store chosen from outside.
+
+    Its modules go when it goes, and what a sweep or a run leaves in a process that is otherwise over: the backend that
+    it announced, and the log handlers that Hydra set up for its standard output.
+    """
+    backend, handlers = os.environ.get("KERAS_BACKEND"), logging.getLogger().handlers.copy()
     monkeypatch.chdir(tmp_path)
     for name in ("TRACKING_URI", "EXPERIMENT_NAME", "EXPERIMENT_ID", "RUN_ID"):
         monkeypatch.delenv(f"MLFLOW_{name}", raising=False)
@@ -34,3 +40,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     for name, module in sys.modules.copy().items():  # in one step: a thread may be importing
         if str(getattr(module, "__dict__", {}).get("__file__")).startswith(f"{tmp_path}{os.sep}"):
             sys.modules.pop(name, None)
+    os.environ.pop("KERAS_BACKEND", None)
+    os.environ.update({"KERAS_BACKEND": backend} if backend else {})
+    for handler in [each for each in logging.getLogger().handlers if each not in handlers]:
+        logging.getLogger().removeHandler(handler)
+        handler.close()

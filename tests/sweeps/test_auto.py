@@ -72,9 +72,7 @@ def test_a_plan_tells_what_is_chosen_and_why(
     told: list[str],
     workplace: Path,
     capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")  # put back afterwards: a sweep announces its own
     with pytest.raises(SystemExit) as caught:
         main(["plan", *AUTO, *arguments])
     printed = capfd.readouterr().out
