@@ -114,7 +114,7 @@ def test_models_may_be_unbuilt() -> None:
 @pytest.mark.parametrize(
     ("model", "error", "said"),
     [
-        (lambda: "a text", ComponentError, "model: must be a keras.Sequential, got str"),
+        (lambda: "a text", ComponentError, "model: must be a keras.Model, got str"),
         (keras.Sequential, ConfigError, "model.layers: must have at least one layer"),
         (
             lambda: keras.Sequential([keras.Input((9,)), keras.layers.Dense(1)]),
