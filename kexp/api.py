@@ -33,11 +33,9 @@ def run(
         TrainingError: training diverged; the run is recorded as FAILED.
         StoreError: the tracking store cannot be reached or written.
     """
-    from hydra.errors import HydraException
     from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
 
-    from kexp.config import compose, explain, key_of, plain, prepare_overrides
+    from kexp.config import compose_typed, key_of, plain, prepare_overrides
     from kexp.errors import ConfigError
     from kexp.schema import check
     from kexp.sweeps.opening import announce_backend
@@ -50,12 +48,8 @@ def run(
     announce_backend(overrides, config_dir)
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    try:
-        config = compose(overrides, config_dir)
-        plain_config = plain(config)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error, overrides) from error
-    checked = check(plain_config)
+    config = compose_typed(overrides, config_dir)
+    checked = check(plain(config))
     from kexp import experiment
 
     source = experiment.Source(overrides=tuple(overrides), yaml=OmegaConf.to_yaml(config, resolve=False))

@@ -9,6 +9,7 @@ from kexp.config.opened import conf_folder, opened
 from kexp.config.options import as_choice, key_of
 from kexp.config.source import register
 from kexp.config.text import readable
+from kexp.config.typed import compose_typed
 
 __all__ = [
     "Hooks",
@@ -16,6 +17,7 @@ __all__ = [
     "check_job",
     "compose",
     "compose_head",
+    "compose_typed",
     "conf_folder",
     "explain",
     "explain_grammar",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kexp.config.compose import refuse_several
@@ -35,6 +36,10 @@ def run_as_job(hydra: Any, config: DictConfig, overrides: Sequence[str], task: C
 
     refuse_several(hydra, overrides)
     check_job(config)
+    axes = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({}), resolve=False)
+    if axes:
+        varied = ", ".join(map(str, axes))
+        print(f"kexp: hydra.sweeper.params: {varied}: counts in a sweep alone, kexp -m ...", file=sys.stderr)
     config.hydra.mode = RunMode.RUN
     show_logs(config)
     hooks, name = hooks_of(config), config.hydra.job.config_name

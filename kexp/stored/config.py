@@ -103,10 +103,10 @@ def _override(config: Any, overrides: Sequence[str], allowed: Collection[str]) -
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
 
-    from kexp.config import compose, explain
+    from kexp.config import compose_typed, explain, prepare_overrides
 
+    overrides = prepare_overrides(overrides)
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
@@ -127,10 +127,7 @@ def _override(config: Any, overrides: Sequence[str], allowed: Collection[str]) -
     if chosen:
         # What is set below a chosen group belongs to its new option, and is composed with it.
         composed = [each.input_line or "" for each in parsed if each.key_or_group.partition(".")[0] in chosen]
-        try:
-            fresh = compose(composed)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise explain(error, composed) from error
+        fresh = compose_typed(composed)
         for group in chosen:
             config[group] = OmegaConf.to_container(fresh[group], resolve=False)
     for each in parsed:
