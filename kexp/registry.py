@@ -31,6 +31,8 @@ from kexp.second_names import second_names
 from kexp.signatures import Parameter, Signature, to_snake_case
 
 __all__ = [
+    "OURSELVES",
+    "PARTS",
     "Component",
     "components",
     "find",
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 OURSELVES = "kexp"
+PARTS = ("engine", "launcher", "sweeper")  # of kexp itself, which packages add to as they add components
 # Public names of an exported module that are no components: base classes, and what makes no sense from a config.
 _NO_COMPONENTS = frozenset(
     "Optimizer LossScaleOptimizer MultiOptimizer OptimizerMap Loss Metric Mean Sum MeanMetricWrapper Layer Callback"
@@ -217,18 +220,18 @@ def unread_references() -> Iterator[None]:
 
 
 def part_names(kind: str) -> list[str]:
-    """The names that packages offer for a part of kexp that is no component: `launcher`, `sweeper`. Imports nothing."""
+    """The names that packages offer for a part of kexp that is no component, one of `PARTS`. Imports nothing."""
     return sorted(_table(kind))
 
 
 def find_part(kind: str, name: str) -> Component:
-    """The launcher or the sweeper of that name: an entry point of the group `kexp.<kind>`.
+    """The launcher, the sweeper or the engine of that name: an entry point of the group `kexp.<kind>`.
 
     Raises:
         UnknownNameError: no such name; the message has the nearest.
         ComponentError: two packages claim the name.
     """
-    return _found(kind, name, kind, f"hydra/{kind}")
+    return _found(kind, name, kind, "trainer.engine" if kind == "engine" else f"hydra/{kind}")
 
 
 def _found(group: str, name: str, noun: str, key: str) -> Component:
@@ -262,7 +265,7 @@ def _second(group: str) -> dict[str, str]:
 
 def misplaced() -> list[str]:
     """A sentence for each entry point in a group that does not exist: nothing would ever look there."""
-    known = [*GROUPS, "exports", "engine", "launcher", "sweeper"]
+    known = [*GROUPS, *PARTS, "exports"]
     return [
         f"{entry.name} of {entry.distribution} {entry.version} is registered in kexp.{entry.group}, a group that does "
         f"not exist{suggestion(entry.group, known)}"

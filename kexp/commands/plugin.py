@@ -11,12 +11,13 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from kexp import registry
 from kexp.commands.options import Parser
-from kexp.errors import ConfigError
+from kexp.errors import ConfigError, UnknownNameError
 from kexp.groups import GROUPS, the_group
-from kexp.reading import group_of
+from kexp.registry import Component
 
 __all__ = ["create", "main"]
 
@@ -34,9 +35,10 @@ def main(arguments: Sequence[str]) -> int:
     new.add_argument("--directory", default=".", type=Path, metavar="DIR", help="where its folder goes (.)")
     check = actions.add_parser("check", help="run kexp's contract suite on installed components")
     check.add_argument(
-        "group", nargs="?", metavar="GROUP", help="only this group, with NAME this component; or GROUP=MODULE:ATTRIBUTE"
+        "group", nargs="?", metavar="GROUP", help="only this group (launcher, sweeper, engine too), or GROUP=NAME"
     )
-    check.add_argument("name", nargs="?", metavar="NAME", help="a registered name, or module:attribute")
+    check.add_argument("name", nargs="?", metavar="NAME", help="only this component; or module:attribute, which can")
+    check.add_argument("values", nargs="*", metavar="KEY=VALUE", help="values of its parameters")
     check.add_argument("--all", action="store_true", help="kexp's own components too")
     given = parser.parse_args(arguments)
     if given.action == "new":
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         quoted = shlex.quote(str(folder))
         print(f"wrote {folder}\n\n  pip install -e {quoted}\n  kexp components {given.group}\n  pytest {quoted}")
         return 0
-    return _check(given.group, given.name, given.all)
+    return _check(given.group, given.name, given.values, given.all)
 
 
 def create(name: str, group: str, directory: Path) -> Path:
@@ -97,35 +99,56 @@ def _filled(text: str, words: dict[str, str]) -> str:
     return text
 
 
-def _check(group: str | None, name: str | None, everything: bool) -> int:
+def _check(group: str | None, name: str | None, values: Sequence[str], everything: bool) -> int:
     if importlib.util.find_spec("pytest") is None:
         raise ConfigError("plugin check: needs pytest; install with: pip install pytest")
-    if group is not None and name is None and ":" in group:
-        group, name = _reference(group)
-    if group is not None and group not in GROUPS:
-        the_group(group)
-    if group is not None and name is not None:
-        chosen = [(name, registry.find(group, name, "NAME"))]
-    else:
-        chosen = [
-            (label, component)
-            for label, component in registry.components(group)
-            if (everything or component.distribution != registry.OURSELVES) and label == component.name
-        ]
+    if group is not None and (":" in group or "=" in group):
+        values = [name, *values] if name else values
+        owner, _, name = group.rpartition("=")
+        group = owner or _group_of(name)
+    chosen = _chosen(group, name, everything)
     if not chosen:
-        print("no component of another package is installed; --all checks kexp's own")
+        of_it = f"no {group} of another package" if group else "no component of another package"
+        print(f"{of_it} is installed; --all checks kexp's own")
         return 0
     # Found by name: the suite needs pytest, which commands do without.
-    checked: int = importlib.import_module("kexp.testing.installed").check([component for _, component in chosen])
+    checked: int = importlib.import_module("kexp.testing.installed").check(chosen, _values(values))
     return checked
 
 
-def _reference(word: str) -> tuple[str, str]:
-    """The group and the name of `loss=mine:focal`, or of `mine:focal` where it is plain what it is for."""
-    group, given, name = word.rpartition("=")
-    if given:
-        return group, name
-    found = group_of(registry.find("loss", word, "NAME").load())  # loading is the same in every group
-    if found is None:
-        raise ConfigError(f"GROUP: {word} may be of several groups; write kexp plugin check GROUP={word}")
-    return found, word
+def _values(written: Sequence[str]) -> dict[str, Any]:
+    """Parameters as on the command line of a run."""
+    import yaml
+
+    found = {}
+    for each in written:
+        key, equals, value = each.partition("=")
+        if not equals:
+            raise ConfigError.at("KEY=VALUE", "must be a parameter and its value, as in beta=0.8", each)
+        found[key] = yaml.safe_load(value)
+    return found
+
+
+def _group_of(reference: str) -> str:
+    found: str = importlib.import_module("kexp.testing.references").group_of_reference(reference)
+    return found
+
+
+def _chosen(group: str | None, name: str | None, everything: bool) -> list[Component]:
+    """The components to check: one by its name, or a group's, or all."""
+    if group is not None and group not in (*GROUPS, *registry.PARTS):
+        raise UnknownNameError("GROUP", "group", group, (*GROUPS, *registry.PARTS))
+    if group in registry.PARTS:
+        found = [(each, registry.find_part(group, each)) for each in ([name] if name else registry.part_names(group))]
+    elif group is not None and name is not None:
+        found = [(name, registry.find(group, name, "NAME"))]
+    else:
+        found = list(registry.components(group))
+        for part in () if group else registry.PARTS:
+            found += [(each, registry.find_part(part, each)) for each in registry.part_names(part)]
+    kept = [
+        component
+        for label, component in found
+        if name or ((everything or component.distribution != registry.OURSELVES) and label == component.name)
+    ]
+    return list(dict.fromkeys(kept))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,11 @@ import pytest
 from kexp import registry
 from kexp.errors import ConfigError, UnknownNameError
 from kexp.registry import Component
-from kexp.schema import Experiment, component_node
+from kexp.schema import Experiment, Node, component_node
 from kexp.signatures import REQUIRED
+from kexp.testing.naming import typing_problem
+from kexp.testing.promises import check_promises, values_of
+from kexp.testing.sameness import described, first_difference
 from kexp.testing.staging import available_backends, current_backend, node_of, stage
 from kexp.testing.training import Trained, train
 from kexp.testing.values import outside
@@ -64,10 +69,16 @@ class ComponentContract:
             _trained[key] = train(experiment, ("numpy", "tfdata"))
         return _trained[key]
 
+    def test_name_can_be_typed(self, found: Component) -> None:
+        """As an option and as a key of the config, by Hydra's grammar. A reference is read by kexp."""
+        problem = None if found.distribution == "reference" else typing_problem(found.name)
+        assert problem is None, problem
+
     def test_signature_and_help_are_there(self, found: Component) -> None:
         """Defaults are plain values, and a docstring says what the component is: `kexp show` prints both."""
         signature = found.signature()
-        assert signature.summary, f"{found.target} has no docstring; its first paragraph is the component's help"
+        if found.distribution != "reference":  # code of one's own is taken as it is
+            assert signature.summary, f"{found.target} has no docstring; its first paragraph is the component's help"
         if not found.exported:
             odd = [p.name for p in signature.parameters if not _is_plain(p.default)]
             assert not odd, f"{found.target}: defaults must be numbers, text, lists, mappings or null: {', '.join(odd)}"
@@ -98,11 +109,29 @@ class ComponentContract:
                     component_node(group, {**node_of(found, parameters), parameter.name: value}, group)
 
     def test_builds_what_its_group_promises(self, experiment: Experiment, component: Chosen) -> None:
-        """The factory returns the kind of thing that its group is for."""
-        from kexp.training import prepare_backend
+        """The factory returns the kind of thing that its group is for, and that does what the group promises.
 
-        prepare_backend(experiment.backend)
-        build_staged(component[0], experiment)
+        A loss gives one value a row. Data has the rows that it says, the same ones in any order. An initializer gives
+        the same values for the same seed.
+        """
+        check_promises(component[0], _built(component[0], experiment, seed=0), experiment)
+
+    def test_makes_the_same_each_time(self, experiment: Experiment, component: Chosen) -> None:
+        """Two builds of one config have the same settings and compute the same, whatever random numbers are drawn."""
+        group = component[0]
+        first, second = (_told(group, _built(group, experiment, seed), experiment) for seed in (0, 1))
+        different = first_difference(first, second)
+        assert not different, f"makes another thing at each call from the same parameters: {different}"
+
+    def test_leaves_its_parameters_alone(self, component: Chosen, overrides: Sequence[str], found: Component) -> None:
+        """Neither a default nor a value from the config, a list say, is changed: others share it."""
+        experiment = stage(*component, tuple(overrides))
+        defaults, asked = _defaults(found), copy.deepcopy(experiment.as_dict())
+        before = copy.deepcopy(defaults)
+        _built(component[0], experiment, seed=0)
+        _call_with_defaults(found, component)
+        changed = first_difference(before, defaults) or first_difference(asked, experiment.as_dict())
+        assert not changed, f"changes a list or a mapping that it was given and that others share: {changed}"
 
     def test_trains_alike_from_numpy_and_tfdata(self, trained: Trained) -> None:
         """An epoch on real data gives finite metrics, and the same ones through either feed."""
@@ -113,6 +142,7 @@ class ComponentContract:
         for name, values in first.items():
             assert np.isfinite(values).all(), f"{name} is {values}"
         assert second == first
+        assert not trained.changed, f"changes the config while it trains: {trained.changed}"
 
     def test_saves_and_loads(self, experiment: Experiment, trained: Trained, tmp_path: Path) -> None:
         """In each default format, and its own if it is one: what is read back predicts the same."""
@@ -142,25 +172,64 @@ class ComponentContract:
         assert not problem, problem
 
 
-def build_staged(group: str, experiment: Experiment) -> None:
+def build_staged(group: str, experiment: Experiment) -> Any:
     """Builds the node of `group` in the way that the experiment does."""
     from kexp import build
     from kexp.experiment import prepare
 
+    makers: dict[str, Callable[[], Any]] = {
+        "loss": lambda: build.build_loss(_there(experiment.loss)),
+        "metrics": lambda: build.build_metrics(experiment.metrics),
+        "callbacks": lambda: build.build_callbacks(experiment.callbacks),
+        "data": lambda: build.build_data(experiment.data),
+        "format": lambda: build.build_format(experiment.save.formats[0]),
+        "activation": lambda: build.build_activation(experiment.activation),
+    }
     if group in ("optimizer", "schedule"):
-        build.build_optimizer(experiment.optimizer, total_steps=10)
-    elif group == "loss" and experiment.loss is not None:
-        build.build_loss(experiment.loss)
-    elif group == "metrics":
-        build.build_metrics(experiment.metrics)
-    elif group == "callbacks":
-        build.build_callbacks(experiment.callbacks)
-    elif group == "data":
-        build.build_data(experiment.data)
-    elif group == "format":
-        build.build_format(experiment.save.formats[0])
-    else:  # an activation, or what stands inside the model
-        build.build_model(experiment.model, prepare(experiment).spec)
+        return build.build_optimizer(experiment.optimizer, total_steps=10)
+    if group in makers:
+        return makers[group]()
+    return build.build_model(experiment.model, prepare(experiment).spec)  # what stands inside the model
+
+
+def _there(loss: Node | None) -> Node:
+    assert loss is not None
+    return loss
+
+
+def _built(group: str, experiment: Experiment, seed: int) -> Any:
+    """What the config names, made while the global generators stand where `seed` puts them."""
+    from kexp.training import prepare_backend, seed_everything
+
+    prepare_backend(experiment.backend)
+    seed_everything(seed)
+    return build_staged(group, experiment)
+
+
+def _told(group: str, built: Any, experiment: Experiment) -> dict[str, Any]:
+    """All that can be compared of what was built: its settings, and what it gives."""
+    parts = built if isinstance(built, list) else [built]
+    settings = {} if group in ("data", "activation") else {str(key): described(each) for key, each in enumerate(parts)}
+    return settings | values_of(group, built, experiment)
+
+
+def _defaults(found: Component) -> dict[str, Any]:
+    """The defaults themselves, by parameter: lists and mappings that every call shares."""
+    if found.exported:
+        return {}
+    try:
+        parameters = inspect.signature(found.load()).parameters.values()
+    except (TypeError, ValueError):  # what has no signature has no defaults
+        return {}
+    return {each.name: each.default for each in parameters if isinstance(each.default, (list, dict, set))}
+
+
+def _call_with_defaults(found: Component, component: Chosen) -> None:
+    """Calls a factory that has such defaults as other Python code does, which leaves them to it."""
+    if not _defaults(found) or found.reading().kind != "made" or found.group == "model":
+        return
+    required = {p.name for p in found.signature().parameters if p.default is REQUIRED}
+    found.load()(**{key: value for key, value in component[2].items() if key in required})
 
 
 def _formats(experiment: Experiment) -> list[str]:

@@ -6,7 +6,7 @@ import contextlib
 import io
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,16 @@ from typing import Any
 import pytest
 
 from kexp.errors import ConfigError
+from kexp.groups import GROUPS
 from kexp.registry import Component
 from kexp.testing.contract import ComponentContract
+from kexp.testing.naming import typing_problem
+from kexp.testing.seams import check_seam
 from kexp.testing.staging import example_parameters
 
 __all__ = ["TestInstalled", "check"]
+
+_NOT_INSTALLED = "; install with: "
 
 
 class TestInstalled(ComponentContract):
@@ -33,52 +38,75 @@ class _Outcome:
         chosen: title -> (group, name, parameters).
         passed: title -> number of checks that passed.
         failed: title -> (check, sentence) of each that did not.
+        unmet: title -> what is to be installed before it can be checked.
     """
 
     chosen: dict[str, tuple[str, str, dict[str, Any]]]
     passed: dict[str, int] = field(default_factory=dict)
     failed: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    unmet: dict[str, str] = field(default_factory=dict)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        metafunc.parametrize("component", list(self.chosen.values()), ids=list(self.chosen), scope="class")
+        numbers = [f"number{index}" for index in range(len(self.chosen))]  # a title may have any letter
+        metafunc.parametrize("component", list(self.chosen.values()), ids=numbers, scope="class")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        title = next(each for each in self.chosen if f"[{each}" in report.nodeid or f"-{each}]" in report.nodeid)
+        title = list(self.chosen)[int(re.findall(r"\bnumber(\d+)\b", report.nodeid)[-1])]
         check = report.nodeid.rpartition("::")[2].partition("[")[0].removeprefix("test_").replace("_", " ")
-        if report.failed:
-            self.failed.setdefault(title, []).append((check, _sentence(report)))
-        elif report.when == "call":
+        sentence = _sentence(report) if report.failed else ""
+        if _NOT_INSTALLED in sentence:
+            self.unmet[title] = sentence
+        elif report.failed:
+            if not any(sentence == told for _, told in self.failed.get(title, ())):  # one fault fails several checks
+                self.failed.setdefault(title, []).append((check, sentence))
+        elif report.when == "call" and report.passed:
             self.passed[title] = self.passed.get(title, 0) + 1
 
 
-def check(components: Sequence[Component]) -> int:
+def check(components: Sequence[Component], given: Mapping[str, Any] | None = None) -> int:
     """Runs the contract on each component and prints a line for each, with what failed below it.
 
     Required parameters get values by their annotations; a component with one that has none is not checked.
 
+    Args:
+        components: of the groups, and launchers, sweepers and engines.
+        given: values of parameters, for a single component.
+
     Returns:
         1 where a component breaks the contract or could not be checked, else 0.
     """
+    with tempfile.TemporaryDirectory(prefix="kexp-check-") as scratch:
+        return _checked(components, given, Path(scratch))
+
+
+def _checked(components: Sequence[Component], given: Mapping[str, Any] | None, scratch: Path) -> int:
     chosen: dict[str, tuple[str, str, dict[str, Any]]] = {}
     broken: dict[str, str] = {}
     skipped: dict[str, str] = {}
+    seams: list[Component] = []
     for component in components:
-        title = f"{component.group}={component.name}"
-        problem = component.problem() or _clash(component)
+        title = _title(component)
+        problem = _clash(component) or _unreadable(component)
         if problem:
             broken[title] = problem
-            continue
-        try:
-            chosen[title] = component.group, component.name, example_parameters(component)
-        except ConfigError as error:
-            skipped[title] = str(error)
+        elif component.group not in GROUPS:
+            seams.append(component)
+        else:
+            try:
+                chosen[title] = component.group, component.name, example_parameters(component, scratch, given)
+            except ConfigError as error:
+                skipped[title] = str(error)
     outcome = _Outcome(chosen)
     if chosen:
-        _run(outcome)
+        _run(outcome, scratch)
+    for component in seams:
+        outcome.passed[_title(component)], failed = check_seam(component)
+        outcome.failed |= {_title(component): failed} if failed else {}
+    skipped |= outcome.unmet
     skipped |= {title: "no check reached it" for title in chosen if title not in outcome.passed | outcome.failed}
-    width = max(len(f"{each.group}={each.name}") for each in components)
+    width = max(len(_title(each)) for each in components)
     for component in components:
-        title = f"{component.group}={component.name}"
+        title = _title(component)
         failed = outcome.failed.get(title, []) + ([("loads", broken[title])] if title in broken else [])
         said = (
             "FAILED" if failed else "not checked" if title in skipped else f"ok, {outcome.passed.get(title, 0)} checks"
@@ -91,12 +119,23 @@ def check(components: Sequence[Component]) -> int:
     return 1 if outcome.failed or broken or skipped else 0
 
 
-def _run(outcome: _Outcome) -> None:
+def _title(component: Component) -> str:
+    return f"{component.group}={component.name}"
+
+
+def _unreadable(component: Component) -> str | None:
+    """Why no check can reach a component: its name, or that it does not import."""
+    problem = None if component.distribution == "reference" else typing_problem(component.name)
+    if problem is None and component.group in GROUPS:
+        problem = component.problem()
+    return problem
+
+
+def _run(outcome: _Outcome, scratch: Path) -> None:
     """pytest in this process, its own reports kept from the terminal."""
-    with tempfile.TemporaryDirectory(prefix="kexp-check-") as scratch, contextlib.redirect_stdout(io.StringIO()):
-        base = str(Path(scratch, "files"))
-        arguments = ["-q", "-c", "/dev/null", "--rootdir", scratch, "-p", "no:cacheprovider", "-W", "ignore"]
-        pytest.main([__file__, *arguments, "--basetemp", base], plugins=[outcome])
+    with contextlib.redirect_stdout(io.StringIO()):
+        arguments = ["-q", "-c", "/dev/null", "--rootdir", str(scratch), "-p", "no:cacheprovider", "-W", "ignore"]
+        pytest.main([__file__, *arguments, "--basetemp", str(scratch / "files")], plugins=[outcome])
 
 
 def _clash(component: Component) -> str | None:
@@ -110,7 +149,5 @@ def _sentence(report: pytest.TestReport) -> str:
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message if crash is not None else str(report.longrepr)
     text = " ".join(text.split())
-    text = re.sub(
-        r"^(?:[\w.]+\.)?(AssertionError|Failed|KexpError|ConfigError|SaveError|ComponentError|BuildError): ", "", text
-    )
+    text = re.sub(r"^(?:kexp\.errors\.\w+|AssertionError|Failed): (?=[a-z])", "", text)
     return re.sub(r" assert .*$", "", text) if not text.startswith("assert") else text

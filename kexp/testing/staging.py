@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from kexp import registry, traits
@@ -15,6 +16,7 @@ from kexp.groups import GROUPS
 from kexp.registry import Component
 from kexp.schema import Experiment, check, defaults_of
 from kexp.signatures import REQUIRED
+from kexp.testing.files import parameters_of_file
 from kexp.testing.values import example
 
 __all__ = ["available_backends", "current_backend", "example_parameters", "node_of", "stage"]
@@ -74,18 +76,28 @@ def stage(
     return check(config)
 
 
-def example_parameters(component: Component) -> dict[str, Any]:
+def example_parameters(component: Component, folder: Path, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Values for the parameters that a component requires.
+
+    Args:
+        component: any.
+        folder: where a file for kexp's own data components is written.
+        given: values that are known.
 
     Raises:
         ConfigError: a parameter's annotation does not say what a value could be.
     """
-    found = {}
+    found = dict(given or {})
+    if component.group == "data" and component.distribution == registry.OURSELVES and "path" not in found:
+        found |= parameters_of_file(component.name, folder)
     for parameter in component.signature().parameters:
-        if parameter.default is REQUIRED:
+        if parameter.default is REQUIRED and parameter.name not in found:
             value = example(parameter)
             if value is None:
-                raise ConfigError(f"{component.group}={component.name}: needs a value for {parameter.name}")
+                raise ConfigError(
+                    f"{component.group}={component.name}: needs a value for {parameter.name}, as in kexp plugin check "
+                    f"{component.group} {component.name} {parameter.name}=VALUE"
+                )
             found[parameter.name] = value
     return found
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kexp.schema import Experiment
+from kexp.testing.sameness import first_difference
 
 if TYPE_CHECKING:
     import keras
@@ -25,11 +27,13 @@ class Trained:
         model: the trained model, compiled.
         histories: feed -> metric -> its value after each epoch.
         probe: some of the training rows, shape (rows, ...).
+        changed: what training has changed in the config, in words; None where it is as it was.
     """
 
     model: keras.Model
     histories: dict[str, dict[str, list[float]]]
     probe: NDArray[Any]
+    changed: str | None = None
 
 
 def train(experiment: Experiment, kinds: Sequence[str] = ("numpy",)) -> Trained:
@@ -45,6 +49,7 @@ def train(experiment: Experiment, kinds: Sequence[str] = ("numpy",)) -> Trained:
     from kexp.build import build_callbacks
     from kexp.experiment import build_compiled, feeds, prepare
 
+    asked = copy.deepcopy(experiment.as_dict())
     training.prepare_backend(experiment.backend)
     prepared = prepare(experiment)
     model = build_compiled(prepared)
@@ -59,7 +64,8 @@ def train(experiment: Experiment, kinds: Sequence[str] = ("numpy",)) -> Trained:
         callbacks = build_callbacks(experiment.callbacks)
         histories[kind] = training.fit(model, fed, validation, plan, callbacks=callbacks).columns()
     rows = np.arange(min(_PROBE_ROWS, len(prepared.splits.train)), dtype=np.intp)
-    return Trained(model, histories, prepared.splits.train.batch(rows)[0])
+    changed = first_difference(asked, experiment.as_dict())
+    return Trained(model, histories, prepared.splits.train.batch(rows)[0], changed)
 
 
 def _feeding(experiment: Experiment, kind: str) -> Experiment:

@@ -13,7 +13,18 @@ from kexp.signatures import Parameter
 __all__ = ["example", "outside"]
 
 # Parameters that Keras' layers require, which it does not annotate.
-_KERAS = {"units": 4, "filters": 4, "kernel_size": 2, "rate": 0.3, "l1": 0.01, "l2": 0.01, "alpha": 0.1, "stddev": 0.1}
+_KERAS = {
+    "units": 4,
+    "filters": 4,
+    "kernel_size": 2,
+    "rate": 0.3,
+    "l1": 0.01,
+    "l2": 0.01,
+    "alpha": 0.1,
+    "stddev": 0.1,
+}
+# Text that stands for something outside, which nobody can make up.
+_OUTSIDE = frozenset("path file filename folder directory uri url address table query".split())
 
 
 def example(parameter: Parameter) -> Any:
@@ -26,6 +37,10 @@ def example(parameter: Parameter) -> Any:
     if get_origin(kind) is Literal:
         return get_args(kind)[0]
     if kind not in (int, float):
+        if parameter.name == "layers":
+            return [{"name": "Flatten"}]
+        if kind is str and parameter.name in _OUTSIDE:
+            return None
         return _KERAS.get(parameter.name) if kind is None else {bool: True, str: "text"}.get(kind)
     tried = [4, 1, 2, 0] if kind is int else [0.5, 0.1, 1.5, 2.0, 0.0]
     ends = [end for end in (allowed.ge, allowed.le) if end is not None]

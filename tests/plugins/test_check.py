@@ -23,7 +23,7 @@ def check(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
 
 def test_check_runs_the_contract_on_every_backend_that_is_installed(capsys: pytest.CaptureFixture[str]) -> None:
     code, out = check(capsys, "layer")
-    checks = 7 + len(available_backends()) - 1
+    checks = 10 + len(available_backends()) - 1
     assert (code, out) == (0, f"layer=GatedDense  kexp-example 0.1.0  ok, {checks} checks\n")
 
 

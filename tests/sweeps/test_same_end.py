@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from distributions import installed
 
 from kexp.config import compose, plain
 from kexp.errors import ConfigError
@@ -30,14 +31,35 @@ CALLBACKS = [
     "callbacks=[early_stopping,reduce_lr_on_plateau]",
     "callbacks=[early_stopping] callbacks.early_stopping.monitor=val_f1",
     "callbacks=[own_callbacks:WeightNorm,early_stopping]",
+    "callbacks=[target_reached] callbacks.target_reached.target=0.4",
     "",
 ]
-LOSSES = ["", "", "", *(f"loss=lane_parts:{name}" for name in ("sharper", "of_numpy", "of_tensorflow", "raises"))]
+LOSSES = [
+    "",
+    "",
+    "",
+    "loss=poly_crossentropy loss.epsilon=0.5",
+    *(f"loss=lane_parts:{name}" for name in ("sharper", "of_numpy", "of_tensorflow", "raises")),
+]
 METRICS = ["", "", "", "metrics=[accuracy,lane_parts:counting]", "metrics=[accuracy,lane_parts:raises]"]
+METRICS += ["metrics=[accuracy,calibration_error]"]
 MODELS = ["model.hidden=[8]", "model=linear", "model.hidden=[8] model.dropout=0.3", "model.batch_normalization=true"]
-MODELS += ["model=lane_parts:remembering", "model=lane_parts:broken"]
+MODELS += ["model=lane_parts:remembering", "model=lane_parts:broken", "model.hidden=[8] activation=snake"]
+MODELS += [
+    "model=residual_mlp model.width=8 model.blocks=1",
+    "model=sequential model.layers=[{name:GatedDense,units:5}]",
+]
+MODELS += ["model.hidden=[8] model.kernel_regularizer=group_lasso model.kernel_initializer=sparse_normal"]
 DATA = ["data=iris", "data=iris", "data=random data.rows=90", "data=lane_parts:rows", "data=lane_parts:no_rows"]
-OPTIMIZERS = ["", "optimizer=sgd", "optimizer=sgd optimizer.learning_rate=1e30", "optimizer.schedule=cosine_decay"]
+DATA += ["data=two_moons data.rows=90"]
+OPTIMIZERS = [
+    "",
+    "optimizer=sgd",
+    "optimizer=lookahead",
+    "optimizer.schedule=inverse_sqrt",
+    "optimizer=sgd optimizer.learning_rate=1e30",
+    "optimizer.schedule=cosine_decay",
+]
 TRAINERS = ["", "", "trainer.mixed_precision=true", "trainer.steps_per_epoch=2", "trainer.class_weight=balanced"]
 CHOSEN = [
     "data=iris callbacks=[own_callbacks:WeightNorm]",
@@ -49,14 +71,37 @@ CHOSEN = [
     "data=iris loss=lane_parts:of_tensorflow",
     "data=lane_parts:no_rows",
     "data=iris optimizer=sgd optimizer.learning_rate=1e30",
+    "data=iris callbacks=[their_WeightNorm]",
+    "data=two_moons data.rows=90 optimizer=lookahead loss=their_sharper callbacks=[target_reached]",
 ]
+# The modules' parts once more, as an installed package has them.
+_IN_PACKAGE = re.compile(r"(own_callbacks|lane_parts):")
+_PARTS = {
+    "callbacks": ("own_callbacks", (*OWN, "Gone")),
+    "loss": ("lane_parts", ("sharper", "of_numpy", "of_tensorflow", "raises")),
+    "metrics": ("lane_parts", ("counting", "raises")),
+    "model": ("lane_parts", ("remembering", "broken")),
+    "data": ("lane_parts", ("rows", "no_rows")),
+}
+
+
+@pytest.fixture(autouse=True)
+def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An installed package of the modules' parts, each by its name after `their_`."""
+    entries = {
+        f"kexp.{group}": {f"their_{name}": f"{module}:{name}" for name in names}
+        for group, (module, names) in _PARTS.items()
+    }
+    with installed(tmp_path_factory.mktemp("site") / "at", "their-parts", {}, entries):
+        yield
 
 
 def generated(seed: int, count: int) -> list[str]:
-    """Experiments of components, callbacks, data and settings drawn at random."""
+    """Experiments of components, callbacks, data and settings drawn at random; by reference, or of the package."""
     drawn = random.Random(seed)
     kinds = (DATA, MODELS, LOSSES, METRICS, CALLBACKS, OPTIMIZERS, TRAINERS)
-    return [" ".join(filter(None, map(drawn.choice, kinds))) for _ in range(count)]
+    found = [" ".join(filter(None, map(drawn.choice, kinds))) for _ in range(count)]
+    return [_IN_PACKAGE.sub("their_", each) if drawn.random() < 0.5 else each for each in found]
 
 
 def ends(launcher: str, experiments: Sequence[str], folder: Path) -> dict[str, tuple[str, str]]:
