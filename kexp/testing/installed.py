@@ -16,7 +16,7 @@ import pytest
 from kexp.errors import ConfigError
 from kexp.groups import GROUPS
 from kexp.registry import Component
-from kexp.testing.contract import ComponentContract
+from kexp.testing.contract import LONG, ComponentContract
 from kexp.testing.naming import typing_problem
 from kexp.testing.seams import check_seam
 from kexp.testing.staging import example_parameters
@@ -50,8 +50,16 @@ class _Outcome:
         numbers = [f"number{index}" for index in range(len(self.chosen))]  # a title may have any letter
         metafunc.parametrize("component", list(self.chosen.values()), ids=numbers, scope="class")
 
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """What has failed a quick check does not go on to the long ones, which would only say it once more."""
+        if getattr(item, "originalname", None) in LONG and self._title(item.nodeid) in self.failed:
+            pytest.skip("it has failed a quick check")
+
+    def _title(self, node: str) -> str:
+        return list(self.chosen)[int(re.findall(r"\bnumber(\d+)\b", node)[-1])]
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        title = list(self.chosen)[int(re.findall(r"\bnumber(\d+)\b", report.nodeid)[-1])]
+        title = self._title(report.nodeid)
         check = report.nodeid.rpartition("::")[2].partition("[")[0].removeprefix("test_").replace("_", " ")
         sentence = _sentence(report) if report.failed else ""
         if _NOT_INSTALLED in sentence:

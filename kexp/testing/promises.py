@@ -109,10 +109,9 @@ def _check_data(data: Data, experiment: Experiment) -> None:
     """As many rows as it says, the same ones in any order and at each reading, in parts that share none."""
     import numpy as np
 
-    from kexp.data import split
+    from kexp.experiment import prepare
 
-    common = experiment.data.common
-    splits = split(data, test=common["test_split"], validation=0.2, seed=common["split_seed"])
+    splits = prepare(experiment, data).splits
     parts = {name: getattr(splits, name) for name in ("train", "validation", "test")}
     known = {name: len(part) for name, part in parts.items() if part is not None}
     assert sum(known.values()) <= len(data), f"its parts must share no row, got {known} of {len(data)} rows"

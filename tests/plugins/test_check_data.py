@@ -158,7 +158,7 @@ class _Rows:
     def read(self, rows):
         self.reads += 1
         x, y = self.x[rows], self.y[rows]
-        return (np.sort(x, axis=0), y) if self.how == "sorted" else (x + (self.reads > 2) * self.reads, y)
+        return (np.sort(x, axis=0), y) if self.how == "sorted" else (x + self.reads, y)
 
 
 def _source(how):

@@ -22,6 +22,7 @@ from keras import ops
 calls = []
 
 
+@keras.saving.register_keras_serializable("their_faults")
 class L1(keras.regularizers.Regularizer):
     def __init__(self, factor):
         self.factor = factor
@@ -79,23 +80,20 @@ def any_size(spec):
                              keras.layers.Dense(spec.units, activation=spec.output_activation)])
 
 
-class _Drawn(keras.initializers.Initializer):
-    def __init__(self, how):
-        self.how = how
-    def __call__(self, shape, dtype=None):
-        return ops.convert_to_tensor(self.how(shape), dtype or "float32")
-    def get_config(self):
-        return {}
-
-
-def unseeded(scale: float = 0.1):
+class Unseeded(keras.initializers.Initializer):
     "Other values for the same seed."
-    return _Drawn(lambda shape: np.random.default_rng().normal(size=shape))
+    def __call__(self, shape, dtype=None):
+        return ops.convert_to_tensor(np.random.default_rng().normal(size=shape), dtype or "float32")
 
 
-def ignores_its_seed(seed: int | None = None):
+class IgnoresItsSeed(keras.initializers.Initializer):
     "The same values whatever its seed."
-    return _Drawn(lambda shape: np.random.normal(size=shape))
+    def __init__(self, seed: int | None = None):
+        self.seed = seed
+    def __call__(self, shape, dtype=None):
+        return ops.convert_to_tensor(np.random.normal(size=shape), dtype or "float32")
+    def get_config(self):
+        return {"seed": self.seed}
 
 
 def scalar(y_true, y_pred):
@@ -172,8 +170,8 @@ FAULTS = {
     "optimizer=hidden_counter": f"{EACH}0.turn: ",
     "layer=random_size": f"{EACH}0.",
     "model=any_size": f"{EACH}0.",
-    "initializer=unseeded": "must give the same values for the same seed, got others",
-    "initializer=ignores_its_seed": "must give the same values for the same value of its parameter seed",
+    "initializer=Unseeded": "must give the same values for the same seed, got others",
+    "initializer=IgnoresItsSeed": "must give the same values for the same value of its parameter seed",
     "loss=scalar": "a loss must give one value a row, shape (7,), and leave the mean to Keras",
     "loss=ScalarLoss": "a loss must give one value a row, shape (7,), and leave the mean to Keras",
     "loss=drifting": f"{EACH}its values: ",
@@ -188,7 +186,7 @@ FAULTS = {
     "regularizer=with.dot": "the name 'with.dot' cannot be typed as a config option: a dot parts keys",
     "regularizer=1st": "the name '1st' cannot be typed as a config option",
 }
-UNTYPED = ("two words", "with.dot", "1st")
+UNTYPED = {"two words": "again", "with.dot": "once_more", "1st": "first"}
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +197,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     titles = [*FAULTS, "regularizer=good"]
     entries: dict[str, dict[str, str]] = {}
     for group, name in (title.split("=") for title in titles):
-        entries.setdefault(f"kexp.{group}", {})[name] = f"their_faults:{'good' if name in UNTYPED else name}"
+        entries.setdefault(f"kexp.{group}", {})[name] = f"their_faults:{UNTYPED.get(name, name)}"
     with installed(tmp_path_factory.mktemp("site") / "at", "their-faults", {"their_faults": SOURCE}, entries):
         found = [registry.find(*title.split("=")) for title in titles]
         out = io.StringIO()
