@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-__all__ = ["deferred_interrupts", "no_interrupts"]
+__all__ = ["deferred_interrupts", "interrupts_call", "no_interrupts"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -35,6 +35,16 @@ def deferred_interrupts() -> Iterator[None]:
 def no_interrupts(signals: Sequence[signal.Signals] = _SIGNALS) -> Iterator[None]:
     """The sweep is ending already; asking again changes nothing, and would cost what is not written yet."""
     before = _handle(lambda number, frame: None, signals)
+    try:
+        yield
+    finally:
+        _restore(before)
+
+
+@contextmanager
+def interrupts_call(told: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C within the block calls `told`, and nothing else."""
+    before = _handle(lambda number, frame: told(), [signal.SIGINT])
     try:
         yield
     finally:

@@ -18,6 +18,7 @@ from pathlib import Path
 from kexp.disk import disk_full_error, is_disk_full
 from kexp.errors import StoreError, in_a_line
 from kexp.sweeps.earlier import delete_runs, unfinished_runs
+from kexp.sweeps.interrupts import interrupts_call
 from kexp.sweeps.spool import Spool, fingerprint_of, is_refusal, send
 from kexp.tracking import RunRecord, StoreSettings, command_line, deliver_added, log_finished_runs, resolve_uri
 from kexp.tracking.by_requests import AT_ONCE
@@ -26,7 +27,8 @@ from kexp.tracking.settings import is_remote
 
 __all__ = ["Recorder"]
 
-_BATCH = 100  # records written at once
+_IN_BULK = 100  # records written at once to a database; to a server two for each connection
+_SAY_S = 3.0
 _RETRY_S = 5.0
 _LAST_S = 30.0  # how long a store that is away is waited for at the end, besides each attempt's own patience
 
@@ -68,6 +70,7 @@ class Recorder:
         self._store, self._interval_s, self._most = store, interval_s, most
         self._replaced = {key: list(ids) for key, ids in (replaced or {}).items()}
         self._spool = Spool(folder)
+        self._at_once = 2 * AT_ONCE if store is not None and is_remote(resolve_uri(store)) else _IN_BULK
         self._notices = notices if notices is not None else []
         self._waiting: list[RunRecord] = []
         self._untried: set[str] = set()  # ids of records that were never sent, by this process or another
@@ -75,7 +78,8 @@ class Recorder:
         self._coming, self._go_on = tuple(coming), go_on
         self.run_ids: dict[str, str] = {}
         self._change = threading.Condition()
-        self._closing = self._hurried = False
+        self._closing = self._hurried = self._given_up = False
+        self._sending = 0  # models on their way
         self.failure = ""
         self.refused: list[str] = []
         self._deliver_left(run_id)
@@ -122,8 +126,11 @@ class Recorder:
         self._hurried = False
         return not self._waiting
 
-    def close(self) -> None:
+    def close(self, say: Callable[[str], None] | None = None) -> None:
         """Writes what is left. What the store does not take stays on disk, and a notice says so.
+
+        Args:
+            say: is told every few seconds how much is left. Ctrl-C leaves that on disk.
 
         Raises:
             StoreError: the store refused trials; or it is away, and the disk does not take them either.
@@ -131,20 +138,45 @@ class Recorder:
         with self._change:
             self._closing = True
             self._change.notify()
-        self._thread.join()
+        with interrupts_call(self._give_up):
+            self._wait(say)
+        folder = os.path.relpath(self._spool.sweep_folder)
         if self._waiting:
             self._keep_on_disk(self._waiting)
-            folder = os.path.relpath(self._spool.sweep_folder)
+            why = "You did not wait for the tracking store"
+            if not self._given_up:
+                why = f"The tracking store is away ({self.failure})"
             self._notices.append(
-                f"The tracking store is away ({self.failure}): {len(self._waiting)} of the sweep's trials wait in "
-                f"{folder}; deliver them with `{command_line('sync', folder)}`, or go on with the sweep by "
-                f"`{self._go_on}`."
+                f"{why}: {len(self._waiting)} of the sweep's trials wait in {folder}; deliver them with "
+                f"`{command_line('sync', folder)}`, or go on with the sweep by `{self._go_on}`."
+            )
+        elif self._added:
+            self._notices.append(
+                f"{len(self._added)} saved models wait in {folder}; deliver them with `{command_line('sync', folder)}`."
             )
         if self.refused:
             raise StoreError(
                 f"{len(self.refused)} trials that are over were refused by the store, and are kept in "
                 f"{self._spool.folder}: {self.refused[0]}"
             )
+
+    def _wait(self, say: Callable[[str], None] | None) -> None:
+        """Until the writer has ended."""
+        began, all_of_it = time.monotonic(), self._left()
+        while self._thread.is_alive():
+            self._thread.join(_SAY_S)
+            left, passed = self._left(), time.monotonic() - began
+            if say is not None and self._thread.is_alive() and left and not self._given_up:
+                rest = f", {passed * left / (all_of_it - left):.0f} s left" if left < all_of_it else ""
+                say(f"store    {left} of {all_of_it} trials and models are still to be sent{rest} (Ctrl-C: leave them)")
+
+    def _left(self) -> int:
+        return len(self._waiting) + len(self._added) + self._sending
+
+    def _give_up(self) -> None:
+        with self._change:
+            self._given_up = True
+            self._change.notify()
 
     def replace(self, fingerprints: Sequence[str]) -> None:
         """Deletes the earlier attempts of trials that are recorded now.
@@ -175,21 +207,21 @@ class Recorder:
             self._change.wait(seconds)
 
     def _work(self) -> None:
-        last = 0.0
+        last, left = 0.0, 0
         for kind in self._coming:
             load_for(kind)
         while True:
             with self._change:
                 if not (self._closing or self._added or (self._hurried and self._waiting)):
                     self._change.wait(self._interval_s)
-                batch, closing = self._waiting[:_BATCH], self._closing
+                batch, closing = self._waiting[: self._at_once], self._closing
             written = self._write(batch)
-            if not self._waiting:
+            if not self._waiting and not self._given_up:
                 self._deliver_added()
             if closing:
-                if not last or len(batch) > len(self._waiting):  # a slow store is waited for, not one that is away
-                    last = time.monotonic() + _LAST_S
-                if (written and not self._waiting) or time.monotonic() > last:
+                if not last or len(self._waiting) < left:  # a slow store is waited for, not one that is away
+                    last, left = time.monotonic() + _LAST_S, len(self._waiting)
+                if (written and not self._waiting) or time.monotonic() > last or self._given_up:
                     return
             if not written:
                 time.sleep(1.0) if closing else self._pause(_RETRY_S)
@@ -231,12 +263,14 @@ class Recorder:
         if self._store is None or not self._added:
             return
         added = [self._added.popleft() for _ in range(len(self._added))]
+        self._sending = len(added)
         most = AT_ONCE if is_remote(resolve_uri(self._store)) else 1  # a file of SQLite takes one writer
         with ThreadPoolExecutor(min(most, len(added)), thread_name_prefix="kexp-models") as pool:
             for notice, (_, then) in zip(pool.map(self._deliver_one, added), added, strict=True):
                 if notice:
                     self._notices.append(notice)
                 then()
+                self._sending -= 1
 
     def _deliver_one(self, added: tuple[Path, Callable[[], None]]) -> str:
         folder, _ = added

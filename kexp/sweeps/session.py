@@ -467,7 +467,7 @@ class Session:
         assert self._recorder is not None
         recorder, self._recorder = self._recorder, None
         try:
-            recorder.close()
+            recorder.close(_say if self.verbose else None)
         finally:
             self._take_run_ids(recorder)
             for left in ("checkpoints", "states"):
@@ -478,6 +478,10 @@ class Session:
             self._report.begin()
             for file in self._report.files():
                 tracker.log_file(file)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _quiet(config: dict[str, Any] | None) -> dict[str, Any] | None:

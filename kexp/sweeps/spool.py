@@ -131,25 +131,32 @@ def send(spool: Spool, store: StoreSettings, sweep: str | None, records: Sequenc
         for view in search(store, parent_run_id=sweep, status="FINISHED"):
             same = {view.run_id, view.tags.get("kexp.record", "")}
             finished.setdefault(view.tags.get("kexp.fingerprint", ""), set()).update(same)
+        finished.pop("", None)
         earlier = unfinished_runs(store, sweep)
-    sent, refused = 0, []
-    for record in records:
-        fingerprint = fingerprint_of(record)
-        if fingerprint and record.run_id not in finished.get(fingerprint, {record.run_id}):
-            spool.drop([record])
-            continue
-        try:
-            (run_id,) = log_finished_runs(store, [record])
-            delete_runs(store, [each for each in earlier.get(fingerprint, ()) if each != run_id])
-        except StoreError as error:
-            if not is_refusal(error):
-                raise
-            spool.refuse(store, record, str(error))
-            refused.append(f"{record.name}: {error}")
-        else:
-            spool.drop([record])
-            sent += 1
-    return DeliveredTrials(sent, tuple(refused))
+    again = [record for record in records if record.run_id not in finished.get(fingerprint_of(record), {record.run_id})]
+    spool.drop(again)
+    missing = [record for record in records if record not in again]
+    written, refused = _write_what_is_taken(spool, store, missing)
+    for record, run_id in written:
+        delete_runs(store, [each for each in earlier.get(fingerprint_of(record), ()) if each != run_id])
+        spool.drop([record])
+    return DeliveredTrials(len(written), tuple(refused))
+
+
+def _write_what_is_taken(
+    spool: Spool, store: StoreSettings, records: Sequence[RunRecord]
+) -> tuple[list[tuple[RunRecord, str]], list[str]]:
+    """Records with the ids that their runs have, and why others were refused; together, and one by one after a no."""
+    try:
+        return list(zip(records, log_finished_runs(store, records), strict=True)), []
+    except StoreError as error:
+        if not is_refusal(error):
+            raise
+        if len(records) == 1:
+            spool.refuse(store, records[0], str(error))
+            return [], [f"{records[0].name}: {error}"]
+    found = [_write_what_is_taken(spool, store, [record]) for record in records]
+    return [each for some, _ in found for each in some], [why for _, some in found for why in some]
 
 
 def fingerprint_of(record: RunRecord) -> str:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from distant import Distant, distant
 from servers import Server
 
+from kexp.sweeps.recorder import Recorder
+from kexp.sweeps.spool import deliver
 from kexp.tracking import DatasetRecord, RunRecord, StoreSettings, list_artifacts, log_finished_runs, search
 from kexp.tracking.histories import KeptHistories, history_of, read_histories
 
@@ -111,6 +115,35 @@ def test_histories_are_read_in_bulk_once_and_are_those_that_were_sent(far: Dista
     again = read_histories(settings, run_ids[:-1], kept)
     assert again == {run_id: found[run_id] for run_id in run_ids[:-1]}
     assert not far.requests
+
+
+def test_ctrl_c_at_the_end_leaves_what_is_not_sent_for_sync(
+    far: Distant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kexp.sweeps.recorder._SAY_S", 0.1)
+    settings, said, notices = StoreSettings(uri=far.address, experiment="left"), [], list[str]()
+    sweep = log_finished_runs(settings, [RunRecord("sweep", "FINISHED", 1, 2)])[0]
+    far.delay_s = 0.3
+    recorder = Recorder(settings, folder=tmp_path, run_id=sweep, notices=notices, go_on="kexp resume x", interval_s=60)
+    for record in trials(64, "left"):
+        recorder.put(replace(record, parent_run_id=sweep))
+
+    def say(line: str) -> None:
+        said.append(line)
+        if len(said) == 10:
+            signal.raise_signal(signal.SIGINT)
+
+    recorder.close(say)
+    assert said[0] == "store    64 of 64 trials and models are still to be sent (Ctrl-C: leave them)"
+    (notice,) = notices
+    assert notice.startswith("You did not wait for the tracking store: 32 of the sweep's trials wait in ")
+    assert "kexp sync" in notice
+    far.delay_s = 0
+    delivered = deliver(tmp_path)
+    assert delivered is not None
+    assert delivered.trials == 32
+    there = [view.name for view in search(settings, parent_run_id=sweep)]
+    assert sorted(there) == sorted(f"left-{number}" for number in range(64))
 
 
 def test_a_sweep_far_from_its_store_saves_its_models_and_reads_back_nothing_that_it_computed(
