@@ -32,6 +32,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     Its modules go when it goes, and what a sweep or a run leaves in a process that is otherwise over: the backend that
     it announced, and the log handlers that Hydra set up for its standard output.
     """
+    if "absl.logging" in sys.modules:  # where logging is set up anew it closes the stream of the test that imported it
+        sys.modules["absl.logging"].get_absl_handler().python_handler.stream = sys.__stderr__
     backend, handlers = os.environ.get("KERAS_BACKEND"), logging.getLogger().handlers.copy()
     monkeypatch.chdir(tmp_path)
     for name in ("TRACKING_URI", "EXPERIMENT_NAME", "EXPERIMENT_ID", "RUN_ID"):
