@@ -62,6 +62,8 @@ def build(node: Node, **given: Any) -> Any:
     else:
         declared = signatures.of_callable(factory) if given and not component.exported else ()
         made = _call(node.path, factory, parameters | {key: each for key, each in given.items() if key in declared})
+    if component.group == "layer" and hasattr(made, "_keras_history"):
+        made = made._keras_history.operation  # `keras.Input` gives the tensor of the InputLayer that it makes
     _hold_to_promise(node, made)
     return _with_config(node, made)
 
@@ -170,9 +172,12 @@ def _inner(key: str, value: Any, path: str) -> Any:
     """A parameter's value, with the components that it names built."""
     if isinstance(value, _Made):
         return value.value
-    if key == "layers" and isinstance(value, (list, tuple)):
-        return [build(component_node("layer", each, f"{path}[{i}]")) for i, each in enumerate(value)]
     group = group_of_parameter(key)
+    if group == "layer" and isinstance(value, (list, tuple)):
+        return [
+            build(component_node("layer", each, f"{path}[{place}]")) if isinstance(each, Mapping) else each
+            for place, each in enumerate(value)
+        ]
     if group is None or not isinstance(value, (str, Mapping)) or (group == "layer" and isinstance(value, str)):
         return value
     if group == "activation":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kexp._version import __version__
 from kexp.commands import COMMANDS
 from kexp.disk import DiskFullError, disk_full_error, is_disk_full, what_is_free
-from kexp.errors import ConfigError, KexpError, suggestion
+from kexp.errors import ConfigError, KexpError, nearest, suggestion
 from kexp.groups import GROUPS
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def _dispatch(arguments: list[str]) -> int:
             from kexp.config import word_meant
 
             meant = word_meant(first, "".join(arguments[1:3]).lstrip(":="))
+            if not meant and nearest(first, COMMANDS) is None:
+                meant = f"; to train, write overrides alone: kexp {' '.join(arguments[1:]) or 'model=mlp'}"
             raise ConfigError(f"there is no command {first!r}{meant or suggestion(first, COMMANDS)}")
         # What lives to the end need not be searched for cycles then: 0.7 s after MLflow's import.
         atexit.register(gc.freeze)

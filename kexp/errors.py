@@ -39,6 +39,9 @@ __all__ = [
 ]
 
 
+_WORDS = {"None": "null", "True": "true", "False": "false"}  # as YAML and the command line have them
+
+
 class KexpError(Exception):
     """Anything that kexp raises by intent. `str(error)` is a sentence for the user."""
 
@@ -60,7 +63,7 @@ class ConfigError(KexpError):
     @classmethod
     def at(cls, key: str, rule: str, *value: Any) -> ConfigError:
         """The usual sentence: `key: rule, got value`."""
-        got = f", got {value[0]!r}" if value else ""
+        got = f", got {_WORDS.get(repr(value[0]), repr(value[0]))}" if value else ""
         return cls(f"{key}: {rule}{got}")
 
 

@@ -141,7 +141,7 @@ def the_group(name: str, key: str = "GROUP") -> Group:
 
 def group_of_parameter(parameter: str) -> str | None:
     """The group that a layer's parameter draws on: `kernel_initializer` -> initializer; None for plain values."""
-    if parameter in ("layer", "forward_layer", "backward_layer", "cell"):
+    if parameter in ("layer", "layers", "forward_layer", "backward_layer", "cell", "cells"):
         return "layer"
     for group in ("initializer", "regularizer", "constraint", "activation"):
         if parameter == group or parameter.endswith("_" + group):

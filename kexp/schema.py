@@ -18,6 +18,7 @@ from kexp.groups import GROUPS, group_of_parameter
 from kexp.registry import Component
 from kexp.rules import Count, Fraction, Positive, Whole, check_parameter, check_value
 from kexp.signatures import REQUIRED, UNREADABLE, Signature
+from kexp.standing import refuse_misplaced
 
 __all__ = [
     "Experiment",
@@ -335,7 +336,7 @@ def component_node(group: str, value: Any, path: str) -> Node:
     known = {p.name for p in signature.parameters} | set(owner.passes)
     if not signature.open or component.exported:
         _refuse_unknown(path, given, known | set(common))
-    return Node(component, _parameters(path, given, signature), common, path)
+    return Node(component, _parameters(component, path, given, signature), common, path)
 
 
 def defaults_of(component: Component) -> dict[str, Any]:
@@ -351,7 +352,7 @@ def defaults_of(component: Component) -> dict[str, Any]:
     return node
 
 
-def _parameters(path: str, given: dict[str, Any], signature: Signature) -> dict[str, Any]:
+def _parameters(owner: Component, path: str, given: dict[str, Any], signature: Signature) -> dict[str, Any]:
     complete: dict[str, Any] = {}
     for parameter in signature.parameters:
         key = f"{path}.{parameter.name}"
@@ -368,8 +369,8 @@ def _parameters(path: str, given: dict[str, Any], signature: Signature) -> dict[
         group = None if signature.is_plain(parameter.name) else group_of_parameter(parameter.name)
         if parameter.name == "layers" and isinstance(value, (str, Mapping)):
             value = [value]
-        if parameter.name == "layers" and isinstance(value, (list, tuple)):
-            value = [component_node("layer", each, f"{key}[{i}]").as_dict() for i, each in enumerate(value)]
+        if group == "layer" and _are_layers(owner, value):
+            value = _layers(owner, key, value)
         elif group is not None and isinstance(value, Mapping):
             value = component_node(group, value, key).as_dict()
         elif group is not None and isinstance(value, str) and group != "layer":
@@ -380,6 +381,23 @@ def _parameters(path: str, given: dict[str, Any], signature: Signature) -> dict[
                 value = float(value)  # 1 and 1.0 are one value: one fingerprint, and one program's number
         complete[parameter.name] = value
     return complete | given
+
+
+def _are_layers(owner: Component, value: Any) -> bool:
+    """Whether a parameter that may hold layers does: another's `layers` may be numbers, and `layer` a layer's name."""
+    if isinstance(value, (list, tuple)):
+        return owner.distribution == registry.OURSELVES or any(isinstance(each, (str, Mapping)) for each in value)
+    return isinstance(value, str) and owner.group == "layer"
+
+
+def _layers(owner: Component, key: str, value: Any) -> Any:
+    """A layer, or layers in a list, each as a node."""
+    if isinstance(value, str):
+        return component_node("layer", value, key).as_dict()
+    nodes = [component_node("layer", each, f"{key}[{place}]") for place, each in enumerate(value)]
+    if key.endswith(".layers"):
+        refuse_misplaced({node.path: node.name for node in nodes if node.component.distribution == registry.OURSELVES})
+    return [node.as_dict() for node in nodes]
 
 
 def _is_left_open(value: Any) -> bool:

@@ -271,6 +271,7 @@ def test_a_bad_flag_gets_one_sentence(
         (["adam"], "there is no command 'adam'; it is an option: optimizer=adam"),
         (["optimizer", "=", "adam"], "there is no command 'optimizer'; write optimizer=adam"),
         (["epochs", "5"], "there is no command 'epochs'; did you mean trainer.epochs=5?"),
+        (["train", "seed=3"], "there is no command 'train'; to train, write overrides alone: kexp seed=3"),
         (["evaluat", "latest"], "there is no command 'evaluat'; did you mean 'evaluate'?"),
         (["components", "optimzer"], "GROUP: there is no group 'optimzer'; did you mean 'optimizer'?"),
         (["show", "loss", "hubber"], "NAME: there is no loss 'hubber'; did you mean 'huber'?"),

@@ -6,7 +6,7 @@ from kexp.config.hooks import Hooks, hooks_of
 from kexp.config.job import check_job, run_as_job, show_logs
 from kexp.config.meant import word_meant
 from kexp.config.opened import conf_folder, opened
-from kexp.config.options import as_choice, key_of
+from kexp.config.options import as_choice, as_typed, key_of
 from kexp.config.source import register
 from kexp.config.text import readable
 from kexp.config.typed import compose_typed
@@ -14,6 +14,7 @@ from kexp.config.typed import compose_typed
 __all__ = [
     "Hooks",
     "as_choice",
+    "as_typed",
     "check_job",
     "compose",
     "compose_head",

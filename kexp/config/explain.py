@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from kexp import registry
 from kexp.config.compose import compose
-from kexp.config.meant import hint, options, word_meant
+from kexp.config.meant import hint, misnamed, name_meant, options, word_meant
 from kexp.config.options import NO_NODE, as_choice, key_of
 from kexp.config.source import HYDRA_PARTS, SETTINGS_GROUPS
 from kexp.config.table import refuse_filled_in
@@ -21,6 +21,7 @@ from kexp.config.text import readable
 from kexp.errors import ConfigError, KexpError, UnknownNameError, first_line, suggestion
 from kexp.groups import GROUPS
 from kexp.schema import AUTO, DEFAULT_OPTIMIZER
+from kexp.signatures import to_snake_case
 
 __all__ = ["explain", "explain_grammar", "prepare_overrides"]
 
@@ -53,6 +54,7 @@ def prepare_overrides(overrides: Sequence[str]) -> list[str]:
         if key != key.strip():
             raise ConfigError(f"{each!r} is no override; write {key.strip()}={value.strip()}, without spaces")
         _check_place(key, value)
+        _check_mark(each, key, value)
         prepared.append(as_choice(readable(each)))
     return prepared
 
@@ -89,7 +91,16 @@ def _check_place(key: str, value: str) -> None:
     mapping = value.startswith("{") and (key == "experiment" or key.startswith("hydra/"))
     if one or listed or mapping:
         got = value if value.strip() else "nothing"
-        raise ConfigError(f"{key}: must be the name of an option, got {got}{suggestion('', sorted(options(key)))}")
+        meant = name_meant(key, value, options(key)) or suggestion("", sorted(options(key)))
+        raise ConfigError(f"{key}: must be the name of an option, got {got}{meant}")
+
+
+def _check_mark(override: str, key: str, value: str) -> None:
+    """Refuses to add what stands elsewhere, and to take away what every experiment has."""
+    if override.startswith("+") and (meant := misnamed(key, value)):
+        raise ConfigError(f"{key}: there is no key {key!r}{meant}")
+    if override.startswith("~") and key in GROUPS and not GROUPS[key].several and not GROUPS[key].package:
+        raise ConfigError(_taken_away(key))
 
 
 def _are_names(value: str) -> bool:
@@ -113,7 +124,7 @@ def explain(error: Exception, overrides: Sequence[str]) -> ConfigError:
     for pattern, sentence in _SENTENCES:
         if found := re.match(pattern, text):
             return ConfigError(sentence(*found.groups()))
-    found = re.search(r"Could not (?:override|delete from config)\.? '?([\w@/.:]+)'?", text)
+    found = re.search(r"Could not (?:override|delete from config)\.? '?([\w@/.:-]+)'?", text)
     found = found or re.search(r"Could not override '([^']+)'", text)
     return ConfigError(_flat(error)) if found is None else _unknown_key(found.group(1), overrides, text)
 
@@ -184,10 +195,20 @@ def _unknown_option(error: MissingConfigException) -> ConfigError:
     if not group:
         return ConfigError(_flat(error))
     noun = GROUPS[group].noun if group in GROUPS else group.rpartition("/")[2]
+    if meant := name_meant(group, name, known):
+        return ConfigError(f"{group}: there is no {noun} {name!r}{meant}")
     return UnknownNameError(group, noun, name, known)
 
 
-def _unknown_key(key: str, overrides: Sequence[str], text: str) -> ConfigError:
+def _unknown_key(key: str, overrides: Sequence[str], text: str, written: str = "") -> ConfigError:
+    """The sentence about a key that there is not.
+
+    Args:
+        key: the key.
+        overrides: as they were written.
+        text: what Hydra says.
+        written: the override, where the key is the beginning of what it is about.
+    """
     config = _around(key, overrides)
     if config is None:
         return ConfigError(f"{key}: there is no such key")
@@ -195,12 +216,16 @@ def _unknown_key(key: str, overrides: Sequence[str], text: str) -> ConfigError:
     parent = key.rpartition(".")[0]
     node = OmegaConf.select(config, parent) if parent else config
     if node is None:
-        return _unknown_key(parent, [each for each in overrides if key_of(each) != key], text)
-    return ConfigError(f"{key}: {_why_unknown(key, value, config, node)}")
+        ours = next((each for each in overrides if key_of(each) == key), key)
+        others = [each for each in overrides if key_of(each) != key]
+        return _unknown_key(parent, others, text, written or ours)
+    if written:
+        value = written.partition("=")[2]
+    return ConfigError(f"{key}: {_why_unknown(key, value, config, node, key_of(written))}")
 
 
-def _why_unknown(key: str, value: str, config: DictConfig, node: Any) -> str:
-    """What is wrong with a key that `node`, which would have it, does not have."""
+def _why_unknown(key: str, value: str, config: DictConfig, node: Any, written: str) -> str:
+    """What is wrong with a key that `node`, which would have it, does not have; `written` is the override's."""
     parent, _, leaf = key.rpartition(".")
     if "@" in key:
         return f"there is one {key.partition('@')[0]}; write {key.partition('@')[0]}={value}"
@@ -212,8 +237,9 @@ def _why_unknown(key: str, value: str, config: DictConfig, node: Any) -> str:
     if leaf in known:  # a group of which no option is chosen
         group = next((each.name for each in GROUPS.values() if each.package == key), None)
         return f"has no choice yet; write {f'{group}=NAME' if group else f'+{key}=...'}"
-    if parent in GROUPS and GROUPS[parent].several and registry.offers(parent, leaf):
-        return f"{leaf} is not chosen; choose it by {parent}=[{','.join([*map(str, node), leaf])}]"
+    offered = next((each for each in (leaf, to_snake_case(leaf)) if registry.offers(parent, each)), None)
+    if parent in GROUPS and GROUPS[parent].several and offered:
+        return f"{offered} is not chosen; choose it by {parent}=[{','.join([*map(str, node), offered])}]"
     what = f"parameter of {parent}" if parent else "key"
     if parent.split(".")[0] in GROUPS and isinstance(node.get("name"), str):
         name = (
@@ -223,7 +249,7 @@ def _why_unknown(key: str, value: str, config: DictConfig, node: Any) -> str:
         known -= {"name"}
     container = OmegaConf.to_container(config, resolve=False)
     assert isinstance(container, dict)
-    return f"there is no {what} {leaf!r}{hint(key, {str(k): v for k, v in container.items()}, known, value)}"
+    return f"there is no {what} {leaf!r}{hint(key, {str(k): v for k, v in container.items()}, known, value, written)}"
 
 
 def _inner(key: str, overrides: Sequence[str], config: DictConfig) -> tuple[str, str]:

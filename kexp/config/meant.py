@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -14,14 +16,21 @@ from kexp.config.source import HYDRA_PARTS, OPTIONS, SETTINGS, SETTINGS_GROUPS, 
 from kexp.errors import ComponentError, nearest, suggestion
 from kexp.groups import GROUPS
 
-__all__ = ["hint", "options", "word_meant"]
+__all__ = ["hint", "misnamed", "name_meant", "options", "word_meant"]
 
 _MOST = 3  # places that a sentence names
+_ALIKE = 0.85
+_NOTHING = ("none", "null", "no", "off", "false")
+_FILES = {  # the end of a file's name -> what reads it
+    **dict.fromkeys(("csv", "tsv", "parquet", "feather", "jsonl"), "csv"),
+    "npz": "npz",
+    "tfrecord": "tfrecord",
+}
 # Groups whose chosen members stand in the config, in the order in which a word is looked for.
 _WITH_NODE = ("optimizer", "loss", "metrics", "callbacks", "model", "data", "activation", "schedule")
 
 
-def hint(key: str, config: Mapping[str, Any], known: set[str], value: str = "...") -> str:
+def hint(key: str, config: Mapping[str, Any], known: set[str], value: str = "...", written: str = "") -> str:
     """The end of a sentence about a key that there is not: where what it names is, or the nearest name.
 
     Args:
@@ -29,7 +38,12 @@ def hint(key: str, config: Mapping[str, Any], known: set[str], value: str = "...
         config: the plain config beside it.
         known: what may stand in its place.
         value: what it was set to, if it is short.
+        written: the whole key of the override, where `key` is its beginning.
     """
+    if (written or key) != key or set(key) & set("-/"):
+        whole = difflib.get_close_matches(_folded(written or key), _keys(config), n=1, cutoff=_ALIKE)
+        if whole and whole[0].rpartition(".")[0]:
+            return f"; did you mean {whole[0]}={value}?"
     if exact := _elsewhere(key, config, value):
         return exact
     parent, _, leaf = key.rpartition(".")
@@ -66,6 +80,51 @@ def word_meant(word: str, value: str = "") -> str:
     return _elsewhere(bare, config, value)
 
 
+def misnamed(key: str, value: str) -> str:
+    """The end of a sentence about a top-level key that there is not; empty where its name stands nowhere else."""
+    config = _defaults()
+    return "" if key in config or "/" in key or options(key) else _elsewhere(key, config, value)
+
+
+def name_meant(group: str, name: str, known: set[str]) -> str:
+    """The end of a sentence about a name that a group does not have, where more can be said than the nearest name.
+
+    Args:
+        group: the group's name.
+        name: as it was written.
+        known: the names that the group has.
+    """
+    return next((f"; {each}" for each in _meanings(group, name, known)), "")
+
+
+def _meanings(group: str, name: str, known: set[str]) -> Iterator[str]:
+    """No choice at all, a file, a call, a module's attribute, another group's name; the likeliest first."""
+    if name.lower() in _NOTHING:
+        if group in GROUPS and GROUPS[group].several:
+            yield f"{group}=[] is none"
+        elif "none" in known:
+            yield f"write {group}=none"
+    if group not in GROUPS or name.lower() in {each.lower() for each in known}:
+        return
+    last = name.rpartition(".")[2]
+    if group == "data" and last != name and last.lower() in _FILES:
+        yield f"a file is its path, data={_FILES[last.lower()]} data.path={name}"
+    called = re.match(r"(\w+)\s*\(", name)
+    if called and registry.offers(group, called[1]):
+        yield f"with parameters it is written {_choice(group, f'{{name: {called[1]}, KEY: VALUE}}')}"
+    if last != name and registry.offers(group, last):
+        yield f"write {_choice(group, last)}"
+    for other in GROUPS.values():
+        if other.name != group and registry.offers(other.name, name):
+            by = f"in {NO_NODE[other.name]}" if other.name in NO_NODE else f"by {_choice(other.name, name)}"
+            yield f"it is {other.one}, chosen {by}"
+
+
+def _folded(name: str) -> str:
+    """A key as kexp writes keys."""
+    return name.replace("-", "_").replace("/", ".").lower()
+
+
 def options(group: str) -> set[str]:
     """The names that can be chosen of a group: registered ones, kexp's settings, and YAML of kexp's and the user's."""
     names = set(registry.names(group)) if group in GROUPS else set()
@@ -88,7 +147,7 @@ def _places(key: str, config: Mapping[str, Any], value: str) -> Iterator[str]:
         yield f"{leaf} is chosen by {_choice(group, leaf)}"
     if group in GROUPS and (having := _owners(group, leaf)):
         yield f"it is a parameter of {_listed(having)}, chosen by {_choice(group, having[0])}"
-    if keys := [each for each in _keys(config) if each.rpartition(".")[2].lower() == leaf.lower() != "name"]:
+    if keys := [each for each in _keys(config) if each.rpartition(".")[2].lower() == _folded(leaf) != "name"]:
         yield f"did you mean {_listed([f'{each}={value}' for each in keys])}?"
     if parent:
         return

@@ -20,7 +20,7 @@ from hydra.errors import HydraException
 from kexp.errors import ConfigError
 from kexp.groups import GROUPS
 
-__all__ = ["NO_NODE", "as_choice", "as_option", "chosen", "is_option", "key_of", "node_of"]
+__all__ = ["NO_NODE", "as_choice", "as_option", "as_typed", "chosen", "is_option", "key_of", "node_of"]
 
 # What has no place of its own in the config, and where such a component stands.
 NO_NODE = {
@@ -104,6 +104,18 @@ def chosen(group: str, value: Any, key: str) -> str | list[str]:
 def as_option(node: Mapping[str, Any]) -> str:
     """A node as the name of an option, without what Hydra reads in names: paths and interpolations."""
     return json.dumps(node, ensure_ascii=False).replace("/", "\\u002f").replace("$", "\\u0024")
+
+
+def as_typed(override: str) -> str:
+    """An override with its options as nodes again, as people write them: `optimizer={name: sgd}`."""
+    if "{" not in override or key_of(override).partition("@")[0] not in GROUPS:
+        return override
+    try:
+        value = OverridesParser.create().parse_override(override).value()
+    except HydraException:
+        return override
+    whole = [_read(each) for each in value] if isinstance(value, list) else _read(value)
+    return override if isinstance(whole, Sweep) else f"{override.partition('=')[0]}={_shown(whole)}"
 
 
 def is_option(name: str) -> bool:

@@ -23,6 +23,7 @@ __all__ = ["readable"]
 _CLOSING = {"[": "]", "{": "}", "(": ")"}
 _PLAIN = re.compile(r"[A-Za-z0-9_.+/-]*")  # what needs no look at the grammar
 _CALL = re.compile(r"([A-Za-z_]\w*)\s*\((.*)\)", re.DOTALL)
+_QUOTED = re.compile(r"""(["'])(.*)\1""")
 _NEAR = 0.75  # a name so like a function's is taken for a slip of the pen, and not for a file's
 
 
@@ -71,7 +72,11 @@ def _element(written: str) -> str:
 
 def _pair(written: str) -> str:
     key, colon, value = written.partition(":")
-    if not colon or not _parses(f"k={{{key}:1}}"):
+    if not colon:
+        raise _NotPlainError("a mapping is written {KEY: VALUE}")
+    quoted = _QUOTED.fullmatch(key.strip())  # as in JSON
+    key = quoted[2] if quoted else key
+    if not _parses(f"k={{{key}:1}}"):
         raise _NotPlainError(f"{key.strip()} cannot be the key of a mapping here")
     return f"{key}:{_element(value)}"
 

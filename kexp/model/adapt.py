@@ -36,7 +36,7 @@ def adapt(model: keras.Model, batches: Batches, *, pooled: bool = False) -> None
             if not _is_fitted(layer):  # else the config gave mean and variance, or the model's own code fitted it
                 object.__setattr__(layer, _OURS, True)
                 _fit(layer, _before(model, layer, batches), pooled)
-        else:
+        elif not _is_given(layer):
             layer.adapt(_Iterable(_before(model, layer, batches)))
     follow_weights(model)
 
@@ -61,6 +61,12 @@ def follow_weights(model: keras.Model) -> None:
                 # Past Keras' tracking: the weights are tracked already, as weights.
                 object.__setattr__(layer, "mean", layer.adapt_mean)
                 object.__setattr__(layer, "variance", layer.adapt_variance)
+
+
+def _is_given(layer: keras.layers.Layer) -> bool:
+    """Whether the config says what the layer would learn: a vocabulary, or where bins end."""
+    config = layer.get_config()
+    return config.get("vocabulary") is not None or config.get("bin_boundaries") is not None
 
 
 def _is_fitted(layer: keras.layers.Normalization) -> bool:

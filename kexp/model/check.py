@@ -131,7 +131,11 @@ def _several(shapes: Any) -> str:
 
 
 def assemble(
-    layers: Sequence[keras.layers.Layer], spec: ModelSpec, *, before: Sequence[keras.layers.Layer] = (), first: int = 0
+    layers: Sequence[keras.layers.Layer],
+    spec: ModelSpec,
+    *,
+    before: Sequence[keras.layers.Layer] = (),
+    declared: keras.layers.InputLayer | None = None,
 ) -> keras.Sequential:
     """A built Sequential of the layers on rows of the spec's shape.
 
@@ -139,18 +143,23 @@ def assemble(
         layers: the layers that the config lists.
         spec: has the rows' shape and type.
         before: layers between the input and those.
-        first: index in the config's list of the first of `layers`.
+        declared: the input layer that the config lists before them, which may say a type and the rows of a batch.
 
     Raises:
         ConfigError: a layer does not fit what reaches it; the sentence has its index.
     """
     import keras
 
-    rows = keras.layers.InputLayer(shape=spec.input_shape, dtype=spec.input_dtype)
+    batch, dtype = None, spec.input_dtype
+    if declared is not None:
+        batch = declared.batch_shape[0]
+        dtype = dtype if declared.dtype == keras.config.floatx() else declared.dtype  # that one is Keras' default
+    rows = keras.layers.InputLayer(batch_shape=(batch, *spec.input_shape), dtype=dtype)
     try:
         return keras.Sequential([rows, *before, *layers])
     except Exception as error:
-        raise _misfit([*before, *layers], spec, error, first - len(before)) from error
+        first = int(declared is not None) - len(before)
+        raise _misfit([*before, *layers], spec, error, first, rows.batch_shape) from error
 
 
 def first_sentence(error: BaseException) -> str:
@@ -164,11 +173,17 @@ def first_sentence(error: BaseException) -> str:
     return re.split(r"\.(?:\s|$)", text, maxsplit=1)[0].strip() or type(error).__name__
 
 
-def _misfit(layers: Sequence[keras.layers.Layer], spec: ModelSpec, error: Exception, first: int = 0) -> ConfigError:
+def _misfit(
+    layers: Sequence[keras.layers.Layer],
+    spec: ModelSpec,
+    error: Exception,
+    first: int = 0,
+    rows: tuple[int | None, ...] | None = None,
+) -> ConfigError:
     """The sentence about the first layer that does not fit what reaches it."""
     import keras
 
-    value = keras.KerasTensor((None, *spec.input_shape), dtype=spec.input_dtype)
+    value = keras.KerasTensor(rows or (None, *spec.input_shape), dtype=spec.input_dtype)
     counted = [layer for layer in layers if not isinstance(layer, keras.layers.InputLayer)]
     for index, layer in enumerate(counted, first):
         try:

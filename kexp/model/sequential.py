@@ -24,25 +24,32 @@ def sequential(
 
     Args:
         spec: what data and loss ask for.
-        layers: the layers. The first may have the older `input_shape` or `input_dim`, which must be the data's; rows
-            that are flat images are folded to (height, width, channels) where the first layer asks for images.
+        layers: the layers. The first may be an `Input` or an `InputLayer`, or have the older `input_shape` or
+            `input_dim`. The shape must be the data's; rows that are flat images are folded to (height, width, channels)
+            where it, or the first layer, asks for images.
         output: "auto" adds a Dense output layer of the width and activation that data and loss ask for, unless the
             list ends in that width already; a Dense without activation that does gets the activation. "always" adds
             the layer, "never" nothing.
     """
     import keras
 
-    inputs = [layer for layer in layers if isinstance(layer, keras.layers.InputLayer)]
-    given = [layer for layer in layers if not isinstance(layer, keras.layers.InputLayer)]
+    declared = layers[0] if layers and isinstance(layers[0], keras.layers.InputLayer) else None
+    given = layers[1:] if declared is not None else list(layers)
     if not given:
         raise ConfigError("model.layers: must have at least one layer")
-    declared = inputs[0].batch_shape[1:] if inputs else getattr(given[0], "_input_shape_arg", None)
+    _check_words(layers, spec)
+    older = getattr(given[0], "_input_shape_arg", None)
     given[0]._input_shape_arg = None  # ours is the input layer
-    model = assemble(given, spec, before=_folding(given[0], declared, spec), first=len(inputs))
+    if declared is None:
+        before = _folding(given[0], older, "input_shape", spec)
+    else:
+        _check_kind(declared)
+        before = _folding(given[0], declared.batch_shape[1:], "shape", spec)
+    model = assemble(given, spec, before=before, declared=declared)
     if output == "never":
         return model
     shape = tuple(model.output_shape)
-    if output == "always" or shape != (None, *spec.output_shape):
+    if output == "always" or shape[1:] != spec.output_shape:
         if len(shape) != 2 and shape[1:-1] != spec.positions:
             raise ConfigError(
                 f"model.layers: must end in one row of numbers before the output layer, got the shape {shape}; "
@@ -55,12 +62,33 @@ def sequential(
     return model
 
 
-def _folding(first: Any, declared: Sequence[int | None] | None, spec: ModelSpec) -> list[keras.layers.Layer]:
+def _check_words(layers: list[Any], spec: ModelSpec) -> None:
+    """Refuses a layer that reads text where the rows are numbers."""
+    import keras
+
+    for place, layer in enumerate(layers):
+        reads_words = isinstance(layer, (keras.layers.StringLookup, keras.layers.TextVectorization))
+        if reads_words and spec.input_dtype not in ("string", "object"):
+            raise ConfigError(
+                f"model.layers[{place}]: {type(layer).__name__} reads text, but the data's rows are numbers, "
+                f"{spec.input_dtype}"
+            )
+
+
+def _check_kind(declared: keras.layers.InputLayer) -> None:
+    """Refuses an input of another kind than rows of data have."""
+    for kind in ("sparse", "ragged"):
+        if getattr(declared, kind):
+            raise ConfigError(f"model.layers[0].{kind}: must be false, for the data's rows are dense arrays, got true")
+
+
+def _folding(first: Any, declared: Sequence[int | None] | None, key: str, spec: ModelSpec) -> list[keras.layers.Layer]:
     """What stands before the first layer: a Reshape where it wants the images that the flat rows are.
 
     Args:
         first: the first layer.
         declared: the rows' shape by the config, if it says.
+        key: the parameter that says it.
         spec: has the rows' shape by the data.
     """
     rows, image = tuple(spec.input_shape), spec.image_shape
@@ -69,7 +97,7 @@ def _folding(first: Any, declared: Sequence[int | None] | None, spec: ModelSpec)
         if len(shape) == len(rows) and all(said in (None, is_) for said, is_ in zip(shape, rows, strict=True)):
             return []
         if image is None or None in shape or math.prod(side or 0 for side in shape) != math.prod(rows):
-            raise ConfigError.at("model.layers[0].input_shape", f"must be the shape of the data's rows, {rows}", shape)
+            raise ConfigError.at(f"model.layers[0].{key}", f"must be the shape of the data's rows, {rows}", shape)
         return parts.folded(spec, tuple(side or 0 for side in shape))
     wants = getattr(first, "input_spec", None)
     ndim = getattr(wants, "ndim", None) or getattr(wants, "min_ndim", None)

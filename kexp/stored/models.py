@@ -223,7 +223,7 @@ def _named(node: Any, group: str | None = None) -> Iterator[tuple[str, str]]:
         if group is not None and isinstance(node.get("name"), str):
             yield group, node["name"]
         for key, value in node.items():
-            yield from _named(value, "layer" if key == "layers" else group_of_parameter(str(key)))
+            yield from _named(value, group_of_parameter(str(key)))
     elif isinstance(node, list):
         for each in node:
             yield from _named(each, group)

@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
+from kexp.config import as_typed
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.trials import Trial
 from kexp.training.progress import format_seconds
 
-__all__ = ["LiveTable", "leaderboard", "problems"]
+__all__ = ["LiveTable", "leaderboard", "problems", "shared_overrides", "told"]
 
 _REDRAW_S = 0.2
 _PLAIN_S = 2.0
@@ -81,7 +82,7 @@ class LiveTable:
             words += f"  {self.objective.metric if self.objective else ''} {value:.4g}"
         if trial.reason and trial.state not in ("FINISHED", "DONE"):
             words += f"  {trial.reason}"
-        return f"{words}  {_told(trial, self._shared)}"
+        return f"{words}  {told(trial, self._shared)}"
 
     def _status(self) -> str:
         counts = Counter(trial.state for trial in self.trials)
@@ -141,7 +142,7 @@ def leaderboard(
     shared = shared_overrides(trials)
     lines = [f"{'rank':>4}  {'trial':>5}  {objective.metric:>12}  overrides"]
     for rank, trial in enumerate(ranked[:most], 1):
-        lines.append(f"{rank:>4}  {trial.number:>5}  {values[trial.number]:>12.5g}  {_told(trial, shared)}")
+        lines.append(f"{rank:>4}  {trial.number:>5}  {values[trial.number]:>12.5g}  {told(trial, shared)}")
     return lines if ranked else []
 
 
@@ -153,12 +154,13 @@ def problems(trials: Sequence[Trial]) -> list[str]:
         if trial.over and not trial.good:
             log = trial.folder / "trial.log"
             where = f"  (log: {os.path.relpath(log)})" if log.is_file() else ""
-            lines.append(f"trial {trial.number}  {trial.state}  {trial.reason}  [{_told(trial, shared)}]{where}")
+            lines.append(f"trial {trial.number}  {trial.state}  {trial.reason}  [{told(trial, shared)}]{where}")
     return lines
 
 
-def _told(trial: Trial, shared: set[str]) -> str:
-    return " ".join(each for each in trial.overrides if each not in shared)
+def told(trial: Trial, shared: set[str]) -> str:
+    """What sets a trial apart, as it was typed; `shared` is what all trials have."""
+    return " ".join(as_typed(each) for each in trial.overrides if each not in shared)
 
 
 def _columns() -> int:

@@ -74,7 +74,40 @@ def test_older_declarations_of_the_input_are_accepted_in_silence(declared: dict[
 def test_declaration_that_is_not_the_datas_is_refused() -> None:
     said = "model.layers[0].input_shape: must be the shape of the data's rows, (64,), got (16,)"
     assert refusal(dense(5, input_shape=[16])) == refusal(dense(5, input_dim=16)) == said
-    assert refusal({"name": "InputLayer", "shape": [16]}, dense(5)) == said
+    for name in ("Input", "InputLayer"):
+        assert refusal({"name": name, "shape": [16]}, dense(5)) == said.replace("input_shape", "shape")
+        assert refusal({"name": name, "batch_shape": [None, 16]}, dense(5)) == said.replace("input_shape", "shape")
+
+
+@pytest.mark.parametrize("name", ["Input", "InputLayer"])
+def test_input_in_the_list_means_what_keras_means(name: str) -> None:
+    model = model_of({"name": name, "shape": [64], "batch_size": 4, "dtype": "int32"}, "Flatten", dense(10))
+    plain = keras.Sequential([keras.Input((64,), batch_size=4, dtype="int32"), keras.layers.Flatten()])
+    assert model.inputs[0].shape == plain.inputs[0].shape == (4, 64)
+    assert model.inputs[0].dtype == plain.inputs[0].dtype == "int32"
+    stateful = model_of(
+        {"name": name, "batch_shape": [4, 8, 8]}, {"name": "LSTM", "units": 3, "stateful": True}, dense(10)
+    )
+    assert stateful.input_shape == (4, 64)
+    assert stateful(np.zeros((4, 64))).shape == (4, 10)
+
+
+def test_input_that_is_no_input_of_dense_rows_is_refused() -> None:
+    said = "model.layers[0].sparse: must be false, for the data's rows are dense arrays, got true"
+    assert refusal({"name": "Input", "shape": [64], "sparse": True}, dense(5)) == said
+    assert (
+        refusal(dense(5), {"name": "Input", "shape": [5]}) == "model.layers[1]: Input must be the first of the layers"
+    )
+
+
+def test_cells_and_wrapped_layers_are_named_like_layers() -> None:
+    stacked = {"name": "RNN", "cell": [{"name": "LSTMCell", "units": 3}, {"name": "GRUCell", "units": 2}]}
+    model = model_of({"name": "Reshape", "target_shape": [8, 8]}, stacked)
+    assert [type(cell).__name__ for cell in model.layers[1].cell.cells] == ["LSTMCell", "GRUCell"]
+    wrapped = model_of(
+        {"name": "Reshape", "target_shape": [8, 8]}, {"name": "TimeDistributed", "layer": "Softmax"}, "Flatten"
+    )
+    assert type(wrapped.layers[1].layer).__name__ == "Softmax"
 
 
 @pytest.mark.parametrize(

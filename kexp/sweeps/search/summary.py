@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from kexp.config import as_typed
 from kexp.sweeps.search.study import Study
 
 __all__ = ["front_lines", "study_json"]
@@ -37,5 +38,5 @@ def front_lines(study: Study) -> list[str]:
     for past in best:
         values = "  ".join(f"{value:>12.5g}" for value in past.values)
         chosen = study.space.overrides(past.chosen)[len(study.space.fixed) :]
-        lines.append(f"{past.number:>5}  {values}  {' '.join(chosen)}")
+        lines.append(f"{past.number:>5}  {values}  {' '.join(map(as_typed, chosen))}")
     return lines
