@@ -192,6 +192,8 @@ def register(user_folder: str | Path | None = KEEP) -> None:
     Raises:
         ConfigError: there is no such folder.
     """
+    if user_folder is not None and user_folder is not KEEP:
+        user_folder = Path(user_folder).expanduser()  # no shell does behind an equals sign
     if user_folder is not None and user_folder is not KEEP and not Path(user_folder).is_dir():
         raise ConfigError(f"--config-dir: there is no folder {str(user_folder)!r}")
     if user_folder is not KEEP:

@@ -96,7 +96,10 @@ def _folding(first: Any, declared: Sequence[int | None] | None, key: str, spec: 
         shape = tuple(declared)
         if len(shape) == len(rows) and all(said in (None, is_) for said, is_ in zip(shape, rows, strict=True)):
             return []
-        if image is None or None in shape or math.prod(side or 0 for side in shape) != math.prod(rows):
+        same = math.prod(side or 0 for side in shape) == math.prod(rows)
+        # Another order of sides would mix rows of pixels; an axis of one, or the sides of what is flat, mixes nothing.
+        folds = image is not None or len(rows) == 1 or _sides(shape) == _sides(rows)
+        if not same or not folds:
             raise ConfigError.at(f"model.layers[0].{key}", f"must be the shape of the data's rows, {rows}", shape)
         return parts.folded(spec, tuple(side or 0 for side in shape))
     wants = getattr(first, "input_spec", None)
@@ -104,6 +107,11 @@ def _folding(first: Any, declared: Sequence[int | None] | None, key: str, spec: 
     if image is None or len(rows) != 1 or ndim not in (3, 4):
         return []
     return parts.folded(spec, image if ndim == 4 else (image[0], image[1] * image[2]))
+
+
+def _sides(shape: tuple[int | None, ...]) -> list[int | None]:
+    """A shape without its axes of one."""
+    return [side for side in shape if side != 1]
 
 
 def _lacks_activation(layer: Any, spec: ModelSpec) -> bool:

@@ -222,7 +222,10 @@ def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | N
 
 
 def _reasons(trials: Sequence[Trial], most: int = 5) -> str:
-    reasons = list(dict.fromkeys(trial.reason for trial in trials))
+    by_complaint: dict[str, str] = {}
+    for trial in trials:  # of one complaint the advice differs with the value
+        by_complaint.setdefault(trial.reason.partition("; ")[0], trial.reason)
+    reasons = list(by_complaint.values())
     return "; ".join(reasons[:most]) + (f"; and {len(reasons) - most} more" if len(reasons) > most else "")
 
 

@@ -58,7 +58,14 @@ def resolve_uri(settings: StoreSettings) -> str:
     """
     uri = settings.uri or _uri_set_in_python() or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT_URI
     _check_scheme("tracking.uri" if settings.uri else "MLFLOW_TRACKING_URI", uri)
-    return _absolute(uri)
+    return _absolute(_at_home(uri))
+
+
+def _at_home(uri: str) -> str:
+    """The address with `~` as the home folder, which no shell puts there behind an equals sign."""
+    scheme = _SQLITE if uri.startswith(f"{_SQLITE}~") else ""
+    path = uri.removeprefix(scheme)
+    return scheme + os.path.expanduser(path) if path.startswith("~") else uri
 
 
 def command_line(*words: str, store: StoreSettings | None = None, experiment: bool = False) -> str:

@@ -8,17 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from layer_steps import ROWS, SETTINGS, loss_of_a_step
 
 from kexp import registry
 from kexp.config import compose, plain
-from kexp.data import as_data
 from kexp.errors import ConfigError
-from kexp.experiment import prepare
-from kexp.experiment.compiled import build_compiled
 from kexp.schema import check
 from kexp.signatures import REQUIRED
 
-ROWS, CLASSES = 12, 3
 SHAPES = {
     "row": (6,),
     "wide": (32,),
@@ -29,13 +26,6 @@ SHAPES = {
     "wave": (2100,),
     "waves": (300, 1),
 }
-SETTINGS = (
-    "data=digits",
-    "model=sequential",
-    "metrics=[]",
-    "trainer.batch_size=4",
-    "trainer.jit_compile=false",
-)
 # What a layer needs besides its defaults.
 NEEDS = {
     "units": "3",
@@ -146,14 +136,6 @@ def node_of(name: str) -> str:
     required = [each.name for each in registry.find("layer", name).signature().parameters if each.default is REQUIRED]
     more = MORE.get(name) or ", ".join(f"{each}: {NEEDS.get(each, 'none')}" for each in required)
     return f"{{name: {name}, {more}}}" if more else name
-
-
-def loss_of_a_step(layers: str, x: np.ndarray[Any, Any]) -> float:
-    experiment = check(plain(compose([*SETTINGS, f"model.layers={layers}"])))
-    y = np.arange(ROWS) % CLASSES
-    model = build_compiled(prepare(experiment, as_data((x, y))))
-    model.run_eagerly = True
-    return float(model.train_on_batch(x[:4], y[:4], return_dict=True)["loss"])
 
 
 def trainable() -> Iterator[Any]:

@@ -92,6 +92,18 @@ def test_input_in_the_list_means_what_keras_means(name: str) -> None:
     assert stateful(np.zeros((4, 64))).shape == (4, 10)
 
 
+def test_images_without_channels_may_be_declared_with_one() -> None:
+    grey = ModelSpec((8, 8), None, 10, "softmax")
+    assert model_of({"name": "Input", "shape": [8, 8, 1]}, CONVOLUTION, "Flatten", spec=grey).input_shape == (
+        None,
+        8,
+        8,
+    )
+    wide = ModelSpec((4, 16), None, 10, "softmax")
+    said = "model.layers[0].shape: must be the shape of the data's rows, (4, 16), got (16, 4, 1)"
+    assert refusal({"name": "Input", "shape": [16, 4, 1]}, CONVOLUTION, "Flatten", spec=wide) == said
+
+
 def test_input_that_is_no_input_of_dense_rows_is_refused() -> None:
     said = "model.layers[0].sparse: must be false, for the data's rows are dense arrays, got true"
     assert refusal({"name": "Input", "shape": [64], "sparse": True}, dense(5)) == said

@@ -34,6 +34,12 @@ def test_other_addresses_stay_as_they_are(uri: str) -> None:
     assert resolve_uri(StoreSettings(uri=uri)) == uri
 
 
+def test_the_home_folder_is_meant_by_its_sign() -> None:
+    home = Path.home()
+    assert resolve_uri(StoreSettings(uri="~/mlruns")) == str(home / "mlruns")
+    assert resolve_uri(StoreSettings(uri="sqlite:///~/runs.db")) == f"sqlite:///{home / 'runs.db'}"
+
+
 def test_the_schemes_are_mlflows() -> None:
     from mlflow.tracking._tracking_service.utils import _tracking_store_registry
 
