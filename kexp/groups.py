@@ -58,6 +58,8 @@ class Group:
     @property
     def one(self) -> str:
         """One member with its article, in a sentence."""
+        if self.noun == "data":
+            return self.noun
         return f"{'an' if self.noun[0] in 'aeiou' else 'a'} {self.noun}"
 
     def node(self, option: str) -> str:

@@ -32,7 +32,7 @@ def test_check_value_lets_valid_values_pass(value: Any, annotation: Any) -> None
 @pytest.mark.parametrize(
     ("value", "annotation", "sentence"),
     [
-        (True, int, "key: must be a whole number, got True"),
+        (True, int, "key: must be a whole number, got true"),
         (1.5, int, "key: must be a whole number, got 1.5"),
         ("a", float, "key: must be a number, got 'a'"),
         (0, Count, "key: must be at least 1, got 0"),
@@ -57,10 +57,10 @@ def test_check_value_says_the_rule_and_the_value(value: Any, annotation: Any, se
     [
         ("learning_rate", 0.001, -1, "key: must be greater than 0, got -1"),
         ("learning_rate", 0.001, "fast", "key: must be a number, got 'fast'"),
-        ("learning_rate", 0.001, None, "key: must not be null, got None"),
+        ("learning_rate", 0.001, None, "key: must not be null, got null"),
         ("nesterov", False, 1, "key: must be true or false, got 1"),
         ("units", REQUIRED, 2.5, "key: must be a whole number, got 2.5"),
-        ("kernel_size", REQUIRED, None, "key: must be given, got None"),
+        ("kernel_size", REQUIRED, None, "key: must be given, got null"),
         ("padding", "valid", 3, "key: must be text, got 3"),
         ("rate", REQUIRED, 1.0, "key: must be at least 0 and less than 1, got 1.0"),
     ],
