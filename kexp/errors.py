@@ -127,9 +127,14 @@ class LoadError(KexpError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like `name`, or None where nothing is alike."""
+    """The known name most like `name`, or that it begins or abbreviates; None where nothing is alike."""
     names = list(known)
     folded = {candidate.lower(): candidate for candidate in names}
+    if len(name) > 1:
+        by_initials = {"".join(word[0] for word in each.split("_") if word): each for each in folded}
+        begun = [each for each in folded if each.startswith(name.lower() + "_")]
+        if exact := by_initials.get(name.lower()) or min(begun, key=len, default=None):
+            return folded[exact]
     found = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
     return folded[found[0]] if found else None
 

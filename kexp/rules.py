@@ -134,8 +134,7 @@ def check_value(key: str, value: Any, annotation: Any) -> None:
     elif origin in (list, Sequence, tuple) or annotation in (list, tuple):
         _check_list(key, value, get_args(annotation))
     elif origin in (dict, Mapping) or annotation in (dict, Mapping):
-        if not isinstance(value, Mapping):
-            raise ConfigError.at(key, "must be a mapping", value)
+        _check_mapping(key, value, get_args(annotation))
     elif annotation in (None, type(None)):
         if value is not None:
             raise ConfigError.at(key, "must be null", value)
@@ -173,8 +172,10 @@ def _check_union(key: str, value: Any, options: tuple[Any, ...]) -> None:
             return
     # A value of the right type but out of range deserves that sentence, not a list of types.
     ranged = [error for _, error in failures if re.search("must be (at least|at most|greater|less)", str(error))]
-    if len(ranged) == 1:
-        raise ranged[0]
+    inside = [error for _, error in failures if str(error).startswith((f"{key}.", f"{key}["))]
+    for each in (ranged, inside):
+        if len(each) == 1:
+            raise each[0]
     nouns = " or ".join(dict.fromkeys(_noun(option) for option in options))
     raise ConfigError.at(key, f"must be {nouns}", value)
 
@@ -185,6 +186,13 @@ def _check_list(key: str, value: Any, inner: tuple[Any, ...]) -> None:
     if inner:
         for index, each in enumerate(value):
             check_value(f"{key}[{index}]", each, inner[0])
+
+
+def _check_mapping(key: str, value: Any, inner: tuple[Any, ...]) -> None:
+    if not isinstance(value, Mapping):
+        raise ConfigError.at(key, "must be a mapping", value)
+    for name, each in value.items() if inner else ():
+        check_value(f"{key}.{name}", each, inner[1])
 
 
 def _check_unannotated(key: str, value: Any, parameter: Parameter) -> None:

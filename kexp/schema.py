@@ -258,6 +258,8 @@ def check(config: Mapping[str, Any]) -> Experiment:
         if key not in config:
             raise ConfigError(f"{key}: must be given")
     check_value("seed", config["seed"], Whole)
+    if config["seed"] >= 2**63:
+        raise ConfigError.at("seed", "must be less than 2**63", config["seed"])
     check_value("backend", config["backend"], Literal["tensorflow", "jax", "torch"])
     check_value("name", config["name"], str | None)
     loss = _as_mapping("loss", config["loss"])

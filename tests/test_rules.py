@@ -69,3 +69,11 @@ def test_keras_parameters_go_by_their_default_and_name(name: str, default: Any, 
     with pytest.raises(ConfigError) as caught:
         check_parameter("key", value, Parameter(name, default))
     assert str(caught.value) == sentence
+
+
+def test_what_stands_inside_a_mapping_is_checked_too() -> None:
+    weights = Literal["balanced"] | dict[Any, float] | None
+    check_value("key", {0: 1, 1: 2.5}, weights)
+    with pytest.raises(ConfigError) as caught:
+        check_value("key", {0: 1, 1: "two"}, weights)
+    assert str(caught.value) == "key.1: must be a number, got 'two'"
