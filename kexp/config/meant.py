@@ -83,7 +83,7 @@ def word_meant(word: str, value: str = "") -> str:
 def misnamed(key: str, value: str) -> str:
     """The end of a sentence about a top-level key that there is not; empty where its name stands nowhere else."""
     config = _defaults()
-    return "" if key in config or "/" in key or options(key) else _elsewhere(key, config, value)
+    return "" if key in config or set(key) & set("./@") or options(key) else _elsewhere(key, config, value)
 
 
 def name_meant(group: str, name: str, known: set[str]) -> str:

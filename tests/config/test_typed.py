@@ -29,6 +29,9 @@ SAID = {
         "\"optimizer='{name=sgd}'\""
     ),
     "+epochs=3": "epochs: there is no key 'epochs'; did you mean trainer.epochs=3?",
+    "+trainer.epochs=3": "trainer.epochs: is there already; write trainer.epochs=3, without a plus",
+    "metrics=f1": "metrics: there is no metric 'f1'; did you mean 'f1_score'?",
+    "metrics=rmse": "metrics: there is no metric 'rmse'; did you mean 'root_mean_squared_error'?",
     "++batch_size=8": "batch_size: there is no key 'batch_size'; did you mean trainer.batch_size=8?",
     "batch-size=8": "batch-size: there is no key 'batch-size'; did you mean trainer.batch_size=8?",
     "Trainer.epochs=3": "Trainer: there is no key 'Trainer'; did you mean trainer.epochs=3?",
