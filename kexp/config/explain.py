@@ -201,14 +201,7 @@ def _unknown_option(error: MissingConfigException) -> ConfigError:
 
 
 def _unknown_key(key: str, overrides: Sequence[str], text: str, written: str = "") -> ConfigError:
-    """The sentence about a key that there is not.
-
-    Args:
-        key: the key.
-        overrides: as they were written.
-        text: what Hydra says.
-        written: the override, where the key is the beginning of what it is about.
-    """
+    """The sentence about a key that there is not; `written` is the override, where the key is its beginning."""
     config = _around(key, overrides)
     if config is None:
         return ConfigError(f"{key}: there is no such key")
@@ -216,9 +209,9 @@ def _unknown_key(key: str, overrides: Sequence[str], text: str, written: str = "
     parent = key.rpartition(".")[0]
     node = OmegaConf.select(config, parent) if parent else config
     if node is None:
-        ours = next((each for each in overrides if key_of(each) == key), key)
-        others = [each for each in overrides if key_of(each) != key]
-        return _unknown_key(parent, others, text, written or ours)
+        ours = [each for each in overrides if key_of(each) == key]
+        others = [each for each in overrides if each not in ours]
+        return _unknown_key(parent, others, text, written or next(iter(ours), key))
     if written:
         value = written.partition("=")[2]
     return ConfigError(f"{key}: {_why_unknown(key, value, config, node, key_of(written))}")
