@@ -87,13 +87,6 @@ EXAMPLES: dict[str, tuple[str, np.ndarray[Any, Any], np.ndarray[Any, Any], str]]
         TOKENS % 3,
         "auto",
     ),
-    "a sequence from a sequence": (
-        "[{name: LSTM, units: 4}, {name: RepeatVector, n: 5}, {name: LSTM, units: 4, return_sequences: true},"
-        " {name: Dense, units: 3, activation: softmax}]",
-        SERIES,
-        TOKENS[:, :5] % 3,
-        "auto",
-    ),
     "separable convolutions": (
         "[{name: Reshape, target_shape: [8, 8, 1]}, {name: SeparableConv2D, filters: 4, kernel_size: 3,"
         " use_bias: false}, BatchNormalization, {name: Activation, activation: relu}, GlobalAveragePooling2D]",
