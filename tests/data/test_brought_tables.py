@@ -173,3 +173,80 @@ def test_a_query_that_is_wrong_or_a_folder_without_tables_is_one_sentence(tmp_pa
         table(target="y", query="select * from nothing")
     with pytest.raises(DataError, match=r"^data\.path: the folder .* holds no table"):
         table(str(tmp_path), "y")
+
+
+def column_of(splits: Splits, name: str) -> np.ndarray:
+    """A feature of all rows of the file."""
+    at = (splits.spec.feature_names or ()).index(name)
+    return splits.data.source.read(np.arange(len(splits.data)))[0][:, at]
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "column", "plain"),
+    [
+        ("airports", "opened", "passengers", lambda text: text.replace(",", "")),
+        ("stocks", "rose", "price", lambda text: text.replace(",", "").lstrip("$")),
+        ("stocks", "rose", "change", lambda text: text.rstrip("%")),
+        ("cars", "fuel", "power", lambda text: text.replace("kW", "")),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(name: str, target: str, column: str, plain: Any) -> None:
+    frame = pd.read_csv(CASES / f"{name}.csv", dtype=str, skipinitialspace=True)
+    expected = frame[column].map(lambda text: float(plain(text)))
+    np.testing.assert_allclose(column_of(parts(name, target), column), expected, rtol=1e-6)
+
+
+def test_a_decimal_comma_with_units_is_read_where_semicolons_separate() -> None:
+    frame = pd.read_csv(CASES / "houses.csv", sep=";", dtype=str)
+    splits = parts("houses", "Art")
+    for column in ("Preis", "Fläche"):
+        bare = frame[column].str.replace(r"[^0-9.,]", "", regex=True).str.replace(".", "").str.replace(",", ".")
+        np.testing.assert_allclose(column_of(splits, column), bare.astype(float), rtol=1e-6)
+
+
+def test_a_row_alone_is_read_as_the_run_read_its_own(tmp_path: Path) -> None:
+    for name, target in (("airports", "opened"), ("houses", "Art"), ("stocks", "rose")):
+        splits = parts(name, target)
+        lines = (CASES / f"{name}.csv").read_text().splitlines(keepends=True)
+        (tmp_path / "one.csv").write_text("".join(lines[:2]))
+        alone = table_encoded(str(tmp_path / "one.csv"), {**splits.encoding, "target": [], "weight": None})
+        np.testing.assert_array_equal(alone.source.read(np.arange(1))[0], splits.data.source.read(np.arange(1))[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "words"),
+    [
+        ("airports", "opened", "24 rows: 1 number, 1 category; left out: Unnamed: 0 (another in every row)"),
+        ("stocks", "rose", "24 rows: 2 numbers, 1 date"),
+        ("weather", "storm", "24 rows: 1 number, 1 date"),
+        ("cars", "fuel", "24 rows: 1 number, 1 category"),
+        ("survey", "again", "24 rows: 1 number, 1 category; left out: id (another in every row), column_5 (empty)"),
+        ("birds_utf16", "Art", "24 rows: 1 number"),
+    ],
+)
+def test_what_real_files_have_is_said_in_a_line(name: str, target: str, words: str) -> None:
+    splits = parts(name, target)
+    assert splits.words == words
+    assert len(splits.spec.classes or ()) == 2
+
+
+def test_few_whole_numbers_are_classes_unless_the_task_says_otherwise() -> None:
+    assert parts("wine_grades", "grade").spec.classes == ("3", "4", "5", "6", "7", "8")
+    assert parts("wine_grades", "grade", task="regression").spec.outputs == 1
+    assert parts("survey", "again", columns=["id", "age"]).spec.feature_names == ("id", "age")
+    assert parts("trees_latin1", "Art", encoding="latin-1").spec.feature_names == ("Höhe",)
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "said"),
+    [
+        ("trees_latin1", "Art", "data.path: trees_latin1.csv must be UTF-8 text; data.encoding=latin-1 reads another"),
+        ("case_twice", "kind", "must have columns that differ in more than case, got 'a' and 'A'"),
+        ("same_target", "y", "data.target: column 'y' must vary, got the same value in all 24 rows"),
+        ("header_only", "kind", "data.path: header_only.csv has no rows"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_one_sentence(name: str, target: str, said: str) -> None:
+    with pytest.raises(DataError) as raised:
+        parts(name, target)
+    assert said in str(raised.value) and "\n" not in str(raised.value)

@@ -185,7 +185,6 @@ def test_csv_digest_sees_every_cell(tmp_path: Path, random: np.random.Generator)
         ),
         ("a,y\n1,2\n3,4,5\n", {"target": "y"}, "must have the 2 fields of its header, got 3 in row 2"),
         ("a,a\n1,2\n", {"target": "a"}, "data.path: x.csv must have each column once, got 'a' 2 times"),
-        ("a,\n1,2\n", {"target": "a"}, "data.path: every column of x.csv must have a name"),
         ("a,y\n", {"target": "y"}, "data.path: x.csv has no rows"),
         ("", {"target": "y"}, "data.path: x.csv is empty"),
         (

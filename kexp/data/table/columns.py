@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ MOST_FOR_MEDIAN = 2_000_000  # rows; of more the median is that of rows evenly s
 FEWEST_IDENTIFIERS = 10  # rows: of fewer, all may differ by chance
 WORDS_OF_TEXT = 4  # words in a value, on average, from which a column is text and not categories
 
+# id, customer_id, PassengerId, the row numbers that pandas and R write
+_NAMES_ROWS = re.compile(r"(?i:^(id|index|row|rownames?|key)$|^unnamed: \d+$|[ _-]id$)|[a-z]I[dD]$")
+
 Decision = dict[str, Any]
 
 
@@ -31,11 +35,13 @@ class Choices:
         categorical: columns that are categories whatever they hold.
         text: columns that are text.
         max_categories: most categories of a column; all that are less frequent count as one.
+        listed: columns that are features by their names.
     """
 
     categorical: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
     max_categories: int = 100
+    listed: tuple[str, ...] = ()
 
 
 def fit_column(column: Column, rows: NDArray[np.intp], choices: Choices) -> Decision:
@@ -62,6 +68,8 @@ def fit_column(column: Column, rows: NDArray[np.intp], choices: Choices) -> Deci
         raise DataError(f"data.path: column {column.name!r} must be finite, got infinity in row {row}")
     if not base["missing"] and present[0] == present[-1] and (present == present[0]).all():
         return {**base, "left_out": f"{_shown(column, present[0])} in every row"}
+    if column.name not in choices.listed and _is_identifier(column, present):
+        return {**base, "left_out": "another in every row"}
     if column.kind == "date":
         days = present / 86400.0
         timed = bool((present % 86400 != 0).any())
@@ -87,6 +95,13 @@ def _categories(column: Column, present: NDArray[Any], choices: Choices) -> Deci
         "categories": sorted(name for name, _ in frequent),
         "others": len(named) > choices.max_categories,
     }
+
+
+def _is_identifier(column: Column, present: NDArray[Any]) -> bool:
+    """Whether a column of whole numbers, named as such columns are, names each row."""
+    if column.kind != "number" or len(present) < FEWEST_IDENTIFIERS or not _NAMES_ROWS.search(column.name):
+        return False
+    return bool((present == np.round(present)).all()) and len(np.unique(present)) == len(present)
 
 
 def _no_category(column: Column, codes: NDArray[Any], counts: NDArray[Any], choices: Choices) -> str:

@@ -106,6 +106,8 @@ def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None) -> Data
         targets.spec((len(features),)), target_names=plan.target if targets.task != "classification" else None
     )
     check_classes(targets.values, spec, "data.target")
+    if spec.task == "regression" and len(kept) > 1 and (targets.values == targets.values[0]).all():
+        raise DataError(f"data.target: column {plan.target[0]!r} must vary, got the same value in all {len(kept)} rows")
     if splits is not None:
         splits = check_splits(_kept(splits, kept, len(table)), len(kept), "data")
     weights = None
@@ -121,7 +123,7 @@ def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None) -> Data
         targets.values,
         spec,
         features,
-        Choices(plan.categorical, plan.text, plan.max_categories),
+        Choices(plan.categorical, plan.text, plan.max_categories, tuple(plan.columns or ())),
         about,
         (dropped, " or ".join(plan.target)),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kexp.data.table.how import MISSING_WORDS, Reading
+from kexp.data.table.numbers import COMMA, FORMS, GROUPED, affixes_fit, number_in
 from kexp.data.table.sql import quoted, text
 from kexp.data.table.stored import Kind
 from kexp.errors import DataError
@@ -40,7 +41,8 @@ _SAMPLE = 200  # rows that a format must fit before all are tried
 
 @dataclass(frozen=True)
 class Found:
-    """A column: its name, what it holds, the SQL that gives its values as they are kept, how its dates are written."""
+    """A column: its name, what it holds, the SQL that gives its values as they are kept, how its dates or numbers are
+    written."""
 
     name: str
     kind: Kind
@@ -63,7 +65,7 @@ def find_kinds(connection: duckdb.DuckDBPyConnection, how: Reading) -> list[Foun
     for name, kind in described:
         wanted = (how.kinds or {}).get(name)
         known = _typed(name, kind)
-        if known is None or (wanted == "text" and known.kind != "text") or (wanted == "date" and known.kind != "date"):
+        if known is None or wanted == "text" or (wanted == "date" and known.kind != "date"):
             texts.append(name)  # as text first
         else:
             found[name] = known
@@ -94,33 +96,68 @@ def _typed(name: str, kind: str) -> Found | None:
 
 
 def _of_texts(connection: duckdb.DuckDBPyConnection, names: list[str], how: Reading) -> dict[str, Found]:
-    asked = []
-    for name in names:
-        value = _value(name, how)
-        number, comma = _number(name, how, False), _number(name, how, True)
-        words = f"count(*) filter (lower({value}) in ('true', 'false'))"
-        asked += [f"count({_present(name, how)})", f"count({number})", f"count({comma})", words, f"count({value})"]
-    (counted,) = connection.execute(f"select {', '.join(asked)} from rows").fetchall()
+    # Most columns of text are not numbers from the first rows on; only of the others all rows are asked.
+    some = _counted(connection, names, how, f"(select * from rows limit {_SAMPLE})")
+    likely = [name for name in names if some[name][0] in some[name][1:3]]
+    whole = _counted(connection, likely, how, "rows") if likely else {}
     found = {}
-    for index, name in enumerate(names):
-        present, numbers, commas, truths, values = counted[5 * index : 5 * index + 5]
-        wanted = (how.kinds or {}).get(name)
+    for name in names:
+        present, numbers, truths, digits = whole.get(name, some[name])
+        numbers, truths = (numbers, truths) if name in whole else (-1, -1)
+        wanted, given = (how.kinds or {}).get(name), (how.formats or {}).get(name)
         if wanted == "text" or (not present and wanted is None):
             found[name] = Found(name, "text", _value(name, how))
-        elif wanted in (None, "number") and numbers == present and how.decimal != ",":
-            found[name] = Found(name, "number", _number(name, how, False))
-        elif wanted in (None, "number") and commas == present and (how.decimal == "," or how.delimiter != ","):
-            found[name] = Found(name, "number", _number(name, how, True))
+        elif wanted in (None, "number") and numbers == present and how.decimal != "," and given not in FORMS:
+            found[name] = Found(name, "number", _number(name, how))
         elif wanted in (None, "boolean") and truths == present and truths:
             found[name] = Found(name, "boolean", f"(lower({_present(name, how)}) = 'true')::int::double")
         else:
-            found[name] = _date(connection, name, values, how) or Found(name, "text", _value(name, how))
+            written = _written(connection, name, how) if digits and wanted in (None, "number") else None
+            dates = _date(connection, name, how) if digits and written is None else None
+            found[name] = written or dates or Found(name, "text", _value(name, how))
     return found
+
+
+def _counted(
+    connection: duckdb.DuckDBPyConnection, names: list[str], how: Reading, source: str
+) -> dict[str, tuple[int, int, int, int]]:
+    """Of each column: how many values are there, are numbers, are true or false, and have a digit."""
+    asked = []
+    for name in names:
+        value, present = _value(name, how), _present(name, how)
+        words = f"count(*) filter (lower({value}) in ('true', 'false'))"
+        digits = f"count(*) filter (regexp_matches({present}, '[0-9]'))"
+        asked += [f"count({present})", f"count({_number(name, how)})", words, digits]
+    (row,) = connection.execute(f"select {', '.join(asked)} from {source}").fetchall()
+    return {name: (row[4 * at], row[4 * at + 1], row[4 * at + 2], row[4 * at + 3]) for at, name in enumerate(names)}
+
+
+def _written(connection: duckdb.DuckDBPyConnection, name: str, how: Reading) -> Found | None:
+    """The column as numbers that are written for people, where one form fits every value.
+
+    1,234 is a thousand and more, unless fields are separated by semicolons, as where the comma is the decimal mark.
+    """
+    given = (how.formats or {}).get(name)
+    ((mark,),) = connection.execute("select getvariable('mark')").fetchall()
+    forms: tuple[str, ...] = (COMMA, GROUPED) if mark == ";" else (GROUPED, COMMA)
+    if how.decimal is not None:
+        forms = (COMMA,) if how.decimal == "," else (GROUPED,)
+    if given in FORMS:
+        forms = (given,)
+    value = _present(name, how)
+    for rows in (f"limit {_SAMPLE}", ""):
+        counts = ", ".join(f"count({number_in('v', form)})" for form in forms)
+        source = f"(select {value} as v from rows where {value} is not null {rows})"
+        (row,) = connection.execute(f"select {affixes_fit('v')}, count(v), {counts} from {source}").fetchall()
+        forms = tuple(form for form, fits in zip(forms, row[2:], strict=True) if fits == row[1] and row[0])
+        if not forms or not row[1]:
+            return None
+    return Found(name, "number", number_in(value, forms[0]), forms[0])
 
 
 def _value(name: str, how: Reading) -> str:
     """The text of a column, missing where its field is empty."""
-    plain = f"nullif({quoted(name)}::varchar, '')"
+    plain = f"nullif(trim({quoted(name)}::varchar), '')"
     if how.na_values:
         listed = ", ".join(text(each) for each in how.na_values)
         plain = f"case when {plain} in ({listed}) then null else {plain} end"
@@ -133,36 +170,31 @@ def _present(name: str, how: Reading) -> str:
         return _value(name, how)
     listed = ", ".join(text(each) for each in MISSING_WORDS)
     value = _value(name, how)
-    return f"(case when lower(trim({value})) in ({listed}) then null else {value} end)"
+    return f"(case when lower({value}) in ({listed}) then null else {value} end)"
 
 
-def _number(name: str, how: Reading, comma: bool) -> str:
-    present = f"trim({_present(name, how)})"
-    return f"try_cast({f'''replace({present}, ',', '.')''' if comma else present} as double)"
+def _number(name: str, how: Reading) -> str:
+    return f"try_cast({_present(name, how)} as double)"
 
 
-def _date(connection: duckdb.DuckDBPyConnection, name: str, count: int, how: Reading) -> Found | None:
+def _date(connection: duckdb.DuckDBPyConnection, name: str, how: Reading) -> Found | None:
     """The column as dates, where a format fits every value."""
-    value, given = f"trim({_value(name, how)})", (how.formats or {}).get(name)
+    value, given = _value(name, how), (how.formats or {}).get(name)
     wanted = (how.kinds or {}).get(name) == "date"
-    formats = (given,) if given else FORMATS + (("%Y%m%d", "%Y-%m", "%Y") if wanted else ())
-    sample = f"(select {value} as v from rows where {value} is not null limit {_SAMPLE})"
-
-    def fitting(tried: tuple[str, ...], source: str, column: str, all_of: int) -> tuple[str, ...]:
-        asked = ", ".join(f"count(try_strptime({column}, {text(each)}))" for each in tried)
-        (row,) = connection.execute(f"select {asked} from {source}").fetchall()
-        return tuple(each for each, fits in zip(tried, row, strict=True) if fits == all_of)
-
-    some = fitting(formats, sample, "v", min(count, _SAMPLE)) if count else ()
-    fits = fitting(some, "rows", value, count) if some else ()
-    if not fits:
-        return None
-    return Found(name, "date", f"epoch(try_strptime({value}, {text(fits[0])}))::double", fits[0])
+    formats = (given,) if given and given not in FORMS else FORMATS + (("%Y%m%d", "%Y-%m", "%Y") if wanted else ())
+    for rows in (f"limit {_SAMPLE}", ""):
+        counts = ", ".join(f"count(try_strptime(v, {text(each)}))" for each in formats)
+        source = f"(select {value} as v from rows where {value} is not null {rows})"
+        (row,) = connection.execute(f"select count(v), {counts} from {source}").fetchall()
+        formats = tuple(each for each, fits in zip(formats, row[1:], strict=True) if fits == row[0])
+        if not formats:
+            return None
+    return Found(name, "date", f"epoch(try_strptime({value}, {text(formats[0])}))::double", formats[0])
 
 
 def _misfit(connection: duckdb.DuckDBPyConnection, name: str, wanted: str, how: Reading) -> str:
     """The sentence about the first value that is not of the kind wanted."""
-    tried = {"date": f"try_cast({_value(name, how)} as timestamp)", "number": _number(name, how, False)}
+    tried = {"date": f"try_cast({_value(name, how)} as timestamp)", "number": _number(name, how)}
     value = tried.get(wanted, "null")
     rows = connection.execute(
         f"select n, v from (select row_number() over () as n, {_present(name, how)} as v, {value} as t from rows) "

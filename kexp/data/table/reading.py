@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kexp.data.table.csv_form import read_csv
+from kexp.data.table.csv_form import TRIED, read_csv
 from kexp.data.table.files import TableFile
 from kexp.data.table.how import Reading
 from kexp.data.table.kinds import Found, find_kinds
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_frame", "read_query", "read_table"]
 
-VERSION = 2
+VERSION = 3
 ROWS_AT_ONCE = 1 << 19
 KEPT_BYTES = 20 << 30  # of tables in the cache; those that were not used for longest go first
 
@@ -106,7 +106,9 @@ def _load_files(connection: duckdb.DuckDBPyConnection, files: Sequence[TableFile
                 raise DataError(f"{file.key}: {file.name} must have the columns of {files[0].name}, not so {other!r}")
             known = columns
             before = sum(counts)
-            if not counts:
+            if not counts and relation == TRIED:
+                connection.execute("alter table tried rename to rows")
+            elif not counts:
                 connection.execute(f"create table rows as {relation}")
             else:
                 _insert(connection, relation)

@@ -1,0 +1,45 @@
+"""Numbers as people write them: with thousands set apart, a decimal comma, a currency, a percent sign, a unit."""
+
+from __future__ import annotations
+
+from kexp.data.table.sql import text
+
+__all__ = ["COMMA", "FORMS", "GROUPED", "affixes_fit", "number_in"]
+
+GROUPED, COMMA = "1,234.5", "1.234,5"  # the two ways to write such a number, named by an example
+FORMS = (GROUPED, COMMA)
+
+_CURRENCIES = "[$€£¥₹]|US[$]|USD|EUR|GBP|CHF"
+_SPACES = " '\u00a0\u202f"  # which set thousands apart too
+_LONGEST_UNIT = 6
+
+
+def number_in(value: str, form: str) -> str:
+    """SQL of the number that a text holds in this form; NULL where it holds none.
+
+    Args:
+        value: SQL of the text, trimmed.
+        form: one of `FORMS`.
+    """
+    group, mark = (",", ".") if form == GROUPED else (".", ",")
+    bare = f"regexp_replace({value}, '[^0-9]*$', '')"
+    bare = f"regexp_replace({bare}, '^[^0-9.,+-]*([+-]?)[^0-9.,]*', '\\1')"
+    apart = f"[{group}{_SPACES}]"
+    pattern = f"[+-]?([0-9]*|[0-9]{{1,3}}({apart}[0-9]{{3}})+)([{mark}][0-9]+)?"
+    plain = f"regexp_replace({bare}, {text(apart)}, '', 'g')"
+    number = f"try_cast(replace({plain}, ',', '.') as double)"
+    return f"(case when regexp_full_match({bare}, {text(pattern)}) then {number} end)"
+
+
+def affixes_fit(value: str) -> str:
+    """SQL, over all rows: whether what stands around the numbers is one unit and one currency at most.
+
+    Args:
+        value: SQL of the text, trimmed; NULL where it is missing.
+    """
+    before = f"nullif(trim(regexp_replace(regexp_extract({value}, '^[^0-9.,]*'), '[+-]', '')), '')"
+    after = f"nullif(trim(regexp_extract({value}, '[^0-9]*$')), '')"
+    return (
+        f"(count(distinct {before}) <= 1 and coalesce(bool_and(regexp_full_match({before}, {text(_CURRENCIES)})), true)"
+        f" and count(distinct {after}) <= 1 and coalesce(max(length({after})), 0) <= {_LONGEST_UNIT})"
+    )
