@@ -1,6 +1,7 @@
 """One experiment, from a checked config to a finished and recorded run."""
 
 from kexp.experiment.compiled import build_compiled, compile_model
+from kexp.experiment.earlier import begins_with_run, begun_with
 from kexp.experiment.engines import Engine, Trained, engine_of
 from kexp.experiment.keeping import save_kept
 from kexp.experiment.own_compile import may_compile
@@ -16,6 +17,8 @@ __all__ = [
     "Source",
     "Trained",
     "TrainedState",
+    "begins_with_run",
+    "begun_with",
     "build_compiled",
     "check_installed",
     "checkpointing_of",

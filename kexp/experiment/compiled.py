@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp import training
 from kexp.build import build_loss, build_metrics, build_model, build_optimizer
+from kexp.experiment.earlier import take_optimizer
 from kexp.experiment.prepared import Prepared, feeds
 from kexp.schema import Experiment
 
@@ -22,7 +23,7 @@ _CHUNK_ROWS = 8192
 
 def build_compiled(prepared: Prepared) -> keras.Model:
     """The model with its initial weights, adapted to the training rows and compiled. The seed decides the weights."""
-    from kexp.model import adapt
+    from kexp.model import adapt, follow_weights
     from kexp.training.initial_values import initial_values
 
     experiment, train = prepared.experiment, feeds(prepared)[0]
@@ -32,8 +33,13 @@ def build_compiled(prepared: Prepared) -> keras.Model:
     keras.config.set_dtype_policy("mixed_float16" if trainer.mixed_precision else "float32")
     with initial_values(experiment.seed):
         model = build_model(experiment.model, prepared.spec)
-        adapt(model, lambda: _chunks(prepared.splits), pooled=prepared.spec.image_shape is not None)
+        if prepared.earlier is None:
+            adapt(model, lambda: _chunks(prepared.splits), pooled=prepared.spec.image_shape is not None)
+        else:  # whose layers keep what they learned from that run's data
+            follow_weights(model)
         compile_model(experiment, model, train.steps_per_epoch, weighted=prepared.is_weighted)
+    if prepared.earlier is not None:
+        take_optimizer(experiment, prepared.earlier, model)
     return model
 
 

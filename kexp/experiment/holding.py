@@ -49,7 +49,7 @@ def holding(prepared: Prepared, model: keras.Model, formats: Mapping[str, Format
         ConfigError: a chosen format cannot; the sentence has the reason.
     """
     experiment = prepared.experiment
-    if experiment.model.component.distribution == OURSELVES:
+    if experiment.model.component.distribution == OURSELVES and prepared.earlier is None:
         return Holding(formats)
     chosen = experiment.save.formats != Save().formats
     held, lines = {}, []
@@ -73,7 +73,7 @@ def holding(prepared: Prepared, model: keras.Model, formats: Mapping[str, Format
 def how_to_make(prepared: Prepared) -> dict[str, Any]:
     """What reading back a model takes that is not kexp's own: how it is made anew, and what its config refers to."""
     node = prepared.experiment.model
-    if node.component.distribution == OURSELVES:
+    if node.component.distribution == OURSELVES and prepared.earlier is None:
         return {}
     return {
         "architecture": lambda: build_model(node, prepared.spec),

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from kexp import traits
 from kexp.build import build_activation, build_data
 from kexp.errors import ConfigError, DataError, UnknownNameError
+from kexp.experiment.earlier import Earlier, earlier_run, encoded_as, settled_on
+from kexp.experiment.earlier import in_words as in_words_of_earlier
 from kexp.experiment.own_compile import compiled_by_model
 from kexp.experiment.own_compile import in_words as in_words_of_compile
 from kexp.experiment.targets import find_targets, in_words
@@ -36,6 +38,7 @@ class Prepared:
         targets: config key -> the form of targets of each loss and metric for which a try has found it.
         said: what there is to tell of how the config was read: (label, text).
         taken: what the model's own code compiled, used or not.
+        earlier: the run that the model begins with.
     """
 
     experiment: Experiment
@@ -44,6 +47,7 @@ class Prepared:
     targets: Mapping[str, str] = field(default_factory=dict)
     said: tuple[tuple[str, str], ...] = ()
     taken: Taken = field(default_factory=Taken)
+    earlier: Earlier | None = None
 
     @property
     def measured(self) -> tuple[str, ...]:
@@ -101,7 +105,7 @@ def split_as(experiment: Experiment, data: Data) -> Splits:
 
     common = experiment.data.common
     return split(
-        data,
+        encoded_as(data, earlier_run(experiment)),
         test=common["test_split"],
         validation=experiment.trainer.validation_split,
         seed=common["split_seed"],
@@ -124,6 +128,9 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
     data = load_data(experiment.data) if data is None else data
     splits = split_as(experiment, data)
     spec = splits.spec
+    earlier = earlier_run(experiment)
+    if earlier is not None:
+        experiment = settled_on(experiment, earlier, spec)
     asked = experiment
     taken = compiled_by_model(experiment, lambda: _spec(asked, spec))
     experiment = experiment.compiled_with(taken)
@@ -160,13 +167,15 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
     )
     compiled = in_words_of_compile(asked, taken)
     said = (*((("model", compiled),) if compiled else ()), *said, *_made_anew(experiment))
+    if earlier is not None:
+        said = (("model", in_words_of_earlier(experiment, earlier)), *said)
     if splits.words:
         said = (("table", splits.words), *said)
     known = fingerprint(experiment, data.digest)
     # A batch that is larger than the rows is one of all rows, as Keras has it.
     size = min(experiment.trainer.batch_size, len(splits.train))
     experiment = replace(experiment, trainer=replace(experiment.trainer, batch_size=size))
-    prepared = Prepared(experiment, splits, known, targets, said, taken)
+    prepared = Prepared(experiment, splits, known, targets, said, taken, earlier)
     _check_monitors(prepared)
     return prepared
 

@@ -60,6 +60,7 @@ def run_tags(prepared: Prepared, folder: Path, more: Mapping[str, Any] | None = 
         "kexp.fingerprint": prepared.fingerprint,
         "kexp.version": __version__,
         "kexp.folder": str(folder.resolve()),
+        **({"kexp.begins_with": prepared.earlier.run_id} if prepared.earlier else {}),
         **(more or {}),
     }
 
@@ -117,13 +118,16 @@ def record_setup(
 
 
 def _with_taken(text: str, prepared: Prepared) -> str:
-    """The config as it was written, but for what the model's own code compiled: it is there to be read without it."""
+    """The config as it was written, but for what the model's own code compiled, which is there to be read without it,
+    and for the run that the model begins with."""
     import yaml
 
     experiment, taken = prepared.experiment, prepared.taken
-    if not text or taken == Taken():
+    if not text or (taken == Taken() and prepared.earlier is None):
         return text
     written = yaml.safe_load(text)
+    if prepared.earlier is not None:  # what `latest` meant, and whether the output is new
+        written["model"] = experiment.model.as_dict()
     if experiment.optimizer_of_model:
         written["optimizer"] = experiment.optimizer.as_dict()
     if experiment.loss is not None and taken.loss is not None and written["loss"].get("name") == AUTO:

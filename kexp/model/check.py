@@ -12,7 +12,7 @@ from kexp.model.spec import ModelSpec
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["assemble", "check_model", "first_sentence"]
+__all__ = ["assemble", "check_model", "check_rows", "first_sentence"]
 
 
 def check_model(model: Any, spec: ModelSpec) -> keras.Model:
@@ -51,7 +51,7 @@ def _built_sequential(model: keras.Sequential, spec: ModelSpec) -> tuple[Any, ..
             model.build((None, *spec.input_shape))
         except Exception as error:
             raise _misfit(model.layers, spec, error) from error
-    _takes_rows(model.input_shape, spec)
+    check_rows(model.input_shape, spec)
     return tuple(model.output_shape)
 
 
@@ -63,7 +63,7 @@ def _of_graph(model: keras.Model, spec: ModelSpec) -> tuple[Any, ...]:
     ):
         if count != 1 or not _is_shape(shape):
             raise ConfigError(f"model: must have one {what}, got {_several(shape)}")
-    _takes_rows(model.inputs[0].shape, spec)
+    check_rows(model.inputs[0].shape, spec)
     return tuple(model.outputs[0].shape)
 
 
@@ -102,7 +102,12 @@ def _renew_constants(model: keras.Model) -> None:
             layer.finalize_state() if layer.input_mean is None else layer.build(layer._build_input_shape)
 
 
-def _takes_rows(shape: Sequence[Any], spec: ModelSpec) -> None:
+def check_rows(shape: Sequence[Any], spec: ModelSpec) -> None:
+    """Refuses a model whose input, of this shape with the batch, is not the data's rows.
+
+    Raises:
+        ConfigError: it is not.
+    """
     taken = tuple(shape[1:])
     fits = len(taken) == len(spec.input_shape) and all(
         size in (None, given) for size, given in zip(taken, spec.input_shape, strict=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from kexp.persistence import Format, Predictor
 
-__all__ = ["load_model", "open_model", "own_classes", "use_backend"]
+__all__ = ["load_model", "load_uncompiled", "open_model", "own_classes", "restore_optimizer", "use_backend"]
 
 _SAVED = "saved"
 # The fewer conversions a file went through the better; what keeps predictions alone comes last.
@@ -96,6 +96,32 @@ def open_model(
         description: its data.
         format: one of the formats that the run saved; the best of them unless given.
     """
+    with _loaded(run, experiment, format) as (loaded, _):
+        if hasattr(loaded, "compile"):
+            from kexp.experiment import compile_model
+
+            steps = description.steps_per_epoch(experiment)
+            compile_model(experiment, loaded, steps, weighted=description.weighted)
+    return loaded
+
+
+def load_uncompiled(run: StoredRun) -> keras.Model | Predictor:
+    """A run's model from the best of its files, not compiled."""
+    with kept_code(run, "now"), _loaded(run, load_experiment(run), None) as (loaded, _):
+        return loaded
+
+
+def restore_optimizer(run: StoredRun, model: keras.Model) -> bool:
+    """Gives a compiled model the state that the run's optimizer ended with; whether a file of the run holds it."""
+    from kexp import persistence
+
+    with _loaded(run, load_experiment(run), None) as (_, (folder, fmt)):
+        return persistence.restore_optimizer(model, folder, fmt)
+
+
+@contextlib.contextmanager
+def _loaded(run: StoredRun, experiment: Experiment, format: str | None) -> Iterator[tuple[Any, tuple[Path, Format]]]:
+    """A run's model, not compiled, and where its file is while the block lasts, in the run's precision."""
     files = list_artifacts(run.settings, run.view.run_id, _SAVED)
     available = _available(run, experiment, {path.removeprefix(f"{_SAVED}/") for path in files})
     name = _chosen(run, available, format)
@@ -105,12 +131,7 @@ def open_model(
             loaded = _load(run, experiment, folder, available, name)
         except LoadError as error:  # the copy's place says nothing to the user
             raise LoadError(f"{run.label}: {str(error).replace(f'{temporary}/', '')}") from error
-        if hasattr(loaded, "compile"):
-            from kexp.experiment import compile_model
-
-            steps = description.steps_per_epoch(experiment)
-            compile_model(experiment, loaded, steps, weighted=description.weighted)
-    return loaded
+        yield loaded, (folder, available[name])
 
 
 def _load(
@@ -206,9 +227,13 @@ def own_classes(experiment: Experiment) -> dict[str, Any]:
     """What the model's config names and Keras does not know: classes of plugins and of the user's own modules."""
     from kexp.components.activations import parametric_activation
     from kexp.components.functions import GROUPS_IN_FILES, function_part
+    from kexp.experiment import begins_with_run
 
     classes = [parametric_activation(), *map(function_part, GROUPS_IN_FILES)]
     found: dict[str, Any] = {kind.__name__: kind for kind in classes}
+    if begins_with_run(experiment):
+        earlier = find(str(experiment.model.parameters["run"]), tracking_uri=experiment.tracking.uri)
+        found.update(own_classes(load_experiment(earlier)))
     named = [("activation", experiment.activation.name), *_named(experiment.model.as_dict(), "model")]
     for group, name in named:
         component = registry.find(group, name)

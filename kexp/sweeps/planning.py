@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError
@@ -102,6 +102,8 @@ class Known:
         """
         settled = self._settled(experiment)
         experiment = experiment.compiled_with(settled.taken)
+        if settled.model is not None:
+            experiment = replace(experiment, model=settled.model)
         left_open = experiment.loss is None or experiment.metrics_follow_data or experiment.optimizer_follows_model
         if left_open or settled.targets:
             experiment = experiment.choosing(settled.loss, settled.metrics, settled.targets)
@@ -135,7 +137,7 @@ class Known:
         return () if experiment.callbacks else self._settled(experiment).measured
 
     def _settled(self, experiment: Experiment) -> _Settled:
-        from kexp.experiment import may_compile
+        from kexp.experiment import begins_with_run, may_compile
 
         # All that `prepare` looks at; learning rates, widths and epochs are not among it.
         key = _key(
@@ -146,7 +148,7 @@ class Known:
             {name: node.as_dict() for name, node in experiment.metrics.items()},
             experiment.metrics_follow_data,
             {name: [node.name, node.parameters.get("monitor")] for name, node in experiment.callbacks.items()},
-            experiment.model.as_dict() if may_compile(experiment.model) else None,
+            experiment.model.as_dict() if may_compile(experiment.model) or begins_with_run(experiment) else None,
         )
         settled = self.settled.get(key)
         if settled is None:
@@ -165,7 +167,12 @@ class Known:
             prepared = prepare(experiment, data)
         except ConfigError as error:
             return error
-        chosen = prepared.experiment
+        chosen, earlier = prepared.experiment, prepared.earlier
+        if earlier is not None and experiment.model.parameters["run"] == "latest":
+            return ConfigError(
+                "model.run: must be a run's id in a sweep, whose own trials are the latest soon; "
+                f"latest is {earlier.run_id[:8]} now"
+            )
         assert chosen.loss is not None
         return _Settled(
             chosen.loss.name,
@@ -174,6 +181,7 @@ class Known:
             data.digest,
             prepared.measured,
             prepared.taken,
+            None if earlier is None else chosen.model,
         )
 
     def _load(self, node: Node) -> Data | ConfigError:
@@ -191,7 +199,8 @@ class Known:
 @dataclass(frozen=True)
 class _Settled:
     """What a way of using data settles: the loss and the metrics that were left to it, the targets that they take, the
-    data's digest, the names of all that is measured, and what the model's own code compiled."""
+    data's digest, the names of all that is measured, what the model's own code compiled, and the model where it begins
+    with a run."""
 
     loss: str
     metrics: Mapping[str, str]
@@ -199,6 +208,7 @@ class _Settled:
     digest: str
     measured: tuple[str, ...]
     taken: Taken
+    model: Node | None
 
 
 def _key(*parts: Any) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from kexp.data.source import DataSpec, Encoded
 from kexp.data.table.columns import Choices, fit_column
 from kexp.data.table.stored import Column, Table
-from kexp.data.table.words import line_of
+from kexp.data.table.words import line_of, unseen_in_words
 from kexp.errors import DataError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class TableEncoder:
         choices: what the user decides.
         about: what else is kept with the encoding.
         dropped: how many rows were left out, and for want of which target.
+        taught: an earlier run's encoding and what to call the run: its columns are taken, and nothing is learned.
     """
 
     table: Table
@@ -48,6 +49,24 @@ class TableEncoder:
     choices: Choices
     about: Mapping[str, Any]
     dropped: tuple[int, str] = (0, "")
+    taught: tuple[Mapping[str, Any], str] | None = None
+
+    def as_taught(self, encoding: Mapping[str, Any], label: str) -> TableEncoder:
+        """This encoder with the columns of an earlier run's encoding.
+
+        Raises:
+            DataError: a column that the run had is not there, is none of the features, or of another kind.
+        """
+        for column in encoding["columns"]:
+            name = column["name"]
+            if "left_out" in column:
+                continue
+            if name not in self.features:
+                raise DataError(f"data.columns: must have {name!r}, a feature of {label}")
+            there, kind = encoding["kinds"][name][0], self.table.columns[name].kind
+            if there != kind and {there, kind} != {"number", "boolean"}:
+                raise DataError(f"data.path: column {name!r} must hold {there} as in {label}, got {kind}")
+        return replace(self, taught=(encoding, label))
 
     def fit(self, rows: NDArray[np.intp]) -> Encoded:
         """The encoding learned from these rows of the data, and the table as it encodes it.
@@ -56,7 +75,14 @@ class TableEncoder:
             DataError: no column becomes a feature.
         """
         training = self.rows[rows]
-        columns = [fit_column(self.table.columns[name], training, self.choices) for name in self.features]
+        if self.taught is None:
+            columns = [fit_column(self.table.columns[name], training, self.choices) for name in self.features]
+        else:
+            columns = list(self.taught[0]["columns"])
+            known = {column["name"] for column in columns}
+            columns += [
+                {"name": name, "left_out": f"not in {self.taught[1]}"} for name in self.features if name not in known
+            ]
         encoding: dict[str, Any] = {
             "version": VERSION,
             **self.about,
@@ -69,6 +95,8 @@ class TableEncoder:
             raise DataError(f"data.columns: leaves no feature columns; {_instead(columns)}")
         source = EncodedTable(self.table, self.rows, self.targets, encoding)
         words = line_of(len(self.rows) + self.dropped[0], self.dropped, columns)
+        if self.taught is not None:
+            words = "; ".join([words, f"encoded as in {self.taught[1]}", *unseen_in_words(source.unseen())])
         return Encoded(source, encoded_spec(encoding), encoding, words)
 
 

@@ -1,0 +1,203 @@
+"""`model=saved`: a run's model and weights, with which another run begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from kexp.errors import ConfigError, UnknownNameError
+from kexp.experiment.earlier import NEW, Earlier, targets_of
+
+if TYPE_CHECKING:
+    import keras
+
+    from kexp.model import ModelSpec
+    from kexp.stored.runs import StoredRun
+
+__all__ = ["earlier", "saved", "take_optimizer"]
+
+_found: dict[str, StoredRun] = {}  # by whole id: `earlier` looks in the experiment's store, and is asked first
+
+
+def saved(
+    spec: ModelSpec,
+    run: str,
+    *,
+    trainable: str | list[str] = "all",
+    new_output: Literal["auto", True, False] = "auto",
+    trusted: bool | None = None,
+) -> keras.Model:
+    """The model and the weights that a run saved, to train them further: on more data, on other classes.
+
+    A table is encoded as the run encoded its own, and layers that learned from the run's data keep what they learned.
+
+    Args:
+        spec: what data and loss ask for.
+        run: the run: its id, a unique prefix of one, or latest.
+        trainable: the layers that are trained: all, none but a new output, last:2 for the last two that have weights,
+            or their names. The others keep their weights.
+        new_output: whether a new output layer takes the place of the run's; auto where the targets are others.
+        trusted: whether the run's files are believed; by default those of a store on this machine are.
+    """
+    from kexp.model.check import check_rows
+    from kexp.stored.models import load_uncompiled
+
+    key = "model.run"
+    found = _found.get(run) or _find(run, None, trusted)
+    model: Any = load_uncompiled(found)
+    if not hasattr(model, "layers"):
+        raise ConfigError(f"{key}: {found.label} saved predictions alone, no layers; save it as keras or h5")
+    if getattr(model, "inputs", None) is not None:
+        check_rows(model.input_shape, spec)
+    if new_output is True or (new_output == "auto" and not _ends_as(model, spec)):
+        model = _with_output(model, spec, found.label)
+    _freeze(model, trainable, found.label)
+    return model
+
+
+def earlier(parameters: Mapping[str, Any], uri: str | None) -> Earlier:
+    """The run that the model's parameters name.
+
+    Args:
+        parameters: of `saved`.
+        uri: the experiment's store.
+
+    Raises:
+        ConfigError: there is no such run, or it is not finished.
+    """
+    from kexp.stored.config import load_experiment
+    from kexp.stored.description import describe
+
+    run = _found.get(parameters["run"]) or _find(parameters["run"], uri, parameters["trusted"])
+    if run.view.status == "RUNNING":
+        raise ConfigError(f"model.run: {run.label} is still running")
+    _found[run.view.run_id] = run
+    experiment = load_experiment(run)
+    known = describe(run, experiment)
+    return Earlier(
+        run.view.run_id,
+        run.label,
+        experiment.trainer.epochs if not run.view.tags.get("kexp.stopped") else _last_epoch(run),
+        experiment.optimizer.name,
+        experiment.trainer.mixed_precision,
+        targets_of(known.task, known.classes, known.positions, known.target_names),
+        known.encoding,
+    )
+
+
+def take_optimizer(run_id: str, model: keras.Model) -> None:
+    """Gives a compiled model the state that a run's optimizer ended with.
+
+    Raises:
+        ConfigError: the run kept none.
+    """
+    from kexp.stored.models import restore_optimizer
+
+    run = _found[run_id]
+    if not restore_optimizer(run, model):
+        raise ConfigError(f"trainer.initial_epoch: must be 0 for {run.label}, which saved no optimizer's state")
+
+
+def _find(ref: str, uri: str | None, trusted: bool | None) -> StoredRun:
+    from kexp.errors import KexpError
+    from kexp.stored.runs import find
+
+    try:
+        return find(str(ref), tracking_uri=uri, trusted=trusted)
+    except KexpError as error:
+        said = str(error)
+        if not said.startswith("RUN"):
+            raise
+        raise ConfigError(f"model.run{said.removeprefix('RUN')}") from None
+
+
+def _last_epoch(run: StoredRun) -> int:
+    from kexp.tracking.reading import metric_history
+
+    return max((point.step for point in metric_history(run.settings, run.view.run_id, "loss")), default=0)
+
+
+def _ends_as(model: keras.Model, spec: ModelSpec) -> bool:
+    """Whether the model's output is what data and loss ask for."""
+    import keras
+
+    if getattr(model, "inputs", None) is None:
+        return True  # a class with a call of its own: its output is seen where it is built
+    if tuple(model.output_shape[1:]) != spec.output_shape:
+        return False
+    activation = getattr(model.layers[-1], "activation", None)
+    if activation is None:
+        return True
+    wanted = keras.activations.get(spec.output_activation)
+    return bool(activation is wanted)
+
+
+def _with_output(model: keras.Model, spec: ModelSpec, label: str) -> keras.Model:
+    """The model up to its output layer, and a new one."""
+    import keras
+
+    from kexp.model.parts import head
+
+    layers = list(model.layers)
+    last = next((layer for layer in reversed(layers) if layer.weights), None)
+    nodes = [] if last is None else last._inbound_nodes
+    if getattr(model, "inputs", None) is None or last is None or not nodes or len(nodes[-1].input_tensors) != 1:
+        raise ConfigError(
+            f"model.new_output: must be false for {label}, whose model is no graph that ends in a layer with weights"
+        )
+    before = nodes[-1].input_tensors[0]
+    kept = {layer.name for layer in layers}
+    new = head(spec, tuple(before.shape[1:]))
+    for layer in new:
+        layer.name = _free(f"new_{type(layer).__name__.lower()}", kept)
+        kept.add(layer.name)
+    if isinstance(model, keras.Sequential):
+        first = keras.layers.InputLayer(shape=spec.input_shape, dtype=spec.input_dtype)
+        changed: keras.Model = keras.Sequential([first, *layers[: layers.index(last)], *new])
+    else:
+        value = before
+        for layer in new:
+            value = layer(value)
+        changed = keras.Model(model.inputs, value)
+    object.__setattr__(changed, NEW, [layer.name for layer in new])
+    return changed
+
+
+def _free(name: str, taken: set[str]) -> str:
+    count, found = 1, name
+    while found in taken:
+        count, found = count + 1, f"{name}_{count}"
+    return found
+
+
+def _freeze(model: keras.Model, trainable: str | list[str], label: str) -> None:
+    """Trains the layers that `trainable` means, and a new output; the others keep their weights."""
+    new = set(getattr(model, NEW, ()))
+    model.trainable = True
+    able = [layer for layer in model.layers if layer.trainable_weights]
+    names = [layer.name for layer in able]
+    chosen = _chosen(trainable, names)
+    for layer in able:
+        layer.trainable = layer.name in chosen or layer.name in new
+    if not model.trainable_weights:
+        raise ConfigError(
+            f"model.trainable: must leave a layer to train, got {trainable!r} where the output of {label} is kept"
+        )
+
+
+def _chosen(trainable: str | list[str], names: list[str]) -> list[str]:
+    key = "model.trainable"
+    if trainable == "all":
+        return names
+    if trainable == "none":
+        return []
+    if isinstance(trainable, str) and trainable.startswith("last:"):
+        count = trainable.removeprefix("last:")
+        if not count.isdigit() or int(count) < 1:
+            raise ConfigError(f"{key}: must be all, none, last:N or names of layers, got {trainable!r}")
+        return names[-int(count) :]
+    wanted = [trainable] if isinstance(trainable, str) else [str(name) for name in trainable]
+    for name in wanted:
+        if name not in names:
+            raise UnknownNameError(key, "layer with weights", name, [*names, "all", "none", "last:1"])
+    return wanted
