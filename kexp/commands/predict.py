@@ -6,7 +6,7 @@ import contextlib
 import csv
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from kexp.stored.predictions import Reading
 
 __all__ = ["main"]
+
+Labels = Mapping[str, Sequence[str]]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,14 +46,14 @@ def main(arguments: Sequence[str]) -> int:
     run = find_stored(given)
     experiment = stored.load_experiment(run)
     known = stored.describe(run, experiment)
-    batches = read_inputs(given.input, experiment, known, given.batch_size, given.array, _note)
+    labels, batches = read_inputs(given.input, experiment, known, given.batch_size, given.array, _note)
     first = next(batches)  # what is wrong with the file is said before the backend is loaded
     stored.use_backend(experiment.backend)
     model = stored.open_model(run, experiment, known, given.format)
     predicted = (_outputs(model, batch) for batch in _chain(first, batches))
     write = _write_csv if given.output.suffix.lower() == ".csv" else _write_npz
     with _atomically(given.output) as temporary:
-        rows = write(temporary, Reading.of(experiment, known), predicted)
+        rows = write(temporary, Reading.of(experiment, known), predicted, labels)
     print(f"{rows} rows predicted by {run.view.name} ({run.view.run_id[:8]}) in {given.output}")
     return 0
 
@@ -86,22 +88,23 @@ def _outputs(model: Any, x: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(model.predict_on_batch(x) if hasattr(model, "predict_on_batch") else model(x))
 
 
-def _write_csv(path: Path, reading: Reading, predicted: Iterable[NDArray[Any]]) -> int:
-    """One line a row, as the batches come; returns how many."""
+def _write_csv(path: Path, reading: Reading, predicted: Iterable[NDArray[Any]], labels: Labels) -> int:
+    """One line a row, as the batches come, what tells rows apart in front; returns how many."""
     rows = 0
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         for batch in predicted:
             columns = reading.columns(batch)
             if not rows:
-                writer.writerow(columns)
+                writer.writerow([*labels, *columns])
             # As text in its own precision: float32 made a Python float has nine digits of noise.
-            writer.writerows(zip(*(column.astype(str).tolist() for column in columns.values()), strict=True))
+            told = [values[rows : rows + len(batch)] for values in labels.values()]
+            writer.writerows(zip(*told, *(column.astype(str).tolist() for column in columns.values()), strict=True))
             rows += len(batch)
     return rows
 
 
-def _write_npz(path: Path, reading: Reading, predicted: Iterable[NDArray[Any]]) -> int:
+def _write_npz(path: Path, reading: Reading, predicted: Iterable[NDArray[Any]], labels: Labels) -> int:
     """Arrays `class`, `probabilities` (or `scores`) and `classes`, its columns' names; `prediction` of a regression."""
     import numpy as np
 
@@ -115,6 +118,7 @@ def _write_npz(path: Path, reading: Reading, predicted: Iterable[NDArray[Any]]) 
         names = np.asarray(reading.classes)
         kind = "probabilities" if reading.probable else "scores"
         arrays = {"class": names[index], kind: scores, "classes": names}
+    arrays |= {name: np.asarray(values) for name, values in labels.items()}
     with path.open("wb") as file:
         np.savez_compressed(file, **arrays)
     return len(outputs)

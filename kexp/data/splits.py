@@ -102,6 +102,9 @@ def split(
     if data.encoder is not None:
         encoded = data.encoder.fit(left)
         encoding, words = encoded.encoding, encoded.words
+        between = len(data) - sum(len(part) for part in rows if part is not None)
+        if between:
+            words += f"; {between} across a cut in time are in no part"
         data = replace(data, source=encoded.source, spec=encoded.spec, encoder=None)
     form: Any = "class_index" if data.spec.task == "classification" else "dense"
     parts = [None if some is None else Part(data, some, form) for some in (validation_rows, test_rows)]

@@ -114,6 +114,11 @@ def _read(experiment: Experiment, known: Description) -> Data:
     from kexp.data import as_data, table_encoded
 
     node = experiment.data
+    if "series" in (known.encoding or {}) and node.name == "series" and node.parameters["path"]:
+        from kexp.data.series import series_encoded
+
+        assert known.encoding is not None
+        return series_encoded(node.parameters["path"], known.encoding)
     if known.encoding is not None and node.name in ("csv", "table") and node.parameters["path"]:
         path = node.parameters.get("test_path") or node.parameters["path"]
         return table_encoded(path, known.encoding)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -58,8 +58,11 @@ def read_inputs(
     batch_size: int,
     array: str | None = None,
     tell: Callable[[str], None] = lambda _: None,
-) -> Iterator[NDArray[Any]]:
-    """Batches of features, shape (rows, *feature_shape) float32, in the file's order.
+) -> tuple[Mapping[str, Sequence[str]], Iterator[NDArray[Any]]]:
+    """What tells the rows apart, by the name of a column, and batches of their features.
+
+    Features have the shape (rows, *feature_shape), float32, in the file's order; of a file of series there is one row
+    a series, its last window.
 
     Args:
         path: an .npz archive, or a table with a header line; its target's columns are not looked at.
@@ -72,15 +75,26 @@ def read_inputs(
     Raises:
         DataError: no such file, columns or arrays that the model does not take, values that are not finite.
     """
-    import numpy as np
+    labels: Mapping[str, Sequence[str]] = {}
+    if "series" in (known.encoding or {}):
+        from kexp.data.series import forecasts
 
-    if is_table(path):
+        assert known.encoding is not None
+        windows, labels = forecasts(str(path), known.encoding, key=_KEY)
+        read, count = (lambda rows: windows.read(rows)[0]), len(windows)
+    elif is_table(path):
         read, count = _table(path, known, tell)
     else:
         x = _npz(path, experiment, known, array)
         read, count = (lambda rows: x[rows]), len(x)
     if not count:
         raise DataError(f"{_KEY}: {path.name} has no rows")
+    return labels, _batches(read, count, batch_size, path)
+
+
+def _batches(read: Any, count: int, batch_size: int, path: Path) -> Iterator[NDArray[Any]]:
+    import numpy as np
+
     for start in range(0, count, batch_size):
         rows = np.arange(start, min(start + batch_size, count), dtype=np.intp)
         batch = np.ascontiguousarray(read(rows), dtype=np.float32)

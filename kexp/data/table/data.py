@@ -23,7 +23,7 @@ from kexp.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Plan", "data_of", "read_encoded", "table_data"]
+__all__ = ["Plan", "Unfitted", "data_of", "digest_of", "kinds_read", "read_encoded", "table_data"]
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None) -> Data
         column = table.column(plan.weight, "data.weight")
         weights = check_weights(numbers_of(column, kept, "data.weight"), targets.values, spec, "data.weight")
     used = [table.columns[name] for name in features]
-    digest = _digest(used, kept, targets.values, spec.task, splits, weights)
-    about = {"target": list(plan.target), "weight": plan.weight, "kinds": _kinds_read(used, columns)}
+    digest = digest_of(used, kept, targets.values, spec.task, splits, weights)
+    about = {"target": list(plan.target), "weight": plan.weight, "kinds": kinds_read(used, columns)}
     encoder = TableEncoder(
         table,
         kept,
@@ -246,11 +246,12 @@ def _kept(splits: GivenSplits, kept: NDArray[np.intp], count: int) -> dict[str, 
     return {name: place[rows][place[rows] >= 0] for name, rows in splits.items()}
 
 
-def _kinds_read(used: Sequence[Column], targets: Sequence[Column]) -> dict[str, list[str | None]]:
+def kinds_read(used: Sequence[Column], targets: Sequence[Column]) -> dict[str, list[str | None]]:
+    """What columns were read as, and how their dates are written: another file is read so again."""
     return {column.name: [column.kind, column.format] for column in (*used, *targets)}
 
 
-def _digest(
+def digest_of(
     columns: Sequence[Column],
     rows: NDArray[np.intp],
     y: NDArray[Any],

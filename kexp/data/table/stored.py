@@ -54,6 +54,15 @@ class Column:
             words: list[str] = pa.ipc.open_file(source).read_all().column(0).to_pylist()
             return words
 
+    def shown(self, row: int) -> str:
+        """The value of a row as a person writes it."""
+        value = self.values[row]
+        if self.kind == "text":
+            return str(self.words[value])
+        if self.kind == "date":
+            return str(np.datetime64(int(value), "s")).replace("T00:00:00", "")
+        return f"{value:.12g}"
+
     def missing(self, values: NDArray[Any]) -> NDArray[np.bool_]:
         """Which of these values of the column are missing."""
         return values < 0 if self.kind == "text" else np.isnan(values)
