@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["earlier", "saved", "take_optimizer"]
 
-_found: dict[str, StoredRun] = {}  # by whole id: `earlier` looks in the experiment's store, and is asked first
+# By whole id: `earlier` looks in the experiment's store, and is asked first.
+_found: dict[str, StoredRun] = {}
+_known: dict[str, Earlier] = {}
 
 
 def saved(
@@ -68,13 +70,15 @@ def earlier(parameters: Mapping[str, Any], uri: str | None) -> Earlier:
     from kexp.stored.config import load_experiment
     from kexp.stored.description import describe
 
-    run = _found.get(parameters["run"]) or _find(parameters["run"], uri, parameters["trusted"])
+    if parameters["run"] in _known:
+        return _known[parameters["run"]]
+    run = _find(parameters["run"], uri, parameters["trusted"])
     if run.view.status == "RUNNING":
         raise ConfigError(f"model.run: {run.label} is still running")
     _found[run.view.run_id] = run
     experiment = load_experiment(run)
     known = describe(run, experiment)
-    return Earlier(
+    _known[run.view.run_id] = Earlier(
         run.view.run_id,
         run.label,
         experiment.trainer.epochs if not run.view.tags.get("kexp.stopped") else _last_epoch(run),
@@ -83,6 +87,7 @@ def earlier(parameters: Mapping[str, Any], uri: str | None) -> Earlier:
         targets_of(known.task, known.classes, known.positions, known.target_names),
         known.encoding,
     )
+    return _known[run.view.run_id]
 
 
 def take_optimizer(run_id: str, model: keras.Model) -> None:

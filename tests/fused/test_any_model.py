@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import made
+import numpy as np
 import pytest
 
+import kexp
 from kexp import fused
 
 IRIS = ("data=iris", "trainer.epochs=2")
@@ -35,3 +39,23 @@ def test_a_rate_that_the_models_own_optimizer_follows_is_a_lanes_number() -> Non
     assert [len(group.trials) for group in planned.groups] == [2]
     for result in fused.run_trials(trials, planned=planned):
         made.assert_same_as_fit(result)
+
+
+@pytest.mark.parametrize("changed", [(), ("data.classes=4", "model.trainable=none"), ("trainer.initial_epoch=1",)])
+def test_lanes_begin_with_the_weights_of_a_run(
+    changed: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    saving = ("save.formats=[keras]", "save.model=false", "tracking.figures=false", "trainer.verbose=0")
+    first = kexp.run(["backend=jax", *made.DATA, *made.BRIEF, *saving, "trainer.epochs=1"], folder="outputs/first")
+    begun = (*made.DATA, "model=saved", f"model.run={first.run_id}", "trainer.epochs=3", "trainer.batch_size=20")
+    chosen = [(*begun, f"seed={seed}", f"optimizer.learning_rate={0.01 * seed}", *changed) for seed in (1, 2)]
+    trials = made.trials(*chosen)
+    planned = fused.plan(trials)
+    assert [len(group.trials) for group in planned.groups] == [2]
+    for result in fused.run_trials(trials, planned=planned):
+        made.assert_same_as_fit(result)
+        if "model.trainable=none" in changed:
+            for ours, theirs in zip(result.weights[:-2], first.model.get_weights()[:-2], strict=True):
+                np.testing.assert_array_equal(ours, theirs)
