@@ -92,6 +92,10 @@ class _Encoder:
     targets: NDArray[np.float32]
     words: str
 
+    def as_taught(self, encoding: Mapping[str, Any], label: str) -> _Encoder:
+        """See `TableEncoder.as_taught`."""
+        return replace(self, columns=self.columns.as_taught(encoding, label))
+
     def fit(self, rows: NDArray[np.intp]) -> Encoded:
         seen = np.zeros(len(self.columns.rows), dtype=bool)
         for step in range(self.size):

@@ -83,7 +83,7 @@ def encoded_as(data: Data, earlier: Earlier | None) -> Data:
         return data
     as_taught = getattr(data.encoder, "as_taught", None)
     if as_taught is None:
-        raise ConfigError(f"model.run: {earlier.label} encoded a table, which this data is not")
+        raise ConfigError(f"model.run: {earlier.label} encoded its data in a way that is not this data's")
     return replace(data, encoder=as_taught(earlier.encoding, earlier.label))
 
 
