@@ -25,6 +25,7 @@ __all__ = [
     "earlier_run",
     "encoded_as",
     "in_words",
+    "is_rate",
     "settled_on",
     "take_optimizer",
 ]
@@ -133,7 +134,14 @@ def begun_with(prepared: Prepared, model: keras.Model) -> list[Any]:
         return []
     new = getattr(model, NEW, ())
     found = [variable for layer in model.layers if layer.name not in new for variable in layer.variables]
-    return found + (list(model.optimizer.variables) if goes_on(prepared.experiment, prepared.earlier) else [])
+    if goes_on(prepared.experiment, prepared.earlier):
+        found += [variable for variable in model.optimizer.variables if not is_rate(variable)]
+    return found
+
+
+def is_rate(variable: keras.Variable) -> bool:
+    """Whether a variable of an optimizer is its learning rate, which is the config's and no state."""
+    return variable.path.rpartition("/")[2] == "learning_rate"
 
 
 def _store() -> Any:

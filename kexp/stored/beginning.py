@@ -91,16 +91,22 @@ def earlier(parameters: Mapping[str, Any], uri: str | None) -> Earlier:
 
 
 def take_optimizer(run_id: str, model: keras.Model) -> None:
-    """Gives a compiled model the state that a run's optimizer ended with.
+    """Gives a compiled model the state that a run's optimizer ended with, but for its learning rate.
 
     Raises:
         ConfigError: the run kept none.
     """
+    import numpy as np
+
+    from kexp.experiment.earlier import is_rate
     from kexp.stored.models import restore_optimizer
 
     run = _found[run_id]
+    rates = [(each, np.array(each.value)) for each in model.optimizer.variables if is_rate(each)]
     if not restore_optimizer(run, model):
         raise ConfigError(f"trainer.initial_epoch: must be 0 for {run.label}, which saved no optimizer's state")
+    for variable, rate in rates:
+        variable.assign(rate)
 
 
 def _find(ref: str, uri: str | None, trusted: bool | None) -> StoredRun:
