@@ -141,7 +141,7 @@ def begun_with(prepared: Prepared, model: keras.Model) -> list[Any]:
 
 def is_rate(variable: keras.Variable) -> bool:
     """Whether a variable of an optimizer is its learning rate, which is the config's and no state."""
-    return variable.path.rpartition("/")[2] == "learning_rate"
+    return str(variable.path).endswith("/learning_rate")
 
 
 def _store() -> Any:
