@@ -57,7 +57,10 @@ def compiled_by_model(experiment: Experiment, spec: Callable[[], ModelSpec]) -> 
             training.prepare_backend(experiment.backend)
         made: Any = node.component.load()
         if node.component.reading().kind == "made":  # else it is there, and its copies are not compiled
-            made = build(node, spec=spec()) if _takes_spec(node) else build(node)
+            try:
+                made = build(node, spec=spec()) if _takes_spec(node) else build(node)
+            except (Exception, SystemExit):  # what cannot be made says so where it is made for a training
+                return Taken()
         _found[key] = _of(made) if getattr(made, "compiled", False) else Taken()
     return _found[key]
 

@@ -67,6 +67,7 @@ def test_twenty_trials_with_every_bad_end_among_them(place: Path, capfd: pytest.
         f"model.end={','.join(ends)}",
         "sweep.trial_timeout_s=25",
         "sweep.max_retries=0",
+        "hydra/launcher=processes",
         "hydra.launcher.n_workers=2",
     )
     printed = capfd.readouterr()
@@ -136,7 +137,8 @@ def test_fail_fast_stops_the_sweep(place: Path, capfd: pytest.CaptureFixture[str
 
 
 def test_fail_fast_ends_what_runs_in_other_processes(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    arguments = [*SMALL, "model.end=hang,in_the_middle,well,well2", "hydra.launcher.n_workers=2"]
+    arguments = [*SMALL, "model.end=hang,in_the_middle,well,well2"]
+    arguments += ["hydra/launcher=processes", "hydra.launcher.n_workers=2"]
     assert kexp("-m", *arguments, "sweep.fail_fast=true") == 1
     closing = capfd.readouterr().out
     assert "2 of 4 trials were not run" in closing
