@@ -118,6 +118,8 @@ def _failures_in_a_sentence(history: History) -> Iterator[None]:
     except (KexpError, Stop, OSError, MemoryError):
         raise
     except Exception as error:  # somebody's code: it may raise anything
+        if type(error).__name__ == "ResourceExhaustedError" or "RESOURCE_EXHAUSTED" in str(error):
+            raise  # memory that ran out, in TensorFlow's words and in JAX's, is nobody's mistake
         failed = TrainingError(f"training failed: {sentence_of(error)}")
         failed.history = history  # type: ignore[attr-defined]
         raise failed from error
