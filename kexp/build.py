@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kexp import signatures
+from kexp.blame import own_sentence
 from kexp.errors import BuildError, ComponentError, DataError, KexpError
 from kexp.groups import GROUPS, group_of_parameter
 from kexp.ready import fresh
@@ -197,7 +199,7 @@ def _call(path: str, factory: Callable[..., Any], parameters: Mapping[str, Any])
             raise
         raise BuildError.wrap(error, path) from error
     except Exception as error:
-        raise BuildError.wrap(error, path) from error
+        raise BuildError.wrap(error, path, own_sentence(error)) from error
 
 
 def _named(node: Node, key: str) -> Any:
@@ -229,9 +231,21 @@ def _with_config(node: Node, made: Any) -> Any:
     try:
         made.get_config()
     except (NotImplementedError, AttributeError):
-        config = {key: value for key, value in node.parameters.items() if not isinstance(value, _Made)}
-        made.get_config = lambda: config
+        made.__class__ = _configured(type(made))  # type: ignore[arg-type]
+        made.kexp_config = {key: value for key, value in node.parameters.items() if not isinstance(value, _Made)}
     return made
+
+
+@functools.cache
+def _configured(kind: type[Any]) -> type[Any]:
+    """The class with a `get_config`, of what each object was made with; in files it goes by its own name."""
+
+    def begin(self: Any, **given: Any) -> None:
+        kind.__init__(self, **given)
+        self.kexp_config = given
+
+    body = {"__init__": begin, "get_config": lambda self: dict(self.kexp_config), "__module__": kind.__module__}
+    return type(kind.__name__, (kind,), body)
 
 
 def _hold_to_promise(node: Node, made: Any) -> None:

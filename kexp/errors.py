@@ -93,9 +93,15 @@ class BuildError(ConfigError):
     """A component refused its parameters. Raised through `BuildError.wrap`, which keeps the original type too."""
 
     @classmethod
-    def wrap(cls, error: Exception, path: str) -> BuildError:
-        """`error` again, its message led by the config path, catchable as its own type and as BuildError."""
-        message = f"{path}: {first_line(error)}"
+    def wrap(cls, error: Exception, path: str, text: str = "") -> BuildError:
+        """`error` again, its message led by the config path, catchable as its own type and as BuildError.
+
+        Args:
+            error: what the component raised.
+            path: where the config names it.
+            text: what to say in place of the error's first line.
+        """
+        message = f"{path}: {text or first_line(error)}"
         kind = type(error)
         try:
             both: Any = type(kind.__name__, (cls, kind), {"__reduce__": _plain, "__str__": lambda self: message})

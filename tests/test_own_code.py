@@ -159,3 +159,56 @@ def test_parts_without_get_config_are_saved_and_read_back(workplace: Path, monke
     result = kexp.run([*small, *parts, "model.hidden=[4,4]", "save.formats=[h5,keras]", "save.model=false"])
     model = kexp.load_model(result.run_id, format="keras")
     assert model.layers[1].kernel_regularizer.by == 0.1
+
+
+@pytest.mark.parametrize(
+    ("chosen", "place"),
+    [
+        (["model=badly:functional"], r"model: helper \(badly.py, line 6\) raises AttributeError"),
+        (["model=badly:Sub"], r"model: Sub.call must take rows .* helper \(badly.py, line 6\) raises AttributeError"),
+        (
+            ["model=sequential", "model.layers=[badly:Narrow]"],
+            r"model.layers\[0\]: Narrow does not fit .* call \(badly.py, line 26\) raises",
+        ),
+        (["model.kernel_initializer=badly:divided"], r"model: divided \(badly.py, line 30\) raises ZeroDivisionError"),
+    ],
+)
+def test_what_one_s_own_code_raises_while_the_model_is_built_is_one_sentence_with_its_place(
+    chosen: list[str], place: str, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(workplace))
+    (workplace / "badly.py").write_text(
+        "import keras\nfrom keras import layers, ops\n\n\ndef helper(x):\n    return x.nothing\n\n\n"
+        "def functional():\n    rows = keras.Input((4,))\n    return keras.Model(rows, helper(rows))\n\n\n"
+        "class Sub(keras.Model):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.out = layers.Dense(3)\n\n    def call(self, x):\n        return self.out(helper(x))\n\n\n"
+        "class Narrow(layers.Layer):\n    def call(self, x):\n        'Fails.'\n"
+        "        return ops.matmul(x, ops.ones((7, 2)))\n\n\n"
+        "def divided(shape, dtype=None):\n    return 1 / 0\n"
+    )
+    with pytest.raises(ConfigError, match=place) as caught:
+        kexp.run([*own_checks.SMALL, *chosen])
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_cannot_hold_a_layer_of_one_s_own_are_left_out_or_refused_before_training(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numpy as np
+
+    monkeypatch.syspath_prepend(str(workplace))
+    (workplace / "plain_layer.py").write_text(
+        "import keras\n\n\nclass Linear(keras.layers.Layer):\n    def __init__(self, units=8):\n"
+        "        super().__init__()\n        self.units = units\n\n    def build(self, shape):\n"
+        "        self.w = self.add_weight(shape=(shape[-1], self.units))\n\n"
+        "    def call(self, x):\n        return x @ self.w\n"
+    )
+    chosen = ["data=iris", "trainer.epochs=1", "trainer.verbose=0", "model=sequential"]
+    chosen += ["model.layers=[plain_layer:Linear]"]
+    with pytest.raises(ConfigError, match=r"save.formats: keras cannot hold model=sequential: .*get_config"):
+        kexp.run([*chosen, "save.formats=[keras]"])
+    result = kexp.run(chosen)
+    assert [path.name for path in result.saved] == ["model.weights.h5"]
+    rows = np.ones((2, 4), np.float32)
+    again = kexp.load_model(result.run_id).predict(rows, verbose=0)
+    np.testing.assert_allclose(again, result.model.predict(rows, verbose=0), rtol=1e-6)

@@ -40,7 +40,7 @@ class Holding:
 
 
 def holding(prepared: Prepared, model: keras.Model, formats: Mapping[str, Format]) -> Holding:
-    """Tries the formats on a model that is not kexp's own.
+    """Tries the formats on a model that is not of kexp's and Keras' own layers throughout.
 
     Formats that the user chose must hold it. Of the default ones, and of the MLflow model, those that cannot are left
     out.
@@ -49,7 +49,7 @@ def holding(prepared: Prepared, model: keras.Model, formats: Mapping[str, Format
         ConfigError: a chosen format cannot; the sentence has the reason.
     """
     experiment = prepared.experiment
-    if experiment.model.component.distribution == OURSELVES and prepared.earlier is None:
+    if _is_plain(prepared, model):
         return Holding(formats)
     chosen = experiment.save.formats != Save().formats
     held, lines = {}, []
@@ -70,15 +70,24 @@ def holding(prepared: Prepared, model: keras.Model, formats: Mapping[str, Format
     return Holding(held, mlflow, lines)
 
 
-def how_to_make(prepared: Prepared) -> dict[str, Any]:
-    """What reading back a model takes that is not kexp's own: how it is made anew, and what its config refers to."""
+def how_to_make(prepared: Prepared, model: keras.Model) -> dict[str, Any]:
+    """What reading back such a model takes: how it is made anew, and what its config refers to."""
     node = prepared.experiment.model
-    if node.component.distribution == OURSELVES and prepared.earlier is None:
+    if _is_plain(prepared, model):
         return {}
+    own = node.component.distribution != OURSELVES or prepared.earlier is not None
     return {
         "architecture": lambda: build_model(node, prepared.spec),
-        "custom_objects": traits.classes_of(node.component),
+        "custom_objects": traits.classes_of(node.component) if own else {},
     }
+
+
+def _is_plain(prepared: Prepared, model: keras.Model) -> bool:
+    """Whether every file can hold the model: kexp's own, of layers of classes that are Keras' or kexp's."""
+    if prepared.experiment.model.component.distribution != OURSELVES or prepared.earlier is not None:
+        return False
+    homes = {type(layer).__module__.partition(".")[0] for layer in model._flatten_layers()}
+    return homes <= {"keras", OURSELVES}
 
 
 def _called(prepared: Prepared) -> str:
@@ -98,7 +107,7 @@ def _why_not(prepared: Prepared, model: keras.Model, name: str, fmt: Format) -> 
     probe = prepared.splits.train.batch(np.arange(1, dtype=np.intp))[0]
     try:
         with tempfile.TemporaryDirectory(prefix="kexp-try-") as folder:
-            save_model(model, Path(folder), {name: fmt}, probe, **how_to_make(prepared))
+            save_model(model, Path(folder), {name: fmt}, probe, **how_to_make(prepared, model))
     except SaveError as error:
         return _reason(error.__cause__ or error)
     return ""
@@ -108,7 +117,7 @@ def _why_not(prepared: Prepared, model: keras.Model, name: str, fmt: Format) -> 
 _KNOWN = (
     (r"Lambda` layer", "a Lambda layer of a Python lambda is code, which no file is trusted with; name the function"),
     (
-        r"created by passing non-serializable|get_config",
+        r"created by passing non-serializable|get_config\b(?!\(\)` are explicitly)|unexpected keyword argument",
         "its class cannot be made from its get_config; give it one, or an __init__ that takes **kwargs",
     ),
     (r"Layer count mismatch|subclassed", "it holds graphs of layers alone, and this is a class with a call of its own"),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Source",
     "described",
+    "own_modules",
     "own_sources",
     "record_figures",
     "record_model",
@@ -137,10 +138,15 @@ def _with_taken(text: str, prepared: Prepared) -> str:
     return _yaml(written)
 
 
-def own_sources(experiment: Experiment) -> dict[str, Path]:
-    """The files of the modules that an experiment's references name, and of those beside them that they import."""
+def own_modules(experiment: Experiment) -> list[str]:
+    """The modules of the user's own that an experiment's references name, sorted."""
     named = {found.group(1) for found in _REFERENCE.finditer(" ".join(texts_of(experiment.as_dict())))}
-    return {name: file for module in sorted(named) if is_kept(module) for name, file in sources_of(module).items()}
+    return [module for module in sorted(named) if is_kept(module)]
+
+
+def own_sources(experiment: Experiment) -> dict[str, Path]:
+    """The files of those modules, and of those beside them that they import."""
+    return {name: file for module in own_modules(experiment) for name, file in sources_of(module).items()}
 
 
 def texts_of(node: Any) -> Iterator[str]:
@@ -227,7 +233,7 @@ def save_files(tracker: Tracker, prepared: Prepared, model: keras.Model, held: H
         return []
     train = prepared.splits.train
     probe = train.batch(_first_rows(len(train)))[0]
-    saved = save_model(model, tracker.folder / "saved", held.formats, probe, **how_to_make(prepared))
+    saved = save_model(model, tracker.folder / "saved", held.formats, probe, **how_to_make(prepared, model))
     tracker.log_file(tracker.folder / "saved")
     return saved
 

@@ -18,6 +18,7 @@ from kexp.experiment.holding import holding
 from kexp.experiment.prepared import Prepared, prepare
 from kexp.experiment.recording import (
     Source,
+    own_modules,
     record_figures,
     record_model,
     record_outcome,
@@ -27,6 +28,7 @@ from kexp.experiment.recording import (
     summary_of,
 )
 from kexp.experiment.state import TrainedState, leave_state
+from kexp.own_state import begun_anew
 from kexp.schema import Experiment
 from kexp.tracking import (
     StoreSettings,
@@ -112,6 +114,23 @@ def run(
         StoreError: the tracking store is away at the start.
         SaveError: a model did not read back identically.
     """
+    with begun_anew(own_modules(experiment)):
+        return _run(
+            experiment, folder, source or Source(), parent_run_id, tags, listeners, open_tracker, checkpoint, state_file
+        )
+
+
+def _run(
+    experiment: Experiment,
+    folder: Path,
+    source: Source,
+    parent_run_id: str | None,
+    tags: Mapping[str, Any] | None,
+    listeners: Sequence[Callable[[int, Mapping[str, float]], str | None]],
+    open_tracker: Callable[[Prepared, Mapping[str, Any]], Tracker] | None,
+    checkpoint: Path | None,
+    state_file: Path | None,
+) -> Result:
     started = time.perf_counter()
     formats = formats_of(experiment)
     engine = engine_of(experiment.trainer.engine)
@@ -133,7 +152,7 @@ def run(
     else:
         tracker = open_tracker(prepared, run_tags(prepared, folder, tags))
     with run_status(tracker):
-        record_setup(tracker, prepared, source or Source(), summary_of(model))
+        record_setup(tracker, prepared, source, summary_of(model))
         trainer = experiment.trainer
         checkpointing = checkpointing_of(prepared, checkpoint, folder)
         with training.progress(trainer.epochs, trainer.initial_epoch, trainer.verbose) as progress:

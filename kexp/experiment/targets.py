@@ -14,6 +14,7 @@ from kexp import traits
 from kexp.blame import sentence_of
 from kexp.build import build_loss, build_metrics
 from kexp.errors import ComponentError, ConfigError, DataError
+from kexp.own_state import untouched
 from kexp.schema import Experiment, Node
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def _try(node: Node, splits: Splits, form: str) -> int | Exception:
     wanted = traits.of(node.component, node.parameters, form)
     units, activation = traits.output_for(wanted, node.parameters, task="classification", outputs=splits.spec.outputs)
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
+        own = node.component.target.partition(":")[0]
+        with warnings.catch_warnings(), np.errstate(all="ignore"), untouched([own]):
             warnings.simplefilter("ignore")
             result = _called(node, targets, _outputs((count, *splits.spec.positions, units), activation))
     except (ComponentError, DataError):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from kexp.blame import own_sentence
 from kexp.errors import ComponentError, ConfigError
 from kexp.model.spec import ModelSpec
 
@@ -84,8 +85,7 @@ def _of_call(model: keras.Model, spec: ModelSpec) -> tuple[Any, ...]:
     else:
         assert failure is not None
         raise ConfigError(
-            f"model: {name}.call must take rows of shape {tuple(spec.input_shape)}, the data's: "
-            f"{first_sentence(failure)}"
+            f"model: {name}.call must take rows of shape {tuple(spec.input_shape)}, the data's: {_why(failure)}"
         ) from failure
     _renew_constants(model)
     if not isinstance(output, keras.KerasTensor):
@@ -196,6 +196,11 @@ def _misfit(
         except Exception as cause:
             return ConfigError(
                 f"model.layers[{index}]: {type(layer).__name__} does not fit its input of shape "
-                f"{tuple(value.shape)}: {first_sentence(cause)}"
+                f"{tuple(value.shape)}: {_why(cause)}"
             )
-    return ConfigError(f"model.layers: {first_sentence(error)}")
+    return ConfigError(f"model.layers: {_why(error)}")
+
+
+def _why(error: Exception) -> str:
+    """What a function of one's own raised, with its place; else Keras' sentence."""
+    return own_sentence(error) or first_sentence(error)

@@ -12,7 +12,6 @@ from pathlib import Path
 from kexp.errors import ConfigError, LoadError
 from kexp.schema import Experiment
 from kexp.stored.runs import StoredRun
-from kexp.tracking import fetch_artifact, list_artifacts
 
 __all__ = ["changed_code", "kept_code"]
 
@@ -23,7 +22,7 @@ def changed_code(run: StoredRun, experiment: Experiment) -> list[str]:
     """The files that the run kept which are another now, or gone."""
     from kexp.experiment.recording import own_sources
 
-    kept = list_artifacts(run.settings, run.view.run_id, _CODE)
+    kept = run.files(_CODE)
     now = own_sources(experiment) if kept else {}
     changed = []
     for path in kept:
@@ -45,7 +44,7 @@ def kept_code(run: StoredRun, code: str) -> Iterator[None]:
     if code != "run":
         yield
         return
-    files = list_artifacts(run.settings, run.view.run_id, _CODE)
+    files = run.files(_CODE)
     if not files:
         raise LoadError(f"{run.label} kept no code: its config names none of your own, or it is older than that")
     if not run.trusted:
@@ -55,7 +54,9 @@ def kept_code(run: StoredRun, code: str) -> Iterator[None]:
         raise ConfigError(f"code: this process has imported {name} already; take the run's code in a new process")
     with tempfile.TemporaryDirectory(prefix="kexp-code-") as folder:
         for path in files:
-            fetch_artifact(run.settings, run.view.run_id, path, Path(folder, path).parent)
+            text, file = run.text(path) or "", Path(folder, path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
         sys.path.insert(0, str(Path(folder, _CODE)))
         importlib.invalidate_caches()
         try:

@@ -17,6 +17,9 @@ _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _METRIC_NAME = re.compile(r"metrics\.([^.]+)\.name")
 
 
+_NOT_GIVEN = ("null", "None")  # how stores write a parameter that is not set, now and before
+
+
 def load_experiment(
     run: StoredRun, overrides: Sequence[str] = (), *, allowed: Collection[str] = (), settle: bool = True
 ) -> Experiment:
@@ -71,7 +74,7 @@ def _settled(experiment: Experiment, params: Mapping[str, str]) -> Experiment:
     targets = {
         key.removesuffix(".targets"): form
         for key, form in params.items()
-        if key.endswith(".targets") and form != "None"
+        if key.endswith(".targets") and form not in _NOT_GIVEN
     }
     return experiment.choosing(params["loss.name"], metrics, targets)
 

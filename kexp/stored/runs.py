@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kexp.errors import ConfigError, LoadError, UnknownNameError
-from kexp.tracking import RunView, StoreSettings, chosen_store, fetch_artifact, find_run, resolve_uri
+from kexp.tracking import RunView, StoreSettings, chosen_store, fetch_artifact, find_run, list_artifacts, resolve_uri
 from kexp.tracking.client import client_for, store_errors
 from kexp.tracking.common import place_of_common
 from kexp.tracking.settings import is_remote
@@ -46,13 +46,22 @@ class StoredRun:
 
         Of a trial it may be kept among the artifacts of its sweep.
         """
-        common, sweep = place_of_common(self.view.tags, path), self.view.parent_run_id
-        run_id, place = (self.view.run_id, path) if common is None or sweep is None else (sweep, common)
+        run_id, place = self._home(path)
         with tempfile.TemporaryDirectory(prefix="kexp-") as folder:
             try:
                 return fetch_artifact(self.settings, run_id, place, Path(folder)).read_text(encoding="utf-8")
             except UnknownNameError:
                 return None
+
+    def files(self, folder: str) -> list[str]:
+        """The paths of the texts in a folder of the run's artifacts; of a trial it may be its sweep that keeps them."""
+        run_id, place = self._home(folder)
+        return [folder + path.removeprefix(place) for path in list_artifacts(self.settings, run_id, place)]
+
+    def _home(self, path: str) -> tuple[str, str]:
+        """The run that keeps a text or a folder, and its path there."""
+        common, sweep = place_of_common(self.view.tags, path), self.view.parent_run_id
+        return (self.view.run_id, path) if common is None or sweep is None else (sweep, common)
 
     def json(self, path: str) -> Any:
         """A JSON artifact, or None where it has none of that name.

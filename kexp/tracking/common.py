@@ -1,7 +1,8 @@
 """Texts that the trials of a sweep have in common: kept once, among the artifacts of the sweep's own run.
 
-A trial's tag `kexp.common` says where: {"environment.json": "common/1f3a.../environment.json"}. A server is spared an
-upload for each of them in each trial, and a folder of thousands of trials as many files.
+A trial's tag `kexp.common` says where: {"environment.json": "common/1f3a.../environment.json"}, and of the folder with
+the source of one's own modules {"code": "common/77c0.../code"}. A server is spared an upload for each of them in each
+trial, and a folder of thousands of trials as many files.
 """
 
 from __future__ import annotations
@@ -16,29 +17,44 @@ from kexp.tracking.record import RunRecord
 __all__ = ["place_of_common", "without_common"]
 
 _TAG = "kexp.common"
-_COMMON = frozenset({"environment.json", "data.json", "data_encoding.json", "model_summary.txt"})
+_COMMON = frozenset({"environment.json", "data.json", "data_encoding.json", "model_summary.txt", "code"})
 
 
 def without_common(record: RunRecord) -> tuple[RunRecord, dict[str, str]]:
     """A trial's record without what trials have in common, and that, by its place among the artifacts of the sweep."""
     if record.parent_run_id is None:
         return record, {}
-    texts, places = dict(record.texts), dict[str, str]()
-    common: dict[str, str] = {}
-    for path in _COMMON & record.texts.keys():
-        text = texts.pop(path)
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        places[path] = f"common/{digest}/{path}"
-        common[places[path]] = text
+    shared: dict[str, dict[str, str]] = {}
+    for path, text in record.texts.items():
+        if _first(path) in _COMMON:
+            shared.setdefault(_first(path), {})[path] = text
+    places, common = dict[str, str](), dict[str, str]()
+    for name, files in shared.items():
+        digest = _digest(files)
+        places[name] = f"common/{digest}/{name}"
+        common |= {f"common/{digest}/{path}": text for path, text in files.items()}
     if not places:
         return record, {}
+    texts = {path: text for path, text in record.texts.items() if _first(path) not in places}
     return replace(record, texts=texts, tags={**record.tags, _TAG: json.dumps(places, sort_keys=True)}), common
 
 
 def place_of_common(tags: Mapping[str, str], path: str) -> str | None:
-    """Where among the sweep's artifacts a trial's text is; None where the trial has it itself, or not at all."""
+    """Where among the sweep's artifacts a trial's text or folder is; None where the trial has it itself, or none."""
     try:
-        place = json.loads(tags.get(_TAG, "{}")).get(path)
+        place = json.loads(tags.get(_TAG, "{}")).get(_first(path))
     except (ValueError, AttributeError):
         return None
-    return place if isinstance(place, str) else None
+    return place + path.removeprefix(_first(path)) if isinstance(place, str) else None
+
+
+def _first(path: str) -> str:
+    """A file at the top, or the folder at the top that a file is in."""
+    return path.partition("/")[0]
+
+
+def _digest(files: Mapping[str, str]) -> str:
+    digest = hashlib.sha256()
+    for path, text in sorted(files.items()):
+        digest.update(f"{path}\0{len(text)}\0{text}".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()[:16]

@@ -1,0 +1,88 @@
+"""What one's own modules keep from call to call."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import own_checks
+import pytest
+
+import kexp
+from kexp.own_state import begun_anew, untouched
+
+STATEFUL = """
+from collections import deque
+from keras import ops
+
+count, seen, last = 0, [], deque()
+
+
+def counting(t, p, calls=[]):
+    global count
+    count += 1
+    seen.append(count)
+    calls.append(1)
+    counting.times = getattr(counting, "times", 0) + 1
+    return (count + len(calls) + counting.times) * ops.mean(ops.square(t - p), axis=-1)
+
+
+def closing():
+    many = 0
+
+    def loss(t, p):
+        nonlocal many
+        many += 1
+        return many * ops.mean(ops.square(t - p), axis=-1)
+
+    return loss
+
+
+closed = closing()
+
+
+class Growing:
+    made = 0
+
+    def __init__(self):
+        self.scale = 1.0
+
+    def __call__(self, t, p):
+        self.scale += 1.0
+        Growing.made += 1
+        return (self.scale + Growing.made) * ops.mean(ops.square(t - p), axis=-1)
+
+
+growing = Growing()
+"""
+
+
+@pytest.fixture
+def module(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.syspath_prepend(str(workplace))
+    (workplace / "stateful.py").write_text(STATEFUL)
+    return "stateful"
+
+
+@pytest.mark.parametrize("name", ["counting", "closed", "growing"])
+def test_two_runs_of_one_process_begin_alike(module: str, name: str) -> None:
+    first, second = (kexp.run([*own_checks.SMALL, f"loss={module}:{name}"]) for _ in range(2))
+    assert first.history.epochs == second.history.epochs
+
+
+def test_what_a_run_left_is_there_until_the_next_one_and_what_the_user_changes_stays(module: str) -> None:
+    made = importlib.import_module(module)
+    with begun_anew([module]):
+        made.count, made.seen[:] = 5, [1, 2]
+    assert (made.count, made.seen) == (5, [1, 2])
+    seen = made.seen
+    with begun_anew([module]):
+        assert (made.count, made.seen) == (0, [])
+        assert made.seen is seen
+    made.count = 7
+    with begun_anew([module]):
+        assert made.count == 7
+    with untouched([module]):
+        made.count = 8
+        made.seen.append(3)
+    assert (made.count, made.seen) == (7, [])
