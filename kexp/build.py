@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import warnings
@@ -52,7 +53,7 @@ def build(node: Node, **given: Any) -> Any:
     component = node.component
     factory, reading = component.load(), component.reading()
     parameters = {
-        key: value if reading.signature.is_plain(key) else _inner(key, value, f"{node.path}.{key}")
+        key: _copy(value) if reading.signature.is_plain(key) else _inner(key, value, f"{node.path}.{key}")
         for key, value in node.parameters.items()
     }
     if reading.kind == "itself":
@@ -161,6 +162,11 @@ def build_format(name: str, key: str = "save.formats") -> Format:
 def build_callbacks(nodes: Mapping[str, Node]) -> list[keras.callbacks.Callback]:
     """The callbacks, in the order of the config."""
     return [build(node) for node in nodes.values()]
+
+
+def _copy(value: Any) -> Any:
+    """A list of the config's as one of the part's own, which its code may change."""
+    return copy.deepcopy(value) if isinstance(value, (list, dict)) else value
 
 
 class _Made:
