@@ -33,6 +33,10 @@ QUICK: dict[str, tuple[tuple[str, ...], Plain]] = {
     "add_weight": _layer("own_kinds:Linear"),
     "rbf": _layer("{name: own_kinds:RBFLayer, units: 6}"),
     "noise": _layer("own_kinds:MyNoise"),
+    "cyclic": (
+        ("optimizer=sgd", "callbacks=[own_kinds:CyclicLR]"),
+        lambda own: {"optimizer": "sgd", "callbacks": [own.CyclicLR()]},
+    ),
     "warm-up": (
         ("optimizer=sgd", "schedule=own_kinds:WarmUpCosine"),
         lambda own: {"optimizer": own.keras.optimizers.SGD(own.WarmUpCosine())},
@@ -106,7 +110,7 @@ TENSORFLOW: dict[str, tuple[tuple[str, ...], Plain]] = {
 
 
 # Of these a callback acts within an epoch, which no compiled one can let it.
-NO_LANES = ("loss history",)
+NO_LANES = ("cyclic", "loss history")
 
 
 def overrides(name: str) -> list[str]:

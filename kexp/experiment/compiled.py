@@ -9,6 +9,7 @@ from kexp import training
 from kexp.build import build_loss, build_metrics, build_model, build_optimizer
 from kexp.experiment.earlier import take_optimizer
 from kexp.experiment.prepared import Prepared, feeds
+from kexp.registry import OURSELVES
 from kexp.schema import Experiment
 
 if TYPE_CHECKING:
@@ -83,8 +84,26 @@ def training_plan(experiment: Experiment) -> training.Plan:
         initial_epoch=trainer.initial_epoch,
         validation_freq=trainer.validation_freq,
         validation_steps=trainer.validation_steps,
-        steps_per_execution=trainer.steps_per_execution,
+        steps_per_execution=1 if _acts_on_steps(experiment) else trainer.steps_per_execution,
         jit_compile=trainer.jit_compile,
+    )
+
+
+def _acts_on_steps(experiment: Experiment) -> bool:
+    """Whether a callback of one's own is to be called at each step, which `auto` leaves to kexp."""
+    import keras
+
+    if experiment.trainer.steps_per_execution != "auto":
+        return False
+    own = [each for each in experiment.callbacks.values() if each.component.distribution != OURSELVES]
+    plain = keras.callbacks.Callback
+    hooks = [f"on_{kind}batch_{when}" for kind in ("", "train_") for when in ("begin", "end")]
+    made = [each.component.load() for each in own]
+    return any(
+        getattr(each, hook, None) not in (None, getattr(plain, hook))
+        for each in made
+        for hook in hooks
+        if isinstance(each, type)
     )
 
 
