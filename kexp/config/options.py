@@ -107,7 +107,9 @@ def as_option(node: Mapping[str, Any]) -> str:
 
 
 def as_typed(override: str) -> str:
-    """An override with its options as nodes again, as people write them: `optimizer={name: sgd}`."""
+    """An override as people write it: options as nodes again, `optimizer={name: sgd}`, and `loss=own:squared`."""
+    if "{" not in override and "'" not in override and '"' not in override:
+        return override.replace("\\:", ":")  # Hydra escapes what a name of a module has
     if "{" not in override or key_of(override).partition("@")[0] not in GROUPS:
         return override
     try:

@@ -87,3 +87,7 @@ def test_a_mapping_may_be_written_as_in_json(typed: str, plainly: str) -> None:
 def test_an_option_is_shown_as_it_was_typed(typed: str) -> None:
     assert as_choice(typed) != typed
     assert as_typed(as_choice(typed)).replace(", {", ",{") == typed
+
+
+def test_a_reference_of_a_sweep_is_shown_without_hydras_escape() -> None:
+    assert as_typed(r"loss=own\:squared") == "loss=own:squared"
