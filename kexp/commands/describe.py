@@ -47,7 +47,7 @@ def _lines(name: str, splits: Splits) -> list[tuple[str, str]]:
 
 
 def _table(splits: Splits) -> list[str]:
-    if not splits.encoding:
+    if "columns" not in splits.encoding:
         return []
     from kexp.data.table.described import columns_of
 

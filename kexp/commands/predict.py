@@ -68,7 +68,8 @@ def _check_paths(source: Path, target: Path) -> None:
 
     check_input(source, "INPUT")
     ending(target, "OUTPUT")
-    existing(str(source), "INPUT")
+    if not source.is_dir():
+        existing(str(source), "INPUT")
     if not target.absolute().parent.is_dir():
         raise ConfigError.at("OUTPUT", "there is no such folder", str(target.parent))
     if target.is_dir():

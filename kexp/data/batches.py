@@ -45,7 +45,7 @@ class Batches:
         class_weight: Mapping[Any, float] | None,
     ) -> None:
         self.part, self.batch_size, self.seed, self.shuffle = part, batch_size, seed, shuffle
-        self.in_memory = held or part.in_memory
+        self.in_memory = part.in_memory or (held and not getattr(part.data.source, "is_large", False))
         self.batches = -(-len(part) // batch_size)
         self.weights = _weights(part, class_weight)
 

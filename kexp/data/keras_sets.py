@@ -10,6 +10,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,7 +83,8 @@ def _tokens(name: str, classes: tuple[str, ...] | None, words: int, length: int)
     for key, value, least in (("words", words, 4), ("length", length, 1)):
         if value < least:
             raise DataError(f"data.{key}: must be at least {least}, got {value!r}")
-    return _data(name, _loaded(name, {"words": words, "length": length}), classes=classes)
+    data = _data(name, _loaded(name, {"words": words, "length": length}), classes=classes)
+    return replace(data, spec=replace(data.spec, words=words))
 
 
 def _data(name: str, loaded: dict[str, Any], **options: Any) -> Data:

@@ -57,6 +57,7 @@ class DataSpec:
         image_shape: how flat features fold to (height, width, channels), where they are an image.
         feature_names: one name a feature where they are flat and named.
         feature_dtype: NumPy name of the features' type.
+        words: how many numbers of words there are, where features are such; None where they are not.
     """
 
     feature_shape: tuple[int, ...]
@@ -68,6 +69,7 @@ class DataSpec:
     image_shape: tuple[int, int, int] | None = None
     feature_names: tuple[str, ...] | None = None
     feature_dtype: str = "float32"
+    words: int | None = None
 
     @property
     def is_stratified(self) -> bool:

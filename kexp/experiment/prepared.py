@@ -83,6 +83,7 @@ def _spec(experiment: Experiment, rows: DataSpec) -> ModelSpec:
         activation=build_activation(experiment.activation),
         input_dtype=rows.feature_dtype,
         positions=rows.positions,
+        words=rows.words,
     )
 
 
@@ -131,6 +132,7 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
     earlier = earlier_run(experiment)
     if earlier is not None:
         experiment = settled_on(experiment, earlier, spec)
+    _check_words(experiment, spec)
     asked = experiment
     taken = compiled_by_model(experiment, lambda: _spec(asked, spec))
     experiment = experiment.compiled_with(taken)
@@ -189,6 +191,18 @@ def _made_anew(experiment: Experiment) -> list[tuple[str, str]]:
         for node in there
         if is_made_anew(node.component.load())
     ]
+
+
+def _check_words(experiment: Experiment, spec: DataSpec) -> None:
+    """Refuses models of ours that would reckon with numbers of words, and the one for words where there are none."""
+    model, data = experiment.model, experiment.data.name
+    if model.component.distribution != OURSELVES or model.name in ("sequential", "saved"):
+        return
+    if spec.words is not None and model.name != "text":
+        raise ConfigError(f"model: {model.name} takes numbers, but data={data} gives words; choose model=text")
+    if spec.words is None and model.name == "text":
+        choose = "choose data=text, imdb or reuters"
+        raise ConfigError(f"model: text takes words, but data={data} gives numbers; {choose}")
 
 
 def _check_monitors(prepared: Prepared) -> None:

@@ -19,6 +19,7 @@ class ModelSpec:
         input_shape: one row's shape, without the batch.
         image_shape: (height, width, channels) that flat rows fold to, or that they have; None for no images.
         units: width of the output layer.
+        words: how many numbers of words there are, where rows are made of such; None where they are not.
         positions: where in a row it has outputs: () for one row of `units` numbers, (12,) for one at each of 12 steps.
         output_activation: its activation; None or "linear" for none.
         activation: the hidden layers': Keras' name of one, a function of x, or a function of nothing that makes
@@ -33,6 +34,7 @@ class ModelSpec:
     activation: Any = "relu"
     input_dtype: str = "float32"
     positions: tuple[int, ...] = ()
+    words: int | None = None
 
     @property
     def output_shape(self) -> tuple[int, ...]:

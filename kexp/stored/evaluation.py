@@ -119,6 +119,11 @@ def _read(experiment: Experiment, known: Description) -> Data:
 
         assert known.encoding is not None
         return series_encoded(node.parameters["path"], known.encoding)
+    if "text" in (known.encoding or {}) and node.name == "text":
+        from kexp.data.text import text_encoded
+
+        assert known.encoding is not None
+        return text_encoded(node.parameters["path"], known.encoding)
     if known.encoding is not None and node.name in ("csv", "table") and node.parameters["path"]:
         path = node.parameters.get("test_path") or node.parameters["path"]
         return table_encoded(path, known.encoding)

@@ -45,7 +45,10 @@ def check_input(path: Path, key: str) -> None:
     Raises:
         DataError: a file of another name.
     """
-    if path.suffix.lower() != ".npz" and not is_table(path):
+    from kexp.data.image_folder import ENDINGS as IMAGES
+
+    known = path.suffix.lower() in (".npz", *IMAGES) or is_table(path) or path.is_dir()
+    if not known:
         raise DataError(
             f"{key}: must end in .npz, or be a table (.csv, .tsv, .parquet, .feather, .jsonl), got {path.name!r}"
         )
@@ -75,6 +78,8 @@ def read_inputs(
     Raises:
         DataError: no such file, columns or arrays that the model does not take, values that are not finite.
     """
+    import numpy as np
+
     labels: Mapping[str, Sequence[str]] = {}
     if "series" in (known.encoding or {}):
         from kexp.data.series import forecasts
@@ -82,6 +87,22 @@ def read_inputs(
         assert known.encoding is not None
         windows, labels = forecasts(str(path), known.encoding, key=_KEY)
         read, count = (lambda rows: windows.read(rows)[0]), len(windows)
+    elif "text" in (known.encoding or {}):
+        from kexp.data.text import texts_of, tokens
+
+        assert known.encoding is not None
+        texts, labels = texts_of(path, known.encoding, _KEY)
+        how = known.encoding["text"]
+        read = lambda rows: tokens([texts[row] for row in rows], how["vocabulary"], how["length"])  # noqa: E731
+        count = len(texts)
+    elif experiment.data.name == "image_folder" and path.suffix.lower() != ".npz":
+        from kexp.data.image_folder import Images, image_files
+
+        files = image_files(path, _KEY)
+        height, width, channels = known.feature_shape
+        images = Images(files, np.zeros(len(files)), (height, width), "grey" if channels == 1 else "rgb")
+        labels = {"file": [str(file.relative_to(path)) if path.is_dir() else file.name for file in files]}
+        read, count = (lambda rows: images.read(rows)[0]), len(files)
     elif is_table(path):
         read, count = _table(path, known, tell)
     else:

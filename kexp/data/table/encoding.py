@@ -260,6 +260,7 @@ def _instead(columns: Sequence[Mapping[str, Any]]) -> str:
     """What to choose where nothing is left."""
     texts = [column["name"] for column in columns if column["left_out"] == "text"]
     if texts:
-        return f"{texts[0]!r} is text: data.categorical=[{texts[0]}] takes each of its texts for a category"
+        how = f"data=text model=text reads it, and data.categorical=[{texts[0]}] takes each of its texts for a category"
+        return f"{texts[0]!r} is text: {how}"
     name, why = columns[0]["name"], columns[0]["left_out"]
     return f"{name!r} is left out: {why}"

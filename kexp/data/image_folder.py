@@ -1,0 +1,166 @@
+"""Images in a folder for each class, decoded by rows when they are asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from kexp.data.source import Data
+
+__all__ = ["Images", "image_files", "image_folder"]
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+PARTS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
+Color = Literal["grey", "rgb"]
+LARGE_BYTES = 1 << 30
+
+
+class Images:
+    """Image files by position; a Source.
+
+    Args:
+        files: the files.
+        targets: class index of each, shape (files,).
+        size: height and width that each is scaled to.
+        color: grey for one channel, rgb for three.
+    """
+
+    def __init__(self, files: Sequence[Path], targets: NDArray[Any], size: Sequence[int], color: Color) -> None:
+        self.files, self.targets, self.size, self.color = files, targets, tuple(size), color
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        return self.size[0], self.size[1], 1 if self.color == "grey" else 3
+
+    @property
+    def is_large(self) -> bool:
+        """Whether they are not to be held in memory."""
+        return len(self.files) * math.prod(self.shape) * 4 > LARGE_BYTES
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def read(self, rows: NDArray[np.intp]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """See `Source.read`: float32 from 0 to 1."""
+        import numpy as np
+
+        x = np.empty((len(rows), *self.shape), dtype=np.float32)
+        for place, row in enumerate(rows.tolist()):
+            x[place] = self._decoded(self.files[row])
+        return x, self.targets[rows]
+
+    def _decoded(self, file: Path) -> NDArray[Any]:
+        import numpy as np
+        from PIL import Image, ImageOps
+
+        from kexp.errors import DataError
+
+        try:
+            with Image.open(file) as image:
+                upright = ImageOps.exif_transpose(image).convert("L" if self.color == "grey" else "RGB")
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            raise DataError(f"data.path: {file} is no image that can be read") from None
+        if upright.size != (self.size[1], self.size[0]):
+            upright = upright.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR)
+        return np.asarray(upright, dtype=np.float32).reshape(self.shape) / np.float32(255)
+
+
+def image_folder(
+    path: str,
+    *,
+    image_size: int | list[int] = 64,
+    color: Literal["grey", "rgb"] = "rgb",
+    classes: list[str] | None = None,
+) -> Data:
+    """Images in a folder with a folder for each class, or with folders train, validation and test that have those.
+
+    Images are decoded when they are needed. Those that take more than a gigabyte once decoded are decoded anew in each
+    epoch, and so they all are with `data.feed=tfdata`: they may be larger than memory.
+
+    Args:
+        path: the folder.
+        image_size: height and width that images are scaled to: one number, or both.
+        color: grey for one channel, rgb for three; values from 0 to 1.
+        classes: order of the class names; sorted by default.
+    """
+    import numpy as np
+
+    from kexp.data.class_folders import class_files
+    from kexp.data.source import ContentHash, Data, check_classes
+    from kexp.data.targets import index_targets
+    from kexp.errors import DataError
+
+    size = [image_size, image_size] if isinstance(image_size, int) else list(image_size)
+    if len(size) != 2 or min(size) < 1:
+        raise DataError(f"data.image_size: must be a positive integer, or height and width, got {image_size!r}")
+    files: list[Path] = []
+    names: list[str] = []
+    splits: dict[str, Any] = {}
+    for part, folder in _parts(path).items():
+        found, labels = class_files(str(folder), ENDINGS, "data.path")
+        splits[part] = np.arange(len(files), len(files) + len(found), dtype=np.intp)
+        files += found
+        names += labels
+    digests = [_checked(file) for file in files]
+    targets = index_targets(np.array(names), "classification", classes, "data")
+    source = Images(files, targets.values, size, color)
+    spec = targets.spec(source.shape, image_shape=source.shape)
+    check_classes(targets.values, spec, "data.path")
+    hashed = ContentHash()
+    hashed.add("features", np.frombuffer(b"".join(digests), dtype=np.uint8))
+    hashed.add("size", np.array(source.shape))
+    hashed.add("targets", targets.values)
+    given = splits if len(splits) > 1 else None
+    return Data(source, spec, hashed.digest("classification", given), targets.values, given)
+
+
+def image_files(path: Path, key: str) -> list[Path]:
+    """The images of a folder, whatever folders are in it, in the order of their names; or the one that a file is.
+
+    Raises:
+        DataError: there is none.
+    """
+    from kexp.errors import DataError
+
+    found = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix.lower() in ENDINGS)
+    if not found:
+        raise DataError(f"{key}: the folder {str(path)!r} holds no image")
+    return found
+
+
+def _parts(path: str) -> dict[str, Path]:
+    """The folders of given parts, or the one of all rows as training rows."""
+    from kexp.errors import DataError
+
+    root = Path(path).expanduser()
+    there = [each for each in root.iterdir() if each.is_dir()] if root.is_dir() else []
+    given = {PARTS[each.name.lower()]: each for each in there if each.name.lower() in PARTS}
+    if "train" not in given:
+        return {"train": root}
+    others = sorted(each.name for each in there if each.name.lower() not in PARTS and not each.name.startswith("."))
+    if others:
+        raise DataError(f"data.path: must hold folders of parts or of classes, got both: train and {others[0]}")
+    return {part: given[part] for part in ("train", "validation", "test") if part in given}
+
+
+def _checked(file: Path) -> bytes:
+    """The digest of a file that begins as an image does."""
+    from PIL import Image
+
+    from kexp.errors import DataError
+
+    try:
+        with Image.open(file):
+            pass
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").digest()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise DataError(f"data.path: {file} is no image that can be read") from None

@@ -1,0 +1,213 @@
+"""Texts as numbers of words, by a vocabulary of the training rows that is kept with the run.
+
+Words are found, counted and numbered as by Keras' TextVectorization, without TensorFlow: so the model takes numbers,
+which every backend, every format and every lane takes, and the vocabulary is plain JSON beside it.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kexp.data.class_folders import class_files
+from kexp.data.source import ArraySource, ContentHash, Data, DataSpec, Encoded, check_classes
+from kexp.data.table.data import Unfitted
+from kexp.data.table.files import ENDINGS, ending_of, table_files
+from kexp.data.table.how import Reading
+from kexp.data.table.reading import read_table
+from kexp.data.table.stored import Table
+from kexp.data.table.targets import known_targets, rows_with, targets_of
+from kexp.data.targets import Targets, index_targets
+from kexp.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Plan", "text_data", "text_encoded", "texts_of", "tokens", "vocabulary"]
+
+UNKNOWN = 1  # 0 fills texts that are shorter
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_PUNCTUATION = re.compile(r"[!\"#$%&()*+,\-./:;<=>?@\[\\\]^_`{|}~']")
+_SPACE = re.compile(r"[ \t\n\r\f\v]+")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be made of texts; see `text_component.text`."""
+
+    target: str | None
+    column: str | None
+    words: int
+    length: int
+    task: str = "auto"
+    classes: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        for key, value, least in (("words", self.words, 3), ("length", self.length, 1)):
+            if value < least:
+                raise DataError(f"data.{key}: must be at least {least}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class _Encoder:
+    """Learns the vocabulary of the training rows."""
+
+    texts: Sequence[str]
+    targets: Targets
+    plan: Plan
+    about: Mapping[str, Any]
+
+    def fit(self, rows: NDArray[np.intp]) -> Encoded:
+        known = vocabulary((self.texts[row] for row in rows), self.plan.words)
+        targets = self.targets
+        encoding = {
+            **self.about,
+            "text": {"column": self.plan.column, "length": self.plan.length, "vocabulary": known},
+            "task": targets.task,
+            "classes": None if targets.classes is None else list(targets.classes),
+            "outputs": targets.outputs,
+        }
+        source = ArraySource(tokens(self.texts, known, self.plan.length), targets.values)
+        words = f"{len(self.texts)} texts, {len(known)} words, the first {self.plan.length} of a text"
+        return Encoded(source, _spec(encoding), encoding, words)
+
+
+def vocabulary(texts: Iterable[str], most: int) -> list[str]:
+    """The most frequent words, at most `most - 2` of them: two numbers stand for no word, and for all other words."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(_words(text))
+    ranked = sorted(counts.items(), key=lambda each: (each[1], each[0]), reverse=True)
+    return [word for word, _ in ranked[: most - 2]]
+
+
+def tokens(texts: Sequence[str], known: Sequence[str], length: int) -> NDArray[np.float32]:
+    """Numbers of the first words of each text, shape (texts, length): 0 after its end, 1 for words not known."""
+    number = {word: place for place, word in enumerate(known, start=2)}
+    found = np.zeros((len(texts), length), dtype=np.float32)
+    for row, text in enumerate(texts):
+        here = [number.get(word, UNKNOWN) for word in _words(text)[:length]]
+        found[row, : len(here)] = here
+    return found
+
+
+def text_data(path: str, plan: Plan) -> Data:
+    """Texts of a table's column, or of a folder of .txt files with a folder for each class.
+
+    Raises:
+        DataError: there are none, an empty folder of a class, a single class, no column that is text.
+    """
+    if Path(path).expanduser().is_dir() and not _tables_in(Path(path).expanduser()):
+        files, names = class_files(path, (".txt",), "data.path")
+        texts = [_read(file) for file in files]
+        targets = index_targets(np.array(names), "classification", plan.classes, "data")
+        about: dict[str, Any] = {"target": []}
+    else:
+        table = read_table(table_files(path, "data.path"), Reading())
+        column = _text_column(table, plan)
+        if plan.target is None:
+            raise DataError("data.target: must name the column to predict")
+        wanted = table.column(plan.target, "data.target")
+        rows = rows_with([wanted], np.arange(len(table), dtype=np.intp))
+        targets = targets_of([wanted], rows, plan.task, plan.classes)
+        plan = replace(plan, column=column)
+        texts = _column_texts(table, column, rows)
+        about = {"target": [plan.target], "kinds": {plan.target: [wanted.kind, wanted.format]}}
+    spec = targets.spec((plan.length,), words=plan.words)
+    check_classes(targets.values, spec, "data.target" if plan.target else "data.path")
+    hashed = ContentHash()
+    joined = "".join(f"{len(text)}:{text}" for text in texts).encode()
+    hashed.add("texts", np.frombuffer(joined, dtype=np.uint8))
+    hashed.add("targets", targets.values)
+    encoder = _Encoder(texts, targets, plan, about)
+    return Data(Unfitted(len(texts)), spec, hashed.digest(spec.task, None), targets.values, encoder=encoder)
+
+
+def text_encoded(path: str, encoding: Mapping[str, Any], *, key: str = "data.path") -> Data:
+    """Other texts with their targets, in the words that a run knows."""
+    if not encoding["target"]:
+        files, names = class_files(path, (".txt",), key)
+        texts = [_read(file) for file in files]
+        y: Any = index_targets(np.array(names), "classification", encoding["classes"], "data").values
+    else:
+        kinds = {name: kind for name, (kind, _) in encoding["kinds"].items()}
+        table = read_table(table_files(path, key), Reading(kinds=kinds))
+        column = encoding["text"]["column"]
+        table.column(column, key)
+        rows = rows_with([table.column(name, key) for name in encoding["target"]], np.arange(len(table)))
+        texts = _column_texts(table, column, rows)
+        y = known_targets(table, encoding, rows, key)
+    x = tokens(texts, encoding["text"]["vocabulary"], encoding["text"]["length"])
+    hashed = ContentHash()
+    hashed.add("features", x)
+    hashed.add("targets", y)
+    return Data(ArraySource(x, y), _spec(encoding), hashed.digest(encoding["task"], None), y)
+
+
+def texts_of(path: Path, encoding: Mapping[str, Any], key: str) -> tuple[list[str], dict[str, list[str]]]:
+    """Texts to predict: a table's column; of a .txt file each line, or the whole where the run read files; all .txt
+    files of a folder. With them, where they are files, their names."""
+    column = encoding["text"]["column"]
+    if path.is_dir():
+        files = sorted(path.rglob("*.txt"))
+        return [_read(file) for file in files], {"file": [str(file.relative_to(path)) for file in files]}
+    if path.suffix.lower() == ".txt":
+        whole = _read(path)
+        return ([whole], {"file": [path.name]}) if column is None else (whole.splitlines(), {})
+    table = read_table(table_files(str(path), key), Reading())
+    name = column or _text_column(table, Plan(None, None, 3, 1))
+    table.column(name, key)
+    return _column_texts(table, name, np.arange(len(table), dtype=np.intp)), {}
+
+
+def _spec(encoding: Mapping[str, Any]) -> DataSpec:
+    text, classes = encoding["text"], encoding["classes"]
+    return DataSpec(
+        (text["length"],),
+        encoding["task"],
+        None if classes is None else tuple(classes),
+        encoding["outputs"],
+        target_names=None if classes is not None else tuple(encoding["target"]),
+        words=len(text["vocabulary"]) + 2,
+    )
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in _SPACE.split(_PUNCTUATION.sub("", text.translate(_LOWER))) if word]
+
+
+def _text_column(table: Table, plan: Plan) -> str:
+    if plan.column is not None:
+        if table.column(plan.column, "data.text").kind != "text":
+            raise DataError(f"data.text: column {plan.column!r} must hold text, got {table.columns[plan.column].kind}")
+        return plan.column
+    found = [each for each in table.columns.values() if each.kind == "text" and each.name != plan.target]
+    if not found:
+        raise DataError(f"data.text: {table.name} has no column of text")
+    return max(found, key=lambda each: sum(map(len, each.words[:1000])) / max(1, len(each.words[:1000]))).name
+
+
+def _column_texts(table: Table, name: str, rows: NDArray[np.intp]) -> list[str]:
+    column = table.columns[name]
+    if column.kind != "text":
+        raise DataError(f"data.text: column {name!r} must hold text, got {column.kind}")
+    words = column.words
+    return ["" if code < 0 else words[code] for code in column.values[rows]]
+
+
+def _tables_in(folder: Path) -> bool:
+    return any(each.is_file() and ending_of(each.name) in ENDINGS for each in folder.iterdir())
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        raise DataError(f"data.path: {file.name} must be a text in UTF-8, which it is not") from None

@@ -1,0 +1,100 @@
+"""Texts as numbers of words: as Keras' TextVectorization makes them, learned of the training rows alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kexp.data import split
+from kexp.data.text import text_encoded, texts_of, tokens, vocabulary
+from kexp.data.text_component import text
+from kexp.errors import DataError
+
+WORDS = ["Room", "cold!", "it's", "a", "fine", "day,", "the", "(bright)", "São", "x-y", "42"]
+
+
+@pytest.fixture
+def texts(random: np.random.Generator) -> list[str]:
+    sizes = random.integers(1, 30, 80)
+    return ["  ".join(random.choice(WORDS, size)) + random.choice(["", "\tend.", "\nnew line"]) for size in sizes]
+
+
+def test_words_are_those_of_text_vectorization(texts: list[str]) -> None:
+    import keras
+
+    layer = keras.layers.TextVectorization(max_tokens=10, output_sequence_length=12)
+    layer.adapt(texts)
+    known = vocabulary(texts, 10)
+    assert ["", "[UNK]", *known] == layer.get_vocabulary()
+    new = [*texts, "never seen: words", ""]
+    assert np.array_equal(tokens(new, known, 12), np.asarray(layer(new)))
+
+
+def test_a_column_of_a_table_is_read_and_its_words_are_of_the_training_rows(tmp_path: Path, texts: list[str]) -> None:
+    import pandas as pd
+
+    file = tmp_path / "reviews.csv"
+    frame = pd.DataFrame({"id": range(80), "review": texts, "verdict": ["good", "bad"] * 40})
+    frame.to_csv(file, index=False)
+    data = text(str(file), "verdict", length=12)
+    splits = split(data)
+    cleaned = [each.strip() for each in texts]
+    assert splits.encoding["text"]["vocabulary"] == vocabulary((texts[row] for row in splits.train.rows), 10000)
+    assert (
+        splits.encoding["text"]["column"] == "review"
+        and splits.spec.words == len(splits.encoding["text"]["vocabulary"]) + 2
+    )
+    x, y = splits.data.source.read(np.arange(80))
+    assert np.array_equal(x, tokens(cleaned, splits.encoding["text"]["vocabulary"], 12))
+    assert np.array_equal(y, np.array([1, 0] * 40))
+    again = text_encoded(str(file), splits.encoding)
+    assert np.array_equal(again.source.read(np.arange(80))[0], x) and np.array_equal(again.targets, y)
+    lines = tmp_path / "new.txt"
+    lines.write_text("a fine day\nthe cold room\n")
+    assert texts_of(lines, splits.encoding, "INPUT")[0] == ["a fine day", "the cold room"]
+
+
+def test_a_folder_for_each_class_is_read(tmp_path: Path, texts: list[str]) -> None:
+    for place, content in enumerate(texts):
+        folder = tmp_path / "reviews" / ("good" if place % 2 else "bad")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{place:03}.txt").write_text(content)
+    splits = split(text(str(tmp_path / "reviews")))
+    assert splits.spec.classes == ("bad", "good") and len(splits.data) == 80
+    assert np.bincount(splits.data.targets).tolist() == [40, 40]
+    found, labels = texts_of(tmp_path / "reviews" / "good", splits.encoding, "INPUT")
+    assert len(found) == 40 and labels["file"][0] == "001.txt"
+
+
+def test_folders_that_are_no_classes_are_told_in_a_sentence(tmp_path: Path) -> None:
+    folder = tmp_path / "texts"
+    (folder / "one").mkdir(parents=True)
+    (folder / "one" / "a.txt").write_text("words")
+    with pytest.raises(DataError, match=r"data.path: must hold a folder for each of two classes at least, got one in"):
+        text(str(folder))
+    (folder / "two").mkdir()
+    with pytest.raises(DataError, match=r"data.path: the folder of class 'two' holds no file \(\.txt\)"):
+        text(str(folder))
+    (folder / "two" / "b.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match=r"data.path: b.txt must be a text in UTF-8"):
+        text(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, r"data.target: must name the column to predict"),
+        ({"target": "verdict", "words": 2}, r"data.words: must be at least 3, got 2"),
+        ({"target": "verdict", "text": "number"}, r"data.text: column 'number' must hold text, got number"),
+        ({"target": "verdict", "text": "reviw"}, r"data.text: there is no column 'reviw'.*did you mean 'review'"),
+    ],
+)
+def test_what_is_no_text_is_told_in_a_sentence(tmp_path: Path, given: dict[str, str], told: str) -> None:
+    file = tmp_path / "reviews.csv"
+    file.write_text(
+        "review,number,verdict\n" + "\n".join(f"word {row} more,{row},{'ab'[row % 2]}" for row in range(20))
+    )
+    with pytest.raises(DataError, match=told):
+        text(str(file), **given)  # type: ignore[arg-type]
