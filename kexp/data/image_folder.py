@@ -136,6 +136,13 @@ def image_files(path: Path, key: str) -> list[Path]:
     return found
 
 
+def images_like(files: Sequence[Path], shape: Sequence[int]) -> Images:
+    """Files without targets, read as images of a shape (height, width, channels)."""
+    import numpy as np
+
+    return Images(files, np.zeros(len(files), dtype=np.int64), shape[:2], "grey" if shape[2] == 1 else "rgb")
+
+
 def _parts(path: str) -> dict[str, Path]:
     """The folders of given parts, or the one of all rows as training rows."""
     from kexp.errors import DataError

@@ -114,19 +114,18 @@ def _read(experiment: Experiment, known: Description) -> Data:
     from kexp.data import as_data, table_encoded
 
     node = experiment.data
-    if "series" in (known.encoding or {}) and node.name == "series" and node.parameters["path"]:
+    encoding = known.encoding or {}
+    path = node.parameters.get("test_path") or node.parameters.get("path")
+    if "series" in encoding and node.name == "series" and path:
         from kexp.data.series import series_encoded
 
-        assert known.encoding is not None
-        return series_encoded(node.parameters["path"], known.encoding)
-    if "text" in (known.encoding or {}) and node.name == "text":
+        return series_encoded(path, encoding)
+    if "text" in encoding and node.name == "text" and path:
         from kexp.data.text import text_encoded
 
-        assert known.encoding is not None
-        return text_encoded(node.parameters["path"], known.encoding)
-    if known.encoding is not None and node.name in ("csv", "table") and node.parameters["path"]:
-        path = node.parameters.get("test_path") or node.parameters["path"]
-        return table_encoded(path, known.encoding)
+        return text_encoded(path, encoding)
+    if "columns" in encoding and "series" not in encoding and node.name in ("csv", "table") and path:
+        return table_encoded(path, encoding)
     return as_data(build(node))
 
 

@@ -78,39 +78,42 @@ def read_inputs(
     Raises:
         DataError: no such file, columns or arrays that the model does not take, values that are not finite.
     """
-    import numpy as np
-
-    labels: Mapping[str, Sequence[str]] = {}
-    if "series" in (known.encoding or {}):
-        from kexp.data.series import forecasts
-
-        assert known.encoding is not None
-        windows, labels = forecasts(str(path), known.encoding, key=_KEY)
-        read, count = (lambda rows: windows.read(rows)[0]), len(windows)
-    elif "text" in (known.encoding or {}):
-        from kexp.data.text import texts_of, tokens
-
-        assert known.encoding is not None
-        texts, labels = texts_of(path, known.encoding, _KEY)
-        how = known.encoding["text"]
-        read = lambda rows: tokens([texts[row] for row in rows], how["vocabulary"], how["length"])  # noqa: E731
-        count = len(texts)
-    elif experiment.data.name == "image_folder" and path.suffix.lower() != ".npz":
-        from kexp.data.image_folder import Images, image_files
-
-        files = image_files(path, _KEY)
-        height, width, channels = known.feature_shape
-        images = Images(files, np.zeros(len(files)), (height, width), "grey" if channels == 1 else "rgb")
-        labels = {"file": [str(file.relative_to(path)) if path.is_dir() else file.name for file in files]}
-        read, count = (lambda rows: images.read(rows)[0]), len(files)
-    elif is_table(path):
-        read, count = _table(path, known, tell)
-    else:
-        x = _npz(path, experiment, known, array)
-        read, count = (lambda rows: x[rows]), len(x)
+    labels, read, count = _source(path, experiment, known, array, tell)
     if not count:
         raise DataError(f"{_KEY}: {path.name} has no rows")
     return labels, _batches(read, count, batch_size, path)
+
+
+def _source(
+    path: Path, experiment: Experiment, known: Description, array: str | None, tell: Callable[[str], None]
+) -> tuple[Mapping[str, Sequence[str]], Callable[[NDArray[Any]], NDArray[Any]], int]:
+    """What tells rows apart, what reads the features of some, and how many there are: by the kind of the run's data."""
+    encoding = known.encoding or {}
+    if path.suffix.lower() == ".npz":
+        x = _npz(path, experiment, known, array)
+        return {}, (lambda rows: x[rows]), len(x)
+    if "series" in encoding:
+        from kexp.data.series import forecasts
+
+        windows, labels = forecasts(str(path), encoding, key=_KEY)
+        return labels, (lambda rows: windows.read(rows)[0]), len(windows)
+    if "text" in encoding:
+        from kexp.data.text import texts_of, tokens
+
+        texts, labels = texts_of(path, encoding, _KEY)
+        known_words, length = encoding["text"]["vocabulary"], encoding["text"]["length"]
+        return labels, (lambda rows: tokens([texts[row] for row in rows], known_words, length)), len(texts)
+    if experiment.data.name == "image_folder":
+        from kexp.data.image_folder import image_files, images_like
+
+        files = image_files(path, _KEY)
+        images = images_like(files, known.feature_shape)
+        names = [str(file.relative_to(path)) if path.is_dir() else file.name for file in files]
+        return {"file": names}, (lambda rows: images.read(rows)[0]), len(files)
+    if path.is_dir() or not is_table(path):
+        raise DataError(f"{_KEY}: must be an .npz archive or a table for a run of data={experiment.data.name}")
+    read, count = _table(path, known, tell)
+    return {}, read, count
 
 
 def _batches(read: Any, count: int, batch_size: int, path: Path) -> Iterator[NDArray[Any]]:
