@@ -116,17 +116,18 @@ def _read(experiment: Experiment, known: Description) -> Data:
     node = experiment.data
     encoding = known.encoding or {}
     path = node.parameters.get("test_path") or node.parameters.get("path")
-    if "series" in encoding and node.name == "series" and path:
+    kind = next((kind for kind in ("series", "text", "columns") if kind in encoding), None)
+    if kind is None or not path or node.name not in ("csv", "table", kind):
+        return as_data(build(node))
+    if kind == "series":
         from kexp.data.series import series_encoded
 
         return series_encoded(path, encoding)
-    if "text" in encoding and node.name == "text" and path:
+    if kind == "text":
         from kexp.data.text import text_encoded
 
         return text_encoded(path, encoding)
-    if "columns" in encoding and "series" not in encoding and node.name in ("csv", "table") and path:
-        return table_encoded(path, encoding)
-    return as_data(build(node))
+    return table_encoded(path, encoding)
 
 
 def _notes(data: Data) -> list[str]:

@@ -50,7 +50,8 @@ def check_input(path: Path, key: str) -> None:
     known = path.suffix.lower() in (".npz", *IMAGES) or is_table(path) or path.is_dir()
     if not known:
         raise DataError(
-            f"{key}: must end in .npz, or be a table (.csv, .tsv, .parquet, .feather, .jsonl), got {path.name!r}"
+            f"{key}: must end in .npz, or be a table (.csv, .tsv, .parquet, .feather, .jsonl), a text, an image or a "
+            f"folder of these, got {path.name!r}"
         )
 
 
