@@ -153,7 +153,7 @@ def test_encoding_is_applied_to_other_rows_and_what_is_new_is_counted(tmp_path: 
     [
         ("column_twice", "kind", {}, "data.path: column_twice.csv must have each column once, got 'width' 2 times"),
         ("one_field_too_many", "kind", {}, "must have the 5 fields of its header, got 6 in row 34"),
-        ("text", "verdict", {}, "'review' is text: data.categorical=[review]"),
+        ("text", "verdict", {}, "'review' is text: data=text model=text reads it, and data.categorical=[review]"),
         ("plain", "kind", {"dates": ["site"]}, "data.dates: column 'site' must hold dates, got 'north' in row 1"),
         ("plain", "kind", {"weight": "site"}, "data.weight: column 'site' must hold numbers, got text"),
         ("plain", ["kind", "kind"], {}, "data.target: must name each column once, got 'kind' 2 times"),
