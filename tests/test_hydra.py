@@ -19,7 +19,8 @@ from hydra.experimental.callback import Callback
 
 import kexp
 from kexp.cli import main
-from kexp.config import compose, readable
+from kexp.commands.words import candidates
+from kexp.config import compose, compose_head, is_sweep, opened, readable
 from kexp.config.table import FLAGS, KEYS, rows
 from kexp.errors import ConfigError
 from kexp.sweeps.opening import opened_sweeper
@@ -290,6 +291,23 @@ def one_trial(folder: Path) -> None:
     assert launcher_of(None, "hydra/launcher=processes", "seed=1") == "ProcessesLauncher"
 
 
+def sweep_by_preset(folder: Path) -> None:
+    put(folder, experiment__both="hydra: {mode: MULTIRUN, sweeper: {params: {seed: '1,2'}}}")
+    with opened(folder) as hydra:
+        config = compose_head(hydra, ["experiment=both"])
+        assert is_sweep(config)
+    assert len(planned("experiment=both", folder=folder)) == 2
+
+
+def comma_in_a_value(folder: Path) -> None:
+    assert len(planned("name='a,b'", "seed=1,2")) == 2
+
+
+def completion_beside_a_sweep(folder: Path) -> None:
+    assert set(candidates("kexp -m optimizer=sgd,adam trainer.batch")) == {"trainer.batch_size="}
+    assert set(candidates("kexp -m seed=1,2 optimizer=adam,adag")) == {"optimizer=adam,adagrad"}
+
+
 def text(written: str) -> Callable[[Path], None]:
     def check(folder: Path) -> None:
         assert value(written) == written
@@ -304,7 +322,10 @@ def backslash(folder: Path) -> None:
 PLANNED: dict[int, Callable[[Path], None]] = {
     274: folders_in_the_config,
     283: momentum,
+    394: sweep_by_preset,
+    573: comma_in_a_value,
     851: one_trial,
+    856: completion_beside_a_sweep,
     962: text("/data/part_%r.bin"),
     1052: momentum,
     1259: folders_from_code,
