@@ -63,13 +63,29 @@ class _Encoder:
     targets: Targets
     plan: Plan
     about: Mapping[str, Any]
+    taught: Sequence[str] | None = None
+
+    def as_taught(self, encoding: Mapping[str, Any], label: str) -> _Encoder:
+        """This encoder with the vocabulary of an earlier run.
+
+        Raises:
+            DataError: the run had no texts, or texts of another length.
+        """
+        if "text" not in encoding:
+            raise DataError(f"data: must be a table as in {label}, got texts")
+        length = encoding["text"]["length"]
+        if self.plan.length != length:
+            raise DataError(f"data.length: must be {length} as in {label}, got {self.plan.length}")
+        return replace(self, taught=encoding["text"]["vocabulary"])
 
     def fit(self, rows: NDArray[np.intp]) -> Encoded:
-        known = vocabulary((self.texts[row] for row in rows), self.plan.words)
+        known = self.taught
+        if known is None:
+            known = vocabulary((self.texts[row] for row in rows), self.plan.words)
         targets = self.targets
         encoding = {
             **self.about,
-            "text": {"column": self.plan.column, "length": self.plan.length, "vocabulary": known},
+            "text": {"column": self.plan.column, "length": self.plan.length, "vocabulary": list(known)},
             "task": targets.task,
             "classes": None if targets.classes is None else list(targets.classes),
             "outputs": targets.outputs,
@@ -203,7 +219,9 @@ def _column_texts(table: Table, name: str, rows: NDArray[np.intp]) -> list[str]:
 
 
 def _tables_in(folder: Path) -> bool:
-    return any(each.is_file() and ending_of(each.name) in ENDINGS for each in folder.iterdir())
+    """Whether a folder holds tables; a .txt file beside the folders of classes, a note about them, is none."""
+    names = [each.name for each in folder.iterdir() if each.is_file() and each.suffix.lower() != ".txt"]
+    return any(ending_of(name) in ENDINGS for name in names)
 
 
 def _read(file: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,11 +57,31 @@ def test_a_column_of_a_table_is_read_and_its_words_are_of_the_training_rows(tmp_
     assert texts_of(lines, splits.encoding, "INPUT")[0] == ["a fine day", "the cold room"]
 
 
+def test_an_earlier_run_teaches_its_words_to_texts_alone(tmp_path: Path, texts: list[str]) -> None:
+    import pandas as pd
+
+    from kexp.data.table.component import csv
+
+    file = tmp_path / "reviews.csv"
+    pd.DataFrame({"review": texts, "size": range(80), "verdict": ["good", "bad"] * 40}).to_csv(file, index=False)
+    earlier = {"text": {"column": "review", "length": 12, "vocabulary": ["fine", "new"]}}
+    data = text(str(file), "verdict", length=12)
+    x = split(replace(data, encoder=data.encoder.as_taught(earlier, "a"))).data.source.read(np.arange(80))[0]
+    assert np.array_equal(x, tokens([each.strip() for each in texts], ["fine", "new"], 12))
+    with pytest.raises(DataError, match=r"data.length: must be 12 as in a, got 200"):
+        text(str(file), "verdict").encoder.as_taught(earlier, "a")
+    with pytest.raises(DataError, match=r"data: must be a table as in a, got texts"):
+        data.encoder.as_taught({"columns": []}, "a")
+    with pytest.raises(DataError, match=r"data: must be texts \(data=text\) as in a, got a table"):
+        csv(str(file), "verdict").encoder.as_taught(earlier, "a")
+
+
 def test_a_folder_for_each_class_is_read(tmp_path: Path, texts: list[str]) -> None:
     for place, content in enumerate(texts):
         folder = tmp_path / "reviews" / ("good" if place % 2 else "bad")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{place:03}.txt").write_text(content)
+    (tmp_path / "reviews" / "README.txt").write_text("where these come from")
     splits = split(text(str(tmp_path / "reviews")))
     assert splits.spec.classes == ("bad", "good") and len(splits.data) == 80
     assert np.bincount(splits.data.targets).tolist() == [40, 40]

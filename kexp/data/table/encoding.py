@@ -55,8 +55,11 @@ class TableEncoder:
         """This encoder with the columns of an earlier run's encoding.
 
         Raises:
-            DataError: a column that the run had is not there, is none of the features, or of another kind.
+            DataError: a column that the run had is not there, is none of the features, or of another kind; the run had
+                texts.
         """
+        if "columns" not in encoding:
+            raise DataError(f"data: must be texts (data=text) as in {label}, got a table")
         for column in encoding["columns"]:
             name = column["name"]
             if "left_out" in column:
