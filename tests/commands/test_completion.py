@@ -38,7 +38,7 @@ PROGRAM = Path(sys.executable).with_name("kexp")
         ("kexp show optimizer nad", {"nadam"}),
         ("kexp evaluate latest --form", {"--format"}),
         ("kexp evaluate latest --format saved", {"saved_model"}),
-        ("kexp evaluate latest data=i", {"data=iris"}),
+        ("kexp evaluate latest data=iri", {"data=iris"}),
         ("kexp nonsense.x=", set()),
         ("kexp show nonsense x", set()),
     ],
