@@ -16,7 +16,17 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from kexp.errors import ConfigError, suggestion
 from kexp.signatures import REQUIRED, Parameter
 
-__all__ = ["Count", "Fraction", "NonNegative", "Positive", "Range", "Whole", "check_parameter", "check_value"]
+__all__ = [
+    "Count",
+    "Fraction",
+    "NonNegative",
+    "Positive",
+    "Range",
+    "Whole",
+    "check_parameter",
+    "check_value",
+    "rule_of",
+]
 
 
 @dataclass(frozen=True)
@@ -176,8 +186,7 @@ def _check_union(key: str, value: Any, options: tuple[Any, ...]) -> None:
     for each in (ranged, inside):
         if len(each) == 1:
             raise each[0]
-    nouns = " or ".join(dict.fromkeys(_noun(option) for option in options))
-    raise ConfigError.at(key, f"must be {nouns}", value)
+    raise ConfigError.at(key, f"must be {_either(options)}", value)
 
 
 def _check_list(key: str, value: Any, inner: tuple[Any, ...]) -> None:
@@ -216,6 +225,17 @@ def _check_unannotated(key: str, value: Any, parameter: Parameter) -> None:
         raise ConfigError.at(key, "must be a whole number", value)
     if allowed is not None:
         _check_range(key, value, allowed)
+
+
+def rule_of(annotation: Any) -> str:
+    """What a value must be by an annotation, in words: `a whole number at least 1 or null`."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return _either(get_args(annotation))
+    return _noun(annotation)
+
+
+def _either(options: Sequence[Any]) -> str:
+    return " or ".join(dict.fromkeys(_noun(option) for option in options))
 
 
 def _noun(annotation: Any) -> str:

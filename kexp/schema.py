@@ -17,7 +17,7 @@ from kexp.errors import ConfigError, UnknownNameError
 from kexp.groups import GROUPS, group_of_parameter
 from kexp.registry import Component
 from kexp.rules import Count, Fraction, Positive, Whole, check_parameter, check_value
-from kexp.signatures import REQUIRED, UNREADABLE, Signature
+from kexp.signatures import REQUIRED, UNREADABLE, Parameter, Signature, argument_helps
 from kexp.standing import refuse_misplaced
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "defaults_of",
     "models_kept",
     "optimizer_node",
+    "settings_of",
 ]
 
 AUTO = "auto"
@@ -41,7 +42,27 @@ DEFAULT_OPTIMIZER = "adam"  # of a config that names none, and a model that was 
 
 @dataclass(frozen=True)
 class Trainer:
-    """How to train: the arguments of Keras' fit and compile that are no components."""
+    """How to train: the arguments of Keras' fit and compile that are no components.
+
+    Attributes:
+        engine: `fit` trains by Keras' fit; `compiled` trains by one compiled JAX program, with `backend=jax`.
+        epochs: The epoch that training ends with.
+        batch_size: Rows of a step. Above the number of rows, all of them are one batch.
+        validation_split: Share of the rows beside the test part that validates, where the data has no validation part.
+        validation_freq: Epochs from one validation to the next.
+        validation_steps: Batches of a validation; all of them unless set.
+        shuffle: Whether each epoch has an order of its own, drawn from `seed`.
+        class_weight: A weight for each class in the loss; `balanced` weighs each by the inverse of its share.
+        initial_epoch: Epochs that count as done before training begins.
+        steps_per_epoch: Steps that make an epoch; all of the rows unless set.
+        steps_per_execution: Steps that one call of the compiled function takes; `auto` chooses by the length of a step.
+        jit_compile: Whether XLA compiles the step; `auto` leaves it to Keras.
+        mixed_precision: Whether layers compute in 16-bit numbers and keep 32-bit weights.
+        checkpoint: Whether training can go on after it was interrupted; `auto` is true in sweeps.
+        checkpoint_epochs: Epochs from one checkpoint to the next; left to the seconds unless set.
+        checkpoint_seconds: Seconds from one checkpoint to the next; null leaves it to the epochs.
+        verbose: 0 is silent, 1 shows one live line, 2 shows a line for each epoch.
+    """
 
     engine: Literal["fit", "compiled"] = "fit"
     epochs: Count = 20
@@ -64,7 +85,14 @@ class Trainer:
 
 @dataclass(frozen=True)
 class Tracking:
-    """Where runs are recorded."""
+    """Where runs are recorded.
+
+    Attributes:
+        enabled: Whether anything is recorded.
+        uri: The store: an MLflow server or a database. MLFLOW_TRACKING_URI, else `mlflow.db` here, unless set.
+        experiment: MLflow's experiment; MLFLOW_EXPERIMENT_NAME, else `kexp`, unless set.
+        figures: Whether a run has its figures among its artifacts.
+    """
 
     enabled: bool = True
     uri: str | None = None
@@ -74,17 +102,36 @@ class Tracking:
 
 @dataclass(frozen=True)
 class Save:
-    """Which files a finished run leaves."""
+    """Which files a finished run leaves.
+
+    Attributes:
+        formats: Files of the model; `kexp components format` lists them.
+        keep: Whose models a sweep saves: `all`, `best`, `none` or `top:N`.
+        model: Whether MLflow gets the model as a LoggedModel.
+        register: A name in MLflow's model registry that gets the model.
+    """
 
     formats: list[str] = field(default_factory=lambda: ["h5", "weights", "json"])
-    keep: str = "top:5"  # of a sweep's trials: all, best, none or top:N
+    keep: str = "top:5"
     model: bool = True
     register: str | None = None
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """How a sweep is run; a single run ignores it."""
+    """How a sweep is run; a single run ignores it.
+
+    Attributes:
+        name: What the sweep is called; its date and time unless set.
+        seeds: Adds `seed=range(N)` to the axes.
+        folds: Cuts the rows beside the test part into N folds and adds `data.fold=range(N)` to the axes.
+        objective: The metric that ranks trials, `val_loss` unless set; a list of several ends in their Pareto front.
+        direction: Whether less or more of the objective is better; known from its name unless set.
+        max_retries: How often a trial is tried again after its process died.
+        trial_timeout_s: Seconds after which a trial is ended as FAILED.
+        fail_fast: Whether the first failure ends the sweep.
+        rerun: Whether trials that the store has finished already are run again.
+    """
 
     name: str | None = None
     seeds: Count | None = None
@@ -99,13 +146,21 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Fused:
-    """How trials run as lanes of compiled programs; an ordinary training ignores it."""
+    """How trials run as lanes of compiled programs; an ordinary training ignores it.
 
-    max_lanes: Count | None = None  # of one program; by the device unless given; decides the last bits of a result
-    memory_limit_mb: Count | None = None  # for data and lanes; most of the machine's or the GPU's unless given
-    threads: Count | None = None  # programs at once; one a core unless given
-    strict: bool = False  # a trial that cannot be a lane is an error
-    verify: Whole = 0  # so many lanes of a sweep, chosen at random, are trained again alone and compared
+    Attributes:
+        max_lanes: Lanes of one program, by the device unless set. It decides the last bits of a result.
+        memory_limit_mb: Megabytes for data and lanes; most of the machine's or the GPU's memory unless set.
+        threads: Programs at once; one a core, at most four, unless set.
+        strict: Whether a trial that cannot be a lane is an error.
+        verify: So many lanes of a sweep, chosen at random, are trained again alone and compared to the last bit.
+    """
+
+    max_lanes: Count | None = None
+    memory_limit_mb: Count | None = None
+    threads: Count | None = None
+    strict: bool = False
+    verify: Whole = 0
 
 
 SETTINGS: dict[str, type] = {
@@ -352,6 +407,20 @@ def defaults_of(component: Component) -> dict[str, Any]:
     for parameter in component.common:
         node.setdefault(parameter.name, parameter.default)
     return node
+
+
+def settings_of(key: str) -> tuple[Parameter, ...]:
+    """The settings of a config node that is no component, in their order: `trainer`, `save`, ...
+
+    Args:
+        key: one of `SETTINGS`.
+    """
+    kind, hints = SETTINGS[key], _hints(SETTINGS[key])
+    helps, defaults = argument_helps(kind.__doc__ or ""), kind()
+    return tuple(
+        Parameter(each.name, getattr(defaults, each.name), hints[each.name], helps.get(each.name, ""))
+        for each in fields(kind)
+    )
 
 
 def _parameters(owner: Component, path: str, given: dict[str, Any], signature: Signature) -> dict[str, Any]:

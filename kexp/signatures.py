@@ -24,6 +24,7 @@ __all__ = [
     "UNREADABLE",
     "Parameter",
     "Signature",
+    "argument_helps",
     "exported",
     "of_callable",
     "of_source",
@@ -92,7 +93,7 @@ def of_callable(made: Callable[..., Any]) -> Signature:
     documentation = inspect.getdoc(_written(made)) or ""
     if inspect.isclass(made) and not documentation:
         documentation = inspect.getdoc(made.__init__) or ""
-    helps = _argument_helps(documentation)
+    helps = argument_helps(documentation)
     parameters = tuple(
         Parameter(
             p.name,
@@ -274,7 +275,7 @@ def _of_function(node: ast.FunctionDef, documentation: str, skip: int) -> Signat
     defaults: list[ast.expr | None] = [None] * (len(arguments) - len(node.args.defaults)) + list(node.args.defaults)
     pairs = list(zip(arguments, defaults, strict=True))[skip:]
     by_name = list(zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True))
-    helps = _argument_helps(documentation)
+    helps = argument_helps(documentation)
     parameters = tuple(
         Parameter(arg.arg, _literal(default), None, helps.get(arg.arg, ""), keyword_only=(arg, default) in by_name)
         for arg, default in [*pairs, *by_name]
@@ -317,11 +318,13 @@ def _literal(node: ast.expr | None) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _argument_helps(documentation: str) -> dict[str, str]:
-    """The `Args:` section of a Google docstring, as one line an argument."""
-    section = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", inspect.cleandoc(documentation), re.DOTALL | re.MULTILINE)
+def argument_helps(documentation: str) -> dict[str, str]:
+    """The `Args:` or `Attributes:` section of a Google docstring, as one line each."""
+    section = re.search(
+        r"^(?:Args|Attributes):\n(.*?)(?=^\S|\Z)", inspect.cleandoc(documentation), re.DOTALL | re.MULTILINE
+    )
     if section is None:
         return {}
-    body = inspect.cleandoc(section.group(1))
+    body = inspect.cleandoc(section[1])
     found = re.findall(r"^(\w+)(?: \([^)]*\))?:[ \n](.*?)(?=^\w+(?: \([^)]*\))?:|\Z)", body, re.DOTALL | re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in found}

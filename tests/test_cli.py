@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from kexp.cli import main
+from kexp.config import compose, plain
+from kexp.schema import SETTINGS, check
 
 
 def sentence(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2) -> str:
@@ -255,7 +259,7 @@ def test_two_mistakes_at_once_still_get_the_nearest_name(workplace: Path, capsys
         (["plan", "--prob"], "unrecognized arguments: --prob; see `kexp plan --help`"),
         (["resume"], "the following arguments are required: SWEEP; see `kexp resume --help`"),
         (["compare", "--form"], "argument --format: expected one argument; see `kexp compare --help`"),
-        (["show", "loss"], "the following arguments are required: NAME; see `kexp show --help`"),
+        (["show"], "the following arguments are required: GROUP; see `kexp show --help`"),
         (["plugin", "neww"], "argument new | check: invalid choice: 'neww' (choose from 'new', 'check'); see"),
     ],
 )
@@ -275,6 +279,8 @@ def test_a_bad_flag_gets_one_sentence(
         (["evaluat", "latest"], "there is no command 'evaluat'; did you mean 'evaluate'?"),
         (["components", "optimzer"], "GROUP: there is no group 'optimzer'; did you mean 'optimizer'?"),
         (["show", "loss", "hubber"], "NAME: there is no loss 'hubber'; did you mean 'huber'?"),
+        (["show", "loss"], "NAME: must be given, one of those that `kexp components loss` lists"),
+        (["show", "tranier"], "GROUP: there is no group 'tranier'; did you mean 'trainer'?"),
     ],
 )
 def test_a_bad_command_gets_one_sentence(
@@ -324,6 +330,18 @@ def test_show_tells_parameters_defaults_and_second_names(capsys: pytest.CaptureF
     assert "names: huber, huber_loss" in out
     assert "delta" in out
     assert "1.0" in out
+
+
+@pytest.mark.parametrize("node", SETTINGS)
+def test_show_tells_each_setting_with_its_default_its_rule_and_what_it_does(
+    capsys: pytest.CaptureFixture[str], node: str
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["show", node])
+    told = re.findall(r"^  (\w+)=(.*)  \((.+)\)\n      ([A-Z0-9`].*\.)$", capsys.readouterr().out, re.MULTILINE)
+    defaults = check(plain(compose([]))).as_dict()[node]
+    assert [name for name, *_ in told] == list(defaults)
+    assert {name: yaml.safe_load(default) for name, default, *_ in told} == defaults
 
 
 def test_a_run_on_jax_fed_by_tfdata_shows_nothing_of_tensorflow(workplace: Path) -> None:

@@ -1,28 +1,45 @@
-"""`kexp show GROUP NAME`: one component's parameters, defaults and documentation."""
+"""`kexp show GROUP NAME`: one component's parameters, defaults and documentation; `kexp show trainer`: settings."""
 
 from __future__ import annotations
 
 import inspect
+import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from kexp import registry, traits
 from kexp.commands.options import Parser
-from kexp.errors import ComponentError
+from kexp.errors import ComponentError, ConfigError, UnknownNameError
 from kexp.groups import GROUPS, the_group
 from kexp.registry import Component
+from kexp.rules import rule_of
+from kexp.schema import SETTINGS, settings_of
 from kexp.signatures import REQUIRED, UNREADABLE
 
 __all__ = ["main"]
+
+_UNFILLED = re.compile(r"^ *\{\{.*\}\}\n?", re.MULTILINE)  # Keras fills these in where a class is imported
 
 
 def main(arguments: Sequence[str]) -> int:
     """Prints what a component takes and what it says of itself."""
     parser = Parser(prog="kexp show", description="Show a component's parameters and documentation.")
     parser.add_argument("group", metavar="GROUP", help="optimizer, loss, metrics, ...; or GROUP=NAME")
-    parser.add_argument("name", metavar="NAME", help="a name that `kexp components GROUP` lists, or module:attribute")
+    parser.add_argument(
+        "name",
+        metavar="NAME",
+        nargs="?",
+        help="a name that `kexp components GROUP` lists, or module:attribute; none for trainer, save, ...",
+    )
     given = parser.parse_args([word for each in arguments for word in each.split("=", 1)])
+    if given.name is None and given.group not in GROUPS:
+        if given.group not in SETTINGS:
+            raise UnknownNameError("GROUP", "group", given.group, [*GROUPS, *SETTINGS])
+        return _show_settings(given.group)
     the_group(given.group)
+    if given.name is None:
+        raise ConfigError(f"NAME: must be given, one of those that `kexp components {given.group}` lists")
     component = registry.find(given.group, given.name, "NAME")
     signature = component.signature()
     print(f"{given.group}={given.name}  ({component.target}, {component.origin})")
@@ -36,14 +53,26 @@ def main(arguments: Sequence[str]) -> int:
     rows = [(p.name, _default(p.default), p.help) for p in (*signature.parameters, *common)]
     if rows:
         print("\nparameters")
-    left, middle = (max((len(row[i]) for row in rows), default=0) for i in (0, 1))
-    for name, default, text in rows:
-        print(f"  {name:<{left}}  {default:<{middle}}  {_shortened(text)}".rstrip())
+    _print_rows(rows)
     if signature.help:
-        print("\n" + inspect.cleandoc(signature.help))
+        print("\n" + _UNFILLED.sub("", inspect.cleandoc(signature.help)).rstrip())
     if component.claimants:
         raise ComponentError(f"NAME: {given.name!r} is also claimed by {', '.join(component.claimants)}")
     return 0
+
+
+def _show_settings(key: str) -> int:
+    print(f"{key}\n\nsettings")
+    settings = settings_of(key)
+    for each in settings:
+        print(f"  {each.name}={_default(each.default)}  ({rule_of(each.annotation)})\n      {each.help}")
+    return 0
+
+
+def _print_rows(rows: Sequence[tuple[str, str, str]]) -> None:
+    left, middle = (max((len(row[i]) for row in rows), default=0) for i in (0, 1))
+    for name, default, text in rows:
+        print(f"  {name:<{left}}  {default:<{middle}}  {_shortened(text)}".rstrip())
 
 
 def _read(component: Component) -> str:
@@ -64,7 +93,11 @@ def _read(component: Component) -> str:
 def _default(value: Any) -> str:
     if value is REQUIRED:
         return "(required)"
-    return "(Keras' own)" if value is UNREADABLE else "null" if value is None else str(value)
+    if value is UNREADABLE:
+        return "(Keras' own)"
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(_default(each) for each in value)}]"
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def _shortened(text: str, most: int = 100) -> str:

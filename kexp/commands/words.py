@@ -19,6 +19,7 @@ from kexp import registry
 from kexp.commands import COMMANDS
 from kexp.errors import KexpError
 from kexp.groups import GROUPS
+from kexp.schema import SETTINGS
 from kexp.signatures import Parameter
 
 __all__ = ["candidates"]
@@ -31,7 +32,7 @@ _NO_NODES = ("schedule", "experiment")
 # What stands where in each command's arguments; the last one repeats.
 _POSITIONS: dict[str, tuple[str, ...]] = {
     "components": ("group", ""),
-    "show": ("group", "component", ""),
+    "show": ("shown", "component", ""),
     "evaluate": ("run", "override"),
     "predict": ("run", "file", "file", ""),
     "export": ("run", "file", ""),
@@ -93,6 +94,7 @@ def _of_kind(kind: str, before: Sequence[str], current: str) -> list[str]:
     kinds: dict[str, Callable[[], Iterable[str]]] = {
         "": list,
         "group": lambda: GROUPS,
+        "shown": lambda: (*GROUPS, *SETTINGS),
         "component": lambda: registry.names(before[0]),
         "run": lambda: ["latest", *_runs()],
         "file": lambda: _files(current),
