@@ -46,6 +46,8 @@ def fingerprint(experiment: Experiment, data_digest: str) -> str:
         else:
             config.pop(group, None)
     config["data"].pop("feed", None)  # either feed gives the same batches
+    if not config["trainer"]["changes"]:
+        del config["trainer"]["changes"]
     if experiment.trainer.engine == "fit" or experiment.fused.max_lanes is None:
         config.pop("fused")  # the number of lanes decides the last bits of a compiled training, and of no other
     providers = {node.component.distribution: node.component.version for node in experiment.nodes()}

@@ -17,6 +17,7 @@ from kexp.errors import ConfigError, suggestion
 from kexp.signatures import REQUIRED, Parameter
 
 __all__ = [
+    "KERAS_RANGES",
     "Count",
     "Fraction",
     "NonNegative",

@@ -73,6 +73,7 @@ class Trainer:
     shuffle: bool = True
     class_weight: Literal["balanced"] | dict[Any, float] | None = None
     initial_epoch: Whole = 0
+    changes: dict[str, dict[int, float]] | None = None  # numbers that are others later: key -> epochs done -> value
     steps_per_epoch: Count | None = None
     steps_per_execution: Literal["auto"] | Count = "auto"
     jit_compile: Literal["auto"] | bool = "auto"
@@ -328,6 +329,8 @@ def check(config: Mapping[str, Any]) -> Experiment:
     models_kept(_settings("save", config["save"]).keep)
     if trainer.engine == "compiled" and config["backend"] != "jax":
         raise ConfigError.at("backend", "must be jax with trainer.engine=compiled", config["backend"])
+    if trainer.changes and trainer.engine != "compiled":
+        raise ConfigError("trainer.changes: needs trainer=compiled, whose programs take numbers that change")
     return Experiment(
         name=config["name"],
         seed=config["seed"],

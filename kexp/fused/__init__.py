@@ -23,7 +23,7 @@ from kexp.fused.engine import (
 from kexp.fused.grouping import row_counts, structure_key, unfit
 from kexp.fused.lane_callbacks import IN_CALLBACKS
 from kexp.fused.mirror import NotALaneError, settings_kept
-from kexp.fused.trial import LaneResult, Trial
+from kexp.fused.trial import LaneResult, Parked, Trial
 
 __all__ = [
     "IN_CALLBACKS",
@@ -31,6 +31,7 @@ __all__ = [
     "Group",
     "LaneResult",
     "NotALaneError",
+    "Parked",
     "Plan",
     "Session",
     "Trial",

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
+from kexp.errors import ConfigError, UnknownNameError
+from kexp.rules import KERAS_RANGES, Range, check_value
 from kexp.schema import Experiment, Node
 
-__all__ = ["Key", "marked", "moved", "numbers_of", "with_numbers"]
+__all__ = ["RATE", "Key", "changes_of", "marked", "moved", "numbers_after", "numbers_of", "with_numbers"]
 
 Key = tuple[Any, ...]  # a path into the config: ("optimizer", "learning_rate"), ("model", "layers", 2, "rate")
 
+RATE: Key = ("optimizer", "learning_rate")
 SECTIONS = ("optimizer", "loss", "model", "activation")
 
 
@@ -31,10 +34,43 @@ def numbers_of(experiment: Experiment) -> dict[Key, float | int]:
                 continue
             if isinstance(value, int) and section != "optimizer":
                 continue
-            if experiment.trainer.mixed_precision and path != ("optimizer", "learning_rate"):
+            if experiment.trainer.mixed_precision and path != RATE:
                 continue
             found[path] = value
     return found
+
+
+def changes_of(experiment: Experiment) -> dict[Key, dict[int, float]]:
+    """The numbers that `trainer.changes` names, by path: epochs done -> the value from then on.
+
+    Raises:
+        UnknownNameError: a key is no number that may be an input of a program.
+        ConfigError: an epoch is none between two of the training's.
+    """
+    changes = experiment.trainer.changes
+    if not changes:
+        return {}
+    known = {".".join(map(str, path)): path for path in numbers_of(experiment)}
+    for key, values in changes.items():
+        if key not in known:
+            raise UnknownNameError(f"trainer.changes.{key}", "number that can change", key, known)
+        allowed = KERAS_RANGES.get(key.rpartition(".")[2], Range())
+        for epoch, value in values.items():
+            if not isinstance(epoch, int) or not 0 < epoch < experiment.trainer.epochs:
+                rule = f"must name epochs after which others follow, 1 to {experiment.trainer.epochs - 1}"
+                raise ConfigError.at(f"trainer.changes.{key}", rule, epoch)
+            check_value(f"trainer.changes.{key}.{epoch}", value, Annotated[float, allowed])
+    return {known[key]: dict(values) for key, values in changes.items()}
+
+
+def numbers_after(experiment: Experiment, epoch: int) -> dict[Key, float | int]:
+    """The numbers as they are once so many epochs are done."""
+    numbers = numbers_of(experiment)
+    for path, values in changes_of(experiment).items():
+        due = [each for each in values if each <= epoch]
+        if due:
+            numbers[path] = values[max(due)]
+    return numbers
 
 
 def with_numbers(experiment: Experiment, values: Mapping[Key, Any]) -> Experiment:

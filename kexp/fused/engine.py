@@ -13,7 +13,7 @@ from typing import Any
 from kexp.errors import ConfigError, in_a_line
 from kexp.fused.bindings import TRACING
 from kexp.fused.cache import use_compilation_cache
-from kexp.fused.config_numbers import Key, numbers_of
+from kexp.fused.config_numbers import Key, changes_of, numbers_after, numbers_of
 from kexp.fused.grouping import by_structure, rows_digest, structure_key, told_apart, unfit
 from kexp.fused.lowering import device_count
 from kexp.fused.streams import Group, Stream, drive, is_streamed, next_stream
@@ -203,7 +203,7 @@ def verify(results: Sequence[LaneResult], count: int, seed: int = 0) -> list[str
     """Trains some trials again, each alone, and compares to the last bit.
 
     Args:
-        results: of `run_trials`; those that were pruned or failed are passed over.
+        results: of `run_trials`; those that were paused, pruned or failed are passed over.
         count: how many to choose at random.
         seed: decides which.
 
@@ -277,12 +277,15 @@ def _plan_structure(
             constants = structure.constants
         mine = [trial for trial in waiting if _fits(trial, structure)]
         taken = {id(trial) for trial in mine}
+        stiff = {id(trial): why for trial in mine if (why := _cannot_change(trial, structure))}
+        made.fallbacks += [Fallback(trial, stiff[id(trial)]) for trial in mine if id(trial) in stiff]
+        mine = [trial for trial in mine if id(trial) not in stiff]
         if mine:
             number, lanes = len(made.groups) + 1, width or default_width()
             said = f"{why}, its data fed in blocks" if is_streamed(first.prepared) else why
             made.groups.append(Group(number, mine, said, lanes, structure, given=width is not None))
             why = _why_split(constants)
-        elif structure is known[-1] and not tried and structure.blueprint.prepared is first.prepared:
+        elif not taken and structure is known[-1] and not tried and structure.blueprint.prepared is first.prepared:
             made.fallbacks.append(Fallback(first, "the trial does not fit the program that was made for it"))
             taken = {id(first)}
         waiting = [trial for trial in waiting if id(trial) not in taken]
@@ -296,6 +299,29 @@ def _fits(trial: Trial, structure: Structure) -> bool:
         and structure.lane.slots.agree(numbers_of(trial.prepared.experiment))
         and (not structure.by_split or rows_digest(trial.prepared) == rows_digest(theirs))
     )
+
+
+def _cannot_change(trial: Trial, structure: Structure) -> str:
+    """Why a number of a trial that changes while it trains cannot; empty where all can."""
+    experiment = trial.prepared.experiment
+    changes = changes_of(experiment)
+    changeable = {".".join(map(str, key)) for key in structure.changeable - structure.constants}
+    for key in [*trial.varies, *(".".join(map(str, each)) for each in changes)]:
+        if key not in changeable:
+            return f"{key}: cannot change while a model trains, for {_whereof(key, structure)}"
+    for epoch in sorted({epoch for values in changes.values() for epoch in values}):
+        if not structure.lane.slots.agree(numbers_after(experiment, epoch)):
+            return f"trainer.changes: Keras computes something else with the numbers from epoch {epoch + 1} on"
+    return ""
+
+
+def _whereof(key: str, structure: Structure) -> str:
+    numbers = {".".join(map(str, each)) for each in numbers_of(structure.blueprint.prepared.experiment)}
+    if key not in numbers:
+        return "it is part of the model's structure here, and no number that steps read"
+    if key in {".".join(map(str, each)) for each in structure.constants}:
+        return "it is a constant of the compiled program"
+    return "it is read at the beginning alone"
 
 
 def _why_split(constants: frozenset[Key]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from kexp.errors import ConfigError, in_a_line
 from kexp.experiment import Prepared
-from kexp.fused.config_numbers import Key, marked, numbers_of
+from kexp.fused.config_numbers import Key, changes_of, marked, numbers_of
 from kexp.fused.trial import Trial
 from kexp.tracking import flatten
 
@@ -79,6 +79,10 @@ def unfit(trial: Trial) -> str:
             f"trainer.steps_per_epoch: {trainer.steps_per_epoch} steps with a last batch of "
             f"{rest} rows make epochs of different shapes"
         )
+    try:
+        changes_of(experiment)
+    except ConfigError as error:
+        return str(error)
     return _unfit_callback(experiment.callbacks)
 
 

@@ -53,6 +53,10 @@ class LaneCheckpoints:
             self._clock.saved(found.epoch)
         return found, [*notices, *(found.lost if found else ())]
 
+    def went_on(self, epoch: int) -> None:
+        """The lane goes on after `epoch` with what was kept elsewhere."""
+        self._clock.saved(epoch)
+
     @staticmethod
     def state(found: Checkpoint) -> list[Any]:
         """The lane's variables."""

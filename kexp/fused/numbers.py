@@ -105,6 +105,11 @@ class Slots:
             raise UntraceableError(_keys(expression))
         return _convert_element_type(vector[position], weak_type=True)
 
+    @property
+    def keys(self) -> frozenset[Key]:
+        """The numbers that the program reads."""
+        return frozenset().union(*(_keys(each) for known in self.expressions.values() for each in known))
+
     def branch(self, expression: Expression) -> bool:
         """The representative's answer to a question, noted."""
         answer = bool(evaluate(expression, self.values))

@@ -91,6 +91,40 @@ class Program:
         self.train_names = list(lane.train_names)
         self.eval_names = list(lane.eval_names)
 
+    @cached_property
+    def _movers(self) -> tuple[Any, Any]:
+        """Functions that take a lane out of the state, and put one in."""
+        import jax
+
+        def take(state: Any, slot: Any) -> Any:
+            return [values[slot] for values in state]
+
+        def put(old: Any, here: Any, lane: Any) -> Any:
+            return [jax.numpy.where(here, new, kept) for new, kept in zip(lane, old, strict=True)]
+
+        variables = self.structure.blueprint.variables
+        one = [jax.ShapeDtypeStruct(variable.shape, str(variable._dtype)) for variable in variables]
+        state = [jax.ShapeDtypeStruct((self.width, *each.shape), each.dtype) for each in one]
+        here = jax.ShapeDtypeStruct((self.width,), bool)
+        lowered = lower_lanes(put, self.width, (state, here, one), shared=1, donate=0)
+        return jax.jit(take), compiled_quickly(lowered, 1)
+
+    def take(self, state: Any, slot: int) -> list[Any]:
+        """A lane's variables, which stay on the device: the state may be given away afterwards."""
+        import numpy as np
+
+        taken: list[Any] = self._movers[0](state, slot)
+        if device_count(self.width) > 1:  # lanes may go on at another device
+            return [np.asarray(values) for values in taken]
+        return taken
+
+    def put(self, state: Any, slot: int, lane: Sequence[Any]) -> list[Any]:
+        """The state with a lane that was taken out in one of its places; the state is given away."""
+        import numpy as np
+
+        put: list[Any] = self._movers[1](state, np.arange(self.width) == slot, list(lane))
+        return put
+
     def _compile_whole(self, lowered: Callable[..., Any], state: Any, numbers: Any, weights: Any) -> None:
         """Epochs and evaluations over a table of all data."""
         import jax

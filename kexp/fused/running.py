@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kexp.experiment import feeds
 from kexp.fused.bindings import TRACING
-from kexp.fused.config_numbers import numbers_of
+from kexp.fused.config_numbers import RATE, changes_of, numbers_after
 from kexp.fused.lane_callbacks import LaneCallbacks, LaneModel, LaneOptimizer
 from kexp.fused.lane_checkpoint import LaneCheckpoints
 from kexp.fused.mirror import Mirror
 from kexp.fused.table import class_table
-from kexp.fused.trial import Trial
+from kexp.fused.trial import Parked, Trial
 from kexp.training import History
 
 if TYPE_CHECKING:
@@ -27,10 +28,13 @@ class Running:
     def __init__(self, trial: Trial, slot: int, worker: Worker) -> None:
         self.trial, self.slot = trial, slot
         self.trainer = trial.prepared.experiment.trainer
-        self.epoch = self.trainer.initial_epoch
-        self.first_validated = self.epoch + self.trainer.validation_freq
+        self.epoch = self.trainer.initial_epoch if trial.goes_on is None else trial.goes_on.epoch
+        self.first_validated = self.trainer.initial_epoch + self.trainer.validation_freq
         self.history = History()
-        self.values = numbers_of(trial.prepared.experiment)
+        self._changes = {
+            ".".join(map(str, path)): (path, values) for path, values in changes_of(trial.prepared.experiment).items()
+        }
+        self.values = numbers_after(trial.prepared.experiment, self.epoch)
         self.feed, validation, test = feeds(trial.prepared)
         counts = worker.program.rows
         splits = trial.prepared.splits
@@ -78,6 +82,9 @@ class Running:
             how = {"lanes": program.width, "executor": program.executor}
             variables = program.structure.blueprint.variables
             self.checkpoints = LaneCheckpoints(self.trial.checkpoint, variables, self.callbacks, how)
+        if self.trial.goes_on is not None:
+            self._go_on(self.trial.goes_on)
+        elif self.checkpoints is not None:
             self._resume(self.checkpoints)
         self.spent_s = self.history.duration_s
 
@@ -87,6 +94,47 @@ class Running:
             self.epoch, self.history, self.found = found.epoch, found.history, checkpoints.state(found)
         for text in notices:
             self.history.notice(text)
+
+    def _go_on(self, parked: Parked) -> None:
+        """Where a lane was parked: this one, or another, whose history is then this one's too."""
+        kept = parked.history
+        epochs = [(epoch, {**metrics, **self._changed(epoch - 1)}) for epoch, metrics in kept.epochs]
+        self.history = replace(kept, epochs=epochs, notices=list(kept.notices))
+        self.callbacks.restore(*parked.callbacks)
+        self.callbacks.lane_went_on()
+        if self.checkpoints is not None:
+            self.checkpoints.went_on(parked.epoch)
+
+    def park(self, state: list[Any]) -> Parked:
+        """What this lane, or a copy, goes on with; `state` is the lane's."""
+        arrays: dict[str, Any] = {}
+        callbacks, lost = self.callbacks.capture(arrays)
+        for text in lost:
+            self.history.notice(text)
+        self.history.duration_s = self.duration_s()
+        return Parked(self.epoch, state, self.history, (callbacks, arrays))
+
+    def change(self) -> bool:
+        """Takes on the numbers that are due before the next epoch; whether there are any."""
+        if not self._changes:
+            return False
+        before, self.values = self.values, numbers_after(self.trial.prepared.experiment, self.epoch)
+        due = self._changes[".".join(RATE)][1] if ".".join(RATE) in self._changes else {}
+        if self.epoch in due and self._worker.rate_place is not None:
+            self._worker.set_rate(self, due[self.epoch])
+            self.callbacks.lane_went_on()
+        return before != self.values
+
+    def changed(self, logs: dict[str, float]) -> dict[str, float]:
+        """What an epoch measured, with the numbers that change while the lane trains."""
+        return {**logs, **self._changed(self.epoch)}
+
+    def _changed(self, epoch: int) -> dict[str, float]:
+        """The numbers that `trainer.changes` names, as they are in the epoch after so many."""
+        if not self._changes:
+            return {}
+        numbers = numbers_after(self.trial.prepared.experiment, epoch)
+        return {key: float(numbers[path]) for key, (path, _) in self._changes.items()}
 
     def duration_s(self) -> float:
         """Seconds of this training, those before a resume included."""

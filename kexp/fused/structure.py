@@ -19,7 +19,7 @@ from kexp.fused.beginning import Beginning
 from kexp.fused.bindings import Place, find_places
 from kexp.fused.blueprint import Blueprint, build_blueprint, seeds_for, with_values
 from kexp.fused.comparison import nudged, same_way
-from kexp.fused.config_numbers import Key, moved, numbers_of
+from kexp.fused.config_numbers import RATE, Key, moved, numbers_of
 from kexp.fused.grouping import rows_digest, structure_key
 from kexp.fused.impure import why_impure
 from kexp.fused.lowering import compiled_quickly
@@ -46,6 +46,7 @@ class Structure:
         beginning: how a lane's variables start.
         given: positions in the state that initializers do not make: fitted on the data, or made in another way.
         rebuilt: whether those need a build of each trial's model; else they follow the training rows alone.
+        changeable: numbers that may change while a lane trains: they are read at every step.
         by_split: whether what a layer learned from the training rows is part of the program, so that lanes must share
             them.
         programs: those that were compiled for it, by their width.
@@ -60,6 +61,7 @@ class Structure:
     given: tuple[int, ...] = ()
     rebuilt: bool = False
     by_split: bool = False
+    changeable: frozenset[Key] = frozenset()
     programs: dict[int, Any] = field(default_factory=dict, repr=False)
     fitting: dict[tuple[int, bool], tuple[int, str]] = field(default_factory=dict, repr=False)
 
@@ -255,7 +257,14 @@ def _compare(
     own.branches.update(slots.branches)
     fresh = Lane(blueprint, places, tracers, own, batch_size)
     rebuilt = _must_rebuild(blueprint, given)
-    return Structure(blueprint, frozenset(), fresh, beginning, given, rebuilt, _by_split(blueprint))
+    read = slots.keys | _rate(blueprint)
+    return Structure(blueprint, frozenset(), fresh, beginning, given, rebuilt, _by_split(blueprint), read)
+
+
+def _rate(blueprint: Blueprint) -> frozenset[Key]:
+    """The learning rate's key, where it is one of the optimizer's variables."""
+    rate = getattr(blueprint.model.optimizer, "_learning_rate", None)
+    return frozenset({RATE} if any(rate is variable for variable in blueprint.variables) else ())
 
 
 def _near(a: Any, b: Any) -> bool:

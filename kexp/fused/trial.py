@@ -11,7 +11,24 @@ from kexp.training import Checkpointing, History
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["LaneResult", "Trial"]
+__all__ = ["LaneResult", "Parked", "Trial"]
+
+
+@dataclass(frozen=True, eq=False)
+class Parked:
+    """A lane that was taken out of its program between two epochs: what it, or a copy of it, goes on with.
+
+    Attributes:
+        epoch: epochs done.
+        state: the lane's variables, on the device where there is one.
+        history: metrics until then.
+        callbacks: what its callbacks know, and the arrays of that; see `kexp.training.state.capture_callbacks`.
+    """
+
+    epoch: int
+    state: list[Any]
+    history: History
+    callbacks: tuple[list[dict[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +39,17 @@ class Trial:
         key: the caller's name for it; comes back with the result.
         prepared: settled experiment and splits.
         checkpoint: when and where its checkpoints are written, and looked for first; None for never.
+        pause_at: epochs after which it is parked, if it has not ended by then; None for never.
+        goes_on: where it goes on from; None where it begins.
+        varies: config keys of numbers that are to be changed while it trains.
     """
 
     key: Any
     prepared: Prepared
     checkpoint: Checkpointing | None = None
+    pause_at: int | None = None
+    goes_on: Parked | None = None
+    varies: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
@@ -35,7 +58,8 @@ class LaneResult:
 
     Attributes:
         trial: which.
-        status: "finished" (early stopping included), "pruned", "diverged" (the loss is no finite number) or "failed".
+        status: "finished" (early stopping included), "pruned", "diverged" (the loss is no finite number), "failed" or
+            "paused".
         reason: why it ended before its last epoch; empty where it did not.
         history: metrics by epoch.
         test: the metrics on the test rows, without the prefix `test_`; empty without test rows.
@@ -46,10 +70,11 @@ class LaneResult:
         group: number of the group.
         narrowed: the program had fewer lanes than it should have had.
         error: what a failed trial raised.
+        parked: what a paused trial goes on with.
     """
 
     trial: Trial
-    status: Literal["finished", "pruned", "diverged", "failed"]
+    status: Literal["finished", "pruned", "diverged", "failed", "paused"]
     reason: str
     history: History
     test: dict[str, float] = field(default_factory=dict)
@@ -60,6 +85,7 @@ class LaneResult:
     group: int = 0
     narrowed: bool = False
     error: Exception | None = None
+    parked: Parked | None = None
 
     @property
     def tags(self) -> dict[str, str]:

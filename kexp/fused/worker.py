@@ -100,32 +100,37 @@ class Worker:
         if all(self.lanes):
             return
         program, fresh = self.program, np.zeros(self.program.width, bool)
-        given = program.blank_given()
+        given, taken = program.blank_given(), []
         for slot, lane in enumerate(self.lanes):
             trial = self.source.take() if lane is None else None
             if trial is None:
                 continue
             try:
                 started = Running(trial, slot, self)
-                values = program.given(trial.prepared, started.values)
+                values = () if trial.goes_on is not None else program.given(trial.prepared, started.values)
             except Exception as error:
                 self.emit(self._failed(trial, error, History()))
                 continue
-            self.lanes[slot], fresh[slot] = started, True
+            self.lanes[slot], fresh[slot] = started, trial.goes_on is None
+            taken.append(started)
             self.floats[slot : slot + 1], self.ints[slot : slot + 1] = program.slots.fill([started.values])
             if started.validation is not None:
                 self.validation[slot] = started.validation
             if self.table_weights is not None:
                 self.table_weights[slot] = started.weights
-            for array, value in zip(given, values, strict=True):
+            for array, value in zip(given, values, strict=bool(values)):
                 array[slot] = value
-        if fresh.any():
-            self.state = program.start(self.state, fresh, given)
+        if taken:
+            if fresh.any():
+                self.state = program.start(self.state, fresh, given)
+            for lane in taken:
+                if lane.trial.goes_on is not None:
+                    self.state = program.put(self.state, lane.slot, lane.trial.goes_on.state)
             # Arrays that a program may still read must not be written to: the next lanes get new ones.
             self.floats, self.ints, self.validation = self.floats.copy(), self.ints.copy(), self.validation.copy()
             if self.table_weights is not None:
                 self.table_weights = self.table_weights.copy()
-            self._begin([lane for lane in self.lanes if lane is not None and fresh[lane.slot]])
+            self._begin(taken)
 
     def _begin(self, lanes: Sequence[Running]) -> None:
         for lane in lanes:
@@ -157,6 +162,8 @@ class Worker:
         rows = np.zeros((program.width, program.rows[0]), np.int32)
         for lane in [lane for lane in self.lanes if lane is not None]:
             try:
+                if lane.change():
+                    self._renumber(lane)
                 lane.callbacks.epoch_begins(lane.epoch)
                 rows[lane.slot] = lane.rows(program.rows[0])
             except Exception as error:
@@ -181,6 +188,12 @@ class Worker:
                 logs |= dict(zip(names, validated[lane.slot], strict=True))
             self._after_epoch(lane, dict(sorted(logs.items())))  # callbacks get them in this order from Keras
 
+    def _renumber(self, lane: Running) -> None:
+        """A lane's numbers have changed. A program may still read the arrays that they are in: it keeps those."""
+        place = slice(lane.slot, lane.slot + 1)
+        self.floats, self.ints = self.floats.copy(), self.ints.copy()
+        self.floats[place], self.ints[place] = self.program.slots.fill([lane.values])
+
     def _put_fixed(self, fixed: Sequence[Any], others: Sequence[int]) -> None:
         """What a validation left of the variables that are not trained; `others` are slots that were not validated."""
         import numpy as np
@@ -202,18 +215,29 @@ class Worker:
             else:
                 lane.callbacks.epoch_ended(lane.epoch, logs)
                 check_monitors(lane.callbacks.callbacks, lane.epoch + 1, logs, lane.first_validated)
-            metrics = lane.history.add(lane.epoch + 1, logs)
+            metrics = lane.history.add(lane.epoch + 1, lane.changed(logs))
             answer = self._told(lane, metrics)
             lane.epoch += 1
             if lane.status == "finished" and answer:
                 lane.status, lane.reason = "pruned", answer
             if lane.status != "finished" or lane.model.stop_training or lane.epoch >= epochs:
                 self._end(lane, measured)
+            elif lane.epoch == lane.trial.pause_at:
+                self._park(lane)
             elif lane.checkpoints is not None and lane.checkpoints.is_due(lane.epoch):
                 lane.history.duration_s = lane.duration_s()
                 lane.checkpoints.save(lane.epoch, lane.history, self.state_of(lane))
         except Exception as error:
             self._fail(lane, error)
+
+    def _park(self, lane: Running) -> None:
+        """Takes a lane out, to go on later."""
+        parked = lane.park(self.program.take(self.state, lane.slot))
+        self.lanes[lane.slot] = None
+        group, width, how = self.source.number, self.program.width, self.program.executor
+        self.emit(
+            LaneResult(lane.trial, "paused", "", parked.history, group=group, width=width, executor=how, parked=parked)
+        )
 
     def _fail(self, lane: Running, error: Exception) -> None:
         if is_out_of_memory(error) and not isinstance(error, CallbackError):
