@@ -100,7 +100,7 @@ class Session:
         self._jobs, self._own_folder = jobs, folder.name != name
         self.notices: list[str] = []
         self.remarks: list[str] = []  # what a reader of the table and the report should know
-        self.figures: Callable[[], Sequence[tuple[str, str]]] = tuple  # further ones for the report's page
+        self.objectives: Sequence[Objective] = ()  # of a search that has several: all of them
         self._command = dict(command or {"arguments": list(arguments)})
         self._recorder: Recorder | None = None
         self._tracker: Tracker | None = None
