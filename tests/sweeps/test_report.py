@@ -217,7 +217,10 @@ def test_diverged_trials_do_not_flatten_a_picture_and_are_counted() -> None:
         TrialResult(f"d{n}", f"t{30 + n}", "FINISHED", {"x": n, "seed": 7}, {"val_loss": 1e20}) for n in range(2)
     ]
     text = report_page(compare_trials(trials), histories)
-    assert "2 of 32 trials stand at the edge, because their val_loss is far from the others' (as far as 1e+20)." in unescape(text)
+    assert (
+        "2 of 32 trials stand at the edge, because their val_loss is far from the others' (as far as 1e+20)."
+        in unescape(text)
+    )
     edge = next(trace for trace in Page(text).traces("history") if trace["name"] == "outside the picture")
     assert len(edge["x"]) == 2 and max(edge["y"]) < 1
 
