@@ -15,6 +15,7 @@ from typing import Any, Literal, get_type_hints
 from kexp import registry
 from kexp.errors import ConfigError, UnknownNameError
 from kexp.groups import GROUPS, group_of_parameter
+from kexp.registered import check_alias, check_model_name
 from kexp.registry import Component
 from kexp.rules import Count, Fraction, Positive, Whole, check_parameter, check_value
 from kexp.signatures import REQUIRED, UNREADABLE, Parameter, Signature, argument_helps
@@ -109,13 +110,15 @@ class Save:
         formats: Files of the model; `kexp components format` lists them.
         keep: Whose models a sweep saves: `all`, `best`, `none` or `top:N`.
         model: Whether MLflow gets the model as a LoggedModel.
-        register: A name in MLflow's model registry that gets the model.
+        register: A name in MLflow's model registry that gets the model; of a sweep, that of its best trial.
+        alias: An alias for the version that is registered, `champion` say.
     """
 
     formats: list[str] = field(default_factory=lambda: ["h5", "weights", "json"])
     keep: str = "top:5"
     model: bool = True
     register: str | None = None
+    alias: str | None = None
 
 
 @dataclass(frozen=True)
@@ -326,7 +329,7 @@ def check(config: Mapping[str, Any]) -> Experiment:
     experiment = _settings("tracking", config["tracking"]).experiment
     if experiment is not None and not experiment.strip():
         raise ConfigError.at("tracking.experiment", "must be a name", config["tracking"]["experiment"])
-    models_kept(_settings("save", config["save"]).keep)
+    _check_save(_settings("save", config["save"]), _settings("tracking", config["tracking"]))
     if trainer.engine == "compiled" and config["backend"] != "jax":
         raise ConfigError.at("backend", "must be jax with trainer.engine=compiled", config["backend"])
     if trainer.changes and trainer.engine != "compiled":
@@ -346,6 +349,26 @@ def check(config: Mapping[str, Any]) -> Experiment:
         callbacks=_several("callbacks", config["callbacks"]),
         **{key: _settings(key, config.get(key, {})) for key in SETTINGS},
     )
+
+
+def _check_save(save: Save, tracking: Tracking) -> None:
+    """That what is asked for goes together: a registered model is one that is saved."""
+    models_kept(save.keep)
+    if save.register is None:
+        if save.alias is not None:
+            raise ConfigError.at(
+                "save.alias", "must be given with save.register=NAME, the model that it is of", save.alias
+            )
+        return
+    check_model_name("save.register", save.register)
+    if not tracking.enabled:
+        raise ConfigError.at(
+            "save.register", "must not be given with tracking=none, which has no registry", save.register
+        )
+    if not save.model:
+        raise ConfigError.at("save.model", "must be true with save.register", save.model)
+    if save.alias is not None:
+        check_alias("save.alias", save.alias)
 
 
 def models_kept(keep: str) -> int | None:

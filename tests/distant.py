@@ -72,6 +72,9 @@ def distant(server: str, delay_s: float = 0.2) -> Iterator[Distant]:
                 if fault == "hang":
                     ending.wait(600)
                     self.close_connection = True
+                elif fault == 404:  # as an older server answers what it does not know
+                    self.path = "/api/2.0/mlflow/of-a-newer-server"
+                    self.answer(*self.asked(body))
                 elif isinstance(fault, int):
                     self.answer(fault, b"{}", [("Content-Type", "application/json")])
                 else:

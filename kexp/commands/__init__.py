@@ -13,6 +13,7 @@ COMMANDS = {
     "evaluate": "measure a run's saved model again, on its own test rows or on other data",
     "predict": "apply a run's saved model to the rows of a file",
     "export": "write a run's model in other formats",
+    "promote": "register a run's model in MLflow's model registry, under an alias",
     "reproduce": "run a run's config again and compare the history",
     "ui": "show the runs in MLflow's page",
     "sync": "deliver what waits on disk for a store that was away",

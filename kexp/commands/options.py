@@ -12,8 +12,10 @@ from kexp.errors import ConfigError
 if TYPE_CHECKING:
     from kexp.stored import StoredRun
 
-__all__ = ["Parser", "add_experiment", "find_stored", "model_parser", "quiet", "run_parser", "store_parser"]
+__all__ = ["RUN_HELP", "Parser", "add_experiment", "find_stored", "model_parser", "quiet", "run_parser", "store_parser"]
 
+
+RUN_HELP = "a run's id, the beginning of one, latest, best:SWEEP, runs:/ID, models:/NAME/VERSION or models:/NAME@ALIAS"
 
 _STORE_KEYS = {"tracking.uri": "--tracking-uri", "tracking.experiment": "--experiment"}
 
@@ -61,7 +63,7 @@ def add_experiment(parser: Parser) -> None:
 def run_parser(command: str, description: str) -> Parser:
     """A parser for a command on a run."""
     parser = store_parser(command, description)
-    parser.add_argument("run", metavar="RUN", help="a run's id, the beginning of one, or latest")
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument("--experiment", metavar="NAME", help="where to look for RUN; all experiments unless given")
     parser.add_argument("--trust", action="store_true", help="believe the files of a run that is on a server")
     return parser

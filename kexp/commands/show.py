@@ -1,4 +1,7 @@
-"""`kexp show GROUP NAME`: one component's parameters, defaults and documentation; `kexp show trainer`: settings."""
+"""`kexp show GROUP NAME`: one component's parameters, defaults and documentation; `kexp show trainer`: settings.
+
+`kexp show RUN`: see `show_run`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kexp import registry, traits
-from kexp.commands.options import Parser
+from kexp.commands.options import add_experiment, store_parser
 from kexp.errors import ComponentError, ConfigError, UnknownNameError
 from kexp.groups import GROUPS, the_group
 from kexp.registry import Component
@@ -19,20 +22,27 @@ from kexp.signatures import REQUIRED, UNREADABLE
 
 __all__ = ["main"]
 
+_RUN = re.compile(r"latest|best:.+|(runs|models):/.+|[0-9a-f]{3,32}")
 _UNFILLED = re.compile(r"^ *\{\{.*\}\}\n?", re.MULTILINE)  # Keras fills these in where a class is imported
 
 
 def main(arguments: Sequence[str]) -> int:
     """Prints what a component takes and what it says of itself."""
-    parser = Parser(prog="kexp show", description="Show a component's parameters and documentation.")
-    parser.add_argument("group", metavar="GROUP", help="optimizer, loss, metrics, ...; or GROUP=NAME")
+    parser = store_parser("show", "Show a component's parameters and documentation, settings, or a run.")
+    parser.add_argument("group", metavar="GROUP", help="optimizer, loss, metrics, ...; or GROUP=NAME; or a run")
     parser.add_argument(
         "name",
         metavar="NAME",
         nargs="?",
         help="a name that `kexp components GROUP` lists, or module:attribute; none for trainer, save, ...",
     )
-    given = parser.parse_args([word for each in arguments for word in each.split("=", 1)])
+    add_experiment(parser)
+    words = [each if each.startswith(("-", "tracking.")) else each.split("=", 1) for each in arguments]
+    given = parser.parse_args([word for each in words for word in ([each] if isinstance(each, str) else each)])
+    if given.name is None and given.group not in (*GROUPS, *SETTINGS) and _RUN.fullmatch(given.group):
+        from kexp.commands.show_run import show_run
+
+        return show_run(given.group, given.tracking_uri, given.experiment)
     if given.name is None and given.group not in GROUPS:
         if given.group not in SETTINGS:
             raise UnknownNameError("GROUP", "group", given.group, [*GROUPS, *SETTINGS])

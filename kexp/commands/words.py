@@ -36,13 +36,22 @@ _POSITIONS: dict[str, tuple[str, ...]] = {
     "evaluate": ("run", "override"),
     "predict": ("run", "file", "file", ""),
     "export": ("run", "file", ""),
+    "promote": ("run", "model", ""),
     "reproduce": ("run", ""),
     "sync": ("file",),
     "completion": ("shell", ""),
 }
 _OPTION_VALUES = {"--format": "format", "--from": "format", "--part": "part", "--experiment": "", "--tracking-uri": "",
-                  "--port": "", "--array": "", "--batch-size": "", "--config-dir": "file"}  # fmt: skip
-_MOST_RUNS = 30
+                  "--port": "", "--array": "", "--batch-size": "", "--config-dir": "file",
+                  "--alias": "", "--if-better": "", "--direction": ""}  # fmt: skip
+_MOST = 30  # runs, sweeps or models
+_RUNS = f"SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' ORDER BY start_time DESC LIMIT {_MOST}"
+_SWEEPS = (
+    "SELECT DISTINCT tags.value FROM tags JOIN runs USING (run_uuid) WHERE tags.key = 'kexp.sweep.name' "
+    f"AND runs.lifecycle_stage = 'active' ORDER BY runs.start_time DESC LIMIT {_MOST}"
+)
+_MODELS = f"SELECT name FROM registered_models ORDER BY name LIMIT {_MOST}"
+_ALIASES = f"SELECT name, alias FROM registered_model_aliases ORDER BY name, alias LIMIT {_MOST}"
 
 
 def candidates(line: str) -> list[str]:
@@ -94,9 +103,10 @@ def _of_kind(kind: str, before: Sequence[str], current: str) -> list[str]:
     kinds: dict[str, Callable[[], Iterable[str]]] = {
         "": list,
         "group": lambda: GROUPS,
-        "shown": lambda: (*GROUPS, *SETTINGS),
+        "shown": lambda: (*GROUPS, *SETTINGS, "latest", *_runs(current)),
         "component": lambda: registry.names(before[0]),
-        "run": lambda: ["latest", *_runs()],
+        "run": lambda: ["latest", *_runs(current)],
+        "model": lambda: _in_store(_MODELS),
         "file": lambda: _files(current),
         "override": lambda: _overrides(before[1:], current),
         "format": lambda: registry.names("format"),
@@ -264,14 +274,22 @@ def _files(current: str) -> list[str]:
     return sorted(f"{path}/" if os.path.isdir(path) else path for path in found)
 
 
-def _runs() -> list[str]:
-    """Ids of the latest runs of a store that is a file; MLflow takes seconds to ask."""
+def _runs(current: str) -> list[str]:
+    """Ids of the latest runs; once `best:` or `models:` is begun, the sweeps or the registered models."""
+    if current.startswith("b"):
+        return [*_in_store(_RUNS), *(f"best:{name}" for name in ["latest", *_in_store(_SWEEPS)])]
+    if current.startswith("m"):
+        pairs = zip(*[iter(_in_store(_ALIASES))] * 2, strict=True)
+        versions = [f"models:/{name}/latest" for name in _in_store(_MODELS)]
+        return [*(f"models:/{name}@{alias}" for name, alias in pairs), *versions]
+    return _in_store(_RUNS)
+
+
+def _in_store(query: str) -> list[str]:
+    """What a store that is a file answers, row by row; MLflow takes seconds to ask."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
     path = Path(uri.removeprefix("sqlite:///"))
     if not uri.startswith("sqlite:///") or not path.is_file():
         return []
     with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.2)) as store:
-        rows = store.execute(
-            "SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' ORDER BY start_time DESC LIMIT ?", (_MOST_RUNS,)
-        )
-        return [str(run_id) for (run_id,) in rows]
+        return [str(value) for row in store.execute(query) for value in row]

@@ -14,7 +14,7 @@ from kexp.experiment.holding import Holding, how_to_make
 from kexp.experiment.prepared import Prepared, feeds
 from kexp.own_code import is_kept, sources_of
 from kexp.schema import AUTO, Experiment, Taken
-from kexp.tracking import Tracker, flatten
+from kexp.tracking import Registration, Tracker, flatten, registration
 from kexp.training import History
 
 if TYPE_CHECKING:
@@ -184,8 +184,15 @@ def record_outcome(tracker: Tracker, history: History, started: float) -> None:
     tracker.set_tags({"kexp.duration_s": f"{time.perf_counter() - started:.3f}", "kexp.stopped": history.stopped})
 
 
-def record_model(tracker: Tracker, prepared: Prepared, history: History, model: keras.Model, held: Holding) -> None:
-    """The MLflow model, linked to its last metrics, where it can hold the model."""
+def record_model(
+    tracker: Tracker,
+    prepared: Prepared,
+    history: History,
+    model: keras.Model,
+    held: Holding,
+    tested: Mapping[str, float] | None = None,
+) -> None:
+    """The MLflow model, linked to its last metrics, where it can hold the model; registered if that was asked for."""
     from kexp.persistence import tensorflow_not_needed
 
     save = prepared.experiment.save
@@ -195,7 +202,27 @@ def record_model(tracker: Tracker, prepared: Prepared, history: History, model: 
     x = part.batch(_first_rows(len(part)))[0]
     last = history.epochs[-1][0] if len(history) else 0
     with tensorflow_not_needed():
-        tracker.log_keras_model(model, x, _predict(model, x), register=save.register, step=last)
+        tracker.log_keras_model(
+            model,
+            x,
+            _predict(model, x),
+            register=_registration(tracker, prepared, {**history.last, **(tested or {})}),
+            step=last,
+        )
+
+
+def _registration(tracker: Tracker, prepared: Prepared, metrics: Mapping[str, float]) -> Registration | None:
+    save = prepared.experiment.save
+    if save.register is None:
+        return None
+    return registration(
+        save.register,
+        save.alias,
+        run=tracker.name,
+        params=run_parameters(prepared.experiment.as_dict()),
+        metrics=metrics,
+        tags=run_tags(prepared, tracker.folder),
+    )
 
 
 def record_figures(tracker: Tracker, prepared: Prepared, history: History, model: keras.Model) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp import training
 from kexp.build import build_format
-from kexp.errors import TrainingError
+from kexp.errors import ConfigError, TrainingError
 from kexp.experiment.compiled import build_compiled
 from kexp.experiment.engines import Trained, engine_of
 from kexp.experiment.holding import holding
@@ -28,7 +28,6 @@ from kexp.experiment.recording import (
     summary_of,
 )
 from kexp.experiment.state import TrainedState, leave_state
-from kexp.experiment.tracing import check_traced
 from kexp.own_state import begun_anew
 from kexp.schema import Experiment
 from kexp.tracking import (
@@ -46,9 +45,6 @@ from kexp.training import History
 
 if TYPE_CHECKING:
     import keras
-
-Said = Sequence[tuple[str, str]]
-"""(label, text) of what was decided for the user."""
 
 __all__ = ["Result", "check_installed", "checkpointing_of", "formats_of", "run", "store_of"]
 
@@ -94,7 +90,6 @@ def run(
     open_tracker: Callable[[Prepared, Mapping[str, Any]], Tracker] | None = None,
     checkpoint: Path | None = None,
     state_file: Path | None = None,
-    tell: Callable[[Said], None] | None = None,
 ) -> Result:
     """Trains, evaluates, saves and records one experiment.
 
@@ -112,7 +107,6 @@ def run(
             this one leaves if it is interrupted; `trainer.checkpoint=auto` means that there are checkpoints where it
             is given, and true that they are in `folder/checkpoint` where it is not.
         state_file: leave the trained variables there, and the model's files and figures to `save_kept`.
-        tell: told before training what was decided for the user; prints it unless given.
 
     Raises:
         ConfigError: the experiment cannot be; raised before any compute and before a run is opened.
@@ -122,16 +116,7 @@ def run(
     """
     with begun_anew(own_modules(experiment)):
         return _run(
-            experiment,
-            folder,
-            source or Source(),
-            parent_run_id,
-            tags,
-            listeners,
-            open_tracker,
-            checkpoint,
-            state_file,
-            tell,
+            experiment, folder, source or Source(), parent_run_id, tags, listeners, open_tracker, checkpoint, state_file
         )
 
 
@@ -145,7 +130,6 @@ def _run(
     open_tracker: Callable[[Prepared, Mapping[str, Any]], Tracker] | None,
     checkpoint: Path | None,
     state_file: Path | None,
-    tell: Callable[[Said], None] | None,
 ) -> Result:
     started = time.perf_counter()
     formats = formats_of(experiment)
@@ -160,10 +144,8 @@ def _run(
         warm_up(store)
     training.prepare_backend(experiment.backend)
     model = build_compiled(prepared)
-    check_traced(prepared, model)
     held = holding(prepared, model, formats)
-    if tell is not None or experiment.trainer.verbose:
-        (tell or _print)((*prepared.said, *held.said))
+    _tell(experiment, (*prepared.said, *held.said))
     folder.mkdir(parents=True, exist_ok=True)
     if open_tracker is None:
         tracker = _open(store, experiment, folder, prepared, parent_run_id, tags)
@@ -190,7 +172,7 @@ def _run(
         if state_file is None:
             record_figures(tracker, prepared, history, model)  # drawn by another process while models are saved
             saved = save_files(tracker, prepared, model, held)
-            record_model(tracker, prepared, history, model, held)
+            record_model(tracker, prepared, history, model, held, tested)
         else:
             saved = []
             leave_state(state_file, prepared, TrainedState.of(model), history)
@@ -220,8 +202,9 @@ def _tag(tracker: Tracker, trained: Trained) -> None:
         tracker.set_tags({**trained.tags, **said})
 
 
-def _print(said: Said) -> None:
-    for label, text in said:
+def _tell(experiment: Experiment, said: Iterable[tuple[str, str]]) -> None:
+    """Says before training what was decided for the user, unless they want to hear nothing."""
+    for label, text in said if experiment.trainer.verbose else ():
         print(f"{label:<8} {text}")
 
 
@@ -308,4 +291,10 @@ def formats_of(experiment: Experiment) -> dict[str, Any]:
     key = "save.formats"
     formats = {name: build_format(name, key) for name in experiment.save.formats}
     check_formats(formats, experiment.backend, key)
+    if experiment.save.register and all(
+        getattr(each, "carries", "model") == "architecture" for each in formats.values()
+    ):
+        raise ConfigError.at(
+            key, "must hold a format with a model or its weights for save.register", experiment.save.formats
+        )
     return formats

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,12 @@ from kexp.errors import ConfigError, LoadError, UnknownNameError
 from kexp.tracking import RunView, StoreSettings, chosen_store, fetch_artifact, find_run, list_artifacts, resolve_uri
 from kexp.tracking.client import client_for, store_errors
 from kexp.tracking.common import place_of_common
+from kexp.tracking.finding import is_run_of_all
 from kexp.tracking.settings import is_remote
 
 __all__ = ["StoredRun", "experiments", "find"]
 
-_WHOLE_ID = re.compile(r"[0-9a-f]{32}")
+_LATEST = ("latest", "best:latest")
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,12 @@ class StoredRun:
 def find(
     ref: str, *, tracking_uri: str | None = None, experiment: str | None = None, trusted: bool | None = None
 ) -> StoredRun:
-    """The run that `ref` means: an id, a unique prefix of one, or `latest`.
+    """The run that `ref` means: an id, a unique prefix of one, `latest`, `best:SWEEP` or an address.
 
     Args:
-        ref: what the user gave.
+        ref: what the user gave; see `kexp.tracking.find_run`.
         tracking_uri: the store; by default `MLFLOW_TRACKING_URI`, or `sqlite:///mlflow.db` in the working directory.
-        experiment: where to look for a prefix or the latest; all experiments unless given.
+        experiment: where to look for a prefix, the latest or a sweep; all experiments unless given.
         trusted: whether the run's files are believed; by default those of a store on this machine are, those of a
             server are not, because whoever can write there can have made them.
 
@@ -95,12 +95,12 @@ def find(
     """
     settings = chosen_store(resolve_uri(StoreSettings(uri=tracking_uri)), experiment)
     believed = not is_remote(resolve_uri(settings)) if trusted is None else trusted
-    if experiment is not None or _WHOLE_ID.fullmatch(ref):
+    if experiment is not None or is_run_of_all(ref):
         return StoredRun(settings, find_run(settings, ref), believed)
     found = _in_any_experiment(settings, ref)
     if not found:
         return StoredRun(settings, find_run(settings, ref), believed)  # says what there is instead
-    if len(found) > 1 and ref != "latest":
+    if len(found) > 1 and ref not in _LATEST:
         shown = ", ".join(f"{view.run_id[: len(ref) + 6]} ({view.name} in {view.experiment})" for view in found)
         raise ConfigError(f"RUN: {ref!r} begins the ids of {len(found)} runs: {shown}")
     return StoredRun(settings, max(found, key=lambda view: view.start_ms), believed)
@@ -124,6 +124,6 @@ def _in_any_experiment(settings: StoreSettings, ref: str) -> list[RunView]:
         except UnknownNameError:
             continue
         except ConfigError:
-            if ref != "latest":  # several in this experiment alone
+            if ref not in _LATEST:  # several in this experiment alone
                 raise
     return found

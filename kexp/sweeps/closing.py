@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from kexp.errors import KexpError
 from kexp.sweeps.results import SHARED_TRIALS, Histories, TrialResult, histories_of, read_sweep
 from kexp.sweeps.table import leaderboard
+from kexp.tracking.finding import BEST_TRIAL
 
 if TYPE_CHECKING:
     from kexp.sweeps.comparison import Comparison
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from kexp.sweeps.trials import Trial
     from kexp.tracking import Tracker
 
-__all__ = ["Report", "ranking", "run_id_of", "summarise"]
+__all__ = ["Report", "best_trial", "ranking", "run_id_of", "summarise"]
 
 
 def summarise(session: Session, tracker: Tracker) -> None:
@@ -31,12 +33,26 @@ def summarise(session: Session, tracker: Tracker) -> None:
     objective = session.objective
     if objective is not None:
         tracker.set_tags({"kexp.sweep.objective": objective.metric, "kexp.sweep.direction": objective.direction})
-        known = [value for trial in session.trials if trial.whole and (value := session.value(trial)) is not None]
-        if known:
-            tracker.log_metrics({f"best_{objective.metric}": min(known, key=objective.rank_key)}, step=0)
+        best = best_trial(session)
+        if best is not None:
+            tracker.set_tags({BEST_TRIAL: best.run_id})
+            tracker.log_metrics({f"best_{key}": value for key, value in best.metrics.items()}, step=0)
     shared = [trial.run_id for trial in session.trials if trial.state == "DONE"]
     if shared:
         tracker.log_text("\n".join(dict.fromkeys(shared)), SHARED_TRIALS)
+
+
+def best_trial(session: Session) -> Trial | None:
+    """The trial with the best value of the objective, whose model is kept first; None where none has one."""
+    objective = session.objective
+    if objective is None:
+        return None
+    ranked = [
+        (objective.rank_key(value), trial.number, trial)
+        for trial in session.trials
+        if trial.whole and (value := session.value(trial)) is not None and not math.isnan(value)
+    ]
+    return min(ranked, key=lambda each: each[:2])[2] if ranked else None
 
 
 def ranking(session: Session, most: int = 10) -> list[str]:
@@ -46,7 +62,7 @@ def ranking(session: Session, most: int = 10) -> list[str]:
     comparison = session.comparison
     if session.objective is None or comparison is None:
         return []
-    if not comparison.single:
+    if any(len(row.trials) + row.lost > 1 for row in comparison.rows):
         return ranked_lines(comparison, screen_width(), most, session.compare_command)
     known = {trial.run_id: row.values[seed] for row in comparison.rows for seed, trial in row.trials.items()}
     values = {trial.number: known[run_id] for trial in session.trials if (run_id := run_id_of(trial)) in known}
@@ -116,7 +132,7 @@ class Report:
         histories = histories_of(session.store, session.folder)
         self._comparison = _compared(session, trials, histories)
         self._comparison.notes.extend(session.remarks)
-        page = write_report(session.folder, self._comparison, histories, objectives=session.objectives)
+        page = write_report(session.folder, self._comparison, histories, figures=session.figures())
         return [page, page.with_name("report.md"), page.with_name("trials.csv")]
 
 
@@ -128,7 +144,6 @@ def _compared(session: Session, trials: list[TrialResult], histories: Histories 
         trials,
         histories=histories,
         title=session.name,
-        metrics=[each.metric for each in session.objectives] if len(session.objectives) > 1 else None,
         objective=objective.metric if objective else None,
         direction=objective.direction if objective else None,
     )

@@ -49,7 +49,7 @@ class Keeping:
         self._best.append(trial)
         if self.most is None or objective is None:
             return
-        self._best.sort(key=lambda each: objective.rank_key(each.metrics[objective.metric]))
+        self._best.sort(key=lambda each: (*objective.rank_key(each.metrics[objective.metric]), each.number))
         for worse in self._best[self.most :]:
             gone = self.file(worse)
             if gone is not None:
@@ -118,8 +118,8 @@ def save_trial(task: Task) -> Outcome:
     from kexp.sweeps.trials import Outcome
 
     try:
-        said = save_kept(check(task.config), Path(task.state), Path(task.folder), task.header, best=task.best)
-        return Outcome(task.number, "FINISHED", said=said)
+        save_kept(check(task.config), Path(task.state), Path(task.folder), task.header, best=task.best)
+        return Outcome(task.number, "FINISHED")
     except KexpError as error:
         return Outcome(task.number, "FAILED", str(error), repeatable=True)
     except Exception as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kexp.errors import ConfigError, StoreError, UnknownNameError
-from kexp.tracking import RunView, StoreSettings, find_run, search
+from kexp.tracking import RunView, StoreSettings, find_sweep, search
 from kexp.tracking.histories import History, KeptHistories, read_histories
 from kexp.tracking.values import param_value
 
@@ -149,17 +149,15 @@ def read_sweep(settings: StoreSettings, ref: str = "latest", *, key: str = "SWEE
 
 
 def _parent(settings: StoreSettings, ref: str, key: str) -> RunView | None:
-    if ref == "latest":
-        return next(search(settings, filter_string="tags.`kexp.sweep.name` LIKE '%'", limit=1), None)
-    named = next(search(settings, tags={"kexp.sweep.name": ref}, limit=1), None)
-    if named is not None:
-        return named
+    """The run that `ref` means; None where that is the latest sweep and there is none yet."""
     try:
-        return find_run(settings, ref, key=key)
+        return find_sweep(settings, ref, key=key)
     except UnknownNameError:
-        sweeps = search(settings, filter_string="tags.`kexp.sweep.name` LIKE '%'", limit=50)
-        names = dict.fromkeys(name for view in sweeps for name in (view.tags["kexp.sweep.name"], view.run_id))
-        raise UnknownNameError(key, "sweep or run", ref, [*names, "latest"]) from None
+        raise
+    except ConfigError:
+        if ref == "latest":
+            return None
+        raise
 
 
 def _shared(settings: StoreSettings, parent: RunView, known: set[str]) -> Iterator[TrialResult]:

@@ -18,9 +18,8 @@ from kexp.tracking import (
     chosen_store,
     command_line,
     fetch_artifact,
-    find_run,
+    find_sweep,
     resolve_uri,
-    search,
 )
 
 __all__ = ["Command", "command_of"]
@@ -82,20 +81,7 @@ def _quoted(text: str) -> str:
 
 
 def _parent(settings: StoreSettings, ref: str) -> RunView:
-    sweeps = "tags.`kexp.sweep.key` LIKE '%'"
-    if ref == "latest":
-        found = next(search(settings, filter_string=sweeps, limit=1), None)
-        if found is None:
-            raise ConfigError(f"SWEEP: there is no sweep yet in experiment {settings.experiment!r}")
-        return found
-    named = next(search(settings, tags={"kexp.sweep.name": ref}, limit=1), None)
-    if named is not None:
-        return named
-    try:
-        view = find_run(settings, ref, key="SWEEP")
-    except UnknownNameError:
-        names = [view.tags["kexp.sweep.name"] for view in search(settings, filter_string=sweeps, limit=50)]
-        raise UnknownNameError("SWEEP", "sweep", ref, [*dict.fromkeys(names), "latest"]) from None
+    view = find_sweep(settings, ref, key="SWEEP")
     if "kexp.sweep.key" not in view.tags:
         again = command_line("reproduce", view.run_id[:8], store=settings)
         raise ConfigError(f"SWEEP: {view.name} is a run and no sweep; `{again}` runs it again")

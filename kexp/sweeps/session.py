@@ -100,8 +100,7 @@ class Session:
         self._jobs, self._own_folder = jobs, folder.name != name
         self.notices: list[str] = []
         self.remarks: list[str] = []  # what a reader of the table and the report should know
-        self.objectives: Sequence[Objective] = ()  # of a search that has several: all of them
-        self._said: dict[tuple[str, str], None] = {}  # what trials decided for the user: (label, text), each once
+        self.figures: Callable[[], Sequence[tuple[str, str]]] = tuple  # further ones for the report's page
         self._command = dict(command or {"arguments": list(arguments)})
         self._recorder: Recorder | None = None
         self._tracker: Tracker | None = None
@@ -114,6 +113,10 @@ class Session:
         save, tracking = experiment.save, experiment.tracking
         added = tracking.enabled and save.model
         self._keep = save.keep if added or save.formats else "none"
+        if save.register and self._keep == "none":
+            raise ConfigError.at(
+                "save.keep", "must not be none with save.register, which needs the best model", save.keep
+            )
         self._coming = ["model"] if added and self._keep != "none" else []
         self._keeping = Keeping(folder, self._keep)
         self._asked_to_save = False
@@ -299,7 +302,6 @@ class Session:
 
     def _saved(self, outcome: Outcome) -> bool:
         trial = self._keeping.trial(outcome.number)
-        self._said |= dict.fromkeys(outcome.said)
         if outcome.state == "FINISHED" and self._recorder is not None and self.store is not None:
             self._recorder.add(trial.folder, lambda: self._keeping.is_saved(trial))
         elif outcome.state == "FINISHED":
@@ -317,7 +319,6 @@ class Session:
         lines = ranking(self)
         launched = self._launched()
         again = command_line("reproduce", "RUN", "--save", store=self.store)
-        launched += [f"{label:<8} {text}" for label, text in self._said]
         launched += [line] if (line := self._keeping.line(self.objective, again)) else []
         lines += ["", *launched] if launched else []
         lines += ["", *self.remarks] if self.remarks else []
@@ -392,7 +393,6 @@ class Session:
         with deferred_interrupts():  # a trial is either recorded and over, or neither
             trial.reason, trial.duration_s = outcome.reason, outcome.duration_s
             trial.metrics.update(outcome.metrics)
-            self._said |= dict.fromkeys(outcome.said)
             self._put(trial, outcome)
             trial.state = outcome.state
             self.know_objective(trial.metrics)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from kexp.tracking.chosen import chosen_store, left_alone, run_to_take_up
 from kexp.tracking.collected import CollectedRun
 from kexp.tracking.environment import environment
+from kexp.tracking.finding import find_run, find_sweep
 from kexp.tracking.finished import log_finished_run, log_finished_runs
 from kexp.tracking.helper import warm_up
 from kexp.tracking.known import FinishedRun, finished_with
+from kexp.tracking.model_registry import Registration, registration
 from kexp.tracking.outbox import Header
 from kexp.tracking.reading import (
     Point,
     RunView,
     fetch_artifact,
-    find_run,
     list_artifacts,
     metric_history,
     search,
@@ -36,6 +37,7 @@ __all__ = [
     "FinishedRun",
     "Header",
     "Point",
+    "Registration",
     "RunRecord",
     "RunView",
     "Status",
@@ -49,6 +51,7 @@ __all__ = [
     "environment",
     "fetch_artifact",
     "find_run",
+    "find_sweep",
     "finished_with",
     "flatten",
     "left_alone",
@@ -60,6 +63,7 @@ __all__ = [
     "null_run",
     "open_run",
     "prepare_store",
+    "registration",
     "resolve_uri",
     "run_status",
     "run_to_take_up",

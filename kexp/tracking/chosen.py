@@ -8,7 +8,7 @@ import sys
 
 from kexp.errors import ConfigError, StoreError
 from kexp.tracking.client import check_reachable, client_for, store_errors
-from kexp.tracking.reading import find_run
+from kexp.tracking.finding import find_run
 from kexp.tracking.settings import DEFAULT_EXPERIMENT, StoreSettings, database_file, resolve_uri, without_password
 
 __all__ = ["chosen_store", "left_alone", "run_to_take_up"]

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp.tracking.by_requests import AT_ONCE
+from kexp.tracking.model_registry import Registration, register
 from kexp.tracking.outbox import Cursor, Header, Outbox, Row
 from kexp.tracking.rows import param_row
-from kexp.tracking.settings import is_remote
 
 if TYPE_CHECKING:
     import keras
@@ -44,7 +44,7 @@ def model_row(
     y_pred: np.ndarray,
     *,
     name: str,
-    register: str | None,
+    register: Registration | None,
     params: Mapping[str, Any],
     metrics: Mapping[str, tuple[float, int, int]] | None,
     step: int,
@@ -65,7 +65,7 @@ def model_row(
             "key": folder.name,
             "local": str(folder.relative_to(outbox.run_folder)),
             "name": name,
-            "register": register,
+            "register": None if register is None else register.as_dict(),
             "step": step,
             "params": param_row(params)[0]["params"],
             "metrics": None if metrics is None else [[key, *point] for key, point in metrics.items()],
@@ -117,7 +117,7 @@ def deliver_model(client: MlflowClient, header: Header, outbox: Outbox, cursor: 
         )
     client.finalize_logged_model(model_id, "READY")
     if row["register"]:
-        _register(client, header, row["register"], model_id)
+        register(client, header.uri, Registration(**row["register"]), model_id, header.run_id)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -179,18 +179,3 @@ def _describe(folder: Path, header: Header, model_id: str, row: dict[str, Any]) 
     (folder / "conda.yaml").write_text(
         yaml.safe_dump({"name": "mlflow-env", "channels": ["conda-forge"], "dependencies": packages})
     )
-
-
-def _register(client: MlflowClient, header: Header, name: str, model_id: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    versions = client.search_model_versions(f"name = '{name}'")
-    # A database store looks `models:/ID` up in the process's global store (MLflow's own TODO), which may be another.
-    source = f"models:/{model_id}" if is_remote(header.uri) else client.get_logged_model(model_id).artifact_location
-    if source not in {version.source for version in versions}:
-        client.create_model_version(name, source, run_id=header.run_id, model_id=model_id, await_creation_for=0)

@@ -1,12 +1,11 @@
-"""Runs that are in the store: found by id, prefix or `latest`, and read."""
+"""Runs that are in the store, read."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kexp.errors import ConfigError, StoreError, UnknownNameError
 from kexp.tracking.client import check_reachable, client_for, sql_store, store_errors
@@ -17,9 +16,19 @@ from kexp.tracking.store import experiment_id
 from kexp.tracking.values import restored_metric
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["Point", "RunView", "fetch_artifact", "find_run", "list_artifacts", "metric_history", "search"]
+__all__ = [
+    "Point",
+    "RunView",
+    "fetch_artifact",
+    "list_artifacts",
+    "metric_history",
+    "open_store",
+    "run_with_id",
+    "search",
+]
 
 _PAGE = 1000
 
@@ -68,55 +77,24 @@ class RunView:
         return self.tags.get("mlflow.parentRunId")
 
 
-def find_run(settings: StoreSettings, ref: str, *, key: str = "RUN") -> RunView:
-    """The run that `ref` means: an id, a unique prefix of one, or `latest`.
-
-    Args:
-        settings: the store; a prefix and `latest` are looked for in its experiment, an id in all of the store.
-        ref: what the user gave.
-        key: what the user gave it as, for the message.
+def run_with_id(settings: StoreSettings, run_id: str) -> RunView | None:
+    """The run of a whole id, in whichever experiment; None where the store has none of that id.
 
     Raises:
-        UnknownNameError: there is no such run.
-        ConfigError: a prefix that several runs share.
         StoreError: the store cannot be read.
     """
-    client, uri = _open(settings)
-    if re.fullmatch(r"[0-9a-f]{32}", ref):
-        from mlflow.exceptions import MlflowException
-
-        try:
-            with store_errors(uri, "reading the run"):
-                run = client.get_run(ref)
-                return _view(run, client.get_experiment(run.info.experiment_id).name)
-        except StoreError as error:
-            cause = error.__cause__
-            if isinstance(cause, MlflowException) and cause.error_code == "RESOURCE_DOES_NOT_EXIST":
-                raise UnknownNameError(key, "run", ref, _some_ids(settings)) from None
-            raise
-    if ref == "latest":
-        found = list(search(settings, limit=1))
-        if not found:
-            raise ConfigError(f"{key}: there is no run yet in experiment {settings.experiment!r}")
-        return found[0]
-    matching = _with_prefix(settings, ref)
-    if len(matching) == 1:
-        return matching[0]
-    if not matching:
-        raise UnknownNameError(key, "run", ref, [*_some_ids(settings), "latest"])
-    shown = ", ".join(f"{view.run_id[: len(ref) + 6]} ({view.name})" for view in matching[:10])
-    raise ConfigError(f"{key}: {ref!r} begins the ids of {len(matching)} runs: {shown}{', ...' * (len(matching) > 10)}")
-
-
-def _with_prefix(settings: StoreSettings, prefix: str) -> list[RunView]:
-    if not re.fullmatch(r"[0-9a-f]{1,31}", prefix):
-        return []
     from mlflow.exceptions import MlflowException
 
+    client, uri = open_store(settings)
     try:
-        return list(search(settings, filter_string=f"attributes.run_id LIKE '{prefix}%'"))
-    except (StoreError, MlflowException):  # a server that cannot search ids by pattern
-        return [view for view in search(settings) if view.run_id.startswith(prefix)]
+        with store_errors(uri, "reading the run"):
+            run = client.get_run(run_id)
+            return _view(run, client.get_experiment(run.info.experiment_id).name)
+    except StoreError as error:
+        cause = error.__cause__
+        if isinstance(cause, MlflowException) and cause.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
 
 
 def search(
@@ -143,7 +121,7 @@ def search(
     Raises:
         StoreError: the store cannot be read.
     """
-    client, uri = _open(settings)
+    client, uri = open_store(settings)
     wanted = dict(tags or {})
     if parent_run_id is not None:
         wanted["mlflow.parentRunId"] = parent_run_id
@@ -184,7 +162,7 @@ def search(
 
 def metric_history(settings: StoreSettings, run_id: str, metric: str) -> list[Point]:
     """Every point of a metric, by step."""
-    client, uri = _open(settings)
+    client, uri = open_store(settings)
     with store_errors(uri, "reading a metric"):
         points = client.get_metric_history(run_id, metric)
     return sorted(
@@ -195,7 +173,7 @@ def metric_history(settings: StoreSettings, run_id: str, metric: str) -> list[Po
 
 def list_artifacts(settings: StoreSettings, run_id: str, folder: str = "") -> list[str]:
     """The paths of all files among a run's artifacts, below `folder`."""
-    client, uri = _open(settings)
+    client, uri = open_store(settings)
     below = str(artifact_path(folder)) if folder else None
     with store_errors(uri, "listing artifacts"):
         files: list[str] = []
@@ -226,7 +204,7 @@ def fetch_artifact(settings: StoreSettings, run_id: str, path: str, to: Path) ->
         StoreError: `path` leads out of the run's artifacts, or the store cannot be read.
     """
     inside = artifact_path(path)
-    client, uri = _open(settings)
+    client, uri = open_store(settings)
     folder = "" if str(inside.parent) == "." else str(inside.parent)
     with store_errors(uri, "listing artifacts"):
         there = [found.path for found in client.list_artifacts(run_id, folder or None)]
@@ -240,7 +218,7 @@ def fetch_artifact(settings: StoreSettings, run_id: str, path: str, to: Path) ->
     return fetched
 
 
-def _open(settings: StoreSettings) -> tuple[Any, str]:
+def open_store(settings: StoreSettings) -> tuple[MlflowClient, str]:
     """A client for reading, which makes no store where there is none."""
     uri = resolve_uri(settings)
     file = database_file(uri)
@@ -249,10 +227,6 @@ def _open(settings: StoreSettings) -> tuple[Any, str]:
     check_reachable(settings)
     with store_errors(uri, "opening the store"):
         return client_for(uri), uri
-
-
-def _some_ids(settings: StoreSettings) -> list[str]:
-    return [view.run_id for view in search(settings, limit=50)]
 
 
 def _view(run: Run, experiment: str) -> RunView:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
+    from kexp.tracking.model_registry import Registration
+
 __all__ = ["add_to_run", "deliver_added", "open_run", "start_run"]
 
 
@@ -177,7 +179,7 @@ class RecordedRun:
         y_pred: np.ndarray,
         *,
         name: str = "model",
-        register: str | None = None,
+        register: Registration | None = None,
         params: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
         step: int = 0,

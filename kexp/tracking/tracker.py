@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
+    from kexp.tracking.model_registry import Registration
+
 __all__ = ["Status", "Tracker"]
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
@@ -76,7 +78,7 @@ class Tracker(Protocol):
         y_pred: np.ndarray,
         *,
         name: str = "model",
-        register: str | None = None,
+        register: Registration | None = None,
         params: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
         step: int = 0,
@@ -88,7 +90,7 @@ class Tracker(Protocol):
             x: a few inputs, shape (samples, ...); with `y_pred` they make the signature.
             y_pred: the model's predictions of `x`, shape (samples, ...).
             name: the logged model's name.
-            register: a name in the MLflow model registry, where a new version is to be made.
+            register: how the model is to stand in MLflow's model registry; None for not at all.
             params: what MLflow shows as the model's parameters.
             metrics: the metrics that belong to this model; None means the last value of each that the run has logged.
             step: the epoch that the model comes from.

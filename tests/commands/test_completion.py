@@ -13,6 +13,8 @@ import pytest
 from finished_runs import Finished, Kexp
 
 from kexp.commands.words import candidates
+from kexp.tracking import RunRecord, StoreSettings, log_finished_run, resolve_uri
+from kexp.tracking.client import client_for
 
 PROGRAM = Path(sys.executable).with_name("kexp")
 
@@ -50,6 +52,18 @@ def test_completion_offers_what_could_come_next(line: str, expected: set[str]) -
 def test_completion_offers_the_stores_runs_latest_first(there: Finished) -> None:
     assert candidates("kexp predict ") == ["latest", there.table.run_id, there.digits.run_id]
     assert candidates(f"kexp predict {there.digits.run_id} flow") == ["flowers.csv"]
+
+
+def test_completion_knows_sweeps_and_registered_models(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = log_finished_run(StoreSettings(), RunRecord("rates", "FINISHED", 1, 2, tags={"kexp.sweep.name": "rates"}))
+    client = client_for(resolve_uri(StoreSettings()))
+    client.create_registered_model("iris")
+    client.create_model_version("iris", str(workplace), run_id=run_id)
+    client.set_registered_model_alias("iris", "champion", "1")
+    assert candidates("kexp evaluate best:") == ["best:latest", "best:rates"]
+    assert candidates("kexp predict models:/ir") == ["models:/iris@champion", "models:/iris/latest"]
+    assert candidates(f"kexp promote {run_id} ") == ["iris"]
+    assert candidates(f"kexp show {run_id[:5]}") == [run_id]
 
 
 def test_completion_asks_for_a_shell_that_there_is(kexp_command: Kexp, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from kexp.tracking import StoreSettings, find_run, open_run, sync
+from kexp.tracking import Registration, StoreSettings, find_run, open_run, sync
 from kexp.tracking.client import client_for
 from kexp.tracking.models import requirements
 
@@ -30,7 +30,7 @@ def test_logged_model_loads_and_predicts_the_same(
     run.log_metrics({"loss": 0.5, "val_loss": 0.6}, step=1)
     run.log_metrics({"loss": 0.4, "val_loss": 0.5}, step=2)
     began = time.monotonic()
-    run.log_keras_model(model, x, y, params={"optimizer.name": "adam"}, register="digits")
+    run.log_keras_model(model, x, y, params={"optimizer.name": "adam"}, register=Registration("digits"))
     assert time.monotonic() - began < 10, "requirements are stated, not inferred in a subprocess"
     run.end("FINISHED")
     assert run.notice == ""
@@ -63,7 +63,9 @@ def test_model_delivered_again_is_one_model(model: keras.Sequential, settings: S
     """As after a crash between the model's making in the store and its noting on disk."""
     x = np.zeros((2, 4), "float32")
     run = open_run(settings, name=None, folder=tmp_path / "run")
-    run.log_keras_model(model, x, np.asarray(model(x)), register="once", metrics={"test_loss": 0.3}, step=5)
+    run.log_keras_model(
+        model, x, np.asarray(model(x)), register=Registration("once"), metrics={"test_loss": 0.3}, step=5
+    )
     run.end("FINISHED")
     (tmp_path / "run" / "outbox" / "cursor.json").unlink()
     (delivered,) = sync(tmp_path)

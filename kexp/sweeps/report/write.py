@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kexp.sweeps.comparison import Comparison
-from kexp.sweeps.objective import Objective
 from kexp.sweeps.report.curves import run_ids
 from kexp.sweeps.report.data import write_trials_csv
 from kexp.sweeps.report.markdown import markdown_report
@@ -22,7 +21,7 @@ def write_report(
     comparison: Comparison,
     histories: Histories | Mapping[str, History] | None = None,
     *,
-    objectives: Sequence[Objective] = (),
+    figures: Sequence[tuple[str, str]] = (),
 ) -> Path:
     """Writes `report.html`, `report.md` and `trials.csv`; a second call replaces them.
 
@@ -31,7 +30,7 @@ def write_report(
         comparison: what to report.
         histories: for the learning curves: run id -> metric -> (epoch, value) points, or a function from run ids to
             that, which is asked for the few runs that are drawn. None leaves the curves out.
-        objectives: of a search that has several, all of them.
+        figures: further figures for the page, as (heading, trusted HTML).
 
     Returns:
         The path of `report.html`.
@@ -40,7 +39,7 @@ def write_report(
 
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / "report.html"
-    write_atomically(page, report_page(comparison, histories, objectives=objectives).encode())
+    write_atomically(page, report_page(comparison, histories, figures=figures).encode())
     write_atomically(folder / "report.md", markdown_report(comparison).encode())
     lines = io.StringIO()
     write_trials_csv(comparison, lines)
@@ -52,7 +51,7 @@ def report_page(
     comparison: Comparison,
     histories: Histories | Mapping[str, History] | None = None,
     *,
-    objectives: Sequence[Objective] = (),
+    figures: Sequence[tuple[str, str]] = (),
 ) -> str:
     """The HTML page as text; see `write_report`."""
     wanted = run_ids(comparison.rows)
@@ -62,4 +61,4 @@ def report_page(
         found = histories
     else:
         found = histories(wanted)
-    return html_page(comparison, found, objectives)
+    return html_page(comparison, found, figures)

@@ -1,0 +1,123 @@
+"""`kexp promote RUN NAME`: a run's model in MLflow's registry, under an alias, if it is better than what is there."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from kexp.commands.options import find_stored, quiet, run_parser
+from kexp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from kexp.stored import StoredRun
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Registers a run's MLflow model. Exit code 1 where `--if-better` finds that it is not better."""
+    given = _parser().parse_args(arguments)
+    from kexp.registered import check_alias, check_model_name
+
+    check_model_name("NAME", given.name)
+    if given.alias is not None:
+        check_alias("--alias", given.alias)
+    quiet()
+    from kexp.tracking import resolve_uri
+    from kexp.tracking.client import client_for
+
+    run = find_stored(given)
+    uri = resolve_uri(run.settings)
+    client = client_for(uri)
+    model_id = _model_of(run)
+    if given.if_better is not None:
+        better, said = _against(run, given, client, uri)
+        print(said)
+        if not better:
+            return 1
+    print(_promote(run, given, client, uri, model_id))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = run_parser(
+        "promote", "Register a run's model in MLflow's model registry, as the next version of NAME, and name it."
+    )
+    parser.add_argument("name", metavar="NAME", help="the registered model; made where there is none")
+    parser.add_argument("--alias", metavar="ALIAS", help="have this alias name the version: models:/NAME@ALIAS")
+    parser.add_argument(
+        "--if-better",
+        metavar="METRIC",
+        help="only if METRIC is better than that of the version that ALIAS names, or without --alias of the newest; "
+        "exit code 1 if not",
+    )
+    parser.add_argument("--direction", choices=("minimize", "maximize"), help="by default known from the metric's name")
+    return parser
+
+
+def _model_of(run: StoredRun) -> str:
+    """The logged model of a run, its last one.
+
+    Raises:
+        ConfigError: the run is no run of kexp's, or has none.
+    """
+    from kexp.tracking import command_line
+
+    if "kexp.sweep.name" in run.view.tags:
+        raise ConfigError(f"RUN: {run.label} is a sweep; its best trial is best:{run.view.name}")
+    if "kexp.fingerprint" not in run.view.tags:
+        raise ConfigError(f"RUN: {run.label} is no run of kexp's with a model")
+    if run.view.model_ids:
+        return run.view.model_ids[-1]
+    if run.view.status == "RUNNING":
+        raise ConfigError(f"RUN: {run.label} is still running")
+    again = command_line("reproduce", run.view.run_id[:8], "--save", store=run.settings)
+    raise ConfigError(f"RUN: {run.label} has no MLflow model; `{again}` trains it again and saves one")
+
+
+def _against(run: StoredRun, given: argparse.Namespace, client: MlflowClient, uri: str) -> tuple[bool, str]:
+    """Whether a run is better than the version that is there, and a line that says so.
+
+    Raises:
+        ConfigError: there is nothing to compare to.
+    """
+    from kexp.sweeps.objective import choose_objective
+    from kexp.tracking.model_registry import version_named
+    from kexp.tracking.reading import run_with_id
+
+    metric = given.if_better
+    objective = choose_objective(run.view.metrics, metric, given.direction, key="--if-better")
+    version = version_named(client, uri, given.name, given.alias)
+    without = "nothing is promoted; do so without --if-better"
+    if version is None:
+        there = f"{given.name}@{given.alias}" if given.alias else given.name
+        raise ConfigError(f"--if-better: there is no models:/{there} to compare to, so {without}")
+    named = f"models:/{given.name}/{version.version}"
+    view = run_with_id(run.settings, version.run_id) if version.run_id else None
+    before = None if view is None else view.metrics.get(metric)
+    if before is None or math.isnan(before):
+        raise ConfigError(f"--if-better: {named} has no {metric} to compare to, so {without}")
+    now = run.view.metrics[metric]
+    better = not math.isnan(now) and objective.better(now, before)
+    compared = f"{metric} {now:.6g} of {run.view.name}, {before:.6g} of {named}"
+    return better, f"{'better   ' if better else 'no better'} {compared}{'' if better else '; nothing is promoted'}"
+
+
+def _promote(run: StoredRun, given: argparse.Namespace, client: MlflowClient, uri: str, model_id: str) -> str:
+    from kexp.tracking import registration
+    from kexp.tracking.client import store_errors
+    from kexp.tracking.model_registry import register
+
+    view: Any = run.view
+    wanted = registration(
+        given.name, given.alias, run=view.name, params=view.params, metrics=view.metrics, tags=view.tags
+    )
+    with store_errors(uri, "registering the model"):
+        version = register(client, uri, wanted, model_id, view.run_id)
+    address = f"models:/{given.name}/{version.version}"
+    alias = f", models:/{given.name}@{given.alias}" if given.alias else ""
+    return f"promoted  {view.name} ({view.run_id[:8]}) is {address}{alias}"

@@ -1,0 +1,127 @@
+"""Which run, and which sweep, a user means: by id, the beginning of one, an address, `latest` or `best:SWEEP`."""
+
+from __future__ import annotations
+
+import re
+
+from kexp.errors import ConfigError, StoreError, UnknownNameError
+from kexp.tracking.addresses import is_address, run_id_at
+from kexp.tracking.reading import RunView, open_store, run_with_id, search
+from kexp.tracking.settings import StoreSettings
+
+__all__ = ["BEST_TRIAL", "find_run", "find_sweep", "is_run_of_all"]
+
+BEST_TRIAL = "kexp.sweep.best"
+"""The tag of a sweep's run that holds the id of its best trial's."""
+
+_WHOLE_ID = re.compile(r"[0-9a-f]{32}")
+_BEST = "best:"
+_SWEEPS = "tags.`kexp.sweep.name` LIKE '%'"
+
+
+def is_run_of_all(ref: str) -> bool:
+    """Whether `ref` means one run of the whole store, in whichever experiment."""
+    return is_address(ref) or _WHOLE_ID.fullmatch(ref) is not None
+
+
+def find_run(settings: StoreSettings, ref: str, *, key: str = "RUN") -> RunView:
+    """The run that `ref` means.
+
+    Args:
+        settings: the store; a prefix, `latest` and `best:SWEEP` are looked for in its experiment, the others in all of
+            the store.
+        ref: what the user gave: an id, a unique prefix of one, `latest`, `best:SWEEP` for the best trial of what
+            `find_sweep` finds, or an address of MLflow's: `runs:/ID`, `models:/NAME/3`, `models:/NAME@champion`,
+            `models:/m-ID`.
+        key: what the user gave it as, for the message.
+
+    Raises:
+        UnknownNameError: there is no such run.
+        ConfigError: a prefix that several runs share, a sweep without a best trial, a model of another program.
+        StoreError: the store cannot be read.
+    """
+    client, uri = open_store(settings)
+    if is_address(ref):
+        view = _whole(settings, run_id_at(client, uri, ref, key), key)
+        if ref.startswith("models:") and "kexp.fingerprint" not in view.tags:
+            raise ConfigError(f"{key}: {ref} is a model of another program; mlflow.pyfunc.load_model loads it")
+        return view
+    if _WHOLE_ID.fullmatch(ref):
+        return _whole(settings, ref, key)
+    if ref.startswith(_BEST):
+        return _best(settings, find_sweep(settings, ref.removeprefix(_BEST), key=key), key)
+    if ref == "latest":
+        found = list(search(settings, limit=1))
+        if not found:
+            raise ConfigError(f"{key}: there is no run yet in experiment {settings.experiment!r}")
+        return found[0]
+    matching = _with_prefix(settings, ref)
+    if len(matching) == 1:
+        return matching[0]
+    if not matching:
+        raise UnknownNameError(key, "run", ref, [*_some_ids(settings), "latest"])
+    shown = ", ".join(f"{view.run_id[: len(ref) + 6]} ({view.name})" for view in matching[:10])
+    raise ConfigError(f"{key}: {ref!r} begins the ids of {len(matching)} runs: {shown}{', ...' * (len(matching) > 10)}")
+
+
+def find_sweep(settings: StoreSettings, ref: str, *, key: str = "SWEEP") -> RunView:
+    """The run of the sweep that `ref` means, or another run.
+
+    Args:
+        settings: the store and experiment.
+        ref: a sweep's name (the newest of that name), `latest`, or anything that `find_run` takes.
+        key: what the user gave it as, for the message.
+
+    Raises:
+        UnknownNameError: there is no such sweep or run.
+        ConfigError: there is no sweep yet, or several runs begin so.
+        StoreError: the store cannot be read.
+    """
+    if ref == "latest":
+        found = next(search(settings, filter_string=_SWEEPS, limit=1), None)
+        if found is None:
+            raise ConfigError(f"{key}: there is no sweep yet in experiment {settings.experiment!r}")
+        return found
+    named = next(search(settings, tags={"kexp.sweep.name": ref}, limit=1), None) if ref else None
+    if named is not None:
+        return named
+    try:
+        return find_run(settings, ref, key=key)
+    except UnknownNameError:
+        if is_address(ref):
+            raise
+        sweeps = search(settings, filter_string=_SWEEPS, limit=50)
+        names = dict.fromkeys(name for view in sweeps for name in (view.tags["kexp.sweep.name"], view.run_id))
+        raise UnknownNameError(key, "sweep or run", ref, [*names, "latest"]) from None
+
+
+def _whole(settings: StoreSettings, run_id: str, key: str) -> RunView:
+    found = run_with_id(settings, run_id)
+    if found is None:
+        raise UnknownNameError(key, "run", run_id, _some_ids(settings))
+    return found
+
+
+def _best(settings: StoreSettings, sweep: RunView, key: str) -> RunView:
+    if "kexp.sweep.name" not in sweep.tags:
+        raise ConfigError(f"{key}: {sweep.name} is a run and no sweep")
+    run_id = sweep.tags.get(BEST_TRIAL)
+    if not run_id:
+        why = "it has not ended" if sweep.status == "RUNNING" else "its run names none"
+        raise ConfigError(f"{key}: sweep {sweep.name} has no best trial: {why}")
+    return _whole(settings, run_id, key)
+
+
+def _with_prefix(settings: StoreSettings, prefix: str) -> list[RunView]:
+    if not re.fullmatch(r"[0-9a-f]{1,31}", prefix):
+        return []
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return list(search(settings, filter_string=f"attributes.run_id LIKE '{prefix}%'"))
+    except (StoreError, MlflowException):  # a server that cannot search ids by pattern
+        return [view for view in search(settings) if view.run_id.startswith(prefix)]
+
+
+def _some_ids(settings: StoreSettings) -> list[str]:
+    return [view.run_id for view in search(settings, limit=50)]
