@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
 
 import nox
 
@@ -67,6 +69,31 @@ def ray(session: nox.Session) -> None:
     _install(session)
     session.install("-q", "-e", "./plugins/kexp-ray", "ray")
     session.run("pytest", "-q", *(session.posargs or ["plugins/kexp-ray"]), env={**QUIET})
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site, from docs/, into build/site: a warning is an error, and every link within it is followed."""
+    _install(session)
+    session.install("-q", "sphinx>=8", "furo>=2024.8", "myst-parser>=4", "sphinx-copybutton>=0.5")
+    session.run("sphinx-build", "-q", "-W", "--keep-going", "docs", "build/site", env=QUIET)
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """An sdist and a wheel in dist/, checked, and the wheel tried in an environment of its own."""
+    session.install("-q", "build", "twine")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build", "-q", "--outdir", "dist", ".")
+    made = [str(each) for each in sorted(Path("dist").iterdir())]
+    session.run("twine", "check", "--strict", *made)
+    wheel = next(each for each in made if each.endswith(".whl"))
+    fresh = Path(session.create_tmp()).resolve()
+    session.run("python", "-m", "venv", str(fresh / "venv"))
+    python = str(fresh / "venv" / "bin" / "python")
+    session.run(python, "-m", "pip", "install", "-q", str(Path(wheel).resolve()), external=True)
+    session.chdir(fresh)
+    session.run(python, "-m", "kexp", "optimizer=adam", "loss=huber_loss", "trainer.epochs=2", external=True, env=QUIET)
 
 
 @nox.session

@@ -25,6 +25,7 @@ _IN_USER_CODE = re.compile(r'^\s*File "([^"]+)", line (\d+), in (\S+)', re.MULTI
 
 def sentence_of(error: BaseException) -> str:
     """`name (file, line 12) raises ValueError: ...`; without the place where no code but the libraries' took part."""
+    error = _first(error)
     place, text = _place(error), first_line(error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if text.startswith("in user code"):
@@ -47,7 +48,14 @@ def sentence_of(error: BaseException) -> str:
 
 def own_sentence(error: BaseException) -> str:
     """As `sentence_of`, of an error in a function of one's own; empty where none took part but an installed one."""
-    return sentence_of(error) if _place(error, _is_mine) else ""
+    return sentence_of(error) if _place(_first(error), _is_mine) else ""
+
+
+def _first(error: BaseException) -> BaseException:
+    """The error of JAX's that Keras failed to make anew with words of its own."""
+    while "_error_repr" in str(error) and error.__context__ is not None:
+        error = error.__context__
+    return error
 
 
 def _place(error: BaseException, counts: Callable[[str], bool] | None = None) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kexp.signatures import source_file
 
-__all__ = ["digest_of", "is_kept", "sources_of"]
+__all__ = ["digest_of", "is_kept", "modules_of", "sources_of"]
 
 _MOST_FILES, _MOST_BYTES = 200, 2_000_000
 _STANDARD = sysconfig.get_path("stdlib")
@@ -45,6 +45,16 @@ def sources_of(module: str) -> dict[str, Path]:
         for imported in _imports(each, each.stat().st_mtime_ns, root):
             waiting += [*_packages(root, imported), root.joinpath(*imported.split(".")).with_suffix(".py")]
     return found
+
+
+def modules_of(module: str) -> list[str]:
+    """The dotted names of a module and of those beside it that it imports; of an installed package the one."""
+    if not is_kept(module):
+        return [module]
+    return [
+        module,
+        *(name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in sources_of(module)),
+    ]
 
 
 def digest_of(module: str) -> str:

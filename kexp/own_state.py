@@ -2,6 +2,7 @@
 
 A counter, a list that is a default, a variable of a closure, a function's or a class's attribute, an attribute of an
 object with a call: what a run left there is put back as the next one begins, unless the user has changed it since.
+What a module imports from the folder that it was found in counts as it does.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+
+from kexp.own_code import modules_of
 
 __all__ = ["begun_anew", "untouched"]
 
@@ -68,16 +71,18 @@ def _put_back(place: Place, now: Any, then: Any) -> None:
 
 def _places(modules: tuple[str, ...]) -> dict[str, tuple[Place, Any]]:
     """Where modules keep plain values, by a name of the place, and what is there now."""
-    loaded = [(name, sys.modules[name]) for name in modules if name in sys.modules]
-    each = (found for name, module in loaded for found in _inside(name, module))
+    whole = {each for name in modules for each in modules_of(name)}
+    loaded = [(name, sys.modules[name]) for name in sorted(whole) if name in sys.modules]
+    each = (found for name, module in loaded for found in _inside(name, module, whole))
     return {name: (place, value) for name, place, value in each if _is_plain(value)}
 
 
-def _inside(module: str, made: types.ModuleType) -> Iterator[tuple[str, Place, Any]]:
+def _inside(module: str, made: types.ModuleType, whole: set[str]) -> Iterator[tuple[str, Place, Any]]:
     yield from _attributes(module, made, vars(made))
     for key, value in list(vars(made).items()):
         name = f"{module}:{key}"
-        if getattr(value, "__module__", None) != module:
+        homes = {module} if isinstance(value, (type, types.FunctionType)) else whole
+        if getattr(value, "__module__", None) not in homes:
             continue  # imported
         if isinstance(value, types.FunctionType):
             yield from _of_function(name, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -11,18 +12,29 @@ from pathlib import Path
 
 import pytest
 
+from kexp import __all__ as kexp_names
 from kexp.cli import main
+from kexp.commands import COMMANDS
+from kexp.config import compose, plain
+from kexp.groups import GROUPS
+from kexp.registry import components
+from kexp.schema import SETTINGS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
     "docs/bring-your-data.md",
     "README.md",
+    "docs/tutorial.md",
     "docs/guide.md",
     "docs/hydra.md",
     "docs/your-code.md",
     "docs/using-runs.md",
     "docs/sweeps.md",
+    "docs/index.md",
+    "docs/coming-from-hydra.md",
     "docs/coming-from-kerastuner.md",
+    "docs/coming-from-mlflow.md",
+    "docs/coming-from-optuna.md",
 ]  # docs/plugins.md: tests/plugins
 # Commands that something else tries.
 ELSEWHERE = {
@@ -31,17 +43,23 @@ ELSEWHERE = {
     "kexp completion": "tests/commands/test_completion.py, in each of the shells",
     'eval "$(kexp completion': "the same",
 }
-LANGUAGES = {"sh", "python", "yaml", "console", "text", "toml"}
+LANGUAGES = {"{toctree}", "sh", "python", "yaml", "console", "text", "toml"}
 
 
 def blocks(page: str) -> Iterator[tuple[str, str]]:
     """Language and text of each block of a page."""
-    yield from re.findall(r"^```(\w*)\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+    yield from re.findall(r"^```(\w*|\{toctree\})\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
 
 
 def commands(text: str) -> list[str]:
     """A block's lines, those that a backslash goes on with as one."""
     return [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
+
+
+@pytest.fixture(scope="module")
+def made_pages() -> dict[str, str]:
+    """The pages that docs/reference.py makes."""
+    return runpy.run_path(str(ROOT / "docs" / "reference.py"))["pages"]()
 
 
 def kexp(line: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -93,7 +111,33 @@ def test_nothing_is_shown_that_is_not_tried(page: str) -> None:
     assert re.findall(r"^(?: {4}|\t|\$ ).*", outside, re.MULTILINE) == []  # other forms of a block
 
 
-def test_links_between_pages_lead_somewhere() -> None:
+def test_links_between_pages_lead_somewhere(made_pages: dict[str, str]) -> None:
+    made = {ROOT / "docs" / "reference" / f"{name}.md" for name in made_pages}
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-            assert target.startswith("https://") or (page.parent / target).is_file(), f"{page.name}: {target}"
+            there = page.parent / target
+            assert target.startswith("https://") or there.is_file() or there in made, f"{page.name}: {target}"
+
+
+def test_each_page_is_in_the_sites_contents() -> None:
+    listed = set(re.findall(r"^[\w/-]+$", (ROOT / "docs" / "index.md").read_text(), re.MULTILINE))
+    assert {page.stem for page in (ROOT / "docs").glob("*.md")} - {"index"} <= listed
+
+
+def test_messages_of_the_page_on_troubleshooting_are_said_by_kexp() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    code = "".join(file.read_text() for file in (ROOT / "kexp").rglob("*.py"))
+    code = re.sub(r'"\n\s*f?"', "", code)  # a sentence in several literals
+    messages = re.findall(r"^\*\*(.+)\*\*$", page, re.MULTILINE)
+    assert len(messages) > 15
+    assert [each for each in messages if each not in code] == []
+
+
+def test_the_reference_names_each_command_setting_and_component(made_pages: dict[str, str]) -> None:
+    whole = plain(compose([]))
+    assert [name for name in COMMANDS if f"## kexp {name}\n" not in made_pages["commands"]] == []
+    settings = [f"`{node}.{key}`" for node in SETTINGS for key in whole[node]]
+    assert [each for each in settings if each not in made_pages["config"]] == []
+    names = [name for group in GROUPS for name, each in components(group) if each.distribution == "kexp"]
+    assert [name for name in names if f"`{name}`" not in made_pages["components"]] == []
+    assert [name for name in set(kexp_names) - {"__version__"} if f"kexp.{name}\n" not in made_pages["python"]] == []

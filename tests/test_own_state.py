@@ -69,6 +69,17 @@ def test_two_runs_of_one_process_begin_alike(module: str, name: str) -> None:
     assert first.history.epochs == second.history.epochs
 
 
+def test_what_a_module_imports_from_beside_it_begins_alike_too(workplace: Path, module: str) -> None:
+    (workplace / "outer.py").write_text("import stateful\nfrom stateful import Growing\n\nmade = Growing()\n")
+    outer, inner = importlib.import_module("outer"), importlib.import_module(module)
+    for _ in range(2):
+        with begun_anew(["outer"]):
+            assert (inner.count, inner.seen, outer.made.scale) == (0, [], 1.0)
+            inner.count += 1
+            inner.seen.append(inner.count)
+            outer.made.scale += 1.0
+
+
 def test_what_a_run_left_is_there_until_the_next_one_and_what_the_user_changes_stays(module: str) -> None:
     made = importlib.import_module(module)
     with begun_anew([module]):

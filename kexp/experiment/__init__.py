@@ -9,6 +9,7 @@ from kexp.experiment.prepared import Prepared, feeds, load_data, prepare, split_
 from kexp.experiment.recording import Source, described, record_setup, run_parameters, run_tags, summary_of
 from kexp.experiment.running import Result, check_installed, checkpointing_of, run, store_of
 from kexp.experiment.state import TrainedState, leave_state
+from kexp.experiment.tracing import why_untraceable
 
 __all__ = [
     "Engine",
@@ -38,4 +39,5 @@ __all__ = [
     "split_as",
     "store_of",
     "summary_of",
+    "why_untraceable",
 ]

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["save_kept"]
 
 
-def save_kept(experiment: Experiment, state_file: Path, folder: Path, run: Header | None, *, best: bool) -> None:
+def save_kept(
+    experiment: Experiment, state_file: Path, folder: Path, run: Header | None, *, best: bool
+) -> tuple[tuple[str, str], ...]:
     """Saves a finished trial's model, in each format and as an MLflow model; draws the figures of the best.
 
     Args:
@@ -33,6 +35,9 @@ def save_kept(experiment: Experiment, state_file: Path, folder: Path, run: Heade
         run: the trial's, which is over and stays so; what is added to it waits in `folder` for `deliver_added`. None
             where it has none.
         best: whether it is the best of its sweep: the one that `save.register` registers and that has figures.
+
+    Returns:
+        What is left out and why: (label, text).
 
     Raises:
         SaveError: a file does not read back identically.
@@ -57,3 +62,4 @@ def save_kept(experiment: Experiment, state_file: Path, folder: Path, run: Heade
         record_model(tracker, prepared, history, model, held)
     finally:
         tracker.end("FINISHED")
+    return held.said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from kexp.experiment.recording import (
     summary_of,
 )
 from kexp.experiment.state import TrainedState, leave_state
+from kexp.experiment.tracing import check_traced
 from kexp.own_state import begun_anew
 from kexp.schema import Experiment
 from kexp.tracking import (
@@ -45,6 +46,9 @@ from kexp.training import History
 
 if TYPE_CHECKING:
     import keras
+
+Said = Sequence[tuple[str, str]]
+"""(label, text) of what was decided for the user."""
 
 __all__ = ["Result", "check_installed", "checkpointing_of", "formats_of", "run", "store_of"]
 
@@ -90,6 +94,7 @@ def run(
     open_tracker: Callable[[Prepared, Mapping[str, Any]], Tracker] | None = None,
     checkpoint: Path | None = None,
     state_file: Path | None = None,
+    tell: Callable[[Said], None] | None = None,
 ) -> Result:
     """Trains, evaluates, saves and records one experiment.
 
@@ -107,6 +112,7 @@ def run(
             this one leaves if it is interrupted; `trainer.checkpoint=auto` means that there are checkpoints where it
             is given, and true that they are in `folder/checkpoint` where it is not.
         state_file: leave the trained variables there, and the model's files and figures to `save_kept`.
+        tell: told before training what was decided for the user; prints it unless given.
 
     Raises:
         ConfigError: the experiment cannot be; raised before any compute and before a run is opened.
@@ -116,7 +122,16 @@ def run(
     """
     with begun_anew(own_modules(experiment)):
         return _run(
-            experiment, folder, source or Source(), parent_run_id, tags, listeners, open_tracker, checkpoint, state_file
+            experiment,
+            folder,
+            source or Source(),
+            parent_run_id,
+            tags,
+            listeners,
+            open_tracker,
+            checkpoint,
+            state_file,
+            tell,
         )
 
 
@@ -130,6 +145,7 @@ def _run(
     open_tracker: Callable[[Prepared, Mapping[str, Any]], Tracker] | None,
     checkpoint: Path | None,
     state_file: Path | None,
+    tell: Callable[[Said], None] | None,
 ) -> Result:
     started = time.perf_counter()
     formats = formats_of(experiment)
@@ -144,8 +160,10 @@ def _run(
         warm_up(store)
     training.prepare_backend(experiment.backend)
     model = build_compiled(prepared)
+    check_traced(prepared, model)
     held = holding(prepared, model, formats)
-    _tell(experiment, (*prepared.said, *held.said))
+    if tell is not None or experiment.trainer.verbose:
+        (tell or _print)((*prepared.said, *held.said))
     folder.mkdir(parents=True, exist_ok=True)
     if open_tracker is None:
         tracker = _open(store, experiment, folder, prepared, parent_run_id, tags)
@@ -202,9 +220,8 @@ def _tag(tracker: Tracker, trained: Trained) -> None:
         tracker.set_tags({**trained.tags, **said})
 
 
-def _tell(experiment: Experiment, said: Iterable[tuple[str, str]]) -> None:
-    """Says before training what was decided for the user, unless they want to hear nothing."""
-    for label, text in said if experiment.trainer.verbose else ():
+def _print(said: Said) -> None:
+    for label, text in said:
         print(f"{label:<8} {text}")
 
 

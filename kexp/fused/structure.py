@@ -14,14 +14,13 @@ from functools import cached_property
 from typing import Any
 
 from kexp.errors import ConfigError
-from kexp.experiment import Prepared, build_compiled
+from kexp.experiment import Prepared, build_compiled, why_untraceable
 from kexp.fused.beginning import Beginning
 from kexp.fused.bindings import Place, find_places
 from kexp.fused.blueprint import Blueprint, build_blueprint, seeds_for, with_values
 from kexp.fused.comparison import nudged, same_way
 from kexp.fused.config_numbers import RATE, Key, moved, numbers_of
 from kexp.fused.grouping import rows_digest, structure_key
-from kexp.fused.impure import why_impure
 from kexp.fused.lowering import compiled_quickly
 from kexp.fused.numbers import FLOATS, INTS, Slots, UntraceableError
 from kexp.fused.pure import Lane
@@ -96,7 +95,7 @@ def analyse(prepared: Prepared, batches: list[tuple[Any, ...]], constants: froze
         constants: numbers known not to be inputs.
 
     Raises:
-        NotFusableError: a component is not pure under JAX.
+        NotFusableError: JAX cannot compile a component.
         ConfigError: the trial itself cannot be built.
     """
     blueprint = _representative(prepared, batches[0])
@@ -130,7 +129,8 @@ def analyse(prepared: Prepared, batches: list[tuple[Any, ...]], constants: froze
             continue
         except Exception as error:
             if not keys:
-                raise NotFusableError(why_impure(blueprint, batches[0], error)) from error
+                why = why_untraceable(prepared.experiment, blueprint.model, batches[0], error)
+                raise NotFusableError(why) from error
             more, dropped = _trace_one_by_one(blueprint, probe, keys, tracers, batches)
             if not more and not dropped:
                 dropped = frozenset(keys)
@@ -164,8 +164,8 @@ def _representative(prepared: Prepared, batch: tuple[Any, ...]) -> Blueprint:
     except ConfigError:
         raise
     except Exception as error:  # Keras builds losses and metrics by tracing them
-        unbuilt = Blueprint(prepared, build_compiled(prepared))
-        raise NotFusableError(why_impure(unbuilt, batch, error)) from error
+        why = why_untraceable(prepared.experiment, build_compiled(prepared), batch, error)
+        raise NotFusableError(why) from error
 
 
 def _probe(prepared: Prepared, keys: Mapping[Key, Any], batch: tuple[Any, ...]) -> Blueprint:

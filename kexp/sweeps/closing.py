@@ -62,7 +62,7 @@ def ranking(session: Session, most: int = 10) -> list[str]:
     comparison = session.comparison
     if session.objective is None or comparison is None:
         return []
-    if any(len(row.trials) + row.lost > 1 for row in comparison.rows):
+    if not comparison.single:
         return ranked_lines(comparison, screen_width(), most, session.compare_command)
     known = {trial.run_id: row.values[seed] for row in comparison.rows for seed, trial in row.trials.items()}
     values = {trial.number: known[run_id] for trial in session.trials if (run_id := run_id_of(trial)) in known}
@@ -132,7 +132,7 @@ class Report:
         histories = histories_of(session.store, session.folder)
         self._comparison = _compared(session, trials, histories)
         self._comparison.notes.extend(session.remarks)
-        page = write_report(session.folder, self._comparison, histories, figures=session.figures())
+        page = write_report(session.folder, self._comparison, histories, objectives=session.objectives)
         return [page, page.with_name("report.md"), page.with_name("trials.csv")]
 
 
@@ -144,6 +144,7 @@ def _compared(session: Session, trials: list[TrialResult], histories: Histories 
         trials,
         histories=histories,
         title=session.name,
+        metrics=[each.metric for each in session.objectives] if len(session.objectives) > 1 else None,
         objective=objective.metric if objective else None,
         direction=objective.direction if objective else None,
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kexp.sweeps.folds import Fold
-from kexp.sweeps.grouping import ABSENT, short_names, shorten, show_value
+from kexp.sweeps.grouping import ABSENT, digits_of, short_names, shorten, show_value
 from kexp.sweeps.judge import Judgement
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.results import TrialResult
@@ -76,6 +77,16 @@ class Comparison:
         return "fold" if any(isinstance(seed, Fold) for row in self.rows for seed in row.trials) else "seed"
 
     @property
+    def single(self) -> bool:
+        """Whether no choice ran more than once, so that nothing can be said of chance."""
+        return not any(len(row.trials) + row.lost > 1 for row in self.rows)
+
+    @cached_property
+    def digits(self) -> Mapping[str, int]:
+        """Of each column, how many digits of a number to show."""
+        return {key: digits_of(row.params[key] for row in self.rows) for key in self.columns}
+
+    @property
     def reference(self) -> Row | None:
         """The row that the others are tested against."""
         return next((row for row in self.rows if row.judgement.verdict == "best"), None)
@@ -83,8 +94,12 @@ class Comparison:
     def label(self, row: Row) -> str:
         """The row in a few words: `optimizer=adam, learning_rate=0.001`."""
         short = short_names(self.columns)
-        there = [(short[key], row.params[key]) for key in self.columns if row.params[key] is not ABSENT]
-        return ", ".join(f"{name}={shorten(show_value(value), 48)}" for name, value in there) or "all trials"
+        there = [
+            (short[key], show_value(row.params[key], self.digits[key]))
+            for key in self.columns
+            if row.params[key] is not ABSENT
+        ]
+        return ", ".join(f"{name}={shorten(value, 48)}" for name, value in there) or "all trials"
 
     def frame(self) -> pandas.DataFrame:
         """A DataFrame with one row a choice.
@@ -135,8 +150,9 @@ class Comparison:
         return record | {"more_seeds": judged.more_seeds, "lost": row.lost}
 
     def _repr_html_(self) -> str:
-        html: str = self.frame().to_html(index=False)
-        return html
+        from kexp.sweeps.report import table_html
+
+        return table_html(self)
 
 
 def _of(count: int, others: int) -> str:

@@ -10,7 +10,7 @@ from kexp.fingerprint import IRRELEVANT
 from kexp.sweeps.folds import FOLD, Fold
 from kexp.sweeps.results import TrialResult, parameter_value
 
-__all__ = ["ABSENT", "SEED", "Group", "group_trials", "short_names", "shorten", "show_value"]
+__all__ = ["ABSENT", "SEED", "Group", "digits_of", "group_trials", "short_names", "shorten", "show_value"]
 
 SEED = "seed"
 
@@ -96,13 +96,20 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
     return short
 
 
-def show_value(value: Any) -> str:
+def show_value(value: Any, digits: int = 4) -> str:
     """A parameter's value for a person: `0.001`, `true`, `adam`; `-` where there is none."""
     if value is ABSENT:
         return "-"
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def digits_of(values: Iterable[Any]) -> int:
+    """How many digits of a parameter to show: four, or as many more as tell nearly all of its values apart."""
+    known = {value for value in values if isinstance(value, float)}
+    apart = 0.95 * len(known)
+    return next((digits for digits in range(4, 17) if len({f"{v:.{digits}g}" for v in known}) >= apart), 17)
 
 
 def shorten(text: str, most: int) -> str:

@@ -352,8 +352,9 @@ class LaneEngine:
         if result.trial.checkpoint is not None and state in ("FINISHED", "PRUNED"):
             remove_checkpoints(result.trial.checkpoint.folder)
         metrics = {**result.history.last, **{f"test_{key}": value for key, value in result.test.items()}}
-        shown = reason if state != "FINISHED" else ""
-        return Outcome(task.number, state, shown, metrics, result.history.duration_s, record=record, repeatable=True)
+        shown, said = reason if state != "FINISHED" else "", result.trial.prepared.said
+        spent_s = result.history.duration_s
+        return Outcome(task.number, state, shown, metrics, spent_s, record=record, repeatable=True, said=said)
 
     def _record(self, task: Task, result: fused.LaneResult, lane: _Running, state: State, reason: str) -> Any:
         from kexp.experiment import Source, leave_state, record_setup, run_tags

@@ -100,7 +100,8 @@ class Session:
         self._jobs, self._own_folder = jobs, folder.name != name
         self.notices: list[str] = []
         self.remarks: list[str] = []  # what a reader of the table and the report should know
-        self.figures: Callable[[], Sequence[tuple[str, str]]] = tuple  # further ones for the report's page
+        self.objectives: Sequence[Objective] = ()  # of a search that has several: all of them
+        self._said: dict[tuple[str, str], None] = {}  # what trials decided for the user: (label, text), each once
         self._command = dict(command or {"arguments": list(arguments)})
         self._recorder: Recorder | None = None
         self._tracker: Tracker | None = None
@@ -302,6 +303,7 @@ class Session:
 
     def _saved(self, outcome: Outcome) -> bool:
         trial = self._keeping.trial(outcome.number)
+        self._said |= dict.fromkeys(outcome.said)
         if outcome.state == "FINISHED" and self._recorder is not None and self.store is not None:
             self._recorder.add(trial.folder, lambda: self._keeping.is_saved(trial))
         elif outcome.state == "FINISHED":
@@ -319,6 +321,7 @@ class Session:
         lines = ranking(self)
         launched = self._launched()
         again = command_line("reproduce", "RUN", "--save", store=self.store)
+        launched += [f"{label:<8} {text}" for label, text in self._said]
         launched += [line] if (line := self._keeping.line(self.objective, again)) else []
         lines += ["", *launched] if launched else []
         lines += ["", *self.remarks] if self.remarks else []
@@ -393,6 +396,7 @@ class Session:
         with deferred_interrupts():  # a trial is either recorded and over, or neither
             trial.reason, trial.duration_s = outcome.reason, outcome.duration_s
             trial.metrics.update(outcome.metrics)
+            self._said |= dict.fromkeys(outcome.said)
             self._put(trial, outcome)
             trial.state = outcome.state
             self.know_objective(trial.metrics)

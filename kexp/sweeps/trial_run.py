@@ -52,6 +52,7 @@ def run_trial(task: Task, tell: Told) -> Outcome:
     collected: list[CollectedRun] = []
     latest: dict[str, float] = {}
     pruned: list[str] = []
+    said: list[tuple[str, str]] = []
 
     def open_tracker(prepared: experiment.Prepared, tags: Mapping[str, Any]) -> CollectedRun:
         tracker = CollectedRun(task.name, folder, tags={**tags, **task.tags}, parent_run_id=task.parent_run_id)
@@ -73,9 +74,8 @@ def run_trial(task: Task, tell: Told) -> Outcome:
             if reason:  # the table's words, in the store too
                 collected[0].set_tags({"kexp.reason": " ".join(reason.split())[:500]})
             record = collected[0].record()
-        return Outcome(
-            task.number, state, reason, latest, time.perf_counter() - started, record=record, repeatable=repeatable
-        )
+        spent_s = time.perf_counter() - started
+        return Outcome(task.number, state, reason, latest, spent_s, record=record, repeatable=repeatable, said=said)
 
     with logged(folder / LOG):
         if task.saves:
@@ -89,6 +89,7 @@ def run_trial(task: Task, tell: Told) -> Outcome:
                 listeners=[listen],
                 checkpoint=Path(task.checkpoint) if task.checkpoint else None,
                 state_file=Path(task.state) if task.state else None,
+                tell=said.extend,
             )
             latest.update(result.metrics)
             print(*result.history.notices, sep="\n", end="")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -110,3 +110,4 @@ class Outcome:
     duration_s: float = 0.0
     record: RunRecord | None = None
     repeatable: bool = False  # the same will happen again: no use in another attempt
+    said: Sequence[tuple[str, str]] = ()  # (label, text) of what a single run would have told

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from kexp.experiment import load_data, prepare
+from kexp.experiment import load_data, prepare, run_parameters
 from kexp.schema import check, component_node
 from kexp.sweeps.opening import opened_sweeper
 from kexp.sweeps.session import Session
@@ -71,6 +71,7 @@ class FormulaLauncher:
         folder.mkdir(parents=True, exist_ok=True)
         tags = {**task.tags, "kexp.fingerprint": _fingerprint(task.config)}
         run = CollectedRun(task.name, folder, tags=tags, parent_run_id=task.parent_run_id)
+        run.log_params(run_parameters(task.config))
         final, reason, metrics = self.formula(task.config), None, {}
         for epoch in range(1, task.config["trainer"]["epochs"] + 1):
             value = final * (1 - 0.5**epoch)

@@ -392,7 +392,7 @@ def test_command_writes_other_formats(form: str, store: StoreSettings, tmp_path:
     elif form == "csv":
         assert text.splitlines()[0].startswith("rank,optimizer.learning_rate,val_accuracy,val_accuracy_sd")
     else:
-        assert "polyline" in text and "TrainingError: nan" in text
+        assert "parcoords" in text and "TrainingError: nan" in text
 
 
 def test_command_refuses_a_sweep_that_is_not_there(store: StoreSettings) -> None:

@@ -100,7 +100,9 @@ def test_what_a_module_has_trains_in_a_sweep_and_is_read_back_by_a_new_process(
         override = f"defaults:\n  - override /{chosen}\n" if chosen else ""
         (presets / f"{name}.yaml").write_text(f"# @package _global_\n{override}{settings}\n")
     common = ["data=iris", "trainer.epochs=2", f"backend={backend}", f"hydra/launcher={launcher}", "save.keep=all"]
-    _kexp("-m", "--config-dir", "conf", f"experiment={','.join(ROWS)}", *common, "sweep.name=rows")
+    swept = _kexp("-m", "--config-dir", "conf", f"experiment={','.join(ROWS)}", *common, "sweep.name=rows")
+    for told in ("own_parts:by_index takes class numbers", "own_parts:shrinking cannot be copied by its config"):
+        assert swept.stdout.count(told) == 1
     runs = [trial.run_id for trial in read_sweep(StoreSettings(), "rows").trials]
     assert len(runs) == len(ROWS)
     np.save("rows.npy", np.random.default_rng().uniform(0, 7, size=(9, 4)).astype(np.float32))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
+import math
 import random
 import re
 from collections.abc import Mapping
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,10 +17,12 @@ import pytest
 
 from kexp.sweeps.compare import compare_trials
 from kexp.sweeps.comparison import Comparison
-from kexp.sweeps.report import report_page, text_table, write_report
+from kexp.sweeps.grouping import ABSENT
+from kexp.sweeps.objective import Objective
+from kexp.sweeps.report import markdown_report, report_page, text_table, write_report
+from kexp.sweeps.report.axes import extent, parameter_axis
 from kexp.sweeps.report.importance import parameter_importance
-from kexp.sweeps.report.numbers import column_format, show_p, tidy
-from kexp.sweeps.report.svg import axis_scale, ticks
+from kexp.sweeps.report.numbers import number_format, show_p, tidy
 from kexp.sweeps.results import History, TrialResult
 
 
@@ -38,7 +43,7 @@ def made(
 
 
 class Page(HTMLParser):
-    """Tags that are open at the end, addresses that a browser would fetch, and texts."""
+    """Tags that are open at the end, addresses that a browser would fetch, and what the script is given."""
 
     VOID = ("meta",)
 
@@ -48,6 +53,14 @@ class Page(HTMLParser):
         self.fetched: list[str] = []
         self.tags: list[str] = []
         self.feed(text)
+        self.content = json.loads(text.partition('id="content">')[2].partition("</script>")[0])
+
+    def traces(self, figure: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.content["figures"][figure]["data"]
+        return found
+
+    def headings(self) -> list[str]:
+        return [column["heading"] for column in self.content["table"]["columns"]]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
@@ -91,18 +104,33 @@ def test_page_is_well_formed_and_fetches_nothing() -> None:
     assert page.open == []
     assert page.fetched == []
     assert "http" not in text and "@import" not in text and "url(" not in text
-    assert page.tags.count("polygon") >= 3 and page.tags.count("polyline") >= 6
-    assert "learning_rate (log)" in text
+    lines = page.traces("curves")
+    assert sum(trace.get("fill") == "toself" for trace in lines) == 6 and sum("meta" in trace for trace in lines) == 6
+    assert page.traces("parallel")[0]["dimensions"][0]["label"] == "learning_rate (log)"
+    assert {"n", "verdict", "p"} <= set(page.headings())
     assert "broken" in text and "OSError: x" in text
 
 
 def test_page_survives_hostile_names() -> None:
-    hostile = '"><script>alert(1)</script>'
+    hostile = '"><script>alert(1)</script><b>'
     trials, histories = made([{f"model.{hostile}": f"{hostile}{place}", "x": place} for place in range(6)])
     trials.append(TrialResult("e" * 32, hostile, "FAILED", {"x": 1, "seed": 1}, {}, hostile))
     text = report_page(compare_trials(trials, title=hostile), histories)
     assert "<script>alert" not in text
-    assert Page(text).tags.count("script") == 1
+    page = Page(text)
+    assert page.tags.count("script") == 3
+    figures = json.dumps(page.content["figures"])
+    assert "&lt;script" in figures and "<" not in re.sub("</?extra>|<br>", "", figures)
+
+
+def test_one_seed_has_no_verdicts_and_one_line_that_says_so() -> None:
+    trials, histories = made([{"x": place} for place in range(40)], seeds=1)
+    comparison = compare_trials(trials)
+    page, markdown = report_page(comparison, histories), markdown_report(comparison)
+    for text in (page, markdown, text_table(comparison)):
+        assert text.count("One seed cannot tell a difference from chance") == 1
+        assert "indistinguishable" not in text.replace(".v-indistinguishable", "") and "t-test" not in text
+    assert Page(page).headings() == ["rank", "trial", "x", "val_loss"]
 
 
 def test_histories_are_asked_for_what_is_drawn_alone() -> None:
@@ -122,9 +150,9 @@ def test_page_of_thousands_of_choices_stays_small_and_says_what_is_left_out() ->
     choices = [{"a": place % 7, "b": 10.0 ** -(place % 11), "c": f"choice {place}"} for place in range(3000)]
     trials, histories = made(choices, seeds=1)
     text = report_page(compare_trials(trials), histories)
-    assert len(text) < 1_000_000
-    assert "The best 500 of 3,000" in text
-    assert "Of 3,000 choices the best 200 and an even sample of 200 others are drawn." in text
+    assert len(text) < 6_000_000
+    assert len(Page(text).content["table"]["columns"][0]["cells"]) == 3000
+    assert "Of 3,000 choices the best 1,000 and an even sample of 1,000 others are drawn." in text
 
 
 @pytest.mark.parametrize("choices", [1, 2])
@@ -165,21 +193,72 @@ def test_text_table_is_aligned_and_says_what_it_leaves_out() -> None:
     assert lines[ruler + 41] == "... and 10 more rows (--limit 0 shows all)"
 
 
-def test_numbers_of_a_column_share_their_decimals() -> None:
-    assert tidy(0.12345, column_format([0.12345, 0.9])) == "0.1235"
-    assert tidy(1234.5, column_format([1234.5])) == "1234"
-    assert tidy(1.5e-7, column_format([1.5e-7])) == "1.500e-07"
+def test_numbers_have_four_digits_and_parameters_as_many_as_tell_them_apart() -> None:
+    assert [tidy(value, number_format(value)) for value in (0.123456, 0.0089012, 1234.5678, 1.5e-7, 3.25e9, 0.0)] == [
+        "0.1235", "0.008901", "1235", "1.500e-07", "3.250e+09", "0.0000",
+    ]  # fmt: skip
     assert tidy(float("nan"), ".3f") == "-"
     assert [show_p(p) for p in (1e-9, 0.0123, 0.5)] == ["<0.001", "0.012", "0.50"]
+    trials, _ = made([{"rate": rate} for rate in (0.012345678, 0.5)], seeds=1)
+    assert compare_trials(trials).label(compare_trials(trials).rows[0]) == "rate=0.01235"
+    trials, _ = made([{"rate": rate} for rate in (0.500001, 0.500002)], seeds=1)
+    assert compare_trials(trials).label(compare_trials(trials).rows[0]) == "rate=0.500001"
 
 
-def test_axes_are_logarithmic_where_values_span_decades() -> None:
-    scale = axis_scale([1e-5, 1e-3, 1e-1], 0, 100)
-    assert scale.log
-    assert scale(1e-3) == pytest.approx(50)
-    assert ticks(scale) == pytest.approx([1e-5, 1e-4, 1e-3, 1e-2, 1e-1])
-    linear = axis_scale([-1.0, 0.0, 9.0], 100, 0)
-    assert not linear.log
-    assert linear(-1.0) > linear(9.0)
-    assert axis_scale([], 0, 1)(3.0) == 1
-    assert len(ticks(axis_scale([5.0], 0, 1))) > 1
+def test_diverged_trials_do_not_flatten_a_picture_and_are_counted() -> None:
+    good = [0.1 + place / 100 for place in range(90)]
+    shown = extent([*good, 1e8, 3e30, math.inf, math.nan])
+    assert (shown.low, shown.high) == (min(good), max(good))
+    most = extent([0.1, 0.2, 0.3, *(10.0**power for power in range(20))])
+    assert most.low == 0.1 and most.high == 1e5 and most.log
+    assert extent([-1e9, *good], minimize=False) == extent(good, minimize=False)
+    trials, histories = made([{"x": place} for place in range(30)], seeds=1)
+    trials += [
+        TrialResult(f"d{n}", f"t{30 + n}", "FINISHED", {"x": n, "seed": 7}, {"val_loss": 1e20}) for n in range(2)
+    ]
+    text = report_page(compare_trials(trials), histories)
+    assert (
+        "2 of 32 trials stand at the edge, because their val_loss is far from the others' (as far as 1e+20)."
+        in unescape(text)
+    )
+    edge = next(trace for trace in Page(text).traces("history") if trace["name"] == "outside the picture")
+    assert len(edge["x"]) == 2 and max(edge["y"]) < 1
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "ticks"),
+    [
+        ([1e-5, 1e-3, 1e-1], "x (log)", ["1e-05", "0.001", "0.1"]),
+        ([0.0, 1e-5, 1e-3, 1e-1], "x", ["0", "1e-05", "0.001", "0.1"]),
+        (["sgd", "adam", ABSENT], "x", ["adam", "sgd", "-"]),
+        ([True, 1, None], "x", ["1", "null", "true"]),
+        ([0.1, 0.5, 0.9, ABSENT], "x", ["-", "0.1", "0.5", "0.9"]),
+    ],
+)
+def test_an_axis_of_parameters_has_a_place_for_each_value(values: list[Any], name: str, ticks: list[str]) -> None:
+    axis = parameter_axis("x", values)
+    assert axis["label"] == name and axis["ticktext"] == ticks
+    assert len(set(axis["values"])) == len(values)
+    assert sorted(axis["values"]) == pytest.approx(sorted(axis["tickvals"]))
+    assert all(axis["range"][0] <= place <= axis["range"][1] for place in axis["values"])
+
+
+def test_the_front_of_two_objectives_is_drawn_from_the_rows() -> None:
+    trials = [
+        TrialResult(str(n), f"t-{n}", "FINISHED", {"x": n, "seed": 0}, {"val_loss": loss, "val_accuracy": accuracy})
+        for n, (loss, accuracy) in enumerate([(0.1, 0.5), (0.2, 0.9), (0.3, 0.8), (0.4, 0.95)])
+    ]
+    objectives = [Objective("val_loss", "minimize"), Objective("val_accuracy", "maximize")]
+    comparison = compare_trials(trials, objective="val_loss", metrics=["val_accuracy"])
+    others, front = Page(report_page(comparison, objectives=objectives)).traces("front")
+    assert (front["x"], front["y"]) == ([0.1, 0.2, 0.4], [0.5, 0.9, 0.95])
+    assert others["x"] == [0.3]
+    axes = Page(report_page(comparison, objectives=objectives)).traces("parallel")[0]["dimensions"]
+    assert [axis["label"] for axis in axes] == ["x", "val_loss", "val_accuracy"]
+
+
+def test_a_notebook_shows_a_comparison_as_a_small_table() -> None:
+    comparison, _ = three()
+    page = comparison._repr_html_()
+    assert page.count("<tr>") == 4 and "0.01" in page and comparison.conclusion()[:20] in page
+    assert "<script" not in page and len(page) < 5000

@@ -1,9 +1,16 @@
-"""The report of a sweep: one page that opens offline, Markdown, CSV, JSON, and text for a terminal."""
+"""The report of a sweep.
+
+In comes a `Comparison`, and the histories of the runs whose curves are drawn. Out go one page that opens offline,
+Markdown, CSV, JSON, text for a terminal and a small table for a notebook. Figures are mappings as Plotly's library in
+the page takes them; nothing of Plotly's Python is imported. `comparison`, `objective`, `grouping`, `folds` and
+`results` may be imported from here, and nothing that plans, launches or records a sweep.
+"""
 
 from __future__ import annotations
 
 from kexp.sweeps.report.data import rows_csv, rows_json, write_trials_csv
 from kexp.sweeps.report.markdown import markdown_report
+from kexp.sweeps.report.notebook import table_html
 from kexp.sweeps.report.page import html_page
 from kexp.sweeps.report.text import ranked_lines, screen_width, text_table
 from kexp.sweeps.report.write import report_page, write_report
@@ -16,6 +23,7 @@ __all__ = [
     "rows_csv",
     "rows_json",
     "screen_width",
+    "table_html",
     "text_table",
     "write_report",
     "write_trials_csv",

@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kexp.sweeps.comparison import Comparison, Row
 from kexp.sweeps.objective import direction_of
-from kexp.sweeps.report.svg import Scale, axis_scale, escape, number_label, points, svg, text, ticks
+from kexp.sweeps.report.axes import Extent, Figure, extent, label
 from kexp.sweeps.results import History
 
-__all__ = ["COLOURED", "DRAWN", "curve_metrics", "draw_curves", "run_ids"]
+__all__ = ["COLOURS", "DRAWN", "curve_metrics", "curves_figure", "run_ids"]
 
-COLOURED, DRAWN = 8, 60
-"""So many rows get a colour and a band; so many are drawn at all, the others thin and grey."""
+COLOURS = "#2f7de1", "#e0622b", "#2a9d5c", "#9b59d0", "#c9941a", "#dd4f8b", "#1a9aa8", "#8c7355"
+"""Of the best rows, which have a band too. They stand out from a light page and from a dark one."""
 
-_WIDTH, _HEIGHT = 560, 310
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 34, 44
+DRAWN = 60
+"""So many rows are drawn at all, the others thin and grey."""
+
+_GREY = "rgba(136,144,153,0.45)"
 _MOST_EPOCHS = 150
+_PANEL = 330  # pixels
 
 
 @dataclass(frozen=True)
@@ -48,26 +52,51 @@ def curve_metrics(comparison: Comparison, histories: Mapping[str, History]) -> l
     return [name for name in dict.fromkeys(wanted) if name in known][:4]
 
 
-def draw_curves(comparison: Comparison, histories: Mapping[str, History], metric: str) -> str:
-    """One metric by epoch, for the best rows; empty where no row has it."""
-    curves = [
-        curve
-        for place, row in enumerate(comparison.rows[:DRAWN])
-        if (curve := _curve(place, comparison.label(row), row, histories, metric)) is not None
+def curves_figure(comparison: Comparison, histories: Mapping[str, History]) -> Figure | None:
+    """Up to four metrics by epoch, for the best rows; None where no row has any.
+
+    A row is one entry of the legend, and hidden or shown in all panels at once; the grey ones share an entry.
+    """
+    panels = [
+        (metric, curves)
+        for metric in curve_metrics(comparison, histories)
+        if (curves := _curves(comparison, histories, metric))
     ]
-    if not curves:
-        return ""
-    epochs = [epoch for curve in curves for epoch in curve.epochs]
-    across = Scale(min(epochs), max(*epochs, min(epochs) + 1), _LEFT, _WIDTH - _RIGHT)
-    values = [value for curve in curves for value in (*curve.mean, *_banded(curve))]
-    # A loss falls fast and then slowly: what tells the choices apart is at its end.
-    falls = direction_of(metric) == "minimize" and min(values) > 0 and max(values) / min(values) > 4
-    up = axis_scale(values, _HEIGHT - _BOTTOM, _TOP, log=True if falls else None)
-    parts = _frame(across, up, metric)
-    # The best is drawn last, on top of the others.
-    for curve in sorted(curves, key=lambda curve: -curve.place):
-        parts.append(_draw(curve, across, up))
-    return svg(_WIDTH, _HEIGHT, parts, f"{metric} by epoch", "chart")
+    if not panels:
+        return None
+    columns = min(2, len(panels))
+    lines = -(-len(panels) // columns)
+    layout: Figure = {
+        "height": lines * _PANEL + 120,
+        "grid": {"rows": lines, "columns": columns, "pattern": "independent", "xgap": 0.09, "ygap": 0.2},
+        "margin": {"t": 20, "b": 50, "l": 60, "r": 16},
+        "legend": {"orientation": "h", "y": -0.09 if lines > 1 else -0.18, "traceorder": "normal"},
+        "hovermode": "closest",
+    }
+    traces: list[Figure] = []
+    named: set[str] = set()
+    for number, (metric, curves) in enumerate(panels, 1):
+        end = "" if number == 1 else str(number)
+        layout[f"yaxis{end}"], layout[f"xaxis{end}"] = _value_axis(metric, curves), _epoch_axis(curves)
+        # The best is drawn last, on top of the others.
+        for curve in sorted(curves, key=lambda curve: -curve.place):
+            drawn = [*_band(curve), _line(curve)]
+            group = drawn[-1]["legendgroup"]
+            drawn[-1]["showlegend"] = group not in named
+            named.add(group)
+            traces += [{**trace, "xaxis": f"x{end}", "yaxis": f"y{end}"} for trace in drawn]
+    return {"data": traces, "layout": layout}
+
+
+def run_ids(rows: Sequence[Row]) -> list[str]:
+    """The runs whose histories the curves of these rows need."""
+    return [trial.run_id for row in rows[:DRAWN] for trial in row.trials.values()]
+
+
+def _curves(comparison: Comparison, histories: Mapping[str, History], metric: str) -> list[_Curve]:
+    rows = enumerate(comparison.rows[:DRAWN])
+    curves = (_curve(place, comparison.label(row), row, histories, metric) for place, row in rows)
+    return [curve for curve in curves if curve is not None]
 
 
 def _curve(place: int, label: str, row: Row, histories: Mapping[str, History], metric: str) -> _Curve | None:
@@ -86,41 +115,59 @@ def _curve(place: int, label: str, row: Row, histories: Mapping[str, History], m
     return _Curve(place, label, epochs, mean, [min(values) for values in found], [max(values) for values in found])
 
 
-def _banded(curve: _Curve) -> list[float]:
-    return [*curve.low, *curve.high] if curve.place < COLOURED else []
+def _epoch_axis(curves: Sequence[_Curve]) -> Figure:
+    few = max(curve.epochs[-1] for curve in curves) <= 20
+    return {"title": {"text": "epoch", "standoff": 4}, **({"dtick": 1} if few else {})}
 
 
-def _frame(across: Scale, up: Scale, metric: str) -> list[str]:
-    parts = [text(_LEFT, 18, metric + (" (log)" if up.log else ""), kind="name")]
-    for value in ticks(up, 5):
-        y = up(value)
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(text(_LEFT - 8, y + 4, number_label(value), anchor="end", kind="tick"))
-    for value in sorted({round(value) for value in ticks(across, 8)}):
-        if across.low <= value <= across.high:
-            parts.append(text(across(value), _HEIGHT - _BOTTOM + 18, f"{value:,}", anchor="middle", kind="tick"))
-    parts.append(text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 6, "epoch", anchor="middle", kind="tick"))
-    return parts
+def _value_axis(metric: str, curves: Sequence[_Curve]) -> dict[str, Any]:
+    """The axis of a metric: all of the best rows, and where the others end; what has diverged runs out of it."""
+    minimize = direction_of(metric) != "maximize"
+    last = [curve.mean[-1] for curve in curves]
+    shown = extent(last, minimize=minimize)
+    best = [value for curve in curves if curve.place < len(COLOURS) for value in (*curve.low, *curve.high)]
+    beginnings = extent([(max if minimize else min)(curve.mean) for curve in curves], minimize=minimize)
+    values = [*filter(shown.shows, last), *filter(beginnings.shows, best)]
+    low, high = min(values), max(values)
+    falls = minimize and low > 0 and high / low > 4  # a loss falls fast and then slowly: what tells is at its end
+    return Extent(low, high, falls).axis(label(metric) + (" (log)" if falls else ""))
 
 
-def _draw(curve: _Curve, across: Scale, up: Scale) -> str:
-    mean = [(across(epoch), up(value)) for epoch, value in zip(curve.epochs, curve.mean, strict=True)]
-    coloured = curve.place < COLOURED
-    kind = f"line c{curve.place}" if coloured else "line rest"
-    title = f"<title>{curve.place + 1}: {escape(curve.label)}</title>"
-    parts = []
-    if coloured and curve.low != curve.high:
-        edge = [(across(epoch), up(value)) for epoch, value in zip(curve.epochs, curve.high, strict=True)]
-        back = [(across(epoch), up(value)) for epoch, value in zip(curve.epochs, curve.low, strict=True)]
-        parts.append(f'<polygon class="band c{curve.place}" points="{points([*edge, *back[::-1]])}"/>')
-    if len(mean) == 1:
-        x, y = mean[0]
-        parts.append(f'<circle class="dot c{curve.place if coloured else 0}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>')
-    else:
-        parts.append(f'<polyline class="{kind}" points="{points(mean)}"/>')
-    return f'<g data-r="{curve.place}">{title}{"".join(parts)}</g>'
+def _band(curve: _Curve) -> list[Figure]:
+    if curve.place >= len(COLOURS) or curve.low == curve.high:
+        return []
+    return [
+        {
+            "x": [*curve.epochs, *curve.epochs[::-1]],
+            "y": _short([*curve.high, *curve.low[::-1]]),
+            "fill": "toself",
+            "fillcolor": COLOURS[curve.place] + "26",
+            "line": {"width": 0},
+            "mode": "lines",
+            "hoverinfo": "skip",
+            "legendgroup": str(curve.place),
+            "showlegend": False,
+        }
+    ]
 
 
-def run_ids(rows: Sequence[Row]) -> list[str]:
-    """The runs whose histories the curves of these rows need."""
-    return [trial.run_id for row in rows[:DRAWN] for trial in row.trials.values()]
+def _line(curve: _Curve) -> Figure:
+    coloured = curve.place < len(COLOURS)
+    named = label(f"{curve.place + 1}: {curve.label}")
+    return {
+        "x": curve.epochs,
+        "y": _short(curve.mean),
+        "name": named if coloured else "others",
+        "mode": "lines" if len(curve.epochs) > 1 else "markers",
+        "line": {"color": COLOURS[curve.place] if coloured else _GREY, "width": 2 if coloured else 1},
+        "legendgroup": str(curve.place) if coloured else "others",
+        "legendrank": 1000 + min(curve.place, len(COLOURS)),
+        "text": named,
+        "hovertemplate": "%{y:.4g} after epoch %{x}<extra>%{text}</extra>",
+        "meta": curve.place,
+    }
+
+
+def _short(values: Sequence[float]) -> list[float]:
+    """As many digits as a picture can show."""
+    return [float(f"{value:.5g}") for value in values]

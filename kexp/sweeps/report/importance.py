@@ -10,14 +10,13 @@ from typing import Any
 from kexp.sweeps.comparison import Comparison
 from kexp.sweeps.folds import Fold
 from kexp.sweeps.grouping import ABSENT, SEED, short_names
-from kexp.sweeps.report.svg import Scale, svg, text
+from kexp.sweeps.report.axes import Figure, label
 
-__all__ = ["FEWEST_TRIALS", "Importance", "draw_importance", "parameter_importance"]
+__all__ = ["FEWEST_TRIALS", "Importance", "importance_figure", "parameter_importance"]
 
 FEWEST_TRIALS = 10
 _MOST_TRIALS = 2000
 _MOST_BARS = 15
-_NAMES, _WIDTH, _BAR = 190, 560, 26
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,9 @@ def parameter_importance(comparison: Comparison) -> Importance | None:
 
     Ranks stand for values, so that one diverged trial does not outweigh all others. None of fewer than
     `FEWEST_TRIALS` results, or where fewer than two of them vary: one alone has all the importance there is.
+
+    Optuna's fANOVA, which asks the same of its own forest, has no place for a parameter that only some trials have, and
+    does not say how much its forest explains.
 
     Source:
         Breiman (2001), Random forests, section 10.
@@ -74,21 +76,28 @@ def parameter_importance(comparison: Comparison) -> Importance | None:
     return Importance({keys[varying[place]]: float(shares[place]) for place in order}, float(forest.oob_score_))
 
 
-def draw_importance(importance: Importance) -> str:
-    """Bars, longest first."""
-    shown = list(importance.shares.items())[:_MOST_BARS]
+def importance_figure(importance: Importance) -> Figure:
+    """Bars, the longest on top."""
+    shown = list(importance.shares.items())[:_MOST_BARS][::-1]
     short = short_names(list(importance.shares))
-    height = _BAR * len(shown) + 12
-    across = Scale(0.0, max(*importance.shares.values(), 1e-9), _NAMES, _WIDTH - 60)
-    parts = []
-    for place, (key, share) in enumerate(shown):
-        y = 6 + place * _BAR
-        end = across(share)
-        parts.append(text(_NAMES - 10, y + 17, short[key], anchor="end", kind="tick big", most=26))
-        wide, high = max(1.0, end - _NAMES), _BAR - 9
-        parts.append(f'<rect class="bar" x="{_NAMES}" y="{y + 4}" width="{wide:.1f}" height="{high}" rx="2"/>')
-        parts.append(text(end + 8, y + 17, f"{share:.0%}", kind="tick big"))
-    return svg(_WIDTH, height, parts, "importance of each parameter", "chart")
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "y": [label(short[key]) for key, _ in shown],
+        "x": [share for _, share in shown],
+        "text": [f"{share:.0%}" for _, share in shown],
+        "textposition": "outside",
+        "cliponaxis": False,
+        "hoverinfo": "skip",
+        "marker": {"color": "#2f7de1"},
+    }
+    layout = {
+        "height": 60 + 30 * len(shown),
+        "margin": {"t": 10, "b": 40, "l": 10, "r": 60},
+        "xaxis": {"tickformat": ".0%", "rangemode": "tozero", "fixedrange": True},
+        "yaxis": {"automargin": True, "fixedrange": True, "type": "category"},
+    }
+    return {"data": [bars], "layout": layout}
 
 
 def _encode(values: Sequence[Any]) -> Any:

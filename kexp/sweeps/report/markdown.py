@@ -28,7 +28,7 @@ def markdown_report(comparison: Comparison, most_rows: int = 100, most_lost: int
         lines.append("| " + " | ".join(_escape(cell) for cell in cells) + " |")
     if len(rows) < len(comparison.rows):
         lines += ["", f"The best {len(rows):,} of {len(comparison.rows):,} rows; `trials.csv` has every trial."]
-    lines += ["", *(f"- {_escape(note)}" for note in (*comparison.notes, method_note(comparison)))]
+    lines += ["", *(f"- {_escape(note)}" for note in (*comparison.notes, method_note(comparison)) if note)]
     if comparison.lost:
         lines += [
             "",
@@ -45,7 +45,9 @@ def markdown_report(comparison: Comparison, most_rows: int = 100, most_lost: int
 
 
 def method_note(comparison: Comparison) -> str:
-    """How the verdicts came about, in two sentences."""
+    """How the verdicts came about, in two sentences; empty where there are none."""
+    if comparison.single:
+        return ""
     if comparison.draws == "fold":
         return (
             "Rows are means over folds with t-intervals; verdicts are corrected resampled t-tests against the best row "

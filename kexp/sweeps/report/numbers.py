@@ -1,34 +1,29 @@
-"""Numbers for people: a column's values with the same decimals, so that they can be read against each other."""
+"""Numbers for people: four significant digits, and as many decimals for the interval beside a mean."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
-__all__ = ["column_format", "show_p", "tidy"]
+__all__ = ["number_format", "show_p", "tidy"]
 
 
-def column_format(values: Iterable[float], digits: int = 4) -> str:
-    """A format for all values of a column, after the typical size of them.
+def number_format(value: float, digits: int = 4) -> str:
+    """A format for a value, and for what is set beside it: `.4f`, or `.3e` where that would be long.
 
     Args:
-        values: any; what is not finite, and zero, do not count.
-        digits: of a typical value.
-
-    Returns:
-        A format specification such as `.4f` or `.3e`.
+        value: any.
+        digits: the significant ones.
     """
-    sizes = sorted(abs(value) for value in values if math.isfinite(value) and value)
-    if not sizes:
+    size = abs(value)
+    if not size or not math.isfinite(size):
         return f".{digits}f"
-    typical = sizes[len(sizes) // 2]
-    if typical < 1e-4 or sizes[-1] >= 1e7:
+    if size < 1e-4 or size >= 1e7:
         return f".{digits - 1}e"
-    return f".{max(0, digits - 1 - max(-1, math.floor(math.log10(typical))))}f"
+    return f".{max(0, digits - 1 - math.floor(math.log10(size)))}f"
 
 
 def tidy(value: float, form: str) -> str:
-    """A number by its column's format; `-` where there is none."""
+    """A number by its format; `-` where there is none."""
     if math.isnan(value):
         return "-"
     return f"{value:{form}}" if math.isfinite(value) else ("inf" if value > 0 else "-inf")

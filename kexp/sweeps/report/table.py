@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from kexp.sweeps.comparison import Comparison, Row
 from kexp.sweeps.grouping import short_names, show_value
-from kexp.sweeps.report.numbers import column_format, show_p, tidy
+from kexp.sweeps.report.numbers import number_format, show_p, tidy
 
 __all__ = ["Column", "more_seeds_text", "table_columns"]
 
@@ -35,26 +35,41 @@ class Column:
 
 
 def table_columns(comparison: Comparison, rows: Sequence[Row], compact: bool = False) -> list[Column]:
-    """The columns of these rows, left to right; `compact` joins the mean and its interval (`0.091 ± 0.003`)."""
+    """The columns of these rows, left to right; `compact` joins the mean and its interval (`0.091 ± 0.003`).
+
+    Where each choice ran once, they are the trials: no spread, no verdict, no number of seeds.
+    """
     metric = comparison.objective.metric
-    means = [row.summary.mean for row in rows]
-    form = column_format(means)
     columns = [Column("rank", [str(row.rank or "-") for row in rows])]
+    if comparison.single and any(trial.name for row in rows for trial in row.trials.values()):
+        names = [next((trial.name for trial in row.trials.values()), "") for row in rows]
+        columns.append(Column("trial", names, right=False, optional=20))
     for key, short in short_names(comparison.columns).items():
         values = [row.params[key] for row in rows]
         numeric = not any(isinstance(value, (str, bool)) for value in values)
-        columns.append(Column(short, [show_value(value) for value in values], "param", numeric, title=key))
+        columns.append(
+            Column(short, [show_value(value, comparison.digits[key]) for value in values], "param", numeric, title=key)
+        )
     several = any(row.summary.n > 1 for row in rows)
     interval = f"{comparison.confidence:.0%} interval"
     if several and compact:
-        columns.append(Column(f"{metric} ± {interval.split(maxsplit=1)[0]}", [_plus_minus(row, form) for row in rows]))
+        columns.append(Column(f"{metric} ± {interval.split(maxsplit=1)[0]}", [_plus_minus(row) for row in rows]))
     else:
-        columns.append(Column(metric, [tidy(mean, form) for mean in means]))
+        columns.append(Column(metric, [_tidy(row, row.summary.mean) for row in rows]))
     if several:
-        columns.append(Column("sd", [tidy(row.summary.sd, form) for row in rows], optional=1))
+        columns.append(Column("sd", [_tidy(row, row.summary.sd) for row in rows], optional=1))
     if several and not compact:
-        columns.append(Column(interval, [_interval(row, form) for row in rows]))
-    columns.append(Column("n", [str(row.summary.n) for row in rows]))
+        columns.append(Column(interval, [_interval(row) for row in rows]))
+    columns += [] if comparison.single else _verdicts(rows)
+    for place, name in enumerate(comparison.metrics):
+        found = [row.others[name].mean for row in rows]
+        columns.append(Column(name, [tidy(mean, number_format(mean)) for mean in found], optional=10 + place))
+    return columns
+
+
+def _verdicts(rows: Sequence[Row]) -> list[Column]:
+    """What the seeds say of each row."""
+    columns = [Column("n", [str(row.summary.n) for row in rows])]
     if any(row.lost for row in rows):
         columns.append(Column("lost", [str(row.lost or "") for row in rows]))
     columns.append(Column("verdict", [row.judgement.verdict for row in rows], right=False))
@@ -63,10 +78,6 @@ def table_columns(comparison: Comparison, rows: Sequence[Row], compact: bool = F
     more = [more_seeds_text(row) for row in rows]
     if any(more):
         columns.append(Column("more seeds", more, right=False))
-    for place, name in enumerate(comparison.metrics):
-        found = [row.others[name].mean for row in rows]
-        shown = column_format(found)
-        columns.append(Column(name, [tidy(mean, shown) for mean in found], optional=10 + place))
     return columns
 
 
@@ -78,12 +89,17 @@ def more_seeds_text(row: Row) -> str:
     return judged.remark if judged.more_seeds is None else f"{judged.more_seeds:,}"
 
 
-def _interval(row: Row, form: str) -> str:
-    return f"[{tidy(row.summary.low, form)}, {tidy(row.summary.high, form)}]" if row.summary.n > 1 else "-"
+def _tidy(row: Row, value: float) -> str:
+    """A value with as many decimals as the row's mean."""
+    return tidy(value, number_format(row.summary.mean))
 
 
-def _plus_minus(row: Row, form: str) -> str:
-    mean = tidy(row.summary.mean, form)
+def _interval(row: Row) -> str:
+    return f"[{_tidy(row, row.summary.low)}, {_tidy(row, row.summary.high)}]" if row.summary.n > 1 else "-"
+
+
+def _plus_minus(row: Row) -> str:
+    mean = _tidy(row, row.summary.mean)
     if row.summary.n < 2:
-        return mean + " " * (len(f" ± {row.summary.mean:{form}}") if row.summary.n else 0)
-    return f"{mean} ± {tidy((row.summary.high - row.summary.low) / 2, form)}"
+        return mean + " " * (len(f" ± {mean}") if row.summary.n else 0)
+    return f"{mean} ± {_tidy(row, (row.summary.high - row.summary.low) / 2)}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kexp.sweeps.comparison import Comparison
+from kexp.sweeps.objective import Objective
 from kexp.sweeps.report.curves import run_ids
 from kexp.sweeps.report.data import write_trials_csv
 from kexp.sweeps.report.markdown import markdown_report
@@ -21,7 +22,7 @@ def write_report(
     comparison: Comparison,
     histories: Histories | Mapping[str, History] | None = None,
     *,
-    figures: Sequence[tuple[str, str]] = (),
+    objectives: Sequence[Objective] = (),
 ) -> Path:
     """Writes `report.html`, `report.md` and `trials.csv`; a second call replaces them.
 
@@ -30,7 +31,7 @@ def write_report(
         comparison: what to report.
         histories: for the learning curves: run id -> metric -> (epoch, value) points, or a function from run ids to
             that, which is asked for the few runs that are drawn. None leaves the curves out.
-        figures: further figures for the page, as (heading, trusted HTML).
+        objectives: of a search that has several, all of them.
 
     Returns:
         The path of `report.html`.
@@ -39,7 +40,7 @@ def write_report(
 
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / "report.html"
-    write_atomically(page, report_page(comparison, histories, figures=figures).encode())
+    write_atomically(page, report_page(comparison, histories, objectives=objectives).encode())
     write_atomically(folder / "report.md", markdown_report(comparison).encode())
     lines = io.StringIO()
     write_trials_csv(comparison, lines)
@@ -51,7 +52,7 @@ def report_page(
     comparison: Comparison,
     histories: Histories | Mapping[str, History] | None = None,
     *,
-    figures: Sequence[tuple[str, str]] = (),
+    objectives: Sequence[Objective] = (),
 ) -> str:
     """The HTML page as text; see `write_report`."""
     wanted = run_ids(comparison.rows)
@@ -61,4 +62,4 @@ def report_page(
         found = histories
     else:
         found = histories(wanted)
-    return html_page(comparison, found, figures)
+    return html_page(comparison, found, objectives)

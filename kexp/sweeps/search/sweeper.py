@@ -17,7 +17,6 @@ from kexp.sweeps.planning import Known, plan_trials
 from kexp.sweeps.search.choices import Chosen, choose_pruner, choose_sampler
 from kexp.sweeps.search.conditions import settle_space
 from kexp.sweeps.search.declared import declared_axes
-from kexp.sweeps.search.figures import draw_figures
 from kexp.sweeps.search.grammar import Request, read_request
 from kexp.sweeps.search.optional import require_optuna
 from kexp.sweeps.search.searching import Searching
@@ -108,6 +107,7 @@ class OptunaSweeper:
 
         if is_there(self.storage, session.folder):  # a changed space is refused before there is a run of this sweep
             refuse_change(session.name, open_storage(self.storage, session.folder), space, objectives, seeds)
+        session.objectives = objectives
         with session.running(objectives[0]) as tracker:
             study = open_study()
             study.take_up()
@@ -120,8 +120,6 @@ class OptunaSweeper:
                 pruner=pruner.name if pruner else "",
                 epochs=asked.experiment.trainer.epochs,
             )
-            if asked.experiment.tracking.figures:
-                session.figures = lambda: draw_figures(study.optuna, study.objectives)
             self._run(session, searching, study)
             names = {"kexp.sweep.sampler": asked.sampler.name, "kexp.sweep.pruner": pruner.name if pruner else ""}
             tracker.set_tags(names)

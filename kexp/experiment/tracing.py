@@ -1,0 +1,150 @@
+"""What of an experiment JAX cannot compile: found by tracing, before anything is trained."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from kexp.blame import sentence_of
+from kexp.build import build_metrics
+from kexp.errors import ConfigError
+from kexp.experiment.prepared import Prepared, feeds
+from kexp.experiment.recording import own_modules
+from kexp.own_state import untouched
+from kexp.registry import OURSELVES
+from kexp.schema import Experiment
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["check_traced", "why_untraceable"]
+
+
+def check_traced(prepared: Prepared, model: keras.Model) -> None:
+    """Traces a training step where somebody's own code is to be compiled by JAX. The model is built by it, as by `fit`.
+
+    Args:
+        prepared: the experiment.
+        model: its model, compiled.
+
+    Raises:
+        ConfigError: JAX cannot compile the step; the sentence names the component and its line.
+    """
+    experiment = prepared.experiment
+    own = own_modules(experiment)
+    installed = any(node.component.distribution not in (OURSELVES, "reference") for node in experiment.nodes())
+    if experiment.backend != "jax" or experiment.trainer.jit_compile is False or not (own or installed):
+        return
+    import jax
+
+    feed = feeds(prepared, kind="tfdata")[0]  # which reads these rows, and not all, of what is not in memory
+    batch = feed.batch(feed.order(0)[: feed.batch_size])
+    with untouched(own), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            model._symbolic_build(data_batch=batch)
+            if not model.optimizer.built:
+                model.optimizer.build(model.trainable_variables)
+            kept = [(variable, variable._value) for variable in model.variables]
+            try:
+                jax.eval_shape(model.train_step, _state(model), batch)
+            finally:
+                for variable, value in kept:  # a step of somebody's own may have left symbols in them
+                    variable._value = value
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(why_untraceable(experiment, model, batch, error)) from error
+
+
+def why_untraceable(experiment: Experiment, model: keras.Model, batch: tuple[Any, ...], error: Exception) -> str:
+    """Which component it is, by tracing each layer, regularizer, loss and metric alone, and then the optimizer.
+
+    Args:
+        experiment: settled.
+        model: its model, built as far as it could be.
+        batch: features and targets.
+        error: what tracing the whole raised.
+    """
+    for component, why in _tries(experiment, model, *(_symbol(each) for each in batch[:2])):
+        if why is not None:
+            return _sentence(component, why)
+    return _sentence(f"model: {experiment.model.name}", error)
+
+
+def _tries(experiment: Experiment, model: keras.Model, x: Any, y: Any) -> Iterator[tuple[str, Exception | None]]:
+    """Each component alone, as its config key and name, and what it raises."""
+    import keras
+    from keras.src.trainers.compile_utils import CompileMetrics
+
+    value = x
+    if isinstance(model, keras.Sequential):
+        for position, layer in enumerate(model.layers):
+            # That of an activation tells its output's shape without a call.
+            value, why = _traced(layer.call if type(layer).__name__ == "ParametricActivation" else layer, value)
+            yield _called(experiment, layer, position), why
+    else:
+        value, why = _traced(model, x)
+        yield f"model: {experiment.model.name}", why
+    for position, layer in enumerate(model.layers):
+        yield f"model: a regularizer of layer {position} ({type(layer).__name__})", _penalised(layer)
+    if experiment.loss is not None:
+        yield f"loss: {experiment.loss.name}", _traced(model._compile_loss, y, value)[1]
+    for key, node in experiment.metrics.items():
+        measured = CompileMetrics(build_metrics({key: node}), None)
+        yield f"metrics.{key}: {node.name}", _traced(measured.update_state, y, value)[1]
+    gradients = [_symbol(variable.value) for variable in model.trainable_variables]
+    if model.optimizer.built:
+        _, why = _traced(lambda *each: model.optimizer.apply(list(each), model.trainable_variables), *gradients)
+        yield f"optimizer: {experiment.optimizer.name}", why
+
+
+def _sentence(component: str, why: Exception) -> str:
+    return f"{component} cannot be compiled by JAX: {sentence_of(why)}"
+
+
+def _called(experiment: Experiment, layer: Any, position: int) -> str:
+    if type(layer).__name__ == "ParametricActivation" and layer.function == experiment.activation.name:
+        return f"activation: {layer.function}"
+    return f"model: layer {position} ({type(layer).__name__})"
+
+
+def _state(model: keras.Model) -> tuple[list[Any], ...]:
+    """What a step of Keras' on JAX is given."""
+    parts = (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.optimizer.variables,
+        model.metrics_variables,
+    )
+    return tuple([variable.value for variable in part] for part in parts)
+
+
+def _symbol(value: Any) -> Any:
+    import keras
+
+    return keras.KerasTensor(value.shape, str(value.dtype))
+
+
+def _traced(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception | None]:
+    """What a function gives for symbols, and what it raises."""
+    from keras.src.backend import compute_output_spec
+
+    try:
+        return compute_output_spec(function, *arguments), None
+    except Exception as error:
+        return None, error
+
+
+def _penalised(layer: Any) -> Exception | None:
+    """What a layer's regularizers raise."""
+    import keras
+
+    variables = layer.trainable_variables
+
+    def run(*values: Any) -> Any:
+        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
+            return sum(layer.losses)
+
+    return _traced(run, *[_symbol(variable.value) for variable in variables])[1]
