@@ -4,6 +4,8 @@
     python benchmarks/fused.py --cases mlp:16,mlp:256  # some rows: MODEL:TRIALS[:EPOCHS]
     python benchmarks/fused.py --lanes 1,4,16,64       # how the time a trial falls with the number of lanes
     python benchmarks/fused.py --json                  # one line of JSON at the end
+    python benchmarks/fused.py --equal mlp:64:5        # lanes against the same trials, each trained alone
+    python benchmarks/fused.py --cases inputs:32:5 --memory-mb 40  # with less memory than data: fed in blocks
 
 Every row runs in a process of its own, start and imports on the clock, with the compile cache given by `--cache`. The
 loop (`Sequential`, `compile`, `fit`, `evaluate` on TensorFlow, one trial after the other) runs in the same call, on
@@ -54,18 +56,28 @@ def main() -> None:
     parser.add_argument("--cache", choices=("warm", "cold"), default="warm")
     parser.add_argument("--lanes", help="numbers of lanes, with commas between, instead of the table of models")
     parser.add_argument("--width", type=int)
+    parser.add_argument("--memory-mb", type=int, help="memory for data and lanes")
+    parser.add_argument("--equal", metavar="CASE")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--verify", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--loop", help=argparse.SUPPRESS)
     parser.add_argument("--gemm", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
-        print(json.dumps(engine(given.one, given.width, given.threads)))
+        print(json.dumps(engine(given.one, given.width, given.threads, given.memory_mb, given.verify)))
     elif given.loop:
         print(json.dumps(loop(given.loop, given.loop_trials, given.loop_epochs)))
     elif given.gemm:
         print(json.dumps({"rate": gemm_rate(given.gemm)}))
+    elif given.equal:
+        row = process(["--one", given.equal, "--verify", "8"], "jax", {})
+        checked = min(8, row["trials"])
+        print(
+            f"{given.equal}: {len(row['unequal'])} of {checked} lanes differ from the trial alone, on {row['device']}"
+        )
+        print("\n".join(row["unequal"]), end="")
     elif given.lanes:
         by_lanes(given)
     else:
@@ -79,7 +91,7 @@ def table(given: argparse.Namespace) -> None:
         for case in given.cases.split(","):
             model, _, rest = case.partition(":")
             epochs = int(rest.partition(":")[2] or 20)
-            extra = [f"--{k}={v}" for k, v in (("width", given.width), ("threads", given.threads)) if v]
+            extra = [f"--{k}={v}" for k, v in _engine_options(given) if v]
             place = {"KEXP_CACHE": cold} if given.cache == "cold" else {}
             if given.cache == "warm":
                 process(["--one", f"{model}:4:1", *extra], "jax", place)
@@ -102,6 +114,10 @@ def table(given: argparse.Namespace) -> None:
             print(told(row), flush=True)
     if given.json:
         print(json.dumps({"rows": rows, "machine": machine(), "cache": given.cache}))
+
+
+def _engine_options(given: argparse.Namespace) -> list[tuple[str, int | None]]:
+    return [("width", given.width), ("threads", given.threads), ("memory-mb", given.memory_mb)]
 
 
 def by_lanes(given: argparse.Namespace) -> None:
@@ -164,7 +180,7 @@ def rows_of(model: str) -> tuple[Any, Any]:
     return found.data.astype(np.float32), found.target
 
 
-def engine(case: str, width: int | None, threads: int | None) -> dict[str, Any]:
+def engine(case: str, width: int | None, threads: int | None, memory_mb: int | None, checked: int) -> dict[str, Any]:
     import numpy as np
 
     model, _, rest = case.partition(":")
@@ -186,7 +202,7 @@ def engine(case: str, width: int | None, threads: int | None) -> dict[str, Any]:
         plain(
             compose(
                 ["backend=jax", "tracking=none", "data=random", f"trainer.batch_size={batch}",
-                 f"trainer.epochs={epochs or 20}", *overrides]
+                 f"trainer.epochs={epochs or 20}", f"fused.memory_limit_mb={memory_mb or 'null'}", *overrides]
             )
         )
     )  # fmt: skip
@@ -200,6 +216,7 @@ def engine(case: str, width: int | None, threads: int | None) -> dict[str, Any]:
     planned = fused.plan(trials, width=width)
     plan_s = time.perf_counter() - started
     best, done, first, first_count, executor = 0.0, 0, 0.0, 0, ""
+    results: list[fused.LaneResult] = []
     import jax
 
     lanes = planned.groups[0].width * (threads or fused.default_threads())
@@ -207,6 +224,8 @@ def engine(case: str, width: int | None, threads: int | None) -> dict[str, Any]:
         assert isinstance(result, fused.LaneResult), result.reason
         done += 1
         executor = result.executor
+        if checked:
+            results.append(result)
         best = max(best, result.test.get("accuracy", 0.0))
         if done == min(lanes, len(trials)):
             first, first_count = time.perf_counter(), done
@@ -217,6 +236,7 @@ def engine(case: str, width: int | None, threads: int | None) -> dict[str, Any]:
         "trials": done, "plan_s": plan_s, "steady_trial_s": steady, "best_accuracy": best, "executor": executor,
         "memory_mb": memory(), "device": jax.devices()[0].device_kind,
         "rows": len(splits.train), "held": len(splits.validation or ()),
+        "unequal": fused.verify(results, checked) if checked else [],
     }  # fmt: skip
 
 
