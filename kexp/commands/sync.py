@@ -29,38 +29,18 @@ def main(arguments: Sequence[str]) -> int:
         if not folder.is_dir():
             raise ConfigError.at("FOLDER", "there is no such folder", str(folder))
     quiet()
-    from kexp.sweeps.spool import waiting_sweeps
     from kexp.tracking import waiting_folders
 
     waiting = [path for folder in folders for path in waiting_folders(folder)]
-    sweeps = [path for folder in folders for path in waiting_sweeps(folder)]
-    if not waiting and not sweeps:
+    if not waiting:
         print(f"nothing waits in {' or '.join(map(str, folders or map(Path, DEFAULT_FOLDERS)))}")
         return 0
-    return max([*map(_deliver_trials, sweeps), *map(_deliver, waiting)])
+    return max(map(_deliver, waiting))
 
 
 def _deliver(path: Path) -> int:
-    """One run's rows. A store that is away stops no other run's, which may wait for another store."""
-    from kexp.tracking import sync
-
-    try:
-        delivered = sync(path)
-    except StoreError as error:
-        print(f"kexp: {error}", file=sys.stderr)
-        return 1
-    if not delivered:
-        print(f"{path}: its run is in progress and delivers by itself")
-    for each in delivered:
-        print(f"{path}: {each.rows} rows delivered to run {each.run_id}")
-        for reason in each.refused:
-            print(f"kexp: {path}: the store refused a row: {reason}", file=sys.stderr)
-    return 1 if any(each.refused for each in delivered) else 0
-
-
-def _deliver_trials(path: Path) -> int:
-    """One sweep's trials."""
-    from kexp.sweeps.spool import deliver
+    """What waits in one folder. A store that is away stops no other folder's, which may be for another store."""
+    from kexp.tracking.syncing import deliver
 
     try:
         delivered = deliver(path)
@@ -68,9 +48,13 @@ def _deliver_trials(path: Path) -> int:
         print(f"kexp: {error}", file=sys.stderr)
         return 1
     if delivered is None:
-        print(f"{path}: its sweep is in progress and delivers by itself")
+        kind = "sweep" if (path / "outbox" / "trials").is_dir() else "run"
+        print(f"{path}: its {kind} is in progress and delivers by itself")
         return 0
-    print(f"{path}: {delivered.trials} trials delivered")
+    if delivered.run_id:
+        print(f"{path}: {delivered.rows} rows delivered to run {delivered.run_id}")
+    if delivered.trials or not delivered.run_id:
+        print(f"{path}: {delivered.trials} trials delivered")
     for reason in delivered.refused:
-        print(f"kexp: {path}: the store refused a trial: {reason}", file=sys.stderr)
+        print(f"kexp: {path}: the store refused {reason}", file=sys.stderr)
     return 1 if delivered.refused else 0

@@ -17,13 +17,15 @@ from pathlib import Path
 
 from kexp.disk import disk_full_error, is_disk_full
 from kexp.errors import StoreError, in_a_line
-from kexp.sweeps.earlier import delete_runs, unfinished_runs
 from kexp.sweeps.interrupts import interrupts_call
-from kexp.sweeps.spool import Spool, fingerprint_of, is_refusal, send
-from kexp.tracking import RunRecord, StoreSettings, command_line, deliver_added, log_finished_runs, resolve_uri
-from kexp.tracking.by_requests import AT_ONCE
+from kexp.tracking import RunRecord, StoreSettings, command_line, resolve_uri
+from kexp.tracking.attempts import delete_runs, unfinished_runs
+from kexp.tracking.client import AT_ONCE
 from kexp.tracking.delivery import load_for
+from kexp.tracking.finished import deliver_records
+from kexp.tracking.outbox_trials import TrialOutbox
 from kexp.tracking.settings import is_remote
+from kexp.tracking.syncing import deliver, deliver_trials
 
 __all__ = ["Recorder"]
 
@@ -69,7 +71,7 @@ class Recorder:
     ) -> None:
         self._store, self._interval_s, self._most = store, interval_s, most
         self._replaced = {key: list(ids) for key, ids in (replaced or {}).items()}
-        self._spool = Spool(folder)
+        self._outbox = TrialOutbox(folder)
         self._at_once = 2 * AT_ONCE if store is not None and is_remote(resolve_uri(store)) else _IN_BULK
         self._notices = notices if notices is not None else []
         self._waiting: list[RunRecord] = []
@@ -90,8 +92,10 @@ class Recorder:
         """Hands over the record of a trial that is over; it is on disk before this returns, should the disk take it."""
         if self._store is None:
             return
-        with contextlib.suppress(OSError):  # the store may take it before that matters
-            self._spool.keep(self._store, [record])
+        with contextlib.suppress(
+            OSError, StoreError
+        ):  # the store may take it before that matters, or says what is wrong
+            self._outbox.keep(self._store, [record])
         with self._change:
             self._untried.add(record.run_id)
             self._waiting.append(record)
@@ -140,7 +144,7 @@ class Recorder:
             self._change.notify()
         with interrupts_call(self._give_up):
             self._wait(say)
-        folder = os.path.relpath(self._spool.sweep_folder)
+        folder = os.path.relpath(self._outbox.sweep_folder)
         if self._waiting:
             self._keep_on_disk(self._waiting)
             why = "You did not wait for the tracking store"
@@ -154,10 +158,12 @@ class Recorder:
             self._notices.append(
                 f"{len(self._added)} saved models wait in {folder}; deliver them with `{command_line('sync', folder)}`."
             )
+            for _, then in self._added:  # it is for `kexp sync` now, and not to be saved again
+                then()
         if self.refused:
             raise StoreError(
                 f"{len(self.refused)} trials that are over were refused by the store, and are kept in "
-                f"{self._spool.folder}: {self.refused[0]}"
+                f"{self._outbox.folder}: {self.refused[0]}"
             )
 
     def _wait(self, say: Callable[[str], None] | None) -> None:
@@ -194,12 +200,12 @@ class Recorder:
         """What an earlier run of this sweep has left on disk. Before anything else, so that it counts as done."""
         if self._store is None:
             return
-        left = [record for _, record in self._spool.waiting() if record.parent_run_id == run_id]
+        left = [record for _, record in self._outbox.waiting() if record.parent_run_id == run_id]
         if not left:
             return
-        delivered = send(self._spool, self._store, run_id, left)
-        self.refused += delivered.refused
-        self._notices.append(f"{delivered.trials} of the sweep's trials had waited on disk, and are in the store now")
+        written, refused = deliver_trials(self._outbox.sweep_folder, self._store, run_id, left)
+        self.refused += refused
+        self._notices.append(f"{written} of the sweep's trials had waited on disk, and are in the store now")
         self._replaced = unfinished_runs(self._store, run_id)
 
     def _pause(self, seconds: float) -> None:
@@ -207,21 +213,21 @@ class Recorder:
             self._change.wait(seconds)
 
     def _work(self) -> None:
-        last, left = 0.0, 0
+        last, left, written = 0.0, 0, True
         for kind in self._coming:
             load_for(kind)
         while True:
             with self._change:
-                if not (self._closing or self._added or (self._hurried and self._waiting)):
+                if not (self._closing or (written and (self._added or (self._hurried and self._waiting)))):
                     self._change.wait(self._interval_s)
                 batch, closing = self._waiting[: self._at_once], self._closing
             written = self._write(batch)
-            if not self._waiting and not self._given_up:
-                self._deliver_added()
+            if written and not self._waiting and not self._given_up:
+                written = self._deliver_added()
             if closing:
-                if not last or len(self._waiting) < left:  # a slow store is waited for, not one that is away
-                    last, left = time.monotonic() + _LAST_S, len(self._waiting)
-                if (written and not self._waiting) or time.monotonic() > last or self._given_up:
+                if not last or self._left() < left:  # a slow store is waited for, not one that is away
+                    last, left = time.monotonic() + _LAST_S, self._left()
+                if not self._left() or time.monotonic() > last or self._given_up:
                     return
             if not written:
                 time.sleep(1.0) if closing else self._pause(_RETRY_S)
@@ -230,76 +236,67 @@ class Recorder:
         """Whether the store has dealt with all of them. What it refuses for good stops no other."""
         if not batch or self._store is None:
             return True
+        fresh = self._untried & {record.run_id for record in batch}
+        self._untried -= fresh
         try:
-            fresh = self._untried & {record.run_id for record in batch}
-            self._untried -= fresh
-            run_ids = log_finished_runs(self._store, batch, fresh)
-        except StoreError as error:
+            run_ids, refused = deliver_records(self._outbox, self._store, batch, fresh)
+        except StoreError as error:  # it is away
             self.failure = str(error)
-            if not is_refusal(error):
-                return False
-            if len(batch) > 1:
-                return self._write_each(batch)
-            self._refuse(batch[0], str(error))
-        except Exception as error:  # the thread must not die over one record, and take the others with it
-            self.failure = in_a_line(error)
-            if len(batch) > 1:
-                return self._write_each(batch)
-            self._refuse(batch[0], self.failure)
-        else:
-            self.failure = ""
-            self.run_ids.update(zip((record.run_id for record in batch), run_ids, strict=True))
-            self._spool.drop(batch)
+            return False
+        self.failure = ""
+        self.run_ids |= run_ids
+        self.refused += refused
         written = {id(record) for record in batch}
         with self._change:
             self._waiting = [record for record in self._waiting if id(record) not in written]
         try:
-            self.replace([fingerprint_of(record) for record in batch])
+            self.replace([record.fingerprint for record in batch])
         except StoreError as error:
             self.failure = str(error)
         return True
 
-    def _deliver_added(self) -> None:
-        if self._store is None or not self._added:
-            return
+    def _deliver_added(self) -> bool:
+        """Whether the store has what was added to runs so far, or never will."""
         added = [self._added.popleft() for _ in range(len(self._added))]
+        if self._store is None or not added:
+            return True
         self._sending = len(added)
         most = AT_ONCE if is_remote(resolve_uri(self._store)) else 1  # a file of SQLite takes one writer
         with ThreadPoolExecutor(min(most, len(added)), thread_name_prefix="kexp-models") as pool:
-            for notice, (_, then) in zip(pool.map(self._deliver_one, added), added, strict=True):
-                if notice:
-                    self._notices.append(notice)
-                then()
+            for each, delivered in zip(added, pool.map(self._deliver_one, added), strict=True):
+                if delivered:
+                    each[1]()
+                else:
+                    self._added.append(each)
                 self._sending -= 1
+        return not self._added
 
-    def _deliver_one(self, added: tuple[Path, Callable[[], None]]) -> str:
+    def _deliver_one(self, added: tuple[Path, Callable[[], None]]) -> bool:
         folder, _ = added
-        assert self._store is not None
         try:
-            return deliver_added(self._store, folder, self.run_ids)
+            delivered = deliver(folder, self.run_ids)
+        except StoreError as error:  # it is away
+            self.failure = str(error)
+            return False
         except Exception as error:  # the thread must not die over one model
-            return f"{folder}: {in_a_line(error)}"
-
-    def _write_each(self, batch: Sequence[RunRecord]) -> bool:
-        written = [self._write([record]) for record in batch]
-        return all(written)
-
-    def _refuse(self, record: RunRecord, reason: str) -> None:
-        assert self._store is not None
-        self.refused.append(f"{record.name}: {reason}")
-        try:
-            self._spool.refuse(self._store, record, reason)
-        except OSError as error:
-            self.failure = f"{self._spool.folder}: {error.strerror}"
+            self._notices.append(f"{folder}: {in_a_line(error)}")
+            return True
+        if delivered is None:
+            self.failure = f"{folder}: another process delivers it"
+            return False
+        if delivered.refused:
+            count, first = len(delivered.refused), delivered.refused[0]
+            self._notices.append(f"The tracking store refused {count} rows, kept in {folder / 'outbox'}: {first}")
+        return True
 
     def _keep_on_disk(self, records: Sequence[RunRecord]) -> None:
         assert self._store is not None
         try:
-            self._spool.keep(self._store, records)
+            self._outbox.keep(self._store, records)
         except OSError as error:
             if is_disk_full(error):  # these trials are run again
                 raise disk_full_error(error, go_on=self._go_on) from error
             raise StoreError(
                 f"{len(records)} trials that are over could not be recorded: {self.failure}; and could not be kept in "
-                f"{self._spool.folder}: {error.strerror}"
+                f"{self._outbox.folder}: {error.strerror}"
             ) from error

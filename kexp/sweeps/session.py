@@ -18,7 +18,7 @@ from kexp.errors import ConfigError
 from kexp.schema import Experiment, Sweep
 from kexp.sweeps.closing import Report, ranking, summarise
 from kexp.sweeps.comparison import Comparison
-from kexp.sweeps.earlier import earlier_sweep, sweep_key, unfinished_runs
+from kexp.sweeps.earlier import earlier_sweep, sweep_key
 from kexp.sweeps.feed import Feed
 from kexp.sweeps.interrupts import deferred_interrupts, no_interrupts
 from kexp.sweeps.jobs import Jobs
@@ -39,6 +39,7 @@ from kexp.tracking import (
     prepare_store,
     resolve_uri,
 )
+from kexp.tracking.attempts import unfinished_runs
 from kexp.tracking.common import without_common
 from kexp.tracking.histories import KeptHistories, history_of
 from kexp.tracking.locks import file_lock

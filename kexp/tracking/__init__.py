@@ -1,4 +1,4 @@
-"""Tracking: what a run tells, kept whole and delivered to MLflow."""
+"""Tracking: what is recorded of a run, kept on disk first and delivered to MLflow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kexp.tracking.reading import (
     search,
 )
 from kexp.tracking.record import DatasetRecord, RunRecord
-from kexp.tracking.recorded import add_to_run, deliver_added, open_run
+from kexp.tracking.recorded import add_to_run, open_run
 from kexp.tracking.settings import StoreSettings, command_line, resolve_uri
 from kexp.tracking.stale import mark_failed, stale_runs
 from kexp.tracking.status import Terminated, run_status
@@ -47,7 +47,6 @@ __all__ = [
     "add_to_run",
     "chosen_store",
     "command_line",
-    "deliver_added",
     "environment",
     "fetch_artifact",
     "find_run",

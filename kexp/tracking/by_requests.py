@@ -1,31 +1,26 @@
 """Runs that are over, sent through MLflow's client, to a server as a rule: a few requests each, several runs at a time.
 
-A run takes `runs/create` with its tags, `runs/log-batch`, `runs/log-inputs`, an upload for each artifact, and
-`runs/update`. Only `runs/create` does harm when it is repeated, so it is sent once. Where its answer is lost, the run
-is looked for by its tag `kexp.record` before another one is made.
+A run takes `runs/create` with its tags, and then what any row takes (`delivery`): `runs/log-batch`, `runs/log-inputs`,
+an upload for each artifact, and `runs/update`. Only `runs/create` does harm when it is repeated, so it is sent once.
+Where its answer is lost, the run is looked for by its tag `kexp.record` before another one is made.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from kexp.tracking.record import RunRecord, artifacts_of, datasets_of, points_of, tags_of, user
-from kexp.tracking.rows import param_row
+from kexp.tracking.client import AT_ONCE
+from kexp.tracking.delivery import RunSender
+from kexp.tracking.outbox import Header
+from kexp.tracking.record import RunRecord, user
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["AT_ONCE", "send_runs"]
-
-AT_ONCE = 16  # connections; more gained nothing against one MLflow server at 0.2 s a request
-_BATCH = 1000  # MLflow's limit of entities in one log-batch
-_PARAMS = 100  # and of parameters among them
-_datasets: set[tuple[str, str]] = set()  # names and digests of those that a server was told of
-_first = threading.Lock()
+__all__ = ["record_on_server", "send_runs"]
 
 
 def send_runs(
@@ -50,27 +45,26 @@ def send_runs(
     return [each.result() for each in sending]
 
 
+def record_on_server(client: MlflowClient, experiment: str, record_id: str) -> Run | None:
+    """The run that a record became on a server, which gives runs ids of its own; None where there is none."""
+    found = client.search_runs([experiment], f"tags.`kexp.record` = '{record_id}'", max_results=1)
+    return found[0] if found else None
+
+
 def _send(client: MlflowClient, experiment: str, record: RunRecord, fresh: bool) -> str:
-    run = None if fresh else _found(client, experiment, record)
+    run = None if fresh else record_on_server(client, experiment, record.run_id)
     if run is None:
         run = _create(client, experiment, record)
     elif run.info.status == record.status:  # the last request of an earlier attempt
         return str(run.info.run_id)
-    run_id = str(run.info.run_id)
-    _send_values(client, run_id, record)
-    _send_artifacts(client, run, record)
-    client.set_terminated(run_id, record.status, record.end_ms)
-    return run_id
-
-
-def _found(client: MlflowClient, experiment: str, record: RunRecord) -> Run | None:
-    found = client.search_runs([experiment], f"tags.`kexp.record` = '{record.run_id}'", max_results=1)
-    return found[0] if found else None
+    header = Header("", run.info.run_id, experiment, record.name, run.info.artifact_uri)
+    RunSender(client, header).send({kind: content for kind, content in record.row.items() if kind != "tags"})
+    return header.run_id
 
 
 def _create(client: MlflowClient, experiment: str, record: RunRecord) -> Run:
     """`MlflowClient.create_run`, but never repeated by the HTTP library where an answer is lost."""
-    tags = {**tags_of(record), "kexp.record": record.run_id}
+    tags = {**record.row["tags"], "kexp.record": record.run_id}
     store = client._tracking_client.store
     if not hasattr(store, "get_host_creds"):  # a folder of files, say
         return client.create_run(experiment, record.start_ms, tags, run_name=record.name)
@@ -91,37 +85,3 @@ def _create(client: MlflowClient, experiment: str, record: RunRecord) -> Run:
     created: Any = CreateRun.Response()
     parse_dict(verify_rest_response(answer, endpoint).json(), created)
     return Run.from_proto(created.run)
-
-
-def _send_values(client: MlflowClient, run_id: str, record: RunRecord) -> None:
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
-
-    params = [Param(key, value) for key, value in param_row(record.params)[0]["params"].items()]
-    metrics = [Metric(key, value, stamp, step) for key, value, step, stamp in points_of(record)]
-    while params or metrics:
-        room = _BATCH - len(params[:_PARAMS])
-        client.log_batch(run_id, metrics[:room], params[:_PARAMS], synchronous=True)
-        metrics, params = metrics[room:], params[_PARAMS:]
-    names = ("name", "digest", "source_type", "source", "schema", "profile")
-    inputs = [
-        DatasetInput(Dataset(**{name: row[name] for name in names}), [InputTag("mlflow.data.context", row["context"])])
-        for row in datasets_of(record)
-    ]
-    if not inputs:
-        return
-    named = {(each.dataset.name, each.dataset.digest) for each in inputs}
-    if named <= _datasets:
-        client.log_inputs(run_id, inputs)
-        return
-    with _first:  # the server fails one of two that bring it the same new data set at once
-        client.log_inputs(run_id, inputs)
-        _datasets.update(named)
-
-
-def _send_artifacts(client: MlflowClient, run: Run, record: RunRecord) -> None:
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-    with artifacts_of(record) as folder:
-        if folder is not None:  # the client would ask for the run once more to know where they go
-            where = get_artifact_repository(run.info.artifact_uri, tracking_uri=client._tracking_client.tracking_uri)
-            where.log_artifacts(str(folder))

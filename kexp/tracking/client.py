@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 __all__ = [
+    "AT_ONCE",
     "check_reachable",
     "client_for",
     "is_transient",
@@ -29,13 +30,16 @@ __all__ = [
     "store_errors",
 ]
 
+AT_ONCE = 16
+"""Connections to one server; more gained nothing against one MLflow server at 0.2 s a request."""
+
 # Defaults only: what the user has set stays. A few quick attempts instead of MLflow's minutes: our rows wait on disk.
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_POOL_MAXSIZE": "16",
+    "MLFLOW_HTTP_POOL_MAXSIZE": str(AT_ONCE),
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }

@@ -1,19 +1,22 @@
-"""Whole runs that are over, written in as few calls as possible: the trials of a sweep."""
+"""Whole runs that are over, delivered in as few calls as possible: the trials of a sweep."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Collection, Sequence
 
-from kexp.errors import StoreError
+from kexp.errors import StoreError, in_a_line
+from kexp.tracking.artifacts import check_files
 from kexp.tracking.by_requests import send_runs
 from kexp.tracking.client import client_for, is_transient, reason_of, sql_store
 from kexp.tracking.in_database import insert_runs
-from kexp.tracking.record import RunRecord, check_artifacts
+from kexp.tracking.outbox_trials import TrialOutbox
+from kexp.tracking.record import RunRecord
 from kexp.tracking.settings import StoreSettings, is_remote, resolve_uri, without_password
 from kexp.tracking.store import prepare_store
 
-__all__ = ["log_finished_run", "log_finished_runs"]
+__all__ = ["deliver_records", "log_finished_run", "log_finished_runs"]
 
 _RUNS_A_TRANSACTION = 100
 _ATTEMPTS = 5  # while a database is locked; who writes to a server tries again later
@@ -40,7 +43,7 @@ def log_finished_runs(settings: StoreSettings, records: Sequence[RunRecord], fre
             again with the same records, it writes the others only.
     """
     for record in records:
-        check_artifacts(record)
+        check_files(record.row)
     experiment, uri = prepare_store(settings), resolve_uri(settings)
     client = client_for(uri)
     in_database = not is_remote(uri) and sql_store(client) is not None
@@ -61,3 +64,42 @@ def log_finished_runs(settings: StoreSettings, records: Sequence[RunRecord], fre
                     ) from error
                 time.sleep(0.5 * 2**attempt)
     return run_ids
+
+
+def deliver_records(
+    outbox: TrialOutbox, settings: StoreSettings, records: Sequence[RunRecord], fresh: Collection[str] = ()
+) -> tuple[dict[str, str], list[str]]:
+    """Writes records that wait in an outbox. One that the store will never take is set aside and stops no other.
+
+    Args:
+        outbox: where they wait, should the disk have taken them; what is written or refused leaves it.
+        settings: the store.
+        records: the runs.
+        fresh: see `log_finished_runs`.
+
+    Returns:
+        The ids of the runs by the ids of their records, and why others were refused.
+
+    Raises:
+        StoreError: the store is away. Some runs may have been written by then.
+    """
+    try:
+        run_ids = dict(zip((each.run_id for each in records), log_finished_runs(settings, records, fresh), strict=True))
+        outbox.drop(records)
+        return run_ids, []
+    except Exception as error:
+        if _is_away(error):
+            raise
+        if len(records) == 1:
+            reason = str(error) if isinstance(error, StoreError) else in_a_line(error)
+            with contextlib.suppress(OSError, StoreError):  # the disk is full as well; it is told all the same
+                outbox.refuse(settings, records[0], reason)
+            return {}, [f"{records[0].name}: {reason}"]
+    half = len(records) // 2
+    first, second = (deliver_records(outbox, settings, some) for some in (records[:half], records[half:]))
+    return first[0] | second[0], first[1] + second[1]
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether the store may take the record later. Else it, or our own check before it, will say no again."""
+    return isinstance(error, StoreError) and error.__cause__ is not None and is_transient(error.__cause__)

@@ -14,8 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from kexp.tracking.by_requests import AT_ONCE
-from kexp.tracking.client import client_for, sql_store, store_errors
+from kexp.tracking.client import AT_ONCE, client_for, sql_store, store_errors
 from kexp.tracking.reading import metric_history, search
 from kexp.tracking.record import RunRecord
 from kexp.tracking.settings import StoreSettings, resolve_uri
@@ -108,7 +107,7 @@ def history_of(record: RunRecord) -> History:
     """What a run that is over has measured."""
     steps: dict[str, dict[int, float]] = {}
     for name, value, step, _ in record.metrics:
-        steps.setdefault(name, {})[step] = value
+        steps.setdefault(name, {})[step] = restored_metric(value)
     return {name: list(found.items()) for name, found in steps.items()}
 
 

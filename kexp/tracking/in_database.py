@@ -10,12 +10,11 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kexp.tracking.artifacts import repository_of, send_artifacts
 from kexp.tracking.client import sql_store
-from kexp.tracking.record import RunRecord, artifacts_of, datasets_of, points_of, tags_of, user, write_artifacts
-from kexp.tracking.rows import param_row
+from kexp.tracking.record import RunRecord, user
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -25,8 +24,6 @@ __all__ = ["insert_runs"]
 
 def insert_runs(client: MlflowClient, experiment: str, records: Sequence[RunRecord]) -> list[str]:
     """Inserts the runs that the database does not have yet, with their artifacts; returns the ids of all."""
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
     from mlflow.store.tracking.dbmodels import models as sql
     from sqlalchemy import insert, select
 
@@ -36,13 +33,7 @@ def insert_runs(client: MlflowClient, experiment: str, records: Sequence[RunReco
     tables = _Tables(int(experiment), root)
     # Files first: a process that is killed in between leaves files that no run has, not a finished run without files.
     for record in records:
-        repository = get_artifact_repository(f"{root}/{record.run_id}/artifacts")
-        if isinstance(repository, LocalArtifactRepository):
-            write_artifacts(record, Path(repository.artifact_dir))
-            continue
-        with artifacts_of(record) as folder:
-            if folder is not None:
-                repository.log_artifacts(str(folder))
+        send_artifacts(repository_of(f"{root}/{record.run_id}/artifacts"), record.row)
     with store.ManagedSessionMaker(read_only=False) as session:
         wanted = [record.run_id for record in records]
         there = set(session.scalars(select(sql.SqlRun.run_uuid).where(sql.SqlRun.run_uuid.in_(wanted))))
@@ -95,12 +86,12 @@ class _Tables:
                 "experiment_id": self.experiment,
             }
         )
-        self.tags += [{"run_uuid": run_id, "key": key, "value": value} for key, value in tags_of(record).items()]
-        params = param_row(record.params)[0]["params"]
-        self.params += [{"run_uuid": run_id, "key": key, "value": value} for key, value in params.items()]
+        self.tags += [{"run_uuid": run_id, "key": key, "value": value} for key, value in record.row["tags"].items()]
+        params = record.row["params"].items()
+        self.params += [{"run_uuid": run_id, "key": key, "value": value} for key, value in params]
         rows: dict[tuple[Any, ...], dict[str, Any]] = {}
         latest: dict[str, dict[str, Any]] = {}
-        for key, value, step, stamp in points_of(record):
+        for key, value, step, stamp in record.row.get("metrics", ()):
             nan = math.isnan(value)
             row = {
                 "run_uuid": run_id,
@@ -127,7 +118,7 @@ class _Tables:
         for record in records:
             if record.run_id in there:
                 continue
-            for row in datasets_of(record):
+            for row in record.row.get("datasets", ()):
                 known = (
                     ids.get((row["name"], row["digest"]))
                     or session.scalars(

@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from kexp.tracking.by_requests import AT_ONCE
-from kexp.tracking.client import client_for, sql_store, store_errors
+from kexp.tracking.client import AT_ONCE, client_for, sql_store, store_errors
 from kexp.tracking.reading import RunView, search
 from kexp.tracking.settings import StoreSettings, resolve_uri
 from kexp.tracking.store import experiment_id

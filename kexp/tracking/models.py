@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kexp.tracking.by_requests import AT_ONCE
+from kexp.tracking.client import AT_ONCE
 from kexp.tracking.model_registry import Registration, register
 from kexp.tracking.outbox import Cursor, Header, Outbox, Row
 from kexp.tracking.rows import param_row

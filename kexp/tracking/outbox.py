@@ -1,9 +1,11 @@
-"""What a run has to tell the store, kept on disk first: JSON lines appended to, and a cursor of what was delivered.
+"""What the store is to have of a run, kept on disk first: JSON lines, and a cursor of what was delivered.
 
-FOLDER/outbox/rows.jsonl     one row a line; the first names the store and the run
+FOLDER/outbox/rows.jsonl     one row a line; the first line names the store and the run
 FOLDER/outbox/cursor.json    how many bytes of it the store has; and the ids of the models that it has made
 FOLDER/outbox/refused.jsonl  rows that the store will never take, each with its reason
-FOLDER/outbox/files/         texts, what figures are drawn from, and copies of files that lie outside FOLDER
+FOLDER/outbox/trials/        the same lines for each trial of a sweep that is over, see `outbox_trials`
+FOLDER/outbox/lock           held by the process that writes here, or delivers in its place
+FOLDER/outbox/files/         what figures are drawn from, and copies of files that lie outside FOLDER
 FOLDER/outbox/models/        models that the store does not have yet
 """
 
@@ -12,27 +14,27 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from kexp.errors import StoreError, first_line
+from kexp.tracking.rows import Row
 from kexp.tracking.settings import command_line
 
-__all__ = ["Cursor", "Header", "Outbox", "Row"]
-
-Row = dict[str, Any]
+__all__ = ["Cursor", "Header", "Outbox", "Row", "as_line"]
 
 
 @dataclass(frozen=True)
 class Header:
-    """The first row: where the others go."""
+    """The first line: the run that the rows are of. `artifact_uri` is asked for where it is not known."""
 
     uri: str
     run_id: str
     experiment_id: str
     name: str
+    artifact_uri: str = ""
 
 
 @dataclass
@@ -107,7 +109,7 @@ class Outbox:
 
     def append(self, row: Row) -> int:
         """Adds a row; returns the offset of its end. It now survives the process, and after `flush` a power cut."""
-        line = json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+        line = as_line(row)
         with self._lock:
             if self._writing is None:
                 raise StoreError(f"{self.run_folder}: the run has ended; nothing more can be logged to it")
@@ -189,3 +191,8 @@ class Outbox:
         if whole < len(content):
             with open(self._rows, "r+b") as file:
                 file.truncate(whole)
+
+
+def as_line(content: Mapping[str, Any]) -> bytes:
+    """A line of an outbox's file."""
+    return json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"

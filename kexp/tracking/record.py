@@ -1,33 +1,20 @@
-"""All of a run that is over, in the form that MLflow's rules ask for: what a sweep keeps of each trial."""
+"""All of a run that is over: what a sweep keeps of each trial."""
 
 from __future__ import annotations
 
-import contextlib
 import getpass
-import math
-import shutil
 import sys
-import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from kexp.errors import StoreError
-from kexp.tracking.rows import artifact_path, dataset_row, metric_row, param_row, tag_row
+from kexp.tracking.row_tracker import RowTracker
+from kexp.tracking.rows import Row, artifact_path, joined
 
-__all__ = [
-    "DatasetRecord",
-    "RunRecord",
-    "artifacts_of",
-    "check_artifacts",
-    "datasets_of",
-    "points_of",
-    "tags_of",
-    "user",
-    "write_artifacts",
-]
+__all__ = ["DatasetRecord", "RunRecord", "lineage", "user"]
 
 
 @dataclass(frozen=True)
@@ -74,82 +61,67 @@ class RunRecord:
     datasets: Sequence[DatasetRecord] = ()
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
+    @classmethod
+    def from_row(cls, about: Mapping[str, Any], row: Row) -> RunRecord:
+        """The record of a run by its name, `run_id`, `start_ms` and `parent_run_id`, and all that it was told."""
+        return cls(
+            **about,
+            status=row["end"]["status"],
+            end_ms=row["end"]["time_ms"],
+            files=[(Path(file), folder) for file, folder in row.get("files", ())],
+            datasets=[DatasetRecord(**each) for each in row.get("datasets", ())],
+            metrics=[(key, value, step, stamp) for key, value, step, stamp in row.get("metrics", ())],
+            **{kind: row.get(kind, {}) for kind in ("params", "tags", "texts")},
+        )
 
-def tags_of(record: RunRecord) -> dict[str, str]:
-    """A run's tags, those that MLflow's own client sets among them."""
-    own = {
-        "mlflow.runName": record.name,
-        "mlflow.user": user(),
-        "mlflow.source.type": "LOCAL",
-        "mlflow.source.name": sys.argv[0] or "python",
-    }
-    infinite = {key: None for key, value, *_ in record.metrics if math.isinf(value)}
-    if infinite:
-        own["kexp.infinite"] = ", ".join(infinite)
-    if record.parent_run_id is not None:
-        own["mlflow.parentRunId"] = record.parent_run_id
-    tags: dict[str, str] = tag_row(record.tags)["tags"]
-    return {**own, **tags}
+    @property
+    def fingerprint(self) -> str:
+        """What makes another trial the same experiment; empty where it is not known."""
+        return str(self.tags.get("kexp.fingerprint", ""))
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a record has besides its row."""
+        return {name: getattr(self, name) for name in ("name", "start_ms", "parent_run_id", "run_id")}
 
-def points_of(record: RunRecord) -> Iterator[tuple[str, float, int, int]]:
-    """A run's points as MLflow holds them: (key, value, step, timestamp in ms), infinity as its largest number."""
-    for key, value, step, stamp in record.metrics:
-        ((safe, held, at, when),) = metric_row({key: value}, int(step), int(stamp))[0]["metrics"]
-        yield safe, held, at, when
+    @cached_property
+    def row(self) -> Row:
+        """All of the run as one row, with the tags that MLflow's own client sets.
 
-
-def datasets_of(record: RunRecord) -> Iterator[dict[str, Any]]:
-    """A run's data sets as rows, each under a name of its own: MLflow drops the second of one name and digest."""
-    seen: set[tuple[str, str]] = set()
-    for given in record.datasets:
-        name = given.name if (given.name, given.digest) not in seen else f"{given.name} ({given.context})"
-        seen.add((given.name, given.digest))
-        yield dataset_row(
-            name,
-            given.digest,
-            given.context,
-            source=given.source,
-            source_type=given.source_type,
-            schema=given.schema,
-            profile=given.profile,
-        )["dataset"]
-
-
-def check_artifacts(record: RunRecord) -> None:
-    """Before anything is written, so that no run is left half told."""
-    for path in (*record.texts, *(folder for _, folder in record.files if folder)):
-        artifact_path(path)
-    for file, _ in record.files:
-        if not file.exists():
-            raise StoreError(f"{file}: there is no such file to record as an artifact of run {record.name!r}")
+        Raises:
+            StoreError: an artifact's path leads out of the run's artifacts, or a data set's digest is too long.
+        """
+        run = _Rows(self.run_id, self.name, Path())
+        run.set_tags({"mlflow.runName": self.name, **lineage(self.parent_run_id)})
+        run.log_params(self.params)
+        for key, value, step, stamp in self.metrics:
+            run.log_metrics({key: value}, step, stamp)
+        run.set_tags(self.tags)
+        for path, text in self.texts.items():
+            run.log_text(text, path)
+        for file, folder in self.files:  # whether it is there is seen when it is sent
+            run.put({"files": [[str(file.absolute()), str(artifact_path(folder)) if folder else ""]]})
+        for dataset in self.datasets:
+            run.log_dataset(**asdict(dataset))
+        run.put({"end": {"status": self.status, "time_ms": self.end_ms}})
+        return joined(run.rows)
 
 
-@contextlib.contextmanager
-def artifacts_of(record: RunRecord) -> Iterator[Path | None]:
-    """A folder with all of a record's artifacts; None where it has none."""
-    with tempfile.TemporaryDirectory(prefix="kexp-") as name:
-        yield Path(name) if write_artifacts(record, Path(name)) else None
+class _Rows(RowTracker):
+    """The rows of a record, made as those of any run."""
+
+    def __init__(self, run_id: str, name: str, folder: Path) -> None:
+        super().__init__(run_id, name, folder)
+        self.rows: list[Row] = []
+
+    def put(self, row: Row) -> None:
+        self.rows.append(row)
 
 
-def write_artifacts(record: RunRecord, folder: Path) -> bool:
-    """Writes all of a record's artifacts into a folder; whether there are any."""
-    texts = {**record.texts, **{f"params/{key}.txt": text for key, text in param_row(record.params)[1].items()}}
-    made = set[Path]()
-
-    def place(path: PurePosixPath) -> Path:
-        target = folder / path
-        if target.parent not in made:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            made.add(target.parent)
-        return target
-
-    for path, text in texts.items():
-        place(artifact_path(path)).write_text(text, encoding="utf-8")
-    for source, inside in record.files:
-        target = place((artifact_path(inside) if inside else PurePosixPath()) / source.name)
-        shutil.copytree(source, target, dirs_exist_ok=True) if source.is_dir() else shutil.copy2(source, target)
-    return bool(texts or record.files)
+def lineage(parent_run_id: str | None) -> dict[str, str]:
+    """The tags by which MLflow shows who started a run, with what, and below which other run."""
+    source = {"mlflow.source.type": "LOCAL", "mlflow.source.name": sys.argv[0] or "python", "mlflow.user": user()}
+    return source if parent_run_id is None else {**source, "mlflow.parentRunId": parent_run_id}
 
 
 def user() -> str:

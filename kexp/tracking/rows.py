@@ -1,19 +1,33 @@
-"""What a run tells, as rows of its outbox: plain JSON that keeps MLflow's rules, so that it refuses nothing later."""
+"""What a run is told, as rows: plain JSON that keeps MLflow's rules, so that the store refuses nothing later.
+
+A row holds a part of a run, or all of it; rows join into one. A run in progress is told many, a trial's record is one.
+
+    params    {KEY: TEXT}
+    tags      {KEY: TEXT}
+    metrics   [[KEY, VALUE, STEP, TIME_MS], ...]
+    datasets  [{name, digest, context, source_type, source, schema, profile}, ...]
+    texts     {ARTIFACT_PATH: TEXT}
+    files     [[FILE, ARTIFACT_FOLDER], ...]; FILE is absolute, or relative to the run's folder
+    figures   [{drawing, data, options}, ...]; drawn when they are delivered
+    models    [{key, local, name, ...}, ...]; see `models.model_row`
+    end       {status, time_ms}
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
 from kexp.errors import StoreError
-from kexp.tracking.outbox import Row
 from kexp.tracking.values import INFINITY, LONGEST_VALUE, metric_value, param_value, safe_key
 
-__all__ = ["artifact_path", "dataset_row", "metric_row", "param_row", "tag_row"]
+__all__ = ["Row", "artifact_path", "dataset_row", "joined", "metric_row", "param_row", "parts_of", "tag_row"]
+
+Row = dict[str, Any]
 
 _LONGEST_TAG = 8000
 
@@ -64,23 +78,17 @@ def dataset_row(
     if not 0 < len(digest) <= 36:
         raise StoreError(f"the digest of data set {name!r} must have 1 to 36 characters, got {len(digest)}")
     return {
-        "dataset": {
-            "name": name,
-            "digest": digest,
-            "context": context,
-            "source_type": source_type,
-            "source": source if source.startswith("{") else json.dumps({"source": source}),
-            "schema": None
-            if schema is None
-            else schema
-            if isinstance(schema, str)
-            else json.dumps(schema, default=str),
-            "profile": None
-            if profile is None
-            else profile
-            if isinstance(profile, str)
-            else json.dumps(profile, default=str),
-        }
+        "datasets": [
+            {
+                "name": name,
+                "digest": digest,
+                "context": context,
+                "source_type": source_type,
+                "source": source if source.startswith("{") else json.dumps({"source": source}),
+                "schema": _json(schema),
+                "profile": _json(profile),
+            }
+        ]
     }
 
 
@@ -94,3 +102,30 @@ def artifact_path(path: str) -> PurePosixPath:
     if inside.is_absolute() or ".." in inside.parts or not inside.parts or "\\" in path or "\0" in path:
         raise StoreError(f"{path!r} is no artifact path: it must stay inside the run's artifacts")
     return inside
+
+
+def joined(rows: Iterable[Row]) -> Row:
+    """Several rows as one; a later parameter, tag or text takes the place of an earlier one."""
+    whole: Row = {}
+    for row in rows:
+        for kind, content in row.items():
+            if isinstance(content, dict):
+                whole.setdefault(kind, {}).update(content)
+            else:
+                whole.setdefault(kind, []).extend(content)
+    return whole
+
+
+def parts_of(row: Row) -> Iterator[Row]:
+    """The smallest rows that a row is made of: one parameter, one point, one file."""
+    for kind, content in row.items():
+        if kind in ("params", "tags", "texts"):
+            yield from ({kind: {key: value}} for key, value in content.items())
+        elif isinstance(content, list):
+            yield from ({kind: [each]} for each in content)
+        else:
+            yield {kind: content}
+
+
+def _json(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value, default=str)

@@ -1,42 +1,55 @@
-"""`kexp sync`: what waits on disk, delivered."""
+"""What waits on disk, delivered by another process than the one that left it there: `kexp sync`, `kexp resume`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from kexp.errors import ConfigError
+from kexp.errors import ConfigError, StoreError
+from kexp.tracking.attempts import delete_runs, unfinished_runs
+from kexp.tracking.by_requests import record_on_server
 from kexp.tracking.client import check_reachable, client_for, store_errors
-from kexp.tracking.delivery import Courier
+from kexp.tracking.delivery import RunSender
+from kexp.tracking.finished import deliver_records
 from kexp.tracking.locks import file_lock
 from kexp.tracking.outbox import Header, Outbox
+from kexp.tracking.outbox_trials import TrialOutbox
+from kexp.tracking.reading import search
+from kexp.tracking.record import RunRecord
 from kexp.tracking.settings import StoreSettings, is_remote, without_password
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-__all__ = ["Delivered", "sync", "waiting_folders"]
+__all__ = ["Delivered", "deliver", "deliver_trials", "sync", "waiting_folders"]
 
 
 @dataclass(frozen=True)
 class Delivered:
-    """What one run's delivery came to: rows that the store has now, and refusals with their reasons."""
+    """What the delivery of one folder's outbox came to.
+
+    Attributes:
+        folder: the run's or sweep's.
+        run_id: of the run whose rows waited; empty where none did.
+        rows: how many of them the store has now.
+        trials: how many of the sweep's trials the store has now.
+        refused: why the store did not take others.
+    """
 
     folder: Path
-    run_id: str
-    rows: int
+    run_id: str = ""
+    rows: int = 0
+    trials: int = 0
     refused: tuple[str, ...] = ()
 
 
 def waiting_folders(folder: Path) -> list[Path]:
-    """The run folders in and below `folder` whose rows wait to be delivered."""
-    outboxes = (Outbox(path.parent.parent) for path in sorted(folder.rglob("outbox/rows.jsonl")))
-    return [outbox.run_folder for outbox in outboxes if outbox.waiting()]
+    """The folders in and below `folder`, of runs and of sweeps, whose outbox holds what is not delivered."""
+    runs = {path.parents[1] for path in folder.rglob("outbox/rows.jsonl") if Outbox(path.parents[1]).waiting()}
+    sweeps = {path.parents[2] for path in folder.rglob("outbox/trials/*.jsonl")}
+    return sorted(runs | sweeps)  # a sweep before its trials, whose runs must be there to be added to
 
 
 def sync(folder: Path) -> list[Delivered]:
-    """Delivers what waits in and below `folder`, each row once.
+    """Delivers what waits in and below `folder`, each row and trial once.
 
     Raises:
         ConfigError: there is no such folder.
@@ -44,27 +57,88 @@ def sync(folder: Path) -> list[Delivered]:
     """
     if not folder.is_dir():
         raise ConfigError.at("FOLDER", "there is no such folder", str(folder))
-    return [delivered for path in waiting_folders(folder) if (delivered := _deliver(path)) is not None]
+    return [delivered for path in waiting_folders(folder) if (delivered := deliver(path)) is not None]
 
 
-def _as_the_server_has_it(client: MlflowClient, header: Header) -> Header:
-    """A sweep adds a model to a trial by the id of its record; a server gives the trial's run an id of its own."""
-    if not is_remote(header.uri):
-        return header
-    found = client.search_runs([header.experiment_id], f"tags.`kexp.record` = '{header.run_id}'", max_results=1)
-    return replace(header, run_id=found[0].info.run_id) if found else header
+def deliver(folder: Path, run_ids: Mapping[str, str] | None = None) -> Delivered | None:
+    """Delivers what waits in the outbox of one folder; None while its run is in progress and does so by itself.
 
+    Args:
+        folder: a run's or a sweep's.
+        run_ids: a server's ids of runs by the ids that their records had here, where they are known.
 
-def _deliver(folder: Path) -> Delivered | None:
-    outbox = Outbox(folder)
-    with file_lock(outbox.folder / "lock", wait=False) as alone:
-        if not alone:  # the run is in progress and delivers by itself
+    Raises:
+        StoreError: the store is still away; what it took is remembered.
+    """
+    with file_lock(folder / "outbox" / "lock", wait=False) as alone:
+        if not alone:
             return None
-        header = outbox.header()
-        check_reachable(StoreSettings(uri=header.uri))
-        with store_errors(header.uri, "opening the store"):
-            client = client_for(header.uri)
-            courier = Courier(outbox, _as_the_server_has_it(client, header), client)
-        with store_errors(header.uri, f"delivering what waits in {folder} to {without_password(header.uri)}"):
-            courier.deliver(outbox.rows(courier.cursor.delivered))
-        return Delivered(folder, header.run_id, courier.delivered, tuple(courier.refused))
+        waiting: dict[tuple[StoreSettings, str | None], list[RunRecord]] = {}
+        for store, record in TrialOutbox(folder).waiting():
+            waiting.setdefault((store, record.parent_run_id), []).append(record)
+        written, refused = 0, list[str]()
+        for (store, sweep), records in waiting.items():
+            check_reachable(store)
+            count, reasons = deliver_trials(folder, store, sweep, records)
+            written, refused = written + count, refused + [f"a trial: {each}" for each in reasons]
+        if not (Outbox(folder).exists() and Outbox(folder).waiting()):
+            return Delivered(folder, trials=written, refused=tuple(refused))
+        sender = _deliver_rows(Outbox(folder), run_ids)
+        refused += [f"a row: {each}" for each in sender.refused]
+        return Delivered(folder, sender.run.run_id, sender.delivered, written, tuple(refused))
+
+
+def deliver_trials(
+    folder: Path, store: StoreSettings, sweep: str | None, records: Sequence[RunRecord]
+) -> tuple[int, list[str]]:
+    """Writes records in the place of earlier attempts; drops those whose trial has been run again meanwhile.
+
+    Args:
+        folder: the sweep's, where they wait.
+        store: where they are to go.
+        sweep: the run of their sweep.
+        records: of that sweep's trials.
+
+    Returns:
+        How many the store has now, and why it refused others.
+
+    Raises:
+        StoreError: the store is away.
+    """
+    finished: dict[str, set[str]] = {}
+    earlier: dict[str, list[str]] = {}
+    if sweep is not None:
+        for view in search(store, parent_run_id=sweep, status="FINISHED"):
+            same = {view.run_id, view.tags.get("kexp.record", "")}
+            finished.setdefault(view.tags.get("kexp.fingerprint", ""), set()).update(same)
+        finished.pop("", None)
+        earlier = unfinished_runs(store, sweep)
+    outbox = TrialOutbox(folder)
+    missing = [record for record in records if record.run_id in finished.get(record.fingerprint, {record.run_id})]
+    outbox.drop([record for record in records if record not in missing])
+    run_ids, refused = deliver_records(outbox, store, missing) if missing else ({}, [])
+    for record in missing:
+        attempts = earlier.get(record.fingerprint, ()) if record.run_id in run_ids else ()
+        delete_runs(store, [each for each in attempts if each != run_ids[record.run_id]])
+    return len(run_ids), refused
+
+
+def _deliver_rows(outbox: Outbox, run_ids: Mapping[str, str] | None) -> RunSender:
+    run = outbox.header()
+    check_reachable(StoreSettings(uri=run.uri))
+    with store_errors(run.uri, "opening the store"):
+        client = client_for(run.uri)
+        if run_ids is None and is_remote(run.uri):  # a sweep adds a model to a trial by the id of its record
+            found = record_on_server(client, run.experiment_id, run.run_id)
+            run_ids = {} if found is None else {run.run_id: found.info.run_id}
+        sender = RunSender(client, _renamed(run, run_ids or {}), outbox)
+    try:
+        sender.deliver(outbox.rows(sender.cursor.delivered))
+    except StoreError as error:
+        where = without_password(run.uri)
+        raise StoreError(f"tracking.uri: delivering {outbox.run_folder} failed at {where}: {error}") from error
+    return sender
+
+
+def _renamed(run: Header, run_ids: Mapping[str, str]) -> Header:
+    return replace(run, run_id=run_ids.get(run.run_id, run.run_id))

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from kexp.errors import StoreError, in_a_line
 from kexp.tracking.client import check_reachable, client_for
-from kexp.tracking.delivery import Courier, draw, load_for
-from kexp.tracking.outbox import Header, Outbox, Row
+from kexp.tracking.delivery import RunSender, draw, load_for
+from kexp.tracking.outbox import Header, Outbox
+from kexp.tracking.rows import Row
 from kexp.tracking.settings import StoreSettings
 
 __all__ = ["Ending", "Writer"]
@@ -47,7 +48,7 @@ class Writer:
         self._failure = ""
         self._failures_at_end = 0
         self._heartbeat_due = time.monotonic() + settings.heartbeat_interval_s
-        self._courier: Courier | None = None
+        self._sender: RunSender | None = None
         self._thread = threading.Thread(target=self._work, name="kexp-tracking", daemon=True)
 
     def start(self) -> None:
@@ -72,7 +73,7 @@ class Writer:
             self._awake.notify()
         self._thread.join(timeout_s + 1)
         late = f"it did not take all within {timeout_s:g} s" if self._thread.is_alive() else ""
-        return Ending(self._failure or late, () if self._courier is None else tuple(self._courier.refused))
+        return Ending(self._failure or late, () if self._sender is None else tuple(self._sender.refused))
 
     def _work(self) -> None:
         pause = self._settings.flush_interval_s
@@ -98,9 +99,9 @@ class Writer:
             self._draw(rows)
             if rows:
                 check_reachable(StoreSettings(uri=self._header.uri))  # MLflow itself takes 15 s to notice
-            if self._courier is None:
-                self._courier = Courier(self._outbox, self._header, client_for(self._header.uri))
-            self._courier.deliver(rows)
+            if self._sender is None:
+                self._sender = RunSender(client_for(self._header.uri), self._header, self._outbox)
+            self._sender.deliver(rows)
             self._beat()
             self._failure = ""
             return True
@@ -112,14 +113,14 @@ class Writer:
             return False
 
     def _delivered(self) -> int:
-        return (self._outbox.cursor() if self._courier is None else self._courier.cursor).delivered
+        return (self._outbox.cursor() if self._sender is None else self._sender.cursor).delivered
 
     def _draw(self, rows: list[tuple[int, Row]]) -> None:
         """Figures are drawn whether or not the store is there to take them."""
         for _, row in rows:
-            if "figure" in row:
+            for figure in row.get("figures", ()):
                 with contextlib.suppress(Exception):  # shows when it is delivered
-                    draw(self._outbox, row["figure"])
+                    draw(self._outbox.run_folder, figure)
 
     def _load(self) -> None:
         while self._coming and not self._finishing:

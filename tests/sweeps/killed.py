@@ -25,8 +25,8 @@ POINTS = {
     "workers": ("kexp.sweeps.session", "Session._epoch", "after"),  # they are struck, and not the sweep
     "over": ("kexp.sweeps.session", "Session._ended", "before"),
     "handed": ("kexp.sweeps.recorder", "Recorder.put", "after"),
-    "writing": ("kexp.sweeps.recorder", "log_finished_runs", "before"),
-    "written": ("kexp.sweeps.recorder", "log_finished_runs", "after"),
+    "writing": ("kexp.sweeps.recorder", "deliver_records", "before"),
+    "written": ("kexp.tracking.finished", "log_finished_runs", "after"),
     "replacing": ("kexp.sweeps.recorder", "delete_runs", "before"),
     "summary": ("kexp.sweeps.session", "Session._summarise", "before"),
     "report": ("kexp.sweeps.closing", "write_files", "before"),

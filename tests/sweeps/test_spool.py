@@ -15,7 +15,6 @@ from finished_runs import Kexp
 from kexp.errors import StoreError
 from kexp.sweeps import recorder as recording
 from kexp.sweeps.recorder import Recorder
-from kexp.sweeps.spool import Spool, deliver, waiting_sweeps
 from kexp.tracking import (
     DatasetRecord,
     RunRecord,
@@ -28,7 +27,10 @@ from kexp.tracking import (
     open_run,
     prepare_store,
     search,
+    waiting_folders,
 )
+from kexp.tracking.outbox_trials import TrialOutbox
+from kexp.tracking.syncing import deliver
 
 FOLDER = Path("multirun/first")
 
@@ -124,7 +126,7 @@ def test_trials_that_wait_are_in_the_store_before_the_sweep_goes_on(sweep: str) 
     recorder.close()
     assert {view.name: view.status for view in trials(sweep)} == {"first-0": "FINISHED", "first-1": "FINISHED"}
     assert len(trials(sweep)) == 2
-    assert not waiting_sweeps(Path())
+    assert not waiting_folders(Path())
 
 
 @pytest.mark.usefixtures("impatient")
@@ -132,10 +134,10 @@ def test_kill_while_the_store_is_away_costs_no_trial(sweep: str, wait_until: Cal
     recorder = Recorder(StoreSettings(), folder=FOLDER, run_id=sweep, go_on="kexp resume it", interval_s=0.01)
     with away():
         recorder.put(record(sweep, 0))
-        wait_until(lambda: len(Spool(FOLDER).waiting()) == 1)  # a kill from now on finds it on disk
+        wait_until(lambda: len(TrialOutbox(FOLDER).waiting()) == 1)  # a kill from now on finds it on disk
     recorder.close()
     assert len(trials(sweep)) == 1
-    assert Spool(FOLDER).waiting() == []
+    assert TrialOutbox(FOLDER).waiting() == []
 
 
 @pytest.fixture
@@ -159,7 +161,7 @@ def test_trial_that_was_run_again_meanwhile_is_there_once(sweep: str) -> None:
     delivered = deliver(FOLDER)
     assert delivered is not None and delivered.trials == 0
     assert [view.run_id for view in trials(sweep)] == [again.run_id]
-    assert not waiting_sweeps(Path())
+    assert not waiting_folders(Path())
 
 
 @pytest.mark.usefixtures("impatient")
@@ -171,7 +173,7 @@ def test_sync_leaves_the_trials_of_a_running_sweep_to_it(
     assert kexp_command("sync") == 0
     assert "multirun/first: its sweep is in progress and delivers by itself" in capsys.readouterr().out
     running.end("FINISHED")
-    assert len(Spool(FOLDER).waiting()) == 1
+    assert len(TrialOutbox(FOLDER).waiting()) == 1
 
 
 def test_sync_waits_for_a_store_that_is_away(
@@ -179,10 +181,10 @@ def test_sync_waits_for_a_store_that_is_away(
 ) -> None:
     away = StoreSettings("http://127.0.0.1:9")
     (FOLDER / "outbox").mkdir(parents=True)
-    Spool(FOLDER).keep(away, [record("a" * 32, 0)])
+    TrialOutbox(FOLDER).keep(away, [record("a" * 32, 0)])
     assert kexp_command("sync") == 1
     assert "cannot reach the MLflow server at http://127.0.0.1:9" in capsys.readouterr().err
-    assert [each.name for _, each in Spool(FOLDER).waiting()] == ["first-0"]
+    assert [each.name for _, each in TrialOutbox(FOLDER).waiting()] == ["first-0"]
 
 
 def test_record_comes_back_from_disk_as_it_was(workplace: Path) -> None:
@@ -198,8 +200,7 @@ def test_record_comes_back_from_disk_as_it_was(workplace: Path) -> None:
         "datasets": [DatasetRecord("digits", "d" * 36, "train", schema={"x": [1]}, profile={"rows": 3})],
     }
     direct = RunRecord("direct", "FINISHED", 1, 2, **given)
-    spool = Spool(FOLDER)
-    spool.keep(StoreSettings(), [RunRecord("spooled", "FINISHED", 1, 2, **given)])
+    TrialOutbox(FOLDER).keep(StoreSettings(), [RunRecord("kept", "FINISHED", 1, 2, **given)])
     (FOLDER / "outbox" / "trials").chmod(0o700)
     delivered = deliver(FOLDER)
     assert delivered is not None and (delivered.trials, delivered.refused) == (1, ())
@@ -220,7 +221,7 @@ def test_record_comes_back_from_disk_as_it_was(workplace: Path) -> None:
 
 def test_files_that_wait_are_for_their_owner_only(workplace: Path) -> None:
     """A store's address may hold a password."""
-    Spool(FOLDER).keep(StoreSettings("http://me:secret@host"), [record("a" * 32, 0)])
+    TrialOutbox(FOLDER).keep(StoreSettings("http://me:secret@host"), [record("a" * 32, 0)])
     (file,) = (FOLDER / "outbox" / "trials").iterdir()
     assert file.stat().st_mode & 0o077 == 0
 
@@ -229,7 +230,7 @@ def test_trial_that_the_store_refuses_stops_no_other(
     sweep: str, kexp_command: Kexp, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lacking = RunRecord("lacking", "FINISHED", 1, 1500, files=[(Path("gone.txt"), "")], parent_run_id=sweep)
-    Spool(FOLDER).keep(StoreSettings(), [lacking, record(sweep, 0)])
+    TrialOutbox(FOLDER).keep(StoreSettings(), [lacking, record(sweep, 0)])
     assert kexp_command("sync") == 1
     told = capsys.readouterr()
     assert "multirun/first: 1 trials delivered" in told.out
@@ -240,10 +241,10 @@ def test_trial_that_the_store_refuses_stops_no_other(
 
 
 def test_damaged_file_is_told_by_its_name(workplace: Path) -> None:
-    file = FOLDER / "outbox" / "trials" / "abc.json"
+    file = FOLDER / "outbox" / "trials" / "abc.jsonl"
     file.parent.mkdir(parents=True)
     file.write_text('{"store": {}')
-    with pytest.raises(StoreError, match=r"abc\.json: does not hold the record of a trial"):
+    with pytest.raises(StoreError, match=r"abc\.jsonl: does not hold the record of a trial"):
         deliver(FOLDER)
 
 

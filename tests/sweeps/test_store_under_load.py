@@ -162,7 +162,7 @@ def test_server_that_stays_away_has_everything_after_the_sweep_is_resumed(workpl
         sweep = start(workplace, MLFLOW_TRACKING_URI=server.address)
         wait_until(lambda: over(workplace) >= 2, sweep)
         server.kill()
-        wait_until(lambda: over(workplace) >= 4 and any(workplace.glob("multirun/*/outbox/trials/*.json")), sweep)
+        wait_until(lambda: over(workplace) >= 4 and any(workplace.glob("multirun/*/outbox/trials/*.jsonl")), sweep)
         sweep.kill()  # what is over waits on disk by then
         sweep.wait()
         server.start()

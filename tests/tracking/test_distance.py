@@ -17,9 +17,9 @@ from distant import Distant, distant
 from servers import Server
 
 from kexp.sweeps.recorder import Recorder
-from kexp.sweeps.spool import deliver
 from kexp.tracking import DatasetRecord, RunRecord, StoreSettings, list_artifacts, log_finished_runs, search
 from kexp.tracking.histories import KeptHistories, history_of, read_histories
+from kexp.tracking.syncing import deliver
 
 METRICS = ("loss", "val_loss", "accuracy")
 

@@ -19,7 +19,6 @@ from kexp.tracking import (
     StoreSettings,
     Tracker,
     add_to_run,
-    deliver_added,
     fetch_artifact,
     find_run,
     list_artifacts,
@@ -33,6 +32,7 @@ from kexp.tracking import (
 )
 from kexp.tracking.client import client_for
 from kexp.tracking.outbox import Outbox
+from kexp.tracking.syncing import deliver
 
 
 def test_run_has_all_that_was_told(settings: StoreSettings, tmp_path: Path) -> None:
@@ -195,7 +195,8 @@ def test_what_is_added_to_a_run_waits_and_leaves_its_status_and_times(settings: 
     more.log_text("later", "later.txt")
     more.end("FINISHED")
     assert (list_artifacts(settings, run.run_id), more.notice) == ([], "")
-    assert deliver_added(settings, tmp_path / "more") == ""
+    delivered = deliver(tmp_path / "more")
+    assert delivered is not None and delivered.refused == ()
     after = find_run(settings, run.run_id)
     assert (after.status, after.end_ms) == ("FAILED", before.end_ms)
     assert list_artifacts(settings, run.run_id) == ["later.txt"]
@@ -210,8 +211,9 @@ def test_what_is_added_again_takes_the_place_of_what_still_waits(settings: Store
         more.log_text(name, f"{name}.txt")
         more.end("FINISHED")
         if name == "there":
-            deliver_added(settings, folder)
-    assert deliver_added(settings, folder) == ""
+            deliver(folder)
+    delivered = deliver(folder)
+    assert delivered is not None and (delivered.rows, delivered.refused) == (1, ())
     assert list_artifacts(settings, run.run_id) == ["there.txt", "whole.txt"]
 
 
@@ -220,7 +222,8 @@ def test_what_is_added_is_kept_where_the_store_is_away(settings: StoreSettings, 
     more = add_to_run(Header(away.uri, "1" * 32, "0", "one"), folder=tmp_path / "more")
     more.set_tags({"a": 1})
     more.end("FINISHED")
-    assert "1 rows wait in" in deliver_added(away, tmp_path / "more")
+    with pytest.raises(StoreError, match=r"cannot reach the MLflow server at http://127\.0\.0\.1:9"):
+        deliver(tmp_path / "more")
     assert waiting_folders(tmp_path) == [tmp_path / "more"]
 
 
