@@ -22,6 +22,7 @@ from kexp.tracking import RunRecord, StoreSettings, command_line, resolve_uri
 from kexp.tracking.attempts import delete_runs, unfinished_runs
 from kexp.tracking.client import AT_ONCE
 from kexp.tracking.delivery import load_for
+from kexp.tracking.delivery_thread import DeliveryThread
 from kexp.tracking.finished import deliver_records
 from kexp.tracking.outbox_trials import TrialOutbox
 from kexp.tracking.settings import is_remote
@@ -31,7 +32,6 @@ __all__ = ["Recorder"]
 
 _IN_BULK = 100  # records written at once to a database; to a server two for each connection
 _SAY_S = 3.0
-_RETRY_S = 5.0
 _LAST_S = 30.0  # how long a store that is away is waited for at the end, besides each attempt's own patience
 
 
@@ -77,15 +77,15 @@ class Recorder:
         self._waiting: list[RunRecord] = []
         self._untried: set[str] = set()  # ids of records that were never sent, by this process or another
         self._added: deque[tuple[Path, Callable[[], None]]] = deque()
-        self._coming, self._go_on = tuple(coming), go_on
+        self._coming, self._go_on = list(coming), go_on
         self.run_ids: dict[str, str] = {}
-        self._change = threading.Condition()
-        self._closing = self._hurried = self._given_up = False
+        self._change = threading.Lock()
         self._sending = 0  # models on their way
-        self.failure = ""
         self.refused: list[str] = []
         self._deliver_left(run_id)
-        self._thread = threading.Thread(target=self._work, name="kexp-recorder", daemon=True)
+        self._thread = DeliveryThread(
+            "kexp-recorder", self._deliver, self._left, interval_s=interval_s, patience_s=lambda why: _LAST_S
+        )
         self._thread.start()
 
     def put(self, record: RunRecord) -> None:
@@ -99,17 +99,16 @@ class Recorder:
         with self._change:
             self._untried.add(record.run_id)
             self._waiting.append(record)
-            if len(self._waiting) >= self._most:
-                self._change.notify()
+        if len(self._waiting) >= self._most:
+            self._thread.wake()
 
     def add(self, folder: Path, then: Callable[[], None]) -> None:
         """Has delivered what a trial's folder has for its run; `then` is called once the store has it, or never will.
 
         It waits there for `kexp sync` where the store is away.
         """
-        with self._change:
-            self._added.append((folder, then))
-            self._change.notify()
+        self._added.append((folder, then))
+        self._thread.wake()
 
     def flush(self, patience_s: float = _LAST_S) -> bool:
         """Waits until the store has what was put so far; not for ever, where it takes none of it for so long.
@@ -117,17 +116,12 @@ class Recorder:
         Returns:
             Whether it has it.
         """
-        if self._store is None:
-            return True
         waiting, deadline = len(self._waiting), time.monotonic() + patience_s
-        with self._change:
-            self._hurried = True
-            self._change.notify()
+        self._thread.wake()
         while self._waiting and time.monotonic() < deadline:
             time.sleep(0.02)
             if len(self._waiting) < waiting:
                 waiting, deadline = len(self._waiting), time.monotonic() + patience_s
-        self._hurried = False
         return not self._waiting
 
     def close(self, say: Callable[[str], None] | None = None) -> None:
@@ -139,17 +133,15 @@ class Recorder:
         Raises:
             StoreError: the store refused trials; or it is away, and the disk does not take them either.
         """
-        with self._change:
-            self._closing = True
-            self._change.notify()
-        with interrupts_call(self._give_up):
+        self._thread.finish()
+        with interrupts_call(self._thread.give_up):
             self._wait(say)
         folder = os.path.relpath(self._outbox.sweep_folder)
         if self._waiting:
             self._keep_on_disk(self._waiting)
             why = "You did not wait for the tracking store"
-            if not self._given_up:
-                why = f"The tracking store is away ({self.failure})"
+            if not self._thread.given_up:
+                why = f"The tracking store is away ({self._thread.failure})"
             self._notices.append(
                 f"{why}: {len(self._waiting)} of the sweep's trials wait in {folder}; deliver them with "
                 f"`{command_line('sync', folder)}`, or go on with the sweep by `{self._go_on}`."
@@ -172,17 +164,12 @@ class Recorder:
         while self._thread.is_alive():
             self._thread.join(_SAY_S)
             left, passed = self._left(), time.monotonic() - began
-            if say is not None and self._thread.is_alive() and left and not self._given_up:
+            if say is not None and self._thread.is_alive() and left and not self._thread.given_up:
                 rest = f", {passed * left / (all_of_it - left):.0f} s left" if left < all_of_it else ""
                 say(f"store    {left} of {all_of_it} trials and models are still to be sent{rest} (Ctrl-C: leave them)")
 
     def _left(self) -> int:
         return len(self._waiting) + len(self._added) + self._sending
-
-    def _give_up(self) -> None:
-        with self._change:
-            self._given_up = True
-            self._change.notify()
 
     def replace(self, fingerprints: Sequence[str]) -> None:
         """Deletes the earlier attempts of trials that are recorded now.
@@ -208,86 +195,68 @@ class Recorder:
         self._notices.append(f"{written} of the sweep's trials had waited on disk, and are in the store now")
         self._replaced = unfinished_runs(self._store, run_id)
 
-    def _pause(self, seconds: float) -> None:
-        with self._change:
-            self._change.wait(seconds)
+    def _deliver(self) -> None:
+        """The trials that wait, in batches, and then what was added to runs that the store has.
 
-    def _work(self) -> None:
-        last, left, written = 0.0, 0, True
-        for kind in self._coming:
-            load_for(kind)
-        while True:
-            with self._change:
-                if not (self._closing or (written and (self._added or (self._hurried and self._waiting)))):
-                    self._change.wait(self._interval_s)
-                batch, closing = self._waiting[: self._at_once], self._closing
-            written = self._write(batch)
-            if written and not self._waiting and not self._given_up:
-                written = self._deliver_added()
-            if closing:
-                if not last or self._left() < left:  # a slow store is waited for, not one that is away
-                    last, left = time.monotonic() + _LAST_S, self._left()
-                if not self._left() or time.monotonic() > last or self._given_up:
-                    return
-            if not written:
-                time.sleep(1.0) if closing else self._pause(_RETRY_S)
+        Raises:
+            StoreError: the store is away.
+        """
+        while self._coming:
+            load_for(self._coming.pop(0))
+        waiting = list(self._waiting)
+        for first in range(0, len(waiting), self._at_once):
+            if not self._thread.given_up:
+                self._write(waiting[first : first + self._at_once])
+        if not self._waiting and not self._thread.given_up:
+            self._deliver_added()
 
-    def _write(self, batch: Sequence[RunRecord]) -> bool:
-        """Whether the store has dealt with all of them. What it refuses for good stops no other."""
-        if not batch or self._store is None:
-            return True
+    def _write(self, batch: Sequence[RunRecord]) -> None:
+        """What the store refuses for good stops no other."""
+        assert self._store is not None
         fresh = self._untried & {record.run_id for record in batch}
         self._untried -= fresh
-        try:
-            run_ids, refused = deliver_records(self._outbox, self._store, batch, fresh)
-        except StoreError as error:  # it is away
-            self.failure = str(error)
-            return False
-        self.failure = ""
+        run_ids, refused = deliver_records(self._outbox, self._store, batch, fresh)
         self.run_ids |= run_ids
         self.refused += refused
         written = {id(record) for record in batch}
         with self._change:
             self._waiting = [record for record in self._waiting if id(record) not in written]
-        try:
-            self.replace([record.fingerprint for record in batch])
-        except StoreError as error:
-            self.failure = str(error)
-        return True
+        self.replace([record.fingerprint for record in batch])
 
-    def _deliver_added(self) -> bool:
-        """Whether the store has what was added to runs so far, or never will."""
+    def _deliver_added(self) -> None:
         added = [self._added.popleft() for _ in range(len(self._added))]
         if self._store is None or not added:
-            return True
+            return
         self._sending = len(added)
         most = AT_ONCE if is_remote(resolve_uri(self._store)) else 1  # a file of SQLite takes one writer
+        failures = []
         with ThreadPoolExecutor(min(most, len(added)), thread_name_prefix="kexp-models") as pool:
-            for each, delivered in zip(added, pool.map(self._deliver_one, added), strict=True):
-                if delivered:
+            for each, failure in zip(added, pool.map(self._deliver_one, added), strict=True):
+                if failure is None:
                     each[1]()
                 else:
                     self._added.append(each)
+                    failures.append(failure)
                 self._sending -= 1
-        return not self._added
+        if failures:
+            raise failures[0]
 
-    def _deliver_one(self, added: tuple[Path, Callable[[], None]]) -> bool:
+    def _deliver_one(self, added: tuple[Path, Callable[[], None]]) -> StoreError | None:
+        """Why the store is away; None where it has what was added, or never will."""
         folder, _ = added
         try:
             delivered = deliver(folder, self.run_ids)
-        except StoreError as error:  # it is away
-            self.failure = str(error)
-            return False
-        except Exception as error:  # the thread must not die over one model
+        except StoreError as error:
+            return error
+        except Exception as error:  # one model must not cost the others
             self._notices.append(f"{folder}: {in_a_line(error)}")
-            return True
+            return None
         if delivered is None:
-            self.failure = f"{folder}: another process delivers it"
-            return False
+            return StoreError(f"{folder}: another process delivers it")
         if delivered.refused:
             count, first = len(delivered.refused), delivered.refused[0]
             self._notices.append(f"The tracking store refused {count} rows, kept in {folder / 'outbox'}: {first}")
-        return True
+        return None
 
     def _keep_on_disk(self, records: Sequence[RunRecord]) -> None:
         assert self._store is not None
@@ -297,6 +266,6 @@ class Recorder:
             if is_disk_full(error):  # these trials are run again
                 raise disk_full_error(error, go_on=self._go_on) from error
             raise StoreError(
-                f"{len(records)} trials that are over could not be recorded: {self.failure}; and could not be kept in "
-                f"{self._outbox.folder}: {error.strerror}"
+                f"{len(records)} trials that are over could not be recorded: {self._thread.failure}; and could not be "
+                f"kept in {self._outbox.folder}: {error.strerror}"
             ) from error

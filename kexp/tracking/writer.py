@@ -1,21 +1,23 @@
-"""The thread that brings a run's rows from its outbox to the store."""
+"""A run's rows, from its outbox to the store while the run is in progress."""
 
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from kexp.errors import StoreError, in_a_line
 from kexp.tracking.client import check_reachable, client_for
 from kexp.tracking.delivery import RunSender, draw, load_for
+from kexp.tracking.delivery_thread import DeliveryThread
 from kexp.tracking.outbox import Header, Outbox
-from kexp.tracking.rows import Row
 from kexp.tracking.settings import StoreSettings
 
 __all__ = ["Ending", "Writer"]
+
+_PATIENCE_S = (
+    2.0  # how long a store that does not answer is tried at the end; one that is locked, for the whole timeout
+)
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,10 @@ class Ending:
 
 
 class Writer:
-    """The one thread that talks to the store. It gives up never while the run lives, and waits longer each time.
+    """Delivers one run's rows while it lives.
 
     It reads what there is to deliver from the outbox's files, so it need not be in the process that writes them. All
-    that delivery imports is imported by this thread: two that import modules of one package may meet one half made.
+    that delivery imports is imported by its thread: two that import modules of one package may meet one half made.
 
     Args:
         outbox: the run's rows.
@@ -42,100 +44,44 @@ class Writer:
     def __init__(self, outbox: Outbox, header: Header, settings: StoreSettings, coming: Collection[str] = ()) -> None:
         self._outbox, self._header, self._settings = outbox, header, settings
         self._coming = list(coming)
-        self._awake = threading.Condition()
-        self._woken = self._finishing = False
-        self._deadline = float("inf")
-        self._failure = ""
-        self._failures_at_end = 0
         self._heartbeat_due = time.monotonic() + settings.heartbeat_interval_s
         self._sender: RunSender | None = None
-        self._thread = threading.Thread(target=self._work, name="kexp-tracking", daemon=True)
+        self._thread = DeliveryThread(
+            "kexp-tracking",
+            self._deliver,
+            outbox.waiting,
+            interval_s=settings.flush_interval_s,
+            patience_s=lambda why: settings.end_timeout_s if "locked" in why else _PATIENCE_S,
+        )
+        self.is_alive, self.wake = self._thread.is_alive, self._thread.wake
 
     def start(self) -> None:
         """Begins to deliver, with what an interrupted run of the same folder has left first."""
         self._thread.start()
 
-    def is_alive(self) -> bool:
-        """Whether it has not finished."""
-        return self._thread.is_alive()
-
-    def wake(self) -> None:
-        """Has it look for rows now, not when its interval is over."""
-        with self._awake:
-            self._woken = True
-            self._awake.notify()
-
     def finish(self, timeout_s: float) -> Ending:
         """Delivers what is left and stops, at the latest after about `timeout_s`."""
-        with self._awake:
-            self._finishing = True
-            self._deadline = time.monotonic() + timeout_s
-            self._awake.notify()
+        self._thread.finish()
         self._thread.join(timeout_s + 1)
         late = f"it did not take all within {timeout_s:g} s" if self._thread.is_alive() else ""
-        return Ending(self._failure or late, () if self._sender is None else tuple(self._sender.refused))
+        self._thread.give_up()
+        return Ending(self._thread.failure or late, () if self._sender is None else tuple(self._sender.refused))
 
-    def _work(self) -> None:
-        pause = self._settings.flush_interval_s
-        while True:
-            with self._awake:
-                if not self._finishing and not self._woken:
-                    self._awake.wait(pause)
-                self._woken, finishing = False, self._finishing
-            if self._deliver():
-                pause = self._settings.flush_interval_s
-                if finishing:
-                    return
-                self._load()
-            else:
-                pause = min(pause * 2, 30.0)
-                if finishing and self._give_up():
-                    return
-
-    def _deliver(self) -> bool:
-        try:
-            self._outbox.flush()
-            rows = list(self._outbox.rows(self._delivered()))
-            self._draw(rows)
-            if rows:
-                check_reachable(StoreSettings(uri=self._header.uri))  # MLflow itself takes 15 s to notice
-            if self._sender is None:
-                self._sender = RunSender(client_for(self._header.uri), self._header, self._outbox)
-            self._sender.deliver(rows)
-            self._beat()
-            self._failure = ""
-            return True
-        except StoreError as error:  # it is away
-            self._failure = str(error)
-            return False
-        except Exception as error:  # a thread that dies would lose the run's rows without a word
-            self._failure = in_a_line(error)
-            return False
-
-    def _delivered(self) -> int:
-        return (self._outbox.cursor() if self._sender is None else self._sender.cursor).delivered
-
-    def _draw(self, rows: list[tuple[int, Row]]) -> None:
-        """Figures are drawn whether or not the store is there to take them."""
-        for _, row in rows:
-            for figure in row.get("figures", ()):
-                with contextlib.suppress(Exception):  # shows when it is delivered
-                    draw(self._outbox.run_folder, figure)
-
-    def _load(self) -> None:
-        while self._coming and not self._finishing:
-            load_for(self._coming.pop(0))
-
-    def _beat(self) -> None:
-        if time.monotonic() >= self._heartbeat_due and not self._finishing:
+    def _deliver(self) -> None:
+        self._outbox.flush()
+        cursor = self._outbox.cursor() if self._sender is None else self._sender.cursor
+        rows = list(self._outbox.rows(cursor.delivered))
+        for figure in (figure for _, row in rows for figure in row.get("figures", ())):
+            with contextlib.suppress(Exception):  # drawn whether or not the store is there; shows when it is delivered
+                draw(self._outbox.run_folder, figure)
+        if rows:
+            check_reachable(StoreSettings(uri=self._header.uri))  # MLflow itself takes 15 s to notice
+        if self._sender is None:
+            self._sender = RunSender(client_for(self._header.uri), self._header, self._outbox)
+        self._sender.deliver(rows)
+        if time.monotonic() >= self._heartbeat_due and not self._thread.finishing:
             self._heartbeat_due = time.monotonic() + self._settings.heartbeat_interval_s
             with contextlib.suppress(Exception):
-                client_for(self._header.uri).set_tag(self._header.run_id, "kexp.heartbeat", str(int(time.time())))
-
-    def _give_up(self) -> bool:
-        """At the end a store that is locked is waited for; one that does not answer is tried three times."""
-        self._failures_at_end += 1
-        if "locked" not in self._failure and self._failures_at_end >= 3:
-            return True
-        time.sleep(min(1.0, max(0.0, self._deadline - time.monotonic())))
-        return time.monotonic() >= self._deadline
+                self._sender.client.set_tag(self._header.run_id, "kexp.heartbeat", str(int(time.time())))
+        while self._coming and not self._thread.finishing:
+            load_for(self._coming.pop(0))
