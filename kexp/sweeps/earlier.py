@@ -14,7 +14,7 @@ from pathlib import Path
 from kexp.config import key_of
 from kexp.errors import ConfigError
 from kexp.tracking import RunView, StoreSettings, prepare_store, search
-from kexp.tracking.attempts import is_in_progress
+from kexp.tracking.stale import is_in_progress
 
 __all__ = ["Earlier", "earlier_sweep", "refuse_running", "sweep_key"]
 

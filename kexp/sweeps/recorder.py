@@ -19,13 +19,13 @@ from kexp.disk import disk_full_error, is_disk_full
 from kexp.errors import StoreError, in_a_line
 from kexp.sweeps.interrupts import interrupts_call
 from kexp.tracking import RunRecord, StoreSettings, command_line, resolve_uri
-from kexp.tracking.attempts import delete_runs, unfinished_runs
 from kexp.tracking.client import AT_ONCE
 from kexp.tracking.delivery import load_for
 from kexp.tracking.delivery_thread import DeliveryThread
 from kexp.tracking.finished import deliver_records
 from kexp.tracking.outbox_trials import TrialOutbox
 from kexp.tracking.settings import is_remote
+from kexp.tracking.stale import delete_runs, unfinished_runs
 from kexp.tracking.syncing import deliver, deliver_trials
 
 __all__ = ["Recorder"]

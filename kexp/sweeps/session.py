@@ -39,11 +39,11 @@ from kexp.tracking import (
     prepare_store,
     resolve_uri,
 )
-from kexp.tracking.attempts import unfinished_runs
 from kexp.tracking.common import without_common
 from kexp.tracking.histories import KeptHistories, history_of
 from kexp.tracking.locks import file_lock
 from kexp.tracking.settings import is_remote
+from kexp.tracking.stale import unfinished_runs
 from kexp.tracking.status import ended_with, sigterm_raises
 
 __all__ = ["ARGUMENTS", "Launcher", "Session"]

@@ -2,16 +2,17 @@
 
 A run takes `runs/create` with its tags, and then what any row takes (`delivery`): `runs/log-batch`, `runs/log-inputs`,
 an upload for each artifact, and `runs/update`. Only `runs/create` does harm when it is repeated, so it is sent once.
-Where its answer is lost, the run is looked for by its tag `kexp.record` before another one is made.
+Where its answer is lost, the run is looked for by its tag `kexp.record` before another one is made. A run in progress
+is made in the same way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from kexp.tracking.client import AT_ONCE
+from kexp.tracking.client import AT_ONCE, is_transient
 from kexp.tracking.delivery import RunSender
 from kexp.tracking.outbox import Header
 from kexp.tracking.record import RunRecord, user
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["record_on_server", "send_runs"]
+__all__ = ["create_run", "record_on_server", "send_runs"]
 
 
 def send_runs(
@@ -45,29 +46,33 @@ def send_runs(
     return [each.result() for each in sending]
 
 
-def record_on_server(client: MlflowClient, experiment: str, record_id: str) -> Run | None:
-    """The run that a record became on a server, which gives runs ids of its own; None where there is none."""
-    found = client.search_runs([experiment], f"tags.`kexp.record` = '{record_id}'", max_results=1)
-    return found[0] if found else None
+def create_run(
+    client: MlflowClient,
+    experiment: str,
+    *,
+    record_id: str,
+    name: str | None,
+    start_ms: int,
+    tags: Mapping[str, str],
+    fresh: bool = True,
+) -> Run:
+    """Makes a run, or finds the one that an earlier attempt has made.
 
+    Args:
+        client: of the store.
+        experiment: its id.
+        record_id: what no other run has as its tag `kexp.record`, which only a server is given.
+        name: the run's; None has MLflow make one up.
+        start_ms: when it began, milliseconds since 1970.
+        tags: its tags.
+        fresh: whether nobody has tried before.
 
-def _send(client: MlflowClient, experiment: str, record: RunRecord, fresh: bool) -> str:
-    run = None if fresh else record_on_server(client, experiment, record.run_id)
-    if run is None:
-        run = _create(client, experiment, record)
-    elif run.info.status == record.status:  # the last request of an earlier attempt
-        return str(run.info.run_id)
-    header = Header("", run.info.run_id, experiment, record.name, run.info.artifact_uri)
-    RunSender(client, header).send({kind: content for kind, content in record.row.items() if kind != "tags"})
-    return header.run_id
-
-
-def _create(client: MlflowClient, experiment: str, record: RunRecord) -> Run:
-    """`MlflowClient.create_run`, but never repeated by the HTTP library where an answer is lost."""
-    tags = {**record.row["tags"], "kexp.record": record.run_id}
+    Raises:
+        Exception: the store is away, or refuses the run.
+    """
     store = client._tracking_client.store
-    if not hasattr(store, "get_host_creds"):  # a folder of files, say
-        return client.create_run(experiment, record.start_ms, tags, run_name=record.name)
+    if not hasattr(store, "get_host_creds"):  # not a server: its answer is not lost
+        return client.create_run(experiment, start_ms, dict(tags), run_name=name)
     from mlflow.entities import Run
     from mlflow.protos.service_pb2 import CreateRun
     from mlflow.utils.proto_json_utils import parse_dict
@@ -76,12 +81,43 @@ def _create(client: MlflowClient, experiment: str, record: RunRecord) -> Run:
     asked = {
         "experiment_id": experiment,
         "user_id": user(),
-        "start_time": record.start_ms,
-        "run_name": record.name,
-        "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        "start_time": start_ms,
+        "tags": [{"key": key, "value": value} for key, value in {**tags, "kexp.record": record_id}.items()],
+        **({} if name is None else {"run_name": name}),
     }
     endpoint = "/api/2.0/mlflow/runs/create"
-    answer = http_request(store.get_host_creds(), endpoint, "POST", max_retries=0, json=asked)
+    if not fresh and (run := record_on_server(client, experiment, record_id)) is not None:
+        return run
+    try:  # `MlflowClient.create_run` lets the HTTP library ask again, which would make a second run
+        answer = http_request(store.get_host_creds(), endpoint, "POST", max_retries=0, json=asked)
+    except Exception as error:
+        run = record_on_server(client, experiment, record_id) if is_transient(error) else None
+        if run is None:
+            raise
+        return run
     created: Any = CreateRun.Response()
     parse_dict(verify_rest_response(answer, endpoint).json(), created)
     return Run.from_proto(created.run)
+
+
+def record_on_server(client: MlflowClient, experiment: str, record_id: str) -> Run | None:
+    """The run that a record became on a server, which gives runs ids of its own; None where there is none."""
+    found = client.search_runs([experiment], f"tags.`kexp.record` = '{record_id}'", max_results=1)
+    return found[0] if found else None
+
+
+def _send(client: MlflowClient, experiment: str, record: RunRecord, fresh: bool) -> str:
+    row = dict(record.row)
+    run = create_run(
+        client,
+        experiment,
+        record_id=record.run_id,
+        name=record.name,
+        start_ms=record.start_ms,
+        tags=row.pop("tags"),
+        fresh=fresh,
+    )
+    header = Header("", run.info.run_id, experiment, record.name, run.info.artifact_uri)
+    if run.info.status != record.status:  # else an earlier attempt came to its last request
+        RunSender(client, header).send(row)
+    return header.run_id

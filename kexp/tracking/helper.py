@@ -1,9 +1,8 @@
-"""A process beside this one that has MLflow and delivers runs, while this one imports Keras and trains.
+"""The helper: a process that imports MLflow and delivers a run, while this one imports Keras and trains.
 
-What the two share is the outbox on disk, which the run's process writes and the helper reads, and a connection that
-carries a few words each way. The helper starts with a process's first run, serves one run at a time, and ends with the
-process, however that ends. Where there is none, or it is there no more, the run's own process does the work itself:
-that takes longer, and nothing else is different.
+The two share the outbox on disk, which the run's process writes and the helper reads, and a connection for short
+requests. The helper starts with a process's first run, serves one run at a time, and ends with the process, however
+that ends. Without a helper, or when it was killed, the run's own process does the same work, which takes longer.
 """
 
 from __future__ import annotations
@@ -31,15 +30,15 @@ _PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from kexp.tracking.helper_pr
 
 _lock = threading.Lock()
 _started: list[Helper] = []  # one at most
-os.register_at_fork(after_in_child=_started.clear)  # a forked process must not talk in its parent's name
+os.register_at_fork(after_in_child=_started.clear)  # a forked process must not use its parent's helper
 
 
 class Helper:
-    """This process's end of it."""
+    """The helper as its run's process sees it; a method for each request of `helper_process`."""
 
     def __init__(self) -> None:
         self.busy = False
-        self._telling = threading.Lock()
+        self._sending = threading.Lock()
         self._connection, theirs = Pipe()
         with theirs:
             descriptor = theirs.fileno()
@@ -49,7 +48,7 @@ class Helper:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=[descriptor],
-                process_group=0,  # Ctrl-C in the terminal is for the run, which then tells the helper what is left
+                process_group=0,  # Ctrl-C in the terminal is for the run, which then ends the helper's work
             )
         atexit.register(self.close)
 
@@ -58,31 +57,31 @@ class Helper:
         return self._process.poll() is None
 
     def prepare(self, settings: StoreSettings) -> None:
-        """Has the store made ready. Errors show when the run is opened."""
-        self._tell("prepare", *_surroundings(), _resolved(settings))
+        """Prepares the store. Errors show when the run is opened."""
+        self._request("prepare", *_surroundings(), _resolved(settings))
 
     def start_run(
         self, settings: StoreSettings, name: str | None, tags: Mapping[str, str], run_id: str | None
     ) -> Header | None:
-        """As `recorded.start_run`, there; None where it could not, for a reason that is not for the user."""
-        self._tell("start_run", *_surroundings(), _resolved(settings), name, dict(tags), run_id)
-        answer = self._answer(None)
+        """Makes the run in the store, see `recorded.start_run`. None where this process has to try it itself."""
+        self._request("start_run", *_surroundings(), _resolved(settings), name, dict(tags), run_id)
+        answer = self._receive(None)
         if isinstance(answer, Exception):
             raise answer
         return answer if isinstance(answer, Header) else None
 
     def deliver(self, header: Header, settings: StoreSettings, folder: Path, coming: Collection[str]) -> None:
-        """Has the rows in `folder` delivered from now on."""
-        self._tell("deliver", header, settings, folder.absolute(), tuple(coming))
+        """Delivers the rows in `folder` from now on."""
+        self._request("deliver", header, settings, folder.absolute(), tuple(coming))
 
     def wake(self) -> None:
-        """Has it look for rows now."""
-        self._tell("wake")
+        """Delivers what is there now."""
+        self._request("wake")
 
     def finish(self, timeout_s: float) -> Ending | None:
-        """As `Writer.finish`, there; None where it has ended before. It delivers nothing after that."""
-        self._tell("finish", timeout_s)
-        answer = self._answer(timeout_s + 5)
+        """Ends the delivery, see `Writer.finish`. None where the helper has ended before."""
+        self._request("finish", timeout_s)
+        answer = self._receive(timeout_s + 5)
         if isinstance(answer, Ending) and not answer.failure:
             self.busy = False
             return answer
@@ -96,27 +95,27 @@ class Helper:
         self._process.kill()
         self._process.wait()
 
-    def _tell(self, what: str, *arguments: Any) -> None:
-        with self._telling, contextlib.suppress(OSError):  # it has ended: shows at the next answer
+    def _request(self, what: str, *arguments: Any) -> None:
+        with self._sending, contextlib.suppress(OSError):  # the helper has ended: shows at the next answer
             self._connection.send((what, arguments))
 
-    def _answer(self, timeout_s: float | None) -> Any:
-        """The next answer; None where it has ended without one."""
+    def _receive(self, timeout_s: float | None) -> Any:
+        """The next answer; None where the helper has ended without one."""
         try:
             if self._connection.poll(timeout_s):
                 return self._connection.recv()
         except (EOFError, OSError):
             return None
-        except BaseException:  # Ctrl-C, say: the answer would be taken for that of the next question
+        except BaseException:  # Ctrl-C, say: the answer would be taken for that of the next request
             self.close()
             raise
         return Ending(f"nothing was heard of it for {timeout_s:g} s")
 
 
 def warm_up(settings: StoreSettings | None = None) -> None:
-    """Begins what opening a run will take, in another process: MLflow's import, and with `settings` their store.
+    """Starts the helper, which imports MLflow; with `settings` it prepares their store too.
 
-    Errors show when the run is opened. A process that has MLflow already starts no helper.
+    Errors show when the run is opened. A process that has imported MLflow already starts no helper.
     """
     with _lock, contextlib.suppress(OSError):  # no more processes are allowed, say
         if not (_started and _started[0].is_alive()):
@@ -128,7 +127,7 @@ def warm_up(settings: StoreSettings | None = None) -> None:
 
 
 def claim() -> Helper | None:
-    """The helper, for one run until it has finished; None where there is none, or it is at work for another run."""
+    """The helper, for one run until that has finished; None where there is none, or it serves another run."""
     with _lock:
         for helper in _started:
             if helper.is_alive() and not helper.busy:
@@ -138,7 +137,7 @@ def claim() -> Helper | None:
 
 
 def _resolved(settings: StoreSettings) -> StoreSettings:
-    """What this process means: the helper does not know what was set in Python."""
+    """Settings with the address that they mean here: the helper does not know what was set in Python."""
     return replace(settings, uri=resolve_uri(settings))
 
 

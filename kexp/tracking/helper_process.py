@@ -1,4 +1,4 @@
-"""The helper's own side: what it is told, done one after the other, until there is nobody to tell it anything."""
+"""The helper's process: it carries out the requests of the run's process, one after the other, until that ends."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ __all__ = ["main"]
 
 
 def main(descriptor: str) -> None:
-    """Serves the process at the other end of the connection."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the run's process decides when all is told
+    """Serves the process at the other end of the connection with this descriptor."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # the run's process decides when it ends
         signal.signal(number, signal.SIG_IGN)
     connection = Connection(int(descriptor))
-    told: queue.SimpleQueue[tuple[str, tuple[Any, ...]]] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(connection, told), daemon=True).start()
+    requests: queue.SimpleQueue[tuple[str, tuple[Any, ...]]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(connection, requests), daemon=True).start()
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with contextlib.suppress(Exception):  # shows, with its reason, when it is used
         load_mlflow()
-    served = _Served()
+    service = _Service()
     while True:
-        what, arguments = told.get()
+        what, arguments = requests.get()
         answer: object
         try:
-            answer = getattr(served, what)(*arguments)
+            answer = getattr(service, what)(*arguments)
         except KexpError as error:
             answer = error
         except Exception:  # the run's process does it itself, and finds out why
@@ -48,10 +48,10 @@ def main(descriptor: str) -> None:
             connection.send(answer)
 
 
-def _listen(connection: Connection, told: queue.SimpleQueue[tuple[str, tuple[Any, ...]]]) -> None:
+def _listen(connection: Connection, requests: queue.SimpleQueue[tuple[str, tuple[Any, ...]]]) -> None:
     with contextlib.suppress(EOFError, OSError):
         while True:
-            told.put(connection.recv())
+            requests.put(connection.recv())
     os._exit(0)  # the other process has ended
 
 
@@ -62,8 +62,8 @@ def _end_with(process: int) -> None:
     os._exit(0)
 
 
-class _Served:
-    """A method for each thing that can be told."""
+class _Service:
+    """A method for each request."""
 
     def __init__(self) -> None:
         self.writer: Writer | None = None
@@ -98,7 +98,7 @@ class _Served:
 
 
 def _move(folder: str, environment: Mapping[str, str]) -> None:
-    """To where the run's process is: from that a store's place for artifacts and its credentials are known."""
+    """Takes over the run's working directory and environment: they say where artifacts go, and hold credentials."""
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

@@ -80,42 +80,40 @@ class Outbox:
 
         Args:
             header: the run.
-            again: all is to be told again: rows of the same run that still wait are dropped.
+            again: all of it is logged again: rows of the same run that still wait are dropped.
 
         Raises:
             StoreError: the folder cannot be written, or holds another run's rows that still wait.
         """
         self.make_folder()
         try:
-            before = self.header() if self.exists() else None
-            if before is not None and before.run_id != header.run_id:
+            content = self._rows.read_bytes() if self.exists() else b""
+            keep = content.rfind(b"\n") + 1  # a crash may have cut the last line short
+            if keep and (before := self.header().run_id) != header.run_id:
                 if self.waiting():
                     sync = command_line("sync", str(self.run_folder))
-                    raise StoreError(f"{self.run_folder}: rows of run {before.run_id} wait here; first: {sync}")
-                self._rows.unlink()
+                    raise StoreError(f"{self.run_folder}: rows of run {before} wait here; first: {sync}")
                 self._cursor.unlink(missing_ok=True)
-                before = None
-            self._cut_torn_line()
-            if before is not None and again:
-                os.truncate(self._rows, max(self.cursor().delivered, self._first_line_ends()))
-            descriptor = os.open(
-                self._rows, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600
-            )  # the URI may carry a password
+                keep = 0
+            elif keep and again:
+                keep = max(self.cursor().delivered, content.index(b"\n") + 1)
+            # For the user alone: the URI may carry a password.
+            descriptor = os.open(self._rows, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             self._writing = os.fdopen(descriptor, "ab")
+            self._writing.truncate(keep)
         except OSError as error:
             raise self._unwritable(error) from error
-        if before is None:
+        if not keep:
             self.append({"run": asdict(header)})
 
-    def append(self, row: Row) -> int:
-        """Adds a row; returns the offset of its end. It now survives the process, and after `flush` a power cut."""
+    def append(self, row: Row) -> None:
+        """Adds a row. It now survives the process, and after `flush` a power cut."""
         line = as_line(row)
         with self._lock:
             if self._writing is None:
                 raise StoreError(f"{self.run_folder}: the run has ended; nothing more can be logged to it")
             self._writing.write(line)
             self._writing.flush()
-            return self._writing.tell()
 
     def flush(self) -> None:
         """Puts what was appended on the disk itself."""
@@ -176,21 +174,8 @@ class Outbox:
         with open(self.folder / "refused.jsonl", "a") as file:
             file.write(json.dumps({"reason": reason, "row": row}) + "\n")
 
-    def _first_line_ends(self) -> int:
-        with open(self._rows, "rb") as file:
-            return len(file.readline())
-
     def _unwritable(self, error: OSError) -> StoreError:
         return StoreError(f"{self.run_folder}: cannot keep the run's rows here: {error.strerror or first_line(error)}")
-
-    def _cut_torn_line(self) -> None:
-        if not self.exists():
-            return
-        content = self._rows.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            with open(self._rows, "r+b") as file:
-                file.truncate(whole)
 
 
 def as_line(content: Mapping[str, Any]) -> bytes:

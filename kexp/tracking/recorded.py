@@ -8,11 +8,13 @@ import shutil
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import StoreError
+from kexp.tracking.by_requests import create_run
 from kexp.tracking.client import client_for, store_errors
 from kexp.tracking.delivery import draw
 from kexp.tracking.helper import Helper, claim
@@ -214,7 +216,9 @@ def start_run(settings: StoreSettings, name: str | None, tags: Mapping[str, str]
     client = client_for(uri)
     with store_errors(uri, "starting the run"):
         if run_id is None:
-            run = client.create_run(experiment, tags=dict(tags), run_name=name)
+            run = create_run(
+                client, experiment, record_id=uuid.uuid4().hex, name=name, start_ms=now_ms(), tags=dict(tags)
+            )
         else:
             client.update_run(run_id, status="RUNNING", name=name)
             run = client.get_run(run_id)

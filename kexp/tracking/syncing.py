@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kexp.errors import ConfigError, StoreError
-from kexp.tracking.attempts import delete_runs, unfinished_runs
 from kexp.tracking.by_requests import record_on_server
 from kexp.tracking.client import check_reachable, client_for, store_errors
 from kexp.tracking.delivery import RunSender
@@ -18,6 +17,7 @@ from kexp.tracking.outbox_trials import TrialOutbox
 from kexp.tracking.reading import search
 from kexp.tracking.record import RunRecord
 from kexp.tracking.settings import StoreSettings, is_remote, without_password
+from kexp.tracking.stale import delete_runs, unfinished_runs
 
 __all__ = ["Delivered", "deliver", "deliver_trials", "sync", "waiting_folders"]
 

@@ -17,7 +17,7 @@ from distant import Distant, distant
 from servers import Server
 
 from kexp.sweeps.recorder import Recorder
-from kexp.tracking import DatasetRecord, RunRecord, StoreSettings, list_artifacts, log_finished_runs, search
+from kexp.tracking import DatasetRecord, RunRecord, StoreSettings, list_artifacts, log_finished_runs, open_run, search
 from kexp.tracking.histories import KeptHistories, history_of, read_histories
 from kexp.tracking.syncing import deliver
 
@@ -94,6 +94,25 @@ def test_each_run_is_there_once_when_an_answer_is_lost_or_refused_for_now(
     histories = read_histories(settings, [view.run_id for view in views])
     by_name = {record.name: history_of(record) for record in records}
     assert {view.name: histories[view.run_id] for view in views} == by_name
+
+
+def test_a_run_in_progress_is_made_once_when_the_answer_to_its_making_is_lost(far: Distant, tmp_path: Path) -> None:
+    left = [1]
+
+    def fail(method: str, path: str) -> str | None:
+        if path.endswith("runs/create") and left[0]:
+            left[0] -= 1
+            return "cut"
+        return None
+
+    far.fault = fail
+    settings = StoreSettings(uri=far.address, experiment="made-once")
+    run = open_run(settings, name="once", folder=tmp_path / "run")
+    run.log_metrics({"loss": 0.5}, step=1)
+    run.end("FINISHED")
+    assert (left, run.notice) == ([0], "")
+    (view,) = search(settings)
+    assert (view.run_id, view.name, view.status, view.metrics) == (run.run_id, "once", "FINISHED", {"loss": 0.5})
 
 
 def test_histories_are_read_in_bulk_once_and_are_those_that_were_sent(far: Distant, tmp_path: Path) -> None:

@@ -318,6 +318,17 @@ def test_refused_row_stops_no_other(settings: StoreSettings, tmp_path: Path) -> 
     assert refused["row"] == {"params": {"seed": "1"}}
 
 
+def test_row_of_another_version_is_named_and_stops_no_other(settings: StoreSettings, tmp_path: Path) -> None:
+    run = open_run(settings, name=None, folder=tmp_path / "run")
+    run.end("FINISHED")
+    with (tmp_path / "run" / "outbox" / "rows.jsonl").open("a") as rows:
+        rows.write('{"artefact": {"local": "saved"}}\n{"tags": {"came": "late"}}\n')
+    (delivered,) = sync(tmp_path)
+    reason = "rows of another version of kexp cannot be delivered: artefact"
+    assert (delivered.rows, delivered.refused) == (2, (f"a row: {reason}",))
+    assert find_run(settings, run.run_id).tags["came"] == "late"
+
+
 def test_artifact_path_out_of_the_run_is_refused(settings: StoreSettings, tmp_path: Path) -> None:
     run = open_run(settings, name=None, folder=tmp_path / "run")
     for path in ("../escape.txt", "/etc/escape.txt", "a/../../escape.txt", "", "a\\..\\b"):
