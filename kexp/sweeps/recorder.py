@@ -51,6 +51,7 @@ class Recorder:
 
     Attributes:
         run_ids: of the runs written, by the ids of their records; a server gives ids of its own.
+        models_left: after `close`, how many saved models the store does not have.
 
     Raises:
         StoreError: the store does not take what waits on disk.
@@ -80,7 +81,7 @@ class Recorder:
         self._coming, self._go_on = list(coming), go_on
         self.run_ids: dict[str, str] = {}
         self._change = threading.Lock()
-        self._sending = 0  # models on their way
+        self._sending = self.models_left = 0
         self.refused: list[str] = []
         self._deliver_left(run_id)
         self._thread = DeliveryThread(
@@ -136,22 +137,20 @@ class Recorder:
         self._thread.finish()
         with interrupts_call(self._thread.give_up):
             self._wait(say)
-        folder = os.path.relpath(self._outbox.sweep_folder)
-        if self._waiting:
-            self._keep_on_disk(self._waiting)
+        trials, self.models_left = len(self._waiting), len(self._added)
+        self._keep_on_disk(self._waiting)
+        for _, then in self._added:  # for `kexp sync` now, and not to be saved again
+            then()
+        if trials or self.models_left:
             why = "You did not wait for the tracking store"
             if not self._thread.given_up:
                 why = f"The tracking store is away ({self._thread.failure})"
-            self._notices.append(
-                f"{why}: {len(self._waiting)} of the sweep's trials wait in {folder}; deliver them with "
-                f"`{command_line('sync', folder)}`, or go on with the sweep by `{self._go_on}`."
-            )
-        elif self._added:
-            self._notices.append(
-                f"{len(self._added)} saved models wait in {folder}; deliver them with `{command_line('sync', folder)}`."
-            )
-            for _, then in self._added:  # it is for `kexp sync` now, and not to be saved again
-                then()
+            what = [f"{trials} of the sweep's trials"] * bool(trials)
+            what += [f"{self.models_left} saved models"] * bool(self.models_left)
+            folder = os.path.relpath(self._outbox.sweep_folder)
+            how = f"deliver them with `{command_line('sync', folder)}`"
+            how += "" if self.models_left else f", or go on with the sweep by `{self._go_on}`"
+            self._notices.append(f"{why}: {' and '.join(what)} wait in {folder}; {how}.")
         if self.refused:
             raise StoreError(
                 f"{len(self.refused)} trials that are over were refused by the store, and are kept in "
@@ -259,7 +258,8 @@ class Recorder:
         return None
 
     def _keep_on_disk(self, records: Sequence[RunRecord]) -> None:
-        assert self._store is not None
+        if self._store is None:
+            return
         try:
             self._outbox.keep(self._store, records)
         except OSError as error:

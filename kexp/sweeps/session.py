@@ -122,6 +122,7 @@ class Session:
         self._coming = ["model"] if added and self._keep != "none" else []
         self._keeping = Keeping(folder, self._keep)
         self._asked_to_save = False
+        self.models_missing = 0  # of those to be kept: not saved, or not in the store yet
         self._launched: Callable[[], list[str]] = list  # the launcher's own closing lines
         self._interrupted = False
         self._full = False  # the disk: no more trials are handed out
@@ -311,6 +312,7 @@ class Session:
             self._keeping.is_saved(trial)
         else:
             self.notices.append(f"the model of trial {trial.number} is not saved: {outcome.reason}")
+            self.models_missing += 1
         return True
 
     def value(self, trial: Trial) -> float | None:
@@ -478,6 +480,7 @@ class Session:
         try:
             recorder.close(_say if self.verbose else None)
         finally:
+            self.models_missing += recorder.models_left
             self._take_run_ids(recorder)
             for left in ("checkpoints", "states"):
                 with contextlib.suppress(OSError):  # there is something in it where a trial was interrupted

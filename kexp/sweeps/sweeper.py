@@ -73,7 +73,7 @@ class GridSweeper:
 
         Raises:
             ConfigError: no trial is valid, or an axis is none.
-            SweepFailedError: some trials did not end as they should.
+            SweepFailedError: some trials did not end as they should, or a model to be kept is not where it should be.
         """
         trials = self.plan(arguments)
         session = open_session(self, trials, arguments)
@@ -248,7 +248,7 @@ def finish(session: Session) -> None:
 
     Raises:
         ConfigError: every trial turned out to be invalid.
-        SweepFailedError: some trials did not end as they should.
+        SweepFailedError: some trials did not end as they should, or a model to be kept is not where it should be.
     """
     trials = session.trials
     if session.verbose:
@@ -262,9 +262,13 @@ def finish(session: Session) -> None:
     if trials and all(trial.state == "INVALID" for trial in trials):
         raise ConfigError(f"no trial of the sweep is valid: {_reasons(trials)}")
     bad = sum(1 for trial in trials if not trial.good)
-    if bad:
-        again = f"; run what is missing by: {session.resume_command}" if session.store is not None else ""
-        error = SweepFailedError(f"{bad} of {len(trials)} trials did not finish{again}")
+    if bad or session.models_missing:
+        again = f"; run what is missing by: {session.resume_command}" if bad and session.store is not None else ""
+        what = f"{bad} of {len(trials)} trials did not finish" if bad else ""
+        if session.models_missing:
+            kept = f"{session.models_missing} of the models to be kept are not in the store"
+            what = f"{what}, and {kept}" if what else kept
+        error = SweepFailedError(what + again)
         error.session = session
         raise error
 
