@@ -134,6 +134,7 @@ def series_data(path: str | None, query: str | None, how: Reading, plan: Plan) -
         "target": list(plan.target),
         "names": list(plan.names),
         "kinds": kinds_read(columns, [*targets, table.columns[plan.time]]),
+        "reading": how.kept(table.has_header),
         "series": {key: getattr(plan, key) for key in ("time", "group", "window", "horizon", "stride")},
     }
     spec = DataSpec((plan.window, len(features)), "regression", None, y.shape[1], target_names=plan.names)
@@ -207,9 +208,7 @@ def forecasts(path: str, encoding: Mapping[str, Any], *, key: str) -> tuple[Wind
 def _again(path: str, encoding: Mapping[str, Any], key: str) -> tuple[Table, Any, Any, Any, Plan]:
     """Another table, in the order of its series, and the plan of the run."""
     known = encoding["series"]
-    kinds = {name: kind for name, (kind, _) in encoding["kinds"].items()}
-    formats = {name: form for name, (_, form) in encoding["kinds"].items() if form}
-    table = read_table(table_files(path, key), Reading(kinds=kinds, formats=formats))
+    table = read_table(table_files(path, key), Reading.as_kept(encoding))
     for column in encoding["columns"]:
         if "left_out" not in column:
             table.column(column["name"], key)

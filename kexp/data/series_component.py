@@ -27,7 +27,9 @@ def series(
     na_values: list[str] | None = None,
     delimiter: str | None = None,
     decimal: str | None = None,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
+    header: bool | None = None,
+    names: list[str] | None = None,
     max_categories: int = 100,
 ) -> Data:
     """Series in a table, a row a step: the next steps from a window of steps before them.
@@ -52,7 +54,9 @@ def series(
         na_values: what is missing, in every column.
         delimiter: between fields of a CSV file; found by default; tab for a tab.
         decimal: the decimal mark, . or , ; found by default.
-        encoding: of a CSV file, for example latin-1.
+        encoding: of a CSV file, for example latin-1; found by default.
+        header: whether the first line of a CSV file names its columns; found by default.
+        names: of the columns of a CSV file, in place of those of its header; without one they are column_1 and so on.
         max_categories: most categories of a column: the most frequent, and one more for all others.
     """
     from kexp.data.series import Plan, series_data
@@ -71,5 +75,5 @@ def series(
         dates=tuple(dates or ()),
         max_categories=max_categories,
     )
-    how = Reading(delimiter, decimal, encoding, None if na_values is None else tuple(map(str, na_values)))
+    how = Reading.of(delimiter, decimal, encoding, na_values, header, names)
     return series_data(path, query, how, plan)

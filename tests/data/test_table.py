@@ -236,6 +236,6 @@ def test_csv_refuses_files_that_are_not_there(tmp_path: Path, monkeypatch: pytes
     Path("ys.csv").write_text("b,y\n1,2\n")
     with pytest.raises(DataError, match=r"^data\.test_path: ys\.csv must have the columns of xs\.csv, not so 'a'$"):
         csv("xs.csv", "y", test_path="ys.csv")
-    Path("latin.csv").write_bytes("a,y\né,1\nb,2\n".encode("latin-1"))
+    Path("latin.csv").write_bytes(b"a,y\n\x81,1\nb,2\n")
     with pytest.raises(DataError, match=r"latin\.csv must be UTF-8 text"):
         csv("latin.csv", "y")

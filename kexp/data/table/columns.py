@@ -15,7 +15,7 @@ from kexp.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Choices", "fit_column"]
+__all__ = ["FEWEST_IDENTIFIERS", "Choices", "fit_column"]
 
 MOST_FOR_MEDIAN = 2_000_000  # rows; of more the median is that of rows evenly spread among them
 FEWEST_IDENTIFIERS = 10  # rows: of fewer, all may differ by chance

@@ -30,7 +30,9 @@ def table(
     na_values: list[str] | None = None,
     delimiter: str | None = None,
     decimal: str | None = None,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
+    header: bool | None = None,
+    names: list[str] | None = None,
     validation_path: str | None = None,
     test_path: str | None = None,
     max_categories: int = 100,
@@ -61,7 +63,9 @@ def table(
         na_values: what is missing, in every column; the empty field always, and NA, n/a, ? and the like in numbers.
         delimiter: between fields of a CSV file; found by default; tab for a tab.
         decimal: the decimal mark, . or , ; found by default.
-        encoding: of a CSV file, for example latin-1.
+        encoding: of a CSV file, for example latin-1; found by default.
+        header: whether the first line of a CSV file names its columns; found by default.
+        names: of the columns of a CSV file, in place of those of its header; without one they are column_1 and so on.
         validation_path: rows to validate on; taken from `path` by default.
         test_path: rows to test on; taken from `path` by default.
         max_categories: most categories of a column: the most frequent, and one more for all others.
@@ -85,7 +89,7 @@ def table(
         missing_target=missing_target,
         max_categories=max_categories,
     )
-    how = Reading(delimiter, decimal, encoding, None if na_values is None else tuple(map(str, na_values)))
+    how = Reading.of(delimiter, decimal, encoding, na_values, header, names)
     return table_data({"path": path, "validation_path": validation_path, "test_path": test_path}, query, how, plan)
 
 

@@ -2,128 +2,222 @@
 
 from __future__ import annotations
 
-import codecs
-import gzip
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kexp.data.table.files import TableFile
 from kexp.data.table.how import Reading
-from kexp.data.table.sql import sentence, text
+from kexp.data.table.layout import Layout, fields_of, layout_of, most_fields
+from kexp.data.table.plain_text import (
+    Split,
+    encoding_of,
+    ends_alike,
+    first_lines,
+    places_of,
+    rewritten,
+    split_at_places,
+    split_at_spaces,
+)
+from kexp.data.table.sql import inside, sentence, text
 from kexp.errors import DataError
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["TRIED", "UNNAMED", "read_csv"]
+__all__ = ["TRIED", "UNNAMED", "ReadCsv", "read_csv"]
 
 TRIED = "select * from tried"  # the rows that were read to see whether all of them can be
-_START_BYTES = 1 << 16
-
 UNNAMED = "column_1"  # what a first column without a name is called: row names, as R and pandas write them
+_RARE_MARKS = "^~\x01:"
+_FEWEST_LINES = 5  # from which fields are looked for at the same places of all lines
+_SAME = 0.98  # of the lines must have as many words, for spaces to separate fields
 
 
-def read_csv(connection: duckdb.DuckDBPyConnection, file: TableFile, how: Reading) -> str:
-    """A query that gives the file's rows, a column each, typed where all rows agree and as text where not.
+@dataclass(frozen=True)
+class ReadCsv:
+    """What was read into the table `tried`.
+
+    Attributes:
+        has_header: whether the first line named the columns.
+        notes: what a person should know of how it was read.
+    """
+
+    has_header: bool
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    mark: str
+    quote: str
+    escape: str
+    types: tuple[str, ...] = ()
+
+    def options(self, skip: int) -> str:
+        return (
+            f"auto_detect=false, header=false, skip={skip}, delim={text(self.mark)}, quote={text(self.quote)}, "
+            f"escape={text(self.escape)}"
+        )
+
+
+def read_csv(connection: duckdb.DuckDBPyConnection, file: TableFile, how: Reading, folder: Path) -> ReadCsv:
+    """Puts a file's rows into the table `tried`, a column each, typed where all rows agree and as text where not.
+
+    Args:
+        connection: to DuckDB.
+        file: a plain file on this machine.
+        how: what is known of it.
+        folder: where a copy goes, of a file that DuckDB does not read as it is.
 
     Raises:
-        DataError: no header, a column twice, a row with another number of fields.
+        DataError: a column twice, a row with another number of fields.
     """
     import duckdb
 
-    if not file.is_remote and not Path(file.path).stat().st_size:
+    encoding, note = encoding_of(file, how.encoding)
+    lines = first_lines(file.path, encoding)
+    if not any(line.strip() for line in lines):
         raise DataError(f"{file.key}: {file.name} is empty")
+    alike = ends_alike(lines)
+    lines = lines if alike else [line.replace("\r\n", "\n") for line in lines]
+    comments = _comments(lines)
+    told = lines[comments:]
     try:
-        dialect, types = _sniffed(connection, file, how)
-        names = _header(connection, file, dialect, len(types))
+        dialect = _sniffed(connection, told, how, folder)
+        spaced = _by_spaces(told, dialect) if how.delimiter is None else None
+        layout = _layout(told, dialect, how, spaced)
+        path, marked = file.path, _has_comments(told, layout)
+        if comments or marked or layout.skip or spaced or not alike or encoding != "utf-8-sig":
+            before, copied = comments + layout.skip, folder / "rows.csv"
+            path = rewritten(file.path, encoding, copied, skip=before, comments=marked, split=spaced)
+        dialect = _typed(connection, path, _Dialect("\t", '"', '"') if spaced else dialect, layout)
     except duckdb.Error as error:
-        raise _told(file, error, how) from None
+        raise DataError(f"{file.key}: {file.name} cannot be read: {sentence(error)}") from None
+    connection.execute(f"set variable mark = {text(dialect.mark)}")  # tells how numbers are written
+    names = _checked(list(layout.names), file)
+    notes = [note] if note else []
+    if not layout.has_header and how.header is None and how.names is None:
+        notes.append(f"no header, so that its columns are {names[0]} to {names[-1]}")
+    notes += _load(connection, file, path, dialect, names, how, int(layout.has_header))
+    return ReadCsv(layout.has_header, tuple(notes))
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection,
+    file: TableFile,
+    path: str,
+    dialect: _Dialect,
+    names: list[str],
+    how: Reading,
+    skip: int,
+) -> list[str]:
+    """Reads all rows by the types guessed, or as text where not all are of them."""
     typed = dict.fromkeys(names, "VARCHAR")
-    if len(types) == len(names):
+    if len(dialect.types) == len(names):
         # Yes and no are names, not truths.
-        typed = {name: "VARCHAR" if kind == "BOOLEAN" else kind for name, kind in zip(names, types, strict=True)}
+        pairs = zip(names, dialect.types, strict=True)
+        typed = {name: "VARCHAR" if kind == "BOOLEAN" else kind for name, kind in pairs}
     for name, kind in (how.kinds or {}).items():
         if name in typed and (kind == "text" or (how.formats or {}).get(name)):
             typed[name] = "VARCHAR"  # read as the run read it
-    if not _reads(connection, _query(file, dialect, typed, how)):
-        plain = _query(file, dialect, dict.fromkeys(names, "VARCHAR"), how)
-        if not _reads(connection, plain):
-            raise _bad_row(connection, file, plain, len(names), how)
-    return TRIED
+    if _reads(connection, _query(path, dialect, typed, how, skip)):
+        return []
+    plain = _query(path, dialect, dict.fromkeys(names, "VARCHAR"), how, skip)
+    return [] if _reads(connection, plain) else _without_end(connection, file, plain, len(names), skip)
 
 
-def _sniffed(connection: duckdb.DuckDBPyConnection, file: TableFile, how: Reading) -> tuple[str, list[str]]:
-    """The dialect as options of DuckDB's reader, and its guess of each column's type."""
-    given = f", delim={text(how.delimiter)}" if how.delimiter else ""
-    start = _start(file)
-    name = "utf-16" if start.startswith((b"\xff\xfe", b"\xfe\xff")) else how.encoding
-    encoded = "" if name.lower() in ("utf-8", "utf8") else f", encoding={text(name)}"
-    skip = _comment_lines(start.decode(name, errors="replace"))
+def _sniffed(connection: duckdb.DuckDBPyConnection, lines: list[str], how: Reading, folder: Path) -> _Dialect:
+    """Delimiter and quote, as DuckDB finds them; from the later lines where the first say nothing of it."""
+    start = folder / "start.csv"
+    found = _Dialect(how.delimiter or ",", '"', '"')
+    for begin in (0, len(lines) // 2):
+        start.write_text("".join(lines[begin:]), encoding="utf-8", newline="")
+        given = f", delim={text(how.delimiter)}" if how.delimiter else ""
+        (row,) = connection.execute(
+            f"select Delimiter, Quote, Escape, len(Columns) from sniff_csv({text(str(start))}, header={begin == 0}, "
+            f"ignore_errors=true{given})"
+        ).fetchall()
+        mark, quote, escape, columns = row
+        quote = '"' if quote == "(empty)" else quote
+        found = _Dialect(how.delimiter or mark, quote, quote if escape == "(empty)" else escape)
+        if columns > 1 or how.delimiter:
+            return found
+    # No mark that DuckDB knows: another that stands in every line as often.
+    marks = (each for each in _RARE_MARKS if len({line.count(each) for line in lines if line.strip()} - {0}) == 1)
+    return replace(
+        found, mark=next((each for each in marks if all(each in line for line in lines if line.strip())), found.mark)
+    )
+
+
+def _typed(connection: duckdb.DuckDBPyConnection, path: str, dialect: _Dialect, layout: Layout) -> _Dialect:
+    """The dialect, with DuckDB's guess of each column's type."""
     (row,) = connection.execute(
-        f"select Delimiter, Quote, Escape, Columns from sniff_csv({text(file.path)}, header=true, skip={skip}, "
-        f"ignore_errors=true{given}{encoded})"
+        f"select Columns from sniff_csv({text(path)}, header=false, skip={int(layout.has_header)}, "
+        f"delim={text(dialect.mark)}, quote={text(dialect.quote)}, escape={text(dialect.escape)}, ignore_errors=true)"
     ).fetchall()
-    mark, quote, escape, columns = row
-    mark = how.delimiter or mark
-    quote = '"' if quote == "(empty)" else quote
-    escape = quote if escape == "(empty)" else escape
-    connection.execute(f"set variable mark = {text(mark)}")  # tells how numbers are written
-    dialect = f"auto_detect=false, skip={skip}, delim={text(mark)}, quote={text(quote)}, escape={text(escape)}{encoded}"
-    return dialect, [each["type"] for each in columns]
+    return _Dialect(dialect.mark, dialect.quote, dialect.escape, tuple(each["type"] for each in row[0]))
 
 
-def _start(file: TableFile) -> bytes:
-    """The first bytes of a file on this machine; nothing of one that is packed otherwise than by gzip."""
-    if file.is_remote or file.path.endswith(".zst"):
-        return b""
-    opened = gzip.open if file.path.endswith(".gz") else open
-    with opened(file.path, "rb") as content:
-        return bytes(content.read(_START_BYTES))
+def _layout(lines: list[str], dialect: _Dialect, how: Reading, spaced: Split | None) -> Layout:
+    if spaced:
+        rows = list(spaced(lines))
+        ends = list(range(1, len(lines) + 1))
+    else:
+        rows, ends = fields_of(lines, dialect.mark, dialect.quote)
+    header = how.header if how.header is not None or how.names is None else False
+    layout = layout_of(rows, ends, header, frozenset(how.kinds or ()) if how.header is False else frozenset())
+    if how.names is None:
+        return layout
+    if len(how.names) != len(layout.names):
+        raise DataError(f"data.names: must name the {len(layout.names)} columns, got {len(how.names)} names")
+    return Layout(layout.skip, how.names, layout.has_header)
 
 
-def _comment_lines(start: str) -> int:
+def _comments(lines: list[str]) -> int:
     """How many lines before the header are comments. A single one of as many fields as the next line is the header."""
-    lines = start.splitlines()
     count = next((index for index, line in enumerate(lines) if not line.startswith("#")), 0)
     if count == 1 and any(lines[0].count(mark) == lines[1].count(mark) > 0 for mark in ",;\t|"):
         return 0
     return count
 
 
-def _header(connection: duckdb.DuckDBPyConnection, file: TableFile, dialect: str, guessed: int) -> list[str]:
-    """The names in the first line: as many as there are, whatever the rows have."""
-    columns = ", ".join(f"'{index}': 'VARCHAR'" for index in range(guessed + 64))
-    rows: Any = connection.execute(
-        f"select * from read_csv({text(file.path)}, {dialect}, header=false, null_padding=true, strict_mode=false, "
-        f"parallel=false, nullstr='\x01', columns={{{columns}}}) limit 1"
-    ).fetchall()
-    return _checked([name.strip() for name in rows[0] if name is not None], file)
+def _has_comments(lines: list[str], layout: Layout) -> bool:
+    """Whether lines among the rows are comments: they begin with #, and no other line has one."""
+    marked = [line for line in lines[layout.skip + 1 :] if "#" in line]
+    return bool(marked) and all(line.startswith("# ") for line in marked)
+
+
+def _by_spaces(lines: list[str], dialect: _Dialect) -> Split | None:
+    """How spaces set fields apart, where no delimiter does it, or tabs do it unevenly: by any number, or by place."""
+    rows, _ = fields_of(lines, dialect.mark, dialect.quote)
+    fields, agree = most_fields(rows)
+    words, share = most_fields(list(split_at_spaces(lines, dialect.quote)))
+    wide = sum("  " in line.strip() for line in lines) > _SAME * len(lines)
+    if words > 1 and share >= _SAME:
+        uneven = dialect.mark in "\t " and (agree < _SAME or (wide and words > fields))
+        return partial(split_at_spaces, quote=dialect.quote) if fields < 2 or uneven else None
+    places = places_of(lines) if fields < 2 and wide and len(lines) >= _FEWEST_LINES else []
+    return partial(split_at_places, starts=places) if len(places) > 1 else None
 
 
 def _checked(names: list[str], file: TableFile) -> list[str]:
     # What has no name in the header is called by its place.
     names = [name or f"column_{place}" for place, name in enumerate(names, 1)]
-    known: dict[str, str] = {}
     for name in names:
         if names.count(name) > 1:
             raise DataError(
                 f"{file.key}: {file.name} must have each column once, got {name!r} {names.count(name)} times"
             )
-        other = known.setdefault(name.lower(), name)
-        if other != name:
-            raise DataError(
-                f"{file.key}: {file.name} must have columns that differ in more than case, got {other!r} and {name!r}"
-            )
     return names
 
 
-def _query(file: TableFile, dialect: str, types: dict[str, str], how: Reading) -> str:
-    columns = ", ".join(f"{text(name)}: {text(kind)}" for name, kind in types.items())
-    missing = ["", *(how.na_values or ())]
-    nulls = ", ".join(text(each) for each in missing)
-    return (
-        f"select * from read_csv({text(file.path)}, {dialect}, header=true, nullstr=[{nulls}], columns={{{columns}}})"
-    )
+def _query(path: str, dialect: _Dialect, types: Mapping[str, str], how: Reading, skip: int) -> str:
+    columns = ", ".join(f"{text(name)}: {text(types[real])}" for name, real in zip(inside(types), types, strict=True))
+    nulls = ", ".join(text(each) for each in ("", *(how.na_values or ())))
+    return f"select * from read_csv({text(path)}, {dialect.options(skip)}, nullstr=[{nulls}], columns={{{columns}}})"
 
 
 def _reads(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
@@ -137,49 +231,34 @@ def _reads(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
     return True
 
 
-def _bad_row(
-    connection: duckdb.DuckDBPyConnection, file: TableFile, query: str, fields: int, how: Reading
-) -> DataError:
-    """What is wrong with the first row that cannot be read."""
+def _without_end(
+    connection: duckdb.DuckDBPyConnection, file: TableFile, query: str, fields: int, skip: int
+) -> list[str]:
+    """Reads what stands before notes at the end of a file: lines of a single field, after all others.
+
+    Raises:
+        DataError: what is wrong with the first row that cannot be read.
+    """
     import duckdb
 
     try:
         connection.execute(f"create or replace temp table tried as {query[:-1]}, store_rejects=true)")
         found = connection.execute(
-            "select line, error_type, error_message from reject_errors order by line limit 1"
+            "select line, min(error_type), max(error_message), max(error_message like '%Found: 1') from reject_errors "
+            "group by line order by line"
         ).fetchall()
+        ((good,),) = connection.execute("select count(*) from tried").fetchall()
     except duckdb.Error as error:
-        return _told(file, error, how)
+        raise DataError(f"{file.key}: {file.name} cannot be read: {sentence(error)}") from None
     if not found:
-        return DataError(f"{file.key}: {file.name} changed while it was read")
-    line, kind, message = found[0]
+        raise DataError(f"{file.key}: {file.name} changed while it was read")
+    line, kind, message, _ = found[0]
+    if fields > 2 and good and line > good + skip and all(single for *_, single in found):
+        return [f"{len(found)} lines at its end left out, which are no rows"]
     if "COLUMN" in kind:
         got = message.rpartition("Found: ")[2]
-        return DataError(
+        raise DataError(
             f"{file.key}: every row of {file.name} must have the {fields} fields of its header, got {got} in row "
-            f"{line - 1}"
+            f"{line - skip}"
         )
-    if "UNICODE" in kind or "ENCODING" in kind:
-        return _not_utf8(file)
-    return DataError(f"{file.key}: {file.name} has a quoted field in row {line - 1} that does not end")
-
-
-def _not_utf8(file: TableFile) -> DataError:
-    return DataError(f"{file.key}: {file.name} must be UTF-8 text; data.encoding=latin-1 reads another encoding")
-
-
-def _told(file: TableFile, error: Exception, how: Reading) -> DataError:
-    if "unicode" in str(error).lower() or "utf-8 encoded" in str(error).lower() or not _is_utf8(file, how):
-        return _not_utf8(file)
-    return DataError(f"{file.key}: {file.name} cannot be read: {sentence(error)}")
-
-
-def _is_utf8(file: TableFile, how: Reading) -> bool:
-    """Whether the beginning of a file that is to be UTF-8 is."""
-    if how.encoding.lower() not in ("utf-8", "utf8"):
-        return True
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(_start(file))
-    except UnicodeDecodeError:
-        return False
-    return True
+    raise DataError(f"{file.key}: {file.name} has a quoted field in row {line - skip} that does not end")

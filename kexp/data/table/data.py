@@ -68,7 +68,7 @@ def table_data(paths: Mapping[str, str | None], query: str | None, how: Reading,
     if query is not None:
         if any(paths.values()):
             raise DataError("data.query: must not be given with data.validation_path or data.test_path")
-        return data_of(read_query(query, how), plan)
+        return data_of(read_query(query, how), plan, how=how)
     files, parts = [], []
     for name, path in paths.items():
         found = [] if path is None else table_files(path, f"data.{name}")
@@ -81,10 +81,10 @@ def table_data(paths: Mapping[str, str | None], query: str | None, how: Reading,
             part: np.concatenate([table.rows_of_file(file) for file, of in enumerate(parts) if of == part])
             for part in dict.fromkeys(parts)
         }
-    return data_of(table, plan, splits)
+    return data_of(table, plan, splits, how)
 
 
-def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None) -> Data:
+def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None, how: Reading | None = None) -> Data:
     """Data over a table.
 
     Raises:
@@ -116,7 +116,12 @@ def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None) -> Data
         weights = check_weights(numbers_of(column, kept, "data.weight"), targets.values, spec, "data.weight")
     used = [table.columns[name] for name in features]
     digest = digest_of(used, kept, targets.values, spec.task, splits, weights)
-    about = {"target": list(plan.target), "weight": plan.weight, "kinds": kinds_read(used, columns)}
+    about = {
+        "target": list(plan.target),
+        "weight": plan.weight,
+        "kinds": kinds_read(used, columns),
+        "reading": (how or Reading()).kept(table.has_header),
+    }
     encoder = TableEncoder(
         table,
         kept,
@@ -144,11 +149,10 @@ def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None) -> Data
 
 def read_encoded(path: str, encoding: Mapping[str, Any], key: str) -> Data:
     """Data over a table with an encoding that is already known; arguments as in `component.table_encoded`."""
-    kinds: dict[str, str] = {name: kind for name, (kind, _) in encoding["kinds"].items()}
-    formats = {name: form for name, (_, form) in encoding["kinds"].items() if form}
+    how = Reading.as_kept(encoding)
     used = [column["name"] for column in encoding["columns"] if "left_out" not in column]
-    wanted = {name: kinds[name] for name in (*used, *encoding["target"])}
-    table = read_table(table_files(path, key), Reading(kinds=wanted, formats=formats))
+    wanted = {name: (how.kinds or {})[name] for name in (*used, *encoding["target"])}
+    table = read_table(table_files(path, key), replace(how, kinds=wanted))
     for name in used:
         table.column(name, key)
     spec = encoded_spec(encoding)
@@ -226,7 +230,13 @@ def _features(table: Table, plan: Plan) -> list[str]:
     out = {*plan.target, *plan.drop, plan.weight, plan.group if plan.columns is None else None}
     features = [name for name in table.columns if name in wanted and name not in out and not _counts_rows(table, name)]
     if not features:
-        raise DataError("data.columns: leaves no feature columns")
+        others = [name for name in table.columns if name not in out]
+        why = (
+            f"{others[0]!r} counts the rows" if others else f"{table.name} has {' and '.join(map(repr, table.columns))}"
+        )
+        raise DataError(
+            f"data.columns: leaves no feature columns; {why if len(table.columns) < 6 else 'all are taken'}"
+        )
     return features
 
 

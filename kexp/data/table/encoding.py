@@ -97,7 +97,7 @@ class TableEncoder:
         if all("left_out" in column for column in columns):
             raise DataError(f"data.columns: leaves no feature columns; {_instead(columns)}")
         source = EncodedTable(self.table, self.rows, self.targets, encoding)
-        words = line_of(len(self.rows) + self.dropped[0], self.dropped, columns)
+        words = "; ".join([line_of(len(self.rows) + self.dropped[0], self.dropped, columns), *self.table.notes])
         if self.taught is not None:
             words = "; ".join([words, f"encoded as in {self.taught[1]}", *unseen_in_words(source.unseen())])
         return Encoded(source, encoded_spec(encoding), encoding, words)

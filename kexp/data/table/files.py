@@ -10,7 +10,7 @@ from typing import Literal
 from kexp.data.files import matching
 from kexp.errors import DataError
 
-__all__ = ["ENDINGS", "TableFile", "ending_of", "table_files"]
+__all__ = ["ENDINGS", "Form", "TableFile", "ending_of", "form_of", "table_files"]
 
 Form = Literal["csv", "parquet", "feather", "json"]
 
@@ -29,7 +29,7 @@ ENDINGS: dict[str, Form] = {
     ".ndjson": "json",
     ".json": "json",
 }
-PACKED = (".gz", ".zst")
+PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip")
 ADDRESSES = ("s3://", "http://", "https://", "gs://", "hf://", "az://")
 
 
@@ -38,19 +38,21 @@ class TableFile:
     """One file.
 
     Attributes:
-        path: a path, or an address that DuckDB reads.
+        path: a path, or an address.
         key: the config key that names it.
         form: what it is.
+        called: what messages call it, where that is not the path's name.
     """
 
     path: str
     key: str
     form: Form
+    called: str = ""
 
     @property
     def name(self) -> str:
         """What to call it in messages."""
-        return self.path.rpartition("/")[2] or self.path
+        return self.called or self.path.rpartition("/")[2] or self.path
 
     @property
     def is_remote(self) -> bool:

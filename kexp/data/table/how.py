@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kexp.errors import DataError
 
@@ -20,19 +21,51 @@ class Reading:
     Attributes:
         delimiter: between fields of a CSV file; found unless given.
         decimal: the decimal mark; found unless given.
-        encoding: of a CSV file.
+        encoding: of a CSV file; found unless given.
         na_values: what stands for a missing value, in every column, besides the empty field; None for the usual words
             in columns of numbers.
+        header: whether the first line of a CSV file names the columns; found unless given.
+        names: of the columns of a CSV file, in place of those of its header.
         kinds: what columns are to be read as, where that is known: "number", "boolean", "date" or "text".
         formats: how dates of columns are written, where that is known.
     """
 
     delimiter: str | None = None
     decimal: str | None = None
-    encoding: str = "utf-8"
+    encoding: str | None = None
     na_values: tuple[str, ...] | None = None
+    header: bool | None = None
+    names: tuple[str, ...] | None = None
     kinds: Mapping[str, str] | None = None
     formats: Mapping[str, str] | None = None
+
+    @staticmethod
+    def of(
+        delimiter: str | None,
+        decimal: str | None,
+        encoding: str | None,
+        na_values: Sequence[str] | None,
+        header: bool | None,
+        names: Sequence[str] | None,
+    ) -> Reading:
+        """As a config has it."""
+        missing = None if na_values is None else tuple(map(str, na_values))
+        return Reading(delimiter, decimal, encoding, missing, header, None if names is None else tuple(map(str, names)))
+
+    @staticmethod
+    def as_kept(encoding: Mapping[str, Any]) -> Reading:
+        """How a run read its table, as the encoding of the run keeps it: another table is read so too."""
+        kept = dict(encoding.get("reading") or {})
+        for name in ("na_values", "names"):
+            kept[name] = None if kept.get(name) is None else tuple(kept[name])
+        kinds = {name: kind for name, (kind, _) in encoding["kinds"].items()}
+        formats = {name: form for name, (_, form) in encoding["kinds"].items() if form}
+        return Reading(**kept, kinds=kinds, formats=formats)
+
+    def kept(self, table_has_header: bool | None) -> dict[str, Any]:
+        """What another table is to be read by, as JSON."""
+        named = {name: getattr(self, name) for name in ("delimiter", "decimal", "encoding", "na_values", "names")}
+        return {name: value for name, value in {**named, "header": table_has_header}.items() if value is not None}
 
     def __post_init__(self) -> None:
         if self.decimal not in (None, ".", ","):

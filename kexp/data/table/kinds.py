@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kexp.data.table.how import MISSING_WORDS, Reading
 from kexp.data.table.numbers import COMMA, FORMS, GROUPED, affixes_fit, number_in
-from kexp.data.table.sql import quoted, text
+from kexp.data.table.sql import outside, quoted, text
 from kexp.data.table.stored import Kind
 from kexp.errors import DataError
 
@@ -34,8 +34,12 @@ _DAYS = (
     *("%d.%m.%y", "%b %d %Y", "%b %d, %Y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%B %d %Y", "%B %d, %Y", "%d %B %Y"),
     *("%a %b %d %Y", "%A, %B %d, %Y", "%Y %b %d", "%d %b, %Y", "%d. %B %Y", "%b-%d-%Y"),
 )
+_MONTHS = ("%Y-%m", "%b-%y", "%b %Y", "%B %Y", "%b-%Y", "%m/%Y", "%Y/%m")
+_WITH_ZONES = ("%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %Z", "%Y%m%dT%H%M%S")
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S", ", %H:%M", ", %H:%M:%S")
-FORMATS = tuple(day + time for time in _TIMES for day in _DAYS)
+FORMATS = (*(day + time for time in _TIMES for day in _DAYS), *_MONTHS, *_WITH_ZONES)
+_CLOCKS = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p")  # the time of a day: seconds since midnight
+_COMPACT = "%Y%m%d"
 _SAMPLE = 200  # rows that a format must fit before all are tried
 
 
@@ -57,13 +61,13 @@ def find_kinds(connection: duckdb.DuckDBPyConnection, how: Reading) -> list[Foun
     format fits all; else it is text, in which only the empty field is missing.
 
     Raises:
-        DataError: a column that is to be of a kind that its values are not; one of lists or the like.
+        DataError: a column that is to be of a kind that its values are not.
     """
     described = connection.execute("select column_name, column_type from (describe rows)").fetchall()
     found: dict[str, Found] = {}
     texts = []
     for name, kind in described:
-        wanted = (how.kinds or {}).get(name)
+        wanted = (how.kinds or {}).get(outside(name))
         known = _typed(name, kind)
         if known is None or wanted == "text" or (wanted == "date" and known.kind != "date"):
             texts.append(name)  # as text first
@@ -71,12 +75,15 @@ def find_kinds(connection: duckdb.DuckDBPyConnection, how: Reading) -> list[Foun
             found[name] = known
     if texts:
         found |= _of_texts(connection, texts, how)
+    for name, kind in described:
+        if found[name].kind == "number" and kind in ("BIGINT", "INTEGER") and outside(name) not in (how.kinds or {}):
+            found[name] = _compact(connection, name) or found[name]
     columns = [found[name] for name, _ in described]
     for column in columns:
-        wanted = (how.kinds or {}).get(column.name)
+        wanted = (how.kinds or {}).get(outside(column.name))
         if wanted is not None and wanted != column.kind and {wanted, column.kind} != {"number", "boolean"}:
             raise DataError(_misfit(connection, column.name, wanted, how))
-    return columns
+    return [replace(column, name=outside(column.name)) for column in columns]
 
 
 def _typed(name: str, kind: str) -> Found | None:
@@ -90,8 +97,6 @@ def _typed(name: str, kind: str) -> Found | None:
         return Found(name, "date", f"epoch({column})::double")
     if base == "TIME":
         return Found(name, "number", f"epoch({column})::double")  # seconds since midnight
-    if kind.endswith("]") or base in ("STRUCT", "MAP", "UNION", "BLOB"):
-        raise DataError(f"data.drop: column {name!r} holds {kind.lower()}, which is no column of a table")
     return None
 
 
@@ -104,16 +109,20 @@ def _of_texts(connection: duckdb.DuckDBPyConnection, names: list[str], how: Read
     for name in names:
         present, numbers, truths, digits = whole.get(name, some[name])
         numbers, truths = (numbers, truths) if name in whole else (-1, -1)
-        wanted, given = (how.kinds or {}).get(name), (how.formats or {}).get(name)
+        wanted, given = (how.kinds or {}).get(outside(name)), (how.formats or {}).get(outside(name))
         if wanted == "text" or (not present and wanted is None):
             found[name] = Found(name, "text", _value(name, how))
-        elif wanted in (None, "number") and numbers == present and how.decimal != "," and given not in FORMS:
+        elif (
+            wanted in (None, "number") and numbers == present and how.decimal != "," and given not in (*FORMS, *_CLOCKS)
+        ):
             found[name] = Found(name, "number", _number(name, how))
         elif wanted in (None, "boolean") and truths == present and truths:
             found[name] = Found(name, "boolean", f"(lower({_present(name, how)}) = 'true')::int::double")
         else:
             written = _written(connection, name, how) if digits and wanted in (None, "number") else None
             dates = _date(connection, name, how) if digits and written is None else None
+            if dates is None and written is None and digits and wanted in (None, "number"):
+                dates = _clock(connection, name, how)
             found[name] = written or dates or Found(name, "text", _value(name, how))
     return found
 
@@ -137,7 +146,7 @@ def _written(connection: duckdb.DuckDBPyConnection, name: str, how: Reading) -> 
 
     1,234 is a thousand and more, unless fields are separated by semicolons, as where the comma is the decimal mark.
     """
-    given = (how.formats or {}).get(name)
+    given = (how.formats or {}).get(outside(name))
     ((mark,),) = connection.execute("select getvariable('mark')").fetchall()
     forms: tuple[str, ...] = (COMMA, GROUPED) if mark == ";" else (GROUPED, COMMA)
     if how.decimal is not None:
@@ -179,9 +188,35 @@ def _number(name: str, how: Reading) -> str:
 
 def _date(connection: duckdb.DuckDBPyConnection, name: str, how: Reading) -> Found | None:
     """The column as dates, where a format fits every value."""
-    value, given = _value(name, how), (how.formats or {}).get(name)
-    wanted = (how.kinds or {}).get(name) == "date"
-    formats = (given,) if given and given not in FORMS else FORMATS + (("%Y%m%d", "%Y-%m", "%Y") if wanted else ())
+    value, given = _value(name, how), (how.formats or {}).get(outside(name))
+    wanted = (how.kinds or {}).get(outside(name)) == "date"
+    formats = (given,) if given and given not in (*FORMS, *_CLOCKS) else FORMATS + ((_COMPACT, "%Y") if wanted else ())
+    fits = _fitting(connection, value, formats)
+    return Found(name, "date", f"epoch(try_strptime({value}, {text(fits)}))::double", fits) if fits else None
+
+
+def _compact(connection: duckdb.DuckDBPyConnection, name: str) -> Found | None:
+    """A column of whole numbers as dates, where each is one: 20240131."""
+    value = f"{quoted(name)}::varchar"
+    some = f"(select {quoted(name)} as v from rows where {quoted(name)} is not null"
+    asked = "select count(distinct v) > 1 and min(v) >= 18000101 and max(v) <= 21001231 and "
+    asked += f"count(*) = count(try_strptime(v::varchar, {text(_COMPACT)})) from "
+    for rows in (f" limit {_SAMPLE})", ")"):
+        if not connection.execute(f"{asked}{some}{rows}").fetchall()[0][0]:
+            return None
+    return Found(name, "date", f"epoch(try_strptime({value}, {text(_COMPACT)}))::double", _COMPACT)
+
+
+def _clock(connection: duckdb.DuckDBPyConnection, name: str, how: Reading) -> Found | None:
+    """The column as times of the day, in seconds since midnight; DuckDB has them on the first day of 1900."""
+    value, given = _value(name, how), (how.formats or {}).get(outside(name))
+    fits = _fitting(connection, value, (given,) if given in _CLOCKS else _CLOCKS)
+    seconds = f"((epoch(try_strptime({value}, {text(fits or '')})) + 2208988800) % 86400)::double"
+    return Found(name, "number", seconds, fits) if fits else None
+
+
+def _fitting(connection: duckdb.DuckDBPyConnection, value: str, formats: tuple[str, ...]) -> str | None:
+    """The first format that all values have."""
     for rows in (f"limit {_SAMPLE}", ""):
         counts = ", ".join(f"count(try_strptime(v, {text(each)}))" for each in formats)
         source = f"(select {value} as v from rows where {value} is not null {rows})"
@@ -189,7 +224,7 @@ def _date(connection: duckdb.DuckDBPyConnection, name: str, how: Reading) -> Fou
         formats = tuple(each for each, fits in zip(formats, row[1:], strict=True) if fits == row[0])
         if not formats:
             return None
-    return Found(name, "date", f"epoch(try_strptime({value}, {text(formats[0])}))::double", formats[0])
+    return formats[0]
 
 
 def _misfit(connection: duckdb.DuckDBPyConnection, name: str, wanted: str, how: Reading) -> str:
@@ -203,4 +238,4 @@ def _misfit(connection: duckdb.DuckDBPyConnection, name: str, wanted: str, how: 
     words = {"number": "numbers", "date": "dates", "boolean": "true and false"}.get(wanted, wanted)
     told = f", got {rows[0][1]!r} in row {rows[0][0]}" if rows else ""
     key = "data.dates" if wanted == "date" else "data.path"
-    return f"{key}: column {name!r} must hold {words}{told}"
+    return f"{key}: column {outside(name)!r} must hold {words}{told}"

@@ -22,7 +22,8 @@ def number_in(value: str, form: str) -> str:
         form: one of `FORMS`.
     """
     group, mark = (",", ".") if form == GROUPED else (".", ",")
-    bare = f"regexp_replace({value}, '[^0-9]*$', '')"
+    signed = _signed(value)
+    bare = f"regexp_replace({signed}, '[^0-9]*$', '')"
     bare = f"regexp_replace({bare}, '^[^0-9.,+-]*([+-]?)[^0-9.,]*', '\\1')"
     apart = f"[{group}{_SPACES}]"
     pattern = f"[+-]?([0-9]*|[0-9]{{1,3}}({apart}[0-9]{{3}})+)([{mark}][0-9]+)?"
@@ -37,9 +38,15 @@ def affixes_fit(value: str) -> str:
     Args:
         value: SQL of the text, trimmed; NULL where it is missing.
     """
+    value = _signed(value)
     before = f"nullif(trim(regexp_replace(regexp_extract({value}, '^[^0-9.,]*'), '[+-]', '')), '')"
     after = f"nullif(trim(regexp_extract({value}, '[^0-9]*$')), '')"
     return (
         f"(count(distinct {before}) <= 1 and coalesce(bool_and(regexp_full_match({before}, {text(_CURRENCIES)})), true)"
         f" and count(distinct {after}) <= 1 and coalesce(max(length({after})), 0) <= {_LONGEST_UNIT})"
     )
+
+
+def _signed(value: str) -> str:
+    """SQL of the text with a minus where parentheses stand around the number, as accounts have it."""
+    return f"(case when {value} like '(%)' then '-' || trim({value}, '()') else {value} end)"

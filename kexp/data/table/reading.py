@@ -12,14 +12,17 @@ import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kexp.data.table.csv_form import TRIED, read_csv
+from kexp.data.table.addresses import fetched
+from kexp.data.table.csv_form import TRIED, ReadCsv, read_csv
 from kexp.data.table.files import TableFile
 from kexp.data.table.how import Reading
 from kexp.data.table.kinds import Found, find_kinds
-from kexp.data.table.sql import quoted, sentence, text
-from kexp.data.table.stored import HEAD, Column, Table, write_head
+from kexp.data.table.local import plain
+from kexp.data.table.nested import flat
+from kexp.data.table.sql import outside, quoted, sentence, text
+from kexp.data.table.stored import HEAD, Column, Head, Table, write_head
 from kexp.errors import DataError
 from kexp.folders import cache_folder
 
@@ -29,9 +32,16 @@ if TYPE_CHECKING:
 
 __all__ = ["read_frame", "read_query", "read_table"]
 
-VERSION = 3
+VERSION = 5
 ROWS_AT_ONCE = 1 << 19
 KEPT_BYTES = 20 << 30  # of tables in the cache; those that were not used for longest go first
+
+
+class _Relation(NamedTuple):
+    """A query that gives a file's rows, and what there is to tell of a CSV file."""
+
+    query: str
+    told: ReadCsv | None = None
 
 
 def read_table(files: Sequence[TableFile], how: Reading) -> Table:
@@ -41,8 +51,7 @@ def read_table(files: Sequence[TableFile], how: Reading) -> Table:
         DataError: a file that cannot be read, without rows, with a column twice or a row of another length.
     """
     name = files[0].name
-    if any(each.is_remote for each in files):
-        return _temporary(name, lambda connection: _load_files(connection, files, how), how)
+    files = [fetched(each) if each.is_remote else each for each in files]
     folder = cache_folder() / "tables" / _key(files, how)
     if not (folder / HEAD).is_file():
         with _room(folder) as made, _connected() as connection:
@@ -54,14 +63,14 @@ def read_table(files: Sequence[TableFile], how: Reading) -> Table:
 def read_query(query: str, how: Reading) -> Table:
     """What a query gives; it may name files."""
 
-    def load(connection: duckdb.DuckDBPyConnection) -> list[int]:
+    def load(connection: duckdb.DuckDBPyConnection) -> Head:
         import duckdb
 
         try:
             connection.execute(f"create table rows as {query.rstrip().rstrip(';')}")
         except duckdb.Error as error:
             raise DataError(f"data.query: {sentence(error)}") from None
-        return [_count(connection, "data.query", "the query")]
+        return Head([_count(connection, "data.query", "the query")], flat(connection))
 
     return _temporary("the query", load, how)
 
@@ -69,10 +78,10 @@ def read_query(query: str, how: Reading) -> Table:
 def read_frame(frame: pd.DataFrame, how: Reading) -> Table:
     """A pandas data frame."""
 
-    def load(connection: duckdb.DuckDBPyConnection) -> list[int]:
+    def load(connection: duckdb.DuckDBPyConnection) -> Head:
         connection.register("frame", frame)
         connection.execute("create table rows as select * from frame")
-        return [len(frame)]
+        return Head([len(frame)], flat(connection))
 
     return _temporary("the data frame", load, how)
 
@@ -91,31 +100,38 @@ def _temporary(name: str, load: Any, how: Reading) -> Table:
     return table
 
 
-def _load_files(connection: duckdb.DuckDBPyConnection, files: Sequence[TableFile], how: Reading) -> list[int]:
+def _load_files(connection: duckdb.DuckDBPyConnection, files: Sequence[TableFile], how: Reading) -> Head:
     """Puts all rows into the table `rows`; how many each file has."""
     import duckdb
 
     counts: list[int] = []
-    known: set[str] = set()
-    for file in files:
-        try:
-            relation = _relation(connection, file, how)
-            columns = {row[0] for row in connection.execute(f"describe {relation}").fetchall()}
-            if known and columns != known:
-                other = sorted(columns ^ known)[0]
-                raise DataError(f"{file.key}: {file.name} must have the columns of {files[0].name}, not so {other!r}")
-            known = columns
-            before = sum(counts)
-            if not counts and relation == TRIED:
-                connection.execute("alter table tried rename to rows")
-            elif not counts:
-                connection.execute(f"create table rows as {relation}")
-            else:
-                _insert(connection, relation)
-        except duckdb.Error as error:
-            raise DataError(f"{file.key}: {file.name} cannot be read: {sentence(error)}") from None
-        counts.append(_count(connection, file.key, file.name, before))
-    return counts
+    notes: list[str] = []
+    header, known = None, set[str]()
+    with tempfile.TemporaryDirectory(prefix="kexp-plain-") as folder:
+        for file in files:
+            try:
+                relation = _relation(connection, file, how, Path(folder))
+                if relation.told:
+                    header = relation.told.has_header
+                    notes += relation.told.notes
+                columns = {row[0] for row in connection.execute(f"describe {relation.query}").fetchall()}
+                if known and columns != known:
+                    other = outside(sorted(columns ^ known)[0])
+                    raise DataError(
+                        f"{file.key}: {file.name} must have the columns of {files[0].name}, not so {other!r}"
+                    )
+                known = columns
+                before = sum(counts)
+                if not counts and relation.query == TRIED:
+                    connection.execute("alter table tried rename to rows")
+                elif not counts:
+                    connection.execute(f"create table rows as {relation.query}")
+                else:
+                    _insert(connection, relation.query)
+            except duckdb.Error as error:
+                raise DataError(f"{file.key}: {file.name} cannot be read: {sentence(error)}") from None
+            counts.append(_count(connection, file.key, file.name, before))
+    return Head(counts, [*dict.fromkeys(notes), *flat(connection)], header)
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
@@ -131,10 +147,11 @@ def _insert(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
     connection.execute(f"insert into rows by name {relation}")
 
 
-def _relation(connection: duckdb.DuckDBPyConnection, file: TableFile, how: Reading) -> str:
+def _relation(connection: duckdb.DuckDBPyConnection, given: TableFile, how: Reading, folder: Path) -> _Relation:
     """A query that gives a file's rows."""
+    file = plain(given, folder)
     if file.form == "csv":
-        return read_csv(connection, file, how)
+        return _Relation(TRIED, read_csv(connection, file, how, folder))
     if file.form == "feather":
         import pyarrow as pa
         from pyarrow import feather
@@ -143,9 +160,23 @@ def _relation(connection: duckdb.DuckDBPyConnection, file: TableFile, how: Readi
             connection.register("feather", feather.read_table(file.path))
         except (pa.ArrowInvalid, OSError):
             raise DataError(f"{file.key}: {file.name} is no Feather file") from None
-        return "select * from feather"
+        return _Relation("select * from feather")
     reader = "read_parquet" if file.form == "parquet" else "read_json"
-    return f"select * from {reader}({text(file.path)})"
+    query = f"select * from {reader}({text(file.path)})"
+    if file.form == "json":
+        _check_rows(connection, file, query)
+    return _Relation(query)
+
+
+def _check_rows(connection: duckdb.DuckDBPyConnection, file: TableFile, query: str) -> None:
+    """Refuses JSON that is one object around all rows, or around all columns."""
+    rows = connection.execute(f"select 1 from ({query}) limit 2").fetchall()
+    kinds = [kind for (kind,) in connection.execute(f"select column_type from (describe {query})").fetchall()]
+    if len(rows) == 1 and any(kind.startswith(("STRUCT", "MAP", "JSON")) or kind.endswith("]") for kind in kinds):
+        raise DataError(
+            f"{file.key}: {file.name} must hold a list of objects, or an object a line, for each row one, got a single "
+            "object; pandas writes that by to_json(orient='records')"
+        )
 
 
 def _count(connection: duckdb.DuckDBPyConnection, key: str, name: str, before: int = 0) -> int:
@@ -155,12 +186,12 @@ def _count(connection: duckdb.DuckDBPyConnection, key: str, name: str, before: i
     return int(found) - before
 
 
-def _write(connection: duckdb.DuckDBPyConnection, folder: Path, file_rows: list[int], how: Reading) -> None:
+def _write(connection: duckdb.DuckDBPyConnection, folder: Path, loaded: Head, how: Reading) -> None:
     """The table `rows` as columns in a folder."""
     import numpy as np
 
     found = find_kinds(connection, how)
-    count = sum(file_rows)
+    count = sum(loaded.files)
     columns, targets, words = [], [], []
     for index, each in enumerate(found):
         column = Column(each.name, each.kind, str(folder / str(index)), each.format)
@@ -177,7 +208,7 @@ def _write(connection: duckdb.DuckDBPyConnection, folder: Path, file_rows: list[
         first += batch.num_rows
     for target in targets:
         target.flush()
-    write_head(folder, file_rows, [_relative(each) for each in columns])
+    write_head(folder, loaded, [_relative(each) for each in columns])
 
 
 def _numbers(array: Any, words: Any) -> Any:

@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
-__all__ = ["quoted", "sentence", "text"]
+from collections.abc import Iterable
+
+__all__ = ["inside", "outside", "quoted", "sentence", "text"]
+
+_APART = "\x1f"  # between a name and its number, where DuckDB would take two names for one
+
+
+def inside(names: Iterable[str]) -> list[str]:
+    """Names of columns as DuckDB is told them, to which A and a are one."""
+    seen: dict[str, int] = {}
+    told = []
+    for name in names:
+        number = seen[name.lower()] = seen.get(name.lower(), -1) + 1
+        told.append(f"{name}{_APART}{number}" if number else name)
+    return told
+
+
+def outside(name: str) -> str:
+    """The name of a column that DuckDB is told as this."""
+    return name.partition(_APART)[0]
 
 
 def quoted(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -80,6 +80,8 @@ class Table:
         head = json.loads((folder / HEAD).read_text(encoding="utf-8"))
         self.name = name
         self.file_rows: list[int] = head["files"]
+        self.notes: list[str] = head["notes"]
+        self.has_header: bool | None = head["header"]
         self.columns = {
             each["name"]: Column(**{**each, "file": str(folder / each["file"])}) for each in head["columns"]
         }
@@ -103,7 +105,22 @@ class Table:
         return np.arange(first, first + self.file_rows[file], dtype=np.intp)
 
 
-def write_head(folder: Path, file_rows: list[int], columns: list[Column]) -> None:
+@dataclass(frozen=True)
+class Head:
+    """What a table was read from.
+
+    Attributes:
+        files: rows of each file.
+        notes: what a person should know of how they were read.
+        header: whether a CSV file's first line names its columns; None of other files.
+    """
+
+    files: list[int]
+    notes: list[str] = field(default_factory=list)
+    header: bool | None = None
+
+
+def write_head(folder: Path, head: Head, columns: list[Column]) -> None:
     """Writes what `Table` reads first; the columns' files are there already."""
-    head = {"files": file_rows, "columns": [asdict(each) for each in columns]}
-    (folder / HEAD).write_text(json.dumps(head), encoding="utf-8")
+    told = {**asdict(head), "columns": [asdict(each) for each in columns]}
+    (folder / HEAD).write_text(json.dumps(told), encoding="utf-8")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from kexp.data.source import Task
+from kexp.data.table.columns import FEWEST_IDENTIFIERS
 from kexp.data.table.stored import Column, Table
 from kexp.data.targets import Targets, index_targets
 from kexp.errors import DataError
@@ -31,8 +32,8 @@ def rows_with(columns: Sequence[Column], rows: NDArray[np.intp]) -> NDArray[np.i
 def targets_of(columns: Sequence[Column], rows: NDArray[np.intp], task: str, classes: Sequence[str] | None) -> Targets:
     """Targets of rows that all have them.
 
-    Text, true and false, and whole numbers of at most 20 kinds are classes, unless `task` says otherwise; several
-    columns of 0 and 1, or of true and false, are labels; other numbers a regression.
+    Text, true and false, and whole numbers of at most 20 kinds that repeat are classes, unless `task` says otherwise;
+    several columns of 0 and 1, or of true and false, are labels; other numbers a regression.
 
     Raises:
         DataError: text where numbers are needed, a class that is not named.
@@ -55,14 +56,21 @@ def targets_of(columns: Sequence[Column], rows: NDArray[np.intp], task: str, cla
         unknown = sorted(set(names) - set(order))
         if unknown:
             raise DataError(f"data.classes: must name every class, but {unknown[0]!r} of {column.name!r} is not there")
-        place = np.array([order.index(name) for name in names], dtype=np.int64)
+        if asked is None and not classes and len(rows) >= FEWEST_IDENTIFIERS and 2 * len(names) > len(rows):
+            raise DataError(
+                f"data.target: column {column.name!r} must have names that repeat, to be classes, got {len(names)} in "
+                f"{len(rows)} rows; data.task=classification insists"
+            )
+        at = {name: index for index, name in enumerate(order)}
+        place = np.array([at[name] for name in names], dtype=np.int64)
         return Targets(place[codes], "classification", tuple(order), len(order))
     values = _numbers(column, rows)
     if column.kind == "boolean" and asked != "regression":
         return index_targets(values.astype(bool).astype(str), "classification", classes, "data")
     whole = bool((values == np.round(values)).all())
     if asked is None:
-        few = whole and len(np.unique(values)) <= MOST_INTEGER_CLASSES
+        kinds = len(np.unique(values))
+        few = whole and kinds <= MOST_INTEGER_CLASSES and 2 * kinds <= max(4, len(values))
         asked = "classification" if few or classes else "regression"
     if asked == "classification" and whole:
         y = values.astype(np.int64)

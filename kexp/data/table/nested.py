@@ -1,0 +1,42 @@
+"""Columns that hold more than a value: a record becomes a column for each of its fields, lists are left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kexp.data.table.sql import quoted
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["flat"]
+
+
+def flat(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Makes columns of values of the table `rows`; what was left out, in words.
+
+    A record's fields are columns named `record.field`, as pandas' json_normalize names them.
+    """
+    left: list[str] = []
+    while True:
+        described = connection.execute("select column_name, column_type from (describe rows)").fetchall()
+        chosen = []
+        for name, kind in described:
+            if kind.startswith("STRUCT") and not kind.endswith("]"):
+                fields = connection.execute(
+                    f"select unnest(struct_keys({quoted(name)})) from rows limit 100"
+                ).fetchall()
+                names = dict.fromkeys(field for (field,) in fields)
+                chosen += [f"{quoted(name)}.{quoted(field)} as {quoted(f'{name}.{field}')}" for field in names]
+            elif kind.endswith("]") or kind.partition("(")[0] in ("MAP", "UNION", "BLOB", "VARIANT"):
+                left.append(name)
+            else:
+                chosen.append(quoted(name))
+        if len(chosen) == len(described) and all(
+            each == quoted(name) for each, (name, _) in zip(chosen, described, strict=True)
+        ):
+            break
+        if not chosen:
+            break
+        connection.execute(f"create or replace table rows as select {', '.join(chosen)} from rows")
+    return [f"left out, for they hold lists or the like: {', '.join(left)}"] if left else []
