@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kexp.data.table.stored import Column
+from kexp.data.table.stored import FEWEST_IDENTIFIERS, Column
 from kexp.errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FEWEST_IDENTIFIERS", "Choices", "fit_column"]
+__all__ = ["Choices", "fit_column"]
 
 MOST_FOR_MEDIAN = 2_000_000  # rows; of more the median is that of rows evenly spread among them
-FEWEST_IDENTIFIERS = 10  # rows: of fewer, all may differ by chance
 WORDS_OF_TEXT = 4  # words in a value, on average, from which a column is text and not categories
 
 # id, customer_id, PassengerId, the row numbers that pandas and R write

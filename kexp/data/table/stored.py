@@ -15,11 +15,12 @@ from kexp.errors import DataError, suggestion
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Column", "Kind", "Table"]
+__all__ = ["FEWEST_IDENTIFIERS", "HEAD", "Column", "Head", "Kind", "Table", "write_head"]
 
 Kind = Literal["number", "boolean", "date", "text"]
 
 HEAD = "table.json"
+FEWEST_IDENTIFIERS = 10  # rows: of fewer, all may differ by chance
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from kexp.data.source import Task
-from kexp.data.table.columns import FEWEST_IDENTIFIERS
-from kexp.data.table.stored import Column, Table
+from kexp.data.table.stored import FEWEST_IDENTIFIERS, Column, Table
 from kexp.data.targets import Targets, index_targets
 from kexp.errors import DataError
 
