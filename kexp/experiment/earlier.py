@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import keras
 
     from kexp.data import Data, DataSpec
-    from kexp.experiment.prepared import Prepared
 
 __all__ = [
     "NEW",
@@ -128,13 +127,13 @@ def take_optimizer(experiment: Experiment, earlier: Earlier, model: keras.Model)
         _store().take_optimizer(earlier.run_id, model)
 
 
-def begun_with(prepared: Prepared, model: keras.Model) -> list[Any]:
+def begun_with(experiment: Experiment, earlier: Earlier | None, model: keras.Model) -> list[Any]:
     """The variables of a built model that have their values from the run that it begins with."""
-    if prepared.earlier is None:
+    if earlier is None:
         return []
     new = getattr(model, NEW, ())
     found = [variable for layer in model.layers if layer.name not in new for variable in layer.variables]
-    if goes_on(prepared.experiment, prepared.earlier):
+    if goes_on(experiment, earlier):
         found += [variable for variable in model.optimizer.variables if not is_rate(variable)]
     return found
 

@@ -82,7 +82,9 @@ def build_blueprint(prepared: Prepared, batch: tuple[Any, ...]) -> Blueprint:
             model.optimizer.build(model.trainable_variables)
     import numpy as np
 
-    for variable in begun_with(prepared, model):  # read from a file, whatever initializer was called before
+    for variable in begun_with(
+        prepared.experiment, prepared.earlier, model
+    ):  # read from a file, whatever initializer was called before
         values[id(variable)] = np.array(variable.value)
         initializers.pop(id(variable), None)
     model.reset_metrics()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kexp.model.spec import ModelSpec
+from kexp.model.spec import ModelSpec, activation_layer
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["activated", "activation_layer", "folded", "fresh", "head", "inputs"]
+__all__ = ["activated", "folded", "fresh", "head", "inputs"]
 
 
 def inputs(spec: ModelSpec, normalize: bool) -> list[keras.layers.Layer]:
@@ -59,15 +58,6 @@ def activated(
     return [kind(**fresh(options)), *between, activation_layer(spec.activation)]
 
 
-def activation_layer(activation: Any) -> keras.layers.Layer:
-    """A new layer that applies an activation: a name, a function of x, or a function of nothing that makes a layer."""
-    import keras
-
-    if isinstance(activation, str) or _takes_an_argument(activation):
-        return keras.layers.Activation(activation)
-    return activation()
-
-
 def head(spec: ModelSpec, before: tuple[int, ...] | None = None, **options: Any) -> list[keras.layers.Layer]:
     """The output layers. They compute in float32 under mixed precision too: probabilities underflow in 16 bits.
 
@@ -104,11 +94,3 @@ def fresh(options: Mapping[str, Any]) -> dict[str, Any]:
 
     own = keras.initializers.Initializer
     return {key: value.clone() if isinstance(value, own) else value for key, value in options.items()}
-
-
-def _takes_an_argument(function: Any) -> bool:
-    try:
-        inspect.signature(function).bind()
-    except TypeError:
-        return True
-    return False

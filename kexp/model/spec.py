@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["ModelSpec"]
+__all__ = ["ModelSpec", "activation_layer"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,21 @@ class ModelSpec:
 
     def activation_layer(self) -> keras.layers.Layer:
         """A new layer that applies the hidden layers' activation, whatever form it has here."""
-        from kexp.model.parts import activation_layer
-
         return activation_layer(self.activation)
+
+
+def activation_layer(activation: Any) -> keras.layers.Layer:
+    """A new layer that applies an activation: a name, a function of x, or a function of nothing that makes a layer."""
+    import keras
+
+    if isinstance(activation, str) or _takes_an_argument(activation):
+        return keras.layers.Activation(activation)
+    return activation()
+
+
+def _takes_an_argument(function: Any) -> bool:
+    try:
+        inspect.signature(function).bind()
+    except TypeError:
+        return True
+    return False

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kexp.build import build, build_activation
-from kexp.model.parts import activation_layer
+from kexp.model.spec import activation_layer
 from kexp.schema import component_node
 
 Array = Any
