@@ -7,7 +7,8 @@ from kexp.experiment.keeping import save_kept
 from kexp.experiment.own_compile import may_compile
 from kexp.experiment.prepared import Prepared, feeds, load_data, prepare, split_as
 from kexp.experiment.recording import Source, described, record_setup, run_parameters, run_tags, summary_of
-from kexp.experiment.running import Result, check_installed, checkpointing_of, run, store_of
+from kexp.experiment.result import Result
+from kexp.experiment.running import check_installed, checkpointing_of, run, store_of
 from kexp.experiment.state import TrainedState, leave_state
 from kexp.experiment.tracing import why_untraceable
 

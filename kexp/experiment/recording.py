@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kexp import training
 from kexp.experiment.holding import Holding, how_to_make
 from kexp.experiment.prepared import Prepared, feeds
+from kexp.notebook import displays_held_back
 from kexp.own_code import is_kept, sources_of
 from kexp.schema import AUTO, Experiment, Taken
 from kexp.tracking import Registration, Tracker, flatten, registration
@@ -69,7 +70,8 @@ def run_tags(prepared: Prepared, folder: Path, more: Mapping[str, Any] | None = 
 def summary_of(model: keras.Model) -> str:
     """Keras' table of the model's layers."""
     lines: list[str] = []
-    model.summary(print_fn=lambda text, **_: lines.append(text), line_length=100)
+    with displays_held_back():  # what prints the table shows it in a notebook, too
+        model.summary(print_fn=lambda text, **_: lines.append(text), line_length=100)
     return "\n".join(lines)
 
 

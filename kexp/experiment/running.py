@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kexp import training
 from kexp.build import build_format
@@ -27,6 +26,7 @@ from kexp.experiment.recording import (
     save_files,
     summary_of,
 )
+from kexp.experiment.result import Result
 from kexp.experiment.state import TrainedState, leave_state
 from kexp.experiment.tracing import check_traced
 from kexp.own_state import begun_anew
@@ -44,43 +44,10 @@ from kexp.tracking import (
 )
 from kexp.training import History
 
-if TYPE_CHECKING:
-    import keras
-
 Said = Sequence[tuple[str, str]]
 """(label, text) of what was decided for the user."""
 
-__all__ = ["Result", "check_installed", "checkpointing_of", "formats_of", "run", "store_of"]
-
-
-@dataclass
-class Result:
-    """A finished run.
-
-    Attributes:
-        run_id: MLflow's id; a local one with `tracking=none`.
-        name: the run's name.
-        folder: where its files are.
-        history: metrics by epoch.
-        metrics: the final ones: the last epoch's, and the test's as `test_...`.
-        model: the trained model, compiled.
-        experiment: the settled config.
-        fingerprint: what makes another run the same.
-        notice: what the user should know about delivery to the store; usually empty.
-        duration_s: seconds from start to end.
-    """
-
-    run_id: str
-    name: str
-    folder: Path
-    history: History
-    metrics: dict[str, float]
-    model: keras.Model
-    experiment: Experiment
-    fingerprint: str
-    notice: str = ""
-    duration_s: float = 0.0
-    saved: list[Path] = field(default_factory=list)
+__all__ = ["check_installed", "checkpointing_of", "formats_of", "run", "store_of"]
 
 
 def run(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +43,12 @@ class SweepResult:
     run_id: str
     name: str
     folder: Path
+
+    def _repr_html_(self) -> str:
+        counts = Counter(trial.state.lower() for trial in self.trials)
+        states = ", ".join(f"{count:,} {state}" for state, count in counts.most_common())
+        told = f"sweep {self.name}: {len(self.trials):,} trials ({states}); files in {self.folder}"
+        return f"<p>{escape(told)}</p>" + (self.comparison._repr_html_() if self.comparison is not None else "")
 
     @property
     def finished(self) -> bool:

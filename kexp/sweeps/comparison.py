@@ -63,11 +63,11 @@ class Comparison:
 
     title: str
     objective: Objective
-    rows: list[Row]
+    rows: list[Row] = field(repr=False)
     columns: list[str]
     metrics: list[str]
-    trials: list[TrialResult]
-    lost: list[tuple[TrialResult, str]]
+    trials: list[TrialResult] = field(repr=False)
+    lost: list[tuple[TrialResult, str]] = field(repr=False)
     notes: list[str] = field(default_factory=list)
     confidence: float = 0.95
 

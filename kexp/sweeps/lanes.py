@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,7 +198,7 @@ class LaneEngine:
         self.data: dict[str, Data] = {}
         self.running: dict[int, _Running] = {}
         self.summaries: dict[int, str] = {}
-        self._untold: list[tuple[int, int, Mapping[str, float]]] = []
+        self._untold: deque[tuple[int, int, Mapping[str, float]]] = deque()  # programs add to it while it is told
         self._told = 0.0
         self._sending = threading.Lock()
         self._limit_s: float | None = None
@@ -314,24 +315,28 @@ class LaneEngine:
     def _listen(self, task: Task, epoch: int, metrics: Mapping[str, float], timeout_s: float | None) -> str | None:
         lane = self.running.setdefault(task.number, _Running())
         lane.stamps.append(time.time_ns() // 1_000_000)
-        self._untold.append((task.number, epoch, dict(metrics)))
+        ended = task.number, epoch, dict(metrics)
         if timeout_s is not None and time.time() - lane.started > timeout_s:
+            self._untold.append(ended)
             lane.timed_out = True
             return too_long(timeout_s)
         if task.ask:
-            with self._sending:
+            with self._sending:  # held from here on: an outcome sent between would take the question with it
+                self._untold.append(ended)
                 self._tell(ask=True)
                 answer: str | None = self.pipe.recv()
                 return answer
+        self._untold.append(ended)
         if time.monotonic() - self._told > _TELL_S:
             with self._sending:
                 self._tell()
         return None
 
     def _tell(self, ask: bool = False) -> None:
-        if self._untold:
-            self.pipe.send(Told(self._untold, ask))
-        self._untold, self._told = [], time.monotonic()
+        epochs = [self._untold.popleft() for _ in range(len(self._untold))]
+        if epochs:
+            self.pipe.send(Told(epochs, ask))
+        self._told = time.monotonic()
 
     def _send(self, message: Any) -> None:
         with self._sending:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from kexp.config import as_typed
+from kexp.notebook import standing_text
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.trials import Trial
 from kexp.training.progress import format_seconds
@@ -22,7 +23,7 @@ _SHOWN = 20
 
 
 class LiveTable:
-    """Trials as they run: a table that redraws itself in a terminal, a line for each end elsewhere.
+    """Trials as they run: a table that redraws itself in a terminal or a notebook, a line for each end elsewhere.
 
     Args:
         trials: all of the sweep's.
@@ -42,8 +43,11 @@ class LiveTable:
     ) -> None:
         self.trials, self.objective, self.verbose = trials, objective, verbose
         self.out = out or sys.stderr
-        self.live = bool(verbose) and self.out.isatty()
-        self.started = time.monotonic()
+        self._show = standing_text() if verbose and out is None else None
+        self.live = bool(verbose) and (self._show is not None or self.out.isatty())
+        self._first_end: tuple[float, int, int] | None = (
+            None  # when that was seen, how many had ended, and with running
+        )
         self._to_run = sum(1 for trial in trials if trial.state == "WAITING") + more
         self._all = len(trials) + more
         self._drawn = 0.0
@@ -70,6 +74,9 @@ class LiveTable:
         self._drawn = time.monotonic()
         running = [trial for trial in self.trials if trial.state == "RUNNING"]
         lines = [self._line(trial) for trial in running[:_SHOWN]] + [self._status()]
+        if self._show is not None:
+            self._show("\n".join(lines))
+            return
         width = max(20, _columns() - 1)
         up = f"\x1b[{self._lines}F" if self._lines else ""
         self._write(up + "\x1b[J" + "".join(line[:width] + "\n" for line in lines))
@@ -87,8 +94,7 @@ class LiveTable:
     def _status(self) -> str:
         counts = Counter(trial.state for trial in self.trials)
         over = sum(1 for trial in self.trials if trial.over and trial.attempts)
-        elapsed = time.monotonic() - self.started
-        left = elapsed / over * (self._to_run - over) if over else None
+        left = self._left_s(over, counts["RUNNING"])
         words = [f"{sum(1 for t in self.trials if t.over)}/{max(self._all, len(self.trials))} trials"]
         words += [
             f"{counts[state]} {state.lower()}" for state in ("FAILED", "PRUNED", "KILLED", "INVALID") if counts[state]
@@ -98,6 +104,21 @@ class LiveTable:
             words.append(f"best {self.objective.metric} {self._value(best):.4g} (trial {best.number})")
         words.append("" if left is None else f"{format_seconds(left)} left")
         return "  ".join(word for word in words if word)
+
+    def _left_s(self, over: int, running: int) -> float | None:
+        """Seconds until the last trial; None while there is nothing to go by.
+
+        Those that run beside the first to end begin with what others need not wait for: imports, compilation. So time
+        counts from the first end, and from when another trial ends than those.
+        """
+        if not over:
+            return None
+        if self._first_end is None:
+            self._first_end = time.monotonic(), over, over + running
+        since, ended, beside = self._first_end
+        if not beside < over < self._to_run:
+            return None
+        return (time.monotonic() - since) / (over - ended) * (self._to_run - over)
 
     def _best(self) -> Trial | None:
         known = [trial for trial in self.trials if trial.whole and self._value(trial) is not None]

@@ -1,4 +1,4 @@
-"""One live line while training: epoch, metrics, time left. Plain lines where the output is no terminal."""
+"""One live line while training: epoch, metrics, time left. Plain lines where there is no terminal and no notebook."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
+
+from kexp.notebook import standing_text
 
 if TYPE_CHECKING:
     from kexp.training.history import History
@@ -31,7 +33,9 @@ class Progress:
     def __init__(self, epochs: int, first: int = 0, verbose: int = 1, out: TextIO | None = None) -> None:
         self.epochs, self.first, self.verbose = epochs, first, verbose
         self.out = out or sys.stderr
-        self.live = verbose == 1 and self.out.isatty() and os.environ.get("TERM") != "dumb"
+        self._show = standing_text() if verbose == 1 and out is None else None
+        terminal = self.out.isatty() and os.environ.get("TERM") != "dumb"
+        self.live = verbose == 1 and (self._show is not None or terminal)
         self.started = time.monotonic()
         self._measured_from: tuple[float, float] | None = None
         self._told = 0.0
@@ -64,8 +68,8 @@ class Progress:
         if self._epoch_line and not self._is_told:
             self._tell(self._epoch_line)
         elif self.live and self._told and not self._epoch_line:
-            self._write("\r\x1b[2K")  # steps of an epoch that never ended
-        if self.live and self._epoch_line:
+            self._tell("")  # steps of an epoch that never ended
+        if self.live and self._epoch_line and self._show is None:
             self._write("\n")
 
     def _line(self, epoch: int, within: str, metrics: Mapping[str, float], left_s: float | None) -> str:
@@ -102,7 +106,10 @@ class Progress:
 
     def _tell(self, line: str) -> None:
         self._told = time.monotonic()
-        self._write(f"\r\x1b[2K{line}" if self.live else f"{line}\n")
+        if self._show is not None:
+            self._show(line)
+        else:
+            self._write(f"\r\x1b[2K{line}" if self.live else f"{line}\n")
 
     def _write(self, text: str) -> None:
         self.out.write(text)
