@@ -36,6 +36,7 @@ __all__ = [
     "UnknownNameError",
     "in_a_line",
     "nearest",
+    "without_passwords",
 ]
 
 
@@ -164,10 +165,16 @@ def first_line(error: BaseException) -> str:
     stars.
     """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-    text = re.sub(r"(://[^/@\s:]*):[^/@\s]*@", r"\1:***@", text)
+    text = without_passwords(text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith("Exception encountered when calling")]
     return next(iter(telling or lines), type(error).__name__)
+
+
+def without_passwords(text: str) -> str:
+    """The text with a password in an address, `http://me:secret@host`, replaced by stars."""
+    text = re.sub(r"(://[^/\s:@]*):[^/\s]*@", r"\1:***@", text)
+    return re.sub(r"(://\S*[?&]password=)[^&\s'\"]*", r"\1***", text)
 
 
 def in_a_line(error: BaseException) -> str:

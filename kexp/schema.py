@@ -15,6 +15,7 @@ from typing import Any, Literal, get_type_hints
 from kexp import registry
 from kexp.errors import ConfigError, UnknownNameError
 from kexp.groups import GROUPS, group_of_parameter
+from kexp.passwords import hidden
 from kexp.registered import check_alias, check_model_name
 from kexp.registry import Component
 from kexp.rules import Count, Fraction, Positive, Whole, check_parameter, check_value
@@ -100,6 +101,10 @@ class Tracking:
     uri: str | None = None
     experiment: str | None = None
     figures: bool = True
+
+    def __post_init__(self) -> None:
+        if self.uri is not None:  # a config is shown and kept
+            object.__setattr__(self, "uri", hidden(self.uri))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from kexp.config.opened import opened
 from kexp.config.source import KEEP
 from kexp.errors import ConfigError
+from kexp.passwords import SECRET_KEYS, hidden
 
 __all__ = ["compose", "compose_head", "is_sweep", "overrides_of", "plain", "refuse_several"]
 
@@ -30,6 +31,7 @@ def compose(
 
     with opened(config_dir) as hydra:
         config: DictConfig = hydra.compose_config("config", list(overrides), RunMode.RUN, from_shell=False)
+    _hide_passwords(config)
     if not with_hydra:
         with open_dict(config):
             del config["hydra"]
@@ -61,6 +63,7 @@ def compose_head(hydra: Any, overrides: Sequence[str], config_name: str = "confi
             )
         except KeyError as error:  # Hydra reads the environment without looking
             raise ConfigError(f"hydra.job.env_copy: there is no environment variable {error.args[0]!r}") from error
+        _hide_passwords(found)
         return found
 
     try:
@@ -75,6 +78,17 @@ def compose_head(hydra: Any, overrides: Sequence[str], config_name: str = "confi
         config = composed([str(each.input_line) for each in kept])
         config.hydra.overrides.task = [str(each.input_line) for each in parsed if not each.is_hydra_override()]
         return config
+
+
+def _hide_passwords(config: DictConfig) -> None:
+    """Those that stand in a file of the user's: Hydra keeps the config beside each run."""
+    for key in SECRET_KEYS:
+        node, _, name = key.rpartition(".")
+        there = OmegaConf.select(config, node)
+        if there is None or name not in there or OmegaConf.is_interpolation(there, name):
+            continue  # what refers to the environment is kept as it refers
+        if isinstance(written := there[name], str) and hidden(written) != written:
+            there[name] = hidden(written)
 
 
 def overrides_of(config: Any, kind: str = "task") -> list[str]:

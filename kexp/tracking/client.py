@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from kexp.disk import disk_full_error, is_disk_full
 from kexp.errors import KexpError, StoreError, first_line
+from kexp.passwords import whole
 from kexp.tracking.settings import StoreSettings, database_file, is_remote, resolve_uri, without_password
 
 if TYPE_CHECKING:
@@ -75,7 +76,9 @@ def client_for(uri: str) -> MlflowClient:
 
     with _lock:
         if uri not in _clients:
-            _clients[uri] = MlflowClient(tracking_uri=uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
+            there = whole(uri)
+            registry = os.environ.get("MLFLOW_REGISTRY_URI") or there
+            _clients[uri] = MlflowClient(tracking_uri=there, registry_uri=registry)
         return _clients[uri]
 
 

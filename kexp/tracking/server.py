@@ -12,10 +12,11 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kexp.errors import ConfigError, StoreError
+from kexp.passwords import whole
 from kexp.tracking.settings import StoreSettings, is_remote, resolve_uri, without_password
 from kexp.tracking.status import sigterm_raises
 from kexp.tracking.store import prepare_store
@@ -55,7 +56,12 @@ def serve(settings: StoreSettings, port: int | None = None, *, say: Callable[[st
 
 @contextlib.contextmanager
 def running_server(
-    uri: str, port: int, *, artifacts: Path | None = None
+    uri: str,
+    port: int,
+    *,
+    artifacts: Path | None = None,
+    options: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """An MLflow server on the store `uri`: answers when this yields, is gone with all its processes afterwards.
 
@@ -63,21 +69,30 @@ def running_server(
         uri: the store behind the server.
         port: where it listens, on this machine only.
         artifacts: where it keeps the artifacts that it is sent; None leaves that to MLflow.
+        options: further options of `mlflow server`.
+        environment: variables that it gets besides those of this process.
 
     Raises:
         StoreError: it does not start; the message ends with the last line that it wrote.
     """
     address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    command = [sys.executable, "-m", "mlflow", "server"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += [] if artifacts is None else ["--artifacts-destination", str(artifacts)]
+    command += options
     # Its job workers take 1.2 GB for features that no run of ours uses.
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    environment.pop("MLFLOW_TRACKING_URI", None)
+    lean = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    store = {"MLFLOW_BACKEND_STORE_URI": whole(uri)}  # everybody can read a command line
+    inherited = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     with tempfile.TemporaryFile() as output:
         # A session of its own, so that a Ctrl-C reaches us alone and we end all of the server's processes.
         process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            command,
+            env={**inherited, **lean, **store, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
         try:
             _wait_until_it_answers(address, process, output.fileno())

@@ -7,9 +7,10 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote
 
-from kexp.errors import ConfigError
+from kexp.errors import ConfigError, without_passwords
+from kexp.passwords import hidden
 
 __all__ = [
     "DEFAULT_EXPERIMENT",
@@ -56,9 +57,10 @@ def resolve_uri(settings: StoreSettings) -> str:
     Raises:
         ConfigError: MLflow knows no store of such a URI.
     """
+    # What leaves here is shown and kept; `client_for` knows the password.
     uri = settings.uri or _uri_set_in_python() or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT_URI
     _check_scheme("tracking.uri" if settings.uri else "MLFLOW_TRACKING_URI", uri)
-    return _absolute(_at_home(uri))
+    return hidden(_absolute(_at_home(uri)))
 
 
 def _at_home(uri: str) -> str:
@@ -79,14 +81,10 @@ def command_line(*words: str, store: StoreSettings | None = None, experiment: bo
     """
     line = ["kexp", *words]
     if store is not None:
-        uri, shown, outside = (
-            resolve_uri(store),
-            without_password(resolve_uri(store)),
-            os.environ.get("MLFLOW_TRACKING_URI"),
-        )
-        secret = uri != shown and outside is not None and _absolute(outside) == uri
+        uri, outside = resolve_uri(store), os.environ.get("MLFLOW_TRACKING_URI")
+        secret = without_password(outside or "") != outside and resolve_uri(StoreSettings(outside)) == uri
         if (outside or uri != _absolute(_DEFAULT_URI)) and not secret:
-            line += ["--uri", shown]
+            line += ["--uri", uri]
         variables = {"MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"} & set(os.environ)
         if experiment and (variables or store.experiment != DEFAULT_EXPERIMENT):
             line += ["--experiment", store.experiment]
@@ -113,10 +111,7 @@ def is_remote(uri: str) -> bool:
 
 def without_password(uri: str) -> str:
     """`uri` as it may be shown: a password in it is replaced by stars."""
-    parts = urlsplit(uri)
-    if parts.password is None:
-        return uri
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
+    return without_passwords(uri)
 
 
 def _check_scheme(key: str, uri: str) -> None:

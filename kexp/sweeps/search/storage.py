@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kexp.errors import ConfigError, first_line
+from kexp.passwords import whole
 from kexp.sweeps.search.optional import require_optuna, silent
 
 __all__ = ["is_there", "open_storage"]
@@ -39,7 +40,7 @@ def open_storage(where: str | None, folder: Path) -> Any:
     try:
         with silent():
             if "://" in where:
-                return optuna.storages.RDBStorage(where)
+                return optuna.storages.RDBStorage(whole(where, _KEY))
             path = Path(where).resolve()
             if path.suffix in (".log", ".db"):
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,6 +49,8 @@ def open_storage(where: str | None, folder: Path) -> Any:
                 return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
             if path.suffix == ".db":
                 return optuna.storages.RDBStorage(f"sqlite:///{path}")
+    except ConfigError:
+        raise
     except Exception as error:  # drivers and databases raise what they like
         raise ConfigError(f"{_KEY}: {where} cannot be opened: {first_line(error)}") from error
     raise ConfigError.at(_KEY, "must be a database's URL, or a file that ends in .db or .log", where)

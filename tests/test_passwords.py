@@ -1,0 +1,92 @@
+"""A password in an address of a store: known to what connects, and in nothing that is shown or kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kexp.config import compose, plain, prepare_overrides
+from kexp.config.typed import compose_typed
+from kexp.errors import ConfigError, without_passwords
+from kexp.passwords import hidden, whole
+from kexp.schema import check
+from kexp.tracking import StoreSettings, command_line, resolve_uri
+
+ADDRESSES = [
+    "http://me:{}@host:5000",
+    "https://me:{}@host/prefix",
+    "postgresql://me:{}@host/db",
+    "postgresql+psycopg2://me:{}@127.0.0.1:5432/db?sslmode=require",
+    "mysql+pymysql://me:{}@host/db",
+    "http://:{}@host",
+    "postgresql://host/db?user=me&password={}&sslmode=require",
+]
+PASSWORDS = ["secret", "se:cret", "se@cret", "s%40cret", "correct.horse-battery"]
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KEXP_ADDRESSES", "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KEXP_ADDRESSES", "")
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+@pytest.mark.parametrize("form", ADDRESSES)
+def test_a_password_is_hidden_and_found_again(form: str, password: str) -> None:
+    address = form.format(password)
+    shown = resolve_uri(StoreSettings(uri=address))
+    assert shown == form.format("***")
+    assert whole(shown) == address
+    assert resolve_uri(StoreSettings(uri=shown)) == shown
+    assert without_passwords(f"cannot reach {address}: refused") == f"cannot reach {shown}: refused"
+
+
+@pytest.mark.parametrize("address", ["http://host", "http://me@host", "sqlite:///a:b@c.db", "postgresql://me@host/db"])
+def test_an_address_without_a_password_stays_as_it_is(address: str) -> None:
+    assert hidden(address) == whole(address) == address
+
+
+@pytest.mark.parametrize("written", ["{}", "'{}'", '"{}"'])
+@pytest.mark.parametrize("mark", ["", "+", "++"])
+def test_overrides_lose_the_password_before_anybody_keeps_them(written: str, mark: str) -> None:
+    address = "http://me:correct.horse-battery@host"
+    overrides = [f"{mark}tracking.uri={written.format(address)}", "seed=3"]
+    prepared = prepare_overrides(overrides)
+    assert "horse" not in " ".join(prepared)
+    config = compose(prepared, with_hydra=True)
+    assert "horse" not in str(config)
+    assert whole(config.tracking.uri) == address
+
+
+def test_a_file_of_configs_loses_it_too_and_an_interpolation_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = "postgresql://me:correct.horse-battery@host/db"
+    monkeypatch.setenv("KEXP_TEST_ADDRESS", address)
+    for name, text in (("written", address), ("named", "${oc.env:KEXP_TEST_ADDRESS}")):
+        file = tmp_path / "experiment" / f"{name}.yaml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f'# @package _global_\ntracking:\n  uri: "{text}"\n')
+    assert "horse" not in str(compose(["experiment=written"], tmp_path, with_hydra=True))
+    assert "oc.env" in str(compose(["experiment=named"], tmp_path, with_hydra=True))
+    for name in ("written", "named"):
+        experiment = check(plain(compose_typed([f"experiment={name}"], tmp_path)))
+        assert "horse" not in str(experiment.as_dict())
+        assert whole(experiment.tracking.uri or "") == address
+
+
+def test_what_is_kept_finds_its_password_in_the_environment_or_says_what_to_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = "http://me:***@host:5000"
+    with pytest.raises(
+        ConfigError, match=r"the password of http://me:\*\*\*@host:5000 is not kept; set MLFLOW_TRACKING"
+    ):
+        whole(kept)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
+    assert whole(kept) == "http://host:5000"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@host:5000")
+    assert whole(kept) == "http://me:secret@host:5000"
+    assert command_line("sync", store=StoreSettings(uri=kept)) == "kexp sync"
