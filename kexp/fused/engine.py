@@ -277,7 +277,7 @@ def _plan_structure(
             constants = structure.constants
         mine = [trial for trial in waiting if _fits(trial, structure)]
         taken = {id(trial) for trial in mine}
-        stiff = {id(trial): why for trial in mine if (why := _cannot_change(trial, structure))}
+        stiff = {id(trial): refusal for trial in mine if (refusal := _cannot_change(trial, structure))}
         made.fallbacks += [Fallback(trial, stiff[id(trial)]) for trial in mine if id(trial) in stiff]
         mine = [trial for trial in mine if id(trial) not in stiff]
         if mine:

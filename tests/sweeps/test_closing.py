@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -90,6 +91,7 @@ def test_the_closing_lines_are_those_of_compare(
     main([done.result.name])
     compared = capsys.readouterr().out
     assert done.printed.startswith(compared)
+    assert re.findall(r"group \d: .* lanes; (.*)", done.printed) == ["optimizer.name=sgd", "optimizer.name=adam"]
     assert "verdict" in compared and "optimizer=" in compared.split("Best: ")[1]
     assert done.result.comparison is not None
     assert [row.summary.n for row in done.result.comparison.rows] == [2, 2]
