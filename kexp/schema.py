@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 AUTO = "auto"
+DEFAULT_FORMATS = ("h5", "weights", "json")
 DEFAULT_OPTIMIZER = "adam"  # of a config that names none, and a model that was not compiled by its own code
 
 
@@ -58,7 +59,8 @@ class Trainer:
         initial_epoch: Epochs that count as done before training begins.
         steps_per_epoch: Steps that make an epoch; all of the rows unless set.
         steps_per_execution: Steps that one call of the compiled function takes; `auto` chooses by the length of a step.
-        jit_compile: Whether XLA compiles the step; `auto` leaves it to Keras.
+        jit_compile: Whether XLA compiles the step; `auto` leaves it to the model's own code, and that to Keras.
+        run_eagerly: Whether a step runs as Python, as for a debugger; `auto` leaves it to the model's own code.
         mixed_precision: Whether layers compute in 16-bit numbers and keep 32-bit weights.
         checkpoint: Whether training can go on after it was interrupted; `auto` is true in sweeps.
         checkpoint_epochs: Epochs from one checkpoint to the next; left to the seconds unless set.
@@ -79,6 +81,7 @@ class Trainer:
     steps_per_epoch: Count | None = None
     steps_per_execution: Literal["auto"] | Count = "auto"
     jit_compile: Literal["auto"] | bool = "auto"
+    run_eagerly: Literal["auto"] | bool = "auto"
     mixed_precision: bool = False
     checkpoint: Literal["auto"] | bool = "auto"
     checkpoint_epochs: Count | None = None
@@ -112,18 +115,25 @@ class Save:
     """Which files a finished run leaves.
 
     Attributes:
-        formats: Files of the model; `kexp components format` lists them.
+        formats: Files of the model, of those that `kexp components format` lists; `auto` is h5, weights and json, less
+            what cannot hold the model.
         keep: Whose models a sweep saves: `all`, `best`, `none` or `top:N`.
         model: Whether MLflow gets the model as a LoggedModel.
         register: A name in MLflow's model registry that gets the model; of a sweep, that of its best trial.
         alias: An alias for the version that is registered, `champion` say.
     """
 
-    formats: list[str] = field(default_factory=lambda: ["h5", "weights", "json"])
+    formats: list[str] = field(default_factory=lambda: [AUTO])
     keep: str = "top:5"
     model: bool = True
     register: str | None = None
     alias: str | None = None
+
+    @property
+    def files(self) -> list[str]:
+        """The names of the formats, `auto` among them spelled out, each once."""
+        several = (DEFAULT_FORMATS if name == AUTO else (name,) for name in self.formats)
+        return list(dict.fromkeys(name for names in several for name in names))
 
 
 @dataclass(frozen=True)
@@ -214,6 +224,8 @@ class Taken:
     optimizer: Node | None = None
     loss: Node | None = None
     metrics: dict[str, Node] | None = None
+    trainer: Mapping[str, Any] = field(default_factory=dict)  # how the step is compiled, by the trainer's keys
+    ignored: tuple[str, ...] = ()  # what nothing of kexp's stands for, as it was written
 
 
 @dataclass(frozen=True)
@@ -293,7 +305,11 @@ class Experiment:
             changed = replace(changed, loss=taken.loss)
         if taken.metrics and self.metrics_follow_data:
             changed = replace(changed, metrics=taken.metrics | self.metrics, metrics_follow_data=False)
-        return changed
+        return replace(changed, trainer=replace(self.trainer, **self.follows_model(taken)))
+
+    def follows_model(self, taken: Taken) -> dict[str, Any]:
+        """The trainer's settings that are left to the model's own code, and what that says."""
+        return {key: value for key, value in taken.trainer.items() if getattr(self.trainer, key) == AUTO}
 
     def _taking(self, targets: Mapping[str, str]) -> Experiment:
         def taking(node: Node) -> Node:

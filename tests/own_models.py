@@ -127,6 +127,41 @@ def compiled(rate: float = 0.05, smoothing: float = 0.0):
 compiled_already = compiled()
 
 
+def compiled_in_full():
+    model = keras.Sequential([layers.Dense(8, "relu"), layers.Dense(3, "softmax")])
+    measured = {"metrics": ["accuracy"], "weighted_metrics": ["mse"]}
+    step = {"steps_per_execution": 3, "jit_compile": True}
+    model.compile("sgd", "categorical_crossentropy", loss_weights=[0.5], **measured, **step)
+    return model
+
+
+def eager():
+    model = keras.Sequential([layers.Dense(3, "softmax")])
+    model.compile("sgd", "categorical_crossentropy", run_eagerly=True)
+    return model
+
+
+class Distilling(keras.Model):
+    """A `compile` of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.out = layers.Dense(3, "softmax")
+
+    def compile(self, optimizer, teacher, metrics):
+        super().compile(optimizer, metrics=metrics)
+        self.teacher = teacher
+
+    def call(self, rows):
+        return self.out(rows)
+
+
+def distilling():
+    model = Distilling()
+    model.compile("sgd", keras.losses.CategoricalCrossentropy(), ["accuracy"])
+    return model
+
+
 def penalised(target, output):
     return keras.losses.categorical_crossentropy(target, output) + ops.mean(ops.square(output), axis=-1)
 

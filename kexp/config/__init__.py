@@ -4,6 +4,7 @@ from kexp.config.compose import compose, compose_head, is_sweep, overrides_of, p
 from kexp.config.explain import explain, explain_grammar, prepare_overrides
 from kexp.config.hooks import Hooks, hooks_of
 from kexp.config.job import check_job, run_as_job, show_logs
+from kexp.config.left_open import is_set, name_what_is_set
 from kexp.config.meant import word_meant
 from kexp.config.opened import conf_folder, opened
 from kexp.config.options import as_choice, as_typed, key_of
@@ -23,8 +24,10 @@ __all__ = [
     "explain",
     "explain_grammar",
     "hooks_of",
+    "is_set",
     "is_sweep",
     "key_of",
+    "name_what_is_set",
     "opened",
     "overrides_of",
     "plain",

@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from kexp.config.left_open import name_what_is_set
 from kexp.config.opened import opened
 from kexp.config.source import KEEP
 from kexp.errors import ConfigError
@@ -35,7 +36,7 @@ def compose(
     if not with_hydra:
         with open_dict(config):
             del config["hydra"]
-    return config
+    return name_what_is_set(config)
 
 
 def compose_head(hydra: Any, overrides: Sequence[str], config_name: str = "config") -> DictConfig:
@@ -64,7 +65,7 @@ def compose_head(hydra: Any, overrides: Sequence[str], config_name: str = "confi
         except KeyError as error:  # Hydra reads the environment without looking
             raise ConfigError(f"hydra.job.env_copy: there is no environment variable {error.args[0]!r}") from error
         _hide_passwords(found)
-        return found
+        return name_what_is_set(found)
 
     try:
         return composed(overrides)

@@ -8,6 +8,7 @@ sets parameters of what is chosen.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins import file_config_source, importlib_resources_config_source
@@ -15,6 +16,7 @@ from hydra._internal.sources_registry import SourcesRegistry
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
+from kexp.config.left_open import LeftOpen
 from kexp.config.options import chosen
 from kexp.errors import ConfigError
 from kexp.groups import GROUPS
@@ -27,7 +29,13 @@ class FileConfigSource(file_config_source.FileConfigSource):
     """Reads `file://`."""
 
     def load_config(self, config_path: str) -> ConfigResult:
-        return _chosen(config_path, super().load_config(config_path))
+        from kexp.config.opened import conf_folder
+
+        result = _chosen(config_path, super().load_config(config_path))
+        if config_path.removesuffix(".yaml") == "config" and Path(self.path) == conf_folder():
+            assert isinstance(result.config, DictConfig)
+            result.config.backend = LeftOpen(result.config.backend)
+        return result
 
 
 class ImportlibResourcesConfigSource(importlib_resources_config_source.ImportlibResourcesConfigSource):

@@ -15,10 +15,11 @@ from hydra.core.plugins import Plugins
 from hydra.errors import ConfigCompositionException
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from kexp import registry, schema, signatures
 from kexp.config.functions import add_functions
+from kexp.config.left_open import as_left_open
 from kexp.config.options import is_option, node_of
 from kexp.config.presets import read_choices
 from kexp.errors import ConfigError
@@ -93,11 +94,11 @@ class RegistrySource(ConfigSource):
             raise ConfigCompositionException(str(error)) from error
         if owner.several:
             node = {owner.node(name).rpartition(".")[2]: node}
-        return self._result(config_path, node, owner.package or None)
+        return self._result(config_path, as_left_open(node) if path == LEFT_OPEN else node, owner.package or None)
 
-    def _result(self, path: str, node: dict[str, Any], package: str | None = None) -> ConfigResult:
+    def _result(self, path: str, node: dict[str, Any] | DictConfig, package: str | None = None) -> ConfigResult:
         return ConfigResult(
-            config=OmegaConf.create(node),
+            config=OmegaConf.create(node) if isinstance(node, dict) else node,
             path=f"{self.scheme()}://{path}",
             provider=self.provider,
             header={"package": package},

@@ -86,6 +86,7 @@ def training_plan(experiment: Experiment) -> training.Plan:
         validation_steps=trainer.validation_steps,
         steps_per_execution=1 if _acts_on_steps(experiment) else trainer.steps_per_execution,
         jit_compile=trainer.jit_compile,
+        run_eagerly=trainer.run_eagerly is True,
     )
 
 

@@ -13,7 +13,6 @@ from kexp.build import build_format, build_model
 from kexp.errors import ConfigError, SaveError
 from kexp.experiment.prepared import Prepared
 from kexp.registry import OURSELVES
-from kexp.schema import Save
 
 if TYPE_CHECKING:
     import keras
@@ -42,8 +41,8 @@ class Holding:
 def holding(prepared: Prepared, model: keras.Model, formats: Mapping[str, Format]) -> Holding:
     """Tries the formats on a model that is not of kexp's and Keras' own layers throughout.
 
-    Formats that the user chose must hold it. Of the default ones, and of the MLflow model, those that cannot are left
-    out.
+    Formats that the user chose must hold it. Of those that `auto` stands for, and of the MLflow model, those that
+    cannot are left out.
 
     Raises:
         ConfigError: a chosen format cannot; the sentence has the reason.
@@ -51,11 +50,10 @@ def holding(prepared: Prepared, model: keras.Model, formats: Mapping[str, Format
     experiment = prepared.experiment
     if _is_plain(prepared, model):
         return Holding(formats)
-    chosen = experiment.save.formats != Save().formats
     held, lines = {}, []
     for name, fmt in formats.items():
         reason = _why_not(prepared, model, name, fmt)
-        if reason and chosen:
+        if reason and name in experiment.save.formats:
             raise ConfigError(f"save.formats: {name} cannot hold {_called(prepared)}: {reason}")
         if reason:
             lines.append(f"{name} cannot hold {_called(prepared)} and is left out: {reason}")

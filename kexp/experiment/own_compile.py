@@ -82,8 +82,19 @@ def in_words(experiment: Experiment, taken: Taken) -> str:
         named = ", ".join(node.name for node in nodes if node is not None)
         if named:
             (used if follows[part] else left).append(f"{part} {named}")
+    used += [f"{key} {str(value).lower()}" for key, value in experiment.follows_model(taken).items()]
+    left += [
+        f"{key} {str(value).lower()}"
+        for key, value in taken.trainer.items()
+        if key not in experiment.follows_model(taken)
+    ]
     texts = [f"compiled with {', '.join(used)}, which the config leaves to it"] if used else []
     texts += [f"what the config names takes the place of its {', '.join(left)}"] if left else []
+    texts += (
+        [f"its {', '.join(taken.ignored)} is not used: a loss is weighed by data.weight and trainer.class_weight"]
+        if taken.ignored
+        else []
+    )
     return "; ".join(texts)
 
 
@@ -96,13 +107,26 @@ def _takes_spec(node: Node) -> bool:
 
 
 def _of(model: Any) -> Taken:
-    metrics = getattr(getattr(model, "_compile_metrics", None), "_user_metrics", None)
+    given = getattr(getattr(model, "_compile_config", None), "config", {})
+    metrics = [given.get("metrics"), given.get("weighted_metrics")]  # alike where rows have no weights
     named = dict(_metric(each) for each in _flat(metrics)) or None
     losses = list(_flat(model.loss))
     if len(losses) > 1:
         raise ConfigError("model: must have one output, and is compiled with several losses")
     loss = _node("loss", losses[0], "loss") if losses else None
-    return Taken(None if model.optimizer is None else _optimizer(model.optimizer), loss, named)
+    optimizer = None if model.optimizer is None else _optimizer(model.optimizer)
+    weights = given.get("loss_weights")
+    ignored = () if weights is None or set(_flat(weights)) == {1.0} else (f"loss_weights {weights}",)
+    return Taken(optimizer, loss, named, _step(model, given), ignored)
+
+
+def _step(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """How a step is compiled, where that is not how Keras does it by itself."""
+    if given.get("run_eagerly"):
+        return {"run_eagerly": True}
+    found = {"steps_per_execution": steps} if (steps := given.get("steps_per_execution", 1)) > 1 else {}
+    by_itself = model._resolve_auto_jit_compile()
+    return found | ({"jit_compile": jit} if (jit := given.get("jit_compile", by_itself)) != by_itself else {})
 
 
 def _flat(given: Any) -> Iterator[Any]:

@@ -273,7 +273,7 @@ def formats_of(experiment: Experiment) -> dict[str, Any]:
     from kexp.persistence import check_formats
 
     key = "save.formats"
-    formats = {name: build_format(name, key) for name in experiment.save.formats}
+    formats = {name: build_format(name, key) for name in experiment.save.files}
     check_formats(formats, experiment.backend, key)
     if experiment.save.register and all(
         getattr(each, "carries", "model") == "architecture" for each in formats.values()

@@ -34,7 +34,8 @@ def check_traced(prepared: Prepared, model: keras.Model) -> None:
     experiment = prepared.experiment
     own = own_modules(experiment)
     installed = any(node.component.distribution not in (OURSELVES, "reference") for node in experiment.nodes())
-    if experiment.backend != "jax" or experiment.trainer.jit_compile is False or not (own or installed):
+    plainly = experiment.trainer.jit_compile is False or experiment.trainer.run_eagerly is True
+    if experiment.backend != "jax" or plainly or not (own or installed):
         return
     import jax
 

@@ -72,6 +72,8 @@ def unfit(trial: Trial) -> str:
     prepared = trial.prepared
     experiment = prepared.experiment
     trainer = experiment.trainer
+    if trainer.run_eagerly is True:
+        return "trainer.run_eagerly: a lane's steps are compiled"
     rows = len(prepared.splits.train)
     rest = rows % trainer.batch_size
     if rest and row_counts(prepared)[0] != rows:

@@ -182,7 +182,7 @@ def _built(experiment: Experiment) -> keras.Model:
 def _available(run: StoredRun, experiment: Experiment, files: set[str]) -> dict[str, Format]:
     """The formats that the run has files of, by name."""
     found: dict[str, Format] = {}
-    for name in dict.fromkeys([*experiment.save.formats, *registry.names("format")]):
+    for name in dict.fromkeys([*experiment.save.files, *registry.names("format")]):
         try:
             fmt = build_format(name)
         except ComponentError:  # a broken plugin is no reason not to load what another wrote

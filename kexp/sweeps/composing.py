@@ -13,7 +13,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from kexp.config import is_set, name_what_is_set
 from kexp.errors import ConfigError
+from kexp.schema import AUTO, DEFAULT_OPTIMIZER
 from kexp.sweeps.axes import parse
 
 __all__ = ["Composed", "Composer"]
@@ -27,9 +29,11 @@ class Composed(dict[str, Any]):
     Attributes:
         unresolved: the config as it was written, where it interpolates more than its own values: what the environment
             holds may be a secret, and is not to be recorded. None elsewhere.
+        in_files: the override that somebody's file makes of a key that was left open, the backend.
     """
 
     unresolved: dict[str, Any] | None = None
+    in_files: tuple[str, ...] = ()
 
 
 class Composer:
@@ -44,6 +48,7 @@ class Composer:
         self._compose = compose
         self._is_group = is_group
         self._bases: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._in_files: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def config(self, overrides: Sequence[str]) -> Composed:
         """The plain config, interpolations resolved, that Hydra would compose from these overrides.
@@ -51,11 +56,18 @@ class Composer:
         Raises:
             HydraException: Hydra cannot compose them.
         """
+        composed = self._whole(overrides)
+        composed.in_files = self._in_files.get(self.choices(overrides), ())
+        return composed
+
+    def _whole(self, overrides: Sequence[str]) -> Composed:
         config = copy.deepcopy(self._base(self.choices(overrides)))
         for each in self.values(overrides):
             key, value = _parsed(each)
             if not _set(config, key, value):
-                return _resolved(_unresolved(self._compose(overrides)))
+                return _resolved(_unresolved(name_what_is_set(self._compose(overrides))))
+            if key.startswith("optimizer.") and config["optimizer"]["name"] == AUTO:  # see `kexp.config.left_open`
+                config["optimizer"]["name"] = DEFAULT_OPTIMIZER
         return _resolved(config)
 
     def choices(self, overrides: Sequence[str]) -> tuple[str, ...]:
@@ -78,7 +90,10 @@ class Composer:
 
     def _base(self, choices: tuple[str, ...]) -> dict[str, Any]:
         if choices not in self._bases:
-            self._bases[choices] = _unresolved(self._compose(choices))
+            composed = name_what_is_set(self._compose(choices))
+            self._bases[choices] = _unresolved(composed)
+            if is_set(composed, "backend"):
+                self._in_files[choices] = (f"backend={composed.backend}",)
         return self._bases[choices]
 
     def _sets_value(self, override: str) -> bool:

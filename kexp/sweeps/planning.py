@@ -50,11 +50,12 @@ def plan_trials(
             trial.config = dict(composed)
             unresolved = getattr(composed, "unresolved", None)
             if adapt is not None:
-                trial.config = adapt(trial.config, overrides)
+                said = (*overrides, *getattr(composed, "in_files", ()))
+                trial.config = adapt(trial.config, said)
                 if trial.config != dict(composed):
                     trial.ordinary = dict(composed)
                     trial.ordinary_fingerprint = known.fingerprint(check(trial.ordinary))
-                    unresolved = None if unresolved is None else adapt(dict(unresolved), overrides)
+                    unresolved = None if unresolved is None else adapt(dict(unresolved), said)
             if unresolved is not None:
                 trial.yaml = yaml.safe_dump(unresolved, sort_keys=False)
             experiment = check(trial.config)
@@ -117,7 +118,7 @@ class Known:
         """
         from kexp.experiment import check_installed
 
-        key = _key(experiment.backend, experiment.save.formats)
+        key = _key(experiment.backend, experiment.save.files)
         if key not in self.installed:
             try:
                 check_installed(experiment)

@@ -125,7 +125,7 @@ def _probe(config: Mapping[str, Any]) -> Probe:
         step_s = time.perf_counter() - started
         steps = train.steps_per_epoch + (0 if validation is None else validation.steps_per_epoch / 3)
         parameters = model.count_params()
-        files = sum(_BYTES_PER_PARAMETER.get(name, 0) for name in experiment.save.formats) + 12 * experiment.save.model
+        files = sum(_BYTES_PER_PARAMETER.get(name, 0) for name in experiment.save.files) + 12 * experiment.save.model
         probe = Probe(
             parameters=parameters,
             setup_s=setup_s,

@@ -188,7 +188,7 @@ def build_staged(group: str, experiment: Experiment) -> Any:
         "metrics": lambda: build.build_metrics(experiment.metrics),
         "callbacks": lambda: build.build_callbacks(experiment.callbacks),
         "data": lambda: build.build_data(experiment.data),
-        "format": lambda: build.build_format(experiment.save.formats[0]),
+        "format": lambda: build.build_format(experiment.save.files[0]),
         "activation": lambda: build.build_activation(experiment.activation),
     }
     if group in ("optimizer", "schedule"):
@@ -249,7 +249,7 @@ def _call_with_defaults(found: Component, component: Chosen) -> None:
 
 
 def _formats(experiment: Experiment) -> list[str]:
-    return list(dict.fromkeys([*DEFAULT_FORMATS, *experiment.save.formats]))
+    return list(dict.fromkeys([*DEFAULT_FORMATS, *experiment.save.files]))
 
 
 def _works_on(name: str, backend: str) -> bool:

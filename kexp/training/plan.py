@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +31,7 @@ class Plan:
         validation_steps: batches of the validation data to measure; all by default.
         steps_per_execution: steps that one compiled call runs at most, or "auto".
         jit_compile: compile the step with XLA; "auto" leaves it to Keras.
+        run_eagerly: run the step as Python.
     """
 
     epochs: int = 1
@@ -36,8 +40,11 @@ class Plan:
     validation_steps: int | None = None
     steps_per_execution: int | str = "auto"
     jit_compile: bool | str = "auto"
+    run_eagerly: bool = False
 
     def __post_init__(self) -> None:
+        if self.run_eagerly and self.jit_compile is True:
+            raise ConfigError("trainer.run_eagerly: must be false or auto with trainer.jit_compile=true, got true")
         if self.initial_epoch >= self.epochs:
             raise ConfigError(
                 f"trainer.initial_epoch: must be less than trainer.epochs ({self.epochs}), got {self.initial_epoch}"
@@ -55,7 +62,7 @@ class Plan:
         divisors = [n for n in range(1, min(steps, MOST) + 1) if steps % n == 0]
         if isinstance(self.steps_per_execution, int):
             return max((n for n in divisors if n <= self.steps_per_execution), default=1)
-        if keras.config.backend() != "tensorflow":
+        if keras.config.backend() != "tensorflow" or self.run_eagerly:
             return 1
         usual = max(n for n in divisors if n <= USUAL)
         return usual if usual >= FEW or usual == steps else min((n for n in divisors if n > USUAL), default=usual)
@@ -83,15 +90,39 @@ def compile_model(
 
     on_tensorflow = keras.config.backend() == "tensorflow"
     wanted = plan.jit_compile is True and on_tensorflow
-    model.compile(
-        optimizer=optimizer,
-        loss=loss,
-        metrics=metrics,
-        weighted_metrics=weighted_metrics,
-        jit_compile=False if wanted else plan.jit_compile,
-        steps_per_execution=plan.executions(steps),
-    )
+    settings = {
+        "optimizer": optimizer,
+        "loss": loss,
+        "metrics": metrics,
+        "weighted_metrics": weighted_metrics,
+        "jit_compile": False if wanted else plan.jit_compile,
+        "run_eagerly": plan.run_eagerly,
+        "steps_per_execution": plan.executions(steps),
+    }
+    _compile_of(model, settings)(**settings)
     if wanted:
         # Keras turns XLA off where TensorFlow's operations are to be deterministic, because some cannot be both.
         # Those few say so themselves; for all others a person who asks for XLA gets it.
         model._jit_compile = True
+
+
+def _compile_of(model: keras.Model, settings: Mapping[str, Any]) -> Callable[..., Any]:
+    """Keras' `compile`, or that of the model's class where it takes what Keras' takes.
+
+    Raises:
+        ConfigError: it does not, and nobody has called it with what it wants.
+    """
+    import keras
+
+    kind = type(model)
+    try:
+        inspect.signature(model.compile).bind(**settings)
+    except TypeError:
+        if model.compiled:  # by its own code, with all that its steps ask for
+            return functools.partial(keras.Model.compile, model)
+        taken = ", ".join(list(inspect.signature(kind.compile).parameters)[1:])
+        raise ConfigError(
+            f"model: {kind.__name__}.compile takes {taken}, where Keras' takes optimizer, loss, metrics and more; "
+            "choose a function that makes the model and calls its compile"
+        ) from None
+    return model.compile

@@ -80,6 +80,44 @@ def test_a_setting_of_the_optimizer_is_a_choice_of_the_default_one(workplace: Pa
     assert type(result.model.optimizer) is keras.optimizers.Adam
 
 
+def test_a_setting_that_is_typed_counts_though_its_value_is_the_default_s(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    preset = workplace / "presets" / "experiment" / "typed.yaml"
+    preset.parent.mkdir(parents=True)
+    preset.write_text("# @package _global_\noptimizer:\n  learning_rate: 0.001\n")
+    few = ["model=own_models:compiled", "tracking=none", "save=none"]
+    for typed, directory in (["optimizer.learning_rate=0.001"], None), (["experiment=typed"], preset.parents[1]):
+        result = kexp.run([*SHORT, *few, *typed], config_dir=directory)
+        assert type(result.model.optimizer) is keras.optimizers.Adam
+    swept = kexp.sweep([*SHORT, *few, "optimizer.learning_rate=0.001,0.002", "hydra/launcher=serial"])
+    assert [trial.config["optimizer"]["name"] for trial in swept.trials] == ["adam", "adam"]
+    with pytest.raises(ConfigError, match=r"save.formats: h5 cannot hold model=own_models:Residual"):
+        kexp.run([*SHORT, "model=own_models:Residual", "save.formats=[h5,weights,json]"])
+
+
+def test_all_else_that_compile_takes_is_taken_or_told(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    few = [*(each for each in SHORT if "verbose" not in each), "tracking=none", "save=none"]
+    result = kexp.run([*few, "model=own_models:compiled_in_full"])
+    said = capsys.readouterr().out
+    assert "metrics accuracy, mean_squared_error, steps_per_execution 3, jit_compile true, which the config" in said
+    assert "its loss_weights [0.5] is not used" in said
+    assert {"accuracy", "mse"} <= result.history.columns().keys()
+    assert (result.model.jit_compile, result.model.steps_per_execution) == (True, 3)
+    result = kexp.run([*few, "model=own_models:compiled_in_full", "trainer.steps_per_execution=1"])
+    assert "takes the place of its steps_per_execution 3" in capsys.readouterr().out
+    assert result.model.steps_per_execution == 1
+    assert kexp.run([*few, "model=own_models:eager"]).model.run_eagerly
+    assert not kexp.run([*few, "model=own_models:eager", "trainer.run_eagerly=false"]).model.run_eagerly
+
+
+def test_a_compile_of_ones_own_that_keras_could_not_call_is_called_by_ones_own_code(workplace: Path) -> None:
+    few = [*SHORT, "tracking=none", "save=none"]
+    with pytest.raises(ConfigError, match=r"model: Distilling.compile takes optimizer, teacher, metrics, where Keras'"):
+        kexp.run([*few, "model=own_models:Distilling"])
+    assert kexp.run([*few, "model=own_models:distilling"]).model.teacher is not None
+
+
 def test_a_model_that_is_not_compiled_has_the_defaults(workplace: Path) -> None:
     result = kexp.run([*SHORT, "model=own_models:two_ways", "tracking=none", "save=none"])
     assert result.experiment.as_dict()["optimizer"]["name"] == "adam"
