@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kexp.errors import ConfigError
 
@@ -114,9 +114,9 @@ def _compile_of(model: keras.Model, settings: Mapping[str, Any]) -> Callable[...
     """
     import keras
 
-    kind = type(model)
+    kind, called = type(model), cast("Callable[..., Any]", model.compile)
     try:
-        inspect.signature(model.compile).bind(**settings)
+        inspect.signature(called).bind(**settings)
     except TypeError:
         if model.compiled:  # by its own code, with all that its steps ask for
             return functools.partial(keras.Model.compile, model)
@@ -125,4 +125,4 @@ def _compile_of(model: keras.Model, settings: Mapping[str, Any]) -> Callable[...
             f"model: {kind.__name__}.compile takes {taken}, where Keras' takes optimizer, loss, metrics and more; "
             "choose a function that makes the model and calls its compile"
         ) from None
-    return model.compile
+    return called
