@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kexp.components.functions import function_of, remember
 from kexp.errors import ComponentError
+from kexp.serving import parts
 from kexp.signatures import REQUIRED, Signature
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ __all__ = ["as_layer", "make_activation", "parametric_activation"]
 
 # Activations that are a Keras layer as well, which takes the parameters and loads anywhere.
 _LAYERS = {"relu": "ReLU", "elu": "ELU", "leaky_relu": "LeakyReLU", "softmax": "Softmax"}
-
-_HALVES = "glu"  # one half of its input gates the other; Keras' own layers take the shape of any activation to stay
 
 
 def make_activation(
@@ -42,7 +41,7 @@ def make_activation(
         return functools.partial(_parametric, remember("activation", name, function), dict(parameters))
     defaults = {p.name: p.default for p in signature.parameters}
     default = all(value == defaults.get(key, REQUIRED) for key, value in parameters.items())
-    if default and name != _HALVES:
+    if default and name != parts.HALVES:
         return name
     if name in _LAYERS:
         return functools.partial(getattr(keras.layers, _LAYERS[name]), **parameters)
@@ -54,32 +53,8 @@ def parametric_activation() -> type[keras.layers.Layer]:
     """The layer `kexp>ParametricActivation`: an activation by its registered name, with its parameters."""
     import keras
 
-    @keras.saving.register_keras_serializable("kexp")
-    class ParametricActivation(keras.layers.Layer):  # type: ignore[misc]
-        """Applies the activation of that name with the given parameters; the shape stays, but for glu's axis."""
-
-        def __init__(self, function: str, parameters: Mapping[str, Any], **options: Any) -> None:
-            super().__init__(**options)
-            self.function, self.parameters = function, dict(parameters)
-            self._applied = function_of("activation", function)
-            self.supports_masking = True
-
-        def call(self, inputs: Any) -> Any:
-            return self._applied(inputs, **self.parameters)
-
-        def compute_output_shape(self, input_shape: Any) -> Any:
-            shape = list(input_shape)
-            if self.function == _HALVES:
-                axis = self.parameters.get("axis", -1)
-                if shape[axis] is not None and shape[axis] % 2:
-                    raise ValueError(f"{_HALVES} halves axis {axis}, whose size must be even, got {shape[axis]}")
-                shape[axis] = shape[axis] and shape[axis] // 2
-            return tuple(shape)
-
-        def get_config(self) -> dict[str, Any]:
-            return {**super().get_config(), "function": self.function, "parameters": self.parameters}
-
-    return ParametricActivation
+    made = parts.parametric_activation(lambda name: function_of("activation", name))
+    return cast("type[keras.layers.Layer]", keras.saving.register_keras_serializable("kexp")(made))
 
 
 def _parametric(name: str, parameters: Mapping[str, Any]) -> keras.layers.Layer:

@@ -58,19 +58,14 @@ class Images:
         return x, self.targets[rows]
 
     def _decoded(self, file: Path) -> NDArray[Any]:
-        import numpy as np
-        from PIL import Image, ImageOps
-
         from kexp.errors import DataError
+        from kexp.serving.images import decoded
 
         try:
-            with Image.open(file) as image:
-                upright = ImageOps.exif_transpose(image).convert("L" if self.color == "grey" else "RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            with file.open("rb") as content:
+                return decoded(content, self.shape)
+        except (OSError, ValueError):
             raise DataError(f"data.path: {file} is no image that can be read") from None
-        if upright.size != (self.size[1], self.size[0]):
-            upright = upright.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR)
-        return np.asarray(upright, dtype=np.float32).reshape(self.shape) / np.float32(255)
 
 
 def image_folder(

@@ -6,8 +6,6 @@ which every backend, every format and every lane takes, and the vocabulary is pl
 
 from __future__ import annotations
 
-import re
-import string
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,16 +24,12 @@ from kexp.data.table.stored import Table
 from kexp.data.table.targets import known_targets, rows_with, targets_of
 from kexp.data.targets import Targets, index_targets
 from kexp.errors import DataError
+from kexp.serving.texts import tokens, words_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Plan", "text_data", "text_encoded", "texts_of", "tokens", "vocabulary"]
-
-UNKNOWN = 1  # 0 fills texts that are shorter
-_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-_PUNCTUATION = re.compile(r"[!\"#$%&()*+,\-./:;<=>?@\[\\\]^_`{|}~']")
-_SPACE = re.compile(r"[ \t\n\r\f\v]+")
+__all__ = ["Plan", "text_data", "text_encoded", "texts_of", "vocabulary"]
 
 
 @dataclass(frozen=True)
@@ -99,19 +93,9 @@ def vocabulary(texts: Iterable[str], most: int) -> list[str]:
     """The most frequent words, at most `most - 2` of them: two numbers stand for no word, and for all other words."""
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(_words(text))
+        counts.update(words_of(text))
     ranked = sorted(counts.items(), key=lambda each: (each[1], each[0]), reverse=True)
     return [word for word, _ in ranked[: most - 2]]
-
-
-def tokens(texts: Sequence[str], known: Sequence[str], length: int) -> NDArray[np.float32]:
-    """Numbers of the first words of each text, shape (texts, length): 0 after its end, 1 for words not known."""
-    number = {word: place for place, word in enumerate(known, start=2)}
-    found = np.zeros((len(texts), length), dtype=np.float32)
-    for row, text in enumerate(texts):
-        here = [number.get(word, UNKNOWN) for word in _words(text)[:length]]
-        found[row, : len(here)] = here
-    return found
 
 
 def text_data(path: str, plan: Plan) -> Data:
@@ -193,10 +177,6 @@ def _spec(encoding: Mapping[str, Any]) -> DataSpec:
         target_names=None if classes is not None else tuple(encoding["target"]),
         words=len(text["vocabulary"]) + 2,
     )
-
-
-def _words(text: str) -> list[str]:
-    return [word for word in _SPACE.split(_PUNCTUATION.sub("", text.translate(_LOWER))) if word]
 
 
 def _text_column(table: Table, plan: Plan) -> str:

@@ -9,6 +9,7 @@ from kexp.experiment.prepared import Prepared, feeds, load_data, prepare, split_
 from kexp.experiment.recording import Source, described, record_setup, run_parameters, run_tags, summary_of
 from kexp.experiment.result import Result
 from kexp.experiment.running import check_installed, checkpointing_of, run, store_of
+from kexp.experiment.served import outputs_of
 from kexp.experiment.state import TrainedState, leave_state
 from kexp.experiment.tracing import why_untraceable
 
@@ -31,6 +32,7 @@ __all__ = [
     "leave_state",
     "load_data",
     "may_compile",
+    "outputs_of",
     "prepare",
     "record_setup",
     "run",

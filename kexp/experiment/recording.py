@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kexp import training
 from kexp.experiment.holding import Holding, how_to_make
 from kexp.experiment.prepared import Prepared, feeds
+from kexp.experiment.served import served
 from kexp.notebook import displays_held_back
 from kexp.own_code import is_kept, sources_of
 from kexp.schema import AUTO, Experiment, Taken
@@ -204,12 +206,14 @@ def record_model(
     x = part.batch(_first_rows(len(part)))[0]
     last = history.epochs[-1][0] if len(history) else 0
     with tensorflow_not_needed():
+        y = _predict(model, x)
         tracker.log_keras_model(
             model,
             x,
-            _predict(model, x),
+            y,
             register=_registration(tracker, prepared, {**history.last, **(tested or {})}),
             step=last,
+            served=served(prepared, model, math.prod(y.shape[1:])),
         )
 
 

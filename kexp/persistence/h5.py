@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,19 @@ def _spell_out_loss(file: Any) -> None:
         file.attrs["training_config"] = json.dumps(config).encode()
 
 
+@contextlib.contextmanager
+def _compiled_as_before(model: keras.Model) -> Iterator[None]:
+    """Keras' writer of HDF5 takes the optimizer out of the live model's compile settings, and what is saved next would
+    have none."""
+    settings = getattr(getattr(model, "_compile_config", None), "config", None)
+    before = dict(settings) if isinstance(settings, dict) else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            model._compile_config.config = before
+
+
 class _H5:
     filename = "model.h5"
     carries = "model"
@@ -48,11 +62,12 @@ class _H5:
         try:
             from keras.src.legacy.saving.legacy_h5_format import save_model_to_hdf5
         except ImportError:  # a private place, which may move: the public way writes the same
-            model.save(path)
+            with _compiled_as_before(model):
+                model.save(path)
             return
         # Written in memory first: h5py ends the interpreter when a file on a full disk is closed at exit.
         buffer = io.BytesIO()
-        with h5py.File(buffer, "w") as file:
+        with _compiled_as_before(model), h5py.File(buffer, "w") as file:
             save_model_to_hdf5(model, file)
             _spell_out_loss(file)
         path.write_bytes(buffer.getbuffer())

@@ -99,7 +99,8 @@ def _source(
         windows, labels = forecasts(str(path), encoding, key=_KEY)
         return labels, (lambda rows: windows.read(rows)[0]), len(windows)
     if "text" in encoding:
-        from kexp.data.text import texts_of, tokens
+        from kexp.data.text import texts_of
+        from kexp.serving.texts import tokens
 
         texts, labels = texts_of(path, encoding, _KEY)
         known_words, length = encoding["text"]["vocabulary"], encoding["text"]["length"]

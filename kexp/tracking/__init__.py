@@ -26,7 +26,7 @@ from kexp.tracking.stale import mark_failed, stale_runs
 from kexp.tracking.status import Terminated, run_status
 from kexp.tracking.store import prepare_store
 from kexp.tracking.syncing import Delivered, sync, waiting_folders
-from kexp.tracking.tracker import Status, Tracker
+from kexp.tracking.tracker import Served, Status, Tracker
 from kexp.tracking.unrecorded import null_run
 from kexp.tracking.values import flatten
 
@@ -40,6 +40,7 @@ __all__ = [
     "Registration",
     "RunRecord",
     "RunView",
+    "Served",
     "Status",
     "StoreSettings",
     "Terminated",

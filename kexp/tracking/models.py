@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import platform
 import shutil
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import kexp.serving
 from kexp.tracking.client import AT_ONCE
 from kexp.tracking.model_registry import Registration, register
 from kexp.tracking.outbox import Cursor, Header, Outbox, Row
 from kexp.tracking.rows import param_row
+from kexp.tracking.tracker import Served
 
 if TYPE_CHECKING:
     import keras
@@ -24,17 +28,23 @@ if TYPE_CHECKING:
 
 __all__ = ["deliver_model", "model_row", "requirements"]
 
+_EXAMPLE, _SENT = "input_example.json", "serving_input_example.json"
 
-def requirements() -> list[str]:
-    """What loading a model takes, pinned to what is here. Stated, as MLflow would infer it in 11 to 21 s."""
+
+def requirements(more: Sequence[str] = ()) -> list[str]:
+    """What loading a model takes, pinned to what is here. Stated, as MLflow would infer it in 11 to 21 s.
+
+    Args:
+        more: names of further packages, or such with their versions.
+    """
     import sys
     from importlib.metadata import version
 
     engines = [name for name in ("tensorflow", "jax", "torch") if name in sys.modules]
     import keras
 
-    wanted = dict.fromkeys(["keras", "numpy", *(name for name in engines if name == keras.backend.backend())])
-    return [f"{name}=={version(name)}" for name in wanted]
+    wanted = dict.fromkeys(["keras", "numpy", *(name for name in engines if name == keras.backend.backend()), *more])
+    return [name if "==" in name else f"{name}=={version(name)}" for name in wanted]
 
 
 def model_row(
@@ -48,10 +58,12 @@ def model_row(
     params: Mapping[str, Any],
     metrics: Mapping[str, tuple[float, int, int]] | None,
     step: int,
+    served: Served | None = None,
 ) -> Row:
     """Saves `model` inside the outbox, and returns the row that stands for it. MLflow is not needed for that.
 
     `metrics` are what it is linked to: value, step and time of each; None are the last ones that the run has.
+    `served` as in `Tracker.log_keras_model`.
     """
     import keras
 
@@ -72,9 +84,38 @@ def model_row(
             "inputs": [str(x.dtype), list(x.shape[1:])],
             "outputs": [str(y_pred.dtype), list(y_pred.shape[1:])],
             "keras": [keras.__version__, keras.backend.backend()],
-            "requirements": requirements(),
+            "requirements": requirements() if served is None else requirements(["pandas", *served.requirements]),
+            **({} if served is None else _put_served(folder, served)),
         }
     }
+
+
+def _put_served(folder: Path, served: Served) -> dict[str, Any]:
+    """Puts what serves raw rows beside the Keras file: what it reads, `kexp.serving` under a name of its own, the
+    user's modules, an example. Returns what MLflow's description says of it."""
+    from kexp.serving.pyfunc import FILE, PACKAGE
+
+    (folder / "data" / FILE).write_text(json.dumps(served.kept), encoding="utf-8")
+    sources = {file.name: file.read_bytes() for file in sorted(Path(kexp.serving.__file__).parent.glob("*.py"))}
+    package = PACKAGE + hashlib.sha256(b"".join(sources.values())).hexdigest()[:12]
+    files = {f"{package}/{name}": content for name, content in sources.items()}
+    files |= {name: file.read_bytes() for name, file in served.code.items()}
+    for name, content in files.items():
+        target = folder / "code" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    described = {
+        "loader": package,
+        "signature": {"inputs": json.dumps(served.inputs), "outputs": json.dumps(served.outputs), "params": None},
+    }
+    if served.example is None:
+        return described
+    frame = isinstance(served.example, Mapping)
+    sent = {"dataframe_split" if frame else "inputs": served.example}
+    (folder / _EXAMPLE).write_text(json.dumps(served.example), encoding="utf-8")
+    (folder / _SENT).write_text(json.dumps(sent, indent=2), encoding="utf-8")
+    kind = {"type": "dataframe", "pandas_orient": "split"} if frame else {"type": "ndarray"}
+    return {**described, "example": {"artifact_path": _EXAMPLE, "serving_input_path": _SENT, **kind}}
 
 
 def deliver_model(client: MlflowClient, header: Header, outbox: Outbox, cursor: Cursor, row: dict[str, Any]) -> None:
@@ -148,22 +189,26 @@ def _describe(folder: Path, header: Header, model_id: str, row: dict[str, Any]) 
         warnings.simplefilter("ignore")  # MLflow warns about its own type hints when this is imported
         import mlflow.pyfunc
 
-    inputs, outputs = (
-        Schema([TensorSpec(np.dtype(kind), (-1, *shape))]) for kind, shape in (row["inputs"], row["outputs"])
-    )
+    if "signature" in row:
+        signature = ModelSignature.from_dict(row["signature"])
+    else:
+        tensors = (TensorSpec(np.dtype(kind), (-1, *shape)) for kind, shape in (row["inputs"], row["outputs"]))
+        signature = ModelSignature(*(Schema([tensor]) for tensor in tensors))
     description = Model(
         artifact_path=f"models:/{model_id}",
         run_id=header.run_id,
         model_id=model_id,
-        signature=ModelSignature(inputs, outputs),
+        signature=signature,
+        saved_input_example_info=row.get("example"),
         model_size_bytes=sum(file.stat().st_size for file in (folder / "data").iterdir()),
     )
     keras_version, backend = row["keras"]
     description.add_flavor(
         "keras", data="data", keras_version=keras_version, keras_backend=backend, save_exported_model=False
     )
+    raw = {"loader_module": row["loader"], "data": "data", "code": "code"} if "loader" in row else {}
     mlflow.pyfunc.add_to_model(
-        description, loader_module="mlflow.keras", conda_env="conda.yaml", python_env="python_env.yaml"
+        description, **{"loader_module": "mlflow.keras", **raw}, conda_env="conda.yaml", python_env="python_env.yaml"
     )
     description.save(str(folder / "MLmodel"))
     wanted = [f"mlflow=={mlflow.__version__}", *row["requirements"]]

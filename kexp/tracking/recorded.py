@@ -25,7 +25,7 @@ from kexp.tracking.row_tracker import RowTracker, now_ms, reason_tags
 from kexp.tracking.rows import Row, tag_row
 from kexp.tracking.settings import StoreSettings, command_line, resolve_uri
 from kexp.tracking.store import prepare_store
-from kexp.tracking.tracker import Status, Tracker
+from kexp.tracking.tracker import Served, Status, Tracker
 from kexp.tracking.writer import Ending, Writer
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ class RecordedRun(RowTracker):
         params: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
         step: int = 0,
+        served: Served | None = None,
     ) -> None:
         from kexp.tracking.models import model_row
 
@@ -130,7 +131,16 @@ class RecordedRun(RowTracker):
         if metrics is not None:
             linked = {key: (float(value), step, now_ms()) for key, value in metrics.items()}
         row = model_row(
-            self._outbox, model, x, y_pred, name=name, register=register, params=params or {}, metrics=linked, step=step
+            self._outbox,
+            model,
+            x,
+            y_pred,
+            name=name,
+            register=register,
+            params=params or {},
+            metrics=linked,
+            step=step,
+            served=served,
         )
         self.put({"models": [row["model"]]})
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -12,9 +13,30 @@ if TYPE_CHECKING:
 
     from kexp.tracking.model_registry import Registration
 
-__all__ = ["Status", "Tracker"]
+__all__ = ["Served", "Status", "Tracker"]
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+
+@dataclass(frozen=True)
+class Served:
+    """How an MLflow model takes raw rows and names its answers.
+
+    Attributes:
+        kept: what `kexp.serving` reads beside the Keras file, as plain JSON.
+        inputs: the signature's, as MLflow writes it.
+        outputs: the signature's.
+        example: rows to send: `{"columns": [...], "data": [[...]]}`, or nested lists of an array; None for none.
+        code: modules of the user's own that the model takes, by their paths inside the model's code.
+        requirements: what it takes besides Keras, NumPy, pandas and the backend.
+    """
+
+    kept: Mapping[str, Any]
+    inputs: Sequence[Mapping[str, Any]]
+    outputs: Sequence[Mapping[str, Any]]
+    example: Any = None
+    code: Mapping[str, Path] = field(default_factory=dict)
+    requirements: Sequence[str] = ()
 
 
 class Tracker(Protocol):
@@ -82,6 +104,7 @@ class Tracker(Protocol):
         params: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
         step: int = 0,
+        served: Served | None = None,
     ) -> None:
         """Records `model` as an MLflow LoggedModel of this run, loadable by `mlflow.keras.load_model`.
 
@@ -94,6 +117,7 @@ class Tracker(Protocol):
             params: what MLflow shows as the model's parameters.
             metrics: the metrics that belong to this model; None means the last value of each that the run has logged.
             step: the epoch that the model comes from.
+            served: how `mlflow.pyfunc.load_model` and servers have it take raw rows; as Keras takes them unless given.
         """
 
     def end(self, status: Status, reason: str = "") -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from kexp.data.table.encoding import EncodedTable, feature_names
+from kexp.data.table.encoding import EncodedTable
 from kexp.data.table.stored import Column
+from kexp.serving.encoding import feature_names
 
 __all__ = ["columns_of"]
 

@@ -13,6 +13,7 @@ from kexp.data.table.columns import Choices, fit_column
 from kexp.data.table.stored import Column, Table
 from kexp.data.table.words import line_of, unseen_in_words
 from kexp.errors import DataError
+from kexp.serving.encoding import feature_names, fill_category, fill_date, fill_number, places_of_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["EncodedTable", "TableEncoder", "encoded_spec"]
 
 VERSION = 2
-DAY_S = 86400.0
 
 Fill = Callable[["NDArray[np.float32]", "NDArray[np.intp]"], None]
 
@@ -148,24 +148,6 @@ class EncodedTable:
         return {name: count for name, count in found.items() if count}
 
 
-def feature_names(column: Mapping[str, Any]) -> list[str]:
-    """The features of one column: its name, `column=category`, `column (year)`, `column is missing`."""
-    name, kind = column["name"], column.get("kind")
-    if "left_out" in column:
-        return []
-    if kind == "category":
-        names = [f"{name}={category}" for category in column["categories"]]
-        names += [f"{name}=(others)"] if column["others"] else []
-    elif kind == "date":
-        parts = ["year", "day of the year, sine", "day of the year, cosine", "day of the week, sine"]
-        parts += ["day of the week, cosine", "days since the first"]
-        parts += ["time of the day, sine", "time of the day, cosine"] if column["times"] else []
-        names = [f"{name} ({part})" for part in parts]
-    else:
-        names = [name]
-    return [*names, f"{name} is missing"] if column["missing"] else names
-
-
 def encoded_spec(encoding: Mapping[str, Any]) -> DataSpec:
     """What a row looks like once encoded."""
     names = tuple(name for column in encoding["columns"] for name in feature_names(column))
@@ -181,74 +163,31 @@ def encoded_spec(encoding: Mapping[str, Any]) -> DataSpec:
 
 
 def _number(column: Column, fitted: Mapping[str, Any], at: int) -> Fill:
-    flagged, median = fitted["missing"], fitted["median"]
-
-    def fill(encoded: NDArray[np.float32], rows: NDArray[np.intp]) -> None:
-        values = np.asarray(column.values[rows])
-        missing = np.isnan(values)
-        if missing.any():
-            values = np.where(missing, median, values)
-        encoded[:, at] = values
-        if flagged:
-            encoded[:, at + 1] = missing
-
-    return fill
+    return lambda encoded, rows: fill_number(encoded, at, np.asarray(column.values[rows]), fitted)
 
 
 def _category(column: Column, fitted: Mapping[str, Any], at: int) -> Fill:
-    known, count = _places(column, fitted), len(fitted["categories"])
+    known = _places(column, fitted)
 
     def fill(encoded: NDArray[np.float32], rows: NDArray[np.intp]) -> None:
         values = np.asarray(column.values[rows])
         missing = column.missing(values)
-        place = known(np.where(missing, 0, values))
-        if fitted["others"]:
-            place = np.where(place < 0, count, place)
-        place = np.where(missing, count + fitted["others"] if fitted["missing"] else -1, place)
-        hit = np.flatnonzero(place >= 0)
-        encoded[hit, at + place[hit]] = 1.0
+        fill_category(encoded, at, known(np.where(missing, 0, values)), missing, fitted)
 
     return fill
 
 
 def _places(column: Column, fitted: Mapping[str, Any]) -> Callable[[NDArray[Any]], NDArray[np.intp]]:
     """From a column's values to the places of their categories, -1 for those that training rows did not have."""
+    if column.kind != "text":
+        return lambda values: places_of_numbers(fitted["categories"], values)
     categories = {name: place for place, name in enumerate(fitted["categories"])}
-    if column.kind == "text":
-        table = np.array([*(categories.get(word, -1) for word in column.words), -1], dtype=np.intp)
-        return lambda values: table[values]
-    numbers = np.array([float({"true": "1", "false": "0"}.get(name, name)) for name in categories])
-    order = np.argsort(numbers)
-
-    def find(values: NDArray[Any]) -> NDArray[np.intp]:
-        at = np.clip(np.searchsorted(numbers[order], values), 0, len(numbers) - 1)
-        return np.where(numbers[order][at] == values, order[at], -1)
-
-    return find
+    table = np.array([*(categories.get(word, -1) for word in column.words), -1], dtype=np.intp)
+    return lambda values: table[values]
 
 
 def _date(column: Column, fitted: Mapping[str, Any], at: int) -> Fill:
-    def fill(encoded: NDArray[np.float32], rows: NDArray[np.intp]) -> None:
-        seconds = np.asarray(column.values[rows])
-        missing = np.isnan(seconds)
-        seconds = np.where(missing, fitted["median"] * DAY_S, seconds)
-        days = np.floor(seconds / DAY_S)
-        day = days.astype("datetime64[D]")
-        year = day.astype("datetime64[Y]")
-        through = (day - year.astype("datetime64[D]")).astype(np.float64)
-        length = ((year + 1).astype("datetime64[D]") - year.astype("datetime64[D]")).astype(np.float64)
-        week = (days + 3) % 7  # 1970 began on a Thursday; Monday is 0
-        encoded[:, at] = year.astype(np.int64) + 1970
-        parts = [through / length, week / 7]
-        parts += [(seconds % DAY_S) / DAY_S] if fitted["times"] else []
-        places = [at + 1, at + 3, at + 6]
-        for place, share in zip(places, parts, strict=False):
-            encoded[:, place], encoded[:, place + 1] = np.sin(2 * np.pi * share), np.cos(2 * np.pi * share)
-        encoded[:, at + 5] = days - fitted["first"]
-        if fitted["missing"]:
-            encoded[:, at + 6 + 2 * fitted["times"]] = missing
-
-    return fill
+    return lambda encoded, rows: fill_date(encoded, at, np.asarray(column.values[rows]), fitted)
 
 
 _FILLS: dict[str, Callable[[Column, Mapping[str, Any], int], Fill]] = {

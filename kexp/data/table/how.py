@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kexp.errors import DataError
+from kexp.serving.cells import MISSING_WORDS
 
 __all__ = ["MISSING_WORDS", "Reading"]
-
-# What stands for a missing number in files that people keep; in a column of text these may be names.
-MISSING_WORDS = ("na", "n/a", "#n/a", "nan", "null", "none", "?", "-", "--", ".", "")
 
 
 @dataclass(frozen=True)

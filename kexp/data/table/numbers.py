@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from kexp.data.table.sql import text
+from kexp.serving.cells import COMMA, FORMS, GROUPED
 
 __all__ = ["COMMA", "FORMS", "GROUPED", "affixes_fit", "number_in"]
-
-GROUPED, COMMA = "1,234.5", "1.234,5"  # the two ways to write such a number, named by an example
-FORMS = (GROUPED, COMMA)
 
 _CURRENCIES = "[$€£¥₹]|US[$]|USD|EUR|GBP|CHF"
 _SPACES = " '\u00a0\u202f"  # which set thousands apart too

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from kexp.errors import DataError, suggestion
+from kexp.serving.cells import GROUPED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,6 +65,25 @@ class Column:
         if self.kind == "date":
             return str(np.datetime64(int(value), "s")).replace("T00:00:00", "")
         return f"{value:.12g}"
+
+    def sent(self, row: int) -> str | float | bool | None:
+        """The value of a row as JSON or a file has it, in the column's own form."""
+        value = self.values[row]
+        if self.missing(value):
+            return None
+        if self.kind == "text":
+            return str(self.words[value])
+        if self.kind == "boolean":
+            return bool(value)
+        if self.kind == "date":
+            moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=float(value))
+            iso = moment.isoformat(" ").removesuffix(" 00:00:00")
+            return moment.strftime(self.format) if self.format else iso
+        number = int(value) if value == int(value) else float(value)
+        if self.format is None:
+            return number
+        grouped = f"{number:,}"
+        return grouped if self.format == GROUPED else grouped.translate(str.maketrans(",.", ".,"))
 
     def missing(self, values: NDArray[Any]) -> NDArray[np.bool_]:
         """Which of these values of the column are missing."""

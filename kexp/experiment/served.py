@@ -1,0 +1,224 @@
+"""What a run's MLflow model needs to take raw rows and give named answers: its contract, signature and example."""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Mapping, Sequence
+from importlib.metadata import packages_distributions, version
+from typing import TYPE_CHECKING, Any
+
+from kexp import traits
+from kexp.experiment.prepared import Prepared
+from kexp.own_code import is_kept, sources_of
+from kexp.schema import Experiment
+from kexp.serving.outputs import Outputs
+from kexp.tracking import Served
+
+if TYPE_CHECKING:
+    import keras
+
+    from kexp.data import DataSpec
+
+__all__ = ["outputs_of", "served"]
+
+EXAMPLE_ROWS = 3
+MOST_NUMBERS = 10_000  # in an example of arrays
+
+Column = dict[str, Any]
+
+
+def outputs_of(
+    experiment: Experiment,
+    task: str,
+    classes: Sequence[str] | None,
+    target_names: Sequence[str] | None,
+    positions: Sequence[int],
+) -> Outputs:
+    """How the outputs of a settled experiment's model are read.
+
+    Args:
+        experiment: the experiment.
+        task: what its data's targets are.
+        classes: class names by index.
+        target_names: one name an output of a regression or of labels.
+        positions: where in a row targets stand.
+    """
+    assert experiment.loss is not None
+    loss, parameters = experiment.loss, experiment.loss.parameters
+    count = len(classes) if classes is not None else 1
+    _, activation = traits.output_for(traits.of_node(loss), parameters, task=task, outputs=count)
+    logits = bool(parameters.get("from_logits"))
+    names = None if classes is None else tuple(classes)
+    return Outputs(names, tuple(target_names or ()), activation, logits, task, tuple(positions))
+
+
+def served(prepared: Prepared, model: keras.Model, width: int) -> Served:
+    """What goes beside a trained model.
+
+    Args:
+        prepared: the experiment, whose data the model's rows are like.
+        model: the model.
+        width: outputs of a row.
+    """
+    import keras
+
+    spec, encoding = prepared.splits.spec, prepared.splits.encoding
+    outputs = outputs_of(prepared.experiment, spec.task, spec.classes, spec.target_names, spec.positions)
+    rows, inputs, example = _rows(prepared)
+    objects, functions = _objects(model)
+    modules = [module for module, _ in (*objects.values(), *functions.values())]
+    kept = {
+        "version": 1,
+        "backend": keras.backend.backend(),
+        "jit_compile": bool(model.jit_compile),
+        "rows": rows,
+        "outputs": outputs.as_json(),
+        "objects": objects,
+        "functions": functions,
+    }
+    return Served(
+        kept,
+        inputs,
+        _answers(outputs, spec, width, encoding),
+        example,
+        {name: file for module in modules if is_kept(module) for name, file in sources_of(module).items()},
+        [*(["pillow"] if rows["kind"] == "images" else []), *_packages(modules)],
+    )
+
+
+def _rows(prepared: Prepared) -> tuple[dict[str, Any], list[Column], Any]:
+    """What rows are, the signature's inputs, and an example."""
+    spec, encoding = prepared.splits.spec, prepared.splits.encoding
+    shape = list(spec.feature_shape)
+    if "text" in encoding:
+        name = encoding["text"]["column"] or "text"
+        known = " ".join(encoding["text"]["vocabulary"][:8])
+        return (
+            {"kind": "text", "column": name, "encoding": {"text": encoding["text"]}},
+            [_column(name, "string")],
+            {"columns": [name], "data": [[known]]},
+        )
+    if "columns" in encoding:
+        kept = {key: encoding[key] for key in ("columns", "kinds", "series") if key in encoding}
+        kept["columns"] = [column for column in kept["columns"] if "left_out" not in column]
+        kind = "series" if "series" in encoding else "table"
+        inputs = _inputs(encoding, prepared)
+        example = _table_rows(prepared, [column["name"] for column in inputs])
+        return {"kind": kind, "shape": shape, "encoding": kept}, inputs, example
+    if prepared.experiment.data.name == "image_folder":
+        example = {"columns": ["image"], "data": [[_png(prepared)]]}
+        return {"kind": "images", "shape": shape}, [{"type": "any", "name": "image", "required": True}], example
+    names = None if spec.feature_names is None else list(spec.feature_names)
+    count = max(1, min(EXAMPLE_ROWS, MOST_NUMBERS // max(1, math.prod(shape))))
+    some = _first(prepared, count)
+    if names:
+        inputs = [_column(name, "double") for name in names]
+        return {"kind": "array", "shape": shape, "names": names}, inputs, {"columns": names, "data": some.tolist()}
+    inputs = [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, *shape]}}]
+    return {"kind": "array", "shape": shape, "names": None}, inputs, some.tolist()
+
+
+def _column(name: str, kind: str, needed: bool = True) -> Column:
+    return {"type": kind, "name": name, "required": needed}
+
+
+def _inputs(encoding: Mapping[str, Any], prepared: Prepared) -> list[Column]:
+    """Numbers are `double`, all else `string`: of MLflow's types these let a server read JSON and CSV without loss."""
+    from kexp.serving.encoding import required, used
+
+    plan, table = encoding.get("series"), _table(prepared)
+    inputs = []
+    for name in () if plan is None else (plan["time"], plan["group"]):
+        if name is not None:
+            plain = table.columns[name].kind == "number" and not table.columns[name].format
+            inputs.append(_column(name, "double" if plain else "string"))
+    known = {column["name"] for column in inputs}
+    for column in used(encoding):
+        kind, form = encoding["kinds"][column["name"]]
+        plain = kind == "number" and not form
+        if column["name"] not in known:
+            inputs.append(_column(column["name"], "double" if plain else "string", required(column)))
+    return inputs
+
+
+def _answers(outputs: Outputs, spec: DataSpec, width: int, encoding: Mapping[str, Any]) -> list[Column]:
+    if outputs.positions and outputs.classes is not None:
+        return [{"type": "any", "name": name, "required": True} for name in ("class", "probabilities")]
+    plan = encoding.get("series")
+    labels = [] if plan is None else [plan["group"], f"{plan['time']} of the last step"]
+    columns = [_column(name, "string") for name in labels if name is not None]
+    return [*columns, *(_column(name, "string" if name == "class" else "float") for name in outputs.names(width))]
+
+
+def _table(prepared: Prepared) -> Any:
+    return prepared.splits.train.data.source.table  # type: ignore[attr-defined]
+
+
+def _table_rows(prepared: Prepared, names: Sequence[str]) -> dict[str, Any]:
+    """Training rows as a person would send them; of series the rows of one window."""
+    import numpy as np
+
+    train = prepared.splits.train
+    source: Any = train.data.source
+    if hasattr(source, "starts"):
+        start = source.starts[train.rows[0]]
+        rows = source.rows[start : start + source.size]
+    else:
+        rows = source.rows[train.rows[: min(EXAMPLE_ROWS, len(train))]]
+    columns = [source.table.columns[name] for name in names]
+    return {
+        "columns": list(names),
+        "data": [[column.sent(int(row)) for column in columns] for row in np.asarray(rows)],
+    }
+
+
+def _first(prepared: Prepared, count: int) -> Any:
+    import numpy as np
+
+    train = prepared.splits.train
+    return train.batch(np.arange(min(count, len(train)), dtype=np.intp))[0]
+
+
+def _png(prepared: Prepared) -> str:
+    """The first training image as a file in base64."""
+    import base64
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    pixels = np.round(_first(prepared, 1)[0] * 255).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def _objects(model: keras.Model) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Where what a file of the model refers to, and neither Keras nor kexp has, is found: by the file's name for it,
+    and functions of activations by theirs."""
+    import keras
+
+    from kexp.components.activations import parametric_activation
+
+    parts = (keras.initializers.Initializer, keras.regularizers.Regularizer, keras.constraints.Constraint)
+    found, functions = {}, {}
+    for layer in model._flatten_layers():
+        inside = [each for each in vars(layer).values() if isinstance(each, (*parts, types.FunctionType))]
+        for each in (layer, *inside):
+            kind = each if isinstance(each, types.FunctionType) else type(each)
+            if kind.__module__.partition(".")[0] not in ("keras", "kexp") and "<" not in kind.__qualname__:
+                found[keras.saving.get_registered_name(kind)] = [kind.__module__, kind.__qualname__]
+        if type(layer) is parametric_activation() and layer._applied.__module__.partition(".")[0] != "keras":
+            functions[layer.function] = [layer._applied.__module__, layer._applied.__qualname__]
+    return found, functions
+
+
+def _packages(modules: Sequence[str]) -> list[str]:
+    """The installed packages that modules are of, pinned."""
+    tops = {module.partition(".")[0] for module in modules if not is_kept(module)}
+    if not tops:
+        return []
+    homes = packages_distributions()
+    names = sorted({homes[top][0] for top in tops if top in homes})
+    return [f"{name}=={version(name)}" for name in names]

@@ -1,0 +1,215 @@
+"""Single values of a table as numbers: what DuckDB makes of a file's text is made of a request's values here."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "COMMA",
+    "FORMS",
+    "GROUPED",
+    "MISSING_WORDS",
+    "RequestError",
+    "dates_of",
+    "number_of",
+    "numbers_of",
+    "text_of",
+    "texts_of",
+]
+
+# What stands for a missing number in files that people keep; in a column of text these may be names.
+MISSING_WORDS = ("na", "n/a", "#n/a", "nan", "null", "none", "?", "-", "--", ".", "")
+
+GROUPED, COMMA = "1,234.5", "1.234,5"  # the two ways to write a number for people, named by an example
+FORMS = (GROUPED, COMMA)
+
+_SPACES = " '\u00a0\u202f"  # which set thousands apart too
+_PLAIN = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)", re.ASCII | re.IGNORECASE)
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d+)?))?", re.ASCII)
+_PATTERNS = {
+    form: re.compile(rf"[+-]?([0-9]*|[0-9]{{1,3}}([{group}{_SPACES}][0-9]{{3}})+)([{mark}][0-9]+)?")
+    for form, group, mark in ((GROUPED, ",", "."), (COMMA, ".", ","))
+}
+
+
+class RequestError(ValueError):
+    """What was sent cannot be answered; one sentence."""
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a single value is none: None, NaN, NaT, pandas' NA."""
+    if value is None:
+        return True
+    try:
+        return bool(value != value)  # noqa: PLR0124  # NaN and NaT differ from themselves
+    except (TypeError, ValueError):  # pandas' NA is neither true nor false; an array has many truths
+        return not isinstance(value, (list, tuple, np.ndarray))
+
+
+def number_of(value: Any, form: str | None = None) -> float | None:
+    """A single value as a number, NaN where it is missing; None where it is no number.
+
+    Args:
+        value: a number, a truth, a time of the day, or a text of one of these.
+        form: one of `FORMS` where the column's numbers are written so.
+    """
+    if isinstance(value, str):
+        return _number_in(value.strip(" "), form)
+    if isinstance(value, datetime.time):
+        return value.hour * 3600 + value.minute * 60 + value.second + value.microsecond / 1e6
+    try:
+        return math.nan if is_missing(value) else float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _number_in(text: str, form: str | None) -> float | None:
+    lower = text.lower()
+    if lower in MISSING_WORDS:
+        return math.nan
+    if form in FORMS:
+        return _written(text, str(form))
+    if _PLAIN.fullmatch(text):
+        return float(text)
+    if lower in ("true", "false"):
+        return float(lower == "true")
+    clock = _CLOCK.fullmatch(text)
+    units = (3600, 60, 1)
+    return (
+        None
+        if clock is None
+        else sum(float(part or 0) * unit for part, unit in zip(clock.groups(), units, strict=True))
+    )
+
+
+def _written(text: str, form: str) -> float | None:
+    """A number as people write it: with thousands set apart, a currency, a percent sign or a unit around it."""
+    bare = re.sub(r"[^0-9]*$", "", text)
+    bare = re.sub(r"^[^0-9.,+-]*([+-]?)[^0-9.,]*", r"\1", bare, count=1)
+    if not _PATTERNS[form].fullmatch(bare):
+        return None
+    group = "," if form == GROUPED else "."
+    plain = re.sub(f"[{re.escape(group)}{_SPACES}]", "", bare).replace(",", ".")
+    try:
+        return float(plain)
+    except ValueError:
+        return None
+
+
+def text_of(value: Any) -> str | None:
+    """A single value as a column of text has it: trimmed; None where it is missing or empty."""
+    if isinstance(value, str):
+        return value.strip(" ") or None
+    if is_missing(value):
+        return None
+    if isinstance(value, (bool, np.bool_)):
+        return str(bool(value)).lower()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace").strip(" ") or None
+    return str(value)
+
+
+def numbers_of(values: Any, name: str, form: str | None = None) -> NDArray[np.float64]:
+    """A column's values as numbers, NaN where missing.
+
+    Args:
+        values: a pandas Series.
+        name: of the column, for messages.
+        form: see `number_of`.
+
+    Raises:
+        RequestError: a value is no number.
+    """
+    if values.dtype.kind in "biuf":
+        known: NDArray[np.float64] = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        return known
+    return _each(values, lambda value: number_of(value, form), name, "numbers")
+
+
+def dates_of(values: Any, name: str, form: str | None) -> NDArray[np.float64]:
+    """A column's values as seconds since 1970, NaN where missing.
+
+    Args:
+        values: a pandas Series of dates, or of texts of such.
+        name: of the column, for messages.
+        form: how its dates are written; None for ISO 8601.
+
+    Raises:
+        RequestError: a value is no date.
+    """
+    import pandas as pd
+
+    if values.dtype.kind == "M":
+        return _seconds(pd.to_datetime(values, utc=True))
+    if values.dtype.kind in "iuf" and form is None and values.notna().any():
+        raise RequestError(f"column {name!r} must hold dates, got the number {values.dropna().iloc[0]!r}")
+
+    def moments(given: Any) -> NDArray[np.float64]:
+        return _seconds(pd.to_datetime(given, format=form or "ISO8601", utc=True, errors="coerce"))
+
+    def written(value: Any) -> float | None:
+        if is_missing(value):
+            return math.nan
+        text = f"{value:.0f}" if isinstance(value, (int, float, np.integer, np.floating)) else str(value).strip(" ")
+        if text.lower() in MISSING_WORDS:
+            return math.nan
+        found = float(moments([text])[0])
+        return None if math.isnan(found) else found
+
+    if values.dtype.kind == "O":  # all at once where all are texts of dates
+        codes, unique = pd.factorize(values)
+        texts = [each.strip(" ") for each in unique if isinstance(each, str)]
+        found = moments(texts) if len(texts) == len(unique) else np.array([np.nan])
+        if not np.isnan(found).any():
+            return np.append(found, np.nan)[codes]
+    return _each(values, written, name, "dates")
+
+
+def texts_of(values: Any) -> tuple[NDArray[np.intp], list[str]]:
+    """A column's values as codes into its distinct texts, -1 where missing."""
+    import pandas as pd
+
+    codes, unique = pd.factorize(values)
+    words = [text_of(value) for value in unique]
+    known = {word: place for place, word in enumerate(dict.fromkeys(word for word in words if word is not None))}
+    table = np.array([*(-1 if word is None else known[word] for word in words), -1], dtype=np.intp)
+    return table[codes], list(known)
+
+
+def _each(values: Any, read: Callable[[Any], float | None], name: str, what: str) -> NDArray[np.float64]:
+    """Each distinct value read once."""
+    import pandas as pd
+
+    try:
+        codes, unique = pd.factorize(values)
+    except TypeError:  # lists and the like, which cannot be told apart
+        codes, unique = np.arange(len(values)), values.to_numpy()
+    found = np.empty(len(unique) + 1)
+    found[-1] = np.nan
+    for place, value in enumerate(unique):
+        number = read(value)
+        if number is None:
+            row = int(np.argmax(codes == place)) + 1
+            shown = f"{value!r}" if len(f"{value!r}") <= 60 else f"{value!r:.57}..."
+            raise RequestError(f"column {name!r} must hold {what}, got {shown} in row {row}")
+        found[place] = number
+    taken: NDArray[np.float64] = found[codes]
+    return taken
+
+
+def _seconds(moments: Any) -> NDArray[np.float64]:
+    import pandas as pd
+
+    index = pd.DatetimeIndex(moments).tz_convert(None).as_unit("us")
+    counted = index.to_numpy().astype("datetime64[us]")
+    found = counted.astype(np.int64) / 1e6
+    return np.where(np.isnat(counted), np.nan, found)

@@ -1,0 +1,96 @@
+"""What a saved model refers to and Keras does not know: activations with parameters, and the makers of weights."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+__all__ = ["HALVES", "parametric_activation", "stand_ins"]
+
+HALVES = "glu"  # one half of its input gates the other; Keras' own layers take the shape of any activation to stay
+
+
+def parametric_activation(function_of: Callable[[str], Callable[..., Any]]) -> type[Any]:
+    """The layer `kexp>ParametricActivation`: an activation by its registered name, with its parameters.
+
+    Args:
+        function_of: finds the function of a name.
+    """
+    import keras
+
+    class ParametricActivation(keras.layers.Layer):  # type: ignore[misc]
+        """Applies the activation of that name with the given parameters; the shape stays, but for glu's axis."""
+
+        def __init__(self, function: str, parameters: Mapping[str, Any], **options: Any) -> None:
+            super().__init__(**options)
+            self.function, self.parameters = function, dict(parameters)
+            self._applied = function_of(function)
+            self.supports_masking = True
+
+        def call(self, inputs: Any) -> Any:
+            return self._applied(inputs, **self.parameters)
+
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            shape = list(input_shape)
+            if self.function == HALVES:
+                axis = self.parameters.get("axis", -1)
+                if shape[axis] is not None and shape[axis] % 2:
+                    raise ValueError(f"{HALVES} halves axis {axis}, whose size must be even, got {shape[axis]}")
+                shape[axis] = shape[axis] and shape[axis] // 2
+            return tuple(shape)
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "function": self.function, "parameters": self.parameters}
+
+    return ParametricActivation
+
+
+def named(module: str, name: str) -> Any:
+    """What a module has under a dotted name."""
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def stand_ins(functions: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """kexp's own classes in saved models, by the names that files have for them, for where kexp is not.
+
+    What begins, bounds or holds weights has done so: a model that is read gets its weights from its file.
+
+    Args:
+        functions: module and name of each activation's function that is not Keras' own.
+    """
+    import keras
+
+    def function_of(name: str) -> Callable[..., Any]:
+        module, _, place = name.partition(":")
+        function: Callable[..., Any] = (
+            named(*functions[name])
+            if name in functions
+            else getattr(keras.activations, name, None) or named(module, place)
+        )
+        return function
+
+    def part(base: type[Any], call: Callable[..., Any]) -> type[Any]:
+        inside = {"__init__": _keep, "__call__": lambda self, *given, **more: call(*given), "get_config": _config}
+        return type(f"Function{base.__name__}", (base,), inside)
+
+    makers = {
+        "Initializer": part(keras.initializers.Initializer, lambda shape, dtype=None: keras.ops.zeros(shape, dtype)),
+        "Regularizer": part(keras.regularizers.Regularizer, lambda weights: 0.0),
+        "Constraint": part(keras.constraints.Constraint, lambda weights: weights),
+    }
+    return {
+        "kexp>ParametricActivation": parametric_activation(function_of),
+        **{f"kexp>Function{kind}": made for kind, made in makers.items()},
+    }
+
+
+def _keep(self: Any, **config: Any) -> None:
+    self.config = config
+
+
+def _config(self: Any) -> dict[str, Any]:
+    return dict(self.config)
