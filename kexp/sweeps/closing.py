@@ -123,10 +123,10 @@ class Report:
 
         session = self._session
         assert session.store is not None
-        found = read_sweep(session.store, session.run_id)
-        known = {trial.run_id for trial in found.trials}
-        shared = [_result(trial) for trial in session.trials if trial.state == "DONE" and trial.run_id not in known]
-        trials = list({trial.run_id: trial for trial in [*found.trials, *shared]}.values())
+        shared = [
+            trial.run_id for trial in session.trials if trial.state == "DONE"
+        ]  # its own run's list may be under way
+        trials = read_sweep(session.store, session.run_id, shared=shared).trials
         if not trials:
             return []
         histories = histories_of(session.store, session.folder)
@@ -161,7 +161,7 @@ def run_id_of(trial: Trial) -> str:
 
 
 def _result(trial: Trial) -> TrialResult:
-    """A trial as this process knows it. Of a shared one, the store's list is on its way still."""
+    """A trial as this process knows it."""
     from kexp.experiment import run_parameters
 
     return TrialResult(

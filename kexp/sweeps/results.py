@@ -114,7 +114,9 @@ def trial_result(view: RunView) -> TrialResult:
     )
 
 
-def read_sweep(settings: StoreSettings, ref: str = "latest", *, key: str = "SWEEP") -> SweepResults:
+def read_sweep(
+    settings: StoreSettings, ref: str = "latest", *, key: str = "SWEEP", shared: Iterable[str] | None = None
+) -> SweepResults:
     """The trials that `ref` means.
 
     Args:
@@ -123,6 +125,7 @@ def read_sweep(settings: StoreSettings, ref: str = "latest", *, key: str = "SWEE
             no sweep yet, `latest` means all runs of the experiment. The id of a run that is no sweep means that run
             alone.
         key: what the user gave `ref` as, for messages.
+        shared: run ids of other sweeps' trials that this one did not repeat; as its own run lists them unless given.
 
     Raises:
         UnknownNameError: there is no such sweep or run.
@@ -136,7 +139,11 @@ def read_sweep(settings: StoreSettings, ref: str = "latest", *, key: str = "SWEE
             raise ConfigError(f"{key}: there is no run yet in experiment {settings.experiment!r}")
         return SweepResults(trials, f"all runs of experiment {settings.experiment}")
     trials = [trial_result(view) for view in search(settings, parent_run_id=parent.run_id, newest_first=False)]
-    trials += _shared(settings, parent, {trial.run_id for trial in trials})
+    own = {trial.run_id for trial in trials}
+    listed = _listed(settings, parent) if shared is None else shared
+    trials += _trials_of(
+        settings, [run_id for run_id in dict.fromkeys(listed) if run_id not in own and run_id.isalnum()]
+    )
     if not trials and "kexp.sweep.name" not in parent.tags:
         return SweepResults([trial_result(parent)], parent.name)
     return SweepResults(
@@ -160,7 +167,8 @@ def _parent(settings: StoreSettings, ref: str, key: str) -> RunView | None:
         raise
 
 
-def _shared(settings: StoreSettings, parent: RunView, known: set[str]) -> Iterator[TrialResult]:
+def _listed(settings: StoreSettings, parent: RunView) -> list[str]:
+    """The shared trials that a sweep's own run lists."""
     import tempfile
     from pathlib import Path
 
@@ -168,11 +176,14 @@ def _shared(settings: StoreSettings, parent: RunView, known: set[str]) -> Iterat
 
     with tempfile.TemporaryDirectory(prefix="kexp-") as folder:
         try:
-            listed = fetch_artifact(settings, parent.run_id, SHARED_TRIALS, Path(folder)).read_text(encoding="utf-8")
+            file = fetch_artifact(settings, parent.run_id, SHARED_TRIALS, Path(folder))
         except (StoreError, UnknownNameError):
-            return
-    ids = [run_id for run_id in dict.fromkeys(listed.split()) if run_id not in known and run_id.isalnum()]
-    for some in _chunks(ids):
+            return []
+        return file.read_text(encoding="utf-8").split()
+
+
+def _trials_of(settings: StoreSettings, run_ids: Sequence[str]) -> Iterator[TrialResult]:
+    for some in _chunks(run_ids):
         quoted = ", ".join(f"'{run_id}'" for run_id in some)
         yield from map(trial_result, search(settings, filter_string=f"attributes.run_id IN ({quoted})"))
 

@@ -66,6 +66,18 @@ def test_a_mapping_and_overrides_mean_the_same_sweep(done: Done, monkeypatch: py
     assert again.best.run_id == done.result.best.run_id
 
 
+def test_a_trial_of_another_sweep_is_of_the_choice_that_it_was_run_as(
+    done: Done, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(done.folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    left_open = ["data=iris", "trainer.epochs=1", "trainer.verbose=0"]  # adam is what `auto` stands for
+    wider = kexp.sweep({"seed": [1, 2, 3]}, left_open)
+    assert [trial.state for trial in wider.trials] == ["DONE", "DONE", "FINISHED"]
+    assert wider.comparison is not None
+    assert [row.summary.n for row in wider.comparison.rows] == [3]
+
+
 def test_a_result_has_its_trials_as_a_frame(done: Done) -> None:
     frame = done.result.frame()
     assert list(frame["trial"]) == [0, 1, 2, 3]
