@@ -64,6 +64,14 @@ def optional(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """The report of a sweep in headless Chromium (`apt install chromium`)."""
+    _install(session)
+    session.install("-q", *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "browser"))
+    session.run("pytest", "-q", "-s", "-m", "browser", *session.posargs, env={**QUIET, "KERAS_BACKEND": "tensorflow"})
+
+
+@nox.session
 def ray(session: nox.Session) -> None:
     """The launcher of plugins/kexp-ray, on a Ray cluster of several nodes on this machine."""
     _install(session)
