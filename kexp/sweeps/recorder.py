@@ -1,4 +1,4 @@
-"""The one writer of a sweep: trials that are over go to the store in batches, each exactly once; models of some follow.
+"""A sweep's trials that are over, to the store in batches, each exactly once; the models of some follow.
 
 Each waits on disk until the store has it. What a kill leaves there, or a store that is away, is delivered by the next
 `kexp resume`, or by `kexp sync`.
@@ -90,12 +90,10 @@ class Recorder:
         self._thread.start()
 
     def put(self, record: RunRecord) -> None:
-        """Hands over the record of a trial that is over; it is on disk before this returns, should the disk take it."""
+        """Takes the record of a trial that is over. It is on disk when this returns, unless the disk is full."""
         if self._store is None:
             return
-        with contextlib.suppress(
-            OSError, StoreError
-        ):  # the store may take it before that matters, or says what is wrong
+        with contextlib.suppress(OSError, StoreError):  # the store may take it all the same, or says what is wrong
             self._outbox.keep(self._store, [record])
         with self._change:
             self._untried.add(record.run_id)
@@ -104,9 +102,11 @@ class Recorder:
             self._thread.wake()
 
     def add(self, folder: Path, then: Callable[[], None]) -> None:
-        """Has delivered what a trial's folder has for its run; `then` is called once the store has it, or never will.
+        """Delivers what waits in a trial's folder for its run, once the store has all trials.
 
-        It waits there for `kexp sync` where the store is away.
+        Args:
+            folder: the trial's.
+            then: called once the store has it, or never will, or it is left to `kexp sync`.
         """
         self._added.append((folder, then))
         self._thread.wake()
@@ -171,7 +171,7 @@ class Recorder:
         return len(self._waiting) + len(self._added) + self._sending
 
     def replace(self, fingerprints: Sequence[str]) -> None:
-        """Deletes the earlier attempts of trials that are recorded now.
+        """Deletes the earlier attempts of trials that the store has.
 
         Raises:
             StoreError: the store did not do it.
@@ -214,13 +214,14 @@ class Recorder:
         assert self._store is not None
         fresh = self._untried & {record.run_id for record in batch}
         self._untried -= fresh
-        run_ids, refused = deliver_records(self._outbox, self._store, batch, fresh)
+        run_ids, refused = deliver_records(self._outbox, self._store, batch, fresh, self._replaced)
         self.run_ids |= run_ids
         self.refused += refused
         written = {id(record) for record in batch}
         with self._change:
             self._waiting = [record for record in self._waiting if id(record) not in written]
-        self.replace([record.fingerprint for record in batch])
+        for record in batch:
+            self._replaced.pop(record.fingerprint, None)
 
     def _deliver_added(self) -> None:
         added = [self._added.popleft() for _ in range(len(self._added))]

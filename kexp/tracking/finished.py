@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from kexp.errors import StoreError, in_a_line
 from kexp.tracking.artifacts import check_files
@@ -14,6 +14,7 @@ from kexp.tracking.in_database import insert_runs
 from kexp.tracking.outbox_trials import TrialOutbox
 from kexp.tracking.record import RunRecord
 from kexp.tracking.settings import StoreSettings, is_remote, resolve_uri, without_password
+from kexp.tracking.stale import delete_runs
 from kexp.tracking.store import prepare_store
 
 __all__ = ["deliver_records", "log_finished_run", "log_finished_runs"]
@@ -67,7 +68,11 @@ def log_finished_runs(settings: StoreSettings, records: Sequence[RunRecord], fre
 
 
 def deliver_records(
-    outbox: TrialOutbox, settings: StoreSettings, records: Sequence[RunRecord], fresh: Collection[str] = ()
+    outbox: TrialOutbox,
+    settings: StoreSettings,
+    records: Sequence[RunRecord],
+    fresh: Collection[str] = (),
+    replaced: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[dict[str, str], list[str]]:
     """Writes records that wait in an outbox. One that the store will never take is set aside and stops no other.
 
@@ -76,6 +81,7 @@ def deliver_records(
         settings: the store.
         records: the runs.
         fresh: see `log_finished_runs`.
+        replaced: fingerprint -> runs of an earlier attempt, deleted once their successor is written.
 
     Returns:
         The ids of the runs by the ids of their records, and why others were refused.
@@ -83,21 +89,26 @@ def deliver_records(
     Raises:
         StoreError: the store is away. Some runs may have been written by then.
     """
+    prepare_store(settings)  # what it says of the store is no word on a record
     try:
         run_ids = dict(zip((each.run_id for each in records), log_finished_runs(settings, records, fresh), strict=True))
-        outbox.drop(records)
-        return run_ids, []
     except Exception as error:
         if _is_away(error):
             raise
-        if len(records) == 1:
-            reason = str(error) if isinstance(error, StoreError) else in_a_line(error)
-            with contextlib.suppress(OSError, StoreError):  # the disk is full as well; it is told all the same
-                outbox.refuse(settings, records[0], reason)
-            return {}, [f"{records[0].name}: {reason}"]
-    half = len(records) // 2
-    first, second = (deliver_records(outbox, settings, some) for some in (records[:half], records[half:]))
-    return first[0] | second[0], first[1] + second[1]
+        if len(records) > 1:
+            half = len(records) // 2
+            some = records[:half], records[half:]
+            first, second = (deliver_records(outbox, settings, each, replaced=replaced) for each in some)
+            return first[0] | second[0], first[1] + second[1]
+        reason = str(error) if isinstance(error, StoreError) else in_a_line(error)
+        with contextlib.suppress(OSError, StoreError):  # the disk is full as well; it is told all the same
+            outbox.refuse(settings, records[0], reason)
+        return {}, [f"{records[0].name}: {reason}"]
+    earlier = {each for record in records for each in (replaced or {}).get(record.fingerprint, ())}
+    if gone := earlier - set(run_ids.values()):
+        delete_runs(settings, sorted(gone))
+    outbox.drop(records)
+    return run_ids, []
 
 
 def _is_away(error: Exception) -> bool:

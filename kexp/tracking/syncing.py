@@ -17,7 +17,7 @@ from kexp.tracking.outbox_trials import TrialOutbox
 from kexp.tracking.reading import search
 from kexp.tracking.record import RunRecord
 from kexp.tracking.settings import StoreSettings, is_remote, without_password
-from kexp.tracking.stale import delete_runs, unfinished_runs
+from kexp.tracking.stale import unfinished_runs
 
 __all__ = ["Delivered", "deliver", "deliver_trials", "sync", "waiting_folders"]
 
@@ -116,10 +116,7 @@ def deliver_trials(
     outbox = TrialOutbox(folder)
     missing = [record for record in records if record.run_id in finished.get(record.fingerprint, {record.run_id})]
     outbox.drop([record for record in records if record not in missing])
-    run_ids, refused = deliver_records(outbox, store, missing) if missing else ({}, [])
-    for record in missing:
-        attempts = earlier.get(record.fingerprint, ()) if record.run_id in run_ids else ()
-        delete_runs(store, [each for each in attempts if each != run_ids[record.run_id]])
+    run_ids, refused = deliver_records(outbox, store, missing, replaced=earlier)
     return len(run_ids), refused
 
 

@@ -27,7 +27,7 @@ POINTS = {
     "handed": ("kexp.sweeps.recorder", "Recorder.put", "after"),
     "writing": ("kexp.sweeps.recorder", "deliver_records", "before"),
     "written": ("kexp.tracking.finished", "log_finished_runs", "after"),
-    "replacing": ("kexp.sweeps.recorder", "delete_runs", "before"),
+    "replacing": ("kexp.tracking.finished", "delete_runs", "before"),
     "summary": ("kexp.sweeps.session", "Session._summarise", "before"),
     "report": ("kexp.sweeps.closing", "write_files", "before"),
     "reported": ("kexp.sweeps.closing", "write_files", "after"),
