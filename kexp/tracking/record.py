@@ -6,8 +6,8 @@ import getpass
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,7 @@ class RunRecord:
         for file, folder in self.files:  # whether it is there is seen when it is sent
             run.put({"files": [[str(file.absolute()), str(artifact_path(folder)) if folder else ""]]})
         for dataset in self.datasets:
-            run.log_dataset(**asdict(dataset))
+            run.log_dataset(**vars(dataset))
         run.put({"end": {"status": self.status, "time_ms": self.end_ms}})
         return joined(run.rows)
 
@@ -124,6 +124,7 @@ def lineage(parent_run_id: str | None) -> dict[str, str]:
     return source if parent_run_id is None else {**source, "mlflow.parentRunId": parent_run_id}
 
 
+@cache
 def user() -> str:
     """Who runs this; empty where nobody can say."""
     try:

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 __all__ = ["INFINITY", "LONGEST_VALUE", "flatten", "metric_value", "param_value", "restored_metric", "safe_key"]
@@ -51,6 +52,7 @@ def param_value(value: Any) -> str:
         return str(value)
 
 
+@lru_cache(maxsize=10_000)  # the runs of a sweep have the same keys
 def safe_key(key: str) -> str:
     """`key` where MLflow takes it; else the nearest name that it takes, with a digest so that no two keys meet."""
     parts = [part for part in key.split("/") if part not in ("", ".", "..")]
