@@ -57,6 +57,7 @@ class Trainer:
         shuffle: Whether each epoch has an order of its own, drawn from `seed`.
         class_weight: A weight for each class in the loss; `balanced` weighs each by the inverse of its share.
         initial_epoch: Epochs that count as done before training begins.
+        changes: Numbers that become others while a compiled training goes on, as key -> epochs done -> value.
         steps_per_epoch: Steps that make an epoch; all of the rows unless set.
         steps_per_execution: Steps that one call of the compiled function takes; `auto` chooses by the length of a step.
         jit_compile: Whether XLA compiles the step; `auto` leaves it to the model's own code, and that to Keras.
@@ -77,7 +78,7 @@ class Trainer:
     shuffle: bool = True
     class_weight: Literal["balanced"] | dict[Any, float] | None = None
     initial_epoch: Whole = 0
-    changes: dict[str, dict[int, float]] | None = None  # numbers that are others later: key -> epochs done -> value
+    changes: dict[str, dict[int, float]] | None = None
     steps_per_epoch: Count | None = None
     steps_per_execution: Literal["auto"] | Count = "auto"
     jit_compile: Literal["auto"] | bool = "auto"

@@ -59,6 +59,8 @@ class AutoLauncher(HydraSide):
         memory_limit_mb: a worker above this when a trial ends is replaced.
     """
 
+    parks_lanes = True
+
     def __init__(self, n_workers: int | None = None, memory_limit_mb: float = 4096) -> None:
         self.n_workers, self.memory_limit_mb = n_workers, memory_limit_mb
         self._fused = FusedLauncher(n_workers, memory_limit_mb)

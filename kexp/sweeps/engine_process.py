@@ -7,7 +7,7 @@ import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kexp.errors import ConfigError
@@ -37,6 +37,7 @@ class Program:
         why: what makes it a group of its own.
         trials: how many.
         narrowed: why it has fewer lanes than it should have; empty where it has not.
+        numbers: the trials; one that goes on after a pause is grouped again.
     """
 
     first: int
@@ -44,13 +45,15 @@ class Program:
     why: str
     trials: int = 0
     narrowed: str = ""
+    numbers: set[int] = field(default_factory=set)
 
 
 def gather(programs: dict[str, Program], message: Grouped) -> None:
     """Adds to the programs of a sweep those of a batch."""
     for key, numbers, lanes, why in message.groups:
         program = programs.setdefault(key, Program(numbers[0], lanes, why))
-        program.trials += len(numbers)
+        program.numbers.update(numbers)
+        program.trials = len(program.numbers)
 
 
 def narrow(programs: dict[str, Program], message: Narrowed) -> None:
@@ -255,6 +258,8 @@ class Engine:
     def _end(self, outcome: Outcome) -> bool:
         if outcome.state != "INVALID":
             self._begin(outcome.number)
+        if outcome.state == "PAUSED":  # its next stage is no further attempt
+            self._attempts[outcome.number] -= 1
         self._waiting.pop(outcome.number, None)
         self._begun.discard(outcome.number)
         return self.on_end(outcome)

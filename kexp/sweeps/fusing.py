@@ -50,6 +50,7 @@ class FusedLauncher(HydraSide):
     """
 
     name = "fused"
+    parks_lanes = True
 
     def __init__(self, n_workers: int | None = None, memory_limit_mb: float = 4096) -> None:
         if n_workers is not None and (not isinstance(n_workers, int) or n_workers < 1):

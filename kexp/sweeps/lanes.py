@@ -46,7 +46,13 @@ __all__ = [
 
 _WATCH_S = 0.5
 _TELL_S = 0.1  # epochs gather so long before they are told
-_STATES: dict[str, State] = {"finished": "FINISHED", "pruned": "PRUNED", "diverged": "FAILED", "failed": "FAILED"}
+_STATES: dict[str, State] = {
+    "finished": "FINISHED",
+    "pruned": "PRUNED",
+    "diverged": "FAILED",
+    "failed": "FAILED",
+    "paused": "PAUSED",
+}
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,13 @@ class _Running:
     started: float = field(default_factory=time.time)
     stamps: list[int] = field(default_factory=list)
     timed_out: bool = False
+    paused: float = 0.0  # when it was
+    waited_s: float = 0.0
+
+    def again(self) -> _Running:
+        """For a trial that goes on where this one was paused."""
+        waited_s = self.waited_s + time.time() - self.paused
+        return _Running(self.started, list(self.stamps), waited_s=waited_s)
 
 
 def work(pipe: Connection, parent: int) -> None:
@@ -197,6 +210,7 @@ class LaneEngine:
         self.ran_on = environment()
         self.data: dict[str, Data] = {}
         self.running: dict[int, _Running] = {}
+        self.parked: dict[tuple[int, int], tuple[fused.Parked, _Running]] = {}
         self.summaries: dict[int, str] = {}
         self._untold: deque[tuple[int, int, Mapping[str, float]]] = deque()  # programs add to it while it is told
         self._told = 0.0
@@ -208,6 +222,7 @@ class LaneEngine:
         from kexp import fused
 
         self.running.clear()
+        self._forget(batch.tasks)
         for task in batch.tasks:
             if task.saves:
                 self._send(save_trial(task))
@@ -228,7 +243,9 @@ class LaneEngine:
         for result in fused.run_trials(trials, on_epoch=listen, threads=batch.threads, planned=plan):
             if isinstance(result, fused.Fallback):
                 continue
-            if result.status == "failed" and _goes_on_elsewhere(result.trial.key):
+            if result.parked is not None:
+                self._send(self._paused(result, result.parked))
+            elif result.status == "failed" and _goes_on_elsewhere(result.trial.key):
                 self._hand_over(result)
             else:
                 self._send(self._outcome(result, batch.timeout_s))
@@ -237,6 +254,23 @@ class LaneEngine:
         for group in plan.groups:
             if group.narrowed:
                 self._send(Narrowed(_name(group), group.width, group.narrowed))
+
+    def _forget(self, tasks: Sequence[Task]) -> None:
+        """Lets go of lanes that were parked before those that the tasks go on with; once models are saved, of all."""
+        epochs = [task.goes_on[1] for task in tasks if task.goes_on is not None]
+        if epochs:
+            self.parked = {key: kept for key, kept in self.parked.items() if key[1] >= min(epochs)}
+        elif all(task.saves for task in tasks):
+            self.parked.clear()
+
+    def _paused(self, result: fused.LaneResult, parked: fused.Parked) -> Outcome:
+        """Keeps a lane for those that go on with it. What it has measured is its record, should none do."""
+        task: Task = result.trial.key
+        lane = self.running.pop(task.number, _Running())
+        lane.paused = time.time()
+        self.parked[task.number, parked.epoch] = (parked, lane)
+        self.running[task.number] = lane
+        return self._outcome(result, None)
 
     def _hand_over(self, result: fused.LaneResult) -> None:
         """A lane that ended in an error: an ordinary training tells whether it is one there too."""
@@ -293,11 +327,21 @@ class LaneEngine:
                 with fused.settings_kept():
                     prepared = self.prepare(task)
                 left = Path(task.checkpoint) if task.checkpoint else None
-                yield fused.Trial(task, prepared, checkpointing_of(prepared, left, Path(task.folder)))
+                checkpointing = checkpointing_of(prepared, left, Path(task.folder))
+                parked = self._parked(task)
+                yield fused.Trial(task, prepared, checkpointing, task.until or None, parked, task.varies)
             except ConfigError as error:
                 self._send(Outcome(task.number, "INVALID", str(error), repeatable=True))
             except (Exception, SystemExit) as error:
                 self._send(NotALane(task.number, _sentence(error)))
+
+    def _parked(self, task: Task) -> fused.Parked | None:
+        """Where a task goes on; None where it begins, which it does too after this process was replaced."""
+        if task.goes_on not in self.parked:
+            return None
+        parked, lane = self.parked[task.goes_on]
+        self.running[task.number] = lane.again()
+        return parked
 
     def prepare(self, task: Task) -> Prepared:
         """The task's experiment; data is loaded once."""
@@ -316,7 +360,7 @@ class LaneEngine:
         lane = self.running.setdefault(task.number, _Running())
         lane.stamps.append(time.time_ns() // 1_000_000)
         ended = task.number, epoch, dict(metrics)
-        if timeout_s is not None and time.time() - lane.started > timeout_s:
+        if timeout_s is not None and time.time() - lane.started - lane.waited_s > timeout_s:
             self._untold.append(ended)
             lane.timed_out = True
             return too_long(timeout_s)

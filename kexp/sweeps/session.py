@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -45,6 +46,7 @@ from kexp.tracking.locks import file_lock
 from kexp.tracking.settings import is_remote
 from kexp.tracking.stale import unfinished_runs
 from kexp.tracking.status import ended_with, sigterm_raises
+from kexp.training import remove_checkpoints
 
 __all__ = ["ARGUMENTS", "Launcher", "Session"]
 
@@ -112,6 +114,8 @@ class Session:
         self._told: Callable[[Trial, Outcome], None] | None = None
         self._points: dict[int, list[tuple[int, dict[str, float], int]]] = {}
         self._twins: dict[str, list[Trial]] = {}
+        self.held: dict[int, Outcome] = {}  # of the trials that are paused
+        self.goes_on = False  # the store has an earlier run of this sweep
         save, tracking = experiment.save, experiment.tracking
         added = tracking.enabled and save.model
         self._keep = save.keep if added or save.formats else "none"
@@ -141,6 +145,7 @@ class Session:
         with ExitStack() as stack, sigterm_raises(), ExitStack() as ending:
             self._lock(stack, key)
             before = self._go_on(key)
+            self.goes_on = before is not None
             self._keeping = Keeping(self.folder, self._keep)
             with deferred_interrupts():  # a run that is open is one that will be ended
                 tracker = self._open(key, before)
@@ -211,6 +216,7 @@ class Session:
         ask: bool = False,
         more: Callable[[], Trial | None] | None = None,
         most: int = 0,
+        then: Callable[[], Sequence[Trial]] = tuple,
     ) -> None:
         """Runs the trials that wait; of trials that are the same experiment, one.
 
@@ -220,6 +226,7 @@ class Session:
             ask: whether each epoch waits for a word on whether to go on.
             more: asked for another trial whenever there is room for one; None is none for now.
             most: how many trials `more` will give at most.
+            then: asked once nothing else waits: gives trials that go on, or none while others are to end first.
         """
         waiting = self._without_twins([trial for trial in trials if trial.state == "WAITING"])
         by_number = {trial.number: trial for trial in trials}
@@ -231,11 +238,17 @@ class Session:
             by_number[trial.number] = trial
             return self.task(trial, ask)
 
+        def last() -> Sequence[Task]:
+            going = then()
+            for trial in going:
+                self.held.pop(trial.number, None)
+            return [self.task(trial, ask) for trial in going] or self._to_save()
+
         self._launched = getattr(launcher, "closing", list)
         self._table = LiveTable(self.trials, self.objective, self.verbose, more=most)
         try:
             launcher.run_tasks(
-                Feed([self.task(trial, ask) for trial in waiting], more and another, most, self._to_save),
+                Feed([self.task(trial, ask) for trial in waiting], more and another, most, last),
                 settings=self.settings,
                 on_start=lambda number: None if number < 0 else self._started(by_number[number]),
                 on_epoch=lambda number, epoch, metrics: self._epoch(by_number[number], epoch, metrics),
@@ -256,6 +269,20 @@ class Session:
         """Tells `told` of each trial that is over, before the next one is asked for."""
         self._told = told
 
+    def give_up(self, trial: Trial, reason: str) -> None:
+        """Ends a trial that is paused; its record is what it had measured by then."""
+        outcome = self.held[trial.number]
+        remove_checkpoints(Path(self.task(trial).checkpoint))
+        record = outcome.record
+        if record is not None:
+            record = replace(record, tags={**record.tags, "kexp.state": "PRUNED", "kexp.reason": reason})
+        self._ended(trial, replace(outcome, state="PRUNED", reason=reason, record=record))
+
+    def take_over(self, trial: Trial, donor: Trial) -> None:
+        """What a trial has measured is from now on what another has."""
+        trial.metrics = dict(donor.metrics)
+        self._points[trial.number] = list(self._points.get(donor.number, ()))
+
     def task(self, trial: Trial, ask: bool = False) -> Task:
         """What a worker is told about a trial."""
         trial.folder = self.folder / (str(trial.number) if self._jobs is None else self._jobs.subdir(trial))
@@ -269,12 +296,15 @@ class Session:
             sweep=str(self.folder.resolve()),
             name=f"{self.name}-{trial.number}",
             parent_run_id=self.run_id or None,
-            tags={"kexp.trial": str(trial.number)},
+            tags={"kexp.trial": str(trial.number), **trial.tags},
             ask=ask,
             checkpoint=checkpoint,
             yaml=trial.yaml,
             ordinary=_quiet(trial.ordinary),
             state=str(self._keeping.file(trial) or ""),
+            until=trial.until,
+            goes_on=trial.goes_on,
+            varies=trial.varies,
         )
 
     def _to_save(self) -> list[Task]:
@@ -376,6 +406,8 @@ class Session:
         return list(leaders.values())
 
     def _started(self, trial: Trial) -> None:
+        if trial.goes_on is not None and trial.number in self._points:
+            return
         trial.state = "RUNNING"
         trial.attempts += 1
         trial.epoch, trial.metrics = 0, {}
@@ -396,6 +428,11 @@ class Session:
         return None if self._prune is None else self._prune(trial, epoch, metrics)
 
     def _ended(self, trial: Trial, outcome: Outcome) -> bool:
+        if outcome.state == "PAUSED":
+            trial.metrics.update(outcome.metrics)
+            self.held[trial.number] = outcome
+            return not self._full
+        self.held.pop(trial.number, None)
         with deferred_interrupts():  # a trial is either recorded and over, or neither
             trial.reason, trial.duration_s = outcome.reason, outcome.duration_s
             trial.metrics.update(outcome.metrics)

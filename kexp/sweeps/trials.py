@@ -11,7 +11,7 @@ from kexp.tracking import Header, RunRecord
 
 __all__ = ["Outcome", "State", "Task", "Trial"]
 
-State = Literal["WAITING", "RUNNING", "FINISHED", "PRUNED", "FAILED", "KILLED", "INVALID", "DONE"]
+State = Literal["WAITING", "RUNNING", "FINISHED", "PRUNED", "FAILED", "KILLED", "INVALID", "DONE", "PAUSED"]
 
 
 @dataclass
@@ -37,6 +37,10 @@ class Trial:
         ordinary: its config without what the launcher changed in it, for where that cannot be run; None where it
             changed nothing.
         ordinary_fingerprint: of that config.
+        until: epochs after which it is paused; 0 for never.
+        goes_on: the trial, and its epoch, where it was paused and this one goes on; None where it begins.
+        varies: config keys of numbers that are changed while it trains.
+        tags: of its run, besides those that every trial has.
     """
 
     number: int
@@ -55,6 +59,10 @@ class Trial:
     started_ms: int = 0
     ordinary: dict[str, Any] | None = None
     ordinary_fingerprint: str = ""
+    until: int = 0
+    goes_on: tuple[int, int] | None = None
+    varies: tuple[str, ...] = ()
+    tags: dict[str, str] = field(default_factory=dict)
 
     @property
     def over(self) -> bool:
@@ -92,6 +100,9 @@ class Task:
     best: bool = False  # whether it is the sweep's best, whose model is registered and whose figures are drawn
     ordinary: Mapping[str, Any] | None = None  # the config to run where this one cannot be a lane
     sweep: str = ""  # the sweep's folder; the one that the trial's is in unless given
+    until: int = 0  # see `Trial`, as for the two that follow; they are the engine's
+    goes_on: tuple[int, int] | None = None
+    varies: tuple[str, ...] = ()
 
     @property
     def sweep_folder(self) -> Path:
@@ -101,7 +112,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a worker says when a trial is over."""
+    """What a worker says when a trial is over, or paused."""
 
     number: int
     state: State

@@ -21,6 +21,7 @@ POINTS = {
     "opening": ("kexp.sweeps.session", "open_run", "before"),
     "opened": ("kexp.sweeps.session", "open_run", "after"),
     "started": ("kexp.sweeps.session", "Session._started", "after"),
+    "decided": ("kexp.sweeps.population.decisions", "Decisions.add", "after"),
     "epoch": ("kexp.sweeps.session", "Session._epoch", "after"),
     "workers": ("kexp.sweeps.session", "Session._epoch", "after"),  # they are struck, and not the sweep
     "over": ("kexp.sweeps.session", "Session._ended", "before"),

@@ -5,22 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from kexp.config import explain
 from kexp.errors import ConfigError
 from kexp.schema import Experiment, check
-from kexp.sweeps.composing import Composer
-from kexp.sweeps.objective import Objective, choose_objectives
-from kexp.sweeps.planning import Known, plan_trials
+from kexp.sweeps.objective import Objective
 from kexp.sweeps.search.choices import Chosen, choose_pruner, choose_sampler
-from kexp.sweeps.search.conditions import settle_space
-from kexp.sweeps.search.declared import declared_axes
-from kexp.sweeps.search.grammar import Request, read_request
+from kexp.sweeps.search.grammar import Request
 from kexp.sweeps.search.optional import require_optuna
 from kexp.sweeps.search.searching import Searching
 from kexp.sweeps.search.space import Space, count_points
+from kexp.sweeps.search.spaces import SpaceSweeper, plain
 from kexp.sweeps.search.storage import is_there, open_storage
 from kexp.sweeps.search.study import Study, refuse_change
 from kexp.sweeps.search.summary import front_lines, study_json
@@ -28,17 +23,13 @@ from kexp.sweeps.session import Session
 from kexp.sweeps.sweeper import finish, open_session
 from kexp.sweeps.trials import Trial
 
-if TYPE_CHECKING:
-    from hydra.types import HydraContext, TaskFunction
-    from omegaconf import DictConfig
-
 __all__ = ["OptunaSweeper"]
 
 _MOST_POINTS = 1_000_000
 _TRIALS_OF_DECLARED = 10  # of a model that declares its own space, as KerasTuner's tuners begin with
 
 
-class OptunaSweeper:
+class OptunaSweeper(SpaceSweeper):
     """Chooses each trial by what came out of those before.
 
     Args:
@@ -54,9 +45,6 @@ class OptunaSweeper:
     """
 
     searches = True
-    config: DictConfig
-    hydra_context: HydraContext
-    launcher: Any
 
     def __init__(
         self,
@@ -70,16 +58,8 @@ class OptunaSweeper:
         n_jobs: int = 1,
     ) -> None:
         self.n_trials, self.storage, self.seed, self.n_jobs = n_trials, storage, seed, n_jobs
-        self.sampler, self.pruner = _plain(sampler), _plain(pruner)
-        self.described = {**_plain(params or {}), **_plain(space or {})}
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from hydra.core.plugins import Plugins
-
-        self.config, self.hydra_context = config, hydra_context
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
+        self.sampler, self.pruner = plain(sampler), plain(pruner)
+        super().__init__(space, params)
 
     def sweep(self, arguments: list[str]) -> Session:
         """Runs the search.
@@ -139,11 +119,6 @@ class OptunaSweeper:
         count = asked.n_trials * max(1, len(asked.seeds))
         return [replace(asked.probe, number=number) for number in range(count)]
 
-    def plan_overrides(self, combinations: Sequence[Sequence[str]]) -> list[Trial]:
-        """Trials of these overrides, composed, checked and fingerprinted."""
-        adapt = getattr(self.launcher, "adapt", None)
-        return plan_trials(combinations, self._composer.config, explain, self._known, adapt)
-
     def _run(self, session: Session, searching: Searching, study: Study) -> None:
         searching.recall()
         _tell(session, searching)
@@ -175,44 +150,16 @@ class OptunaSweeper:
     def _asked(self, arguments: Sequence[str]) -> _Asked:
         """All that the user asked for, held against what there is."""
         require_optuna()
-        request, space, probe = self._request(arguments)
+        request, space, probe = self.requested(arguments)
+        if self.declared and self.n_trials is None:
+            self.n_trials = _TRIALS_OF_DECLARED
         experiment = check(probe.config)
-        objectives = self._objectives(experiment, space)
+        objectives = self.objectives(experiment, space)
         sampler = choose_sampler(self.sampler, objectives=len(objectives))
         pruner = choose_pruner(self.pruner, epochs=experiment.trainer.epochs, objectives=len(objectives))
         seeds = _seeds(request, experiment)
         _check_pruner(pruner, objectives, seeds, self.launcher)
         return _Asked(space, probe, experiment, objectives, sampler, pruner, self._total(sampler, space), seeds)
-
-    def _request(self, arguments: Sequence[str]) -> tuple[Request, Space, Trial]:
-        """What is asked for, and a trial of it that is valid, for the settings that all share."""
-        loader = self.hydra_context.config_loader
-        request = read_request(arguments, self.described, is_group=self._is_group, config_loader=loader)
-        if not request.axes:
-            declared = declared_axes(self._composer.config(request.fixed), request.fixed)
-            request = replace(request, axes=declared)
-            if self.n_trials is None and declared:
-                self.n_trials = _TRIALS_OF_DECLARED
-        if not request.axes:
-            raise ConfigError("the sweep has no axis to search over")
-        space = settle_space(request, self._composer.config, explain, self._is_group)
-        chosen = space.first()
-        groups = {axis.name for axis in space.axes if self._is_group(axis.key)}
-        tried = [space.overrides(chosen), space.overrides({k: v for k, v in chosen.items() if k in groups})]
-        probes = self.plan_overrides(tried)
-        valid = [probe for probe in probes if probe.state != "INVALID"]
-        if not valid:
-            raise ConfigError(f"no trial of the search is valid: {probes[0].reason}")
-        return request, space, valid[0]
-
-    def _objectives(self, experiment: Experiment, space: Space) -> list[Objective]:
-        return choose_objectives(
-            self._known.measured(experiment),
-            experiment.sweep.objective,
-            experiment.sweep.direction,
-            losses_differ=any(axis.key.split(".")[0] == "loss" for axis in space.axes),
-            key="sweep.objective",
-        )
 
     def _total(self, sampler: Chosen, space: Space) -> int:
         if sampler.name == "grid":
@@ -224,22 +171,6 @@ class OptunaSweeper:
         if not isinstance(self.n_trials, int) or self.n_trials < 1:
             raise ConfigError.at(key, "must be a whole number of at least 1", self.n_trials)
         return self.n_trials
-
-    @cached_property
-    def _composer(self) -> Composer:
-        loader = self.hydra_context.config_loader
-        return Composer(lambda overrides: loader.load_sweep_config(self.config, list(overrides)), self._is_group)
-
-    @cached_property
-    def _groups(self) -> frozenset[str]:
-        return frozenset(self.hydra_context.config_loader.list_groups(""))
-
-    @cached_property
-    def _known(self) -> Known:
-        return Known()
-
-    def _is_group(self, key: str) -> bool:
-        return key in self._groups or "/" in key
 
 
 @dataclass(frozen=True)
@@ -292,10 +223,3 @@ def _tell(session: Session, searching: Searching) -> None:
         aims = " and ".join(f"{each.direction} {each.metric}" for each in study.objectives)
         said = f"sweep {session.name}: {', '.join(words)}{several}, chosen by {study.sampler.name}{pruned} to {aims}"
         print(said, file=sys.stderr)
-
-
-def _plain(value: Any) -> Any:
-    """Hydra's nodes as plain Python."""
-    from omegaconf import OmegaConf
-
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

@@ -1,0 +1,128 @@
+"""The members of a population: which numbers each has, from whom it has learned, and the config that says all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from kexp.errors import ConfigError
+from kexp.schema import Experiment
+from kexp.sweeps.population.decisions import Decision
+from kexp.sweeps.population.staged import Asked
+from kexp.sweeps.search.space import Choice, Interval, Space
+from kexp.sweeps.session import Session
+from kexp.sweeps.trials import Trial
+
+__all__ = ["Members", "check_axes"]
+
+_Changes = dict[str, dict[int, float]]
+
+
+def check_axes(space: Space, members: Sequence[Experiment]) -> None:
+    """Refuses axes that are no numbers which may change while a model trains, as far as configs tell.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    from kexp.fused.config_numbers import numbers_of
+
+    for axis in space.axes:
+        domain = axis.domain
+        if isinstance(domain, Choice) and not all(map(_is_number, domain.values)):
+            raise ConfigError(f"{axis.key}: {_STRUCTURE}")
+        listed = (
+            () if isinstance(domain, Interval) else domain.values if isinstance(domain, Choice) else domain.values()
+        )
+        if any(float(each) == 0 for each in listed):
+            raise ConfigError(
+                f"{axis.key}: must not be 0 with hydra/sweeper=pbt, which is another structure than a number above it"
+            )
+        for experiment in members:
+            if axis.key not in {".".join(map(str, path)) for path in numbers_of(experiment)}:
+                raise ConfigError(f"{axis.key}: {_STRUCTURE}")
+
+
+_STRUCTURE = (
+    "must have one value with hydra/sweeper=pbt, which changes numbers while a model trains, and not its structure; "
+    "hydra/sweeper=asha chooses among structures"
+)
+
+
+class Members:
+    """Keeps members' configs up to date.
+
+    Args:
+        asked: the sweep.
+        plan: makes trials of overrides.
+
+    Attributes:
+        values: member -> config key -> its number now.
+    """
+
+    def __init__(self, asked: Asked, plan: Callable[[Sequence[Sequence[str]]], list[Trial]]) -> None:
+        self._plan, self._keys = plan, [axis.key for axis in asked.space.axes]
+        self.values = {
+            trial.number: {axis.key: float(point[axis.name]) for axis in asked.space.axes}
+            for trial, point in zip(asked.trials, asked.points, strict=True)
+        }
+        self._begun = {number: dict(values) for number, values in self.values.items()}
+        self._first = {trial.number: trial.overrides for trial in asked.trials}
+        self._changes: dict[int, _Changes] = {number: {} for number in self._first}
+        self._lineage: dict[int, list[tuple[int, int]]] = {number: [] for number in self._first}
+        for trial in asked.trials:
+            trial.varies = tuple(self._keys)
+
+    def copy(self, session: Session, decision: Decision) -> None:
+        """Makes copies of donors: their config, with the numbers of the decision from its epoch on."""
+        trials = {trial.number: trial for trial in session.trials}
+        for number, copy in decision.copies.items():
+            changes: _Changes = {key: dict(values) for key, values in self._changes[copy.donor].items()}
+            for key, value in copy.values.items():
+                changes.setdefault(key, {})[decision.epoch] = value
+            self._changes[number], self._first[number] = changes, self._first[copy.donor]
+            self._begun[number] = self._begun[copy.donor]
+            self._lineage[number] = [*self._lineage[copy.donor], (copy.donor, decision.epoch)]
+            self._rewrite(trials[number])
+            session.take_over(trials[number], trials[copy.donor])
+
+    def winner(self, session: Session) -> str:
+        """Who won, by which numbers."""
+        objective = session.objective
+        known = [trial for trial in session.trials if trial.whole and session.value(trial) is not None]
+        if objective is None or not known:
+            return "pbt: no member has a result"
+        best = min(known, key=lambda trial: objective.rank_key(trial.metrics[objective.metric]))
+        told = []
+        for key in self._keys:
+            later = [f"{value:g} from epoch {epoch + 1}" for epoch, value in self._of(best, key).items()]
+            told.append(f"{key} " + ", ".join([f"{self._begun[best.number][key]:g}", *later]))
+        return f"pbt: trial {best.number} is the best: {'; '.join(told)}"
+
+    def _of(self, trial: Trial, key: str) -> dict[int, float]:
+        return self._changes[trial.number].get(key, {})
+
+    def _rewrite(self, trial: Trial) -> None:
+        """The trial's config, as a user would type it."""
+        number = trial.number
+        written = ",".join(
+            f"{key}:{{{','.join(f'{epoch}:{value!r}' for epoch, value in values.items())}}}"
+            for key, values in self._changes[number].items()
+        )
+        (made,) = self._plan([(*self._first[number], f"trainer.changes={{{written}}}")])
+        if made.state == "INVALID":
+            raise ConfigError(made.reason)
+        trial.overrides, trial.config, trial.fingerprint, trial.yaml = (
+            made.overrides,
+            made.config,
+            made.fingerprint,
+            made.yaml,
+        )
+        told = [f"{donor} until epoch {epoch}" for donor, epoch in self._lineage[number]]
+        trial.tags = {"kexp.lineage": f"trial {', '.join(told)}"}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

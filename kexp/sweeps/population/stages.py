@@ -1,0 +1,153 @@
+"""A sweep in stages: trials train until an epoch, a decision is made over all of them, and some go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from kexp.sweeps.population.decisions import Decision, Decisions, Method
+from kexp.sweeps.trials import Trial
+from kexp.tracking import finished_with
+
+if TYPE_CHECKING:
+    from kexp.sweeps.objective import Objective
+    from kexp.sweeps.session import Session
+
+__all__ = ["Stages"]
+
+
+class Stages:
+    """Gives a session the trials of one stage after another.
+
+    Args:
+        session: runs them; its trials are those that begin.
+        objective: what they are judged by.
+        method: decides.
+        decisions: those made before, by a sweep that was interrupted; is added to.
+        epochs: how long trials train.
+        take_effect: called with each decision, for what is the method's own.
+        over: called once every trial is over.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        objective: Objective,
+        method: Method,
+        decisions: Decisions,
+        epochs: int,
+        take_effect: Callable[[Decision], None] = lambda _: None,
+        over: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.session, self.objective, self.method, self.decisions = session, objective, method, decisions
+        self.epochs, self._take_effect, self._over = epochs, take_effect, over
+        self.trials = {trial.number: trial for trial in session.trials if trial.state != "INVALID"}
+        self.trained = 0  # epochs, of all trials
+        self._all = dict(self.trials)
+        self._ended: dict[int, str] = {}  # by decisions of a sweep that was interrupted: why
+        self._at = 0
+        self._running: list[Trial] = []
+        self._curves: dict[str, dict[int, float]] = {}
+
+    def begin(self) -> list[Trial]:
+        """The first trials to run: of a sweep that is taken up again, as its decisions left them."""
+        for decision in self.decisions.made:
+            self._apply(decision)
+        if not self.method.stops[self._at :] or self.method.name == "asha":
+            self.session.skip_done()
+        self._running = [*self._unrecorded(), *self._stage()]
+        return self._running
+
+    def then(self) -> list[Trial]:
+        """The trials that go on, once those of the stage are all paused or over; else none."""
+        if any(not (trial.over or trial.number in self.session.held) for trial in self._running):
+            return []
+        for number, reason in self._ended.items():
+            if number in self.session.held:
+                self.session.give_up(self._all[number], reason)
+        stops = self.method.stops
+        while self._running and self._at < len(stops):
+            epoch, held = stops[self._at], self.session.held
+            paused = [number for number in self.trials if number in held]
+            if not paused:
+                break
+            values = {number: self._value(trial, epoch) for number, trial in self.trials.items()}
+            known = {number: value for number, value in values.items() if value is not None}
+            decision = replace(self.method.decide(epoch, self._ranked(known), paused), values=known)
+            self.decisions.add(decision)
+            self._apply(decision)
+            self._running = self._stage()
+            if self._running:
+                return self._running
+        if self._running or self._at == len(stops):
+            self._running, self._at = [], len(stops) + 1
+            self._over()
+        return []
+
+    def _unrecorded(self) -> list[Trial]:
+        """Trials that had ended when the sweep was interrupted, of which the store has no run: they train again."""
+        store, ended = self.session.store, [self._all[number] for number in self._ended]
+        if store is None or not ended:
+            return []
+        found = finished_with(store, [trial.fingerprint for trial in ended])
+        lost = []
+        for trial in ended:
+            run = found.get(trial.fingerprint)
+            if run is None:
+                trial.state, trial.reason = "WAITING", ""
+                lost.append(trial)
+            else:
+                trial.run_id, trial.metrics, trial.epoch = run.run_id, dict(run.metrics), trial.until
+        return lost
+
+    def _apply(self, decision: Decision) -> None:
+        """What was decided, for trials that are paused, or were when the sweep was interrupted."""
+        for number, reason in decision.ends.items():
+            trial = self.trials.pop(number)
+            if number in self.session.held:
+                self.session.give_up(trial, reason)
+            else:
+                trial.state, trial.reason, trial.until = "PRUNED", reason, decision.epoch
+                self._ended[number] = reason
+        for number, trial in self.trials.items():
+            trial.goes_on = (number, decision.epoch)
+        for number, copy in decision.copies.items():
+            self.trials[number].goes_on = (copy.donor, decision.epoch)
+        self._take_effect(decision)
+        self._at += 1
+
+    def _stage(self) -> list[Trial]:
+        """The trials that train now, and until when."""
+        stops = [*self.method.stops, 0]
+        running = [trial for trial in self.trials.values() if not trial.over]
+        for trial in running:
+            trial.until = stops[self._at]
+        last = self.method.stops[self._at - 1] if self._at else 0
+        self.trained += len(running) * ((stops[self._at] or self.epochs) - last)
+        return running
+
+    def _ranked(self, values: Mapping[int, float]) -> list[int]:
+        """The trials, the best first; those without a value are last."""
+        ranked = sorted(values, key=lambda number: (self.objective.rank_key(values[number]), number))
+        return [*ranked, *(number for number in self.trials if number not in values)]
+
+    def _value(self, trial: Trial, epoch: int) -> float | None:
+        if trial.state == "DONE":
+            return self._curve(trial).get(epoch, self.session.value(trial))
+        return self.session.value(trial) if trial.whole or trial.number in self.session.held else None
+
+    def _curve(self, trial: Trial) -> dict[int, float]:
+        """Of a trial that another sweep has finished: its value by epoch."""
+        if trial.run_id not in self._curves and self.session.store is not None:
+            from kexp.tracking.histories import read_histories
+
+            found = read_histories(self.session.store, [trial.run_id]).get(trial.run_id, {})
+            self._curves[trial.run_id] = dict(found.get(self.objective.metric, ()))
+        return self._curves.get(trial.run_id, {})
+
+
+def spent(trained: int, trials: Sequence[Trial], epochs: int) -> str:
+    """How much was trained of what a whole sweep is."""
+    whole = len(trials) * epochs
+    return f"{trained:,} epochs of {whole:,}, {trained / whole:.0%}" if whole else ""

@@ -1,0 +1,117 @@
+"""What sweepers over a space have in common: the request held against the configs, its trials planned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from kexp.config import explain
+from kexp.errors import ConfigError
+from kexp.schema import Experiment
+from kexp.sweeps.composing import Composer
+from kexp.sweeps.objective import Objective, choose_objectives
+from kexp.sweeps.planning import Known, plan_trials
+from kexp.sweeps.search.conditions import settle_space
+from kexp.sweeps.search.declared import declared_axes
+from kexp.sweeps.search.grammar import Request, read_request
+from kexp.sweeps.search.space import Space
+from kexp.sweeps.trials import Trial
+
+if TYPE_CHECKING:
+    from hydra.types import HydraContext, TaskFunction
+    from omegaconf import DictConfig
+
+__all__ = ["SpaceSweeper", "plain"]
+
+
+class SpaceSweeper:
+    """Reads a space and plans trials of it.
+
+    Args:
+        space: axes in YAML; the command line's win.
+        params: the same, as the grid sweeper has them.
+    """
+
+    config: DictConfig
+    hydra_context: HydraContext
+    launcher: Any
+
+    def __init__(self, space: Mapping[str, Any] | None, params: Mapping[str, Any] | None) -> None:
+        self.described = {**plain(params or {}), **plain(space or {})}
+        self.declared = False  # the model declares the space
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from hydra.core.plugins import Plugins
+
+        self.config, self.hydra_context = config, hydra_context
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def plan_overrides(self, combinations: Sequence[Sequence[str]]) -> list[Trial]:
+        """Trials of these overrides, composed, checked and fingerprinted."""
+        adapt = getattr(self.launcher, "adapt", None)
+        return plan_trials(combinations, self._composer.config, explain, self._known, adapt)
+
+    def requested(self, arguments: Sequence[str]) -> tuple[Request, Space, Trial]:
+        """What is asked for, and a trial of it that is valid, for the settings that all share.
+
+        Raises:
+            ConfigError: there is no axis, one is none of the config's, or no trial is valid.
+        """
+        loader = self.hydra_context.config_loader
+        request = read_request(arguments, self.described, is_group=self._is_group, config_loader=loader)
+        if not request.axes:
+            declared = declared_axes(self._composer.config(request.fixed), request.fixed)
+            request = replace(request, axes=declared)
+            self.declared = bool(declared)
+        if not request.axes:
+            raise ConfigError("the sweep has no axis to search over")
+        space = settle_space(request, self._composer.config, explain, self._is_group)
+        chosen = space.first()
+        groups = {axis.name for axis in space.axes if self._is_group(axis.key)}
+        tried = [space.overrides(chosen), space.overrides({k: v for k, v in chosen.items() if k in groups})]
+        probes = self.plan_overrides(tried)
+        valid = [probe for probe in probes if probe.state != "INVALID"]
+        if not valid:
+            raise ConfigError(f"no trial of the search is valid: {probes[0].reason}")
+        return request, space, valid[0]
+
+    def objectives(self, experiment: Experiment, space: Space) -> list[Objective]:
+        """What the sweep is judged by.
+
+        Raises:
+            ConfigError: `sweep.objective` names what is not measured.
+        """
+        return choose_objectives(
+            self._known.measured(experiment),
+            experiment.sweep.objective,
+            experiment.sweep.direction,
+            losses_differ=any(axis.key.split(".")[0] == "loss" for axis in space.axes),
+            key="sweep.objective",
+        )
+
+    @cached_property
+    def _composer(self) -> Composer:
+        loader = self.hydra_context.config_loader
+        return Composer(lambda overrides: loader.load_sweep_config(self.config, list(overrides)), self._is_group)
+
+    @cached_property
+    def _groups(self) -> frozenset[str]:
+        return frozenset(self.hydra_context.config_loader.list_groups(""))
+
+    @cached_property
+    def _known(self) -> Known:
+        return Known()
+
+    def _is_group(self, key: str) -> bool:
+        return key in self._groups or "/" in key
+
+
+def plain(value: Any) -> Any:
+    """Hydra's nodes as plain Python."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
