@@ -182,6 +182,10 @@ class Recorder:
         if run_ids:
             delete_runs(self._store, run_ids)
 
+    def rename(self, fingerprint: str, now: str) -> None:
+        """An experiment has become another: its earlier attempts are that one's."""
+        self._replaced.setdefault(now, []).extend(self._replaced.pop(fingerprint, ()))
+
     def _deliver_left(self, run_id: str) -> None:
         """What an earlier run of this sweep has left on disk. Before anything else, so that it counts as done."""
         if self._store is None:

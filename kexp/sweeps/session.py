@@ -278,8 +278,10 @@ class Session:
             record = replace(record, tags={**record.tags, "kexp.state": "PRUNED", "kexp.reason": reason})
         self._ended(trial, replace(outcome, state="PRUNED", reason=reason, record=record))
 
-    def take_over(self, trial: Trial, donor: Trial) -> None:
-        """What a trial has measured is from now on what another has."""
+    def take_over(self, trial: Trial, donor: Trial, fingerprint: str) -> None:
+        """What a trial has measured is from now on what another has; `fingerprint` is what its own was before."""
+        if self._recorder is not None:
+            self._recorder.rename(fingerprint, trial.fingerprint)
         trial.metrics = dict(donor.metrics)
         self._points[trial.number] = list(self._points.get(donor.number, ()))
 

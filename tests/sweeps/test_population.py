@@ -63,7 +63,13 @@ class Swept:
 def kexp(folder: Path, *arguments: str, before: tuple[str, ...] = ("-m", "kexp", "-m"), code: int = 0) -> str:
     folder.mkdir(exist_ok=True)
     done = subprocess.run(
-        [sys.executable, *before, *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=500
+        [sys.executable, *before, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=500,
+        start_new_session=True,
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -193,10 +199,12 @@ def test_sweep_that_is_killed_after_a_decision_goes_on_to_the_same_results(
 ) -> None:
     expected, arguments = (halved, ASHA) if kind == "asha" else (people, PBT)
     place = places / f"killed-{kind}"
-    kexp(place, "decided", "2", "SIGKILL", "-m", *arguments, before=(str(HERE / "killed.py"),), code=-signal.SIGKILL)
+    how, code = ("SIGKILL", -signal.SIGKILL) if kind == "asha" else ("SIGINT", 130)
+    kexp(place, "decided", "2", how, "-m", *arguments, before=(str(HERE / "killed.py"),), code=code)
     printed = kexp(place, "resume", "halved" if kind == "asha" else "people", before=("-m", "kexp"))
     assert "where it was" in printed
     found = swept(place)
+    assert {view.status for view in found.runs.values()} == {"FINISHED"}
     assert found.curves == expected.curves
     assert found.decisions == expected.decisions
     assert {n: v.tags["kexp.fingerprint"] for n, v in found.runs.items()} == {

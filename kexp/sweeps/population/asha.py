@@ -9,7 +9,6 @@ from kexp.errors import ConfigError
 from kexp.rules import Count, Range, Whole
 from kexp.sweeps.population.halving import Halving
 from kexp.sweeps.population.staged import Asked, ask, check_settings, run
-from kexp.sweeps.population.stages import Stages, spent
 from kexp.sweeps.search.spaces import SpaceSweeper
 from kexp.sweeps.session import Session
 from kexp.sweeps.trials import Trial
@@ -55,8 +54,10 @@ class AshaSweeper(SpaceSweeper):
         rungs = ", ".join(f"{method.kept(stop)} beyond epoch {stop}" for stop in method.stops)
         aim = f"to {asked.objective.direction} {asked.objective.metric}"
 
-        def remark(session: Session, stages: Stages) -> str:
-            return f"asha: trained {spent(stages.trained, session.trials, epochs)}"
+        def remark(session: Session) -> str:
+            trained = [trial.until or epochs for trial in session.trials if trial.state != "INVALID"]
+            whole = len(trained) * epochs
+            return f"asha: trained {sum(trained):,} epochs of {whole:,}, {sum(trained) / whole:.0%}"
 
         return run(self, asked, arguments, method, [f"{rungs}, {aim}"], remark=remark)
 

@@ -81,8 +81,9 @@ class Members:
             self._changes[number], self._first[number] = changes, self._first[copy.donor]
             self._begun[number] = self._begun[copy.donor]
             self._lineage[number] = [*self._lineage[copy.donor], (copy.donor, decision.epoch)]
+            before = trials[number].fingerprint
             self._rewrite(trials[number])
-            session.take_over(trials[number], trials[copy.donor])
+            session.take_over(trials[number], trials[copy.donor], before)
 
     def winner(self, session: Session) -> str:
         """Who won, by which numbers."""

@@ -12,7 +12,6 @@ from kexp.sweeps.population.decisions import Decision
 from kexp.sweeps.population.exploiting import Exploiting
 from kexp.sweeps.population.members import Members, check_axes
 from kexp.sweeps.population.staged import Asked, ask, check_settings, run
-from kexp.sweeps.population.stages import Stages
 from kexp.sweeps.search.spaces import SpaceSweeper, plain
 from kexp.sweeps.session import Session
 from kexp.sweeps.trials import Trial
@@ -74,11 +73,8 @@ class PbtSweeper(SpaceSweeper):
             members.copy(session, decision)
             method.copied(decision)
 
-        def remark(session: Session, stages: Stages) -> str:
-            return members.winner(session)
-
         says = [f"every {self.interval} epochs the worst {self.quantile:.0%} go on as copies of the best, {aim}"]
-        return run(self, asked, arguments, method, says, take_effect, remark)
+        return run(self, asked, arguments, method, says, take_effect, members.winner)
 
     def plan(self, arguments: Sequence[str]) -> list[Trial]:
         """The members as they begin.

@@ -105,7 +105,7 @@ def run(
     method: Method,
     says: Sequence[str],
     take_effect: Callable[[Session, Decision], None] = lambda *_: None,
-    remark: Callable[[Session, Stages], str] = lambda *_: "",
+    remark: Callable[[Session], str] = lambda _: "",
 ) -> Session:
     """Runs a sweep in stages.
 
@@ -132,9 +132,8 @@ def run(
             asked.objective,
             method,
             decisions,
-            asked.experiment.trainer.epochs,
             lambda decision: take_effect(session, decision),
-            lambda: session.remarks.append(remark(session, stages)),
+            lambda: session.remarks.append(remark(session)),
         )
         first = stages.begin()
         tell(session)

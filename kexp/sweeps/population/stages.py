@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,6 @@ class Stages:
         objective: what they are judged by.
         method: decides.
         decisions: those made before, by a sweep that was interrupted; is added to.
-        epochs: how long trials train.
         take_effect: called with each decision, for what is the method's own.
         over: called once every trial is over.
     """
@@ -36,14 +35,12 @@ class Stages:
         objective: Objective,
         method: Method,
         decisions: Decisions,
-        epochs: int,
         take_effect: Callable[[Decision], None] = lambda _: None,
         over: Callable[[], None] = lambda: None,
     ) -> None:
         self.session, self.objective, self.method, self.decisions = session, objective, method, decisions
-        self.epochs, self._take_effect, self._over = epochs, take_effect, over
+        self._take_effect, self._over = take_effect, over
         self.trials = {trial.number: trial for trial in session.trials if trial.state != "INVALID"}
-        self.trained = 0  # epochs, of all trials
         self._all = dict(self.trials)
         self._ended: dict[int, str] = {}  # by decisions of a sweep that was interrupted: why
         self._at = 0
@@ -123,8 +120,6 @@ class Stages:
         running = [trial for trial in self.trials.values() if not trial.over]
         for trial in running:
             trial.until = stops[self._at]
-        last = self.method.stops[self._at - 1] if self._at else 0
-        self.trained += len(running) * ((stops[self._at] or self.epochs) - last)
         return running
 
     def _ranked(self, values: Mapping[int, float]) -> list[int]:
@@ -145,9 +140,3 @@ class Stages:
             found = read_histories(self.session.store, [trial.run_id]).get(trial.run_id, {})
             self._curves[trial.run_id] = dict(found.get(self.objective.metric, ()))
         return self._curves.get(trial.run_id, {})
-
-
-def spent(trained: int, trials: Sequence[Trial], epochs: int) -> str:
-    """How much was trained of what a whole sweep is."""
-    whole = len(trials) * epochs
-    return f"{trained:,} epochs of {whole:,}, {trained / whole:.0%}" if whole else ""
