@@ -8,7 +8,7 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -102,8 +102,9 @@ def _hydra(arguments: list[str]) -> int:
             if not line.multirun:
                 config = compose_head(hydra, line.overrides, line.config_name)
                 if not is_sweep(config):
-                    run_as_job(hydra, config, line.overrides, _run_job)
-                    return 0
+                    results: list[Result] = []
+                    run_as_job(hydra, config, line.overrides, lambda given: _run_job(given, results.append))
+                    return int(any(result.model_waits for result in results))
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, line.overrides) from error
     from kexp.sweeps.opening import run_sweep
@@ -112,7 +113,7 @@ def _hydra(arguments: list[str]) -> int:
     return 0
 
 
-def _run_job(config: DictConfig) -> float | None:
+def _run_job(config: DictConfig, done: Callable[[Result], None]) -> float | None:
     from pathlib import Path
 
     from hydra.core.hydra_config import HydraConfig
@@ -131,6 +132,10 @@ def _run_job(config: DictConfig) -> float | None:
     result = experiment.run(checked, Path(HydraConfig.get().runtime.output_dir), source=source)
     if checked.trainer.verbose:
         _summarise(result)
+    for notice in (*(result.history.notices if checked.trainer.verbose else ()), result.notice):
+        if notice:
+            print(notice, file=sys.stderr)
+    done(result)
     return result.metrics.get("val_loss")
 
 
@@ -152,9 +157,6 @@ def _summarise(result: Result) -> None:
         lines.append(("compare", command_line("ui", store=store_of(result.experiment))))
     for label, text in lines:
         print(f"{label:<8} {text}")
-    for notice in (*result.history.notices, result.notice):
-        if notice:
-            print(notice, file=sys.stderr)
 
 
 def _help() -> str:

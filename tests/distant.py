@@ -13,6 +13,11 @@ from urllib.parse import urlsplit
 
 __all__ = ["Distant", "distant"]
 
+PLAIN = [("Content-Type", "text/plain")]
+WORDS = {  # as MLflow's own server says it
+    401: (b"You are not authenticated.", [*PLAIN, ("WWW-Authenticate", 'Basic realm="mlflow"')]),
+    403: (b"Permission denied", PLAIN),
+}
 Fault = Callable[[str, str], int | str | None]
 """(method, path) -> a status code to answer with, "hang", "cut" (the answer in its middle), or None for none."""
 
@@ -33,11 +38,17 @@ class Distant:
         self.fault: Fault = lambda method, path: None
         self.requests: list[tuple[str, str]] = []
         self.at_once = self._now = 0
+        self._held = threading.Event()
         self._lock = threading.Lock()
 
     def counts(self) -> Counter[str]:
         """How often each endpoint was asked, as `POST runs/create`."""
         return Counter(f"{method} {endpoint}" for method, endpoint in self.requests)
+
+    def let_go(self) -> None:
+        """Ends the connections that hang, unanswered."""
+        self._held.set()
+        self._held = threading.Event()
 
     @contextlib.contextmanager
     def _request(self, method: str, path: str) -> Iterator[None]:
@@ -70,13 +81,13 @@ def distant(server: str, delay_s: float = 0.2) -> Iterator[Distant]:
                 fault = seen.fault(self.command, self.path)
                 ending.wait(seen.delay_s)
                 if fault == "hang":
-                    ending.wait(600)
+                    seen._held.wait(600)
                     self.close_connection = True
                 elif fault == 404:  # as an older server answers what it does not know
                     self.path = "/api/2.0/mlflow/of-a-newer-server"
                     self.answer(*self.asked(body))
                 elif isinstance(fault, int):
-                    self.answer(fault, b"{}", [("Content-Type", "application/json")])
+                    self.answer(fault, *WORDS.get(fault, (b"{}", [("Content-Type", "application/json")])))
                 else:
                     self.answer(*self.asked(body), cut=fault == "cut")
 
@@ -96,7 +107,8 @@ def distant(server: str, delay_s: float = 0.2) -> Iterator[Distant]:
         def asked(self, body: bytes) -> tuple[int, bytes, list[tuple[str, str]]]:
             try:
                 with contextlib.closing(http.client.HTTPConnection(target.hostname or "", target.port)) as there:
-                    there.request(self.command, self.path, body, dict(self.headers))
+                    headers = {**dict(self.headers), "Host": target.netloc}  # it serves no other name
+                    there.request(self.command, self.path, body, headers)
                     answer = there.getresponse()
                     return answer.status, answer.read(), answer.getheaders()
             except OSError:
@@ -130,6 +142,7 @@ def distant(server: str, delay_s: float = 0.2) -> Iterator[Distant]:
         yield seen
     finally:
         ending.set()
+        seen.let_go()
         proxy.shutdown()
         proxy.server_close()
         thread.join()

@@ -54,7 +54,9 @@ def save_kept(
     state.put_into(model)
     history = History([(int(epoch), dict(metrics)) for epoch, metrics in about["epochs"]])
     folder.mkdir(parents=True, exist_ok=True)
-    tracker = null_run(name=folder.name, folder=folder) if run is None else add_to_run(run, folder=folder)
+    tracker = null_run(name=folder.name, folder=folder)
+    if run is not None:
+        tracker = add_to_run(run, folder=folder, points=about.get("points", {}))
     try:
         if best:
             record_figures(tracker, prepared, history, model)

@@ -31,6 +31,7 @@ class Result:
         fingerprint: what makes another run the same.
         notice: what the user should know about delivery to the store; usually empty.
         duration_s: seconds from start to end.
+        model_waits: whether a model that was to be kept waits on disk, as the store is away.
     """
 
     run_id: str
@@ -44,6 +45,7 @@ class Result:
     notice: str = ""
     duration_s: float = 0.0
     saved: list[Path] = field(default_factory=list)
+    model_waits: bool = False
 
     def _repr_html_(self) -> str:
         told = [

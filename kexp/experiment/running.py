@@ -160,7 +160,7 @@ def _run(
             record_model(tracker, prepared, history, model, held, tested)
         else:
             saved = []
-            leave_state(state_file, prepared, TrainedState.of(model), history)
+            leave_state(state_file, prepared, TrainedState.of(model), history, tracker.last_points)
         record_outcome(tracker, history, started)
     if checkpointing is not None:
         training.remove_checkpoints(checkpointing.folder)
@@ -176,6 +176,7 @@ def _run(
         notice=" ".join([tracker.notice, *(left_alone() if store is not None and not parent_run_id else ())]).strip(),
         duration_s=time.perf_counter() - started,
         saved=saved,
+        model_waits=bool(tracker.undelivered and (experiment.save.model or saved)),
     )
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import keras
 
     from kexp.experiment.prepared import Prepared
+    from kexp.tracking.tracker import LastPoints
     from kexp.training import History
 
 __all__ = ["TrainedState", "leave_state"]
@@ -86,8 +87,16 @@ class TrainedState:
         return cls(*groups), about
 
 
-def leave_state(file: Path, prepared: Prepared, state: TrainedState, history: History) -> None:
-    """Writes what `save_kept` takes to save the model later."""
-    trainer = prepared.experiment.trainer
-    about = {"backend": prepared.experiment.backend, "engine": trainer.engine, "epochs": history.epochs}
-    state.write(file, about)
+def leave_state(file: Path, prepared: Prepared, state: TrainedState, history: History, points: LastPoints) -> None:
+    """Writes what `save_kept` takes to save the model later.
+
+    Args:
+        file: its place.
+        prepared: the experiment.
+        state: the trained variables.
+        history: of the training.
+        points: the last value of each metric of the run, to which the model is linked.
+    """
+    experiment = prepared.experiment
+    about = {"backend": experiment.backend, "engine": experiment.trainer.engine, "epochs": history.epochs}
+    state.write(file, {**about, "points": dict(points)})

@@ -435,7 +435,7 @@ class LaneEngine:
         if state == "FAILED":
             (folder / LOG).write_text(f"{reason}\n")
         if task.state and state == "FINISHED" and result.state is not None:
-            leave_state(Path(task.state), prepared, result.state, result.history)
+            leave_state(Path(task.state), prepared, result.state, result.history, run.last_points)
         run.end("FAILED" if state == "FAILED" else "FINISHED")
         return run.record()
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from kexp.tracking.client import AT_ONCE, is_transient
+from kexp.tracking.client import AT_ONCE, ask_once, is_transient
 from kexp.tracking.delivery import RunSender
 from kexp.tracking.outbox import Header
 from kexp.tracking.record import RunRecord, user
@@ -70,13 +70,11 @@ def create_run(
     Raises:
         Exception: the store is away, or refuses the run.
     """
-    store = client._tracking_client.store
-    if not hasattr(store, "get_host_creds"):  # not a server: its answer is not lost
+    if not hasattr(client._tracking_client.store, "get_host_creds"):  # not a server: its answer is not lost
         return client.create_run(experiment, start_ms, dict(tags), run_name=name)
     from mlflow.entities import Run
     from mlflow.protos.service_pb2 import CreateRun
     from mlflow.utils.proto_json_utils import parse_dict
-    from mlflow.utils.rest_utils import http_request, verify_rest_response
 
     asked = {
         "experiment_id": experiment,
@@ -85,18 +83,17 @@ def create_run(
         "tags": [{"key": key, "value": value} for key, value in {**tags, "kexp.record": record_id}.items()],
         **({} if name is None else {"run_name": name}),
     }
-    endpoint = "/api/2.0/mlflow/runs/create"
     if not fresh and (run := record_on_server(client, experiment, record_id)) is not None:
         return run
-    try:  # `MlflowClient.create_run` lets the HTTP library ask again, which would make a second run
-        answer = http_request(store.get_host_creds(), endpoint, "POST", max_retries=0, json=asked)
+    try:
+        answer = ask_once(client, "/api/2.0/mlflow/runs/create", asked)
     except Exception as error:
         run = record_on_server(client, experiment, record_id) if is_transient(error) else None
         if run is None:
             raise
         return run
     created: Any = CreateRun.Response()
-    parse_dict(verify_rest_response(answer, endpoint).json(), created)
+    parse_dict(answer, created)
     return Run.from_proto(created.run)
 
 

@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AT_ONCE",
+    "ask_once",
     "check_reachable",
     "client_for",
     "is_transient",
+    "is_unanswered",
     "load_mlflow",
     "reason_of",
     "sql_store",
@@ -50,7 +52,12 @@ _TRANSIENT_CODES = {
     "REQUEST_LIMIT_EXCEEDED",
     "RESOURCE_EXHAUSTED",
     "DEADLINE_EXCEEDED",
+    # A token may have expired, and what waits is not refused for that.
+    "UNAUTHENTICATED",
+    "CUSTOMER_UNAUTHORIZED",
+    "PERMISSION_DENIED",
 }
+_SAID_NO = {"401": "it refuses the user or the password (401)", "403": "it does not allow that to the user (403)"}
 _clients: dict[str, MlflowClient] = {}
 _lock = threading.RLock()
 
@@ -90,6 +97,25 @@ def sql_store(client: MlflowClient) -> Any | None:
     return store if type(store) is SqlAlchemyStore else None
 
 
+def ask_once(client: MlflowClient, endpoint: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """A server's answer to a POST that makes something: MLflow's client would ask again where the answer is lost.
+
+    Args:
+        client: of a server.
+        endpoint: the path.
+        asked: what is sent, as JSON.
+
+    Raises:
+        Exception: there is no answer, or a refusal. Where it `is_transient`, the thing may have been made.
+    """
+    from mlflow.utils.rest_utils import http_request, verify_rest_response
+
+    credentials = client._tracking_client.store.get_host_creds()
+    answer = http_request(credentials, endpoint, "POST", max_retries=0, json=dict(asked))
+    content: dict[str, Any] = verify_rest_response(answer, endpoint).json()
+    return content
+
+
 def check_reachable(settings: StoreSettings, timeout_s: float = 5.0) -> None:
     """Says at once when nothing answers at a server's address.
 
@@ -121,6 +147,12 @@ def is_transient(error: BaseException) -> bool:
     return raced or code in _TRANSIENT_CODES
 
 
+def is_unanswered(error: BaseException) -> bool:
+    """Whether a server gave no whole answer: it may have done what it was asked for."""
+    text = str(error)
+    return bool(re.search(r"failed with (timeout )?exception", text)) and "error responses" not in text
+
+
 def reason_of(error: BaseException, patience_s: float | None = None) -> str:
     """Why a store did not do what it was asked for, in a few words: what the network says takes a page.
 
@@ -133,7 +165,8 @@ def reason_of(error: BaseException, patience_s: float | None = None) -> str:
         return f"it did not answer within {patience_s or os.environ['MLFLOW_HTTP_REQUEST_TIMEOUT']} s"
     status = re.search(r"error code (\d{3})|too many (\d{3}) error", text)
     if status:
-        return f"it answers with status {status[1] or status[2]}"
+        number = status[1] or status[2]
+        return _SAID_NO.get(number, f"it answers with status {number}")
     broken = re.search(
         r"Connection refused|Name or service not known|Temporary failure in name resolution|Connection reset"
         r"|Connection aborted|Connection broken|Network is unreachable|No route to host",

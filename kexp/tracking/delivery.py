@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.errors import StoreError, first_line
 from kexp.tracking.artifacts import repository_of, send_artifacts
-from kexp.tracking.client import is_transient, reason_of
+from kexp.tracking.client import is_transient, is_unanswered, reason_of
 from kexp.tracking.outbox import Cursor, Header, Outbox
 from kexp.tracking.rows import Row, joined, parts_of
 
@@ -114,10 +114,10 @@ class RunSender:
             self.outbox.refuse(row, first_line(error))
 
     def _is_away(self, error: Exception) -> bool:
-        """INTERNAL_ERROR is a broken connection, or a row that MLflow cannot digest: reading the run tells which."""
+        """INTERNAL_ERROR may also be said of a row that MLflow cannot digest: reading the run tells which."""
         if not is_transient(error):
             return False
-        if getattr(error, "error_code", None) != "INTERNAL_ERROR" or "locked" in str(error):
+        if getattr(error, "error_code", None) != "INTERNAL_ERROR" or "locked" in str(error) or is_unanswered(error):
             return True
         try:
             self.client.get_run(self.run.run_id)

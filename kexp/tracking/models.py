@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import kexp.serving
-from kexp.tracking.client import AT_ONCE
+from kexp.tracking.artifacts import repository_of
+from kexp.tracking.client import AT_ONCE, ask_once, is_transient
 from kexp.tracking.model_registry import Registration, register
 from kexp.tracking.outbox import Cursor, Header, Outbox, Row
 from kexp.tracking.rows import param_row
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
     from mlflow import MlflowClient
-    from mlflow.entities import LoggedModel, Run
+    from mlflow.entities import LoggedModel
 
 __all__ = ["deliver_model", "model_row", "requirements"]
 
 _EXAMPLE, _SENT = "input_example.json", "serving_input_example.json"
+_PARAMS = 100  # MLflow's limit for a model that is made
 
 
 def requirements(more: Sequence[str] = ()) -> list[str]:
@@ -123,30 +125,24 @@ def deliver_model(client: MlflowClient, header: Header, outbox: Outbox, cursor: 
     from mlflow.entities import LoggedModelOutput, Metric
 
     folder = outbox.run_folder / row["local"]
-    before = _made_before(client, header, row)
-    if before is not None and before.status == "READY" and not folder.exists():
-        cursor.models[row["key"]] = before.model_id
+    tried = folder.with_name(f"{folder.name}.tried")
+    fresh = folder.exists() and not tried.exists()  # else an attempt may have come to any point
+    tried.touch()
+    model = None if fresh else _made_before(client, header, row)
+    if model is not None and model.status == "READY" and not folder.exists():
+        cursor.models[row["key"]] = model.model_id
+        tried.unlink()
         return
-    model_id = cursor.models.get(row["key"]) or (None if before is None else before.model_id)
-    if model_id is None:
-        made = client.create_logged_model(
-            header.experiment_id,
-            row["name"],
-            source_run_id=header.run_id,
-            tags={"kexp.key": row["key"]},
-            params=row["params"],
-            model_type="keras",
-        )
-        model_id = made.model_id
+    model = model or _create(client, header, row)
+    model_id = model.model_id
     cursor.models[row["key"]] = model_id
     outbox.advance(cursor)
     _describe(folder, header, model_id, row)
-    client.log_model_artifacts(model_id, str(folder))
-    run = client.get_run(header.run_id)
-    outputs = run.outputs
-    if outputs is None or model_id not in {output.model_id for output in outputs.model_outputs}:
+    repository_of(model.artifact_location, client._tracking_client.tracking_uri).log_artifacts(str(folder))
+    run = None if fresh else client.get_run(header.run_id)
+    if run is None or run.outputs is None or model_id not in {each.model_id for each in run.outputs.model_outputs}:
         client.log_outputs(header.run_id, [LoggedModelOutput(model_id, row["step"])])
-    linked = _last_points(client, run) if row["metrics"] is None else row["metrics"]
+    linked = _last_points(client, header.run_id) if row["metrics"] is None else row["metrics"]
     if linked:
         client.log_batch(
             header.run_id,
@@ -160,11 +156,47 @@ def deliver_model(client: MlflowClient, header: Header, outbox: Outbox, cursor: 
     if row["register"]:
         register(client, header.uri, Registration(**row["register"]), model_id, header.run_id)
     shutil.rmtree(folder, ignore_errors=True)
+    tried.unlink()
 
 
-def _last_points(client: MlflowClient, run: Run) -> list[tuple[str, float, int, int]]:
+def _create(client: MlflowClient, header: Header, row: dict[str, Any]) -> LoggedModel:
+    tags, params = {"kexp.key": row["key"]}, row["params"]
+    if not hasattr(client._tracking_client.store, "get_host_creds"):  # not a server: its answer is not lost
+        return client.create_logged_model(
+            header.experiment_id, row["name"], header.run_id, tags=tags, params=params, model_type="keras"
+        )
+    from mlflow.entities import LoggedModel
+    from mlflow.protos.service_pb2 import CreateLoggedModel
+    from mlflow.utils.proto_json_utils import parse_dict
+
+    asked = {
+        "experiment_id": header.experiment_id,
+        "name": row["name"],
+        "model_type": "keras",
+        "source_run_id": header.run_id,
+        "params": [{"key": key, "value": value} for key, value in list(params.items())[:_PARAMS]],
+        "tags": [{"key": key, "value": value} for key, value in tags.items()],
+    }
+    try:
+        answer = ask_once(client, "/api/2.0/mlflow/logged-models", asked)
+        made: Any = CreateLoggedModel.Response()
+        parse_dict(answer, made)
+        model: LoggedModel = LoggedModel.from_proto(made.model)
+    except Exception as error:
+        found = _made_before(client, header, row) if is_transient(error) else None
+        if found is None:
+            raise
+        model = found
+    rest = dict(list(params.items())[_PARAMS:])
+    if rest:
+        client.log_model_params(model.model_id, rest)
+    return model
+
+
+def _last_points(client: MlflowClient, run_id: str) -> list[tuple[str, float, int, int]]:
+    keys = client.get_run(run_id).data.metrics
     with ThreadPoolExecutor(AT_ONCE) as pool:  # a server may be far away
-        points = list(pool.map(lambda key: client.get_metric_history(run.info.run_id, key)[-1], run.data.metrics))
+        points = list(pool.map(lambda key: client.get_metric_history(run_id, key)[-1], keys))
     return [(point.key, point.value, point.step, point.timestamp) for point in points]
 
 

@@ -25,7 +25,7 @@ from kexp.tracking.row_tracker import RowTracker, now_ms, reason_tags
 from kexp.tracking.rows import Row, tag_row
 from kexp.tracking.settings import StoreSettings, command_line, resolve_uri
 from kexp.tracking.store import prepare_store
-from kexp.tracking.tracker import Served, Status, Tracker
+from kexp.tracking.tracker import LastPoints, Served, Status, Tracker
 from kexp.tracking.writer import Ending, Writer
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class RecordedRun(RowTracker):
     ) -> None:
         from kexp.tracking.models import model_row
 
-        linked = None if self._adds else self.last_points
+        linked = None if self._adds and not self.last_points else self.last_points
         if metrics is not None:
             linked = {key: (float(value), step, now_ms()) for key, value in metrics.items()}
         row = model_row(
@@ -160,7 +160,8 @@ class RecordedRun(RowTracker):
             ending = self._delivery.finish(self.settings.end_timeout_s)
             if ending is None:  # a helper that was killed at the last moment
                 ending = self._deliver_here().finish(self.settings.end_timeout_s)
-            self.notice = _notice(self._outbox, self.folder, ending)
+            self.undelivered = self._outbox.waiting()
+            self.notice = _notice(self.undelivered, self._outbox, self.folder, ending)
         self._outbox.close()
         self._lock.close()
         self.model_id = next(reversed(self._outbox.cursor().models.values()), None)
@@ -236,22 +237,29 @@ def start_run(settings: StoreSettings, name: str | None, tags: Mapping[str, str]
     return Header(uri, info.run_id, info.experiment_id, info.run_name, info.artifact_uri)
 
 
-def add_to_run(header: Header, *, folder: Path) -> Tracker:
+def add_to_run(header: Header, *, folder: Path, points: LastPoints | None = None) -> Tracker:
     """Adds to a run that is over, a sweep's best trials' models, say: its status and times stay as they are.
 
     What is added waits in `folder` for `sync` or `deliver`; MLflow is not imported. What an earlier attempt left
     there, and the store does not have yet, is given up.
+
+    Args:
+        header: the run.
+        folder: its folder.
+        points: the last point of each of its metrics; the store is asked for them unless given.
     """
-    return RecordedRun(StoreSettings(uri=header.uri), header, folder, adds=True)
+    recorded = RecordedRun(StoreSettings(uri=header.uri), header, folder, adds=True)
+    recorded.last_points.update({key: (value, at, stamp) for key, (value, at, stamp) in (points or {}).items()})
+    return recorded
 
 
-def _notice(outbox: Outbox, folder: Path, ending: Ending) -> str:
+def _notice(waiting: int, outbox: Outbox, folder: Path, ending: Ending) -> str:
     """What the user should know about a delivery: nothing when all is well."""
-    waiting = outbox.waiting()
     if waiting:
         away = f" ({ending.failure})" if ending.failure else ""
-        how = f"deliver them with `{command_line('sync', str(folder))}`"
-        return f"The tracking store is away{away}: {waiting} rows wait in {folder}; {how}."
+        place = os.path.relpath(folder) if folder.absolute().is_relative_to(Path.cwd()) else str(folder)
+        how = f"deliver them with `{command_line('sync', place)}`"
+        return f"The tracking store is away{away}: {waiting} rows wait in {place}; {how}."
     if ending.refused:
         count, first = len(ending.refused), ending.refused[0]
         return f"The tracking store refused {count} rows, kept in {outbox.folder}: {first}"

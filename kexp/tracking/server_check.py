@@ -33,6 +33,10 @@ def experiment_on_server(uri: str, name: str) -> dict[str, Any] | None:
         )
     except Exception as error:
         raise StoreError(f"{where} cannot be used: {reason_of(error, _PATIENCE_S)}") from error
+    if answer.status_code == 403 and "Invalid Host header" in answer.text:
+        raise ConfigError(
+            f"{where} serves no such host name; whoever starts it names those of its own by --allowed-hosts"
+        )
     if answer.status_code in _REFUSED:
         raise ConfigError(
             f"{where} refuses the user or the password ({answer.status_code}); set MLFLOW_TRACKING_USERNAME and "

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
     from kexp.tracking.model_registry import Registration
 
-__all__ = ["Served", "Status", "Tracker"]
+__all__ = ["LastPoints", "Served", "Status", "Tracker"]
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
+LastPoints = Mapping[str, tuple[float, int, int]]
+"""Metric -> value, step and time in ms of its last point."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,21 @@ class Tracker(Protocol):
         name: its name, as MLflow shows it.
         folder: where the run keeps its files.
         notice: after `end`, a sentence for the user where something could not be delivered; else empty.
+        undelivered: after `end`, how many rows wait on disk, as the store did not take them.
         model_id: after `end`, MLflow's id of the last logged model, where there is one and the store has it.
+        last_points: of the metrics that it was told.
     """
 
     run_id: str
     name: str
     folder: Path
     notice: str
+    undelivered: int
     model_id: str | None
+
+    @property
+    def last_points(self) -> LastPoints:
+        """See above."""
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Records parameters (`flatten` makes them). A value over 6,000 characters goes to `params/KEY.txt`."""

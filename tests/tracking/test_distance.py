@@ -12,12 +12,23 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from distant import Distant, distant
 from servers import Server
 
 from kexp.sweeps.recorder import Recorder
-from kexp.tracking import DatasetRecord, RunRecord, StoreSettings, list_artifacts, log_finished_runs, open_run, search
+from kexp.tracking import (
+    DatasetRecord,
+    RunRecord,
+    StoreSettings,
+    list_artifacts,
+    log_finished_runs,
+    open_run,
+    prepare_store,
+    search,
+)
+from kexp.tracking.client import client_for
 from kexp.tracking.histories import KeptHistories, history_of, read_histories
 from kexp.tracking.syncing import deliver
 
@@ -115,6 +126,57 @@ def test_a_run_in_progress_is_made_once_when_the_answer_to_its_making_is_lost(fa
     assert (view.run_id, view.name, view.status, view.metrics) == (run.run_id, "once", "FINISHED", {"loss": 0.5})
 
 
+MODEL_ASKS = (
+    "runs/create",
+    "logged-models",
+    "artifact",
+    "runs/outputs",
+    "runs/log-batch",
+    "logged-models/",
+    "runs/update",
+)
+
+
+@pytest.mark.parametrize("lost", ["none", *MODEL_ASKS])
+def test_a_run_and_its_model_are_there_once_by_few_requests(
+    far: Distant, lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    monkeypatch.setattr("kexp.tracking.delivery_thread._LAST_RETRY_S", 0.1)
+    settings = StoreSettings(uri=far.address, experiment=f"model-{lost.replace('/', '-')}", flush_interval_s=0.05)
+    prepare_store(settings)
+    far.requests.clear()
+    left = [1]
+
+    def fail(method: str, path: str) -> int | str | None:
+        if left[0] and method != "GET" and (path.endswith(lost) or (lost.endswith(("/", "artifact")) and lost in path)):
+            left[0] -= 1
+            return "cut"
+        return None
+
+    far.fault = fail
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    x = np.zeros((2, 4), "float32")
+    run = open_run(settings, name="with a model", folder=tmp_path / "run")
+    run.log_metrics({"loss": 0.5, "val_loss": 0.25}, step=1)
+    run.log_keras_model(model, x, np.asarray(model(x)))
+    run.end("FINISHED")
+    assert run.notice == ""
+    assert left[0] == (lost == "none")
+    counted = far.counts()
+    far.fault = lambda method, path: None
+    client = client_for(far.address)
+    (view,) = search(settings)
+    (logged,) = client.search_logged_models([prepare_store(settings)])
+    assert (view.status, view.model_ids) == ("FINISHED", (logged.model_id,))
+    assert logged.status.value == "READY"
+    assert {(each.key, each.value) for each in logged.metrics} == {("loss", 0.5), ("val_loss", 0.25)}
+    if lost == "none":
+        asked = [each for each in counted if each.startswith("GET") or "search" in each]
+        assert asked == [], "what the run computed or made itself is not asked for"
+
+
 def test_histories_are_read_in_bulk_once_and_are_those_that_were_sent(far: Distant, tmp_path: Path) -> None:
     settings, records = StoreSettings(uri=far.address, experiment="bulk"), trials(12, "bulk")
     odd = RunRecord(
@@ -186,7 +248,7 @@ def test_a_sweep_far_from_its_store_saves_its_models_and_reads_back_nothing_that
         assert time.monotonic() - began < 300
         assert "away" not in done.stderr
         counts = far.counts()
-        assert not any("get-history-bulk" in endpoint for endpoint in counts)
+        assert not any("get-history" in endpoint for endpoint in counts)
         assert counts["POST runs/create"] == 5
         settings = StoreSettings(uri=server.address, experiment="far-sweep")
         saved = [view for view in search(settings) if view.parent_run_id and view.model_ids]
