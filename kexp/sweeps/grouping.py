@@ -9,6 +9,7 @@ from typing import Any
 from kexp.fingerprint import IRRELEVANT
 from kexp.sweeps.folds import FOLD, Fold
 from kexp.sweeps.results import TrialResult, parameter_value
+from kexp.tracking.values import shorten
 
 __all__ = ["ABSENT", "SEED", "Group", "digits_of", "group_trials", "short_names", "shorten", "show_value"]
 
@@ -110,14 +111,6 @@ def digits_of(values: Iterable[Any]) -> int:
     known = {value for value in values if isinstance(value, float)}
     apart = 0.95 * len(known)
     return next((digits for digits in range(4, 17) if len({f"{v:.{digits}g}" for v in known}) >= apart), 17)
-
-
-def shorten(text: str, most: int) -> str:
-    """A text with its middle left out where it is longer than `most`: names and paths differ at their ends."""
-    if len(text) <= most:
-        return text
-    end = (most - 1) // 2
-    return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
 
 
 def _telling_keys(trials: Sequence[TrialResult]) -> list[str]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp.tracking.canvas import BEST, TRAIN, VALIDATION, grid, new_figure, plain, write
+from kexp.tracking.predicted import predicted_against_true
+from kexp.tracking.values import shorten
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +20,7 @@ __all__ = ["confusion_matrix", "draw_figure", "labels", "learning_curves", "pred
 
 _MOST_LABELLED = 30
 _MOST_NUMBERED = 20
-_MOST_POINTS = 5000
+_FAR_OFF = 1e4  # times the middle value of a curve
 
 
 def draw_figure(drawing: str, file: Path, arrays: Mapping[str, Any], options: Mapping[str, Any]) -> Path:
@@ -43,7 +45,7 @@ def learning_curves(
     """
     names = [name for name in history if not name.startswith("val_") and len(history[name])]
     names.sort(key=lambda name: (name != "loss", list(history).index(name)))
-    columns = min(3, max(1, len(names)))
+    columns = 2 if len(names) == 4 else min(3, max(1, len(names)))
     rows = max(1, math.ceil(len(names) / columns))
     figure = grid(columns, rows)
     figure.suptitle(title, fontsize=13, fontweight="bold", y=1 - 0.12 / figure.get_figheight(), va="top")
@@ -80,7 +82,11 @@ def _draw_curve(
     shown = [value for values in (train, validation or ()) for value in values if math.isfinite(value) and value > 0]
     if name == "loss" and shown and max(shown) / min(shown) > 100 and min(*train, *(validation or train)) > 0:
         axes.set_yscale("log")
-    axes.set_title(_words(name), fontsize=11)
+    top = _FAR_OFF * sorted(shown)[len(shown) // 2] if shown else math.inf
+    off = max(shown, default=0.0) > top  # a diverged epoch must not flatten all others
+    if off:
+        axes.set_ylim(top=top)
+    axes.set_title(_words(name) + (f" (off the scale: up to {max(shown):.3g})" if off else ""), fontsize=11)
     axes.set_ylabel(_words(name))
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -132,7 +138,7 @@ def _label_classes(axes: Axes, names: list[str]) -> None:
     """Every class by name where there is room; of very many, every so-manieth."""
     step = max(1, math.ceil(len(names) / _MOST_LABELLED))
     places = list(range(0, len(names), step))
-    shown = [names[place] if len(names[place]) <= 18 else names[place][:17] + "…" for place in places]
+    shown = [shorten(names[place], 18) for place in places]
     turned = max(map(len, shown), default=0) > 3
     size = 9 if len(places) <= 20 else 7
     axes.set_xticks(places, shown, rotation=45 if turned else 0, ha="right" if turned else "center", fontsize=size)
@@ -148,49 +154,6 @@ def _number_cells(axes: Axes, matrix: np.ndarray, share: np.ndarray) -> None:
             if matrix[row, column]:
                 colour = "white" if share[row, column] > 0.5 else "#24292f"
                 axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", color=colour, fontsize=size)
-
-
-def predicted_against_true(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    file: Path,
-    *,
-    title: str = "Predicted against true",
-    names: Sequence[str] = (),
-) -> Path:
-    """Predictions over the truth, and the residuals' distribution beside it; of several outputs the first nine.
-
-    Args:
-        y_true: shape (samples,) or (samples, outputs).
-        y_pred: of the same shape.
-        file: the PNG to write.
-        title: its heading.
-        names: the outputs' names.
-
-    Returns:
-        `file`.
-    """
-    import numpy as np
-
-    true = np.asarray(y_true, dtype=float)
-    true = true.reshape(len(true), -1)
-    predicted = np.asarray(y_pred, dtype=float).reshape(true.shape)
-    outputs = true.shape[1]
-    if outputs == 1:
-        figure = new_figure(10.4, 4.9)
-        _draw_scatter(figure.add_subplot(1, 2, 1), true[:, 0], predicted[:, 0], "")
-        _draw_residuals(figure.add_subplot(1, 2, 2), predicted[:, 0] - true[:, 0])
-    else:
-        shown = min(outputs, 9)
-        columns = min(3, shown)
-        rows = math.ceil(shown / columns)
-        figure = new_figure(4.2 * columns, 4.0 * rows + 0.4)
-        for output in range(shown):
-            label = names[output] if output < len(names) else f"output {output}"
-            _draw_scatter(figure.add_subplot(rows, columns, output + 1), true[:, output], predicted[:, output], label)
-        title = title if shown == outputs else f"{title} (first {shown} of {outputs} outputs)"
-    figure.suptitle(title, fontsize=13, fontweight="bold")
-    return write(figure, file)
 
 
 def labels(
@@ -242,46 +205,6 @@ def labels(
     plain(axes)
     axes.legend(frameon=False, fontsize=9, loc="lower right")
     return write(figure, file)
-
-
-def _draw_scatter(axes: Axes, true: np.ndarray, predicted: np.ndarray, label: str) -> None:
-    import numpy as np
-
-    finite = np.isfinite(true) & np.isfinite(predicted)
-    true, predicted = true[finite], predicted[finite]
-    spread = float(np.sum((true - true.mean()) ** 2)) if len(true) else 0.0
-    r2 = 1 - float(np.sum((true - predicted) ** 2)) / spread if spread > 0 else math.nan
-    rmse = float(np.sqrt(np.mean((true - predicted) ** 2))) if len(true) else math.nan
-    step = max(1, len(true) // _MOST_POINTS)  # a picture of a million points is slow to draw and shows no more
-    axes.scatter(true[::step], predicted[::step], s=14, alpha=0.45, color=TRAIN, edgecolors="none")
-    if len(true):
-        low, high = float(min(true.min(), predicted.min())), float(max(true.max(), predicted.max()))
-        room = 0.04 * (high - low or 1.0)
-        axes.plot(
-            [low - room, high + room], [low - room, high + room], color=VALIDATION, linewidth=1.3, label="perfect"
-        )
-        axes.set_xlim(low - room, high + room)
-        axes.set_ylim(low - room, high + room)
-        axes.legend(frameon=False, fontsize=9, loc="upper left")
-    axes.set_title(f"{label + ': ' if label else ''}R² {r2:.3f}, RMSE {rmse:.4g}", fontsize=11)
-    axes.set_xlabel("true")
-    axes.set_ylabel("predicted")
-    axes.set_aspect("equal", adjustable="box")
-    plain(axes)
-
-
-def _draw_residuals(axes: Axes, residuals: np.ndarray) -> None:
-    import numpy as np
-
-    residuals = residuals[np.isfinite(residuals)]
-    bins = min(60, max(10, int(math.sqrt(len(residuals)))))
-    axes.hist(residuals, bins=bins, color=TRAIN, alpha=0.8, edgecolor="white", linewidth=0.4)
-    axes.axvline(0.0, color=VALIDATION, linewidth=1.3)
-    if len(residuals):
-        axes.set_title(f"residuals: mean {residuals.mean():.4g}, standard deviation {residuals.std():.4g}", fontsize=11)
-    axes.set_xlabel("predicted - true")
-    axes.set_ylabel("samples")
-    plain(axes)
 
 
 def _best_epoch(history: Mapping[str, Sequence[float]]) -> int | None:

@@ -10,7 +10,16 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["INFINITY", "LONGEST_VALUE", "flatten", "metric_value", "param_value", "restored_metric", "safe_key"]
+__all__ = [
+    "INFINITY",
+    "LONGEST_VALUE",
+    "flatten",
+    "metric_value",
+    "param_value",
+    "restored_metric",
+    "safe_key",
+    "shorten",
+]
 
 LONGEST_VALUE = 6000
 """MLflow cuts a longer parameter value without a word, so ours never sends one."""
@@ -71,3 +80,11 @@ def metric_value(value: Any) -> float:
 def restored_metric(value: float) -> float:
     """A metric as it was logged: MLflow's stand-in for infinity becomes infinity again."""
     return math.copysign(math.inf, value) if abs(value) >= INFINITY and not math.isnan(value) else value
+
+
+def shorten(text: str, most: int) -> str:
+    """A text with its middle left out where it is longer than `most`: names and paths differ at their ends."""
+    if len(text) <= most:
+        return text
+    end = (most - 1) // 2
+    return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"

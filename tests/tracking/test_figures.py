@@ -7,10 +7,12 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from kexp.tracking import figures, predicted
 from kexp.tracking.figures import confusion_matrix, learning_curves, predicted_against_true
 
 RNG = np.random.default_rng()
@@ -84,3 +86,21 @@ def test_figures_are_drawn_beside_each_other_without_pyplot(tmp_path: Path) -> N
         thread.join()
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.png", "b.png", "c.png"]
     assert was_there or "matplotlib.pyplot" not in sys.modules
+
+
+def test_one_wild_prediction_or_epoch_does_not_flatten_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    drawn: list[Any] = []
+    for module in (figures, predicted):
+        monkeypatch.setattr(module, "write", lambda figure, file: drawn.append(figure) or file)
+    true = np.linspace(-1, 1, 200)
+    wild = true + 0.01 * np.sin(np.arange(200))
+    wild[7] = 1e9
+    figures.predicted_against_true(true, wild, tmp_path / "x.png")
+    scatter, residuals = drawn[0].axes
+    assert scatter.get_ylim()[1] < 1.2 and residuals.get_xlim()[1] < 0.1
+    assert residuals.get_xlabel() == "predicted - true (1 further away)"
+    figures.learning_curves({"loss": [1.0, 0.8, 1e30, 0.7], "val_loss": [1.0, 0.9, 0.9, 0.8]}, tmp_path / "y.png")
+    [axes] = drawn[1].axes
+    assert axes.get_ylim()[1] <= 1e4 and axes.get_title() == "loss (off the scale: up to 1e+30)"
