@@ -1,14 +1,16 @@
-"""The rules of MLflow's model registry for names, known without MLflow and before anything is computed."""
+"""MLflow's rules for names, aliases and tags, known without MLflow and before anything is computed."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from kexp.errors import ConfigError
 
-__all__ = ["check_alias", "check_model_name"]
+__all__ = ["check_alias", "check_model_name", "check_tag", "check_tag_text"]
 
 _LONGEST_NAME, _LONGEST_ALIAS = 256, 255
+_LONGEST_KEY, _LONGEST_TAG = 250, 8000
 
 
 def check_model_name(key: str, name: str) -> None:
@@ -32,3 +34,30 @@ def check_alias(key: str, alias: str) -> None:
         raise ConfigError.at(key, "must be of letters, digits, _ and -", alias)
     if alias.lower() == "latest" or re.fullmatch(r"[vV]\d+", alias):
         raise ConfigError.at(key, "must be another name, as MLflow keeps latest and v1, v2, ... for itself", alias)
+
+
+def check_tag(key: str, name: str, value: Any) -> None:
+    """Refuses a tag that MLflow would refuse or cut, or that kexp sets itself.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    parts = name.split("/")
+    if not re.fullmatch(r"[\w\-./: ]+", name) or len(name) > _LONGEST_KEY or {"", ".", ".."} & set(parts):
+        rule = f"must have a name of 1 to {_LONGEST_KEY} letters, digits, spaces and _ - . / :"
+        raise ConfigError.at(key, rule, name)
+    if name.startswith("kexp."):
+        raise ConfigError.at(key, "must have another name, as kexp. begins those that kexp sets", name)
+    if not isinstance(value, (str, int, float, bool)):
+        raise ConfigError.at(f"{key}.{name}", "must be one value", value)
+    check_tag_text(f"{key}.{name}", str(value))
+
+
+def check_tag_text(key: str, text: str) -> None:
+    """Refuses a text that MLflow would cut.
+
+    Raises:
+        ConfigError: it is too long.
+    """
+    if len(text) > _LONGEST_TAG:
+        raise ConfigError(f"{key}: must have at most {_LONGEST_TAG:,} characters, got {len(text):,}")

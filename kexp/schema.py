@@ -16,9 +16,10 @@ from kexp import registry
 from kexp.errors import ConfigError, UnknownNameError
 from kexp.groups import GROUPS, group_of_parameter
 from kexp.passwords import hidden
-from kexp.registered import check_alias, check_model_name
+from kexp.registered import check_alias, check_model_name, check_tag, check_tag_text
 from kexp.registry import Component
 from kexp.rules import Count, Fraction, Positive, Whole, check_parameter, check_value
+from kexp.run_names import check_run_name
 from kexp.signatures import REQUIRED, UNREADABLE, Parameter, Signature, argument_helps
 from kexp.standing import refuse_misplaced
 
@@ -99,12 +100,22 @@ class Tracking:
         uri: The store: an MLflow server or a database. MLFLOW_TRACKING_URI, else `mlflow.db` here, unless set.
         experiment: MLflow's experiment; MLFLOW_EXPERIMENT_NAME, else `kexp`, unless set.
         figures: Whether a run has its figures among its artifacts.
+        run_name: The run's name, of config keys: `${optimizer.name}-${seed}`; of a sweep each trial's.
+        tags: Tags of the run; of a sweep, its own and each trial's.
+        description: What MLflow shows as the run's description, Markdown.
+        system_metrics: Whether the machine is measured meanwhile; MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING unless set.
+        artifacts: Files and folders of yours that are kept with the run, or with the sweep.
     """
 
     enabled: bool = True
     uri: str | None = None
     experiment: str | None = None
     figures: bool = True
+    run_name: str | None = None
+    tags: dict[str, Any] | None = None
+    description: str | None = None
+    system_metrics: bool | None = None
+    artifacts: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.uri is not None:  # a config is shown and kept
@@ -348,10 +359,9 @@ def check(config: Mapping[str, Any]) -> Experiment:
         first = next(key for key in loss if key != "name")
         raise ConfigError(f"loss.{first}: auto takes no parameters; choose a loss by loss=NAME")
     trainer = _settings("trainer", config["trainer"])
-    experiment = _settings("tracking", config["tracking"]).experiment
-    if experiment is not None and not experiment.strip():
-        raise ConfigError.at("tracking.experiment", "must be a name", config["tracking"]["experiment"])
-    _check_save(_settings("save", config["save"]), _settings("tracking", config["tracking"]))
+    tracking = _settings("tracking", config["tracking"])
+    _check_tracking(tracking, config)
+    _check_save(_settings("save", config["save"]), tracking)
     if trainer.engine == "compiled" and config["backend"] != "jax":
         raise ConfigError.at("backend", "must be jax with trainer.engine=compiled", config["backend"])
     if trainer.changes and trainer.engine != "compiled":
@@ -371,6 +381,17 @@ def check(config: Mapping[str, Any]) -> Experiment:
         callbacks=_several("callbacks", config["callbacks"]),
         **{key: _settings(key, config.get(key, {})) for key in SETTINGS},
     )
+
+
+def _check_tracking(tracking: Tracking, config: Mapping[str, Any]) -> None:
+    if tracking.experiment is not None and not tracking.experiment.strip():
+        raise ConfigError.at("tracking.experiment", "must be a name", tracking.experiment)
+    if tracking.run_name is not None:
+        check_run_name(tracking.run_name, config)
+    for name, value in (tracking.tags or {}).items():
+        check_tag("tracking.tags", str(name), value)
+    if tracking.description is not None:
+        check_tag_text("tracking.description", tracking.description)
 
 
 def _check_save(save: Save, tracking: Tracking) -> None:

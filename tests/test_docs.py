@@ -30,6 +30,7 @@ PAGES = [
     "docs/your-code.md",
     "docs/using-runs.md",
     "docs/sweeps.md",
+    "docs/tracking.md",
     "docs/index.md",
     "docs/coming-from-hydra.md",
     "docs/coming-from-kerastuner.md",

@@ -58,10 +58,17 @@ def _versions(run: StoredRun) -> list[str]:
     uri = resolve_uri(run.settings)
     try:
         with store_errors(uri, "reading the model registry"):
-            found = client_for(uri).search_model_versions(f"run_id = '{run.view.run_id}'")
+            client = client_for(uri)
+            found = client.search_model_versions(f"run_id = '{run.view.run_id}'")
+            aliases = {name: client.get_registered_model(name).aliases for name in {each.name for each in found}}
     except StoreError:
         return []
     return [
-        " ".join([f"models:/{each.name}/{each.version}", *(f"models:/{each.name}@{alias}" for alias in each.aliases)])
+        " ".join(
+            [
+                f"models:/{each.name}/{each.version}",
+                *(f"models:/{each.name}@{key}" for key, named in aliases[each.name].items() if named == each.version),
+            ]
+        )
         for each in found
     ]

@@ -124,8 +124,21 @@ def refuse_several(hydra: Any, overrides: Sequence[str]) -> None:
         hydra.config_loader.validate_sweep_overrides_legal(parsed, RunMode.RUN, from_shell=True)
 
 
+def _taken_out(config: DictConfig) -> str | None:
+    """The template of runs' names, which is filled in once all of the config is settled; None where there is none."""
+    tracking = config._get_node("tracking")
+    node = tracking._get_node("run_name") if isinstance(tracking, DictConfig) else None
+    value = None if node is None else node._value()
+    return value if isinstance(value, str) and "${" in value else None
+
+
 def plain(config: DictConfig) -> dict[str, Any]:
     """The config as a nested dict, interpolations resolved, less Hydra's own node."""
+    template = _taken_out(config)
+    if template is not None:
+        config = OmegaConf.merge(config, {"tracking": {"run_name": None}})  # type: ignore[assignment]
     container = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
     assert isinstance(container, dict)
+    if template is not None:
+        container["tracking"]["run_name"] = template
     return {str(key): value for key, value in container.items() if key != "hydra"}

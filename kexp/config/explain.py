@@ -30,6 +30,9 @@ _NAMED = (*SETTINGS_GROUPS, "experiment", "sweep")  # groups that are no compone
 _NO_NAME = r"[-+\d.eE]+|true|false|null|\s*"
 
 
+_OPEN = "tracking.tags."  # below it keys are the user's own
+
+
 def prepare_overrides(overrides: Sequence[str]) -> list[str]:
     """The overrides as Hydra takes them, a component with parameters as one option of its group.
 
@@ -57,7 +60,8 @@ def prepare_overrides(overrides: Sequence[str]) -> list[str]:
             raise ConfigError(f"{each!r} is no override; write {key.strip()}={value.strip()}, without spaces")
         _check_place(key, value)
         _check_mark(each, key, value)
-        prepared.append(as_choice(readable(each)))
+        opened = f"++{each}" if key.startswith(_OPEN) and each.startswith(_OPEN) else each  # names of the user's own
+        prepared.append(as_choice(readable(opened)))
     return prepared
 
 

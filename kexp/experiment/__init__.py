@@ -1,25 +1,38 @@
 """One experiment, from a checked config to a finished and recorded run."""
 
+from kexp.experiment.asked import as_asked
 from kexp.experiment.compiled import build_compiled, compile_model
 from kexp.experiment.earlier import begins_with_run, begun_with
 from kexp.experiment.engines import Engine, Trained, engine_of
 from kexp.experiment.keeping import save_kept
 from kexp.experiment.own_compile import may_compile
 from kexp.experiment.prepared import Prepared, feeds, load_data, prepare, split_as
-from kexp.experiment.recording import Source, described, record_setup, run_parameters, run_tags, summary_of
+from kexp.experiment.recording import (
+    NOTE,
+    Source,
+    described,
+    own_tags,
+    record_setup,
+    run_parameters,
+    run_tags,
+    summary_of,
+)
 from kexp.experiment.result import Result
 from kexp.experiment.running import check_installed, checkpointing_of, run, store_of
 from kexp.experiment.served import outputs_of
 from kexp.experiment.state import TrainedState, leave_state
+from kexp.experiment.telling import size_of, tell_rates, tell_time
 from kexp.experiment.tracing import why_untraceable
 
 __all__ = [
+    "NOTE",
     "Engine",
     "Prepared",
     "Result",
     "Source",
     "Trained",
     "TrainedState",
+    "as_asked",
     "begins_with_run",
     "begun_with",
     "build_compiled",
@@ -33,14 +46,18 @@ __all__ = [
     "load_data",
     "may_compile",
     "outputs_of",
+    "own_tags",
     "prepare",
     "record_setup",
     "run",
     "run_parameters",
     "run_tags",
     "save_kept",
+    "size_of",
     "split_as",
     "store_of",
     "summary_of",
+    "tell_rates",
+    "tell_time",
     "why_untraceable",
 ]

@@ -5,18 +5,22 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp import training
+from kexp.config import key_of
 from kexp.experiment.holding import Holding, how_to_make
+from kexp.experiment.lineage import data_of_metrics, record_data
 from kexp.experiment.prepared import Prepared, feeds
 from kexp.experiment.served import served
+from kexp.experiment.telling import tell_size
 from kexp.notebook import displays_held_back
 from kexp.own_code import is_kept, sources_of
-from kexp.schema import AUTO, Experiment, Taken
+from kexp.run_names import run_name
+from kexp.schema import AUTO, Experiment, Taken, Tracking
 from kexp.tracking import Registration, Tracker, flatten, registration
 from kexp.training import History
 
@@ -26,10 +30,12 @@ if TYPE_CHECKING:
     from kexp.data import Splits
 
 __all__ = [
+    "NOTE",
     "Source",
     "described",
     "own_modules",
     "own_sources",
+    "own_tags",
     "record_figures",
     "record_model",
     "record_outcome",
@@ -40,6 +46,7 @@ __all__ = [
 ]
 
 _REFERENCE = re.compile(r"(?<!\S)([A-Za-z_][\w.]*):[A-Za-z_][\w.]*(?!\S)")
+NOTE = "mlflow.note.content"  # what MLflow shows as a run's description
 PROBE_ROWS = 32  # rows that saved models are compared on
 
 
@@ -65,8 +72,15 @@ def run_tags(prepared: Prepared, folder: Path, more: Mapping[str, Any] | None = 
         "kexp.version": __version__,
         "kexp.folder": str(folder.resolve()),
         **({"kexp.begins_with": prepared.earlier.run_id} if prepared.earlier else {}),
+        **own_tags(prepared.experiment.tracking),
         **(more or {}),
     }
+
+
+def own_tags(tracking: Tracking) -> dict[str, Any]:
+    """The tags that the user asks for; MLflow keeps the description as one."""
+    note = {} if tracking.description is None else {NOTE: tracking.description}
+    return {**{str(key): value for key, value in (tracking.tags or {}).items()}, **note}
 
 
 def summary_of(model: keras.Model) -> str:
@@ -77,13 +91,25 @@ def summary_of(model: keras.Model) -> str:
     return "\n".join(lines)
 
 
-def run_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config as a run's parameters: all of it but where and how it is run."""
-    return flatten({key: value for key, value in config.items() if key not in ("tracking", "sweep", "fused")})
+def run_parameters(config: Mapping[str, Any], overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """A config as a run's parameters: all of it but where and how it is run, and what is not set.
+
+    Args:
+        config: plain and whole.
+        overrides: what the user wrote: null says something where they wrote it.
+    """
+    written = {key_of(each) for each in overrides}
+    flat = flatten({key: value for key, value in config.items() if key not in ("tracking", "sweep", "fused")})
+    return {key: value for key, value in flat.items() if value not in (None, {}) or key in written}
 
 
 def record_setup(
-    tracker: Tracker, prepared: Prepared, source: Source, summary: str, ran_on: Mapping[str, Any] | None = None
+    tracker: Tracker,
+    prepared: Prepared,
+    source: Source,
+    summary: str,
+    size: Mapping[str, int],
+    ran_on: Mapping[str, Any] | None = None,
 ) -> None:
     """What is known before the first epoch: parameters, config, data sets, environment.
 
@@ -92,6 +118,7 @@ def record_setup(
         prepared: the experiment.
         source: what the user wrote.
         summary: of the model.
+        size: of the model, as `size_of` gives it.
         ran_on: what `tracking.environment` gives, where a sweep has asked for it already.
     """
     import json
@@ -100,26 +127,18 @@ def record_setup(
 
     experiment, splits = prepared.experiment, prepared.splits
     config = experiment.as_dict()
-    tracker.log_params(run_parameters(config))
+    tracker.log_params(run_parameters(config, source.overrides))
     tracker.log_text(_with_taken(source.yaml, prepared) or _yaml(config), "config.yaml")
     tracker.log_text("\n".join(source.overrides) + "\n", "overrides.txt")
     tracker.log_text(summary, "model_summary.txt")
+    tell_size(tracker, prepared, size)
     tracker.log_text(json.dumps(ran_on or environment(), indent=2), "environment.json")
     tracker.log_text(json.dumps(described(splits), indent=2), "data.json")
     for name, file in own_sources(experiment).items():
         tracker.log_text(file.read_text(encoding="utf-8", errors="replace"), f"code/{name}")
     if splits.encoding:
         tracker.log_text(json.dumps(splits.encoding, indent=2), "data_encoding.json")
-    for context in ("train", "validation", "test"):
-        part = getattr(splits, context)
-        if part is not None:
-            tracker.log_dataset(
-                name=experiment.data.name,
-                digest=splits.data.digest[:36],
-                context=context,
-                source=f"kexp data={experiment.data.name}",
-                profile={"rows": len(part), "feature_shape": list(splits.spec.feature_shape)},
-            )
+    record_data(tracker, prepared)
 
 
 def _with_taken(text: str, prepared: Prepared) -> str:
@@ -185,7 +204,9 @@ def described(splits: Splits) -> dict[str, Any]:
 
 def record_outcome(tracker: Tracker, history: History, started: float) -> None:
     """What is known at the end: how long it took, and why it ended early."""
-    tracker.set_tags({"kexp.duration_s": f"{time.perf_counter() - started:.3f}", "kexp.stopped": history.stopped})
+    tracker.set_tags({"kexp.duration_s": f"{time.perf_counter() - started:.3f}"})
+    if history.stopped:
+        tracker.set_tags({"kexp.stopped": history.stopped})
 
 
 def record_model(
@@ -211,6 +232,7 @@ def record_model(
             model,
             x,
             y,
+            datasets=data_of_metrics(prepared),
             register=_registration(tracker, prepared, {**history.last, **(tested or {})}),
             step=last,
             served=served(prepared, model, math.prod(y.shape[1:])),
@@ -224,7 +246,7 @@ def _registration(tracker: Tracker, prepared: Prepared, metrics: Mapping[str, fl
     return registration(
         save.register,
         save.alias,
-        run=tracker.name,
+        run=run_name(prepared.experiment.as_dict()) or tracker.name,
         params=run_parameters(prepared.experiment.as_dict()),
         metrics=metrics,
         tags=run_tags(prepared, tracker.folder),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from kexp import training
 from kexp.build import build_format
 from kexp.errors import ConfigError, TrainingError
+from kexp.experiment.asked import as_asked, check_asked
 from kexp.experiment.compiled import build_compiled
 from kexp.experiment.engines import Trained, engine_of
 from kexp.experiment.holding import holding
@@ -28,8 +30,10 @@ from kexp.experiment.recording import (
 )
 from kexp.experiment.result import Result
 from kexp.experiment.state import TrainedState, leave_state
+from kexp.experiment.telling import EpochTeller, size_of
 from kexp.experiment.tracing import check_traced
 from kexp.own_state import begun_anew
+from kexp.run_names import run_name
 from kexp.schema import Experiment
 from kexp.tracking import (
     StoreSettings,
@@ -42,7 +46,6 @@ from kexp.tracking import (
     run_to_take_up,
     warm_up,
 )
-from kexp.training import History
 
 Said = Sequence[tuple[str, str]]
 """(label, text) of what was decided for the user."""
@@ -116,6 +119,7 @@ def _run(
 ) -> Result:
     started = time.perf_counter()
     formats = formats_of(experiment)
+    check_asked(experiment.tracking)
     engine = engine_of(experiment.trainer.engine)
     training.check_backend(experiment.backend)
     store = store_of(experiment) if open_tracker is None else None
@@ -132,19 +136,20 @@ def _run(
     if tell is not None or experiment.trainer.verbose:
         (tell or _print)((*prepared.said, *held.said))
     folder.mkdir(parents=True, exist_ok=True)
-    if open_tracker is None:
-        tracker = _open(store, experiment, folder, prepared, parent_run_id, tags)
-    else:
-        tracker = open_tracker(prepared, run_tags(prepared, folder, tags))
-    with run_status(tracker):
-        record_setup(tracker, prepared, source, summary_of(model))
+    own = open_tracker is None  # a run of its own, and no trial of a sweep
+    tracker = (
+        _open(store, experiment, folder, prepared, parent_run_id, tags)
+        if open_tracker is None
+        else open_tracker(prepared, run_tags(prepared, folder, tags))
+    )
+    with run_status(tracker), as_asked(tracker, experiment.tracking) if own else nullcontext():
+        record_setup(tracker, prepared, source, summary_of(model), size_of(model))
+        teller = EpochTeller(tracker, model, prepared)
         trainer = experiment.trainer
         checkpointing = checkpointing_of(prepared, checkpoint, folder)
         with training.progress(trainer.epochs, trainer.initial_epoch, trainer.verbose) as progress:
             try:
-                trained = engine(
-                    prepared, model, listeners=[_Logging(tracker), progress, *listeners], checkpoint=checkpointing
-                )
+                trained = engine(prepared, model, listeners=[teller, progress, *listeners], checkpoint=checkpointing)
             except TrainingError as error:
                 recorded = f" and in run {tracker.name} ({tracker.run_id})" if experiment.tracking.enabled else ""
                 error.add_note(f"What it left is in {folder}{recorded}.")
@@ -193,21 +198,6 @@ def _print(said: Said) -> None:
         print(f"{label:<8} {text}")
 
 
-class _Logging:
-    """Tells a tracker of each epoch, of those that a checkpoint brought back too: this run has not seen them."""
-
-    def __init__(self, tracker: Tracker) -> None:
-        self.tracker = tracker
-
-    def __call__(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        self.tracker.log_metrics(metrics, step=epoch)
-
-    def resumed(self, history: History) -> None:
-        for epoch, metrics in history.epochs:
-            self.tracker.log_metrics(metrics, step=epoch)
-        self.tracker.set_tags({"kexp.resumed_from": history.resumed_from})
-
-
 def checkpointing_of(prepared: Prepared, given: Path | None, folder: Path) -> training.Checkpointing | None:
     """When and where an experiment's checkpoints are written; None for never. Arguments as of `run`."""
     trainer = prepared.experiment.trainer
@@ -238,7 +228,7 @@ def _open(
     try:
         return open_run(
             store,
-            name=experiment.name,
+            name=run_name(experiment.as_dict()) or experiment.name,
             folder=folder,
             tags=run_tags(prepared, folder, tags),
             parent_run_id=parent_run_id,
@@ -263,6 +253,7 @@ def check_installed(experiment: Experiment) -> None:
     """
     training.check_backend_installed(experiment.backend)
     formats_of(experiment)
+    check_asked(experiment.tracking)
 
 
 def formats_of(experiment: Experiment) -> dict[str, Any]:

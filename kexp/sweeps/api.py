@@ -78,7 +78,7 @@ class SweepResult:
 
         from kexp.experiment import run_parameters
 
-        params = [run_parameters(trial.config) if trial.config else {} for trial in self.trials]
+        params = [run_parameters(trial.config, trial.overrides) if trial.config else {} for trial in self.trials]
         columns = [*(self.comparison.columns if self.comparison is not None else ()), "seed"]
         told = [key for key in columns if len({str(each.get(key)) for each in params}) > 1]
         rows = [

@@ -7,20 +7,27 @@ import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from kexp.config import key_of
 from kexp.errors import KexpError
 from kexp.sweeps.results import SHARED_TRIALS, Histories, TrialResult, histories_of, read_sweep
 from kexp.sweeps.table import leaderboard
 from kexp.tracking.finding import BEST_TRIAL
+from kexp.tracking.values import param_value
 
 if TYPE_CHECKING:
+    from kexp.schema import Tracking
     from kexp.sweeps.comparison import Comparison
     from kexp.sweeps.session import Session
     from kexp.sweeps.trials import Trial
     from kexp.tracking import Tracker
 
-__all__ = ["Report", "best_trial", "ranking", "run_id_of", "summarise"]
+__all__ = ["Report", "best_trial", "describe", "ranking", "run_id_of", "summarise"]
+
+_MOST_VALUES = 20  # of a key that was swept over, listed
+_MORE = "\n\nMore is in `report.md`, among the artifacts.\n"
+_LONGEST_NOTE = 8000 - len(_MORE)  # characters of a tag
 
 
 def summarise(session: Session, tracker: Tracker) -> None:
@@ -36,10 +43,54 @@ def summarise(session: Session, tracker: Tracker) -> None:
         best = best_trial(session)
         if best is not None:
             tracker.set_tags({BEST_TRIAL: best.run_id})
+            if all(trial.good for trial in session.trials):  # a parameter cannot change later
+                tracker.log_params(space(session, best))
             tracker.log_metrics({f"best_{key}": value for key, value in best.metrics.items()}, step=0)
     shared = [trial.run_id for trial in session.trials if trial.state == "DONE"]
     if shared:
         tracker.log_text("\n".join(dict.fromkeys(shared)), SHARED_TRIALS)
+
+
+def space(session: Session, best: Trial) -> dict[str, Any]:
+    """What was swept over, by key, and of that what the best trial has, as `best_KEY`."""
+    from kexp.experiment import run_parameters
+
+    params = [run_parameters(trial.config, trial.overrides) for trial in session.trials if trial.config]
+    varied: dict[str, dict[str, None]] = {}
+    for key in dict.fromkeys(key for each in params for key in each):
+        values = dict.fromkeys(param_value(each.get(key)) for each in params)
+        if len(values) > 1:
+            varied[key] = values
+    named = {key for key in varied if {key, key.removesuffix(".name")} & {key_of(each) for each in session.arguments}}
+    if named:  # the others follow from these: parameters that only one optimizer has
+        varied = {key: values for key, values in varied.items() if key in named}
+    given = {key_of(each): each.partition("=")[2] for each in session.arguments}
+    chosen = run_parameters(best.config, best.overrides)
+    return {
+        **{
+            key: given.get(key) or given.get(key.removesuffix(".name")) or _listed(list(values))
+            for key, values in varied.items()
+        },
+        **{f"best_{key}": chosen[key] for key in varied if key in chosen},
+    }
+
+
+def _listed(values: list[str]) -> str:
+    return ",".join(values) if len(values) <= _MOST_VALUES else f"{len(values)} values"
+
+
+def describe(tracker: Tracker, tracking: Tracking, files: list[Path]) -> None:
+    """Gives a sweep's run the conclusion and the table of its report as its description, as far as MLflow takes it."""
+    from kexp.experiment import NOTE
+
+    report = next((file for file in files if file.suffix == ".md"), None)
+    if report is None:
+        return
+    text = report.read_text(encoding="utf-8")
+    text = text if tracking.description is None else f"{tracking.description}\n\n{text}"
+    if len(text) > _LONGEST_NOTE:
+        text = text[: text.rfind("\n", 0, _LONGEST_NOTE)] + _MORE
+    tracker.set_tags({NOTE: text})
 
 
 def best_trial(session: Session) -> Trial | None:
@@ -168,7 +219,7 @@ def _result(trial: Trial) -> TrialResult:
         run_id_of(trial),
         f"trial {trial.number}",
         "FINISHED" if trial.whole else trial.state,
-        run_parameters(trial.config),
+        run_parameters(trial.config, trial.overrides),
         trial.metrics,
         trial.reason,
         trial.fingerprint,

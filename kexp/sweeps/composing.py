@@ -136,6 +136,8 @@ def _resolved(config: dict[str, Any]) -> Composed:
     resolved = OmegaConf.to_container(whole, resolve=True)
     assert isinstance(resolved, dict)
     composed = Composed({str(key): value for key, value in resolved.items()})
+    if isinstance(config.get("tracking"), dict) and isinstance(composed.get("tracking"), dict):
+        composed["tracking"]["run_name"] = config["tracking"].get("run_name")
     composed.unresolved = config
     return composed
 
@@ -144,6 +146,8 @@ def _resolve_in(node: dict[str, Any], root: dict[str, Any]) -> bool:
     """Replaces `${key}` of a top-level plain value; whether other interpolations are left."""
     rest = False
     for key, value in node.items():
+        if key == "run_name":  # of `tracking`: filled in once all of the config is settled
+            continue
         if isinstance(value, dict):
             rest |= _resolve_in(value, root)
         elif isinstance(value, str) and "${" in value:

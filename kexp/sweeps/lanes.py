@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kexp.errors import ConfigError, in_a_line
+from kexp.run_names import run_name
 from kexp.sweeps.keeping import save_trial
 from kexp.sweeps.trial_run import LOG, too_long
 from kexp.sweeps.trials import Outcome, State, Task
@@ -211,7 +212,7 @@ class LaneEngine:
         self.data: dict[str, Data] = {}
         self.running: dict[int, _Running] = {}
         self.parked: dict[tuple[int, int], tuple[fused.Parked, _Running]] = {}
-        self.summaries: dict[int, str] = {}
+        self.summaries: dict[int, tuple[str, dict[str, int]]] = {}
         self._untold: deque[tuple[int, int, Mapping[str, float]]] = deque()  # programs add to it while it is told
         self._told = 0.0
         self._sending = threading.Lock()
@@ -406,26 +407,32 @@ class LaneEngine:
         return Outcome(task.number, state, shown, metrics, spent_s, record=record, repeatable=True, said=said)
 
     def _record(self, task: Task, result: fused.LaneResult, lane: _Running, state: State, reason: str) -> Any:
-        from kexp.experiment import Source, leave_state, record_setup, run_tags
+        from kexp.experiment import Source, leave_state, record_setup, run_tags, tell_rates, tell_time
 
         prepared, folder = result.trial.prepared, Path(task.folder)
         folder.mkdir(parents=True, exist_ok=True)
         tags = run_tags(prepared, folder, {**task.tags, **result.tags})
-        run = CollectedRun(task.name, folder, tags=tags, parent_run_id=task.parent_run_id)
+        name = run_name(prepared.experiment.as_dict()) or task.name
+        run = CollectedRun(name, folder, tags=tags, parent_run_id=task.parent_run_id)
         run.start_ms = int(lane.started * 1000)
         source = Source(overrides=task.overrides, yaml=task.yaml)
-        record_setup(run, prepared, source, self.summaries.get(result.group, ""), self.ran_on)
+        record_setup(run, prepared, source, *self.summaries.get(result.group, ("", {})), self.ran_on)
         # What was told of twice counts as it was told last; what a checkpoint brought back, as the lane's start.
         epochs = result.history.epochs
         stamps = ([run.start_ms] * len(epochs) + lane.stamps)[len(lane.stamps) :]
         for (epoch, metrics), stamp in zip(epochs, stamps, strict=True):
             run.log_metrics(metrics, step=epoch, timestamp_ms=stamp)
+        ended = dict(zip((epoch for epoch, _ in epochs), stamps, strict=True))
+        tell_rates(run, prepared, result.history, ended)
+        tell_time(run, result.history, stamps[-1] if stamps else None)
         if result.history.resumed_from:
             run.set_tags({"kexp.resumed_from": result.history.resumed_from})
         if result.test:
             tested = {f"test_{key}": value for key, value in result.test.items()}
             run.log_metrics(tested, step=result.history.epochs[-1][0])
-        run.set_tags({"kexp.duration_s": f"{result.history.duration_s:.3f}", "kexp.stopped": result.history.stopped})
+        run.set_tags({"kexp.duration_s": f"{result.history.duration_s:.3f}"})
+        if result.history.stopped:
+            run.set_tags({"kexp.stopped": result.history.stopped})
         if result.history.notices:
             run.set_tags({"kexp.notices": "; ".join(result.history.notices)})
         if state == "PRUNED":
@@ -464,11 +471,13 @@ def _name(group: fused.Group) -> str:
     return group.structure.digest
 
 
-def _summary(group: fused.Group) -> str:
-    from kexp.experiment import summary_of
+def _summary(group: fused.Group) -> tuple[str, dict[str, int]]:
+    """Keras' table of the layers, and how many weights there are."""
+    from kexp.experiment import size_of, summary_of
 
     assert group.structure is not None
-    return summary_of(group.structure.blueprint.model)
+    model = group.structure.blueprint.model
+    return summary_of(model), size_of(model)
 
 
 def _end_with(parent: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from kexp.errors import ConfigError, StoreError, UnknownNameError
 from kexp.tracking import RunView, StoreSettings, find_sweep, search
 from kexp.tracking.histories import History, KeptHistories, read_histories
-from kexp.tracking.values import param_value
+from kexp.tracking.values import ABOUT, SIZES, param_value
 
 __all__ = [
     "SHARED_TRIALS",
@@ -105,8 +105,8 @@ def trial_result(view: RunView) -> TrialResult:
         run_id=view.run_id,
         name=view.name,
         state=view.tags.get("kexp.state") or view.status,
-        params=view.params,
-        metrics=view.metrics,
+        params={key: value for key, value in view.params.items() if key not in SIZES},
+        metrics={key: value for key, value in view.metrics.items() if not key.startswith(ABOUT)},
         reason=view.tags.get("kexp.reason", ""),
         fingerprint=view.tags.get("kexp.fingerprint", ""),
         duration_s=view.duration_s,

@@ -9,15 +9,16 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from kexp.disk import disk_full_error, no_room, says_disk_full
 from kexp.errors import ConfigError
+from kexp.run_names import run_name
 from kexp.schema import Experiment, Sweep
-from kexp.sweeps.closing import Report, ranking, summarise
+from kexp.sweeps.closing import Report, describe, ranking, summarise
 from kexp.sweeps.comparison import Comparison
 from kexp.sweeps.earlier import earlier_sweep, sweep_key
 from kexp.sweeps.feed import Feed
@@ -97,7 +98,7 @@ class Session:
     ) -> None:
         self.trials, self.settings, self.arguments = trials, experiment.sweep, tuple(arguments)
         self.store, self.folder, self.name = store, folder, name
-        self.verbose = experiment.trainer.verbose
+        self.verbose, self.tracking = experiment.trainer.verbose, experiment.tracking
         self.objective: Objective | None = None
         self.run_id = ""
         self._jobs, self._own_folder = jobs, folder.name != name
@@ -140,6 +141,8 @@ class Session:
             ConfigError: the same sweep is running already.
             StoreError: the store is away, or did not take every trial that is over.
         """
+        from kexp.experiment import as_asked
+
         self.objective = objective or self.objective
         key = sweep_key(self.arguments)
         with ExitStack() as stack, sigterm_raises(), ExitStack() as ending:
@@ -150,6 +153,7 @@ class Session:
             with deferred_interrupts():  # a run that is open is one that will be ended
                 tracker = self._open(key, before)
                 ending.enter_context(ended_with(tracker))
+            ending.enter_context(as_asked(tracker, self.tracking) if self.store is not None else nullcontext())
             self.folder.mkdir(exist_ok=True)  # only now: a sweep that never opened leaves no folder
             self.run_id, self._tracker = tracker.run_id, tracker
             replaced = unfinished_runs(self.store, before) if self.store is not None and before else {}
@@ -393,7 +397,10 @@ class Session:
         if self.store is None:
             return null_run(name=self.name, folder=self.folder)
         self.notices += left_alone(sweep=True)
+        from kexp.experiment import own_tags
+
         tags = {
+            **own_tags(self.tracking),
             "kexp.sweep.name": self.name,
             "kexp.sweep.key": key,
             "kexp.folder": str(self.folder.resolve()),
@@ -488,9 +495,10 @@ class Session:
 
         task = self.task(trial)
         tags = {**task.tags, "kexp.fingerprint": trial.fingerprint}
-        run = CollectedRun(task.name, trial.folder, tags=tags, parent_run_id=task.parent_run_id)
+        name = run_name(trial.config) if trial.config else None
+        run = CollectedRun(name or task.name, trial.folder, tags=tags, parent_run_id=task.parent_run_id)
         run.start_ms = trial.started_ms or run.start_ms
-        run.log_params(run_parameters(trial.config))
+        run.log_params(run_parameters(trial.config, trial.overrides))
         for epoch, metrics, stamp in self._points.get(trial.number, ()):
             run.log_metrics(metrics, step=epoch, timestamp_ms=stamp)
         run.end("KILLED" if state == "KILLED" else "FAILED", reason)
@@ -527,8 +535,10 @@ class Session:
             summarise(self, tracker)
         if self.store is not None and not self._interrupted:
             self._report.begin()
-            for file in self._report.files():
+            files = self._report.files()
+            for file in files:
                 tracker.log_file(file)
+            describe(tracker, self.tracking, files)
 
 
 def _say(line: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kexp.errors import ConfigError, KexpError, TrainingError, first_line
+from kexp.run_names import run_name
 from kexp.sweeps.keeping import save_trial
 from kexp.sweeps.trials import Outcome, Task
 from kexp.tracking import Terminated
@@ -55,7 +56,8 @@ def run_trial(task: Task, tell: Told) -> Outcome:
     said: list[tuple[str, str]] = []
 
     def open_tracker(prepared: experiment.Prepared, tags: Mapping[str, Any]) -> CollectedRun:
-        tracker = CollectedRun(task.name, folder, tags={**tags, **task.tags}, parent_run_id=task.parent_run_id)
+        name = run_name(prepared.experiment.as_dict()) or task.name
+        tracker = CollectedRun(name, folder, tags={**tags, **task.tags}, parent_run_id=task.parent_run_id)
         collected.append(tracker)
         return tracker
 

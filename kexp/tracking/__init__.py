@@ -26,6 +26,7 @@ from kexp.tracking.stale import mark_failed, stale_runs
 from kexp.tracking.status import Terminated, run_status
 from kexp.tracking.store import prepare_store
 from kexp.tracking.syncing import Delivered, sync, waiting_folders
+from kexp.tracking.system import measured
 from kexp.tracking.tracker import Served, Status, Tracker
 from kexp.tracking.unrecorded import null_run
 from kexp.tracking.values import flatten
@@ -59,6 +60,7 @@ __all__ = [
     "log_finished_run",
     "log_finished_runs",
     "mark_failed",
+    "measured",
     "metric_history",
     "null_run",
     "open_run",

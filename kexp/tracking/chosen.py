@@ -72,12 +72,9 @@ def run_to_take_up(settings: StoreSettings, asked: str | None) -> str | None:
 
 def left_alone(*, sweep: bool = False) -> list[str]:
     """What MLflow is told by variables and kexp does not do, in a sentence each."""
-    found = []
-    if os.environ.get("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "").lower() in ("true", "1"):
-        found.append("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING is not taken up: kexp records no system metrics.")
     if sweep and os.environ.get(_RUN):
-        found.append(f"{_RUN} is not taken up: a sweep has a run of its own, and one for each trial.")
-    return found
+        return [f"{_RUN} is not taken up: a sweep has a run of its own, and one for each trial."]
+    return []
 
 
 def _name_of(uri: str | None, experiment_id: str, key: str) -> str:

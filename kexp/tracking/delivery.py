@@ -32,6 +32,7 @@ _KINDS = {"params", "tags", "metrics", "datasets", "texts", "files", "figures", 
 _MODULES = {"figure": ("matplotlib.figure", "matplotlib.backends.backend_agg"), "model": ("mlflow.pyfunc",)}
 _datasets: set[tuple[str, str]] = set()  # names and digests of those that a store was told of
 _first_dataset = threading.Lock()
+_turns: dict[frozenset[tuple[str, str]], threading.Lock] = {}  # one for those that bring the same data sets
 
 
 class RunSender:
@@ -135,7 +136,7 @@ class RunSender:
             inputs.append(DatasetInput(Dataset(**about), tags))
         named = {(row["name"], row["digest"]) for row in rows}
         # A server fails one of two that bring it the same new data set at once.
-        with contextlib.nullcontext() if named <= _datasets else _first_dataset:
+        with contextlib.nullcontext() if named <= _datasets else _turn(named):
             if inputs:
                 self.client.log_inputs(self.run.run_id, inputs)
                 _datasets.update(named)
@@ -145,6 +146,12 @@ class RunSender:
             uri = self.run.artifact_uri or self.client.get_run(self.run.run_id).info.artifact_uri
             self._repository = repository_of(uri, self.client._tracking_client.tracking_uri)
         return self._repository
+
+
+def _turn(named: set[tuple[str, str]]) -> threading.Lock:
+    """A lock for those that bring the same data sets."""
+    with _first_dataset:
+        return _turns.setdefault(frozenset(named), threading.Lock())
 
 
 def load_for(kind: str) -> None:

@@ -18,7 +18,7 @@ from kexp.tracking.client import AT_ONCE, client_for, sql_store, store_errors
 from kexp.tracking.reading import metric_history, search
 from kexp.tracking.record import RunRecord
 from kexp.tracking.settings import StoreSettings, resolve_uri
-from kexp.tracking.values import restored_metric
+from kexp.tracking.values import ABOUT, restored_metric
 
 __all__ = ["History", "KeptHistories", "history_of", "read_histories"]
 
@@ -79,7 +79,7 @@ class KeptHistories:
 def read_histories(
     settings: StoreSettings, run_ids: Sequence[str], kept: KeptHistories | None = None
 ) -> dict[str, History]:
-    """Every point of every metric of some runs; of a step that was logged twice, the later value.
+    """Every point of every metric of how good some runs are; of a step that was logged twice, the later value.
 
     Args:
         settings: the store.
@@ -107,6 +107,8 @@ def history_of(record: RunRecord) -> History:
     """What a run that is over has measured."""
     steps: dict[str, dict[int, float]] = {}
     for name, value, step, _ in record.metrics:
+        if name.startswith(ABOUT):
+            continue
         steps.setdefault(name, {})[step] = restored_metric(value)
     return {name: list(found.items()) for name, found in steps.items()}
 
@@ -121,6 +123,8 @@ def _from_database(store: Any, uri: str, run_ids: Sequence[str]) -> dict[str, Hi
             columns = (Row.run_uuid, Row.key, Row.step, Row.value, Row.is_nan)
             query = select(*columns).where(Row.run_uuid.in_(some)).order_by(Row.step, Row.timestamp)
             for run_id, metric, step, value, is_nan in session.execute(query):
+                if metric.startswith(ABOUT):
+                    continue
                 found = float("nan") if is_nan else restored_metric(value)
                 points[run_id].setdefault(metric, {})[int(step)] = found
     return {
@@ -136,7 +140,7 @@ def _from_server(settings: StoreSettings, run_ids: Sequence[str]) -> tuple[dict[
         quoted = ", ".join(f"'{run_id}'" for run_id in some)
         for view in search(settings, filter_string=f"attributes.run_id IN ({quoted})"):
             over |= {view.run_id} if view.status != "RUNNING" else set()
-            for name in view.metrics:
+            for name in (each for each in view.metrics if not each.startswith(ABOUT)):
                 names.setdefault(name, []).append(view.run_id)
     asked = [(name, some) for name, having in names.items() for some in _chunks(having, _RUNS_A_REQUEST)]
     points: dict[str, dict[str, Sequence[tuple[int, float]]]] = {run_id: {} for run_id in run_ids}

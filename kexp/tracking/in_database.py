@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["insert_runs"]
 
+_AT_ONCE = 400  # digests in one query, below every database's limit
+
 
 def insert_runs(client: MlflowClient, experiment: str, records: Sequence[RunRecord]) -> list[str]:
     """Inserts the runs that the database does not have yet, with their artifacts; returns the ids of all."""
@@ -111,34 +113,31 @@ class _Tables:
     def add_datasets(self, session: Any, records: Sequence[RunRecord], there: set[str]) -> None:
         """Links the runs to their data sets; each data set is one row for the whole experiment."""
         from mlflow.store.tracking.dbmodels import models as sql
-        from sqlalchemy import insert, select
+        from sqlalchemy import insert
 
-        ids: dict[tuple[str, str], str] = {}
+        wanted = {
+            (row["name"], row["digest"]): row
+            for record in records
+            if record.run_id not in there
+            for row in record.row.get("datasets", ())
+        }
+        ids = self._known_datasets(session, [digest for _, digest in wanted])
+        new = {each: uuid.uuid4().hex for each in wanted if each not in ids}
+        if new:
+            columns = [_dataset_columns(wanted[each], new_id, self.experiment) for each, new_id in new.items()]
+            session.execute(insert(sql.SqlDataset), columns)
+        ids |= new
         inputs, contexts = [], []
         for record in records:
             if record.run_id in there:
                 continue
             for row in record.row.get("datasets", ()):
-                known = (
-                    ids.get((row["name"], row["digest"]))
-                    or session.scalars(
-                        select(sql.SqlDataset.dataset_uuid).where(
-                            sql.SqlDataset.experiment_id == self.experiment,
-                            sql.SqlDataset.name == row["name"],
-                            sql.SqlDataset.digest == row["digest"],
-                        )
-                    ).first()
-                )
-                if known is None:
-                    known = uuid.uuid4().hex
-                    session.execute(insert(sql.SqlDataset), [_dataset_columns(row, known, self.experiment)])
-                ids[row["name"], row["digest"]] = known
                 link = uuid.uuid4().hex
                 inputs.append(
                     {
                         "input_uuid": link,
                         "source_type": "DATASET",
-                        "source_id": known,
+                        "source_id": ids[row["name"], row["digest"]],
                         "destination_type": "RUN",
                         "destination_id": record.run_id,
                         "step": 0,
@@ -148,6 +147,19 @@ class _Tables:
         if inputs:
             session.execute(insert(sql.SqlInput), inputs)
             session.execute(insert(sql.SqlInputTag), contexts)
+
+    def _known_datasets(self, session: Any, digests: Sequence[str]) -> dict[tuple[str, str], str]:
+        """The experiment's data sets that have one of these digests, by name and digest."""
+        from mlflow.store.tracking.dbmodels.models import SqlDataset
+        from sqlalchemy import select
+
+        found: dict[tuple[str, str], str] = {}
+        for first in range(0, len(digests), _AT_ONCE):
+            query = select(SqlDataset.name, SqlDataset.digest, SqlDataset.dataset_uuid).where(
+                SqlDataset.experiment_id == self.experiment, SqlDataset.digest.in_(digests[first : first + _AT_ONCE])
+            )
+            found |= {(name, digest): dataset_id for name, digest, dataset_id in session.execute(query)}
+        return found
 
 
 def _dataset_columns(row: Mapping[str, Any], dataset_id: str, experiment: int) -> dict[str, Any]:

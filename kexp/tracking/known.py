@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +11,7 @@ from kexp.tracking.client import AT_ONCE, client_for, sql_store, store_errors
 from kexp.tracking.reading import RunView, search
 from kexp.tracking.settings import StoreSettings, resolve_uri
 from kexp.tracking.store import experiment_id
+from kexp.tracking.values import ABOUT
 
 __all__ = ["FinishedRun", "finished_with"]
 
@@ -54,8 +55,12 @@ def finished_with(settings: StoreSettings, fingerprints: Sequence[str]) -> dict[
             fingerprint = view.tags.get("kexp.fingerprint", "")
             if fingerprint in wanted:
                 state = view.tags.get("kexp.state", "FINISHED")
-                found[fingerprint] = FinishedRun(view.run_id, dict(view.metrics), state)
+                found[fingerprint] = FinishedRun(view.run_id, _of_model(view.metrics), state)
     return found
+
+
+def _of_model(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {key: value for key, value in metrics.items() if not key.startswith(ABOUT)}
 
 
 def _finished(settings: StoreSettings, tags: dict[str, str] | None) -> list[RunView]:
@@ -89,7 +94,8 @@ def _from_database(store: Any, experiment: int, fingerprints: Sequence[str]) -> 
             for run_id, key, value, nan in session.execute(
                 select(latest.run_uuid, latest.key, latest.value, latest.is_nan).where(latest.run_uuid.in_(ids))
             ):
-                metrics[run_id][key] = float("nan") if nan else float(value)
+                if not key.startswith(ABOUT):
+                    metrics[run_id][key] = float("nan") if nan else float(value)
             states = dict(
                 session.execute(
                     select(sql.SqlTag.run_uuid, sql.SqlTag.value).where(

@@ -20,6 +20,7 @@ from kexp.tracking.model_registry import Registration, register
 from kexp.tracking.outbox import Cursor, Header, Outbox, Row
 from kexp.tracking.rows import param_row
 from kexp.tracking.tracker import Served
+from kexp.tracking.values import ABOUT
 
 if TYPE_CHECKING:
     import keras
@@ -147,8 +148,9 @@ def deliver_model(client: MlflowClient, header: Header, outbox: Outbox, cursor: 
         client.log_batch(
             header.run_id,
             [
-                Metric(key, value, stamp, at, model_id=model_id, run_id=header.run_id)
+                Metric(key, value, stamp, at, model_id=model_id, run_id=header.run_id, **_data_of(key, row))
                 for key, value, at, stamp in linked
+                if not key.startswith(ABOUT)
             ],
             synchronous=True,
         )
@@ -157,6 +159,14 @@ def deliver_model(client: MlflowClient, header: Header, outbox: Outbox, cursor: 
         register(client, header.uri, Registration(**row["register"]), model_id, header.run_id)
     shutil.rmtree(folder, ignore_errors=True)
     tried.unlink()
+
+
+def _data_of(metric: str, row: Mapping[str, Any]) -> dict[str, str]:
+    """Name and digest of the data set that a metric was measured on; the longest beginning of its name counts."""
+    for prefix, (name, digest) in sorted(row.get("datasets", {}).items(), key=lambda each: -len(each[0])):
+        if metric.startswith(prefix):
+            return {"dataset_name": name, "dataset_digest": digest}
+    return {}
 
 
 def _create(client: MlflowClient, header: Header, row: dict[str, Any]) -> LoggedModel:

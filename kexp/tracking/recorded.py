@@ -122,6 +122,7 @@ class RecordedRun(RowTracker):
         register: Registration | None = None,
         params: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
+        datasets: Mapping[str, tuple[str, str]] | None = None,
         step: int = 0,
         served: Served | None = None,
     ) -> None:
@@ -142,6 +143,7 @@ class RecordedRun(RowTracker):
             step=step,
             served=served,
         )
+        row["model"]["datasets"] = {prefix: list(each) for prefix, each in (datasets or {}).items()}
         self.put({"models": [row["model"]]})
 
     def end(self, status: Status, reason: str = "") -> None:

@@ -25,6 +25,7 @@ __all__ = ["running_server", "serve"]
 
 _START_TIMEOUT_S = 120.0
 _PORTS_TRIED = 20
+_PAGE = "/#/experiments?workflowType=machine_learning"  # MLflow opens on agents and traces otherwise
 
 
 def serve(settings: StoreSettings, port: int | None = None, *, say: Callable[[str], None] = print) -> None:
@@ -49,7 +50,7 @@ def serve(settings: StoreSettings, port: int | None = None, *, say: Callable[[st
         running_server(uri, _free_port(port)) as (address, process),
         contextlib.suppress(KeyboardInterrupt),
     ):
-        say(f"The runs are at {address} (Ctrl-C ends this).")
+        say(f"The runs are at {address}{_PAGE} (Ctrl-C ends this).")
         process.wait()
         raise StoreError("MLflow's server ended by itself")
 

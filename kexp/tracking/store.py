@@ -6,8 +6,9 @@ import contextlib
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kexp.errors import StoreError, first_line
 from kexp.tracking.client import check_reachable, client_for, load_mlflow, store_errors
@@ -16,8 +17,12 @@ from kexp.tracking.schema import create_or_migrate
 from kexp.tracking.server_check import experiment_on_server
 from kexp.tracking.settings import StoreSettings, database_file, is_remote, resolve_uri
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
 __all__ = ["check_writable", "experiment_id", "prepare_store"]
 
+_KIND = ("mlflow.experimentKind", "custom_model_development")
 _ready: dict[tuple[str, str], str] = {}
 _preparing = threading.RLock()
 
@@ -60,6 +65,8 @@ def _experiment(uri: str, settings: StoreSettings) -> str:
     if is_remote(uri):
         there = experiment_on_server(uri, settings.experiment)
         if there is not None and there.get("lifecycle_stage") == "active":
+            known = {tag["key"]: tag.get("value", "") for tag in there.get("tags", ())}
+            _mark(client_for(uri), str(there["experiment_id"]), known)
             return str(there["experiment_id"])
     client = client_for(uri)
     found = client.get_experiment_by_name(settings.experiment)
@@ -67,7 +74,7 @@ def _experiment(uri: str, settings: StoreSettings) -> str:
         from mlflow.exceptions import MlflowException
 
         try:
-            return str(client.create_experiment(settings.experiment, settings.artifact_location))
+            return str(client.create_experiment(settings.experiment, settings.artifact_location, dict([_KIND])))
         except MlflowException:  # another process was quicker
             found = client.get_experiment_by_name(settings.experiment)
             if found is None:
@@ -76,7 +83,15 @@ def _experiment(uri: str, settings: StoreSettings) -> str:
         raise StoreError(
             f"tracking.experiment: {settings.experiment!r} was deleted in MLflow; restore it or choose another name"
         )
+    _mark(client, str(found.experiment_id), found.tags)
     return str(found.experiment_id)
+
+
+def _mark(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> None:
+    """Has MLflow's page open an experiment on its training runs, unless somebody has said what it is for."""
+    if _KIND[0] not in tags:
+        with contextlib.suppress(Exception):  # an older server, or one that lets nobody change the experiment
+            client.set_experiment_tag(experiment, *_KIND)
 
 
 @contextlib.contextmanager

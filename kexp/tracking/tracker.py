@@ -112,6 +112,7 @@ class Tracker(Protocol):
         register: Registration | None = None,
         params: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
+        datasets: Mapping[str, tuple[str, str]] | None = None,
         step: int = 0,
         served: Served | None = None,
     ) -> None:
@@ -125,6 +126,7 @@ class Tracker(Protocol):
             register: how the model is to stand in MLflow's model registry; None for not at all.
             params: what MLflow shows as the model's parameters.
             metrics: the metrics that belong to this model; None means the last value of each that the run has logged.
+            datasets: beginning of metrics' names -> name and digest of the data set that these are measured on.
             step: the epoch that the model comes from.
             served: how `mlflow.pyfunc.load_model` and servers have it take raw rows; as Keras takes them unless given.
         """

@@ -11,8 +11,10 @@ from functools import lru_cache
 from typing import Any
 
 __all__ = [
+    "ABOUT",
     "INFINITY",
     "LONGEST_VALUE",
+    "SIZES",
     "flatten",
     "metric_value",
     "param_value",
@@ -23,6 +25,12 @@ __all__ = [
 
 LONGEST_VALUE = 6000
 """MLflow cuts a longer parameter value without a word, so ours never sends one."""
+
+ABOUT = "system/"
+"""How metrics begin that are about a run's time and machine, and not about how good its model is."""
+
+SIZES = frozenset({"model_parameters", "model_trainable_parameters", "steps_per_epoch"})
+"""Parameters of a run that follow from its config and its data."""
 
 INFINITY = 1.7976931348623157e308
 """What MLflow stores for infinity; `restored_metric` turns it back."""

@@ -1,0 +1,121 @@
+"""The data sets of a run as MLflow keeps them: where each part's rows come from, what they are, and which they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexp.tracking.settings import without_password
+
+if TYPE_CHECKING:
+    from kexp.data import Part
+    from kexp.experiment.prepared import Prepared
+    from kexp.schema import Node
+    from kexp.tracking import Tracker
+
+__all__ = ["data_of_metrics", "record_data"]
+
+PARTS = ("train", "validation", "test")
+_PREFIX = {"train": "", "validation": "val_", "test": "test_"}  # of what is measured on a part
+_TYPES = {"number": "double", "boolean": "boolean", "text": "string", "date": "datetime"}
+_MOST_COLUMNS = 500  # in a schema, which each trial of a sweep carries
+
+
+def record_data(tracker: Tracker, prepared: Prepared) -> None:
+    """Records each part that the run reads, under a digest of its own rows."""
+    node, schema = prepared.experiment.data, _schema(prepared)
+    for context, part in _parts(prepared):
+        source_type, source = _source(node, context)
+        tracker.log_dataset(
+            name=_name(node, context),
+            digest=_digest(part),
+            context=context,
+            source_type=source_type,
+            source=json.dumps(source),
+            schema=schema,
+            profile=_profile(part),
+        )
+
+
+def data_of_metrics(prepared: Prepared) -> dict[str, tuple[str, str]]:
+    """Prefix of metrics -> name and digest of the data set that they are measured on."""
+    node = prepared.experiment.data
+    return {_PREFIX[context]: (_name(node, context), _digest(part)) for context, part in _parts(prepared)}
+
+
+def _parts(prepared: Prepared) -> Iterator[tuple[str, Part]]:
+    for context in PARTS:
+        part = getattr(prepared.splits, context)
+        if part is not None:
+            yield context, part
+
+
+def _digest(part: Part) -> str:
+    """A digest of the rows of a part alone, as long as MLflow's page shows well."""
+    rows = hashlib.sha256(part.rows.astype("<i8", copy=False).tobytes()).hexdigest()
+    return hashlib.sha256(f"{part.data.digest} {rows}".encode()).hexdigest()[:12]
+
+
+def _path(node: Node, context: str) -> str | None:
+    """What the config names as the place of a part's rows."""
+    for key in (f"{context}_path", "path"):
+        found = node.parameters.get(key)
+        if isinstance(found, str):
+            return found
+    return None
+
+
+def _name(node: Node, context: str) -> str:
+    path = _path(node, context)
+    return node.name if path is None else Path(path.partition("?")[0]).name or node.name
+
+
+def _source(node: Node, context: str) -> tuple[str, dict[str, Any]]:
+    """MLflow's type of a source and what it keeps of one."""
+    path = _path(node, context)
+    if path is None:
+        return "code", {"tags": {"mlflow.source.type": "LOCAL", "mlflow.source.name": f"kexp data={node.name}"}}
+    scheme = re.match(r"([a-z][a-z0-9+.-]+)://", path)
+    if scheme is None:
+        return "local", {"uri": str(Path(path).expanduser().absolute())}
+    address = without_password(path)
+    return ("http", {"url": address}) if scheme[1] in ("http", "https") else (scheme[1], {"uri": address})
+
+
+def _schema(prepared: Prepared) -> dict[str, Any]:
+    """Columns by name and type where rows have them; else the shapes of arrays."""
+    splits = prepared.splits
+    spec, encoding = splits.spec, splits.encoding
+    kinds: Mapping[str, Any] = encoding.get("kinds") or {}
+    if "columns" in encoding and kinds:
+        named = {str(each["name"]): str(kinds.get(each["name"], ["text"])[0]) for each in encoding["columns"]}
+    else:
+        named = dict.fromkeys(map(str, spec.feature_names or ()), "number")
+    if named and len(named) <= _MOST_COLUMNS:
+        goals = encoding.get("target") or list(spec.target_names or ())
+        kind = "text" if spec.task == "classification" else "number"
+        named |= {str(goal): kind for goal in ([goals] if isinstance(goals, str) else goals)}
+        return {"mlflow_colspec": [{"type": _TYPES.get(kind, "string"), "name": name} for name, kind in named.items()]}
+    targets = splits.data.targets
+    shapes = {"features": (spec.feature_dtype, spec.feature_shape), "targets": (str(targets.dtype), targets.shape[1:])}
+    told = {
+        key: json.dumps([{"type": "tensor", "tensor-spec": {"dtype": str(kind), "shape": [-1, *shape]}}])
+        for key, (kind, shape) in shapes.items()
+    }
+    return {"mlflow_tensorspec": told}
+
+
+def _profile(part: Part) -> dict[str, Any]:
+    import numpy as np
+
+    spec = part.spec
+    told: dict[str, Any] = {"num_rows": len(part), "num_elements": len(part) * math.prod(spec.feature_shape)}
+    if spec.task == "classification" and spec.classes is not None and len(spec.classes) <= 100:
+        counts = np.bincount(part.labels.ravel(), minlength=len(spec.classes))
+        told["classes"] = {str(name): int(count) for name, count in zip(spec.classes, counts, strict=True)}
+    return told

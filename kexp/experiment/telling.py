@@ -1,0 +1,149 @@
+"""What a run tells of its training besides what Keras measures: learning rate, time and steps of epochs, size."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from kexp.build import build_optimizer
+from kexp.registry import OURSELVES
+from kexp.tracking import Tracker
+from kexp.tracking.values import ABOUT
+from kexp.training import History
+
+if TYPE_CHECKING:
+    import keras
+
+    from kexp.experiment.prepared import Prepared
+
+__all__ = ["EpochTeller", "size_of", "tell_rates", "tell_size", "tell_time"]
+
+RATE = "learning_rate"  # as Keras' own callbacks call it
+SECONDS = f"{ABOUT}epoch_seconds"
+
+
+class EpochTeller:
+    """Tells a tracker of each epoch, of those that a checkpoint brought back too: this run has not seen them.
+
+    Args:
+        tracker: takes it.
+        model: what is trained, compiled.
+        prepared: the experiment.
+    """
+
+    def __init__(self, tracker: Tracker, model: keras.Model, prepared: Prepared) -> None:
+        self.tracker, self._prepared = tracker, prepared
+        self._optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+        self._scheduled = _schedule_of(self._optimizer) is not None
+        self._rates: dict[int, float] = {}  # epoch -> rate, where no schedule says it
+        self._varies = False
+        self._before, self._began = self._iterations(), time.monotonic()
+
+    def __call__(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        now = time.monotonic()
+        told = {**metrics, SECONDS: now - self._began}
+        self._began = now
+        if RATE not in told:
+            told |= self._rate(epoch)
+        self.tracker.log_metrics(told, step=epoch)
+
+    def resumed(self, history: History) -> None:
+        """See `kexp.training.ResumeListener`."""
+        for epoch, metrics in history.epochs:
+            self.tracker.log_metrics(metrics, step=epoch)
+        if self._scheduled:
+            tell_rates(self.tracker, self._prepared, history)
+        self.tracker.set_tags({"kexp.resumed_from": history.resumed_from})
+        self._began = time.monotonic()
+
+    def _iterations(self) -> int:
+        return int(self._optimizer.iterations)
+
+    def _rate(self, epoch: int) -> dict[str, float]:
+        """The rate after an epoch, where it is not the same all the time."""
+        if self._scheduled and self._iterations() == self._before:  # trained elsewhere, in a compiled program
+            return dict(zip([RATE], _rates(self._prepared, [epoch]), strict=False))
+        try:
+            rate = float(self._optimizer.learning_rate)
+        except (TypeError, ValueError):  # an optimizer of the user's own that has none
+            return {}
+        self._rates[epoch] = rate
+        if self._scheduled or self._varies:
+            return {RATE: rate}
+        self._varies = len(set(self._rates.values())) > 1
+        if self._varies:  # something has changed it, which nobody knew before
+            for earlier in [each for each in self._rates if each != epoch]:
+                self.tracker.log_metrics({RATE: self._rates[earlier]}, step=earlier)
+        return {RATE: rate} if self._varies else {}
+
+
+def tell_rates(tracker: Tracker, prepared: Prepared, history: History, stamps: Mapping[int, int] | None = None) -> None:
+    """The rate after each epoch of a training that followed a schedule.
+
+    Args:
+        tracker: takes it.
+        prepared: the experiment.
+        history: its epochs.
+        stamps: when each ended, milliseconds since 1970.
+    """
+    epochs = [epoch for epoch, metrics in history.epochs if RATE not in metrics]
+    for epoch, rate in zip(epochs, _rates(prepared, epochs), strict=False):
+        tracker.log_metrics({RATE: rate}, step=epoch, timestamp_ms=None if stamps is None else stamps.get(epoch))
+
+
+def tell_size(tracker: Tracker, prepared: Prepared, size: Mapping[str, int]) -> None:
+    """How many weights the model has, and how many steps an epoch takes."""
+    tracker.log_params({**size, "steps_per_epoch": _steps(prepared)})
+
+
+def tell_time(tracker: Tracker, history: History, stamp: int | None = None) -> None:
+    """Seconds an epoch on average, of a training whose epochs were not timed one by one."""
+    if len(history):
+        tracker.log_metrics({SECONDS: history.duration_s / len(history)}, history.epochs[-1][0], stamp)
+
+
+def size_of(model: keras.Model) -> dict[str, int]:
+    """How many weights a model has."""
+    return {
+        "model_parameters": int(model.count_params()),
+        "model_trainable_parameters": sum(int(_count(weight)) for weight in model.trainable_weights),
+    }
+
+
+def _count(weight: Any) -> int:
+    return math.prod(weight.shape)
+
+
+def _steps(prepared: Prepared) -> int:
+    trainer = prepared.experiment.trainer
+    return trainer.steps_per_epoch or -(-len(prepared.splits.train) // trainer.batch_size)
+
+
+def _schedule_of(optimizer: Any) -> Any | None:
+    import keras
+
+    rate = getattr(optimizer, "_learning_rate", None)
+    return rate if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule) else None
+
+
+def _rates(prepared: Prepared, epochs: list[int]) -> list[float]:
+    """The rate after each of these epochs, of the schedule or the changes in the config; nothing without any."""
+    import numpy as np
+
+    experiment = prepared.experiment
+    node = experiment.optimizer
+    changes = (experiment.trainer.changes or {}).get(f"optimizer.{RATE}")
+    if changes:
+        known = {0: float(node.parameters[RATE]), **{int(done): float(rate) for done, rate in changes.items()}}
+        return [known[max(done for done in known if done < epoch)] for epoch in epochs]
+    chosen = node.common.get("schedule") is not None or node.common.get("decay")
+    if not epochs or experiment.optimizer_of_model or not (chosen or node.component.distribution != OURSELVES):
+        return []
+    steps = _steps(prepared)
+    schedule = _schedule_of(build_optimizer(node, steps * experiment.trainer.epochs))
+    if schedule is None:
+        return []
+    every = node.parameters.get("gradient_accumulation_steps") or 1
+    return [float(np.asarray(schedule((epoch * steps) // every))) for epoch in epochs]

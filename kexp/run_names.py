@@ -1,0 +1,68 @@
+"""Names of runs made from their config: `tracking.run_name='${optimizer.name}-${seed}'`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kexp.errors import ConfigError, UnknownNameError
+
+__all__ = ["check_run_name", "run_name"]
+
+_KEY = "tracking.run_name"
+_REFERENCE = re.compile(r"\$\{([^{}]*)\}")
+_LONGEST = 250  # characters of a run's name in MLflow's database
+
+
+def check_run_name(template: str, config: Mapping[str, Any]) -> None:
+    """Refuses a template that is empty, or that names what the config has not.
+
+    Raises:
+        ConfigError: it does.
+    """
+    if not template.strip():
+        raise ConfigError.at(_KEY, "must be a name", template)
+    known = dict(_leaves(config))
+    for key in _REFERENCE.findall(template):
+        if ":" not in key and key not in known:
+            raise UnknownNameError(_KEY, "single value of the config", key, known)
+
+
+def run_name(config: Mapping[str, Any]) -> str | None:
+    """The name that a run's whole config gives it; None where it gives none.
+
+    What a resolver gives, `${oc.env:USER}`, is asked for now.
+    """
+    template = config["tracking"]["run_name"]
+    if template is None:
+        return None
+    known = dict(_leaves(config))
+    name = _REFERENCE.sub(lambda found: _text(known[found[1]]) if found[1] in known else found[0], template)
+    if "${" in name:
+        name = _resolved(name)
+    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+
+
+def _resolved(text: str) -> str:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return str(OmegaConf.to_container(OmegaConf.create({"name": text}), resolve=True)["name"])  # type: ignore[call-overload, index]
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{_KEY}: {str(error).splitlines()[0]}") from error
+
+
+def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{path}.")
+        elif path != _KEY:
+            yield path, value
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
