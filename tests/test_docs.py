@@ -29,6 +29,7 @@ PAGES = [
     "docs/hydra.md",
     "docs/your-code.md",
     "docs/using-runs.md",
+    "docs/serving.md",
     "docs/sweeps.md",
     "docs/tracking.md",
     "docs/index.md",
@@ -40,6 +41,9 @@ PAGES = [
 # Commands that something else tries.
 ELSEWHERE = {
     "python3.11 -m venv": "the continuous integration, and whoever tries a clone: they install",
+    "export MLFLOW_TRACKING_URI": "the same, by a shell",
+    "mlflow models": "tests/serving/test_pyfunc.py and test_environment.py, with a server of their own",
+    "curl": "the same",
     "kexp ui": "tests/commands/test_ui.py: it serves until it is ended",
     "kexp completion": "tests/commands/test_completion.py, in each of the shells",
     'eval "$(kexp completion': "the same",

@@ -1,0 +1,218 @@
+"""MLflow models answer raw rows in a process without kexp, with the values that `kexp predict` writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import Kind
+
+KINDS = ("table", "regression", "labels", "own", "iris", "array", "images", "text", "series")
+
+
+def predicted(kind: Kind, rows: str, tmp_path: Path) -> pd.DataFrame:
+    """What `kexp predict` writes, in its own precision."""
+    from kexp.cli import main
+
+    with pytest.raises(SystemExit) as end:
+        main(["predict", kind.run_id, rows, str(tmp_path / "out.csv")])
+    assert not end.value.code
+    return pd.read_csv(tmp_path / "out.csv", dtype=str)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("table", "odd.csv"),
+        ("regression", "odd.csv"),
+        ("labels", "odd.csv"),
+        ("own", "odd.csv"),
+        ("iris", "iris.csv"),
+        ("array", "some.npz"),
+        ("images", "pictures"),
+        ("text", "said.csv"),
+        ("series", "shops.csv"),
+    ],
+)
+def test_answers_are_those_of_kexp_predict(name: str, rows: str, served: dict[str, Kind], tmp_path: Path) -> None:
+    expected = predicted(served[name], rows, tmp_path)
+    expected = expected.drop(columns=[column for column in expected if column == "file"])
+    answer = served[name].answers[0]
+    assert isinstance(answer, pd.DataFrame), answer
+    if name not in ("regression", "own"):  # one target alone, which `kexp predict` calls the prediction
+        assert [column.removeprefix("prediction_") for column in answer] == [
+            column.removeprefix("prediction_") for column in expected
+        ]
+    for place, column in enumerate(answer):
+        np.testing.assert_array_equal(
+            answer[column].to_numpy().astype(str), expected.iloc[:, place].to_numpy().astype(str)
+        )
+
+
+def test_however_rows_are_sent_the_answer_is_the_same(served: dict[str, Kind]) -> None:
+    _, frame, dates, one, records, values, *_ = served["table"].answers
+    pd.testing.assert_frame_equal(dates, frame)
+    for few in (one, records, values):
+        assert isinstance(few, pd.DataFrame), few
+        assert few["class"].tolist() == frame["class"].head(len(few)).tolist()
+        np.testing.assert_allclose(few["p_yes"], frame["p_yes"].head(len(few)), rtol=1e-5)
+    assert len(served["table"].answers[6]) == len(frame), "columns that had missing values may be left out"
+    iris = served["iris"].answers
+    pd.testing.assert_frame_equal(iris[1], iris[0])
+    pd.testing.assert_frame_equal(iris[2], iris[0])
+    array = served["array"].answers
+    np.testing.assert_array_equal(array[1], array[0])
+    files, pixels, shares, coded, frame, named, *_, listed = served["images"].answers
+    for same in (pixels, coded, frame, named, listed):
+        pd.testing.assert_frame_equal(same, files)
+    np.testing.assert_allclose(shares["p_dark"], files["p_dark"], rtol=1e-4)
+    text = served["text"].answers
+    for same in text[1:5]:
+        pd.testing.assert_frame_equal(same, text[0])
+    pd.testing.assert_frame_equal(served["series"].answers[1], served["series"].answers[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "sentence"),
+    [
+        ("table", 7, "the column 'fare' must be there, got 'age', 'children', 'city'"),
+        ("table", 8, "column 'fare' must hold numbers, got 'cheap' in row 1"),
+        ("table", 9, "column 'since' must hold dates, got 'soon' in row 1"),
+        ("table", 10, "column 'fare' must be finite, got infinity in row 1"),
+        ("table", 11, "must have a row at least, got none"),
+        ("iris", 3, "the column 'sepal width (cm)' must be there"),
+        ("array", 2, "rows must have the shape (4, 3), got (2, 3)"),
+        ("images", 6, "image 1 must be of the size 16 x 16 x 3, got 8 x 16 x 3"),
+        ("images", 7, "image 1 is no image that can be read"),
+        ("text", 6, "column 'said' must hold text, got 3 in row 1"),
+        ("series", 2, "every series must have the 5 rows of a window, got 3 in shop 'b'"),
+        ("series", 3, "the column 'day' must be there"),
+    ],
+)
+def test_a_bad_request_is_refused_in_a_sentence(name: str, place: int, sentence: str, served: dict[str, Kind]) -> None:
+    code, message = served[name].answers[place]
+    assert code == "INVALID_PARAMETER_VALUE"
+    assert message.startswith(sentence)
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_keras_model_is_there_too_compiled_without_a_warning(name: str, served: dict[str, Kind]) -> None:
+    told = served[name].told
+    if name != "own":  # whose classes mlflow.keras does not look for among the model's code
+        assert told["compiled"] == ["Adam", True]
+    assert told["warned"] == []
+
+
+def test_signatures_have_names_types_and_what_may_be_missing(served: dict[str, Kind]) -> None:
+    def read(columns: list[dict[str, Any]]) -> dict[str, tuple[str, bool]]:
+        return {each["name"]: (each["type"], each["required"]) for each in columns}
+
+    table = served["table"].told
+    assert read(table["inputs"]) == {
+        "age": ("double", False),
+        "fare": ("double", True),
+        "children": ("double", True),
+        "city": ("string", False),
+        "member": ("string", True),
+        "since": ("string", True),
+        "price": ("string", True),
+    }
+    assert read(table["outputs"]) == {"class": ("string", True), "p_no": ("float", True), "p_yes": ("float", True)}
+    assert list(read(served["regression"].told["outputs"])) == ["income"]
+    assert list(read(served["labels"].told["outputs"])) == ["p_tall", "p_calm"]
+    assert list(read(served["series"].told["inputs"])) == ["day", "shop", "open", "sales"]
+    assert list(read(served["series"].told["outputs"])) == ["shop", "day of the last step", "sales +1", "sales +2"]
+    assert served["array"].told["inputs"][0]["tensor-spec"] == {"dtype": "float32", "shape": (-1, 4, 3)}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_examples_are_answered(name: str, served: dict[str, Kind]) -> None:
+    assert len(served[name].told["example"])
+
+
+def asked(port: int, body: str, kind: str = "application/json") -> tuple[int, Any]:
+    """Status and answer of a request to a scoring server."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/invocations", body.encode(), {"Content-Type": kind}, method="POST"
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def wait_for(port: int, server: subprocess.Popen[str]) -> None:
+    for _ in range(600):
+        assert server.poll() is None, server.stderr.read() if server.stderr else ""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=1):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError("the server did not answer")
+
+
+def test_mlflow_serves_csv_and_json_where_kexp_is_not(served: dict[str, Kind], tmp_path: Path) -> None:
+    kind = served["table"]
+    frame: pd.DataFrame = kind.requests[0]
+    expected = kind.answers[0].to_dict("records")
+    source = (Path(__file__).parent / "without_kexp.py").read_text().replace("__main__", "nobody")
+    (tmp_path / "sitecustomize.py").write_text(source + "\nsys.meta_path.insert(0, NoKexp())\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    (tmp_path / "uvicorn").write_text(f'#!/bin/sh\nexec {sys.executable} -m uvicorn "$@"\n')  # MLflow calls it by name
+    (tmp_path / "uvicorn").chmod(0o755)
+    environment.pop("KERAS_BACKEND", None)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    mlflow = [sys.executable, "-m", "mlflow", "models"]
+    where = ["-m", kind.model, "--env-manager", "local"]
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    server = subprocess.Popen(
+        [*mlflow, "serve", *where, "--port", str(port)],
+        env=environment,
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        files = ["-i", "rows.csv", "-o", "answers.json", "-t", "csv"]
+        subprocess.run(
+            [*mlflow, "predict", *where, *files], env=environment, cwd=tmp_path, check=True, capture_output=True
+        )
+        assert json.loads((tmp_path / "answers.json").read_text())["predictions"] == expected
+        wait_for(port, server)
+        split = json.loads(frame.to_json(orient="split", index=False))
+        records = json.loads(frame.to_json(orient="records"))
+        columns = {name: [row[name] for row in records] for name in frame}
+        for body in ({"dataframe_split": split}, {"dataframe_records": records}, {"inputs": columns}):
+            assert asked(port, json.dumps(body)) == (200, {"predictions": expected})
+        assert asked(port, frame.to_csv(index=False), "text/csv") == (200, {"predictions": expected})
+        listed = asked(port, json.dumps({"inputs": records[:2]}))
+        assert [each["class"] for each in listed[1]["predictions"]] == [each["class"] for each in expected[:2]]
+        for bad, told in (
+            ({"dataframe_records": [{"age": 3}]}, "must be there"),
+            ({"dataframe_records": [{**records[3], "since": "soon"}]}, "column 'since' must hold dates, got 'soon'"),
+            ({"dataframe_records": [{**records[3], "fare": "cheap"}]}, "fare"),
+        ):
+            status, answer = asked(port, json.dumps(bad))
+            assert status == 400
+            assert told in answer["message"]
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait(30)
