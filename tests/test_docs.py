@@ -42,7 +42,7 @@ PAGES = [
 ELSEWHERE = {
     "python3.11 -m venv": "the continuous integration, and whoever tries a clone: they install",
     "export MLFLOW_TRACKING_URI": "the same, by a shell",
-    "mlflow models": "tests/serving/test_pyfunc.py and test_environment.py, with a server of their own",
+    "mlflow models": "tests/serving/test_pyfunc.py and test_fresh_environment.py, with a server of their own",
     "curl": "the same",
     "kexp ui": "tests/commands/test_ui.py: it serves until it is ended",
     "kexp completion": "tests/commands/test_completion.py, in each of the shells",

@@ -153,12 +153,14 @@ def dates_of(values: Any, name: str, form: str | None) -> NDArray[np.float64]:
     if values.dtype.kind in "iuf" and form is None and values.notna().any():
         raise RequestError(f"column {name!r} must hold dates, got the number {values.dropna().iloc[0]!r}")
 
-    def moments(given: Any) -> NDArray[np.float64]:
+    def moments(given: list[str], form: str | None = form) -> NDArray[np.float64]:
         return _seconds(pd.to_datetime(given, format=form or "ISO8601", utc=True, errors="coerce"))
 
     def written(value: Any) -> float | None:
         if is_missing(value):
             return math.nan
+        if isinstance(value, datetime.date):  # a datetime is one too
+            return float(moments([value.isoformat()], None)[0])
         text = f"{value:.0f}" if isinstance(value, (int, float, np.integer, np.floating)) else str(value).strip(" ")
         if text.lower() in MISSING_WORDS:
             return math.nan

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Kind
+from scoring import asked, scoring, wait_for
+from served_kinds import Kind
 
 KINDS = ("table", "regression", "labels", "own", "iris", "array", "images", "text", "series")
 
@@ -142,61 +138,19 @@ def test_examples_are_answered(name: str, served: dict[str, Kind]) -> None:
     assert len(served[name].told["example"])
 
 
-def asked(port: int, body: str, kind: str = "application/json") -> tuple[int, Any]:
-    """Status and answer of a request to a scoring server."""
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/invocations", body.encode(), {"Content-Type": kind}, method="POST"
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
-
-
-def wait_for(port: int, server: subprocess.Popen[str]) -> None:
-    for _ in range(600):
-        assert server.poll() is None, server.stderr.read() if server.stderr else ""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=1):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError("the server did not answer")
-
-
 def test_mlflow_serves_csv_and_json_where_kexp_is_not(served: dict[str, Kind], tmp_path: Path) -> None:
     kind = served["table"]
     frame: pd.DataFrame = kind.requests[0]
     expected = kind.answers[0].to_dict("records")
     source = (Path(__file__).parent / "without_kexp.py").read_text().replace("__main__", "nobody")
     (tmp_path / "sitecustomize.py").write_text(source + "\nsys.meta_path.insert(0, NoKexp())\n")
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    (tmp_path / "uvicorn").write_text(f'#!/bin/sh\nexec {sys.executable} -m uvicorn "$@"\n')  # MLflow calls it by name
-    (tmp_path / "uvicorn").chmod(0o755)
-    environment.pop("KERAS_BACKEND", None)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    mlflow = [sys.executable, "-m", "mlflow", "models"]
-    where = ["-m", kind.model, "--env-manager", "local"]
     frame.to_csv(tmp_path / "rows.csv", index=False)
-    server = subprocess.Popen(
-        [*mlflow, "serve", *where, "--port", str(port)],
-        env=environment,
-        cwd=tmp_path,
-        text=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
+    with scoring(kind.model, sys.executable, tmp_path, {"PYTHONPATH": str(tmp_path)}) as (port, environment):
+        mlflow = [sys.executable, "-m", "mlflow", "models", "predict", "-m", kind.model, "--env-manager", "local"]
         files = ["-i", "rows.csv", "-o", "answers.json", "-t", "csv"]
-        subprocess.run(
-            [*mlflow, "predict", *where, *files], env=environment, cwd=tmp_path, check=True, capture_output=True
-        )
+        subprocess.run([*mlflow, *files], env=environment, cwd=tmp_path, check=True, capture_output=True)
         assert json.loads((tmp_path / "answers.json").read_text())["predictions"] == expected
-        wait_for(port, server)
+        wait_for(port)
         split = json.loads(frame.to_json(orient="split", index=False))
         records = json.loads(frame.to_json(orient="records"))
         columns = {name: [row[name] for row in records] for name in frame}
@@ -213,6 +167,3 @@ def test_mlflow_serves_csv_and_json_where_kexp_is_not(served: dict[str, Kind], t
             status, answer = asked(port, json.dumps(bad))
             assert status == 400
             assert told in answer["message"]
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait(30)
