@@ -12,7 +12,10 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__: list[str] = []
+__all__ = ["FILE", "PACKAGE"]
+
+FILE = "serving.json"  # beside the Keras file
+PACKAGE = "kexp_served_"  # what copies of this folder are called, with a digest behind: versions stand side by side
 
 
 def _load_pyfunc(path: str) -> Any:

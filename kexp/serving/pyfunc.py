@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import FILE, PACKAGE
 from .cells import RequestError
 from .encoding import encode, used
 from .images import images_of
@@ -25,10 +26,8 @@ from .texts import tokens
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FILE", "PACKAGE", "Served", "load"]
+__all__ = ["Served", "load"]
 
-FILE = "serving.json"  # beside the Keras file
-PACKAGE = "kexp_served_"  # what the copies of this folder are called, with a digest behind: versions stand side by side
 BATCH_ROWS = 1024  # as `kexp predict` has by default: other batches may change a last bit
 
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import kexp.serving
+from kexp import serving
 from kexp.tracking.artifacts import repository_of
 from kexp.tracking.client import AT_ONCE, ask_once, is_transient
 from kexp.tracking.model_registry import Registration, register
@@ -96,11 +96,9 @@ def model_row(
 def _put_served(folder: Path, served: Served) -> dict[str, Any]:
     """Puts what serves raw rows beside the Keras file: what it reads, `kexp.serving` under a name of its own, the
     user's modules, an example. Returns what MLflow's description says of it."""
-    from kexp.serving.pyfunc import FILE, PACKAGE
-
-    (folder / "data" / FILE).write_text(json.dumps(served.kept), encoding="utf-8")
-    sources = {file.name: file.read_bytes() for file in sorted(Path(kexp.serving.__file__).parent.glob("*.py"))}
-    package = PACKAGE + hashlib.sha256(b"".join(sources.values())).hexdigest()[:12]
+    (folder / "data" / serving.FILE).write_text(json.dumps(served.kept), encoding="utf-8")
+    sources = {file.name: file.read_bytes() for file in sorted(Path(serving.__file__).parent.glob("*.py"))}
+    package = serving.PACKAGE + hashlib.sha256(b"".join(sources.values())).hexdigest()[:12]
     files = {f"{package}/{name}": content for name, content in sources.items()}
     files |= {name: file.read_bytes() for name, file in served.code.items()}
     for name, content in files.items():
