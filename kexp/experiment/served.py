@@ -24,6 +24,7 @@ __all__ = ["outputs_of", "served"]
 
 EXAMPLE_ROWS = 3
 MOST_NUMBERS = 10_000  # in an example of arrays
+_THERE = ("keras", "kexp", "tensorflow", "jax", "torch", "numpy", "builtins", "__main__")  # are, or cannot be, carried
 
 Column = dict[str, Any]
 
@@ -207,7 +208,7 @@ def _objects(model: keras.Model) -> tuple[dict[str, list[str]], dict[str, list[s
         inside = [each for each in vars(layer).values() if isinstance(each, (*parts, types.FunctionType))]
         for each in (layer, *inside):
             kind = each if isinstance(each, types.FunctionType) else type(each)
-            if kind.__module__.partition(".")[0] not in ("keras", "kexp") and "<" not in kind.__qualname__:
+            if kind.__module__.partition(".")[0] not in _THERE and "<" not in kind.__qualname__:
                 found[keras.saving.get_registered_name(kind)] = [kind.__module__, kind.__qualname__]
         if type(layer) is parametric_activation() and layer._applied.__module__.partition(".")[0] != "keras":
             functions[layer.function] = [layer._applied.__module__, layer._applied.__qualname__]
