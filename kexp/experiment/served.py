@@ -18,8 +18,6 @@ from kexp.tracking import Served
 if TYPE_CHECKING:
     import keras
 
-    from kexp.data import DataSpec
-
 __all__ = ["outputs_of", "served"]
 
 EXAMPLE_ROWS = 3
@@ -81,7 +79,7 @@ def served(prepared: Prepared, model: keras.Model, width: int) -> Served:
     return Served(
         kept,
         inputs,
-        _answers(outputs, spec, width, encoding),
+        _answers(outputs, width, encoding),
         example,
         {name: file for module in modules if is_kept(module) for name, file in sources_of(module).items()},
         [*(["pillow"] if rows["kind"] == "images" else []), *_packages(modules)],
@@ -143,9 +141,10 @@ def _inputs(encoding: Mapping[str, Any], prepared: Prepared) -> list[Column]:
     return inputs
 
 
-def _answers(outputs: Outputs, spec: DataSpec, width: int, encoding: Mapping[str, Any]) -> list[Column]:
-    if outputs.positions and outputs.classes is not None:
-        return [{"type": "any", "name": name, "required": True} for name in ("class", "probabilities")]
+def _answers(outputs: Outputs, width: int, encoding: Mapping[str, Any]) -> list[Column]:
+    arrays = outputs.array_names(width)
+    if arrays:
+        return [{"type": "any", "name": name, "required": True} for name in arrays]
     plan = encoding.get("series")
     labels = [] if plan is None else [plan["group"], f"{plan['time']} of the last step"]
     columns = [_column(name, "string") for name in labels if name is not None]

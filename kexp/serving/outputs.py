@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Outputs"]
 
+MOST_COLUMNS = 100  # of a table of outputs at several positions of a row
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -48,6 +50,22 @@ class Outputs:
     def probable(self) -> bool:
         """Whether the outputs are probabilities, or become so; a hinge's, say, are scores."""
         return self.activation in ("softmax", "sigmoid") or self.from_logits
+
+    def arrays(self, predicted: NDArray[Any]) -> dict[str, NDArray[Any]] | None:
+        """Arrays by name, where a table does not hold what rows have at their positions; None where it does."""
+        import numpy as np
+
+        names = self.array_names(int(np.prod(predicted.shape[1:])))
+        if not names or self.classes is None:
+            return dict.fromkeys(names, predicted) or None
+        index, scores = self.decided(predicted)
+        return dict(zip(names, (np.asarray(self.classes)[index], scores), strict=True))
+
+    def array_names(self, width: int) -> tuple[str, ...]:
+        """The names of those arrays; none where outputs, `width` in a row, are a table."""
+        if self.classes is not None and self.task != "labels":
+            return ("class", "probabilities" if self.probable else "scores") if self.positions else ()
+        return ("prediction",) if self.positions and width > MOST_COLUMNS else ()
 
     def names(self, width: int, prefix: str = "") -> list[str]:
         """The names of the columns.

@@ -64,9 +64,9 @@ class Served:
             outputs = self._predicted(x)
         except RequestError as error:
             raise _refusal(str(error)) from None
-        if self.outputs.positions and self.outputs.classes is not None:
-            place, scores = self.outputs.decided(outputs)
-            return {"class": np.asarray(self.outputs.classes)[place], "probabilities": scores}
+        arrays = self.outputs.arrays(outputs)
+        if arrays is not None:
+            return arrays
         return pd.DataFrame({**labels, **self.outputs.columns(outputs)}, index=index)
 
     def features(self, given: Any) -> tuple[NDArray[np.float32], dict[str, list[str]], Any]:
