@@ -174,6 +174,7 @@ def test_a_bad_override_gets_one_sentence(
             ["callbacks=[early_stopping]", "callbacks.early_stopping.mode=up"],
             "callbacks.early_stopping.mode: must be one of auto, min, max, got 'up'",
         ),
+        (["model=linear", "activation=tanh"], "activation: must be left out with model=linear, which does not take it"),
         (["activation=glu", "model.hidden=[33]"], "model: glu halves axis -1, whose size must be even, got 33"),
         (["schedule=cosine_decay", "optimizer.decay=0.1"], "optimizer.decay: must be 0 with a schedule"),
         (["backend=jax", "save.formats=[tf_checkpoint]"], "save.formats: tf_checkpoint needs backend=tensorflow"),

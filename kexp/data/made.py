@@ -117,6 +117,10 @@ def _framed(array: Any) -> Any:
 
 def _data(rows: Rows, splits: GivenSplits | None, key: str) -> Data:
     if _is_frame(rows.x):
+        if rows.weight is None and list(rows.x.columns) == ["text"] and _is_prose(rows.x["text"]):
+            from kexp.data.text import text_rows
+
+            return text_rows(rows.x["text"].fillna("").tolist(), np.asarray(rows.y), splits, key)
         return _of_frame(rows, splits, key)
     return arrays(rows.x, rows.y, weights=rows.weight, splits=splits, key=key)
 
@@ -144,6 +148,11 @@ def _of_frame(rows: Rows, splits: GivenSplits | None, key: str) -> Data:
         weight = _free("weight", frame)
         frame[weight] = np.asarray(rows.weight)
     return data_of(read_frame(frame, Reading()), Plan(target=tuple(names), weight=weight), splits)
+
+
+def _is_prose(texts: Any) -> bool:
+    """Whether texts are of several words, and not names of categories."""
+    return sum(len(str(text).split()) for text in texts) > 2 * len(texts)
 
 
 def _free(name: str, frame: pd.DataFrame) -> str:

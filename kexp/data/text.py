@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kexp.data.class_folders import class_files
-from kexp.data.source import ArraySource, ContentHash, Data, DataSpec, Encoded, check_classes
+from kexp.data.source import ArraySource, ContentHash, Data, DataSpec, Encoded, GivenSplits, check_classes, check_splits
 from kexp.data.table.data import Unfitted
 from kexp.data.table.files import ENDINGS, ending_of, table_files
 from kexp.data.table.how import Reading
@@ -29,7 +29,9 @@ from kexp.serving.texts import tokens, words_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Plan", "text_data", "text_encoded", "texts_of", "vocabulary"]
+__all__ = ["Plan", "text_data", "text_encoded", "text_rows", "texts_of", "vocabulary"]
+
+MOST_WORDS = 200  # of a text, unless the config says otherwise
 
 
 @dataclass(frozen=True)
@@ -120,14 +122,36 @@ def text_data(path: str, plan: Plan) -> Data:
         plan = replace(plan, column=column)
         texts = _column_texts(table, column, rows)
         about = {"target": [plan.target], "kinds": {plan.target: [wanted.kind, wanted.format]}}
+    return _of(texts, targets, plan, about, "data.target" if plan.target else "data.path")
+
+
+def text_rows(texts: Sequence[str], y: NDArray[Any], splits: GivenSplits | None, key: str) -> Data:
+    """Texts that a function of one's own returns: of each as many words as the longest has, 200 at most."""
+    targets = index_targets(y, None, None, key)
+    length = max(1, min(MOST_WORDS, max(len(words_of(text)) for text in texts)))
+    kind = "text" if targets.classes is not None and y.dtype.kind in "OUS" else "number"
+    about = {"target": ["y"], "kinds": {"y": [kind, None]}}
+    return _of(texts, targets, Plan("y", "text", 10_000, length), about, key, splits)
+
+
+def _of(
+    texts: Sequence[str],
+    targets: Targets,
+    plan: Plan,
+    about: Mapping[str, Any],
+    key: str,
+    splits: GivenSplits | None = None,
+) -> Data:
     spec = targets.spec((plan.length,), words=plan.words)
-    check_classes(targets.values, spec, "data.target" if plan.target else "data.path")
+    check_classes(targets.values, spec, key)
+    splits = None if splits is None else check_splits(splits, len(texts), key)
     hashed = ContentHash()
     joined = "".join(f"{len(text)}:{text}" for text in texts).encode()
     hashed.add("texts", np.frombuffer(joined, dtype=np.uint8))
     hashed.add("targets", targets.values)
+    digest = hashed.digest(spec.task, splits)
     encoder = _Encoder(texts, targets, plan, about)
-    return Data(Unfitted(len(texts)), spec, hashed.digest(spec.task, None), targets.values, encoder=encoder)
+    return Data(Unfitted(len(texts)), spec, digest, targets.values, splits, encoder)
 
 
 def text_encoded(path: str, encoding: Mapping[str, Any], *, key: str = "data.path") -> Data:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from kexp import training
 from kexp.build import build_loss, build_metrics, build_model, build_optimizer
+from kexp.errors import ConfigError
 from kexp.experiment.earlier import take_optimizer
+from kexp.experiment.numbers_of_words import check_embedding
 from kexp.experiment.prepared import Prepared, feeds
 from kexp.registry import OURSELVES
 from kexp.schema import Experiment
@@ -34,6 +36,8 @@ def build_compiled(prepared: Prepared) -> keras.Model:
     keras.config.set_dtype_policy("mixed_float16" if trainer.mixed_precision else "float32")
     with initial_values(experiment.seed):
         model = build_model(experiment.model, prepared.spec)
+        check_embedding(prepared, model)
+        _check_batches(prepared, model)
         if prepared.earlier is None:
             adapt(model, lambda: _chunks(prepared.splits), pooled=prepared.spec.image_shape is not None)
         else:  # whose layers keep what they learned from that run's data
@@ -42,6 +46,30 @@ def build_compiled(prepared: Prepared) -> keras.Model:
     if prepared.earlier is not None:
         take_optimizer(experiment, prepared.earlier, model)
     return model
+
+
+def _check_batches(prepared: Prepared, model: keras.Model) -> None:
+    """Refuses parts that leave a smaller batch at their end, where the model takes batches of one size alone.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    inputs = getattr(model, "inputs", None) or ()
+    sizes = [each.shape[0] for each in inputs if each.shape and each.shape[0] is not None]
+    if not sizes:
+        return
+    (size, *_), splits, asked = sizes, prepared.splits, prepared.experiment.trainer.batch_size
+    if asked != size:
+        raise ConfigError.at("trainer.batch_size", f"must be {size}, the rows that the model's Input takes", asked)
+    for name, key in (
+        ("train", "trainer.validation_split"),
+        ("validation", "trainer.validation_split"),
+        ("test", "data.test_split"),
+    ):
+        part = getattr(splits, name)
+        if part is not None and len(part) % size:
+            rule = f"must leave {name} rows in batches of {size} alone, as the model's Input takes them"
+            raise ConfigError(f"{key}: {rule}, got {len(part)} rows")
 
 
 def compile_model(experiment: Experiment, model: keras.Model, steps_per_epoch: int, *, weighted: bool = False) -> None:

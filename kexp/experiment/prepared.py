@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kexp import traits
 from kexp.build import build_activation, build_data
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from kexp.model import ModelSpec
 
 __all__ = ["Prepared", "feeds", "load_data", "prepare", "split_as"]
+
+
+_WITH_HIDDEN_LAYERS = ("mlp", "cnn", "lstm", "text")  # of our models, those to which `activation` means something
+_SHARE = 0.2  # of the rows for validation and test, where the config does not say
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,7 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
     if earlier is not None:
         experiment = settled_on(experiment, earlier, spec)
     _check_words(experiment, spec)
+    _check_used(experiment, data)
     asked = experiment
     taken = compiled_by_model(experiment, lambda: _spec(asked, spec))
     experiment = experiment.compiled_with(taken)
@@ -203,6 +209,31 @@ def _check_words(experiment: Experiment, spec: DataSpec) -> None:
     if spec.words is None and model.name == "text":
         choose = "choose data=text, imdb or reuters"
         raise ConfigError(f"model: text takes words, but data={data} gives numbers; {choose}")
+
+
+def _check_used(experiment: Experiment, data: Data) -> None:
+    """Refuses what is asked for and would change nothing: an activation that no layer has, shares of given parts."""
+    model, activation = experiment.model, experiment.activation
+    ours = model.component.distribution == OURSELVES
+    has_hidden = model.name in _WITH_HIDDEN_LAYERS if ours else _takes_spec(model.component.load())
+    if activation.name != "relu" and not has_hidden:
+        raise ConfigError(f"activation: must be left out with model={model.name}, which does not take it")
+    shares = {
+        "test": ("data.test_split", experiment.data.common["test_split"]),
+        "validation": ("trainer.validation_split", experiment.trainer.validation_split),
+    }
+    for part, (key, share) in shares.items():
+        if part in (data.splits or {}) and share != _SHARE:
+            raise ConfigError(f"{key}: must be left out where the data has {part} rows of its own, got {share!r}")
+
+
+def _takes_spec(factory: Any) -> bool:
+    """Whether a model's factory is given the spec, and the activation with it."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        return not callable(factory)
+    return any(each.name == "spec" or each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters)
 
 
 def _check_monitors(prepared: Prepared) -> None:

@@ -224,7 +224,7 @@ def record_model(
     if not (save.model and held.mlflow):
         return
     part = prepared.splits.test or prepared.splits.validation or prepared.splits.train
-    x = part.batch(_first_rows(len(part)))[0]
+    x = part.batch(_first_rows(len(part), model))[0]
     last = history.epochs[-1][0] if len(history) else 0
     with tensorflow_not_needed():
         y = _predict(model, x)
@@ -287,16 +287,18 @@ def save_files(tracker: Tracker, prepared: Prepared, model: keras.Model, held: H
     if not held.formats:
         return []
     train = prepared.splits.train
-    probe = train.batch(_first_rows(len(train)))[0]
+    probe = train.batch(_first_rows(len(train), model))[0]
     saved = save_model(model, tracker.folder / "saved", held.formats, probe, **how_to_make(prepared, model))
     tracker.log_file(tracker.folder / "saved")
     return saved
 
 
-def _first_rows(available: int) -> Any:
+def _first_rows(available: int, model: keras.Model) -> Any:
+    """Rows to try a model on: as many as its batches have, where they have one size."""
     import numpy as np
 
-    return np.arange(min(PROBE_ROWS, available), dtype=np.intp)
+    size = model.inputs[0].shape[0] if getattr(model, "inputs", None) else None
+    return np.arange(size or min(PROBE_ROWS, available), dtype=np.intp)
 
 
 def _predict(model: keras.Model, x: Any) -> Any:

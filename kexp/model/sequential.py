@@ -77,6 +77,10 @@ def _check_words(layers: list[Any], spec: ModelSpec) -> None:
 
 def _check_kind(declared: keras.layers.InputLayer) -> None:
     """Refuses an input of another kind than rows of data have."""
+    if declared.dtype == "string":
+        raise ConfigError(
+            "model.layers[0].dtype: must be a type of numbers, for the data's rows are numbers, got string"
+        )
     for kind in ("sparse", "ragged"):
         if getattr(declared, kind):
             raise ConfigError(f"model.layers[0].{kind}: must be false, for the data's rows are dense arrays, got true")

@@ -26,6 +26,9 @@ def predict_once(model: Any, probe: NDArray[Any]) -> NDArray[Any]:
 
     if not isinstance(model, keras.Model):
         return np.asarray(model(probe))
+    for layer in model._flatten_layers(include_self=False):
+        if getattr(layer, "stateful", False):
+            layer.reset_state()  # what it remembers is of other rows
     if keras.backend.backend() == "torch":
         import torch
 

@@ -243,3 +243,11 @@ def test_an_archive_of_two_tables_and_names_that_are_too_few_are_one_sentence(tm
         made(tmp_path, CSV, "kind", names=["a", "b"])
     with pytest.raises(DataError, match=r"^data\.encoding: there is no encoding 'nothing'"):
         made(tmp_path, CSV, "kind", encoding="nothing")
+
+
+def test_what_would_change_nothing_is_refused(tmp_path: Path) -> None:
+    PLAIN.to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"^data\.delimiter: is of CSV files, and must be left out here, got ';'$"):
+        table(str(tmp_path / "t.parquet"), "kind", delimiter=";")
+    with pytest.raises(DataError, match=r"^data\.header: is of CSV files"):
+        table(target="kind", query=f"select * from '{tmp_path / 't.parquet'}'", header=False)

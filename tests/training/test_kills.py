@@ -45,7 +45,7 @@ def kill_and_resume(trial: ModuleType, backend: str, folder: Path, cases: list[s
 
 
 def test_resume_after_a_kill_equals_an_uninterrupted_training_on_tensorflow(trial: ModuleType, tmp_path: Path) -> None:
-    cases = ["adam:numpy:middle-mid", "sgd:tfdata:middle-save"]
+    cases = ["adam:numpy:middle-mid", "sgd:tfdata:middle-save", "rmsprop:numpy-weights:middle-end"]
     kill_and_resume(trial, "tensorflow", tmp_path, cases)
 
 

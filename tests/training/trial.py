@@ -1,7 +1,8 @@
 """One small training on the digits with everything on that a resume must bring back, and ways to kill it.
 
 Run as a program it imports Keras once, and then forks for every case a training that is killed, one that resumes it,
-and one that nothing happened to: `python trial.py BACKEND FOLDER OPTIMIZER:FEED:POINT ...`.
+and one that nothing happened to: `python trial.py BACKEND FOLDER OPTIMIZER:FEED:POINT ...`. A feed that ends in `-weights`
+has rows that count differently.
 """
 
 from __future__ import annotations
@@ -94,7 +95,12 @@ def train(optimizer: str, kind: str, folder: Path, *, point: str | None = None) 
             self.seen = [self.seen[0] + logs["loss"], self.seen[1] + random.random() + np.random.rand()]
             logs["drawn"] = float(self.seen[0].sum() + self.seen[1])
 
-    splits = split(as_data(digits()), test=0.2, validation=0.2, seed=0)
+    kind, _, weighted = kind.partition("-")
+    data = as_data(digits())
+    if weighted:
+        x, y = data.source.read(np.arange(len(data)))
+        data = as_data((x, y, np.linspace(0.2, 3, len(data))))
+    splits = split(data, test=0.2, validation=0.2, seed=0)
     training.seed_everything(7)
     model = keras.Sequential(
         [
@@ -115,6 +121,7 @@ def train(optimizer: str, kind: str, folder: Path, *, point: str | None = None) 
         optimizer=_optimizer(keras, optimizer, batches.steps_per_epoch * epochs),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
+        weighted_metrics=["accuracy"] if weighted else None,
     )
     callbacks = [
         keras.callbacks.EarlyStopping(monitor="val_loss", patience=epochs, restore_best_weights=True),

@@ -90,6 +90,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP {error.code} {error.reason}"
     if isinstance(error, ImportError):
-        return f"{error}; pip install the package that reads such addresses"
+        return "pip install adlfs for az://, huggingface_hub for hf://"
     reason = getattr(error, "reason", None) or error
     return str(reason).splitlines()[0] if str(reason) else type(error).__name__

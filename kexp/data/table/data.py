@@ -68,12 +68,14 @@ def table_data(paths: Mapping[str, str | None], query: str | None, how: Reading,
     if query is not None:
         if any(paths.values()):
             raise DataError("data.query: must not be given with data.validation_path or data.test_path")
+        how.refuse_unused(())
         return data_of(read_query(query, how), plan, how=how)
     files, parts = [], []
     for name, path in paths.items():
         found = [] if path is None else table_files(path, f"data.{name}")
         files += found
         parts += ["train" if name == "path" else name.removesuffix("_path")] * len(found)
+    how.refuse_unused([file.form for file in files])
     table = read_table(files, how)
     splits = None
     if set(parts) != {"train"}:

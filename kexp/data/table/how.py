@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,16 @@ class Reading:
         kinds = {name: kind for name, (kind, _) in encoding["kinds"].items()}
         formats = {name: form for name, (_, form) in encoding["kinds"].items() if form}
         return Reading(**kept, kinds=kinds, formats=formats)
+
+    def refuse_unused(self, forms: Iterable[str]) -> None:
+        """Refuses what is said of CSV files where there are none.
+
+        Raises:
+            DataError: something is.
+        """
+        for name in ("delimiter", "encoding", "header", "names"):
+            if getattr(self, name) is not None and "csv" not in forms:
+                raise DataError(f"data.{name}: is of CSV files, and must be left out here, got {getattr(self, name)!r}")
 
     def kept(self, table_has_header: bool | None) -> dict[str, Any]:
         """What another table is to be read by, as JSON."""

@@ -22,7 +22,7 @@ from kexp.data.table.kinds import Found, find_kinds
 from kexp.data.table.local import plain
 from kexp.data.table.nested import flat
 from kexp.data.table.sql import outside, quoted, sentence, text
-from kexp.data.table.stored import HEAD, Column, Head, Table, write_head
+from kexp.data.table.stored import BLOCKS, HEAD, Column, Head, Table, write_head
 from kexp.errors import DataError
 from kexp.folders import cache_folder
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_frame", "read_query", "read_table"]
 
-VERSION = 5
+VERSION = 6
 ROWS_AT_ONCE = 1 << 19
 KEPT_BYTES = 20 << 30  # of tables in the cache; those that were not used for longest go first
 
@@ -191,14 +191,20 @@ def _write(connection: duckdb.DuckDBPyConnection, folder: Path, loaded: Head, ho
     import numpy as np
 
     found = find_kinds(connection, how)
-    count = sum(loaded.files)
-    columns, targets, words = [], [], []
-    for index, each in enumerate(found):
-        column = Column(each.name, each.kind, str(folder / str(index)), each.format)
-        dtype = np.int32 if each.kind == "text" else np.float64
-        columns.append(column)
-        targets.append(np.lib.format.open_memmap(f"{column.file}.npy", "w+", dtype=dtype, shape=(count,)))
-        words.append(_write_words(connection, each, column.file) if each.kind == "text" else None)
+    count, places = sum(loaded.files), dict.fromkeys(BLOCKS, 0)
+    columns, words = [], []
+    for each in found:
+        block = "codes" if each.kind == "text" else "numbers"
+        columns.append(Column(each.name, each.kind, folder, places[block], each.format))
+        words.append(_write_words(connection, each, columns[-1].words_file) if each.kind == "text" else None)
+        places[block] += 1
+    # A file for all columns of a type: of thousands of columns, a file each takes seconds to make and to open.
+    blocks = {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype=dtype, shape=(places[name], count))
+        for name, dtype in BLOCKS.items()
+        if places[name]
+    }
+    targets = [blocks[column.block][column.place] for column in columns]
     chosen = ", ".join(f"{each.expression} as c{index}" for index, each in enumerate(found))
     reader = connection.sql(f"select {chosen} from rows").to_arrow_reader(ROWS_AT_ONCE)
     first = 0
@@ -206,9 +212,7 @@ def _write(connection: duckdb.DuckDBPyConnection, folder: Path, loaded: Head, ho
         for array, target, known in zip(batch.columns, targets, words, strict=True):
             target[first : first + len(array)] = _numbers(array, known)
         first += batch.num_rows
-    for target in targets:
-        target.flush()
-    write_head(folder, loaded, [_relative(each) for each in columns])
+    write_head(folder, loaded, columns)
 
 
 def _numbers(array: Any, words: Any) -> Any:
@@ -220,19 +224,15 @@ def _numbers(array: Any, words: Any) -> Any:
     return array.to_numpy(zero_copy_only=False)
 
 
-def _write_words(connection: duckdb.DuckDBPyConnection, found: Found, file: str) -> Any:
+def _write_words(connection: duckdb.DuckDBPyConnection, found: Found, file: Path) -> Any:
     import pyarrow as pa
 
     query = f"select distinct {found.expression} as w from rows where w is not null order by w"
     table = connection.sql(query).to_arrow_table()
-    with pa.OSFile(f"{file}.arrow", "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
     words = table.column(0).combine_chunks()
     return words.chunk(0) if isinstance(words, pa.ChunkedArray) else words
-
-
-def _relative(column: Column) -> Column:
-    return Column(column.name, column.kind, Path(column.file).name, column.format)
 
 
 @contextlib.contextmanager

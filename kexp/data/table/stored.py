@@ -1,4 +1,4 @@
-"""A table's columns in files of their own, mapped into memory: any rows in any order, at the speed of memory."""
+"""A table's columns in files, one after another, mapped into memory: any rows in any order, at the speed of memory."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from kexp.serving.cells import GROUPED
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FEWEST_IDENTIFIERS", "HEAD", "Column", "Head", "Kind", "Table", "write_head"]
+__all__ = ["BLOCKS", "FEWEST_IDENTIFIERS", "HEAD", "Column", "Head", "Kind", "Table", "write_head"]
 
 Kind = Literal["number", "boolean", "date", "text"]
 
 HEAD = "table.json"
+BLOCKS = {"numbers": np.float64, "codes": np.int32}  # the files of columns, shape (columns, rows)
 FEWEST_IDENTIFIERS = 10  # rows: of fewer, all may differ by chance
 
 
@@ -33,27 +34,43 @@ class Column:
         name: its name.
         kind: "number", "boolean" (0 and 1), "date" (seconds since 1970) as float64, NaN where missing; "text" as int32
             codes into `words`, -1 where missing.
-        file: where its values are, without the ending.
+        folder: where its values are.
+        place: among the columns of its block.
         format: how its dates are written, where the reader was not sure by itself.
+        opened: blocks that are mapped already, by name.
     """
 
     name: str
     kind: Kind
-    file: str
+    folder: Path
+    place: int
     format: str | None = None
+    opened: dict[str, NDArray[Any]] = field(default_factory=dict, compare=False, repr=False)
 
-    @cached_property
+    @property
+    def block(self) -> str:
+        """The file of all columns of its type."""
+        return "codes" if self.kind == "text" else "numbers"
+
+    @property
+    def words_file(self) -> Path:
+        """Where its texts are."""
+        return self.folder / f"words-{self.place}.arrow"
+
+    @property
     def values(self) -> NDArray[Any]:
         """All rows' values, shape (rows,)."""
-        mapped: NDArray[Any] = np.load(f"{self.file}.npy", mmap_mode="r")
-        return mapped
+        if self.block not in self.opened:
+            self.opened[self.block] = np.load(self.folder / f"{self.block}.npy", mmap_mode="r")
+        values: NDArray[Any] = self.opened[self.block][self.place]
+        return values
 
     @cached_property
     def words(self) -> list[str]:
         """The distinct texts, in sorted order."""
         import pyarrow as pa
 
-        with pa.memory_map(f"{self.file}.arrow") as source:
+        with pa.memory_map(str(self.words_file)) as source:
             words: list[str] = pa.ipc.open_file(source).read_all().column(0).to_pylist()
             return words
 
@@ -104,9 +121,8 @@ class Table:
         self.file_rows: list[int] = head["files"]
         self.notes: list[str] = head["notes"]
         self.has_header: bool | None = head["header"]
-        self.columns = {
-            each["name"]: Column(**{**each, "file": str(folder / each["file"])}) for each in head["columns"]
-        }
+        opened: dict[str, NDArray[Any]] = {}
+        self.columns = {each["name"]: Column(folder=folder, opened=opened, **each) for each in head["columns"]}
 
     def __len__(self) -> int:
         return sum(self.file_rows)
@@ -144,5 +160,6 @@ class Head:
 
 def write_head(folder: Path, head: Head, columns: list[Column]) -> None:
     """Writes what `Table` reads first; the columns' files are there already."""
-    told = {**asdict(head), "columns": [asdict(each) for each in columns]}
+    listed = [{name: getattr(each, name) for name in ("name", "kind", "place", "format")} for each in columns]
+    told = {**asdict(head), "columns": listed}
     (folder / HEAD).write_text(json.dumps(told), encoding="utf-8")

@@ -1,0 +1,87 @@
+"""Whether an embedding has a row for every number in the data.
+
+TensorFlow raises in the middle of training where it has not, or reads zeros on a GPU; JAX reads the last row, silently.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from kexp.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import keras
+
+    from kexp.data import Data
+    from kexp.experiment.prepared import Prepared
+
+__all__ = ["check_embedding"]
+
+_CHUNK_ROWS = 8192
+_known: WeakKeyDictionary[Data, tuple[float, float]] = WeakKeyDictionary()  # trials of a sweep ask again
+
+
+def check_embedding(prepared: Prepared, model: keras.Model) -> None:
+    """Refuses an embedding of the data's rows that is too small for them.
+
+    Raises:
+        ConfigError: a number in the rows is above the embedding's.
+        DataError: a number in the rows is below 0.
+    """
+    embedding = _of_rows(model)
+    if embedding is None:
+        return
+    low, high = _bounds(prepared.splits.data)
+    if low < 0:
+        raise DataError(f"data: rows must hold whole numbers of 0 or more for an Embedding, got {low:g}")
+    size = int(embedding.input_dim)
+    if high >= size:
+        raise ConfigError.at(
+            f"{_key(prepared)}",
+            f"must be at least {int(high) + 1}, for the highest number in the rows is {high:g}",
+            size,
+        )
+
+
+def _of_rows(model: keras.Model) -> Any:
+    """The embedding that is given the rows as they are, or reshaped."""
+    import keras
+
+    shaping = (keras.layers.InputLayer, keras.layers.Reshape, keras.layers.Flatten, keras.layers.Permute)
+    for layer in getattr(model, "layers", ()):
+        if isinstance(layer, keras.layers.Embedding) and _is_given(layer, model):
+            return layer
+        if isinstance(model, keras.Sequential) and not isinstance(layer, shaping):
+            return None
+    return None
+
+
+def _is_given(layer: Any, model: keras.Model) -> bool:
+    import keras
+
+    if isinstance(model, keras.Sequential):
+        return True
+    inputs = getattr(model, "inputs", None) or ()
+    return any(getattr(layer, "input", None) is each for each in inputs)
+
+
+def _bounds(data: Data) -> tuple[float, float]:
+    if data not in _known:
+        low, high = np.inf, -np.inf
+        for start in range(0, len(data), _CHUNK_ROWS):
+            x, _ = data.source.read(np.arange(start, min(start + _CHUNK_ROWS, len(data)), dtype=np.intp))
+            low, high = min(low, float(x.min())), max(high, float(x.max()))
+        _known[data] = low, high
+    return _known[data]
+
+
+def _key(prepared: Prepared) -> str:
+    model = prepared.experiment.model
+    for place, layer in enumerate(model.parameters.get("layers") or ()):
+        name = layer if isinstance(layer, str) else dict(layer).get("name")
+        if name in ("Embedding", "ReversibleEmbedding"):
+            return f"model.layers[{place}].input_dim"
+    return "model: input_dim of its Embedding"
