@@ -60,7 +60,7 @@ def number_of(value: Any, form: str | None = None) -> float | None:
 
     Args:
         value: a number, a truth, a time of the day, or a text of one of these.
-        form: one of `FORMS` where the column's numbers are written so.
+        form: one of `FORMS` where the column's numbers are written so, or how its times of the day are: %I:%M %p.
     """
     if isinstance(value, str):
         return _number_in(value.strip(" "), form)
@@ -78,6 +78,8 @@ def _number_in(text: str, form: str | None) -> float | None:
         return math.nan
     if form in FORMS:
         return _written(text, str(form))
+    if form is not None and form.startswith("%"):
+        return _since_midnight(text, form)
     if _PLAIN.fullmatch(text):
         return float(text)
     if lower in ("true", "false"):
@@ -91,8 +93,18 @@ def _number_in(text: str, form: str | None) -> float | None:
     )
 
 
+def _since_midnight(text: str, form: str) -> float | None:
+    try:
+        moment = datetime.datetime.strptime(text, form)  # noqa: DTZ007  # a time of the day has no zone
+    except ValueError:
+        return None
+    return moment.hour * 3600.0 + moment.minute * 60 + moment.second
+
+
 def _written(text: str, form: str) -> float | None:
     """A number as people write it: with thousands set apart, a currency, a percent sign or a unit around it."""
+    if text.startswith("(") and text.endswith(")"):  # as accounts have what is owed
+        text = f"-{text[1:-1]}"
     bare = re.sub(r"[^0-9]*$", "", text)
     bare = re.sub(r"^[^0-9.,+-]*([+-]?)[^0-9.,]*", r"\1", bare, count=1)
     if not _PATTERNS[form].fullmatch(bare):
