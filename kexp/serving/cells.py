@@ -95,7 +95,7 @@ def _number_in(text: str, form: str | None) -> float | None:
 
 def _since_midnight(text: str, form: str) -> float | None:
     try:
-        moment = datetime.datetime.strptime(text, form)  # noqa: DTZ007  # a time of the day has no zone
+        moment = datetime.datetime.strptime(text, form)  # a time of the day has no zone
     except ValueError:
         return None
     return moment.hour * 3600.0 + moment.minute * 60 + moment.second

@@ -1,8 +1,8 @@
 """One small training on the digits with everything on that a resume must bring back, and ways to kill it.
 
 Run as a program it imports Keras once, and then forks for every case a training that is killed, one that resumes it,
-and one that nothing happened to: `python trial.py BACKEND FOLDER OPTIMIZER:FEED:POINT ...`. A feed that ends in `-weights`
-has rows that count differently.
+and one that nothing happened to: `python trial.py BACKEND FOLDER OPTIMIZER:FEED:POINT ...`. A feed that ends in
+`-weights` has rows that count differently.
 """
 
 from __future__ import annotations
