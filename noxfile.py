@@ -72,6 +72,16 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session
+def postgres(session: nox.Session) -> None:
+    """A store of many people: PostgreSQL, of Debian's package unless it is on the path, behind a server that asks."""
+    if not (shutil.which("initdb") or any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))):
+        session.error("PostgreSQL is neither on the path nor in /usr/lib/postgresql: apt-get install postgresql")
+    _install(session)
+    session.install("-q", "psycopg2-binary", "flask-wtf")  # what MLflow's server takes for the database and for logins
+    session.run("pytest", "-q", "-m", "postgres", *session.posargs, env={**QUIET, "KERAS_BACKEND": "tensorflow"})
+
+
+@nox.session
 def ray(session: nox.Session) -> None:
     """The launcher of plugins/kexp-ray, on a Ray cluster of several nodes on this machine."""
     _install(session)

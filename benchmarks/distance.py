@@ -2,8 +2,9 @@
 
     python benchmarks/distance.py --trials 16 256 --delays 0 0.05 0.2 0.5
 
-The server is a real `mlflow server` on SQLite. Beside kexp stands a loop of Keras trainings with MLflow's own callback
-and no saved models, at the first size alone (`--no-peer` leaves it out). `compare` is `kexp compare`, a process of its
+The server is a real `mlflow server` on SQLite. Beside kexp stand a loop of Keras trainings with MLflow's own callback,
+and KerasTuner with that callback in each trial, both without saved models and at the first size alone (`--no-peer`
+leaves them out). `one` is a single run of kexp's. `compare` is `kexp compare`, a process of its
 own, once and again. Requests are all but those for models: those of the report, of the plan and of the sweep's own run
 are among them.
 """
@@ -40,22 +41,47 @@ for seed in range({trials}):
         logs = mlflow.keras.MlflowCallback()
         model.fit(x, y, epochs=5, batch_size=32, validation_split=0.2, verbose=0, callbacks=[logs])
 """
+TUNER = """
+import os, tempfile, mlflow, keras, keras_tuner
+from sklearn.datasets import load_iris
+x, y = load_iris(return_X_y=True)
+mlflow.set_experiment("tuner")
+
+def build(hp):
+    hp.Int("seed", 0, 10**6)
+    layers = [keras.layers.Dense(64, "relu"), keras.layers.Dense(32, "relu"), keras.layers.Dense(3, "softmax")]
+    model = keras.Sequential(layers)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+class Tracked(keras_tuner.RandomSearch):
+    def run_trial(self, trial, *args, callbacks=(), **kwargs):
+        with mlflow.start_run():
+            mlflow.log_params(trial.hyperparameters.values)
+            return super().run_trial(trial, *args, callbacks=[*callbacks, mlflow.keras.MlflowCallback()], **kwargs)
+
+with tempfile.TemporaryDirectory() as folder:
+    tuner = Tracked(build, "val_accuracy", max_trials={trials}, directory=folder, seed=0)
+    tuner.search(x, y, epochs=5, batch_size=32, validation_split=0.2, verbose=0)
+"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, nargs="+", default=[16, 256])
     parser.add_argument("--delays", type=float, nargs="+", default=[0, 0.05, 0.2, 0.5], help="seconds a request")
-    parser.add_argument("--no-peer", action="store_true", help="leave out the loop with autologging")
+    parser.add_argument("--no-peer", action="store_true", help="leave out the loop and KerasTuner")
     options = parser.parse_args()
-    print(f"{'trials':>6}  {'delay':>5}  {'kexp s':>7}  {'req/trial':>9}  {'compare s':>13}  {'loop s':>7}")
+    named = ("trials", "delay", "kexp s", "req/trial", "compare s", "one s", "loop s", "tuner s")
+    print("  ".join(f"{name:>{width}}" for name, width in zip(named, (6, 5, 7, 9, 13, 6, 7, 7), strict=True)))
     with tempfile.TemporaryDirectory() as folder, _server(Path(folder)) as address:
         for trials in options.trials:
             for delay in options.delays:
                 with distant(address, delay) as far:
                     row = _measure(far, trials, Path(folder))
-                    peer = "" if options.no_peer or trials != options.trials[0] else f"{_loop(far, trials):7.1f}"
-                print(f"{trials:>6}  {delay:>5}  {row}  {peer:>7}", flush=True)
+                    peers = [] if options.no_peer or trials != options.trials[0] else [LOOP, TUNER]
+                    seconds = "  ".join(f"{_peer(far, peer.replace('{trials}', str(trials))):7.1f}" for peer in peers)
+                print(f"{trials:>6}  {delay:>5}  {row}  {seconds}", flush=True)
 
 
 @contextlib.contextmanager
@@ -77,7 +103,8 @@ def _measure(far: Distant, trials: int, folder: Path) -> str:
     uploads = far.counts()["PUT artifact"] - 2 * trials
     requests = (len(far.requests) - models - uploads) / trials
     compared = [_run(place, "compare", "far", *where) for _ in range(2)]
-    return f"{seconds:7.1f}  {requests:9.1f}  {compared[0]:6.1f} {compared[1]:6.1f}"
+    one = _run(place, "data=iris", "trainer.epochs=5", "seed=100000", "trainer.verbose=0", *where)
+    return f"{seconds:7.1f}  {requests:9.1f}  {compared[0]:6.1f} {compared[1]:6.1f}  {one:6.1f}"
 
 
 def _run(place: Path, *arguments: str) -> float:
@@ -86,10 +113,9 @@ def _run(place: Path, *arguments: str) -> float:
     return time.perf_counter() - began
 
 
-def _loop(far: Distant, trials: int) -> float:
+def _peer(far: Distant, program: str) -> float:
     environment = {**os.environ, "MLFLOW_TRACKING_URI": far.address, "TF_CPP_MIN_LOG_LEVEL": "3"}
     began = time.perf_counter()
-    program = LOOP.format(trials=trials)
     subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True)
     return time.perf_counter() - began
 

@@ -99,7 +99,7 @@ def components() -> Iterator[Finding]:
 def store(uri: str | None) -> Iterator[Finding]:
     """The store can be reached and written, and its tables are this MLflow's."""
     from kexp.tracking import StoreSettings, prepare_store, resolve_uri
-    from kexp.tracking.client import check_reachable
+    from kexp.tracking.server_check import check_usable
     from kexp.tracking.settings import database_file, without_password
     from kexp.tracking.store import check_writable
 
@@ -109,7 +109,7 @@ def store(uri: str | None) -> Iterator[Finding]:
     if file is not None and not file.is_file():
         yield Finding("store", True, f"none yet at {shown}; the first run makes it")
         return
-    check_reachable(settings)
+    check_usable(resolved)
     if file is None:
         yield Finding("store", True, f"{shown} answers")
         return

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kexp.commands.options import Parser, quiet
-from kexp.errors import ConfigError, StoreError
+from kexp.errors import ConfigError, KexpError, StoreError
 
 __all__ = ["DEFAULT_FOLDERS", "main"]
 
@@ -35,7 +35,23 @@ def main(arguments: Sequence[str]) -> int:
     if not waiting:
         print(f"nothing waits in {' or '.join(map(str, folders or map(Path, DEFAULT_FOLDERS)))}")
         return 0
-    return max(map(_deliver, waiting))
+    from kexp.tracking.syncing import store_of
+
+    stores = {store: _usable(store) for store in dict.fromkeys(map(store_of, waiting))}  # each is asked once
+    return max([*stores.values(), *(_deliver(path) for path in waiting if not stores[store_of(path)])])
+
+
+def _usable(store: str) -> int:
+    """Says why a store cannot be used; the exit code."""
+    from kexp.tracking.server_check import check_usable
+
+    try:
+        if store:
+            check_usable(store)
+    except KexpError as error:
+        print(f"kexp: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
 
 
 def _deliver(path: Path) -> int:

@@ -14,6 +14,7 @@ from kexp.tracking import RunView, StoreSettings, chosen_store, fetch_artifact, 
 from kexp.tracking.client import client_for, store_errors
 from kexp.tracking.common import place_of_common
 from kexp.tracking.finding import is_run_of_all
+from kexp.tracking.server_check import check_usable
 from kexp.tracking.settings import is_remote
 
 __all__ = ["StoredRun", "experiments", "find"]
@@ -109,6 +110,7 @@ def find(
 def experiments(settings: StoreSettings) -> list[str]:
     """The names of all experiments in a store that exists."""
     uri = resolve_uri(settings)
+    check_usable(uri)
     with store_errors(uri, "listing experiments"):
         found = client_for(uri).search_experiments()
     return [each.name for each in found]

@@ -32,7 +32,7 @@ __all__ = ["Recorder"]
 
 _IN_BULK = 100  # records written at once to a database; to a server two for each connection
 _SAY_S = 3.0
-_LAST_S = 30.0  # how long a store that is away is waited for at the end, besides each attempt's own patience
+_LAST_S = 60.0  # how long a store that is away is waited for at the end: a server takes half a minute to start again
 
 
 class Recorder:

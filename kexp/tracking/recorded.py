@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kexp.disk import says_disk_full
 from kexp.errors import StoreError
 from kexp.tracking.by_requests import create_run
 from kexp.tracking.client import client_for, store_errors
@@ -261,6 +262,8 @@ def _notice(waiting: int, outbox: Outbox, folder: Path, ending: Ending) -> str:
         away = f" ({ending.failure})" if ending.failure else ""
         place = os.path.relpath(folder) if folder.absolute().is_relative_to(Path.cwd()) else str(folder)
         how = f"deliver them with `{command_line('sync', place)}`"
+        if says_disk_full(ending.failure):
+            return f"The disk is full ({ending.failure}): {waiting} rows wait in {place}; make room, and {how}."
         return f"The tracking store is away{away}: {waiting} rows wait in {place}; {how}."
     if ending.refused:
         count, first = len(ending.refused), ending.refused[0]

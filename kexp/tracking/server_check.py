@@ -2,17 +2,73 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from kexp.errors import ConfigError, StoreError
-from kexp.tracking.client import client_for, reason_of
-from kexp.tracking.settings import without_password
+from kexp.tracking.client import check_reachable, client_for, reason_of
+from kexp.tracking.settings import DEFAULT_EXPERIMENT, StoreSettings, is_remote, without_password
 
-__all__ = ["experiment_on_server"]
+__all__ = ["check_artifacts_reachable", "check_usable", "experiment_on_server"]
 
 _REFUSED = (401, 403)
 _PATIENCE_S = 5  # before anything is computed; later a server is given more time
 _PATH = "/api/2.0/mlflow/experiments/get-by-name"
+
+
+_CLOUDS = {
+    "s3": "boto3",
+    "gs": "google.cloud.storage",
+    "wasbs": "azure.storage.blob",
+    "abfss": "azure.storage.filedatalake",
+}
+
+
+def check_usable(uri: str) -> None:
+    """Says at once why a store cannot be used: nothing answers there, or nothing that lets us in.
+
+    Raises:
+        ConfigError: the server refuses the user, or is no MLflow server.
+        StoreError: it does not answer, or answers with an error.
+    """
+    check_reachable(StoreSettings(uri=uri))
+    if is_remote(uri):
+        experiment_on_server(uri, DEFAULT_EXPERIMENT)
+
+
+def check_artifacts_reachable(uri: str, location: str) -> None:
+    """That files can be brought to where a server keeps those of an experiment.
+
+    Args:
+        uri: the server's.
+        location: the experiment's `artifact_location`.
+
+    Raises:
+        ConfigError: it is a folder of another machine, or takes a package that is not installed.
+    """
+    scheme, _, path = location.rpartition(":")
+    where = f"tracking.uri: the server at {without_password(uri)} keeps artifacts in {location}"
+    if scheme in ("", "file"):
+        folder = Path(unquote(path.removeprefix("//")))
+        there = next((each for each in (folder, *folder.parents[:2]) if each.is_dir()), None)
+        if there is None or not os.access(there, os.W_OK):
+            raise ConfigError(
+                f"{where}, which cannot be written from here; start it with --artifacts-destination, so that it takes "
+                "files itself"
+            )
+    cloud = location.partition("://")[0]
+    if cloud in _CLOUDS and not _installed(_CLOUDS[cloud]):
+        raise ConfigError(f"{where}, for which the package of {_CLOUDS[cloud]} is to be installed")
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package that it is in
+        return False
 
 
 def experiment_on_server(uri: str, name: str) -> dict[str, Any] | None:

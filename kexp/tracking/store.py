@@ -14,7 +14,7 @@ from kexp.errors import StoreError, first_line
 from kexp.tracking.client import check_reachable, client_for, load_mlflow, store_errors
 from kexp.tracking.locks import file_lock
 from kexp.tracking.schema import create_or_migrate
-from kexp.tracking.server_check import experiment_on_server
+from kexp.tracking.server_check import check_artifacts_reachable, experiment_on_server
 from kexp.tracking.settings import StoreSettings, database_file, is_remote, resolve_uri
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def _experiment(uri: str, settings: StoreSettings) -> str:
     if is_remote(uri):
         there = experiment_on_server(uri, settings.experiment)
         if there is not None and there.get("lifecycle_stage") == "active":
+            check_artifacts_reachable(uri, str(there["artifact_location"]))
             known = {tag["key"]: tag.get("value", "") for tag in there.get("tags", ())}
             _mark(client_for(uri), str(there["experiment_id"]), known)
             return str(there["experiment_id"])
@@ -74,11 +75,13 @@ def _experiment(uri: str, settings: StoreSettings) -> str:
         from mlflow.exceptions import MlflowException
 
         try:
-            return str(client.create_experiment(settings.experiment, settings.artifact_location, dict([_KIND])))
+            client.create_experiment(settings.experiment, settings.artifact_location, dict([_KIND]))
         except MlflowException:  # another process was quicker
-            found = client.get_experiment_by_name(settings.experiment)
-            if found is None:
+            if client.get_experiment_by_name(settings.experiment) is None:
                 raise
+        found = client.get_experiment_by_name(settings.experiment)
+    if is_remote(uri):
+        check_artifacts_reachable(uri, found.artifact_location)
     if found.lifecycle_stage != "active":
         raise StoreError(
             f"tracking.experiment: {settings.experiment!r} was deleted in MLflow; restore it or choose another name"

@@ -16,10 +16,10 @@ from kexp.tracking.outbox import Header, Outbox
 from kexp.tracking.outbox_trials import TrialOutbox
 from kexp.tracking.reading import search
 from kexp.tracking.record import RunRecord
-from kexp.tracking.settings import StoreSettings, is_remote, without_password
+from kexp.tracking.settings import StoreSettings, is_remote, resolve_uri, without_password
 from kexp.tracking.stale import unfinished_runs
 
-__all__ = ["Delivered", "deliver", "deliver_trials", "sync", "waiting_folders"]
+__all__ = ["Delivered", "deliver", "deliver_trials", "store_of", "sync", "waiting_folders"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,16 @@ def sync(folder: Path) -> list[Delivered]:
     if not folder.is_dir():
         raise ConfigError.at("FOLDER", "there is no such folder", str(folder))
     return [delivered for path in waiting_folders(folder) if (delivered := deliver(path)) is not None]
+
+
+def store_of(folder: Path) -> str:
+    """The address of the store that what waits in a folder is for; empty where a damaged file does not say so."""
+    try:
+        for store, _ in TrialOutbox(folder).waiting():
+            return resolve_uri(store)
+        return resolve_uri(StoreSettings(uri=Outbox(folder).header().uri))
+    except (OSError, StoreError):  # delivering it says what is wrong
+        return ""
 
 
 def deliver(folder: Path, run_ids: Mapping[str, str] | None = None) -> Delivered | None:
