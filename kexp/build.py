@@ -94,7 +94,8 @@ def build_optimizer(node: Node, total_steps: int) -> keras.optimizers.Optimizer:
 
 def build_loss(node: Node) -> Any:
     """The loss: a Keras loss or a function of (y_true, y_pred)."""
-    return _callable(node, build(node))
+    made = _callable(node, build(node))
+    return made if isinstance(made, str) or hasattr(made, "get_config") else _function(node, made)
 
 
 def build_metrics(nodes: Mapping[str, Node]) -> list[Any]:
@@ -218,8 +219,14 @@ def _named(node: Node, key: str) -> Any:
     elif callable(made):
         import keras
 
-        return keras.metrics.MeanMetricWrapper(made, name=key)
+        return keras.metrics.MeanMetricWrapper(_function(node, made), name=key)
     return made
+
+
+def _function(node: Node, made: Any) -> Any:
+    from kexp.components.functions import as_function
+
+    return as_function(node.component, made)
 
 
 def _callable(node: Node, made: Any) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -103,15 +104,15 @@ class Component:
         module, _, attribute = self.target.partition(":")
         hush()
         try:
-            made: Any = _run_again(module) if anew else importlib.import_module(module)
+            with _no_arguments():
+                made: Any = _run_again(module) if anew else importlib.import_module(module)
             for part in attribute.split("."):
                 made = getattr(made, part)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             raise ComponentError(
-                f"{self.group}={self.name}: {self.target} of {self.origin} cannot be imported: "
-                f"{type(error).__name__}: {first_line(error)}"
+                f"{self.group}={self.name}: {self.target} of {self.origin} cannot be imported: {_why(error)}"
             ) from error
         if self.group == "model" and (tunable := _tunable(made, f"model={self.name}: {self.target} of {self.origin}")):
             return tunable
@@ -295,6 +296,23 @@ def _reference(group: Group, name: str) -> Component:
     if not all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
         raise ComponentError(f"{group.name}: a reference reads module:attribute, got {name!r}")
     return Component(group.name, name, name, "reference", digest_of(module))
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        ended = f"its module calls sys.exit({'' if error.code is None else repr(error.code)})"
+        return f"{ended}; put what a script alone does below if __name__ == '__main__'"
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+@contextmanager
+def _no_arguments() -> Iterator[None]:
+    """What a module reads of the command line as it is imported is what a script that was given nothing reads."""
+    kept, sys.argv = sys.argv, sys.argv[:1]
+    try:
+        yield
+    finally:
+        sys.argv = kept
 
 
 def _run_again(name: str) -> Any:

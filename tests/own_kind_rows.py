@@ -1,7 +1,9 @@
-"""Rows over `own_kinds` and `own_tf_kinds`: what is chosen, and what plain `compile` and `fit` are given for it."""
+"""Rows over `own_kinds`, `own_habits` and `own_tf_kinds`: what is chosen, and what plain Keras is given for it."""
 
 from __future__ import annotations
 
+import importlib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -50,6 +52,19 @@ QUICK: dict[str, tuple[tuple[str, ...], Plain]] = {
     "initializer": _of_model("model.kernel_initializer=own_kinds:ExampleRandomNormal"),
     "regularizer": _of_model("model.kernel_regularizer={name: own_kinds:L2Regularizer, strength: 0.1}"),
 }
+HABITS: dict[str, tuple[tuple[str, ...], Plain]] = {
+    "partial": (("loss=own_habits:very_smoothed",), lambda own: {"loss": lambda t, p: own.smoothed(t, p, eps=0.2)}),
+    "dataclass": (("loss=own_habits:PolyLoss", "loss.epsilon=2"), lambda own: {"loss": own.PolyLoss(2.0).__call__}),
+    "center loss": (("loss=own_habits:CenterLoss",), lambda own: {"loss": own.CenterLoss()}),
+    "lookahead": (
+        ("optimizer=own_habits:Lookahead", "optimizer.k=3"),
+        lambda own: {"optimizer": own.Lookahead(k=3)},
+    ),
+    "metric around metrics": (
+        (*_ONE, "metrics=[own_habits:F1]", "loss=binary_crossentropy"),
+        lambda own: {"loss": "binary_crossentropy", "metrics": [own.F1()]},
+    ),
+}
 SLOW: dict[str, tuple[tuple[str, ...], Plain]] = {
     "dice and bce": ((*_ONE, "loss=own_kinds:dice_bce"), lambda own: {"loss": own.dice_bce}),
     "contrastive": (
@@ -93,6 +108,38 @@ SLOW: dict[str, tuple[tuple[str, ...], Plain]] = {
     "loss history": (("callbacks=[own_kinds:LossHistory]",), lambda own: {"callbacks": [own.LossHistory()]}),
     "lambda callback": (("callbacks=[own_kinds:halve]",), lambda own: {}),
     "noam": (("schedule=own_kinds:Noam",), lambda own: {"optimizer": own.keras.optimizers.Adam(own.Noam())}),
+    "smoothed": (
+        ("loss=own_habits:smoothed", "loss.eps=0.3"),
+        lambda own: {"loss": lambda t, p: own.smoothed(t, p, eps=0.3)},
+    ),
+    "wing": ((*_SUM, "loss=own_habits:Wing", "loss.w=5"), lambda own: {"loss": own.Wing(5.0).__call__}),
+    "asymmetric": (
+        ("loss=own_habits:AsymmetricLoss", "loss.gamma_pos=0"),
+        lambda own: {"loss": own.AsymmetricLoss(gamma_pos=0)},
+    ),
+    "supervised contrastive": (
+        ("loss=own_habits:supervised_contrastive", "metrics=[]"),
+        lambda own: {"loss": own.supervised_contrastive},
+    ),
+    "configured": (("loss=own_habits:configured",), lambda own: {"loss": own.configured}),
+    "recall of a class": (
+        ("metrics=[{name: own_habits:PerClassRecall, class_id: 1}]", "loss=categorical_crossentropy"),
+        lambda own: {"loss": "categorical_crossentropy", "metrics": [own.PerClassRecall(1)]},
+    ),
+    "accumulating": (
+        ("optimizer=own_habits:accumulating",),
+        lambda own: {"optimizer": own.keras.optimizers.Adam(0.01, gradient_accumulation_steps=4, clipnorm=1.0)},
+    ),
+    "warm-up of batches": (
+        ("optimizer=sgd", "callbacks=[own_habits:WarmUp]"),
+        lambda own: {"optimizer": "sgd", "callbacks": [own.WarmUp()]},
+    ),
+    "warm restarts": (
+        ("optimizer=sgd", "callbacks=[own_habits:WarmRestarts]"),
+        lambda own: {"optimizer": "sgd", "callbacks": [own.WarmRestarts()]},
+    ),
+    "spectral norm": _layer("own_habits:SpectralDense"),
+    "self attention": _layer("{name: own_habits:SelfAttention, dim: 4}"),
     "swish": _of_model("activation=own_kinds:Swish", "activation.beta=0.5"),
     "mish": _of_model("activation=own_kinds:mish"),
 }
@@ -110,10 +157,18 @@ TENSORFLOW: dict[str, tuple[tuple[str, ...], Plain]] = {
 
 
 # Of these a callback acts within an epoch, which no compiled one can let it.
-NO_LANES = ("cyclic", "loss history")
+NO_LANES = ("cyclic", "loss history", "warm-up of batches")
+ALL = {**QUICK, **HABITS, **SLOW, **TENSORFLOW}
 
 
 def overrides(name: str) -> list[str]:
     """What the row chooses, on Iris unless it says otherwise."""
-    words = {**QUICK, **SLOW, **TENSORFLOW}[name][0]
+    words = ALL[name][0]
     return [*([] if any(word.startswith("data=") for word in words) else ["data=iris"]), *words]
+
+
+def plain(name: str) -> dict[str, Any]:
+    """What plain Keras is given for the row."""
+    chosen, made = ALL[name]
+    (module,) = set(re.findall(r"own_\w+(?=:)", " ".join(chosen)))
+    return made(importlib.import_module(module))

@@ -212,3 +212,19 @@ def test_files_that_cannot_hold_a_layer_of_one_s_own_are_left_out_or_refused_bef
     rows = np.ones((2, 4), np.float32)
     again = kexp.load_model(result.run_id).predict(rows, verbose=0)
     np.testing.assert_allclose(again, result.model.predict(rows, verbose=0), rtol=1e-6)
+
+
+def test_a_script_is_imported_as_one_that_is_given_no_arguments(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kexp import registry
+    from kexp.errors import ComponentError
+
+    monkeypatch.syspath_prepend(str(workplace))
+    monkeypatch.setattr("sys.argv", ["kexp", "loss=script:loss", "loss.power=3"])
+    parsed = "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('--power', default=2)\n"
+    (workplace / "script.py").write_text(f"{parsed}given = parser.parse_args()\n\n\ndef loss(t, p):\n    return t\n")
+    assert registry.find("loss", "script:loss").load()(1, 2) == 1
+    (workplace / "ending.py").write_text("import sys\n\nsys.exit('usage: ending DATA')\n")
+    with pytest.raises(ComponentError, match=r"calls sys.exit\('usage: ending DATA'\); put what a script alone does"):
+        registry.find("loss", "ending:loss").load()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import own_kind_rows as rows
@@ -12,7 +11,12 @@ import kexp
 
 
 @pytest.mark.parametrize(
-    "name", [*rows.QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in [*rows.SLOW, *rows.TENSORFLOW])]
+    "name",
+    [
+        *rows.QUICK,
+        *rows.HABITS,
+        *(pytest.param(name, marks=pytest.mark.slow) for name in [*rows.SLOW, *rows.TENSORFLOW]),
+    ],
 )
 def test_it_trains_as_in_plain_keras_and_is_saved(name: str, workplace: Path) -> None:
     import keras
@@ -24,8 +28,7 @@ def test_it_trains_as_in_plain_keras_and_is_saved(name: str, workplace: Path) ->
     result = kexp.run([*rows.SMALL, *rows.overrides(name)])
     assert (result.folder / "saved" / "model.weights.h5").is_file()
     prepared = prepare(result.experiment)
-    module = importlib.import_module("own_tf_kinds" if name in rows.TENSORFLOW else "own_kinds")
-    plain = {**rows.QUICK, **rows.SLOW, **rows.TENSORFLOW}[name][1](module)
+    plain = rows.plain(name)
     model = keras.Sequential(build_compiled(prepared).layers)  # with the same initial weights
     model.compile(
         plain.get("optimizer", "adam"),

@@ -13,6 +13,7 @@ from typing import Any
 
 from kexp import registry, traits
 from kexp.commands.options import add_experiment, store_parser
+from kexp.commands.tried import can_be_tried, tried
 from kexp.errors import ComponentError, ConfigError, UnknownNameError
 from kexp.groups import GROUPS, the_group
 from kexp.registry import Component
@@ -36,9 +37,11 @@ def main(arguments: Sequence[str]) -> int:
         nargs="?",
         help="a name that `kexp components GROUP` lists, or module:attribute; none for trainer, save, ...",
     )
+    parser.add_argument("overrides", metavar="OVERRIDE", nargs="*", help="what to try it with: data=iris loss.gamma=3")
     add_experiment(parser)
-    words = [each if each.startswith(("-", "tracking.")) else each.split("=", 1) for each in arguments]
-    given = parser.parse_args([word for each in words for word in ([each] if isinstance(each, str) else each)])
+    first = next((place for place, each in enumerate(arguments) if each.partition("=")[0] in GROUPS), 0)
+    words = [word for at, each in enumerate(arguments) for word in (each.split("=", 1) if at == first else [each])]
+    given = parser.parse_args(words)
     if given.name is None and given.group not in (*GROUPS, *SETTINGS) and _RUN.fullmatch(given.group):
         from kexp.commands.show_run import show_run
 
@@ -50,9 +53,15 @@ def main(arguments: Sequence[str]) -> int:
     the_group(given.group)
     if given.name is None:
         raise ConfigError(f"NAME: must be given, one of those that `kexp components {given.group}` lists")
-    component = registry.find(given.group, given.name, "NAME")
+    name = given.name.strip("[]") if GROUPS[given.group].several else given.name
+    component = registry.find(given.group, name, "NAME")
+    tries = component.distribution == "reference" and can_be_tried(given.group)
+    if tries:
+        from kexp.sweeps.opening import announce_backend
+
+        announce_backend(["backend=jax"])
     signature = component.signature()
-    print(f"{given.group}={given.name}  ({component.target}, {component.origin})")
+    print(f"{given.group}={name}  ({component.target}, {component.origin})")
     second = [name for name, each in registry.components(given.group) if each.target == component.target]
     second += [word for name in second for word in registry.second_names_of(given.group, name)]
     if len(second) > 1:
@@ -66,8 +75,11 @@ def main(arguments: Sequence[str]) -> int:
     _print_rows(rows)
     if signature.help:
         print("\n" + _UNFILLED.sub("", inspect.cleandoc(signature.help)).rstrip())
+    lines = tried(given.group, name, given.overrides) if tries else ()
+    for place, (label, text) in enumerate(lines):
+        print(("" if place else "\n") + f"{label:<8} {text}")
     if component.claimants:
-        raise ComponentError(f"NAME: {given.name!r} is also claimed by {', '.join(component.claimants)}")
+        raise ComponentError(f"NAME: {name!r} is also claimed by {', '.join(component.claimants)}")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from kexp.reading import Reading
 from kexp.registry import Component
 from kexp.traits import function_key
 
-__all__ = ["GROUPS_IN_FILES", "as_part", "function_of", "function_part", "remember"]
+__all__ = ["GROUPS_IN_FILES", "as_function", "as_part", "function_of", "function_part", "remember"]
 
 # The groups whose members are written into files, each with Keras' class of its members.
 _BASES = {
@@ -42,14 +43,29 @@ def as_part(component: Component, function: Callable[..., Any], reading: Reading
         )
     first = [parameters[p.name] for p in reading.signature.parameters if p.positional_only and p.name in parameters]
     rest = {key: value for key, value in parameters.items() if key not in _positional(reading)}
-    name = getattr(function, "__name__", "")
-    if not parameters and name.isidentifier():
-        return function
+    if not parameters:
+        return as_function(component, function)
+    return as_function(component, lambda *values: function(*values, *first, **rest), function)
+
+
+def as_function(component: Component, called: Callable[..., Any], stands_for: Any = None) -> Callable[..., Any]:
+    """Something to call as a function with a name, which Keras writes into files: a partial and an object have none.
+
+    Args:
+        component: what the config names.
+        called: a function, a partial, an object with a call.
+        stands_for: what has the name and the documentation; `called` unless given.
+    """
+    source = called if stands_for is None else stands_for
+    name = getattr(source, "__name__", "")
+    if source is called and isinstance(called, types.FunctionType) and name.isidentifier():
+        return called
 
     def bound(*values: Any) -> Any:
-        return function(*values, *first, **rest)
+        return called(*values)
 
-    functools.update_wrapper(bound, function)  # Keras can write a function's name into a file, not a partial's
+    functools.update_wrapper(bound, source, updated=())
+    del bound.__wrapped__  # type: ignore[attr-defined]  # which Keras would write in its place
     bound.__name__ = name if name.isidentifier() else component.name.rpartition(":")[2].rpartition(".")[2]
     return bound
 

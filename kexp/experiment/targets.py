@@ -29,6 +29,7 @@ _FORMS = {
     "signed": "one column of -1 and 1",
 }
 _ROWS = 7
+_MISTAKES = (AttributeError, NameError, ImportError)
 _WHOLE, _ODD, _ENDLESS, _FAILED = 3, 2, 1, 0  # one number a row or in all; other shapes; not finite; an error
 _found: dict[tuple[Any, ...], dict[str, int | Exception]] = {}
 
@@ -71,7 +72,10 @@ def _taken(node: Node, splits: Splits, backend: str) -> tuple[str, ...]:
     ranks = {form: result for form, result in results.items() if isinstance(result, int)}
     best = max(ranks.values(), default=_FAILED)
     if best == _FAILED:
-        said = {form: sentence_of(error) for form, error in results.items() if isinstance(error, Exception)}
+        errors = {form: error for form, error in results.items() if isinstance(error, Exception)}
+        # What no form of targets could mend tells more than what came of another form.
+        errors = {form: error for form, error in errors.items() if isinstance(error, _MISTAKES)} or errors
+        said = {form: sentence_of(error) for form, error in errors.items()}
         told = said.values() if len({*said.values()}) == 1 else (f"with {_FORMS[form]} {said[form]}" for form in said)
         raise ConfigError(f"{node.path}: {node.name} does not work: {'; '.join(dict.fromkeys(told))}")
     return tuple(form for form, rank in ranks.items() if rank == best)

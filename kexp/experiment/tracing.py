@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ def check_traced(prepared: Prepared, model: keras.Model) -> None:
     plainly = experiment.trainer.jit_compile is False or experiment.trainer.run_eagerly is True
     if experiment.backend != "jax" or plainly or not (own or installed):
         return
+    _check_step(model)
     import jax
 
     feed = feeds(prepared, kind="tfdata")[0]  # which reads these rows, and not all, of what is not in memory
@@ -57,6 +59,17 @@ def check_traced(prepared: Prepared, model: keras.Model) -> None:
             raise
         except Exception as error:
             raise ConfigError(why_untraceable(experiment, model, batch, error)) from error
+
+
+def _check_step(model: keras.Model) -> None:
+    """Refuses a training step that is written for another backend."""
+    try:
+        inspect.signature(model.train_step).bind("state", "data")
+    except TypeError:
+        raise ConfigError(
+            f"model: {type(model).__name__}.train_step takes the data alone, as on TensorFlow and PyTorch; JAX needs "
+            "one of state and data; use backend=tensorflow"
+        ) from None
 
 
 def why_untraceable(experiment: Experiment, model: keras.Model, batch: tuple[Any, ...], error: Exception) -> str:

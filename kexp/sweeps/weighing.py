@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError
 from kexp.registry import OURSELVES
+from kexp.sweeps.arithmetic import multiplications
 from kexp.sweeps.trials import Task
 
 if TYPE_CHECKING:
@@ -211,30 +212,13 @@ def _weigh(
 
 
 def _products(prepared: Prepared) -> list[tuple[str, float]] | None:
-    """Each layer's kind, and the multiplications of its kernels for one row, forward; None where there is no model."""
+    """The multiplications of a forward pass for one row, by kind; None where there is no model."""
     from kexp.experiment import build_compiled
 
     try:
-        return list(_products_of(build_compiled(prepared)))
+        return list(multiplications(build_compiled(prepared), prepared.splits.spec).items())
     except (Exception, SystemExit):  # the engine says what is wrong with it
         return None
-
-
-def _products_of(model: Any) -> Iterator[tuple[str, float]]:
-    import keras
-
-    for layer in model.layers:
-        kernels = sum(math.prod(weight.shape) for weight in layer.weights if len(weight.shape) > 1)
-        if not kernels or isinstance(layer, keras.layers.Embedding):
-            continue
-        inner = getattr(layer, "forward_layer", layer)
-        if isinstance(inner, keras.layers.RNN):
-            yield "recurrent", float(kernels * layer.input.shape[1])
-            continue
-        kind = "convolution" if hasattr(getattr(layer, "layer", layer), "kernel_size") else "dense"
-        first = getattr(layer, "data_format", "") == "channels_first"
-        places = layer.output.shape[2:] if first else layer.output.shape[1:-1]
-        yield kind, float(kernels * math.prod(places))
 
 
 def _rate(tries: int = 12) -> float:

@@ -8,6 +8,7 @@ import own_checks
 import pytest
 
 import kexp
+from kexp.cli import main
 from kexp.errors import ConfigError
 
 
@@ -66,3 +67,49 @@ def test_what_jax_cannot_compile_is_one_sentence_before_training(
         kexp.run([*own_checks.SMALL, "backend=jax", *overrides])
     assert "use keras.ops" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["loss=own_parts:by_index", "data=iris"],
+            [
+                "read as a loss itself, which Keras calls with y_true and y_pred",
+                "loss     own_parts:by_index takes class numbers",
+                "lane     yes, with data=iris: a sweep's trials share a compiled program",
+            ],
+        ),
+        (["metrics=[own_parts:hit]"], ["metrics=own_parts:hit", "lane     yes, with data=digits"]),
+        (["model=own_models:Scaled", "data=iris"], ["lane     no, with data=iris: model: Scaled has a train_step"]),
+        (["model=own_models:two_ways"], ["lane     not known: model: takes rows of shape (4,)"]),
+    ],
+)
+def test_show_says_what_a_try_finds_out(
+    words: list[str], said: list[str], workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["show", *words])
+    assert not end.value.code
+    shown = capsys.readouterr().out
+    assert [each for each in said if each not in shown] == []
+
+
+def test_a_function_of_hp_is_searched_by_the_space_that_it_declares(workplace: Path) -> None:
+    few = ["data=iris", "trainer.epochs=1", "trainer.verbose=0", "tracking=none", "save=none", "backend=jax"]
+    swept = kexp.sweep([*few, "model=own_models:tunable", "hydra/sweeper=tpe", "hydra.sweeper.n_trials=4"])
+    assert swept.finished
+    chosen = [trial.config["model"] for trial in swept.trials]
+    assert len({each["lr"] for each in chosen}) == 4
+    assert all(each["units"] in (4, 8, 12, 16) and 1e-3 <= each["lr"] <= 1e-1 for each in chosen)
+    assert {each["activation"] for each in chosen} <= {"relu", "tanh"}
+
+
+def test_a_train_step_of_ones_own_runs_in_worker_processes_as_alone_and_is_told_once(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ["data=iris", "trainer.epochs=2", "tracking=none", "save=none", "backend=jax", "model=own_models:Scaled"]
+    swept = kexp.sweep([*few, "seed=1,2", "hydra/launcher=fused"])
+    assert capsys.readouterr().out.count("Scaled has a train_step of its own") == 1
+    alone = kexp.run([*few, "seed=2", "trainer.verbose=0"])
+    assert swept.trials[1].metrics == pytest.approx(alone.metrics, rel=1e-6)

@@ -19,7 +19,7 @@ def _check(names: list[str]) -> None:
 
 
 def test_they_are_lanes_that_end_as_keras_fit_does() -> None:
-    _check(list(rows.QUICK))
+    _check([*rows.QUICK, *rows.HABITS])
 
 
 @pytest.mark.slow
