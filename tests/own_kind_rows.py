@@ -61,7 +61,7 @@ HABITS: dict[str, tuple[tuple[str, ...], Plain]] = {
         lambda own: {"optimizer": own.Lookahead(k=3)},
     ),
     "metric around metrics": (
-        (*_ONE, "metrics=[own_habits:F1]", "loss=binary_crossentropy"),
+        ("data=breast_cancer", "metrics=[own_habits:F1]", "loss=binary_crossentropy"),
         lambda own: {"loss": "binary_crossentropy", "metrics": [own.F1()]},
     ),
 }

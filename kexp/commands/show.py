@@ -39,7 +39,9 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("overrides", metavar="OVERRIDE", nargs="*", help="what to try it with: data=iris loss.gamma=3")
     add_experiment(parser)
-    first = next((place for place, each in enumerate(arguments) if each.partition("=")[0] in GROUPS), 0)
+    places = [place for place, each in enumerate(arguments) if not each.startswith(("-", "tracking."))]
+    groups = [place for place in places if arguments[place].partition("=")[0] in GROUPS]
+    first = next(iter(groups or places), 0)
     words = [word for at, each in enumerate(arguments) for word in (each.split("=", 1) if at == first else [each])]
     given = parser.parse_args(words)
     if given.name is None and given.group not in (*GROUPS, *SETTINGS) and _RUN.fullmatch(given.group):
