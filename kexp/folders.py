@@ -1,4 +1,4 @@
-"""The folder where things are kept that can be made again."""
+"""Folders: where kexp's own config is, and where things are kept that can be made again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["cache_folder"]
+__all__ = ["cache_folder", "conf_folder"]
 
 
 def cache_folder() -> Path:
@@ -19,3 +19,12 @@ def cache_folder() -> Path:
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "kexp" / "cache"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kexp"
+
+
+def conf_folder() -> Path:
+    """The folder of the primary config: inside the installed package, or beside it in a clone."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "conf", package.parent / "conf"):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise FileNotFoundError(f"kexp was installed without its conf folder (looked in {package})")

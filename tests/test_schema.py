@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from kexp.config import compose, conf_folder, plain
+from kexp.config import compose, plain
+from kexp.folders import conf_folder
 from kexp.schema import check
 
 

@@ -43,7 +43,7 @@ class Finding:
 def environment() -> Iterator[Finding]:
     """kexp, Python, and room on the disk."""
     from kexp._version import __version__
-    from kexp.config import conf_folder
+    from kexp.folders import conf_folder
 
     yield Finding("kexp", True, f"{__version__}, Python {platform.python_version()} at {sys.executable}")
     try:

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from kexp import registry
 from kexp.commands import COMMANDS
 from kexp.errors import KexpError
+from kexp.folders import conf_folder
 from kexp.groups import GROUPS
 from kexp.schema import SETTINGS
 from kexp.signatures import Parameter
@@ -196,7 +197,7 @@ def _values(before: Sequence[str], key: str, current: str) -> list[str]:
     node, _, leaf = key.rpartition(".")
     if leaf.endswith("path"):
         return _files(current)
-    if not node and (key in _defaults() or key in GROUPS or (_conf_folder() / key).is_dir()):
+    if not node and (key in _defaults() or key in GROUPS or (conf_folder() / key).is_dir()):
         known = registry.names(key) if key in GROUPS else []
         return sorted({*known, *_presets(key)}) + (["null"] if _defaults().get(key, "") is None else [])
     if leaf == "feed":
@@ -238,7 +239,7 @@ def _settings() -> Mapping[str, type]:
 @lru_cache(maxsize=1)
 def _defaults() -> dict[str, Any]:
     """The config groups of the primary config, each with the option it has by default."""
-    content = _yaml(_conf_folder() / "config.yaml")
+    content = _yaml(conf_folder() / "config.yaml")
     groups: dict[str, Any] = {}
     for entry in content.get("defaults", ()):
         if isinstance(entry, dict):
@@ -247,11 +248,11 @@ def _defaults() -> dict[str, Any]:
 
 
 def _presets(group: str) -> list[str]:
-    return [path.stem for path in (_conf_folder() / group).glob("*.yaml")]
+    return [path.stem for path in (conf_folder() / group).glob("*.yaml")]
 
 
 def _preset(group: str, name: str) -> dict[str, Any]:
-    path = _conf_folder() / group / f"{name}.yaml"
+    path = conf_folder() / group / f"{name}.yaml"
     return _yaml(path) if path.is_file() else {}
 
 
@@ -261,12 +262,6 @@ def _yaml(path: Path) -> dict[str, Any]:
 
     loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     return loaded if isinstance(loaded, dict) else {}
-
-
-def _conf_folder() -> Path:
-    """As `kexp.config.conf_folder`, which would import Hydra: 0.3 s at every TAB."""
-    package = Path(__file__).resolve().parents[1]
-    return next(folder for folder in (package / "conf", package.parent / "conf") if (folder / "config.yaml").is_file())
 
 
 def _files(current: str) -> list[str]:

@@ -6,7 +6,7 @@ from kexp.config.hooks import Hooks, hooks_of
 from kexp.config.job import check_job, run_as_job, show_logs
 from kexp.config.left_open import is_set, name_what_is_set
 from kexp.config.meant import word_meant
-from kexp.config.opened import conf_folder, opened
+from kexp.config.opened import opened
 from kexp.config.options import as_choice, as_typed, key_of
 from kexp.config.source import register
 from kexp.config.text import readable
@@ -20,7 +20,6 @@ __all__ = [
     "compose",
     "compose_head",
     "compose_typed",
-    "conf_folder",
     "explain",
     "explain_grammar",
     "hooks_of",

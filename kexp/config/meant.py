@@ -10,10 +10,10 @@ from typing import Any
 
 from kexp import registry
 from kexp.config.compose import compose, plain
-from kexp.config.opened import conf_folder
 from kexp.config.options import NO_NODE
 from kexp.config.source import HYDRA_PARTS, OPTIONS, SETTINGS, SETTINGS_GROUPS, user_folder
 from kexp.errors import ComponentError, nearest, suggestion
+from kexp.folders import conf_folder
 from kexp.groups import GROUPS
 
 __all__ = ["hint", "misnamed", "name_meant", "options", "word_meant"]

@@ -8,21 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from kexp.config.source import KEEP, register, user_folder
+from kexp.folders import conf_folder
 
-__all__ = ["conf_folder", "opened"]
+__all__ = ["opened"]
 
 # What Hydra chooses where nobody chooses otherwise. In the primary config they would win over a preset's
 # `override /hydra/launcher: ...`: Hydra takes the first override that it meets.
 _DEFAULTS = {"launcher": "auto", "sweeper": "grid", "hydra_logging": "none", "job_logging": "none"}
-
-
-def conf_folder() -> Path:
-    """The folder of the primary config: inside the installed package, or beside it in a clone."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "conf", package.parent / "conf"):
-        if (folder / "config.yaml").is_file():
-            return folder
-    raise FileNotFoundError(f"kexp was installed without its conf folder (looked in {package})")
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from kexp.config.left_open import LeftOpen
 from kexp.config.options import chosen
 from kexp.errors import ConfigError
+from kexp.folders import conf_folder
 from kexp.groups import GROUPS
 
 __all__ = ["read_choices"]
@@ -29,8 +30,6 @@ class FileConfigSource(file_config_source.FileConfigSource):
     """Reads `file://`."""
 
     def load_config(self, config_path: str) -> ConfigResult:
-        from kexp.config.opened import conf_folder
-
         result = _chosen(config_path, super().load_config(config_path))
         if config_path.removesuffix(".yaml") == "config" and Path(self.path) == conf_folder():
             assert isinstance(result.config, DictConfig)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kexp.experiment import feeds
 from kexp.fused.bindings import TRACING
@@ -17,15 +18,40 @@ from kexp.fused.trial import Parked, Trial
 from kexp.training import History
 
 if TYPE_CHECKING:
-    from kexp.fused.worker import Worker
+    from kexp.fused.program import Program
 
-__all__ = ["Running"]
+__all__ = ["Lanes", "Running"]
+
+
+class Lanes(Protocol):
+    """The lanes of a program, as one of them sees them: the worker that drives it."""
+
+    program: Program
+    rate_place: int | None
+
+    def state_of(self, lane: Running) -> list[Any]:
+        """A lane's variables."""
+
+    def put(self, lane: Running, place: int, value: Any) -> None:
+        """Sets one of a lane's variables."""
+
+    def weights(self, lane: Running) -> list[Any]:
+        """A lane's weights, in the order of `model.get_weights()`."""
+
+    def set_weights(self, lane: Running, weights: Sequence[Any]) -> None:
+        """Replaces a lane's weights."""
+
+    def rate(self, lane: Running) -> Any:
+        """A lane's learning rate."""
+
+    def set_rate(self, lane: Running, value: Any) -> None:
+        """Sets a lane's learning rate."""
 
 
 class Running:
     """A trial in a lane."""
 
-    def __init__(self, trial: Trial, slot: int, worker: Worker) -> None:
+    def __init__(self, trial: Trial, slot: int, worker: Lanes) -> None:
         self.trial, self.slot = trial, slot
         self.trainer = trial.prepared.experiment.trainer
         self.epoch = self.trainer.initial_epoch if trial.goes_on is None else trial.goes_on.epoch

@@ -12,8 +12,8 @@ from distributions import installed
 
 from kexp import registry
 from kexp.cli import main
-from kexp.config import conf_folder
 from kexp.config.source import target
+from kexp.folders import conf_folder
 from kexp.signatures import of_callable
 
 SOURCE = '''
