@@ -60,8 +60,7 @@ def tried(group: str, name: str, overrides: Sequence[str]) -> Iterator[tuple[str
             training.prepare_backend("jax")
             prepared = prepare(experiment)
             yield from prepared.said
-            with fused.settings_kept():
-                build_compiled(prepared)  # what does not fit the data says so
+            build_compiled(prepared)  # what does not fit the data says so
             planned = fused.plan([fused.Trial(0, prepared)])
         except ConfigError as error:
             yield "lane", f"not known: {error}"

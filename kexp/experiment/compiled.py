@@ -31,9 +31,7 @@ def build_compiled(prepared: Prepared) -> keras.Model:
 
     experiment, train = prepared.experiment, feeds(prepared)[0]
     trainer = experiment.trainer
-    import keras
-
-    keras.config.set_dtype_policy("mixed_float16" if trainer.mixed_precision else "float32")
+    training.set_precision("mixed_float16" if trainer.mixed_precision else "float32")
     with initial_values(experiment.seed):
         model = build_model(experiment.model, prepared.spec)
         check_embedding(prepared, model)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from kexp import traits
+from kexp import training, traits
 from kexp.build import build_activation, build_data
 from kexp.errors import ConfigError, DataError, UnknownNameError
 from kexp.experiment.earlier import Earlier, earlier_run, encoded_as, settled_on
@@ -174,7 +174,7 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
         if node.path in targets
     )
     compiled = in_words_of_compile(asked, taken)
-    said = (*((("model", compiled),) if compiled else ()), *said, *_made_anew(experiment))
+    said = (*((("model", compiled),) if compiled else ()), *said, *_made_anew(experiment), *_precision(experiment))
     if earlier is not None:
         said = (("model", in_words_of_earlier(experiment, earlier)), *said)
     if splits.words:
@@ -197,6 +197,15 @@ def _made_anew(experiment: Experiment) -> list[tuple[str, str]]:
         for node in there
         if is_made_anew(node.component.load())
     ]
+
+
+def _precision(experiment: Experiment) -> list[tuple[str, str]]:
+    """What there is to tell of a dtype policy that somebody's module sets for all of Keras."""
+    theirs, ours = training.their_precision(), "mixed_float16" if experiment.trainer.mixed_precision else "float32"
+    if theirs in (None, ours):
+        return []
+    way = "; trainer.mixed_precision=true is for it" if theirs == "mixed_float16" else ""
+    return [("trainer", f"layers compute in {ours}, whatever dtype policy a module sets, here {theirs}{way}")]
 
 
 def _check_words(experiment: Experiment, spec: DataSpec) -> None:

@@ -1,6 +1,14 @@
 """Training: fits and evaluates ready-made Keras objects. Knows no Hydra, no registry and no MLflow."""
 
-from kexp.training.backend import check_backend, check_backend_installed, own_process, prepare_backend, seed_everything
+from kexp.training.backend import (
+    check_backend,
+    check_backend_installed,
+    own_process,
+    prepare_backend,
+    seed_everything,
+    set_precision,
+    their_precision,
+)
 from kexp.training.checkpoint import Checkpointing, remove_checkpoints
 from kexp.training.fit import evaluate, fit, predict
 from kexp.training.history import History
@@ -28,7 +36,9 @@ __all__ = [
     "progress",
     "remove_checkpoints",
     "seed_everything",
+    "set_precision",
     "settle",
     "tell_epoch",
     "tell_resumed",
+    "their_precision",
 ]

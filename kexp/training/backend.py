@@ -22,11 +22,14 @@ __all__ = [
     "own_process",
     "prepare_backend",
     "seed_everything",
+    "set_precision",
+    "their_precision",
 ]
 
 _MODULES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 _FOR_OTHERS = ("sklearn", "matplotlib", "pandas")  # Keras' wrappers, galleries and data frames
 _left_out: set[str] = set()
+_policies = {"float32"}  # Keras' default, and what kexp has set
 
 
 def own_process() -> None:
@@ -102,6 +105,23 @@ def _hidden(names: set[str]) -> Iterator[None]:
         yield
     finally:
         sys.meta_path.remove(Hiding)
+
+
+def set_precision(policy: str) -> None:
+    """Sets Keras' dtype policy, by which layers compute."""
+    import keras
+
+    keras.config.set_dtype_policy(policy)
+    _policies.add(policy)
+
+
+def their_precision() -> str | None:
+    """The dtype policy that somebody's module has set, Keras' default and kexp's own aside. Imports nothing."""
+    keras = sys.modules.get("keras")
+    if keras is None:
+        return None
+    policy: str = keras.config.dtype_policy().name
+    return None if policy in _policies else policy
 
 
 def seed_everything(seed: int) -> None:
