@@ -120,6 +120,17 @@ def test_brushing_an_axis_chooses_rows_of_the_table(page: Any) -> None:
     assert page.js("document.getElementById('parallel').data[0].dimensions.every((d) => !d.constraintrange)")
 
 
+def test_pointing_at_a_line_of_the_parallel_coordinates_tells_its_row(page: Any) -> None:
+    left, top, width, height = page.place("#parallel")
+    for step in range(20, 60):
+        page.move(left + 0.47 * width, top + height * step / 80)
+        if told := page.js("document.getElementById('tip')?.textContent"):
+            break
+    assert told.startswith("rank ") and "learning_rate " in told and "val_loss " in told
+    page.move(left + width / 2, top - 20)
+    page.wait("document.getElementById('tip').hidden")
+
+
 def test_pointing_tells_and_clicking_marks_a_row(page: Any) -> None:
     page.place("#history")
     page.wait("document.querySelector('#history .scatterlayer .point')")

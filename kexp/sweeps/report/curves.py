@@ -68,7 +68,7 @@ def curves_figure(comparison: Comparison, histories: Mapping[str, History]) -> F
     lines = -(-len(panels) // columns)
     layout: Figure = {
         "height": lines * _PANEL + 120,
-        "grid": {"rows": lines, "columns": columns, "pattern": "independent", "xgap": 0.09, "ygap": 0.2},
+        "grid": {"rows": lines, "columns": columns, "pattern": "independent", "xgap": 0.12, "ygap": 0.2},
         "margin": {"t": 20, "b": 50, "l": 60, "r": 16},
         "legend": {"orientation": "h", "y": -0.09 if lines > 1 else -0.18, "traceorder": "normal"},
         "hovermode": "closest",

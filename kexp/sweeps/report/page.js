@@ -208,6 +208,7 @@ function listen(name, element) {
         .map((each) => `${each.heading} ${each.cells[row]}`).join("  ·  "), pointer);
     });
     element.on("plotly_unhover", () => tip(""));
+    element.addEventListener("mouseleave", () => tip(""));
   } else {
     element.on("plotly_click", ({ points: [point] }) => {
       const row = point.customdata ?? point.data.meta;

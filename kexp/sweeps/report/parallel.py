@@ -43,7 +43,13 @@ def parallel_figure(comparison: Comparison, columns: Sequence[str], further: Seq
         "colorbar": {"title": {"text": "rank"}, "thickness": 12, "tickvals": [0, last - 1], "ticktext": [last, 1]},
     }
     faded = {"line": {"color": "#888", "opacity": 0.06}}
-    trace = {"type": "parcoords", "dimensions": axes, "line": line, "unselected": faded, "rangefont": {"size": 1}}
+    trace = {
+        "type": "parcoords",
+        "dimensions": axes,
+        "line": line,
+        "unselected": faded,
+        "rangefont": {"size": 1, "color": "rgba(0,0,0,0)"},
+    }
     trace |= {"labelfont": {"size": 13}, "tickfont": {"size": 11}}
     places = [row.rank - 1 for row in rows]
     margin = {"t": 60, "b": 36, "l": 90, "r": 60}
