@@ -135,6 +135,8 @@ def encode(frame: Any, encoding: Mapping[str, Any]) -> NDArray[np.float32]:
     at = 0
     for column, features in zip(columns, names, strict=True):
         values = _column(frame, column["name"])
+        if said := encoding.get("reading", {}).get("na_values"):
+            values = values.mask(values.isin(said))
         with np.errstate(over="ignore"):  # what float32 does not hold becomes infinity, and is refused as such
             _fill(encoded, at, values, column, encoding)
         here = encoded[:, at : at + len(features)]

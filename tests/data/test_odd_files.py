@@ -251,3 +251,27 @@ def test_what_would_change_nothing_is_refused(tmp_path: Path) -> None:
         table(str(tmp_path / "t.parquet"), "kind", delimiter=";")
     with pytest.raises(DataError, match=r"^data\.header: is of CSV files"):
         table(target="kind", query=f"select * from '{tmp_path / 't.parquet'}'", header=False)
+
+
+@pytest.mark.parametrize("name", ["w", "v", "n", "t", "c0", "rows", "select", "tried", "frame"])
+def test_a_column_may_have_any_name(name: str, tmp_path: Path) -> None:
+    frame = PLAIN.rename(columns={"width": name}).assign(site=PLAIN.site.where(np.arange(ROWS) % 5 > 0))
+    frame.loc[3, name] = np.nan
+    splits = made(tmp_path, frame.to_csv(index=False), "kind")
+    found, expected = feature(splits, name), frame[name].to_numpy(np.float32)
+    np.testing.assert_array_equal(found[~np.isnan(expected)], expected[~np.isnan(expected)])
+    assert feature(splits, "site is missing").sum() == frame.site.isna().sum()
+
+
+def test_requests_are_read_as_the_table_was(tmp_path: Path) -> None:
+    from kexp.serving.encoding import encode
+
+    frame = PLAIN.assign(
+        width=PLAIN.width.astype(str).where(np.arange(ROWS) % 4 > 0, "unknown"),
+        at=[f"{row % 12 + 1:02}:30 PM" for row in range(ROWS)],
+        owed=[f"($1,{row:03}.50)" if row % 2 else f"$1,{row:03}.50" for row in range(ROWS)],
+        seen=[int(day.strftime("%Y%m%d")) for day in DAYS],
+    )
+    splits = made(tmp_path, frame.to_csv(index=False), "kind", na_values=["unknown"])
+    expected = splits.data.source.read(np.arange(ROWS))[0]
+    np.testing.assert_array_equal(encode(frame.drop(columns="kind"), splits.encoding), expected)

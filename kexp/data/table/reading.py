@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_frame", "read_query", "read_table"]
 
-VERSION = 6
+VERSION = 7
 ROWS_AT_ONCE = 1 << 19
 KEPT_BYTES = 20 << 30  # of tables in the cache; those that were not used for longest go first
 
@@ -227,7 +227,7 @@ def _numbers(array: Any, words: Any) -> Any:
 def _write_words(connection: duckdb.DuckDBPyConnection, found: Found, file: Path) -> Any:
     import pyarrow as pa
 
-    query = f"select distinct {found.expression} as w from rows where w is not null order by w"
+    query = f"select distinct w from (select {found.expression} as w from rows) where w is not null order by w"
     table = connection.sql(query).to_arrow_table()
     with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
