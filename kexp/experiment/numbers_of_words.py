@@ -8,8 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
 from kexp.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -69,6 +67,8 @@ def _is_given(layer: Any, model: keras.Model) -> bool:
 
 
 def _bounds(data: Data) -> tuple[float, float]:
+    import numpy as np
+
     if data not in _known:
         low, high = np.inf, -np.inf
         for start in range(0, len(data), _CHUNK_ROWS):

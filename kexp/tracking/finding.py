@@ -109,7 +109,8 @@ def _best(settings: StoreSettings, sweep: RunView, key: str) -> RunView:
     if not run_id:
         why = "it has not ended" if sweep.status == "RUNNING" else "its run names none"
         raise ConfigError(f"{key}: sweep {sweep.name} has no best trial: {why}")
-    return _whole(settings, run_id, key)
+    # A server gives ids of its own, which the sweep did not know if the server was away at its end.
+    return next(search(settings, tags={"kexp.record": run_id}, limit=1), None) or _whole(settings, run_id, key)
 
 
 def _with_prefix(settings: StoreSettings, prefix: str) -> list[RunView]:
