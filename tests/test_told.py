@@ -73,7 +73,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
             "tracking.artifacts=[notes, rows.csv]",
             "tracking.system_metrics=true",
         ]
-        run = kexp.run([*COMMON, SCHEDULE, *asked[:1], *asked[2:], "data.split=null"], folder="run")
+        run = kexp.run([*COMMON, SCHEDULE, *asked, "data.split=null"], folder="run")
         with redirect_stdout(io.StringIO()):
             sweep = kexp.sweep(
                 {"optimizer.learning_rate": [0.01, 0.03], "seed": [1, 2]},
@@ -108,7 +108,7 @@ def cosine(rate: float) -> dict[int, float]:
 
 def test_a_run_has_the_name_tags_description_and_files_that_were_asked_for(view: RunView) -> None:
     assert view.name == "adam-sparse_categorical_crossentropy-0.001"
-    assert view.tags["ticket"] == "12"
+    assert (view.tags["team"], view.tags["ticket"]) == ("vision", "12")
     assert view.tags["mlflow.note.content"] == "**Which** rate?"
     assert {"artifacts/notes/why.md", "artifacts/rows.csv"} <= set(list_artifacts(StoreSettings(), view.run_id))
     assert view.metrics["system/system_memory_usage_megabytes"] > 0

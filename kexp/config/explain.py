@@ -30,7 +30,7 @@ _NAMED = (*SETTINGS_GROUPS, "experiment", "sweep")  # groups that are no compone
 _NO_NAME = r"[-+\d.eE]+|true|false|null|\s*"
 
 
-_OPEN = "tracking.tags."  # below it keys are the user's own
+_OPEN = "tracking.tags."  # below it keys are the user's own, and are added to those that are there
 
 
 def prepare_overrides(overrides: Sequence[str]) -> list[str]:
@@ -60,7 +60,8 @@ def prepare_overrides(overrides: Sequence[str]) -> list[str]:
             raise ConfigError(f"{each!r} is no override; write {key.strip()}={value.strip()}, without spaces")
         _check_place(key, value)
         _check_mark(each, key, value)
-        opened = f"++{each}" if key.startswith(_OPEN) and each.startswith(_OPEN) else each  # names of the user's own
+        open_below = f"{key}.".startswith(_OPEN) and each.startswith(key)
+        opened = f"++{each}" if open_below else each
         prepared.append(as_choice(readable(opened)))
     return prepared
 
