@@ -102,7 +102,7 @@ SLOW: dict[str, tuple[tuple[str, ...], Plain]] = {
     "add_loss": _layer("{name: own_kinds:ActivityPenalty, rate: 0.1}"),
     "mixup": _layer("own_kinds:Mixup"),
     "one cycle": (
-        ("optimizer=sgd", "callbacks=[{name: own_kinds:OneCycle, max_rate: 0.1}]"),
+        ("optimizer=sgd", "callbacks=[own_kinds:OneCycle]", "callbacks.OneCycle.max_rate=0.1"),
         lambda own: {"optimizer": "sgd", "callbacks": [own.OneCycle(0.1)]},
     ),
     "loss history": (("callbacks=[own_kinds:LossHistory]",), lambda own: {"callbacks": [own.LossHistory()]}),
@@ -123,7 +123,11 @@ SLOW: dict[str, tuple[tuple[str, ...], Plain]] = {
     ),
     "configured": (("loss=own_habits:configured",), lambda own: {"loss": own.configured}),
     "recall of a class": (
-        ("metrics=[{name: own_habits:PerClassRecall, class_id: 1}]", "loss=categorical_crossentropy"),
+        (
+            "metrics=[own_habits:PerClassRecall]",
+            "metrics.PerClassRecall.class_id=1",
+            "loss=categorical_crossentropy",
+        ),
         lambda own: {"loss": "categorical_crossentropy", "metrics": [own.PerClassRecall(1)]},
     ),
     "accumulating": (
