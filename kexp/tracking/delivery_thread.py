@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -91,7 +92,9 @@ class DeliveryThread:
                 self.failure = str(error)
             except Exception as error:  # a thread that dies would lose what waits without a word
                 self.failure = in_a_line(error)
-            before, left = left, self._left()
+            before = left
+            with contextlib.suppress(OSError):  # the folder is gone, say
+                left = self._left()
             pause = min(2 * pause, _RETRY_S) if self.failure else self._interval_s
             if not finishing:
                 continue

@@ -56,17 +56,18 @@ def model_row(
     x: np.ndarray,
     y_pred: np.ndarray,
     *,
-    name: str,
-    register: Registration | None,
-    params: Mapping[str, Any],
     metrics: Mapping[str, tuple[float, int, int]] | None,
     step: int,
+    name: str = "model",
+    register: Registration | None = None,
+    params: Mapping[str, Any] | None = None,
+    datasets: Mapping[str, tuple[str, str]] | None = None,
     served: Served | None = None,
 ) -> Row:
     """Saves `model` inside the outbox, and returns the row that stands for it. MLflow is not needed for that.
 
     `metrics` are what it is linked to: value, step and time of each; None are the last ones that the run has.
-    `served` as in `Tracker.log_keras_model`.
+    The others are those of `Tracker.log_keras_model`.
     """
     import keras
 
@@ -75,22 +76,22 @@ def model_row(
     data.mkdir(parents=True)
     (data / "keras_module.txt").write_text("keras")
     model.save(data / "model.keras")
-    return {
-        "model": {
-            "key": folder.name,
-            "local": str(folder.relative_to(outbox.run_folder)),
-            "name": name,
-            "register": None if register is None else register.as_dict(),
-            "step": step,
-            "params": param_row(params)[0]["params"],
-            "metrics": None if metrics is None else [[key, *point] for key, point in metrics.items()],
-            "inputs": [str(x.dtype), list(x.shape[1:])],
-            "outputs": [str(y_pred.dtype), list(y_pred.shape[1:])],
-            "keras": [keras.__version__, keras.backend.backend()],
-            "requirements": requirements() if served is None else requirements(["pandas", *served.requirements]),
-            **({} if served is None else _put_served(folder, served)),
-        }
+    about = {
+        "key": folder.name,
+        "local": str(folder.relative_to(outbox.run_folder)),
+        "name": name,
+        "register": None if register is None else register.as_dict(),
+        "step": step,
+        "params": param_row(params or {})[0]["params"],
+        "metrics": None if metrics is None else [[key, *point] for key, point in metrics.items()],
+        "datasets": {prefix: list(each) for prefix, each in (datasets or {}).items()},
+        "inputs": [str(x.dtype), list(x.shape[1:])],
+        "outputs": [str(y_pred.dtype), list(y_pred.shape[1:])],
+        "keras": [keras.__version__, keras.backend.backend()],
+        "requirements": requirements() if served is None else requirements(["pandas", *served.requirements]),
+        **({} if served is None else _put_served(folder, served)),
     }
+    return {"models": [about]}
 
 
 def _put_served(folder: Path, served: Served) -> dict[str, Any]:

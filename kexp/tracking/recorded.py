@@ -26,14 +26,13 @@ from kexp.tracking.row_tracker import RowTracker, now_ms, reason_tags
 from kexp.tracking.rows import Row, tag_row
 from kexp.tracking.settings import StoreSettings, command_line, resolve_uri
 from kexp.tracking.store import prepare_store
-from kexp.tracking.tracker import LastPoints, Served, Status, Tracker
+from kexp.tracking.tracker import LastPoints, Status, Tracker
 from kexp.tracking.writer import Ending, Writer
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from kexp.tracking.model_registry import Registration
 
 __all__ = ["add_to_run", "open_run", "start_run"]
 
@@ -119,33 +118,16 @@ class RecordedRun(RowTracker):
         x: np.ndarray,
         y_pred: np.ndarray,
         *,
-        name: str = "model",
-        register: Registration | None = None,
-        params: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
-        datasets: Mapping[str, tuple[str, str]] | None = None,
         step: int = 0,
-        served: Served | None = None,
+        **about: Any,
     ) -> None:
         from kexp.tracking.models import model_row
 
         linked = None if self._adds and not self.last_points else self.last_points
         if metrics is not None:
             linked = {key: (float(value), step, now_ms()) for key, value in metrics.items()}
-        row = model_row(
-            self._outbox,
-            model,
-            x,
-            y_pred,
-            name=name,
-            register=register,
-            params=params or {},
-            metrics=linked,
-            step=step,
-            served=served,
-        )
-        row["model"]["datasets"] = {prefix: list(each) for prefix, each in (datasets or {}).items()}
-        self.put({"models": [row["model"]]})
+        self.put(model_row(self._outbox, model, x, y_pred, metrics=linked, step=step, **about))
 
     def end(self, status: Status, reason: str = "") -> None:
         if self._ended:

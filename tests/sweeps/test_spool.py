@@ -17,15 +17,19 @@ from kexp.sweeps import recorder as recording
 from kexp.sweeps.recorder import Recorder
 from kexp.tracking import (
     DatasetRecord,
+    Header,
     RunRecord,
     RunView,
     StoreSettings,
+    add_to_run,
     fetch_artifact,
+    find_run,
     finished,
     log_finished_runs,
     metric_history,
     open_run,
     prepare_store,
+    resolve_uri,
     search,
     waiting_folders,
 )
@@ -174,6 +178,24 @@ def test_sync_leaves_the_trials_of_a_running_sweep_to_it(
     assert "multirun/first: its sweep is in progress and delivers by itself" in capsys.readouterr().out
     running.end("FINISHED")
     assert len(TrialOutbox(FOLDER).waiting()) == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_models_that_the_store_does_not_take_are_counted_and_delivered_by_sync(sweep: str, kexp_command: Kexp) -> None:
+    run = Header(resolve_uri(StoreSettings()), sweep, prepare_store(StoreSettings()), "first")
+    more = add_to_run(run, folder=FOLDER / "0")
+    more.set_tags({"saved": "late"})
+    more.end("FINISHED")
+    notices, over = list[str](), list[str]()
+    recorder = Recorder(StoreSettings(), folder=FOLDER, run_id=sweep, go_on="kexp resume it", notices=notices)
+    with away():
+        recorder.add(FOLDER / "0", lambda: over.append("saved"))
+        recorder.close()
+    assert (recorder.models_left, over) == (1, ["saved"])
+    (notice,) = notices
+    assert "1 saved models wait in multirun/first; deliver them with `kexp sync multirun/first`." in notice
+    assert kexp_command("sync", "multirun/first") == 0
+    assert find_run(StoreSettings(), sweep).tags["saved"] == "late"
 
 
 def test_sync_waits_for_a_store_that_is_away(
