@@ -29,9 +29,9 @@ POINTS = {
     "writing": ("kexp.sweeps.recorder", "deliver_records", "before"),
     "written": ("kexp.tracking.finished", "log_finished_runs", "after"),
     "replacing": ("kexp.tracking.finished", "delete_runs", "before"),
-    "summary": ("kexp.sweeps.session", "Session._summarise", "before"),
-    "report": ("kexp.sweeps.closing", "write_files", "before"),
-    "reported": ("kexp.sweeps.closing", "write_files", "after"),
+    "summary": ("kexp.sweeps.session", "summarise", "before"),
+    "report": ("kexp.sweeps.closing", "Report._write_files", "before"),
+    "reported": ("kexp.sweeps.closing", "Report._write_files", "after"),
 }
 
 
