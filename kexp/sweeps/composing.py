@@ -110,7 +110,7 @@ def _parsed(override: str) -> tuple[str, Any]:
 
 def _set(config: dict[str, Any], key: str, value: Any) -> bool:
     """Sets an existing key to a plain value; False where only Hydra can tell what is meant."""
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not _is_plain(value):
         return False
     node: Any = config
     *parents, leaf = key.split(".")
@@ -118,8 +118,17 @@ def _set(config: dict[str, Any], key: str, value: Any) -> bool:
         node = node.get(parent) if isinstance(node, dict) else None
     if not isinstance(node, dict) or isinstance(node.get(leaf, _MISSING), dict) or leaf not in node:
         return False
-    node[leaf] = copy.copy(value)
+    if isinstance(value, Mapping) and node[leaf] is not None:  # what stands there may have a type
+        return False
+    node[leaf] = copy.deepcopy(value)
     return True
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a mapping holds numbers alone, in mappings perhaps: as such it is taken, where there was null."""
+    if isinstance(value, Mapping):
+        return all(type(key) in (int, str) and _is_plain(each) for key, each in value.items())
+    return type(value) in (int, float)
 
 
 def _unresolved(config: DictConfig) -> dict[str, Any]:

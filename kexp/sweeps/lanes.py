@@ -161,6 +161,16 @@ class _Running:
         return _Running(self.started, list(self.stamps), waited_s=waited_s)
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """A lane that is parked, what is noted of it, and what it was made of."""
+
+    parked: fused.Parked
+    lane: _Running
+    prepared: Prepared
+    config: Mapping[str, Any]
+
+
 def work(pipe: Connection, parent: int) -> None:
     """The process's life: batch after batch until it is told None, or its parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to deal with
@@ -211,8 +221,9 @@ class LaneEngine:
         self.ran_on = environment()
         self.data: dict[str, Data] = {}
         self.running: dict[int, _Running] = {}
-        self.parked: dict[tuple[int, int], tuple[fused.Parked, _Running]] = {}
+        self.parked: dict[tuple[int, int], _Kept] = {}
         self.summaries: dict[int, tuple[str, dict[str, int]]] = {}
+        self._summary_of: dict[str, tuple[str, dict[str, int]]] = {}
         self._untold: deque[tuple[int, int, Mapping[str, float]]] = deque()  # programs add to it while it is told
         self._told = 0.0
         self._sending = threading.Lock()
@@ -235,7 +246,7 @@ class LaneEngine:
         if batch.dry:
             return
         self._limit_s = batch.timeout_s
-        self.summaries = {group.number: _summary(group) for group in plan.groups}
+        self.summaries = {group.number: self._summary(group) for group in plan.groups}
 
         def listen(trial: fused.Trial, epoch: int, metrics: Mapping[str, float]) -> str | None:
             return self._listen(trial.key, epoch, metrics, batch.timeout_s)
@@ -269,9 +280,18 @@ class LaneEngine:
         task: Task = result.trial.key
         lane = self.running.pop(task.number, _Running())
         lane.paused = time.time()
-        self.parked[task.number, parked.epoch] = (parked, lane)
+        self.parked[task.number, parked.epoch] = _Kept(parked, lane, result.trial.prepared, task.config)
+        if task.varies:  # a member of a population goes on in any case
+            return Outcome(task.number, "PAUSED", "", parked.history.last, parked.history.duration_s)
         self.running[task.number] = lane
         return self._outcome(result, None)
+
+    def _summary(self, group: fused.Group) -> tuple[str, dict[str, int]]:
+        """What Keras says of a group's model; once for each structure, however many stages there are."""
+        name = _name(group)
+        if name not in self._summary_of:
+            self._summary_of[name] = _summary(group)
+        return self._summary_of[name]
 
     def _hand_over(self, result: fused.LaneResult) -> None:
         """A lane that ended in an error: an ordinary training tells whether it is one there too."""
@@ -325,24 +345,19 @@ class LaneEngine:
 
         for task in tasks:
             try:
+                kept = None if task.goes_on is None else self.parked.get(task.goes_on)
                 with fused.settings_kept():
-                    prepared = self.prepare(task)
+                    prepared = kept.prepared if kept and kept.config == task.config else self.prepare(task)
                 left = Path(task.checkpoint) if task.checkpoint else None
                 checkpointing = checkpointing_of(prepared, left, Path(task.folder))
-                parked = self._parked(task)
+                if kept:
+                    self.running[task.number] = kept.lane.again()
+                parked = kept.parked if kept else None  # without, it begins: after this process was replaced
                 yield fused.Trial(task, prepared, checkpointing, task.until or None, parked, task.varies)
             except ConfigError as error:
                 self._send(Outcome(task.number, "INVALID", str(error), repeatable=True))
             except (Exception, SystemExit) as error:
                 self._send(NotALane(task.number, _sentence(error)))
-
-    def _parked(self, task: Task) -> fused.Parked | None:
-        """Where a task goes on; None where it begins, which it does too after this process was replaced."""
-        if task.goes_on not in self.parked:
-            return None
-        parked, lane = self.parked[task.goes_on]
-        self.running[task.number] = lane.again()
-        return parked
 
     def prepare(self, task: Task) -> Prepared:
         """The task's experiment; data is loaded once."""

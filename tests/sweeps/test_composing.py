@@ -41,6 +41,8 @@ KINDS = [
     ["~trainer.shuffle"],
     ["schedule=cosine_decay", "seed=2"],
     ["trainer.class_weight={0:1.0,1:2.5}"],
+    ["trainer.changes={optimizer.learning_rate:{2:0.01,4:5e-3},model.dropout:{3:1}}", "seed=4"],
+    ["trainer.changes={}"],
     ["activation=leaky_relu", "activation.negative_slope=0.1"],
     ["save=none", "save.model=true"],
     ["trainer.shuffle=false", "trainer.batch_size=8"],

@@ -212,6 +212,14 @@ def test_sweep_that_is_killed_after_a_decision_goes_on_to_the_same_results(
     }
 
 
+def test_pbt_whose_engine_dies_between_decisions_comes_to_the_same_results(people: Swept, places: Path) -> None:
+    place = places / "engine"
+    kexp(place, "workers", "20", "SIGKILL", "-m", *PBT, before=(str(HERE / "killed.py"),))
+    found = swept(place)
+    assert found.curves == people.curves
+    assert found.decisions == people.decisions
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
