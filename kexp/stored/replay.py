@@ -95,9 +95,12 @@ def repeat(run: StoredRun, folder: Path, *, save: bool = False) -> tuple[History
 
 def compare(run: StoredRun, history: History, tested: Mapping[str, float]) -> Comparison:
     """A repetition against what the store has of the run."""
+    from kexp.experiment.telling import RATE
+
     now = {(key, epoch): value for epoch, metrics in history.epochs for key, value in metrics.items()}
     fitted = list(dict.fromkeys(key for key, _ in now))
-    known = [key for key in run.view.metrics if not key.startswith("test_") and "/" not in key]
+    # A rate that no callback measured is told by the config, and not by training.
+    known = [key for key in run.view.metrics if not key.startswith("test_") and "/" not in key and key != RATE]
     keys = [*fitted, *(key for key in known if key not in fitted)]
     then: dict[tuple[str, int], float] = {}
     for key in keys:
