@@ -198,6 +198,14 @@ def test_histories_are_read_in_bulk_once_and_are_those_that_were_sent(far: Dista
     assert not far.requests
 
 
+def test_an_older_server_is_asked_for_histories_one_by_one(far: Distant) -> None:
+    settings, records = StoreSettings(uri=far.address, experiment="older"), trials(3, "older")
+    run_ids = log_finished_runs(settings, records)
+    far.fault = lambda method, path: 404 if "get-history-bulk" in path else None
+    found = read_histories(settings, run_ids)
+    assert [found[run_id] for run_id in run_ids] == [history_of(record) for record in records]
+
+
 def test_ctrl_c_at_the_end_leaves_what_is_not_sent_for_sync(
     far: Distant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
