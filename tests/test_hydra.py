@@ -278,7 +278,7 @@ def momentum(folder: Path) -> None:
 
 
 def names_of_folders(folder: Path) -> None:
-    from kexp.sweeps.jobs import Jobs
+    from kexp.sweeps.plan.jobs import Jobs
 
     given = ["seed=1,2", "name=a/b", "hydra.sweep.subdir=${hydra:job.override_dirname}", SERIAL]
     with opened_sweeper(given) as (sweeper, swept):

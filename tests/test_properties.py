@@ -21,7 +21,7 @@ from kexp.errors import ConfigError
 from kexp.fingerprint import fingerprint
 from kexp.rules import Range, check_value
 from kexp.schema import check
-from kexp.sweeps.axes import expand, parse
+from kexp.sweeps.plan.axes import expand, parse
 from kexp.tracking.values import flatten, param_value, safe_key
 
 QUICK = settings(max_examples=60, deadline=None, derandomize=True)

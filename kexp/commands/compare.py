@@ -11,7 +11,7 @@ from kexp.commands.options import Parser, add_experiment, store_parser
 from kexp.errors import ConfigError
 
 if TYPE_CHECKING:
-    from kexp.sweeps.comparison import Comparison
+    from kexp.sweeps.compare.comparison import Comparison
     from kexp.tracking import StoreSettings
 
 __all__ = ["main"]
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     given = _parser().parse_intermixed_args(arguments)
     if given.limit < 0:
         raise ConfigError(f"--limit: must be 0 for all rows or a number of rows, got {given.limit}")
-    from kexp.sweeps.compare import compare
+    from kexp.sweeps.comparing import compare
     from kexp.tracking import chosen_store
 
     comparison = compare(
@@ -65,7 +65,7 @@ def _parser() -> Parser:
 
 def _written(comparison: Comparison, kind: str, limit: int | None, settings: StoreSettings, to_file: bool) -> str:
     from kexp.sweeps import report
-    from kexp.sweeps.results import histories_of
+    from kexp.sweeps.compare.results import histories_of
 
     if kind == "csv":
         return report.rows_csv(comparison)

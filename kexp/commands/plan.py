@@ -12,7 +12,7 @@ from kexp.commands.options import Parser
 from kexp.errors import ConfigError
 
 if TYPE_CHECKING:
-    from kexp.sweeps.probing import Probe
+    from kexp.sweeps.launch.probing import Probe
     from kexp.sweeps.trials import Trial
 
 __all__ = ["main"]
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     groups: list[str] = []
     lanes_s = 0.0
     if not options.no_probe:
-        from kexp.sweeps.probing import probe_structures
+        from kexp.sweeps.launch.probing import probe_structures
 
         probes = probe_structures(trials)
         if hasattr(planned, "explain"):
@@ -81,7 +81,7 @@ def _mark_done(trials: list[Trial]) -> None:
     from kexp.errors import StoreError
     from kexp.experiment import store_of
     from kexp.schema import check
-    from kexp.sweeps.planning import mark_done
+    from kexp.sweeps.plan.planning import mark_done
     from kexp.tracking import resolve_uri
     from kexp.tracking.settings import database_file
 
@@ -99,7 +99,7 @@ def _mark_done(trials: list[Trial]) -> None:
 
 
 def _workers(launcher: Any) -> int:
-    from kexp.sweeps.workers import default_workers
+    from kexp.sweeps.launch.workers import default_workers
 
     if not hasattr(launcher, "n_workers"):
         return 1
@@ -110,7 +110,7 @@ def _summary(
     trials: Sequence[Trial], probes: dict[str, Probe], launcher: str, workers: int, keeps: bool, lanes_s: float = 0.0
 ) -> dict[str, Any]:
     from kexp.schema import models_kept
-    from kexp.sweeps.probing import structure_key
+    from kexp.sweeps.launch.probing import structure_key
     from kexp.sweeps.table import shared_overrides, told
 
     states = Counter(str(trial.state) for trial in trials)

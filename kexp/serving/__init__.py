@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["FILE", "PACKAGE"]
+from .names import FILE, PACKAGE
 
-FILE = "serving.json"  # beside the Keras file
-PACKAGE = "kexp_served_"  # what copies of this folder are called, with a digest behind: versions stand side by side
+__all__ = ["FILE", "PACKAGE"]
 
 
 def _load_pyfunc(path: str) -> Any:

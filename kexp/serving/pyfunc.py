@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import FILE, PACKAGE
 from .cells import RequestError
 from .encoding import encode, used
 from .images import images_of
+from .names import FILE, PACKAGE
 from .outputs import Outputs
 from .parts import named, stand_ins
 from .requests import arrays_of, frame_of, items_of, texts_in

@@ -19,7 +19,7 @@ from kexp.sweeps.closing import run_id_of
 if TYPE_CHECKING:
     import pandas
 
-    from kexp.sweeps.comparison import Comparison
+    from kexp.sweeps.compare.comparison import Comparison
     from kexp.sweeps.trials import Trial
 
 __all__ = ["SweepResult", "sweep"]
@@ -45,10 +45,12 @@ class SweepResult:
     folder: Path
 
     def _repr_html_(self) -> str:
+        from kexp.sweeps.report import table_html
+
         counts = Counter(trial.state.lower() for trial in self.trials)
         states = ", ".join(f"{count:,} {state}" for state, count in counts.most_common())
         told = f"sweep {self.name}: {len(self.trials):,} trials ({states}); files in {self.folder}"
-        return f"<p>{escape(told)}</p>" + (self.comparison._repr_html_() if self.comparison is not None else "")
+        return f"<p>{escape(told)}</p>" + (table_html(self.comparison) if self.comparison is not None else "")
 
     @property
     def finished(self) -> bool:
@@ -121,7 +123,7 @@ def sweep(
         StoreError: the store cannot be reached or written.
     """
     from kexp.sweeps.opening import run_sweep
-    from kexp.sweeps.sweeper import SweepFailedError
+    from kexp.sweeps.running import SweepFailedError
 
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # references to the user's own modules

@@ -5,23 +5,23 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kexp.config import key_of
 from kexp.errors import KexpError
-from kexp.sweeps.results import SHARED_TRIALS, Histories, TrialResult, histories_of, read_sweep
+from kexp.sweeps.compare.results import SHARED_TRIALS, Histories, TrialResult, histories_of, read_sweep
+from kexp.sweeps.objective import Objective
 from kexp.sweeps.table import leaderboard
 from kexp.tracking.finding import BEST_TRIAL
 from kexp.tracking.values import param_value
 
 if TYPE_CHECKING:
     from kexp.schema import Tracking
-    from kexp.sweeps.comparison import Comparison
-    from kexp.sweeps.session import Session
+    from kexp.sweeps.compare.comparison import Comparison
     from kexp.sweeps.trials import Trial
-    from kexp.tracking import Tracker
+    from kexp.tracking import StoreSettings, Tracker
 
 __all__ = ["Report", "best_trial", "describe", "ranking", "run_id_of", "summarise"]
 
@@ -30,7 +30,36 @@ _MORE = "\n\nMore is in `report.md`, among the artifacts.\n"
 _LONGEST_NOTE = 8000 - len(_MORE)  # characters of a tag
 
 
-def summarise(session: Session, tracker: Tracker) -> None:
+class Swept(Protocol):
+    """What is read of a sweep that is over: a `Session`."""
+
+    trials: list[Trial]
+    arguments: tuple[str, ...]
+    objectives: Sequence[Objective]
+    name: str
+    folder: Path
+    notices: list[str]
+    remarks: list[str]
+    run_id: str
+    store: StoreSettings | None
+
+    @property
+    def objective(self) -> Objective | None:
+        """The first of the objectives."""
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """The ranked choices."""
+
+    @property
+    def compare_command(self) -> str:
+        """The command that ranks them again."""
+
+    def value(self, trial: Trial) -> float | None:
+        """A trial's value of the objective."""
+
+
+def summarise(session: Swept, tracker: Tracker) -> None:
     """Tells a sweep's own run what became of its trials, and the best value of its objective."""
     counts: dict[str, int] = {}
     for trial in session.trials:
@@ -51,7 +80,7 @@ def summarise(session: Session, tracker: Tracker) -> None:
         tracker.log_text("\n".join(dict.fromkeys(shared)), SHARED_TRIALS)
 
 
-def space(session: Session, best: Trial) -> dict[str, Any]:
+def space(session: Swept, best: Trial) -> dict[str, Any]:
     """What was swept over, by key, and of that what the best trial has, as `best_KEY`."""
     from kexp.experiment import run_parameters
 
@@ -93,7 +122,7 @@ def describe(tracker: Tracker, tracking: Tracking, files: list[Path]) -> None:
     tracker.set_tags({NOTE: text})
 
 
-def best_trial(session: Session) -> Trial | None:
+def best_trial(session: Swept) -> Trial | None:
     """The trial with the best value of the objective, whose model is kept first; None where none has one."""
     objective = session.objective
     if objective is None:
@@ -106,7 +135,7 @@ def best_trial(session: Session) -> Trial | None:
     return min(ranked, key=lambda each: each[:2])[2] if ranked else None
 
 
-def ranking(session: Session, most: int = 10) -> list[str]:
+def ranking(session: Swept, most: int = 10) -> list[str]:
     """The best choices over their seeds, as `kexp compare` ranks them; of one seed each, the best trials."""
     from kexp.sweeps.report import ranked_lines, screen_width
 
@@ -127,7 +156,7 @@ class Report:
         session: the sweep; what goes wrong is among its notices.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Swept) -> None:
         self._session = session
         self._thread: threading.Thread | None = None
         self._files: list[Path] = []
@@ -187,8 +216,8 @@ class Report:
         return [page, page.with_name("report.md"), page.with_name("trials.csv")]
 
 
-def _compared(session: Session, trials: list[TrialResult], histories: Histories | None = None) -> Comparison:
-    from kexp.sweeps.compare import compare_trials
+def _compared(session: Swept, trials: list[TrialResult], histories: Histories | None = None) -> Comparison:
+    from kexp.sweeps.comparing import compare_trials
 
     objective = session.objective
     return compare_trials(
@@ -201,7 +230,7 @@ def _compared(session: Session, trials: list[TrialResult], histories: Histories 
     )
 
 
-def _begun(session: Session) -> list[Trial]:
+def _begun(session: Swept) -> list[Trial]:
     """The trials that a store would have."""
     return [trial for trial in session.trials if trial.state not in ("WAITING", "INVALID")]
 

@@ -73,7 +73,7 @@ def launch_jobs(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_j
     """
     from hydra.core.utils import JobReturn, JobStatus
 
-    from kexp.sweeps.sweeper import finish, open_session, plan_overrides, tell
+    from kexp.sweeps.running import finish, open_session, plan_overrides, tell
 
     trials = plan_overrides(launcher, job_overrides, first=initial_job_idx)
     session: Session = open_session(launcher, trials)

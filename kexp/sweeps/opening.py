@@ -23,7 +23,7 @@ from kexp.config import (
     show_logs,
 )
 from kexp.errors import ConfigError, KexpError
-from kexp.sweeps.parts import Part, parts_of
+from kexp.sweeps.plan.parts import Part, parts_of
 
 __all__ = ["announce_backend", "opened_sweeper", "run_sweep"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kexp.config import key_of
 from kexp.errors import ConfigError, StoreError, UnknownNameError
-from kexp.sweeps.earlier import refuse_running
+from kexp.sweeps.plan.earlier import refuse_running
 from kexp.sweeps.session import ARGUMENTS
 from kexp.tracking import (
     RunView,

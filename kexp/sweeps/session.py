@@ -19,15 +19,15 @@ from kexp.errors import ConfigError
 from kexp.run_names import run_name
 from kexp.schema import Experiment, Sweep
 from kexp.sweeps.closing import Report, describe, ranking, summarise
-from kexp.sweeps.comparison import Comparison
-from kexp.sweeps.earlier import earlier_sweep, sweep_key
+from kexp.sweeps.compare.comparison import Comparison
 from kexp.sweeps.feed import Feed
-from kexp.sweeps.interrupts import deferred_interrupts, no_interrupts
-from kexp.sweeps.jobs import Jobs
-from kexp.sweeps.keeping import Keeping
 from kexp.sweeps.objective import Objective, choose_objectives
-from kexp.sweeps.planning import mark_done
-from kexp.sweeps.recorder import Recorder
+from kexp.sweeps.plan.earlier import earlier_sweep, sweep_key
+from kexp.sweeps.plan.jobs import Jobs
+from kexp.sweeps.plan.planning import mark_done
+from kexp.sweeps.record.interrupts import deferred_interrupts, no_interrupts
+from kexp.sweeps.record.keeping import Keeping
+from kexp.sweeps.record.recorder import Recorder
 from kexp.sweeps.table import LiveTable, problems
 from kexp.sweeps.trials import Outcome, Task, Trial
 from kexp.tracking import (

@@ -72,7 +72,7 @@ def _signature(component: Component) -> str | None:
         calls |= {"run_tasks": _RUN_TASKS} if hasattr(made, "run_tasks") else {"launch": _LAUNCH}
     for method, (positional, by_name) in calls.items():
         if not callable(getattr(made, method, None)):
-            return f"{component.target} must have a method {method}; inherit kexp.sweeps.launchers.HydraSide"
+            return f"{component.target} must have a method {method}; inherit kexp.sweeps.launch.launchers.HydraSide"
         problem = _unbound(getattr(made, method), 1 + positional, by_name, f"{component.target}.{method}")
         if problem:
             return problem

@@ -14,9 +14,9 @@ from keras import layers
 from kexp.config import compose, plain
 from kexp.experiment import prepare
 from kexp.schema import check
-from kexp.sweeps.arithmetic import multiplications
+from kexp.sweeps.launch.arithmetic import multiplications
+from kexp.sweeps.launch.weighing import Scales, Share, Weigh
 from kexp.sweeps.trials import Task
-from kexp.sweeps.weighing import Scales, Share, Weigh
 
 KEEPS = "+callbacks.kept={name: model_checkpoint, filepath: best.keras}"
 

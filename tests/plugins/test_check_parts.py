@@ -13,7 +13,7 @@ from kexp.cli import main
 from kexp.errors import ConfigError
 
 SOURCE = '''
-from kexp.sweeps.launchers import HydraSide, SerialLauncher
+from kexp.sweeps.launch.launchers import HydraSide, SerialLauncher
 from kexp.sweeps.sweeper import GridSweeper
 from kexp.sweeps.trials import Outcome
 

@@ -25,8 +25,8 @@ POINTS = {
     "epoch": ("kexp.sweeps.session", "Session._epoch", "after"),
     "workers": ("kexp.sweeps.session", "Session._epoch", "after"),  # they are struck, and not the sweep
     "over": ("kexp.sweeps.session", "Session._ended", "before"),
-    "handed": ("kexp.sweeps.recorder", "Recorder.put", "after"),
-    "writing": ("kexp.sweeps.recorder", "deliver_records", "before"),
+    "handed": ("kexp.sweeps.record.recorder", "Recorder.put", "after"),
+    "writing": ("kexp.sweeps.record.recorder", "deliver_records", "before"),
     "written": ("kexp.tracking.finished", "log_finished_runs", "after"),
     "replacing": ("kexp.tracking.finished", "delete_runs", "before"),
     "summary": ("kexp.sweeps.session", "summarise", "before"),

@@ -14,10 +14,10 @@ from scipy import stats
 
 from kexp.commands.compare import main
 from kexp.errors import ConfigError, UnknownNameError
-from kexp.sweeps.compare import compare, compare_trials
+from kexp.sweeps.compare.results import SHARED_TRIALS, History, TrialResult, parameter_value
+from kexp.sweeps.compare.where import parse_where
+from kexp.sweeps.comparing import compare, compare_trials
 from kexp.sweeps.objective import choose_objective, direction_of
-from kexp.sweeps.results import SHARED_TRIALS, History, TrialResult, parameter_value
-from kexp.sweeps.where import parse_where
 from kexp.tracking import RunRecord, StoreSettings, log_finished_runs
 from kexp.tracking.histories import read_histories
 

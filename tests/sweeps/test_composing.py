@@ -12,9 +12,9 @@ from hydra.core.global_hydra import GlobalHydra
 
 from kexp.config import compose, plain
 from kexp.errors import ConfigError
-from kexp.sweeps.axes import expand, parse
-from kexp.sweeps.composing import Composer
 from kexp.sweeps.opening import opened_sweeper
+from kexp.sweeps.plan.axes import expand, parse
+from kexp.sweeps.plan.composing import Composer
 
 KINDS = [
     [],

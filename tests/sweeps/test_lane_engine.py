@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kexp.sweeps.lanes import LaneEngine, Told
+from kexp.sweeps.launch.lanes import LaneEngine, Told
 from kexp.sweeps.trials import Outcome, Task
 
 EPOCHS, TRIALS = 5, 300

@@ -17,7 +17,7 @@ from kexp.folders import conf_folder
 from kexp.signatures import of_callable
 
 SOURCE = '''
-from kexp.sweeps.launchers import HydraSide
+from kexp.sweeps.launch.launchers import HydraSide
 from kexp.sweeps.trials import Outcome
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from finished_runs import Kexp
 
-from kexp.sweeps.results import read_sweep
+from kexp.sweeps.compare.results import read_sweep
 from kexp.tracking import RunView, StoreSettings, search
 from kexp.tracking.client import client_for
 

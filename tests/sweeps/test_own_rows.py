@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kexp.sweeps.results import read_sweep
+from kexp.sweeps.compare.results import read_sweep
 from kexp.tracking import StoreSettings
 
 TESTS = Path(__file__).parents[1]

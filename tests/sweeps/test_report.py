@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
-from kexp.sweeps.compare import compare_trials
-from kexp.sweeps.comparison import Comparison
-from kexp.sweeps.grouping import ABSENT
+from kexp.sweeps.compare.comparison import Comparison
+from kexp.sweeps.compare.grouping import ABSENT
+from kexp.sweeps.compare.results import History, TrialResult
+from kexp.sweeps.comparing import compare_trials
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.report import markdown_report, report_page, text_table, write_report
 from kexp.sweeps.report.axes import extent, parameter_axis
 from kexp.sweeps.report.importance import parameter_importance
 from kexp.sweeps.report.numbers import number_format, show_p, tidy
-from kexp.sweeps.results import History, TrialResult
 
 
 def made(

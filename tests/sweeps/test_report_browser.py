@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from kexp.sweeps.compare import compare_trials
+from kexp.sweeps.compare.results import TrialResult
+from kexp.sweeps.comparing import compare_trials
 from kexp.sweeps.report import write_report
-from kexp.sweeps.results import TrialResult
 
 pytestmark = pytest.mark.browser
 TRIALS = 1000

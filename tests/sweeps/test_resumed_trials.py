@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-from kexp.sweeps.results import read_histories
+from kexp.sweeps.compare.results import read_histories
 from kexp.tracking import RunView, StoreSettings, fetch_artifact, search
 
 DRIVER = Path(__file__).with_name("killed.py")

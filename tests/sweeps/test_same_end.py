@@ -14,10 +14,10 @@ from distributions import installed
 from kexp.config import compose, plain
 from kexp.errors import ConfigError
 from kexp.schema import Sweep
-from kexp.sweeps.auto import AutoLauncher
-from kexp.sweeps.engine_process import Program
-from kexp.sweeps.fusing import FusedLauncher
-from kexp.sweeps.launchers import ProcessesLauncher, SerialLauncher
+from kexp.sweeps.launch.auto import AutoLauncher
+from kexp.sweeps.launch.engine_process import Program
+from kexp.sweeps.launch.fusing import FusedLauncher
+from kexp.sweeps.launch.launchers import ProcessesLauncher, SerialLauncher
 from kexp.sweeps.trials import Outcome, Task, Trial
 
 BRIEF = ["trainer.epochs=3", "trainer.batch_size=16", "tracking=none", "save=none", "seed=3"]

@@ -10,7 +10,7 @@ import pytest
 from kexp.config import compose, explain
 from kexp.errors import ConfigError
 from kexp.groups import GROUPS
-from kexp.sweeps.composing import Composer
+from kexp.sweeps.plan.composing import Composer
 from kexp.sweeps.search.conditions import settle_space
 from kexp.sweeps.search.grammar import read_request
 from kexp.sweeps.search.space import Choice, Interval, Space, Steps

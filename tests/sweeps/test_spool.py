@@ -13,8 +13,8 @@ import pytest
 from finished_runs import Kexp
 
 from kexp.errors import StoreError
-from kexp.sweeps import recorder as recording
-from kexp.sweeps.recorder import Recorder
+from kexp.sweeps.record import recorder as recording
+from kexp.sweeps.record.recorder import Recorder
 from kexp.tracking import (
     DatasetRecord,
     Header,

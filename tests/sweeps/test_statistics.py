@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kexp.sweeps.statistics import holm, paired_power, paired_test, seeds_needed, summarise
+from kexp.sweeps.compare.statistics import holm, paired_power, paired_test, seeds_needed, summarise
 
 # Student (1908), The probable error of a mean, Biometrika 6(1): hours of sleep gained by ten patients with two drugs,
 # from Cushny and Peebles (1905). The results below are those of R's examples of `t.test` on its data set `sleep`.

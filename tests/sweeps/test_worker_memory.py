@@ -9,9 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from kexp.sweeps.launch.workers import WorkerPool
 from kexp.sweeps.opening import opened_sweeper
 from kexp.sweeps.trials import Outcome, Task
-from kexp.sweeps.workers import WorkerPool
 
 ARGUMENTS = ["hydra/launcher=processes", "model.hidden=[4]", "model.dropout=0.1", "trainer.epochs=1"]
 FIRST = 4  # so many trials until all is imported, and memory that is freed is used again

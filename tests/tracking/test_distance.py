@@ -17,7 +17,7 @@ import pytest
 from distant import Distant, distant
 from servers import Server
 
-from kexp.sweeps.recorder import Recorder
+from kexp.sweeps.record.recorder import Recorder
 from kexp.tracking import (
     DatasetRecord,
     RunRecord,
@@ -209,7 +209,7 @@ def test_an_older_server_is_asked_for_histories_one_by_one(far: Distant) -> None
 def test_ctrl_c_at_the_end_leaves_what_is_not_sent_for_sync(
     far: Distant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kexp.sweeps.recorder._SAY_S", 0.1)
+    monkeypatch.setattr("kexp.sweeps.record.recorder._SAY_S", 0.1)
     settings, said, notices = StoreSettings(uri=far.address, experiment="left"), [], list[str]()
     sweep = log_finished_runs(settings, [RunRecord("sweep", "FINISHED", 1, 2)])[0]
     far.delay_s = 0.3

@@ -14,10 +14,10 @@ from kexp.sweeps.objective import Objective
 from kexp.sweeps.population.decisions import Decision, Decisions, Method
 from kexp.sweeps.population.sampling import draw_points
 from kexp.sweeps.population.stages import Stages
+from kexp.sweeps.running import finish, open_session, tell
 from kexp.sweeps.search.space import Space
 from kexp.sweeps.search.spaces import SpaceSweeper
 from kexp.sweeps.session import Session
-from kexp.sweeps.sweeper import finish, open_session, tell
 from kexp.sweeps.trials import Trial
 
 __all__ = ["Asked", "ask", "check_settings", "run"]

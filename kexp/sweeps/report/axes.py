@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kexp.sweeps.grouping import ABSENT, show_value
+from kexp.sweeps.compare.grouping import ABSENT, show_value
 
 __all__ = ["Extent", "Figure", "extent", "label", "marks", "parameter_axis"]
 

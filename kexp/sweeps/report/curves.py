@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kexp.sweeps.comparison import Comparison, Row
+from kexp.sweeps.compare.comparison import Comparison, Row
+from kexp.sweeps.compare.results import History
 from kexp.sweeps.objective import direction_of
 from kexp.sweeps.report.axes import Extent, Figure, extent, label
-from kexp.sweeps.results import History
 
 __all__ = ["COLOURS", "DRAWN", "curve_metrics", "curves_figure", "run_ids"]
 

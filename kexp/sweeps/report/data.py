@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from kexp.sweeps.comparison import Comparison
-from kexp.sweeps.grouping import ABSENT
+from kexp.sweeps.compare.comparison import Comparison
+from kexp.sweeps.compare.grouping import ABSENT
 from kexp.tracking.values import param_value
 
 __all__ = ["rows_csv", "rows_json", "write_trials_csv"]

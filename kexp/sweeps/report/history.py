@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from kexp.sweeps.comparison import Comparison
+from kexp.sweeps.compare.comparison import Comparison
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.report.axes import Figure, extent, label
 

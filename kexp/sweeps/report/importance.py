@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kexp.sweeps.comparison import Comparison
-from kexp.sweeps.folds import Fold
-from kexp.sweeps.grouping import ABSENT, SEED, short_names
+from kexp.sweeps.compare.comparison import Comparison
+from kexp.sweeps.compare.folds import Fold
+from kexp.sweeps.compare.grouping import ABSENT, SEED, short_names
 from kexp.sweeps.report.axes import Figure, label
 
 __all__ = ["FEWEST_TRIALS", "Importance", "importance_figure", "parameter_importance"]

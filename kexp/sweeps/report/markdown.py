@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kexp.sweeps.comparison import Comparison
+from kexp.sweeps.compare.comparison import Comparison
 from kexp.sweeps.report.table import table_columns
 
 __all__ = ["markdown_report"]

@@ -5,10 +5,17 @@ from __future__ import annotations
 from html import escape
 
 from kexp.notebook import table
-from kexp.sweeps.comparison import Comparison
+from kexp.sweeps.compare.comparison import Comparison
 from kexp.sweeps.report.table import table_columns
 
-__all__ = ["table_html"]
+__all__ = ["ShownComparison", "table_html"]
+
+
+class ShownComparison(Comparison):
+    """A comparison that shows itself in a notebook."""
+
+    def _repr_html_(self) -> str:
+        return table_html(self)
 
 
 def table_html(comparison: Comparison, most: int = 20) -> str:

@@ -10,8 +10,9 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from kexp.sweeps.comparison import Comparison, Row
-from kexp.sweeps.grouping import SEED, short_names, show_value
+from kexp.sweeps.compare.comparison import Comparison, Row
+from kexp.sweeps.compare.grouping import SEED, short_names, show_value
+from kexp.sweeps.compare.results import History, parameter_value
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.report.axes import Figure, extent
 from kexp.sweeps.report.curves import COLOURS, DRAWN, curves_figure
@@ -21,7 +22,6 @@ from kexp.sweeps.report.library import packed_library
 from kexp.sweeps.report.markdown import method_note
 from kexp.sweeps.report.parallel import MOST_AXES, MOST_LINES, parallel_figure
 from kexp.sweeps.report.table import table_columns
-from kexp.sweeps.results import History, parameter_value
 
 __all__ = ["html_page"]
 

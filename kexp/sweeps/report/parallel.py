@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from kexp.sweeps.comparison import Comparison, Row
-from kexp.sweeps.grouping import short_names
+from kexp.sweeps.compare.comparison import Comparison, Row
+from kexp.sweeps.compare.grouping import short_names
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.report.axes import Figure, extent, label, marks, parameter_axis
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kexp.sweeps.comparison import Comparison, Row
-from kexp.sweeps.grouping import short_names, show_value
+from kexp.sweeps.compare.comparison import Comparison, Row
+from kexp.sweeps.compare.grouping import short_names, show_value
 from kexp.sweeps.report.numbers import number_format, show_p, tidy
 
 __all__ = ["Column", "more_seeds_text", "table_columns"]

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from kexp.sweeps.comparison import Comparison
-from kexp.sweeps.grouping import shorten
+from kexp.sweeps.compare.comparison import Comparison
+from kexp.sweeps.compare.grouping import shorten
 from kexp.sweeps.report.table import Column, table_columns
 
 __all__ = ["ranked_lines", "screen_width", "text_table"]

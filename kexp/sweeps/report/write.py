@@ -6,13 +6,13 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from kexp.sweeps.comparison import Comparison
+from kexp.sweeps.compare.comparison import Comparison
+from kexp.sweeps.compare.results import Histories, History
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.report.curves import run_ids
 from kexp.sweeps.report.data import write_trials_csv
 from kexp.sweeps.report.markdown import markdown_report
 from kexp.sweeps.report.page import html_page
-from kexp.sweeps.results import Histories, History
 
 __all__ = ["report_page", "write_report"]
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from kexp.config import explain
 from kexp.errors import ConfigError
 from kexp.schema import Experiment
-from kexp.sweeps.composing import Composer
 from kexp.sweeps.objective import Objective, choose_objectives
-from kexp.sweeps.planning import Known, plan_trials
+from kexp.sweeps.plan.composing import Composer
+from kexp.sweeps.plan.planning import Known, plan_trials
 from kexp.sweeps.search.conditions import settle_space
 from kexp.sweeps.search.declared import declared_axes
 from kexp.sweeps.search.grammar import Request, read_request

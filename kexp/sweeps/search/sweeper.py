@@ -10,6 +10,7 @@ from typing import Any
 from kexp.errors import ConfigError
 from kexp.schema import Experiment, check
 from kexp.sweeps.objective import Objective
+from kexp.sweeps.running import finish, open_session
 from kexp.sweeps.search.choices import Chosen, choose_pruner, choose_sampler
 from kexp.sweeps.search.grammar import Request
 from kexp.sweeps.search.optional import require_optuna
@@ -20,7 +21,6 @@ from kexp.sweeps.search.storage import is_there, open_storage
 from kexp.sweeps.search.study import Study, refuse_change
 from kexp.sweeps.search.summary import front_lines, study_json
 from kexp.sweeps.session import Session
-from kexp.sweeps.sweeper import finish, open_session
 from kexp.sweeps.trials import Trial
 
 __all__ = ["OptunaSweeper"]

@@ -17,8 +17,8 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayError
 
 from kexp.errors import first_line
+from kexp.sweeps.launch.workers import WorkerError
 from kexp.sweeps.trials import Task
-from kexp.sweeps.workers import WorkerError
 from kexp_ray.cluster import Needs, described, how_many_fit, node_is_lost
 from kexp_ray.node import Driver, Hello
 

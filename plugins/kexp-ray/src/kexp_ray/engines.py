@@ -14,12 +14,12 @@ from ray.exceptions import RayError
 
 from kexp.errors import ConfigError
 from kexp.schema import Fused, Sweep
-from kexp.sweeps.engine_process import Program, gather, narrow
-from kexp.sweeps.lanes import Batch, Grouped, Narrowed, NotALane, Told, Verified
-from kexp.sweeps.trial_run import too_long
+from kexp.sweeps.launch.engine_process import Program, gather, narrow
+from kexp.sweeps.launch.lanes import Batch, Grouped, Narrowed, NotALane, Told, Verified
+from kexp.sweeps.launch.trial_run import too_long
+from kexp.sweeps.launch.weighing import has_foreign_code
+from kexp.sweeps.launch.workers import WorkerError
 from kexp.sweeps.trials import Outcome, Task
-from kexp.sweeps.weighing import has_foreign_code
-from kexp.sweeps.workers import WorkerError
 from kexp_ray.cluster import how_many_fit
 from kexp_ray.crew import START_S, STARTS, Crew, Death, Member, Ran
 from kexp_ray.files import Luggage
@@ -35,7 +35,9 @@ _MOST = 4096  # trials that are handed over at once
 
 
 class RayEngines:
-    """What a sweep asks of the engines of a cluster; see `kexp.sweeps.engine_process.Engine`, which is one by itself.
+    """What a sweep asks of the engines of a cluster.
+
+    `kexp.sweeps.launch.engine_process.Engine` is one by itself.
 
     Args:
         crew: of `LaneWorker`s.

@@ -9,7 +9,7 @@ from typing import Any
 
 from kexp.schema import Fused, Sweep
 from kexp.sweeps.feed import Feed, as_feed
-from kexp.sweeps.fusing import FusedLauncher
+from kexp.sweeps.launch.fusing import FusedLauncher
 from kexp.sweeps.trials import Outcome, Task, Trial
 from kexp_ray.launcher import RayLauncher
 

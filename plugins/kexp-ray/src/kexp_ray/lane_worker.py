@@ -13,8 +13,8 @@ from typing import Any
 
 import ray
 
-from kexp.sweeps.lanes import Batch, LaneEngine, Verified
-from kexp.sweeps.trial_run import logged
+from kexp.sweeps.launch.lanes import Batch, LaneEngine, Verified
+from kexp.sweeps.launch.trial_run import logged
 from kexp.sweeps.trials import Outcome
 from kexp_ray.files import Away, Luggage
 from kexp_ray.node import Driver, Hello, memory_mb, settle, take_share

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kexp.errors import ConfigError
 from kexp.schema import Sweep
 from kexp.sweeps.feed import Feed, as_feed
-from kexp.sweeps.launchers import HydraSide, ProcessesLauncher
+from kexp.sweeps.launch.launchers import HydraSide, ProcessesLauncher
 from kexp.sweeps.trials import Outcome, Task
 
 if TYPE_CHECKING:

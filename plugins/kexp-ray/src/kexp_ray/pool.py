@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kexp.sweeps.feed import Feed
-from kexp.sweeps.trial_run import too_long
+from kexp.sweeps.launch.trial_run import too_long
 from kexp.sweeps.trials import Outcome, Task
 from kexp_ray.crew import START_S, Crew, Death, Member, Ran
 from kexp_ray.files import Luggage

@@ -11,9 +11,9 @@ from typing import Any
 
 import ray
 
-from kexp.sweeps.trial_run import run_trial
+from kexp.sweeps.launch.trial_run import run_trial
+from kexp.sweeps.launch.workers import import_keras
 from kexp.sweeps.trials import Outcome, Task
-from kexp.sweeps.workers import import_keras
 from kexp.training import forget_model, own_process
 from kexp_ray.files import Away, Luggage
 from kexp_ray.node import Driver, Hello, memory_mb, settle, take_share

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from kexp.sweeps.folds import Fold
-from kexp.sweeps.grouping import ABSENT, digits_of, short_names, shorten, show_value
-from kexp.sweeps.judge import Judgement
+from kexp.sweeps.compare.folds import Fold
+from kexp.sweeps.compare.grouping import ABSENT, digits_of, short_names, shorten, show_value
+from kexp.sweeps.compare.judge import Judgement
+from kexp.sweeps.compare.results import TrialResult
+from kexp.sweeps.compare.statistics import Summary
 from kexp.sweeps.objective import Objective
-from kexp.sweeps.results import TrialResult
-from kexp.sweeps.statistics import Summary
 
 if TYPE_CHECKING:
     import pandas
@@ -148,11 +148,6 @@ class Comparison:
             record |= {name: row.others[name].mean, f"{name}_sd": row.others[name].sd}
         record |= {"difference": judged.difference, "p_value": judged.p, "verdict": judged.verdict}
         return record | {"more_seeds": judged.more_seeds, "lost": row.lost}
-
-    def _repr_html_(self) -> str:
-        from kexp.sweeps.report import table_html
-
-        return table_html(self)
 
 
 def _of(count: int, others: int) -> str:

@@ -12,11 +12,11 @@ from typing import Any
 
 from kexp.errors import ConfigError
 from kexp.schema import Fused, Sweep
-from kexp.sweeps.lanes import Ahead, Batch, Grouped, Narrowed, NotALane, Told, Verified, Verify, work
-from kexp.sweeps.trial_run import too_long
+from kexp.sweeps.launch.lanes import Ahead, Batch, Grouped, Narrowed, NotALane, Told, Verified, Verify, work
+from kexp.sweeps.launch.trial_run import too_long
+from kexp.sweeps.launch.weighing import Weigh, Weighed, has_foreign_code
+from kexp.sweeps.launch.workers import WorkerError, how_it_died, interrupts_blocked, unguarded_main
 from kexp.sweeps.trials import Outcome, Task
-from kexp.sweeps.weighing import Weigh, Weighed, has_foreign_code
-from kexp.sweeps.workers import WorkerError, how_it_died, interrupts_blocked, unguarded_main
 
 __all__ = ["Child", "Engine", "Program", "gather", "narrow"]
 

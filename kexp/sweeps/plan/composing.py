@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from kexp.config import is_set, name_what_is_set
 from kexp.errors import ConfigError
 from kexp.schema import AUTO, DEFAULT_OPTIMIZER
-from kexp.sweeps.axes import parse
+from kexp.sweeps.plan.axes import parse
 
 __all__ = ["Composed", "Composer"]
 

@@ -82,7 +82,7 @@ _pools: dict[str, ProcessPoolExecutor] = {}  # by backend, of which a process ca
 
 def _in_process(config: Mapping[str, Any]) -> Probe:
     """A structure that takes its process with it costs no other."""
-    from kexp.sweeps.workers import unguarded_main
+    from kexp.sweeps.launch.workers import unguarded_main
 
     backend = str(config["backend"])
     if backend not in _pools:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError
 from kexp.registry import OURSELVES
-from kexp.sweeps.arithmetic import multiplications
+from kexp.sweeps.launch.arithmetic import multiplications
 from kexp.sweeps.trials import Task
 
 if TYPE_CHECKING:

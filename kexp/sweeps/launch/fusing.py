@@ -12,14 +12,14 @@ from typing import Any, Protocol
 from kexp.errors import ConfigError
 from kexp.registry import OURSELVES, find
 from kexp.schema import Fused, Sweep
-from kexp.sweeps.engine_process import Child, Engine, Program
 from kexp.sweeps.feed import Feed, as_feed
-from kexp.sweeps.lanes import Ahead, Verified
-from kexp.sweeps.launchers import HydraSide, ProcessesLauncher
-from kexp.sweeps.probing import structure_key
+from kexp.sweeps.launch.engine_process import Child, Engine, Program
+from kexp.sweeps.launch.lanes import Ahead, Verified
+from kexp.sweeps.launch.launchers import HydraSide, ProcessesLauncher
+from kexp.sweeps.launch.probing import structure_key
+from kexp.sweeps.launch.weighing import ENGINE_S, START_S, Share, Weigh, Weighed, add_share
+from kexp.sweeps.launch.workers import default_workers
 from kexp.sweeps.trials import Outcome, Task, Trial
-from kexp.sweeps.weighing import ENGINE_S, START_S, Share, Weigh, Weighed, add_share
-from kexp.sweeps.workers import default_workers
 
 __all__ = ["FusedLauncher", "LaneRunner", "as_written", "is_lane", "planned_tasks"]
 

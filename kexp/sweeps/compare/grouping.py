@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kexp.fingerprint import IRRELEVANT
-from kexp.sweeps.folds import FOLD, Fold
-from kexp.sweeps.results import TrialResult, parameter_value
+from kexp.sweeps.compare.folds import FOLD, Fold
+from kexp.sweeps.compare.results import TrialResult, parameter_value
 from kexp.tracking.values import shorten
 
 __all__ = ["ABSENT", "SEED", "Group", "digits_of", "group_trials", "short_names", "shorten", "show_value"]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from kexp.disk import disk_full_error, is_disk_full
 from kexp.errors import StoreError, in_a_line
-from kexp.sweeps.interrupts import interrupts_call
+from kexp.sweeps.record.interrupts import interrupts_call
 from kexp.tracking import RunRecord, StoreSettings, command_line, resolve_uri
 from kexp.tracking.client import AT_ONCE
 from kexp.tracking.delivery import load_for

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.schema import Sweep
 from kexp.sweeps.feed import Feed
-from kexp.sweeps.trial_run import TimeUpError, run_trial, too_long
+from kexp.sweeps.launch.trial_run import TimeUpError, run_trial, too_long
+from kexp.sweeps.launch.workers import WorkerPool, default_workers, import_keras
 from kexp.sweeps.trials import Outcome, Task, Trial
-from kexp.sweeps.workers import WorkerPool, default_workers, import_keras
 from kexp.training import forget_model
 
 if TYPE_CHECKING:

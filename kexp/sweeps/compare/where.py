@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from kexp.errors import ConfigError, UnknownNameError
-from kexp.sweeps.results import TrialResult, parameter_value
+from kexp.sweeps.compare.results import TrialResult, parameter_value
 
 __all__ = ["Condition", "parse_where"]
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kexp.sweeps.folds import over_repeats, overlap
+from kexp.sweeps.compare.folds import over_repeats, overlap
+from kexp.sweeps.compare.statistics import MOST_SEEDS, PairedTest, holm, paired_test, seeds_needed
 from kexp.sweeps.objective import Objective
-from kexp.sweeps.statistics import MOST_SEEDS, PairedTest, holm, paired_test, seeds_needed
 
 __all__ = ["POWER", "Judgement", "Verdict", "judge", "pick_reference"]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from kexp.errors import ConfigError, KexpError, TrainingError, first_line
 from kexp.run_names import run_name
-from kexp.sweeps.keeping import save_trial
+from kexp.sweeps.record.keeping import save_trial
 from kexp.sweeps.trials import Outcome, Task
 from kexp.tracking import Terminated
 from kexp.tracking.collected import CollectedRun

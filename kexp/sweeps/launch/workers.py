@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.errors import KexpError
 from kexp.sweeps.feed import Feed, as_feed
-from kexp.sweeps.trial_run import run_trial, too_long
+from kexp.sweeps.launch.trial_run import run_trial, too_long
 from kexp.sweeps.trials import Outcome, Task
 from kexp.training import forget_model, own_process, settle
 

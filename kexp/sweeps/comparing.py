@@ -8,14 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 from kexp.errors import ConfigError, UnknownNameError
-from kexp.sweeps.comparison import Comparison, Row
-from kexp.sweeps.folds import Fold, over_repeats, overlap
-from kexp.sweeps.grouping import ABSENT, SEED, Group, group_trials
-from kexp.sweeps.judge import Judgement, judge, pick_reference
+from kexp.sweeps.compare.comparison import Comparison, Row
+from kexp.sweeps.compare.folds import Fold, over_repeats, overlap
+from kexp.sweeps.compare.grouping import ABSENT, SEED, Group, group_trials
+from kexp.sweeps.compare.judge import Judgement, judge, pick_reference
+from kexp.sweeps.compare.results import Histories, TrialResult, histories_of, parameter_value, read_sweep
+from kexp.sweeps.compare.statistics import Summary, summarise
+from kexp.sweeps.compare.where import parse_where
 from kexp.sweeps.objective import Objective, choose_objective, kept_epoch
-from kexp.sweeps.results import Histories, TrialResult, histories_of, parameter_value, read_sweep
-from kexp.sweeps.statistics import Summary, summarise
-from kexp.sweeps.where import parse_where
+from kexp.sweeps.report import ShownComparison
 
 __all__ = ["Comparison", "Row", "compare", "compare_trials"]
 
@@ -122,7 +123,7 @@ def compare_trials(
         if trial.run_id not in settled and (why := _why_lost(trial, kept[trial.run_id], chosen.metric))
     ]
     notes = [*_notes(chosen, known, columns, groups), *notes]
-    return Comparison(title, chosen, ranked, columns, shown, taking_part, lost, notes, confidence)
+    return ShownComparison(title, chosen, ranked, columns, shown, taking_part, lost, notes, confidence)
 
 
 def _row(

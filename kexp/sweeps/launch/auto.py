@@ -15,11 +15,10 @@ from kexp.config import key_of, overrides_of
 from kexp.errors import ConfigError
 from kexp.schema import Sweep
 from kexp.sweeps.feed import Feed, as_feed
-from kexp.sweeps.fusing import FusedLauncher, as_written, is_lane, planned_tasks
-from kexp.sweeps.launchers import HydraSide, ProcessesLauncher
-from kexp.sweeps.probing import structure_key
-from kexp.sweeps.trials import Outcome, Task, Trial
-from kexp.sweeps.weighing import (
+from kexp.sweeps.launch.fusing import FusedLauncher, as_written, is_lane, planned_tasks
+from kexp.sweeps.launch.launchers import HydraSide, ProcessesLauncher
+from kexp.sweeps.launch.probing import structure_key
+from kexp.sweeps.launch.weighing import (
     START_S,
     Share,
     Weigh,
@@ -30,7 +29,8 @@ from kexp.sweeps.weighing import (
     has_foreign_code,
     least_workers_s,
 )
-from kexp.sweeps.workers import default_workers
+from kexp.sweeps.launch.workers import default_workers
+from kexp.sweeps.trials import Outcome, Task, Trial
 
 __all__ = ["AutoLauncher", "decide"]
 

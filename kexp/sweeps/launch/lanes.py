@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kexp.errors import ConfigError, in_a_line
 from kexp.run_names import run_name
-from kexp.sweeps.keeping import save_trial
-from kexp.sweeps.trial_run import LOG, too_long
+from kexp.sweeps.launch.trial_run import LOG, too_long
+from kexp.sweeps.launch.weighing import Scales, Weigh
+from kexp.sweeps.record.keeping import save_trial
 from kexp.sweeps.trials import Outcome, State, Task
-from kexp.sweeps.weighing import Scales, Weigh
 from kexp.tracking.collected import CollectedRun
 from kexp.training import remove_checkpoints
 
