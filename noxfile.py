@@ -16,6 +16,17 @@ nox.needs_version = ">=2025.2.9"
 GROUPS = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "test")
 LINT = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "lint")
 PARALLEL = ("-q", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")  # a file's fixtures are made once
+# Which need neither Keras nor MLflow.
+QUICK = [
+    f"tests/{name}"
+    for name in """
+        config test_rules.py test_hyperparameters.py test_passwords.py test_api.py components/test_catalogue.py
+        training/test_progress.py training/test_checkpoint.py data/test_brought_tables.py data/test_builtin.py
+        data/test_cuts.py data/test_exported_members.py data/test_files.py data/test_image_folder.py
+        data/test_inference.py data/test_npz_file.py data/test_odd_files.py data/test_order.py data/test_parts.py
+        data/test_series.py data/test_splits.py data/test_table.py data/test_weights.py
+    """.split()
+]
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONFAULTHANDLER": "1"}
 
 
@@ -33,6 +44,14 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("lint-imports")
     session.run("mypy")
+
+
+@nox.session
+def quick(session: nox.Session) -> None:
+    """A minute's look at a change: lint, types, layers, and the tests that need neither Keras nor MLflow."""
+    lint(session)  # the same checks, in this session's environment
+    _install(session)
+    session.run("pytest", "-q", "-n", "2", *QUICK, env=QUIET)
 
 
 @nox.session

@@ -156,7 +156,7 @@ class AutoLauncher(HydraSide):
             elif not is_lane(task):
                 self._choices[key] = _Choice(_WORKERS, f"backend={task.config['backend']} was named")
             elif task.ordinary is None:
-                self._choices[key] = _Choice(_FUSED, "trainer=compiled was named")
+                self._choices[key] = _Choice(_FUSED, "trainer.engine is compiled")
             elif task.config["fused"]["strict"]:
                 self._choices[key] = _Choice(_FUSED, "fused.strict")
             else:
