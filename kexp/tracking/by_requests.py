@@ -24,8 +24,16 @@ if TYPE_CHECKING:
 __all__ = ["create_run", "record_on_server", "send_runs"]
 
 
+# Server -> runs at a time, where not so many as usual: one that did not answer in time gets half as many.
+_slower: dict[str, int] = {}
+
+
 def send_runs(
-    client: MlflowClient, experiment: str, records: Sequence[RunRecord], fresh: Collection[str] = ()
+    client: MlflowClient,
+    experiment: str,
+    records: Sequence[RunRecord],
+    fresh: Collection[str] = (),
+    written: dict[str, str] | None = None,
 ) -> list[str]:
     """Sends runs that are over, those that the server has already not again.
 
@@ -34,6 +42,7 @@ def send_runs(
         experiment: its id.
         records: the runs.
         fresh: ids of the records that nobody has tried to send before, so that they need not be looked for.
+        written: is given the server's id of each run by the id of its record, whatever becomes of the others.
 
     Returns:
         The server's id of each run.
@@ -41,8 +50,21 @@ def send_runs(
     Raises:
         Exception: the first failure, once every record was tried.
     """
-    with ThreadPoolExecutor(min(AT_ONCE, len(records)), thread_name_prefix="kexp-send") as pool:
+    uri = str(client.tracking_uri)
+    width = _slower.get(uri, AT_ONCE)
+    with ThreadPoolExecutor(min(width, len(records)), thread_name_prefix="kexp-send") as pool:
         sending = [pool.submit(_send, client, experiment, record, record.run_id in fresh) for record in records]
+    failures = [failure for each in sending if (failure := each.exception()) is not None]
+    if any(is_transient(each) for each in failures):
+        _slower[uri] = max(1, width // 2)
+    elif len(records) >= width < AT_ONCE:
+        _slower[uri] = width + 1
+    if written is not None:
+        written |= {
+            record.run_id: each.result()
+            for record, each in zip(records, sending, strict=True)
+            if each.exception() is None
+        }
     return [each.result() for each in sending]
 
 

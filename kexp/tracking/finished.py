@@ -28,13 +28,19 @@ def log_finished_run(settings: StoreSettings, record: RunRecord) -> str:
     return log_finished_runs(settings, [record])[0]
 
 
-def log_finished_runs(settings: StoreSettings, records: Sequence[RunRecord], fresh: Collection[str] = ()) -> list[str]:
+def log_finished_runs(
+    settings: StoreSettings,
+    records: Sequence[RunRecord],
+    fresh: Collection[str] = (),
+    written: dict[str, str] | None = None,
+) -> list[str]:
     """Writes runs that are over, each once, however often an attempt fails in between.
 
     Args:
         settings: the store.
         records: the runs.
         fresh: ids of the records that nobody has tried to write before; a server need not be asked whether it has them.
+        written: is given the id of each run by the id of its record, whatever becomes of the others.
 
     Returns:
         The runs' ids, in the order of `records`.
@@ -48,15 +54,16 @@ def log_finished_runs(settings: StoreSettings, records: Sequence[RunRecord], fre
     experiment, uri = prepare_store(settings), resolve_uri(settings)
     client = client_for(uri)
     in_database = not is_remote(uri) and sql_store(client) is not None
-    run_ids: list[str] = []
+    run_ids: dict[str, str] = {} if written is None else written
     for first in range(0, len(records), _RUNS_A_TRANSACTION):
         some = records[first : first + _RUNS_A_TRANSACTION]
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 if in_database:
-                    run_ids += insert_runs(client, experiment, some)
+                    run_ids |= zip((each.run_id for each in some), insert_runs(client, experiment, some), strict=True)
                 else:
-                    run_ids += send_runs(client, experiment, some, fresh if attempt == 1 else ())
+                    left = [each for each in some if each.run_id not in run_ids]
+                    send_runs(client, experiment, left, fresh if attempt == 1 else (), run_ids)
                 break
             except Exception as error:
                 if not is_transient(error) or attempt == (_ATTEMPTS if in_database else 2):
@@ -64,7 +71,7 @@ def log_finished_runs(settings: StoreSettings, records: Sequence[RunRecord], fre
                         f"tracking.uri: writing runs failed at {without_password(uri)}: {reason_of(error)}"
                     ) from error
                 time.sleep(0.5 * 2**attempt)
-    return run_ids
+    return [run_ids[each.run_id] for each in records]
 
 
 def deliver_records(
@@ -73,6 +80,7 @@ def deliver_records(
     records: Sequence[RunRecord],
     fresh: Collection[str] = (),
     replaced: Mapping[str, Sequence[str]] | None = None,
+    written: dict[str, str] | None = None,
 ) -> tuple[dict[str, str], list[str]]:
     """Writes records that wait in an outbox. One that the store will never take is set aside and stops no other.
 
@@ -82,6 +90,7 @@ def deliver_records(
         records: the runs.
         fresh: see `log_finished_runs`.
         replaced: fingerprint -> runs of an earlier attempt, deleted once their successor is written.
+        written: as of `log_finished_runs`.
 
     Returns:
         The ids of the runs by the ids of their records, and why others were refused.
@@ -90,25 +99,31 @@ def deliver_records(
         StoreError: the store is away. Some runs may have been written by then.
     """
     prepare_store(settings)  # what it says of the store is no word on a record
+    run_ids: dict[str, str] = {} if written is None else written
+    problem: Exception | None = None
     try:
-        run_ids = dict(zip((each.run_id for each in records), log_finished_runs(settings, records, fresh), strict=True))
+        log_finished_runs(settings, records, fresh, run_ids)
     except Exception as error:
-        if _is_away(error):
-            raise
-        if len(records) > 1:
-            half = len(records) // 2
-            some = records[:half], records[half:]
-            first, second = (deliver_records(outbox, settings, each, replaced=replaced) for each in some)
-            return first[0] | second[0], first[1] + second[1]
-        reason = str(error) if isinstance(error, StoreError) else in_a_line(error)
-        with contextlib.suppress(OSError, StoreError):  # the disk is full as well; it is told all the same
-            outbox.refuse(settings, records[0], reason)
-        return {}, [f"{records[0].name}: {reason}"]
-    earlier = {each for record in records for each in (replaced or {}).get(record.fingerprint, ())}
-    if gone := earlier - set(run_ids.values()):
+        problem = error
+    done = [record for record in records if record.run_id in run_ids]
+    earlier = {each for record in done for each in (replaced or {}).get(record.fingerprint, ())}
+    if gone := earlier - {run_ids[record.run_id] for record in done}:
         delete_runs(settings, sorted(gone))
-    outbox.drop(records)
-    return run_ids, []
+    outbox.drop(done)
+    left = [record for record in records if record.run_id not in run_ids]
+    if problem is None or not left:
+        return run_ids, []
+    if _is_away(problem):
+        raise problem
+    if len(left) > 1:
+        half = len(left) // 2
+        some = left[:half], left[half:]
+        refused = [deliver_records(outbox, settings, each, (), replaced, run_ids)[1] for each in some]
+        return run_ids, [*refused[0], *refused[1]]
+    reason = str(problem) if isinstance(problem, StoreError) else in_a_line(problem)
+    with contextlib.suppress(OSError, StoreError):  # the disk is full as well; it is told all the same
+        outbox.refuse(settings, left[0], reason)
+    return run_ids, [f"{left[0].name}: {reason}"]
 
 
 def _is_away(error: Exception) -> bool:

@@ -206,6 +206,27 @@ def test_an_older_server_is_asked_for_histories_one_by_one(far: Distant) -> None
     assert [found[run_id] for run_id in run_ids] == [history_of(record) for record in records]
 
 
+def test_a_server_that_cannot_take_so_much_at_once_is_asked_for_less(
+    far: Distant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kexp.tracking.by_requests._slower", {})
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    settings, notices = StoreSettings(uri=far.address, experiment="overwhelmed"), list[str]()
+    sweep = log_finished_runs(settings, [RunRecord("sweep", "FINISHED", 1, 2)])[0]
+    records = [replace(record, parent_run_id=sweep) for record in trials(40, "overwhelmed")]
+    far.delay_s = 0.02
+    far.fault = lambda method, path: 503 if far._now > 3 else None
+    recorder = Recorder(settings, folder=tmp_path, go_on="", run_id=sweep, notices=notices)
+    for record in records:
+        recorder.put(record)
+    recorder.close()
+    far.fault = lambda method, path: None
+    assert notices == []
+    found = list(search(settings, parent_run_id=sweep))
+    assert sorted(view.name for view in found) == sorted(record.name for record in records)
+    assert {view.status for view in found} == {"FINISHED"}
+
+
 def test_ctrl_c_at_the_end_leaves_what_is_not_sent_for_sync(
     far: Distant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

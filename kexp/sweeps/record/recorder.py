@@ -218,14 +218,18 @@ class Recorder:
         assert self._store is not None
         fresh = self._untried & {record.run_id for record in batch}
         self._untried -= fresh
-        run_ids, refused = deliver_records(self._outbox, self._store, batch, fresh, self._replaced)
-        self.run_ids |= run_ids
-        self.refused += refused
-        written = {id(record) for record in batch}
-        with self._change:
-            self._waiting = [record for record in self._waiting if id(record) not in written]
-        for record in batch:
-            self._replaced.pop(record.fingerprint, None)
+        away = True
+        try:
+            _, refused = deliver_records(self._outbox, self._store, batch, fresh, self._replaced, self.run_ids)
+            self.refused += refused
+            away = False
+        finally:  # where the store went away, what it took before counts
+            over = {record.run_id for record in batch if not away or record.run_id in self.run_ids}
+            with self._change:
+                self._waiting = [record for record in self._waiting if record.run_id not in over]
+            for record in batch:
+                if record.run_id in over:
+                    self._replaced.pop(record.fingerprint, None)
 
     def _deliver_added(self) -> None:
         added = [self._added.popleft() for _ in range(len(self._added))]
