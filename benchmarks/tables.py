@@ -1,6 +1,10 @@
 """A large table, as whole processes side by side: read by pandas and trained by Keras by hand, and by kexp.
 
     python benchmarks/tables.py [--rows 1900000] [--repeats 1] [--json]
+    python benchmarks/tables.py --measure epoch|memory|images [--rows 2000000] [--images 10000]
+
+`epoch` compares an epoch from disk with one from memory, `memory` the most memory of a process at these rows and at ten
+times as many, `images` an epoch over a folder of JPEG with one of `keras.utils.image_dataset_from_directory`.
 
 The table has nine columns: six of numbers, two of categories, and the target, a class of three. All train the same: an
 MLP 64-32 on standardised numbers and one-hot categories, Adam, batch 4,096, 2 epochs. kexp also tracks it and saves it,
@@ -18,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +51,26 @@ model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 model.fit(x[train], y[train], epochs=2, batch_size=4096, validation_split=0.2, verbose=0)
 print("accuracy", model.evaluate(x[test], y[test], batch_size=4096, verbose=0)[1])
 """
+IMAGES_BY_HAND = """
+import os, sys
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import keras
+keras.utils.set_random_seed(0)
+train, validation = keras.utils.image_dataset_from_directory(
+    "images", image_size=(64, 64), batch_size=32, validation_split=0.2, subset="both", seed=0, verbose=False
+)
+layers = keras.layers
+model = keras.Sequential([
+    keras.Input((64, 64, 3)),
+    layers.Rescaling(1 / 255),
+    layers.Conv2D(8, 3, activation="relu"),
+    layers.MaxPooling2D(),
+    layers.GlobalAveragePooling2D(),
+    layers.Dense(4, activation="softmax"),
+])
+model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+model.fit(train, validation_data=validation, epochs=int(sys.argv[1]), verbose=0)
+"""
 KEXP = [
     *("data=csv", "data.path=table.csv", "data.target=kind", "trainer.batch_size=4096", "trainer.epochs=2"),
     *("model.hidden=[64,32]", "trainer.verbose=0"),
@@ -54,10 +79,16 @@ KEXP = [
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--measure", choices=("whole", "epoch", "memory", "images"), default="whole")
     parser.add_argument("--rows", type=int, default=1_900_000)
+    parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=1, help="how often each is run, in turn; the median counts")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     given = parser.parse_args()
+    if given.measure != "whole":
+        with tempfile.TemporaryDirectory(prefix="kexp-tables-") as folder:
+            {"epoch": epoch, "memory": memory, "images": images}[given.measure](folder, given)
+        return
     with tempfile.TemporaryDirectory(prefix="kexp-tables-") as folder:
         size = write_table(Path(folder, "table.csv"), given.rows)
         print(f"{given.rows:,} rows, {size / 1e6:.0f} MB")
@@ -80,6 +111,63 @@ def main() -> None:
         print(f"{name:20} {ratio:5.2f} times as long as by hand")
     if given.json:
         print(json.dumps({"rows": given.rows, "seconds": seconds, "ratios": ratios}))
+
+
+def epoch(folder: str, given: argparse.Namespace) -> None:
+    """An epoch by either feed: what four more of them take, of whole processes."""
+    write_table(Path(folder, "table.csv"), given.rows)
+    seconds = {}
+    for feed in ("numpy", "tfdata"):
+        seconds[feed] = of_an_epoch(
+            folder, lambda epochs, feed=feed: kexp(f"data.feed={feed}", f"trainer.epochs={epochs}")
+        )
+        print(f"  {feed:20} {seconds[feed]:6.2f} s an epoch", flush=True)
+    print(f"an epoch from disk takes {seconds['tfdata'] / seconds['numpy']:.2f} times one from memory")
+
+
+def memory(folder: str, given: argparse.Namespace) -> None:
+    """The most memory of a run from disk, once the table is in the cache."""
+    peaks = []
+    for rows in (given.rows, 10 * given.rows):
+        write_table(Path(folder, "table.csv"), rows)
+        command = kexp("data.feed=tfdata", "trainer.epochs=1")
+        for _ in range(2):
+            taken, peak = timed(command, folder, Path(folder, "cache"))
+        peaks.append(peak)
+        print(f"  {rows:>12,} rows {taken:6.1f} s  {peak:,} MB", flush=True)
+    print(f"ten times as many rows take {peaks[1] / peaks[0]:.2f} times the memory")
+
+
+def images(folder: str, given: argparse.Namespace) -> None:
+    """An epoch over JPEG images of 64 x 64, a small CNN."""
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    for place in range(given.images):
+        room = Path(folder, "images", f"class-{place % 4}")
+        room.mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 200, (8, 8, 3)).astype("uint8")
+        Image.fromarray(pixels).resize((64, 64)).save(room / f"{place:06}.jpg")
+    layers = "[{name: Conv2D, filters: 8, kernel_size: 3, activation: relu}, MaxPooling2D, GlobalAveragePooling2D]"
+    ours = ["data=image_folder", "data.path=images", "data.image_size=64", "data.feed=tfdata", "model=sequential"]
+    ours += [f"model.layers={layers}", "trainer.verbose=0", "data.test_split=0"]
+    seconds = {
+        "by hand": of_an_epoch(folder, lambda epochs: [sys.executable, "-c", IMAGES_BY_HAND, str(epochs)]),
+        "kexp": of_an_epoch(folder, lambda epochs: [sys.executable, "-m", "kexp", *ours, f"trainer.epochs={epochs}"]),
+    }
+    for name, taken in seconds.items():
+        print(f"  {name:20} {taken:6.2f} s an epoch")
+    print(f"an epoch of kexp takes {seconds['kexp'] / seconds['by hand']:.2f} times one by hand")
+
+
+def kexp(*overrides: str) -> list[str]:
+    return [sys.executable, "-m", "kexp", *(each for each in KEXP if "epochs" not in each), *overrides]
+
+
+def of_an_epoch(folder: str, command: Callable[[int], list[str]]) -> float:
+    """Seconds of an epoch: what four more of them take."""
+    few, many = (timed(command(epochs), folder, Path(folder, "cache"))[0] for epochs in (2, 6))
+    return (many - few) / 4
 
 
 def write_table(file: Path, rows: int) -> int:

@@ -39,6 +39,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     for name in ("TRACKING_URI", "EXPERIMENT_NAME", "EXPERIMENT_ID", "RUN_ID"):
         monkeypatch.delenv(f"MLFLOW_{name}", raising=False)
     yield tmp_path
+    if "mlflow" in sys.modules:  # what a page or a user's script tells it
+        sys.modules["mlflow"].set_tracking_uri(None)
     for name, module in sys.modules.copy().items():  # in one step: a thread may be importing
         if str(getattr(module, "__dict__", {}).get("__file__")).startswith(f"{tmp_path}{os.sep}"):
             sys.modules.pop(name, None)

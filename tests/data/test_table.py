@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import pytest
 
 from kexp.data import arrays, split, table_encoded
 from kexp.data.table.component import csv
+from kexp.data.table.files import TableFile
+from kexp.data.table.how import Reading
+from kexp.data.table.reading import read_table
 from kexp.errors import DataError
 
 
@@ -239,3 +243,21 @@ def test_csv_refuses_files_that_are_not_there(tmp_path: Path, monkeypatch: pytes
     Path("latin.csv").write_bytes(b"a,y\n\x81,1\nb,2\n")
     with pytest.raises(DataError, match=r"latin\.csv must be UTF-8 text"):
         csv("latin.csv", "y")
+
+
+def test_making_room_in_the_cache_leaves_alone_what_another_process_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEXP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("kexp.data.table.reading.KEPT_BYTES", 0)
+    tables = tmp_path / "cache" / "tables"
+    now, killed = tables / ".new-now", tables / ".new-killed"
+    for folder in (now, killed):
+        folder.mkdir(parents=True)
+        (folder / "table.json").write_text("{}")
+    os.utime(killed, (0, 0))
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text(f"{name},y\n1,u\n2,v\n3,u\n4,v\n")
+        assert len(read_table([TableFile(str(tmp_path / f"{name}.csv"), "data.path", "csv")], Reading())) == 4
+    assert sorted(each.name for each in tables.iterdir() if each.name.startswith(".")) == [".new-now"]
+    assert len([each for each in tables.iterdir() if not each.name.startswith(".")]) == 1

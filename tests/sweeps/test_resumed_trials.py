@@ -73,9 +73,11 @@ def ended(place: Path) -> dict[str, Ended]:
     assert {view.status for view in views} == {"FINISHED"}
     found = {}
     for view in views:
-        points = {key: list(history) for key, history in read_histories(store, [view.run_id])[view.run_id].items()}
+        histories = read_histories(store, [view.run_id])[view.run_id]
+        points = {key: list(history) for key, history in histories.items() if not key.startswith("system/")}
+        metrics = {key: value for key, value in view.metrics.items() if not key.startswith("system/")}
         file = fetch_artifact(store, view.run_id, "saved/model.weights.h5", place / "fetched" / view.run_id)
-        found[view.tags["kexp.fingerprint"]] = Ended(points, dict(view.metrics), arrays(file))
+        found[view.tags["kexp.fingerprint"]] = Ended(points, metrics, arrays(file))
     assert len(found) == len(views)
     return found
 

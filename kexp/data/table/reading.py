@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import time
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -35,6 +36,7 @@ __all__ = ["read_frame", "read_query", "read_table"]
 VERSION = 7
 ROWS_AT_ONCE = 1 << 19
 KEPT_BYTES = 20 << 30  # of tables in the cache; those that were not used for longest go first
+_A_DAY_S = 86_400.0
 
 
 class _Relation(NamedTuple):
@@ -263,13 +265,24 @@ def _room(folder: Path) -> Iterator[Path]:
 
 
 def _make_room(parent: Path) -> None:
-    """Removes the tables that were not used for longest, where all of them are too large."""
-    heads = sorted(parent.glob(f"*/{HEAD}"), key=lambda head: head.stat().st_mtime, reverse=True)
-    size = 0
-    for head in heads:
-        size += sum(file.stat().st_size for file in head.parent.iterdir())
-        if size > KEPT_BYTES:
-            shutil.rmtree(head.parent, ignore_errors=True)
+    """Removes the tables that were not used for longest, where all of them are too large.
+
+    Other processes read and write here at the same time: what is gone in between is no matter.
+    """
+    found = []
+    for head in parent.glob(f"[!.]*/{HEAD}"):  # a folder with a dot is being written
+        with contextlib.suppress(FileNotFoundError):
+            size = sum(file.stat().st_size for file in head.parent.iterdir())
+            found.append((head.stat().st_mtime, size, head.parent))
+    total = 0
+    for _, size, folder in sorted(found, reverse=True):
+        total += size
+        if total > KEPT_BYTES:
+            shutil.rmtree(folder, ignore_errors=True)
+    for left in parent.glob(".new-*"):  # by a process that was killed
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _A_DAY_S:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _key(files: Sequence[TableFile], how: Reading) -> str:
