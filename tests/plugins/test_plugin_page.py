@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,9 @@ def test_every_command_of_the_page_works(
             if words[:3] == ["pip", "install", "-e"]:
                 packages.enter_context(on_path(workplace / "site", workplace / words[3]))
             if words[0] in IN_ANOTHER_PROCESS:
+                continue
+            if words[1] == "show" and ":" in line:  # tries it on JAX, and the page's runs have Keras on TensorFlow
+                subprocess.run([sys.executable, "-m", *words], check=True, capture_output=True)
                 continue
             with pytest.raises(SystemExit) as ended:
                 main(words[1:])
