@@ -82,7 +82,7 @@ def _kexp(*words: str) -> subprocess.CompletedProcess[str]:
     ("launcher", "backend"),
     [
         ("fused", "jax"),
-        ("serial", "tensorflow"),
+        pytest.param("serial", "tensorflow", marks=pytest.mark.slow),
         pytest.param("serial", "jax", marks=pytest.mark.slow),
         pytest.param("processes", "tensorflow", marks=pytest.mark.slow),
     ],
