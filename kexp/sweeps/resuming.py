@@ -64,7 +64,10 @@ def command_of(ref: str, *, uri: str | None = None, experiment: str | None = Non
         known = json.loads(text)
         arguments = [str(each) for each in known["arguments"]]
     except (StoreError, UnknownNameError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"SWEEP: {ref!r} does not say what it was run with ({ARGUMENTS})") from error
+        raise ConfigError(
+            f"SWEEP: {ref!r} does not say what it was run with ({ARGUMENTS}); if its process was killed at its "
+            "beginning, `kexp sync` delivers what it left on disk"
+        ) from error
     here = str(known.get("cwd") or os.getcwd())
     if os.path.realpath(here) != os.path.realpath(os.getcwd()) or uri is not None:
         # A relative store is of the folder that the sweep is looked for in.

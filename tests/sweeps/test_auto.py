@@ -54,7 +54,7 @@ def test_a_sweep_runs_by_lanes_and_by_workers_and_is_resumed_as_it_was_begun(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["trainer=compiled"], ["1 trials as lanes: trainer=compiled was named"]),
+        (["trainer=compiled"], ["1 trials as lanes: trainer.engine is compiled"]),
         (
             ["backend=tensorflow,jax", "seed=range(9)"],
             [

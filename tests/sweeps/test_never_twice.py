@@ -144,6 +144,10 @@ def test_sweep_that_is_running_is_not_started_twice(
     assert re.search(rf"sweep: mine is running in process {running.pid} on \S+, and last showed life \d+ s ago", told())
     (sweep,) = parents()
     client = client_for(f"sqlite:///{Path('mlflow.db').absolute()}")
+    deadline = time.monotonic() + 60
+    while not client.list_artifacts(sweep.run_id, "sweep"):  # else it waits on disk still, for `kexp sync`
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     running.kill()
     running.wait()
     # It is RUNNING in the store still. Of a process of another machine, its last sign of life alone can tell.
