@@ -32,6 +32,7 @@ LAYERS = (  # a name, and what it stands for; the highest first
         ("persistence", "files"),
         ("tracking", "MLflow"),
     ),
+    (("serving", "what a run's MLflow model carries along: raw rows in, named answers out"),),
     (("schema, registry, rules", "what a valid config is, and what can be chosen"),),
 )
 RUN = (  # a box, what it stands for, and what else comes of it

@@ -11,7 +11,6 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, _validate_metric_name, _validate_param_name
 
 from kexp.config import compose, plain, prepare_overrides
 from kexp.data.cuts import cut, folds_of
@@ -22,7 +21,7 @@ from kexp.fingerprint import fingerprint
 from kexp.rules import Range, check_value
 from kexp.schema import check
 from kexp.sweeps.plan.axes import expand, parse
-from kexp.tracking.values import flatten, param_value, safe_key
+from kexp.tracking.values import flatten, param_value
 
 QUICK = settings(max_examples=60, deadline=None, derandomize=True)
 WORDS = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=30)
@@ -127,17 +126,6 @@ def test_equal_values_give_equal_parameters(value: Any) -> None:
     import copy
 
     assert param_value(value) == param_value(copy.deepcopy(value))
-
-
-@QUICK
-@given(WORDS, WORDS)
-def test_mlflow_takes_the_name_of_every_parameter_and_metric_and_no_two_meet(one: str, other: str) -> None:
-    assume(one != other)
-    for key in (one, other):
-        _validate_param_name(safe_key(key))
-        _validate_metric_name(safe_key(key))
-        assert len(safe_key(key)) <= MAX_ENTITY_KEY_LENGTH
-    assert safe_key(one) != safe_key(other)
 
 
 BASE = plain(compose(["data=iris", "loss=categorical_crossentropy", "metrics=[accuracy]", "optimizer=sgd"]))
