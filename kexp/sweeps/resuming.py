@@ -66,7 +66,7 @@ def command_of(ref: str, *, uri: str | None = None, experiment: str | None = Non
     except (StoreError, UnknownNameError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"SWEEP: {ref!r} does not say what it was run with ({ARGUMENTS}); if its process was killed at its "
-            "beginning, `kexp sync` delivers what it left on disk"
+            f"beginning, `{command_line('sync')}` delivers what it left on disk"
         ) from error
     here = str(known.get("cwd") or os.getcwd())
     if os.path.realpath(here) != os.path.realpath(os.getcwd()) or uri is not None:
