@@ -11,6 +11,16 @@ if TYPE_CHECKING:
 
 __all__ = ["breast_cancer", "diabetes", "digits", "iris", "random", "wine"]
 
+# Feature names that stand in no data file of scikit-learn's.
+_WINE = """
+    alcohol malic_acid ash alcalinity_of_ash magnesium total_phenols flavanoids nonflavanoid_phenols proanthocyanins
+    color_intensity hue od280/od315_of_diluted_wines proline
+""".split()
+_CELLS = [
+    *("radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity", "concave points"),
+    *("symmetry", "fractal dimension"),
+]
+
 
 def digits() -> Data:
     """Handwritten digits: 1,797 images of 8 x 8 grey levels from 0 to 16, 10 classes."""
@@ -33,17 +43,18 @@ def digits() -> Data:
 
 def iris() -> Data:
     """Iris flowers: 150 rows of 4 lengths in cm, 3 species."""
-    return _bundled("iris")
+    return _of_csv("iris", [f"{part} {side} (cm)" for part in ("sepal", "petal") for side in ("length", "width")])
 
 
 def wine() -> Data:
     """Wines: 178 rows of 13 chemical measurements, 3 cultivars."""
-    return _bundled("wine")
+    return _of_csv("wine", _WINE, file="wine_data.csv")
 
 
 def breast_cancer() -> Data:
     """Breast cancer, Wisconsin: 569 rows of 30 measurements of cell nuclei, malignant or benign."""
-    return _bundled("breast_cancer")
+    cells = [*(f"mean {name}" for name in _CELLS), *(f"{name} error" for name in _CELLS)]
+    return _of_csv("breast_cancer", [*cells, *(f"worst {name}" for name in _CELLS)])
 
 
 def diabetes() -> Data:
@@ -82,13 +93,28 @@ def random(rows: int = 1000, features: int = 32, targets: int = 10, classes: int
 
 
 def _file_of_scikit_learn(name: str) -> Path | None:
-    """A data file that scikit-learn brings along, found without importing it, which takes a second."""
+    """Find a data file of scikit-learn without importing the package, which takes a second."""
     spec = importlib.util.find_spec("sklearn")
     for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
         file = Path(folder, "datasets", "data", name)
         if file.is_file():
             return file
     return None
+
+
+def _of_csv(name: str, features: list[str], file: str = "") -> Data:
+    """Read a CSV file of scikit-learn: the class names end its first line, the class number ends each row."""
+    import numpy as np
+
+    from kexp.data.inference import arrays
+
+    path = _file_of_scikit_learn(file or f"{name}.csv")
+    if path is None:
+        return _bundled(name)
+    with path.open(encoding="utf-8") as lines:
+        classes = next(lines).strip().split(",")[2:]
+        table = np.loadtxt(lines, delimiter=",")
+    return arrays(table[:, :-1], table[:, -1].astype(int), classes=classes, feature_names=features)
 
 
 def _bundled(name: str, **options: Any) -> Data:

@@ -14,11 +14,14 @@ from kexp.errors import DataError
 @pytest.mark.parametrize("name", ["digits", "iris", "wine", "breast_cancer", "diabetes"])
 def test_bundled_data_is_scikit_learns(name: str) -> None:
     data = getattr(builtin, name)()
-    x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+    theirs = getattr(datasets, f"load_{name}")()
+    x, y = theirs.data, theirs.target
     found, targets = data.source.read(np.arange(len(x)))
     assert np.array_equal(found, x.astype(np.float32))
     assert np.array_equal(targets.reshape(-1), y)
-    assert len(data.spec.feature_names) == x.shape[1]
+    assert list(data.spec.feature_names) == list(theirs.feature_names)
+    if "target_names" in theirs:
+        assert list(data.spec.classes) == [str(each) for each in theirs.target_names]
     assert data.spec.task == ("regression" if name == "diabetes" else "classification")
 
 
