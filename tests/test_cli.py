@@ -208,7 +208,7 @@ SWEEPS = [
     (["+sweep=learning_rate"], "sweep: there is no sweep 'learning_rate'; did you mean 'learning_rates'?"),
     (["seed=range(0)"], "seed: the sweep over it has no values"),
     (["seed=range(0,3,0)"], "seed: the step of a range must not be 0"),
-    (["optimizer.learning_rate=interval(0.1,1)"], "an interval has no end of values for a grid"),
+    (["optimizer.learning_rate=interval(0.1,1)"], "a grid cannot list the values of an interval"),
     ([*OPTUNA, "optimizer=sgd,adam", "trainer.epocs=1"], EPOCS),
     ([*OPTUNA, "optimizer.lerning_rate=interval(0.1,1)"], RATE),
     ([*OPTUNA, "optimizer=sgd,adm"], "optimizer: there is no optimizer 'adm'; did you mean 'adam'?"),

@@ -9,12 +9,12 @@ from typing import Any
 
 from kexp.errors import ConfigError, UnknownNameError
 from kexp.sweeps.compare.comparison import Comparison, Row
+from kexp.sweeps.compare.filters import parse_filter
 from kexp.sweeps.compare.folds import Fold, over_repeats, overlap
 from kexp.sweeps.compare.grouping import ABSENT, SEED, Group, group_trials
 from kexp.sweeps.compare.judge import Judgement, judge, pick_reference
 from kexp.sweeps.compare.results import Histories, TrialResult, histories_of, parameter_value, read_sweep
 from kexp.sweeps.compare.statistics import Summary, summarise
-from kexp.sweeps.compare.where import parse_where
 from kexp.sweeps.objective import Objective, choose_objective, kept_epoch
 from kexp.sweeps.report import ShownComparison
 
@@ -96,7 +96,7 @@ def compare_trials(
         raise ConfigError(f"confidence: must be between 0 and 1, got {confidence!r}")
     taking_part = list(trials)
     if where is not None:
-        condition = parse_where(where, taking_part)
+        condition = parse_filter(where, taking_part)
         taking_part = [trial for trial in taking_part if condition(trial)]
     if not taking_part:
         raise ConfigError(f"where: no trial meets {where!r}" if trials else "there are no trials to compare")

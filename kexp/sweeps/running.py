@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["SweepFailedError", "composer_of", "finish", "open_session", "plan_overrides", "tell"]
 
 # Hydra's own settings that change how a sweep is run, and not which trials it has.
-_ONLY_HOW = re.compile(r"[+~]*hydra([./]launcher|\.mode|\.verbose|\.sweeper\.(n_trials|n_jobs|max_batch_size))\b")
+_EXECUTION_KEYS = re.compile(r"[+~]*hydra([./]launcher|\.mode|\.verbose|\.sweeper\.(n_trials|n_jobs|max_batch_size))\b")
 
 
 class SweepFailedError(KexpError):
@@ -95,7 +95,7 @@ def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | N
     if name in ("", "latest"):
         raise ConfigError.at("sweep.name", "must be a name of its own", name)
     task, hydra = overrides_of(sweeper.config), overrides_of(sweeper.config, "hydra")
-    how = [each for each in hydra if not _ONLY_HOW.match(each)]
+    how = [each for each in hydra if not _EXECUTION_KEYS.match(each)]
     folder = Path("multirun", name or f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
     while name is None and folder.exists():  # another sweep in the same second
         folder = folder.with_name(f"{folder.name}-2")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kexp.config import key_of
-from kexp.sweeps.plan.applying import applying
+from kexp.sweeps.plan.applicable import drop_inapplicable
 from kexp.sweeps.plan.axes import expand, parse, with_folds, with_seeds
 from kexp.sweeps.plan.parts import Part
 from kexp.sweeps.running import composer_of, finish, open_session, plan_overrides, tell
@@ -84,7 +84,7 @@ class GridSweeper:
         for whole in [self._arguments(each.arguments, each) for each in self.parts] or [self._arguments(arguments)]:
             combinations += expand(parse(whole, loader))
         composer = composer_of(self)
-        kept, self.left_out = applying(combinations, composer)
+        kept, self.left_out = drop_inapplicable(combinations, composer)
         return plan_overrides(self, kept, composer=composer)
 
     def _arguments(self, arguments: Sequence[str], part: Part | None = None) -> list[str]:

@@ -153,8 +153,8 @@ def test_what_cannot_be_is_one_sentence(first: Result, overrides: list[str], sai
 
 def test_a_sweep_wants_the_id_of_the_run(first: Result) -> None:
     from kexp.config import compose, plain
-    from kexp.sweeps.plan.planning import Known
+    from kexp.sweeps.plan.planning import PlanCache
 
     options = [*QUIET, *TABLE, "model=saved", "model.run=latest"]
     with pytest.raises(ConfigError, match=r"model\.run: must be a run's id in a sweep"):
-        Known().fingerprint(check(plain(compose(options))))
+        PlanCache().fingerprint(check(plain(compose(options))))

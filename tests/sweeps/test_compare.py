@@ -14,8 +14,8 @@ from scipy import stats
 
 from kexp.commands.compare import main
 from kexp.errors import ConfigError, UnknownNameError
+from kexp.sweeps.compare.filters import parse_filter
 from kexp.sweeps.compare.results import SHARED_TRIALS, History, TrialResult, parameter_value
-from kexp.sweeps.compare.where import parse_where
 from kexp.sweeps.comparing import compare, compare_trials
 from kexp.sweeps.objective import choose_objective, direction_of
 from kexp.tracking import RunRecord, StoreSettings, log_finished_runs
@@ -250,7 +250,7 @@ def test_where_chooses_trials(expression: str, chosen: list[int]) -> None:
         trial({"optimizer.name": "adam", "optimizer.learning_rate": "0.1", "model.hidden": "[64, 32]"}, val_loss=0.5),
         trial({"optimizer.name": "sgd", "optimizer.nesterov": "true"}, val_loss=0.4),
     ]
-    condition = parse_where(expression, trials)
+    condition = parse_filter(expression, trials)
     assert [place for place, each in enumerate(trials) if condition(each)] == chosen
 
 
@@ -271,7 +271,7 @@ def test_where_chooses_trials(expression: str, chosen: list[int]) -> None:
 )
 def test_where_refuses_what_it_cannot_read(expression: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse_where(expression, [trial({"optimizer.name": "adam"})])
+        parse_filter(expression, [trial({"optimizer.name": "adam"})])
     assert message in str(caught.value)
 
 

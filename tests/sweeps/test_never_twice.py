@@ -141,7 +141,9 @@ def test_sweep_that_is_running_is_not_started_twice(
     running: subprocess.Popen[bytes], kexp_command: Kexp, told: Told
 ) -> None:
     assert kexp_command("resume", "mine") == 2
-    assert re.search(rf"sweep: mine is running in process {running.pid} on \S+, and last showed life \d+ s ago", told())
+    assert re.search(
+        rf"sweep: mine is running in process {running.pid} on \S+, and sent its last heartbeat \d+ s ago", told()
+    )
     (sweep,) = parents()
     client = client_for(f"sqlite:///{Path('mlflow.db').absolute()}")
     deadline = time.monotonic() + 60

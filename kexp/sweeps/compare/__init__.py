@@ -1,6 +1,6 @@
-"""What the results of trials say of the choices between them.
+"""Comparison: rank the choices of a sweep by the results of their trials.
 
-In come trial results, read from the store or handed over by a sweep that has just ended. Out go rows, ranked by the
-objective over their seeds, each with its interval and its verdict. `objective` may be imported from here; nothing that
-plans, launches, records or draws.
+Input: trial results, read from the store or passed on by a sweep that has just ended. Output: rows, ranked by the mean
+of the objective over their seeds, each with an interval and a verdict. This package may import `objective`, but nothing
+that plans, launches, records or draws.
 """

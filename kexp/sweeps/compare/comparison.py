@@ -1,4 +1,4 @@
-"""A comparison: rows ranked by the objective, each with what the seeds say of it."""
+"""A comparison: rows ranked by the objective, each with its statistics over seeds."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ __all__ = ["Comparison", "Row"]
 
 @dataclass(frozen=True)
 class Row:
-    """One choice, over its seeds.
+    """One choice of parameters, summarised over its seeds.
 
     Attributes:
-        rank: 1 is the best by the mean; 0 where no trial has a result.
-        params: the comparison's columns; ABSENT where the choice has no such parameter.
-        values: seed -> the objective.
-        summary: of `values`.
-        others: the other metrics, each over the seeds.
-        judgement: against the reference row.
-        trials: the trials that `values` are of, by seed.
-        lost: seeds of this choice without a result.
+        rank: 1 is the best by the mean; 0 if no trial has a result.
+        params: column -> value; ABSENT if the choice has no such parameter.
+        values: seed -> objective.
+        summary: statistics of `values`.
+        others: metric -> statistics over the seeds, for the other metrics.
+        judgement: the test against the reference row.
+        trials: seed -> the trial that gave the value.
+        lost: how many seeds of this choice have no result.
     """
 
     rank: int
@@ -50,15 +50,15 @@ class Comparison:
     """Rows ranked by the objective, each judged against the best.
 
     Attributes:
-        title: what was compared.
+        title: the name of the sweep or experiment.
         objective: metric and direction.
         rows: best first; choices without any result last.
-        columns: the parameters that tell the rows apart.
-        metrics: further metrics shown.
-        trials: all trials that took part.
-        lost: trials without a result, and why.
-        notes: what a reader should know before believing the table.
-        confidence: of intervals and tests.
+        columns: the parameters in which the rows differ.
+        metrics: further metrics to show.
+        trials: all trials that were compared.
+        lost: trials without a result, each with the reason.
+        notes: caveats for the reader of the table.
+        confidence: confidence level of intervals and tests, between 0 and 1.
     """
 
     title: str
@@ -73,41 +73,41 @@ class Comparison:
 
     @property
     def draws(self) -> str:
-        """What the values of a row are drawn by: seed or fold."""
+        """What distinguishes the values of a row: `seed` or `fold`."""
         return "fold" if any(isinstance(seed, Fold) for row in self.rows for seed in row.trials) else "seed"
 
     @property
     def single(self) -> bool:
-        """Whether no choice ran more than once, so that nothing can be said of chance."""
+        """Whether no choice ran more than once, so that its variance is unknown."""
         return not any(len(row.trials) + row.lost > 1 for row in self.rows)
 
     @cached_property
     def digits(self) -> Mapping[str, int]:
-        """Of each column, how many digits of a number to show."""
+        """Column -> how many significant digits of a number to show."""
         return {key: digits_of(row.params[key] for row in self.rows) for key in self.columns}
 
     @property
     def reference(self) -> Row | None:
-        """The row that the others are tested against."""
+        """The row that the others are tested against; None if no row has a result."""
         return next((row for row in self.rows if row.judgement.verdict == "best"), None)
 
     def label(self, row: Row) -> str:
-        """The row in a few words: `optimizer=adam, learning_rate=0.001`."""
+        """Return the row's parameters as text: `optimizer=adam, learning_rate=0.001`."""
         short = short_names(self.columns)
-        there = [
+        shown = [
             (short[key], show_value(row.params[key], self.digits[key]))
             for key in self.columns
             if row.params[key] is not ABSENT
         ]
-        return ", ".join(f"{name}={shorten(value, 48)}" for name, value in there) or "all trials"
+        return ", ".join(f"{name}={shorten(value, 48)}" for name, value in shown) or "all trials"
 
     def frame(self) -> pandas.DataFrame:
-        """A DataFrame with one row a choice.
+        """Return a DataFrame with one row for each choice.
 
-        Columns: `rank`, the parameters, the objective's mean under its name with `_sd`, `_low`, `_high` (interval)
-            and `n`, each further
-        metric's mean and `_sd`, then `difference` (mean over shared seeds, this row less the best), `p_value`
-        (corrected), `verdict`, `more_seeds` and `lost`.
+        Returns:
+            Columns: `rank`; the parameters; the objective's mean under its name, with `_sd`, `_low`, `_high` (interval)
+            and `n`; each further metric's mean and `_sd`; then `difference` (mean over shared seeds, this row minus the
+            best), `p_value` (corrected), `verdict`, `more_seeds` and `lost`.
         """
         import pandas
 
@@ -115,27 +115,27 @@ class Comparison:
         return frame.astype({"rank": "Int64", "more_seeds": "Int64"})
 
     def conclusion(self) -> str:
-        """The answer in a sentence or two."""
+        """Return the result of the comparison in one or two sentences."""
         best = self.reference
         if best is None:
             return "No trial has a result."
         verdicts = [row.judgement.verdict for row in self.rows]
-        told, open_ = verdicts.count("worse"), verdicts.count("indistinguishable")
+        worse, tied = verdicts.count("worse"), verdicts.count("indistinguishable")
         spread = ""
         if best.summary.n > 1:
             half = (best.summary.high - best.summary.low) / 2
             spread = f" ± {half:.2g} ({self.confidence:.0%} interval of {best.summary.n} {self.draws}s)"
         value = f"{self.objective.metric} {best.summary.mean:.4g}{spread}."
         answer = f"Best: {self.label(best)}, {value}" if len(self.rows) > 1 else f"One choice: {value}"
-        if not told and not open_:
+        if not worse and not tied:
             return answer
         if all(row.judgement.shared < 2 for row in self.rows if row is not best):
             draws = f"{self.draws}s"
             return f"{answer} One {self.draws} cannot tell a difference from chance: add {draws} (sweep.{draws}=5)."
         return (
             answer
-            + (f" It is better than {_of(told, told + open_)}." if told else "")
-            + (f" {_of(open_, told + open_).capitalize()} cannot be told from it." if open_ else "")
+            + (f" It is better than {_of(worse, worse + tied)}." if worse else "")
+            + (f" {_of(tied, worse + tied).capitalize()} cannot be told from it." if tied else "")
         )
 
     def _record(self, row: Row) -> dict[str, Any]:

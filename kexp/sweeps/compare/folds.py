@@ -1,4 +1,4 @@
-"""Folds in a comparison: what stands for a seed there, and how much the training rows of two folds have in common."""
+"""Cross-validation folds in a comparison: a fold takes the place of a seed, and folds share training rows."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ FOLD = "data.fold"
 
 @dataclass(frozen=True, order=True)
 class Fold:
-    """One training of a cross-validation, where a trial without folds has its seed.
+    """One training of a cross-validation. It takes the place of the seed of a trial without folds.
 
     Attributes:
-        seed: of the training.
-        split: the seed that cut the folds.
-        number: which fold validated.
-        count: how many there are.
+        seed: the seed of the training.
+        split: the seed of the split into folds.
+        number: the validation fold, from 0.
+        count: how many folds there are.
     """
 
     seed: Any
@@ -30,7 +30,9 @@ class Fold:
 
 
 def overlap(draws: Iterable[Any]) -> float:
-    """Validation rows over training rows of folds: what their correlation adds to the variance of a mean; 0 of seeds.
+    """Return the ratio of validation rows to training rows of folds; 0 for seeds, which are independent.
+
+    The correlation of folds adds sd^2 times this ratio to the variance of a mean.
 
     Source:
         Nadeau and Bengio (2003), Inference for the generalization error, section 4.
@@ -40,7 +42,7 @@ def overlap(draws: Iterable[Any]) -> float:
 
 
 def over_repeats(values: Mapping[Any, float]) -> list[float]:
-    """The values that count as draws: one a seed, or one a fold, the mean over the seeds that trained on it."""
+    """Return one value for each seed or fold; the value of a fold is the mean over the seeds that trained on it."""
     draws: dict[Any, list[float]] = {}
     for draw, value in values.items():
         draws.setdefault((draw.split, draw.number) if isinstance(draw, Fold) else draw, []).append(value)

@@ -1,4 +1,4 @@
-"""Which trials are the same choice with other seeds, and which parameters tell the choices apart."""
+"""Group the trials that differ only in seed or fold, and find the parameters in which the groups differ."""
 
 from __future__ import annotations
 
@@ -30,13 +30,11 @@ ABSENT = _Absent()
 
 @dataclass(frozen=True)
 class Group:
-    """Trials that differ in the seed alone, or in the fold.
+    """Trials that differ only in the seed or fold.
 
     Attributes:
-        params: what they share, without the seed, the fold and what follows them.
-        trials: by seed, or by `Fold`; of a seed that ran several times, each time, oldest first.
-            A trial without a seed has a key
-            of its own.
+        params: the parameters that they share, without the seed, the fold and keys that follow the seed.
+        trials: seed or `Fold` -> its trials, oldest first. A trial without a seed has a key of its own.
     """
 
     params: Mapping[str, Any]
@@ -44,17 +42,17 @@ class Group:
 
 
 def group_trials(trials: Iterable[TrialResult]) -> tuple[list[Group], list[str]]:
-    """Groups of trials, and the parameters that tell the groups apart.
+    """Group trials, and find the parameters in which the groups differ.
 
-    A key that ends in `seed` and has the trial's own seed (`data.split_seed: ${seed}`) follows it, and does not tell
-    groups apart. A parameter that a component's name alone decides (the default learning rate of each optimizer) is
-    not listed: the name is.
+    A key that ends in `seed` and equals the trial's own seed (`data.split_seed: ${seed}`) follows the seed, and does
+    not separate groups. A parameter that depends only on a component's name (the default learning rate of each
+    optimizer) is not listed; the name is.
 
     Returns:
         The groups, in order of first appearance, and the columns in the order of the config.
     """
     listed = list(trials)
-    keys = _telling_keys(listed)
+    keys = _differing_keys(listed)
     seeds_too = [key for key in keys if _is_seed(key)]
     plain = [key for key in keys if not _is_seed(key)]
     by_choice: dict[tuple[Any, ...], list[TrialResult]] = {}
@@ -75,7 +73,7 @@ def group_trials(trials: Iterable[TrialResult]) -> tuple[list[Group], list[str]]
 
 
 def _draw(trial: TrialResult) -> Any:
-    """What a trial is one draw of: its seed, or its fold."""
+    """Return the trial's seed or fold."""
     seed, fold, count = (_get(trial, key) for key in (SEED, FOLD, "data.folds"))
     if seed is ABSENT:
         return "no seed", trial.run_id
@@ -85,7 +83,7 @@ def _draw(trial: TrialResult) -> Any:
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """Each key by its shortest ending that no other has: `optimizer.name` is `optimizer`, `model.units` is `units`."""
+    """Shorten each key to its shortest unique ending: `optimizer.name` to `optimizer`, `model.units` to `units`."""
     parts = {key: key.removesuffix(".name").split(".") for key in keys}
     short = {}
     for key, own in parts.items():
@@ -98,7 +96,7 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
 
 
 def show_value(value: Any, digits: int = 4) -> str:
-    """A parameter's value for a person: `0.001`, `true`, `adam`; `-` where there is none."""
+    """Format a parameter's value: `0.001`, `true`, `adam`; `-` if it is absent."""
     if value is ABSENT:
         return "-"
     if isinstance(value, bool) or value is None:
@@ -107,24 +105,24 @@ def show_value(value: Any, digits: int = 4) -> str:
 
 
 def digits_of(values: Iterable[Any]) -> int:
-    """How many digits of a parameter to show: four, or as many more as tell nearly all of its values apart."""
-    known = {value for value in values if isinstance(value, float)}
-    apart = 0.95 * len(known)
-    return next((digits for digits in range(4, 17) if len({f"{v:.{digits}g}" for v in known}) >= apart), 17)
+    """Return how many significant digits to show: at least 4, and enough to keep 95% of the values distinct."""
+    distinct = {value for value in values if isinstance(value, float)}
+    enough = 0.95 * len(distinct)
+    return next((digits for digits in range(4, 17) if len({f"{v:.{digits}g}" for v in distinct}) >= enough), 17)
 
 
-def _telling_keys(trials: Sequence[TrialResult]) -> list[str]:
-    """Keys whose values differ, less what cannot change a result and the mere presence of a node (`schedule: null`)."""
+def _differing_keys(trials: Sequence[TrialResult]) -> list[str]:
+    """Return the keys whose values differ, except irrelevant keys and the keys of whole nodes (`schedule: null`)."""
     keys = dict.fromkeys(key for trial in trials for key in trial.params)
     nodes = {key[:place] for key in keys for place, letter in enumerate(key) if letter == "."}
-    telling = []
+    differing = []
     for key in keys:
         irrelevant = key in IRRELEVANT or key.split(".")[0] in IRRELEVANT
         if key in (SEED, FOLD) or key in nodes or irrelevant:
             continue
         if len({_get(trial, key) for trial in trials}) > 1:
-            telling.append(key)
-    return sorted(telling, key=_config_order)
+            differing.append(key)
+    return sorted(differing, key=_config_order)
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -134,11 +132,11 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         owners = [
             name for name in keys if name != key and name.endswith(".name") and key.startswith(name[: -len("name")])
         ]
-        decided: dict[tuple[Any, ...], set[Any]] = {}
+        values_of: dict[tuple[Any, ...], set[Any]] = {}
         for row in rows:
             names = tuple(row.get(name, ABSENT) for name in owners)
-            decided.setdefault(names, set()).add(_typed(row.get(key, ABSENT)))
-        if any(len(values) > 1 for values in decided.values()):
+            values_of.setdefault(names, set()).add(_typed(row.get(key, ABSENT)))
+        if any(len(values) > 1 for values in values_of.values()):
             columns.append(key)
     return columns
 
@@ -159,7 +157,7 @@ def _get(trial: TrialResult, key: str) -> Any:
 
 
 def _typed(value: Any) -> Any:
-    """Python holds True and 1 for equal; a config does not."""
+    """Mark booleans, because True equals 1 in Python but not in a config."""
     return ("bool", value) if isinstance(value, bool) else value
 
 

@@ -1,4 +1,4 @@
-"""Each choice against the best one: better, worse, or not to be told apart, and how many more seeds would tell."""
+"""Test each choice against the best one: better, worse or indistinguishable, and how many more seeds would decide."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ __all__ = ["POWER", "Judgement", "Verdict", "judge", "pick_reference"]
 Verdict = Literal["best", "better", "worse", "indistinguishable", "no result"]
 
 POWER = 0.8
-"""The chance of telling a difference that `more_seeds` aims at."""
+"""The power of the test, the probability of detecting a true difference, that `more_seeds` aims at."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A row against the reference row.
+    """The test of a row against the reference row.
 
     Attributes:
         verdict: `best` is the reference itself.
-        difference: mean of row - reference over the shared seeds; NaN of none.
-        p: corrected for the number of rows; NaN where no test was possible.
-        shared: seeds that both have.
-        more_seeds: how many more shared seeds would tell with a chance of 80%, should the difference and its spread
-            stay as they are; None where it is told already, or no number up to 1,000 would.
-        remark: why there is no number, in a few words.
+        difference: mean of row - reference over the shared seeds; NaN if they share none.
+        p: p-value, corrected for the number of rows; NaN if no test was possible.
+        shared: how many seeds both rows have.
+        more_seeds: how many more shared seeds would detect the difference with a power of 80%, if its mean and
+            standard deviation stay the same; None if the test is significant already, or 1,000 seeds do not suffice.
+        remark: the reason why `more_seeds` is None.
     """
 
     verdict: Verdict
@@ -42,14 +42,13 @@ class Judgement:
 
 
 def pick_reference(seeds: Sequence[int]) -> int:
-    """The place of the row that the others are tested against.
+    """Return the index of the row that the others are tested against.
 
-    The first of the ranking, unless so few seeds stand behind it that it may be first by luck and that nothing could
-    be tested
-    against it: fewer than two, or than half of what the best-covered row has.
+    It is the first row that has at least two seeds, and at least half as many as the row with the most: a row with
+    fewer may rank first by chance, and cannot be tested against. If no row has two seeds, it is the first row.
 
     Args:
-        seeds: of each row how many seeds or folds it has, best row first.
+        seeds: the number of seeds or folds of each row, best row first.
     """
     enough = max(2, math.ceil(max(seeds) / 2)) if max(seeds) >= 2 else 1
     return next(place for place, count in enumerate(seeds) if count >= enough)
@@ -58,13 +57,16 @@ def pick_reference(seeds: Sequence[int]) -> int:
 def judge(
     rows: Sequence[Mapping[Any, float]], reference: int, objective: Objective, confidence: float = 0.95
 ) -> list[Judgement]:
-    """Tests every row against the reference over their shared seeds, p-values corrected together after Holm.
+    """Test every row against the reference over their shared seeds, with p-values corrected by Holm's method.
 
     Args:
-        rows: seed -> objective, of each row.
-        reference: the place of the reference among `rows`.
-        objective: says which sign of a difference is better.
-        confidence: one less the level of the tests.
+        rows: seed -> objective, for each row.
+        reference: the index of the reference in `rows`.
+        objective: decides which sign of a difference is better.
+        confidence: 1 - the significance level of the tests, between 0 and 1.
+
+    Returns:
+        One judgement for each row, in the same order.
     """
     alpha = 1 - confidence
     best = rows[reference]
@@ -80,10 +82,10 @@ def judge(
             better = objective.better(test.difference, 0.0)
             judged.append(Judgement("better" if better else "worse", test.difference, p, test.n))
         else:
-            # Holm holds the smallest of the p-values that are left against alpha over their number.
+            # Holm compares the smallest of the remaining p-values with alpha divided by their number.
             more, remark = _more_seeds(test, alpha / max(1, undecided))
             if overlap(best):
-                more = None  # more folds would have more in common
+                more = None  # more folds would share more training rows
             judged.append(Judgement("indistinguishable", test.difference, p, test.n, more, remark))
     return judged
 

@@ -1,4 +1,4 @@
-"""What came out of trials: read from the store, or handed over by a sweep that has just ended."""
+"""Results of trials, read from the store."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ __all__ = [
 ]
 
 Histories = Callable[[Sequence[str]], Mapping[str, History]]
-"""Run ids -> their histories; asked only for what is drawn, because all of ten thousand trials is too much to read."""
+"""Reads the histories of run ids. It is called only for runs that are drawn, because a sweep may have ten thousand."""
 
 SHARED_TRIALS = "sweep/shared_trials.txt"
-"""An artifact of a sweep's parent run: ids, one a line, of other sweeps' trials that it did not repeat."""
+"""An artifact of a sweep's parent run: the run ids, one a line, of trials that it took over from other sweeps."""
 
 _AT_ONCE = 200  # run ids in one query, below every database's limit
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """A trial that is over, or not.
+    """The result of a trial.
 
     Attributes:
-        run_id: MLflow's id; any unique text where there is no MLflow.
+        run_id: MLflow's run id, or any unique text without MLflow.
         name: the run's name.
         state: FINISHED, PRUNED, FAILED, KILLED or RUNNING.
-        params: flat config, `{"optimizer.learning_rate": 0.01, "seed": 3}`; values or, as in the store, text.
-        metrics: the last value of each.
-        reason: why it did not finish.
-        fingerprint: equal for equal experiments; empty where not known.
-        duration_s: seconds; None where not known.
+        params: the flat config, `{"optimizer.learning_rate": 0.01, "seed": 3}`; values, or text as in the store.
+        metrics: the last value of each metric.
+        reason: why the trial did not finish.
+        fingerprint: equal for equal experiments; empty if unknown.
+        duration_s: seconds; None if unknown.
         start_ms: milliseconds since 1970.
     """
 
@@ -64,13 +64,15 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class SweepResults:
-    """A sweep's trials.
+    """The results of a sweep.
 
     Attributes:
         trials: oldest first.
-        title: what to call it.
-        run_id: the parent run's id; empty where the trials have no common parent.
-        objective, direction: as the sweep was told; None where it was not.
+        title: the sweep's name, or a description of the runs.
+        run_id: the parent run's id; empty if the trials have no common parent.
+        objective: the metric that the sweep was configured with; None if it was not.
+        direction: minimize or maximize, likewise.
+        notes: caveats for the reader.
     """
 
     trials: list[TrialResult]
@@ -82,7 +84,7 @@ class SweepResults:
 
 
 def parameter_value(value: Any) -> Any:
-    """A parameter as a value that hashes: numbers, true, false and null are read from their text, a list is text."""
+    """Return a parameter as a hashable value: numbers, true, false and null are parsed from text; a list is text."""
     if isinstance(value, (bool, int, float)) or value is None:
         return value
     return _read(value if isinstance(value, str) else param_value(value))
@@ -100,7 +102,7 @@ def _read(text: str) -> Any:
 
 
 def trial_result(view: RunView) -> TrialResult:
-    """A run of the store as a trial; the tag `kexp.state` says PRUNED where MLflow's status cannot."""
+    """Convert a run of the store to a trial result. The tag `kexp.state` marks PRUNED, which MLflow's status lacks."""
     return TrialResult(
         run_id=view.run_id,
         name=view.name,
@@ -117,18 +119,18 @@ def trial_result(view: RunView) -> TrialResult:
 def read_sweep(
     settings: StoreSettings, ref: str = "latest", *, key: str = "SWEEP", shared: Iterable[str] | None = None
 ) -> SweepResults:
-    """The trials that `ref` means.
+    """Read the trials of a sweep.
 
     Args:
         settings: the store and experiment.
-        ref: a sweep's run id, a unique prefix of it, its name (the newest of that name), or `latest`; where there is
-            no sweep yet, `latest` means all runs of the experiment. The id of a run that is no sweep means that run
+        ref: a sweep's run id, a unique prefix of it, its name (the newest of that name), or `latest`. If there is no
+            sweep yet, `latest` means all runs of the experiment. The id of a run that is not a sweep means that run
             alone.
-        key: what the user gave `ref` as, for messages.
-        shared: run ids of other sweeps' trials that this one did not repeat; as its own run lists them unless given.
+        key: the name of the option that gave `ref`, for messages.
+        shared: run ids of trials that this sweep took over from others; read from its run unless given.
 
     Raises:
-        UnknownNameError: there is no such sweep or run.
+        UnknownNameError: no sweep or run matches.
         ConfigError: the experiment is empty, or a prefix is not unique.
         StoreError: the store cannot be read.
     """
@@ -156,7 +158,7 @@ def read_sweep(
 
 
 def _parent(settings: StoreSettings, ref: str, key: str) -> RunView | None:
-    """The run that `ref` means; None where that is the latest sweep and there is none yet."""
+    """Return the run that `ref` names, or None if `ref` is `latest` and there is no sweep yet."""
     try:
         return find_sweep(settings, ref, key=key)
     except UnknownNameError:
@@ -168,7 +170,7 @@ def _parent(settings: StoreSettings, ref: str, key: str) -> RunView | None:
 
 
 def _listed(settings: StoreSettings, parent: RunView) -> list[str]:
-    """The shared trials that a sweep's own run lists."""
+    """Return the run ids of shared trials that the sweep's run lists."""
     import tempfile
     from pathlib import Path
 
@@ -189,11 +191,11 @@ def _trials_of(settings: StoreSettings, run_ids: Sequence[str]) -> Iterator[Tria
 
 
 def histories_of(settings: StoreSettings, folder: Path | None = None) -> Histories:
-    """A reader of histories from this store.
+    """Return a reader of histories from this store.
 
     Args:
         settings: the store.
-        folder: the sweep's, where what a server was asked for is kept; None keeps nothing.
+        folder: the sweep's folder, in which histories read from a server are cached; None caches nothing.
     """
     kept = None if folder is None else KeptHistories(folder)
     return lambda run_ids: read_histories(settings, run_ids, kept)

@@ -1,9 +1,9 @@
-"""The statistics of a comparison: what the seeds say of a mean, and of the difference between two choices.
+"""The statistics of a comparison: intervals of means over seeds, and paired tests of the difference of two choices.
 
-Everything here assumes that the seeds of a row are independent draws and that means over them (for the paired test:
-differences over shared seeds) are about normal, as Student's t does; folds, which are not independent, are corrected
-for. The paired test needs no equal variances: a seed
-that splits or starts badly for one choice may do so for the other, and pairing takes that out.
+As Student's t does, everything here assumes that the seeds of a row are independent and that means over them (for the
+paired test, mean differences over shared seeds) are approximately normal. Folds are not independent, and are corrected
+for. The paired test does not assume equal variances: a seed with a bad split or bad initial weights often hurts both
+choices, and pairing removes that effect.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from dataclasses import dataclass
 __all__ = ["MOST_SEEDS", "PairedTest", "Summary", "holm", "paired_power", "paired_test", "seeds_needed", "summarise"]
 
 MOST_SEEDS = 1000
-"""Where the search for a number of seeds ends: past it, two choices are as good as equal."""
+"""The largest number of seeds that is suggested: if more are needed, two choices are practically equal."""
 
-_ROUNDING = 1e-12  # differences that vary by less than this share of the values vary by rounding alone
+_ROUNDING = 1e-12  # a standard deviation below this fraction of the values is rounding
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A row's values over its seeds.
+    """Statistics of a row's values over its seeds.
 
     Attributes:
         n: how many values.
-        mean: NaN of no values.
-        sd: standard deviation with n - 1; NaN of fewer than two values.
-        low, high: the t-interval of the mean; NaN of fewer than two values.
+        mean: NaN for no values.
+        sd: standard deviation with n - 1; NaN for fewer than two values.
+        low, high: the t-interval of the mean; NaN for fewer than two values.
     """
 
     n: int
@@ -44,12 +44,12 @@ class PairedTest:
     """The difference between two choices over the seeds that both ran with.
 
     Attributes:
-        n: shared seeds.
-        difference: mean of a - b; NaN of none.
-        sd: standard deviation of the differences, n - 1; NaN of fewer than two.
-        low, high: the t-interval of the mean difference; NaN of fewer than two.
-        t: Student's t with n - 1 degrees of freedom; NaN where it is not defined.
-        p: two-sided; NaN of fewer than two shared seeds.
+        n: how many shared seeds.
+        difference: mean of a - b; NaN for none.
+        sd: standard deviation of the differences with n - 1; NaN for fewer than two.
+        low, high: the t-interval of the mean difference; NaN for fewer than two.
+        t: Student's t with n - 1 degrees of freedom; NaN if undefined.
+        p: two-sided p-value; NaN for fewer than two shared seeds.
     """
 
     n: int
@@ -62,13 +62,13 @@ class PairedTest:
 
 
 def summarise(values: Sequence[float], confidence: float = 0.95, overlap: float = 0.0) -> Summary:
-    """Mean, standard deviation and the t-interval of the mean.
+    """Compute the mean, the standard deviation and the t-interval of the mean.
 
     Args:
-        values: one a seed, or one a fold; finite.
-        confidence: the interval's, between 0 and 1.
-        overlap: validation rows over training rows of folds, whose training rows are nearly the same: the variance of
-            the mean is sd^2 (1/n + overlap) then, and not sd^2 / n as of independent values.
+        values: one for each seed or fold; finite.
+        confidence: confidence level of the interval, between 0 and 1.
+        overlap: the ratio of validation rows to training rows of folds; 0 for independent values. Folds share most of
+            their training rows, so the variance of their mean is sd^2 (1/n + overlap) instead of sd^2 / n.
 
     Source:
         Nadeau and Bengio (2003), Inference for the generalization error, Machine Learning 52, section 4.
@@ -83,15 +83,15 @@ def summarise(values: Sequence[float], confidence: float = 0.95, overlap: float 
 
 
 def paired_test(a: Sequence[float], b: Sequence[float], confidence: float = 0.95, overlap: float = 0.0) -> PairedTest:
-    """Student's paired t-test of a against b, two-sided; over folds, the corrected resampled t-test.
+    """Compute Student's two-sided paired t-test of a against b; over folds, the corrected resampled t-test.
 
-    Differences that are all zero say nothing (p = 1). Differences that are all equal but not zero, common where a
-    metric has a coarse grid such as the accuracy on few rows, would make t infinite after two seeds; they are held
-    against the exact sign test instead, p = 2 / 2^n, which asks for six seeds.
+    If all differences are zero, p = 1. If all are equal but not zero, which is common for coarse metrics such as the
+    accuracy on few rows, t would be infinite after two seeds. The exact sign test is used instead: p = 2 / 2^n, which
+    needs six seeds to be significant at 5%.
 
     Args:
         a, b: values by seed, in the same order of seeds; finite.
-        confidence: of the interval.
+        confidence: confidence level of the interval, between 0 and 1.
         overlap: as for `summarise`.
 
     Source:
@@ -114,7 +114,7 @@ def paired_test(a: Sequence[float], b: Sequence[float], confidence: float = 0.95
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for how many there are: the chance of even one false rejection stays at most alpha.
+    """Correct p-values for multiple tests, so that the probability of any false rejection is at most alpha.
 
     Args:
         p_values: in any order; a NaN (no test was possible) stays NaN and does not count.
@@ -134,12 +134,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def paired_power(effect: float, n: int, alpha: float = 0.05) -> float:
-    """The chance that the two-sided paired t-test on n pairs detects a true difference.
+    """Compute the probability that the two-sided paired t-test on n pairs detects a true difference.
 
     Args:
-        effect: the mean difference over the standard deviation of the differences (Cohen's d_z).
-        n: pairs; at least 2.
-        alpha: the level that p is held against.
+        effect: the mean difference divided by the standard deviation of the differences (Cohen's d_z).
+        n: number of pairs; at least 2.
+        alpha: significance level, between 0 and 1.
 
     Source:
         Cohen (1988), Statistical power analysis for the behavioral sciences; through the noncentral t distribution.
@@ -147,39 +147,39 @@ def paired_power(effect: float, n: int, alpha: float = 0.05) -> float:
     from scipy.special import nctdtr
 
     critical, shift = _t_quantile(n - 1, 1 - alpha), abs(effect) * math.sqrt(n)
-    # Far in the tails the series behind it gives NaN for what is 0 in double precision.
+    # Far in the tails, `nctdtr` returns NaN where the value is 0 in double precision.
     below, far = float(nctdtr(n - 1, shift, critical)), float(nctdtr(n - 1, shift, -critical))
     below = (1.0 if critical > shift else 0.0) if math.isnan(below) else below
     return min(1.0, max(0.0, 1 - below + (0.0 if math.isnan(far) else far)))
 
 
 def seeds_needed(effect: float, alpha: float = 0.05, power: float = 0.8, most: int = MOST_SEEDS) -> int | None:
-    """The fewest seeds with which the paired t-test would tell a true difference of this size.
+    """Find the smallest number of seeds with which the paired t-test detects a true difference of this size.
 
     Args:
         effect: as for `paired_power`.
-        alpha: the level that p is held against.
-        power: the chance wanted.
-        most: the search's end.
+        alpha: significance level, between 0 and 1.
+        power: the required probability of detection, between 0 and 1.
+        most: the largest number to consider.
 
     Returns:
-        At least 2; None where `most` seeds do not suffice.
+        At least 2; None if `most` seeds do not suffice.
     """
     if not abs(effect) >= _least_effect(most, alpha, power):
         return None
-    low, high = 1, most  # more seeds tell smaller effects: `high` always suffice, `low` never do
+    low, high = 1, most  # bisection: `high` seeds suffice, `low` seeds do not
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if abs(effect) >= _least_effect(middle, alpha, power) else (middle, high)
     return high
 
 
-@functools.lru_cache(maxsize=4096)  # thousands of rows are held against the same few numbers of seeds
+@functools.lru_cache(maxsize=4096)  # thousands of rows ask for the same few numbers of seeds
 def _least_effect(n: int, alpha: float, power: float) -> float:
-    """The smallest effect that n seeds tell with this power."""
+    """Return the smallest effect that n seeds detect with this power."""
     from scipy.optimize import brentq
 
-    # Two seeds held against a tiny level have a critical t without bound, and so has the effect.
+    # For two seeds and a tiny level, the critical t grows without bound, and so does the effect.
     highest = 1.0
     while paired_power(highest, n, alpha) < power:
         highest *= 4.0

@@ -1,6 +1,6 @@
-"""What a sweep will do, found out before compute.
+"""Planning: turn a sweep's overrides into checked trials, before any compute.
 
-In come a command line's overrides and the config of each preset. Out go trials, each composed and checked, with its
-fingerprint, its folder, and whether the store has it already. `trials` and `objective` may be imported from here;
-nothing that launches, records or compares.
+Input: the command line's overrides and the config of each preset. Output: trials, each composed, checked and
+fingerprinted, with its folder and whether the store already has its result. This package may import `trials` and
+`objective`, but nothing that launches, records or compares.
 """

@@ -1,4 +1,4 @@
-"""From a sweep's arguments to its trials' overrides: Hydra's sweep grammar, multiplied out."""
+"""Expand a sweep's arguments, in Hydra's sweep grammar, to the overrides of each trial."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ __all__ = ["axis", "expand", "parse", "with_folds", "with_seeds"]
 
 
 def parse(arguments: Iterable[str], config_loader: Any = None) -> list[Override]:
-    """The arguments as Hydra understands them.
+    """Parse overrides with Hydra's grammar.
+
+    Args:
+        arguments: overrides as typed.
+        config_loader: Hydra's config loader, needed for globs over a group's options.
 
     Raises:
-        ConfigError: Hydra does not; a range has no step.
+        ConfigError: Hydra cannot parse an override, or the step of a range is 0.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import RangeSweep
@@ -38,20 +42,20 @@ def parse(arguments: Iterable[str], config_loader: Any = None) -> list[Override]
 
 
 def expand(overrides: Sequence[Override]) -> list[tuple[str, ...]]:
-    """The overrides of each trial: every combination of the axes' values, the last axis fastest.
+    """Return the overrides of each trial: every combination of the axes' values, the last axis varying fastest.
 
     Raises:
-        ConfigError: an axis that a grid cannot go through, such as an interval; an axis without values.
+        ConfigError: an axis is continuous, such as an interval, or has no values.
     """
     axes = [axis(override) for override in overrides]
     return list(itertools.product(*axes))
 
 
 def with_seeds(arguments: Sequence[str], seeds: int | None) -> list[str]:
-    """The arguments with an axis of `seeds` seeds more, counted from 0 (`sweep.seeds=5`).
+    """Add an axis of `seeds` seeds, counted from 0 (`sweep.seeds=5`); None adds nothing.
 
     Raises:
-        ConfigError: the arguments sweep over seeds already.
+        ConfigError: the arguments already set `seed`.
     """
     if seeds is None:
         return list(arguments)
@@ -61,10 +65,10 @@ def with_seeds(arguments: Sequence[str], seeds: int | None) -> list[str]:
 
 
 def with_folds(arguments: Sequence[str], folds: int | None) -> list[str]:
-    """The arguments with each of `folds` folds (`sweep.folds=5`).
+    """Add an axis of `folds` cross-validation folds (`sweep.folds=5`); None adds nothing.
 
     Raises:
-        ConfigError: the arguments choose folds already.
+        ConfigError: the arguments already set `data.folds` or `data.fold`.
     """
     if folds is None:
         return list(arguments)
@@ -76,20 +80,20 @@ def with_folds(arguments: Sequence[str], folds: int | None) -> list[str]:
 
 
 def axis(override: Override) -> list[str]:
-    """An override of each of its values.
+    """Return one override for each value of an axis.
 
     Raises:
-        ConfigError: a grid cannot go through it, or it has no values.
+        ConfigError: the axis is continuous, or has no values.
     """
     key = override.get_key_element()
     if not override.is_sweep_override():
         return [f"{key}={override.get_value_element_as_str()}"] if not override.is_delete() else [key]
     if not override.is_discrete_sweep():
         raise ConfigError(
-            f"{override.key_or_group}: an interval has no end of values for a grid; "
+            f"{override.key_or_group}: a grid cannot list the values of an interval; "
             "choose hydra/sweeper=optuna, or list values"
         )
-    # The grammar's functions take the quotes off what they are given.
+    # Functions of Hydra's grammar, such as `choice`, remove the quotes of their arguments.
     values = [readable(f"{key}={value}") for value in override.sweep_string_iterator()]
     if not values:
         raise ConfigError(f"{override.key_or_group}: the sweep over it has no values")

@@ -1,7 +1,7 @@
-"""The configs of a sweep's trials, composed once for each set of group choices.
+"""Compose the configs of a sweep's trials, calling Hydra once for each set of group choices.
 
-Hydra takes tens of milliseconds to compose a config. The trials of a sweep differ mostly in values, so a base is
-composed for each set of group choices, and values are set on copies of it.
+Hydra takes tens of milliseconds to compose a config. The trials of a sweep differ mostly in values, so one base config
+is composed for each set of group choices, and values are set on copies of it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _MISSING = object()
 
 
 class Composed(dict[str, Any]):
-    """A plain config, interpolations resolved.
+    """A plain config with interpolations resolved.
 
     Attributes:
-        unresolved: the config as it was written, where it interpolates more than its own values: what the environment
-            holds may be a secret, and is not to be recorded. None elsewhere.
-        in_files: the override that somebody's file makes of a key that was left open, the backend.
+        unresolved: the config before resolving, if it interpolates more than its own values; else None. It is what is
+            recorded, because environment variables may hold secrets.
+        in_files: the override (`backend=...`) of a key that is unset by default and that a config file sets.
     """
 
     unresolved: dict[str, Any] | None = None
@@ -37,11 +37,11 @@ class Composed(dict[str, Any]):
 
 
 class Composer:
-    """Composes trials' configs.
+    """Composes the configs of trials.
 
     Args:
-        compose: Hydra's composition of a list of overrides.
-        is_group: whether a key is a config group's.
+        compose: composes a list of overrides with Hydra.
+        is_group: returns whether a key is a config group.
     """
 
     def __init__(self, compose: Callable[[Sequence[str]], DictConfig], is_group: Callable[[str], bool]) -> None:
@@ -51,7 +51,7 @@ class Composer:
         self._in_files: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def config(self, overrides: Sequence[str]) -> Composed:
-        """The plain config, interpolations resolved, that Hydra would compose from these overrides.
+        """Return the plain config, interpolations resolved, that Hydra would compose from these overrides.
 
         Raises:
             HydraException: Hydra cannot compose them.
@@ -71,15 +71,15 @@ class Composer:
         return _resolved(config)
 
     def choices(self, overrides: Sequence[str]) -> tuple[str, ...]:
-        """The overrides that only Hydra can tell the meaning of: choices of groups, keys that are added or removed."""
+        """Return the overrides that only Hydra can apply: group choices, and keys that are added or removed."""
         return tuple(each for each in overrides if not self._sets_value(each))
 
     def values(self, overrides: Sequence[str]) -> list[str]:
-        """The overrides that set a key."""
+        """Return the overrides that set an existing key."""
         return [each for each in overrides if self._sets_value(each)]
 
     def base(self, choices: tuple[str, ...]) -> dict[str, Any] | None:
-        """The config of the choices alone, interpolations unresolved; None where Hydra cannot compose them."""
+        """Return the unresolved config of the choices alone, or None if Hydra cannot compose them."""
         from hydra.errors import HydraException
         from omegaconf.errors import OmegaConfBaseException
 
@@ -103,13 +103,13 @@ class Composer:
 
 @lru_cache(maxsize=65536)
 def _parsed(override: str) -> tuple[str, Any]:
-    """Key and value. Cached: an axis' values return in trial after trial."""
+    """Return the override's key and value. Cached, because the values of an axis recur in many trials."""
     parsed = parse([override])[0]
     return parsed.key_or_group, parsed.value()
 
 
 def _set(config: dict[str, Any], key: str, value: Any) -> bool:
-    """Sets an existing key to a plain value; False where only Hydra can tell what is meant."""
+    """Set an existing key to a plain value. Return False if only Hydra can apply the override."""
     if isinstance(value, Mapping) and not _is_plain(value):
         return False
     node: Any = config
@@ -118,14 +118,14 @@ def _set(config: dict[str, Any], key: str, value: Any) -> bool:
         node = node.get(parent) if isinstance(node, dict) else None
     if not isinstance(node, dict) or isinstance(node.get(leaf, _MISSING), dict) or leaf not in node:
         return False
-    if isinstance(value, Mapping) and node[leaf] is not None:  # what stands there may have a type
+    if isinstance(value, Mapping) and node[leaf] is not None:  # the existing value may have a type
         return False
     node[leaf] = copy.deepcopy(value)
     return True
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a mapping holds numbers alone, in mappings perhaps: as such it is taken, where there was null."""
+    """Return whether a value is a number, or a mapping (possibly nested) of numbers only."""
     if isinstance(value, Mapping):
         return all(type(key) in (int, str) and _is_plain(each) for key, each in value.items())
     return type(value) in (int, float)
@@ -138,7 +138,7 @@ def _unresolved(config: DictConfig) -> dict[str, Any]:
 
 
 def _resolved(config: dict[str, Any]) -> Composed:
-    """Interpolations replaced. The common kind, `${seed}`, needs no OmegaConf."""
+    """Resolve interpolations. The common case, `${seed}`, is resolved without OmegaConf."""
     if not _resolve_in(config, config):
         return Composed(config)
     whole = OmegaConf.create(config)
@@ -152,10 +152,10 @@ def _resolved(config: dict[str, Any]) -> Composed:
 
 
 def _resolve_in(node: dict[str, Any], root: dict[str, Any]) -> bool:
-    """Replaces `${key}` of a top-level plain value; whether other interpolations are left."""
+    """Replace each `${key}` that names a top-level plain value. Return whether other interpolations remain."""
     rest = False
     for key, value in node.items():
-        if key == "run_name":  # of `tracking`: filled in once all of the config is settled
+        if key == "run_name":  # `tracking.run_name` is resolved later, once the whole config is final
             continue
         if isinstance(value, dict):
             rest |= _resolve_in(value, root)

@@ -1,4 +1,4 @@
-"""What the store knows of a sweep from before: its run to go on with, and whether it runs elsewhere right now."""
+"""Find the earlier run of the same sweep in the store, to resume it, and refuse a sweep that is still running."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kexp.tracking.stale import is_in_progress
 
 __all__ = ["Earlier", "earlier_sweep", "refuse_running", "sweep_key"]
 
-_HOW = re.compile(
+_EXECUTION_KEYS = re.compile(
     r"sweep\.(rerun|fail_fast|max_retries|trial_timeout_s|objective|direction|name)|hydra\.sweeper\.n_trials|trainer\.(verbose|checkpoint\w*)"
     r"|fused\.(threads|strict|verify)|tracking\.(uri|experiment|figures)"
 )
@@ -26,12 +26,12 @@ _HOW = re.compile(
 
 @dataclass(frozen=True)
 class Earlier:
-    """A sweep's run that is in the store.
+    """The run of a sweep that the store has.
 
     Attributes:
-        run_id: MLflow's.
-        name: the sweep's.
-        folder: where its files are.
+        run_id: MLflow's run id.
+        name: the sweep's name.
+        folder: the folder of the sweep's files.
     """
 
     run_id: str
@@ -40,21 +40,21 @@ class Earlier:
 
 
 def sweep_key(arguments: Sequence[str]) -> str:
-    """What makes another sweep the same: its arguments, less those that only say how it is run, and the folder."""
-    kept = sorted(argument for argument in arguments if not _HOW.fullmatch(key_of(argument)))
+    """Return a key that equal sweeps share: a hash of the arguments that affect results, and the working directory."""
+    kept = sorted(argument for argument in arguments if not _EXECUTION_KEYS.fullmatch(key_of(argument)))
     return hashlib.sha256(json.dumps([os.getcwd(), *kept]).encode()).hexdigest()[:32]
 
 
 def earlier_sweep(store: StoreSettings, key: str, name: str | None) -> Earlier | None:
-    """The newest run of the same sweep, to go on with.
+    """Return the newest run of the same sweep, or None if there is none.
 
     Args:
-        store: where.
+        store: the store to search.
         key: see `sweep_key`.
-        name: the name that the sweep was given; one of another name is another sweep. None takes any.
+        name: the sweep's name, which must match; None accepts any.
 
     Raises:
-        ConfigError: it is running.
+        ConfigError: the sweep is still running.
         StoreError: the store cannot be read.
     """
     prepare_store(store)
@@ -66,14 +66,14 @@ def earlier_sweep(store: StoreSettings, key: str, name: str | None) -> Earlier |
 
 
 def refuse_running(view: RunView) -> None:
-    """Guards a sweep that is running, here or on another machine, from being run twice at once.
+    """Refuse to start a sweep that is already running, on this machine or another.
 
     Raises:
-        ConfigError: it is.
+        ConfigError: the sweep is running.
     """
     if is_in_progress(view):
         beat = float(view.tags.get("kexp.heartbeat", 0))
         raise ConfigError(
             f"sweep: {view.name} is running in process {view.tags.get('kexp.pid')} on {view.tags.get('kexp.host')}, "
-            f"and last showed life {max(0.0, time.time() - beat):.0f} s ago; wait for it, or end it"
+            f"and sent its last heartbeat {max(0.0, time.time() - beat):.0f} s ago; wait for it, or end it"
         )

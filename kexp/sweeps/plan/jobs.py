@@ -1,7 +1,7 @@
-"""A sweep's trials as Hydra's jobs, where somebody asks for them as such: folders, callbacks, files of the config.
+"""A sweep's trials as Hydra jobs: their folders, callbacks and config files.
 
-A launcher of kexp's needs no config of Hydra's for a trial, which takes tens of milliseconds to compose. It is composed
-where `hydra.sweep.subdir`, `hydra.callbacks` or `hydra.output_subdir` are set.
+kexp's launchers do not need Hydra's own config of a trial, which takes tens of milliseconds to compose. It is composed
+only if `hydra.sweep.subdir`, `hydra.callbacks` or `hydra.output_subdir` is set.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _DIR, _SUBDIR, _OUTPUT = "multirun/${now:%Y-%m-%d}/${now:%H-%M-%S}", "${hydra.jo
 
 
 def sweep_folder(config: DictConfig) -> Path | None:
-    """The folder that `hydra.sweep.dir` names; None where nobody has set it."""
+    """Return the folder that `hydra.sweep.dir` names, or None if it has Hydra's default."""
     if _raw(config, "sweep")["dir"] == _DIR:
         return None
     with _resolving(config):
@@ -32,7 +32,7 @@ def sweep_folder(config: DictConfig) -> Path | None:
 
 
 class Jobs:
-    """The trials as jobs.
+    """Treats trials as Hydra jobs.
 
     Args:
         owner: a sweeper or launcher that Hydra has set up.
@@ -49,10 +49,10 @@ class Jobs:
         self._running: dict[int, DictConfig] = {}
 
     def subdir(self, trial: Trial) -> str:
-        """The trial's folder in the sweep's.
+        """Return the trial's folder, relative to the sweep's folder.
 
         Raises:
-            ConfigError: it is another trial's too, or does not follow from the config.
+            ConfigError: another trial has the same folder, or `hydra.sweep.subdir` does not resolve.
         """
         if not self._named:
             return str(trial.number)
@@ -70,14 +70,14 @@ class Jobs:
         return found
 
     def check(self, trials: Sequence[Trial], grows: bool) -> None:
-        """Refuses folders that several trials would share.
+        """Check that no two trials share a folder.
 
         Args:
-            trials: those that are known.
-            grows: whether there will be others, which may differ in no more than their number.
+            trials: the trials planned so far.
+            grows: whether more trials will follow, which may differ in their number only.
 
         Raises:
-            ConfigError: two share one.
+            ConfigError: two trials share a folder.
         """
         if self._named:
             for trial in trials:
@@ -87,7 +87,7 @@ class Jobs:
                 self._taken.clear()
 
     def started(self, trial: Trial) -> None:
-        """Leaves the files of the trial's config, and tells the callbacks."""
+        """Write the config files of a trial that starts, and call `on_job_start` of the callbacks."""
         if not (self._hooks.callbacks or self._written):
             return
         from hydra.core.utils import _save_config
@@ -104,11 +104,11 @@ class Jobs:
         self._hooks.on_job_start(config=config, task_function=self._task)
 
     def ended(self, trial: Trial, value: Any) -> None:
-        """Tells the callbacks what became of the trial.
+        """Call `on_job_end` of the callbacks with the trial's result.
 
         Args:
-            trial: it.
-            value: of the objective; None where it has none.
+            trial: the trial, which is over.
+            value: the value of the objective; None if the trial has none.
         """
         config = self._running.pop(trial.number, None)
         if config is None or not self._hooks.callbacks:
@@ -143,7 +143,7 @@ def _raw(config: DictConfig, key: str) -> dict[str, Any]:
 
 @contextmanager
 def _resolving(config: DictConfig) -> Iterator[None]:
-    """`${hydra:...}` is of this config within the block; what does not resolve is told in a sentence."""
+    """Resolve `${hydra:...}` against this config within the block; failures become a `ConfigError`."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf.errors import OmegaConfBaseException
 

@@ -1,6 +1,7 @@
-"""A sweep over presets: `experiment=a,b` or `+sweep=a,b`, where each may bring axes, seeds and a launcher of its own.
+"""Sweeps over presets, such as `experiment=a,b` or `+sweep=a,b`.
 
-The sweep's trials are those of its parts, one part for each combination of presets.
+Each preset may define axes and seeds of its own. A sweep has one part for each combination of presets, and its trials
+are the trials of all parts.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Part", "parts_of"]
 
-# What parts may differ in: a trial has what its own preset says, a sweep has one folder, launcher and name.
-_OF_THE_SWEEP = ("launcher", "sweeper", "sweep", "callbacks", "job", "hydra_logging", "job_logging", "output_subdir")
+# Hydra's settings of the whole sweep, in which parts must agree: a sweep has one folder, launcher and name.
+_SWEEP_SETTINGS = ("launcher", "sweeper", "sweep", "callbacks", "job", "hydra_logging", "job_logging", "output_subdir")
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Part:
     """The trials of one combination of presets.
 
     Attributes:
-        arguments: what is swept over, each preset chosen.
-        config: the config of the sweep, were it this part alone.
+        arguments: the overrides, with one option chosen for each preset.
+        config: the config that the sweep would have if this were its only part.
     """
 
     arguments: list[str]
@@ -40,20 +41,20 @@ class Part:
 
     @property
     def params(self) -> dict[str, Any]:
-        """The axes that its config brings, `hydra.sweeper.params`."""
+        """The axes that the part's config defines in `hydra.sweeper.params`."""
         return dict(self.config.hydra.sweeper.get("params") or {})
 
 
 def parts_of(arguments: Sequence[str], compose: Callable[[Sequence[str]], DictConfig], loader: Any) -> list[Part]:
-    """The parts of a sweep, at least one.
+    """Split a sweep into its parts; there is at least one.
 
     Args:
         arguments: the command line without flags.
-        compose: the config of a sweep as a whole.
-        loader: Hydra's, which knows the groups.
+        compose: composes the config of a whole sweep from overrides.
+        loader: Hydra's config loader, which lists the groups.
 
     Raises:
-        ConfigError: parts that cannot be one sweep; an axis over Hydra's own settings.
+        ConfigError: parts differ in a setting of the whole sweep, or an axis is one of Hydra's own settings.
         HydraException: the arguments cannot be composed.
     """
     parsed = parse(arguments, loader)
@@ -80,7 +81,7 @@ def parts_of(arguments: Sequence[str], compose: Callable[[Sequence[str]], DictCo
 
 
 def _apart(part: Part, other: Part) -> str:
-    """What sets a part apart from another."""
+    """Return the overrides of a part that the other does not have."""
     return " ".join(each for each in part.arguments if each not in other.arguments)
 
 
@@ -92,7 +93,7 @@ def _is_preset(override: Override, loader: Any) -> bool:
 
 
 def _differing(first: DictConfig, second: DictConfig) -> Iterator[str]:
-    """The keys of what is the sweep's, and not a trial's, in which two configs differ."""
+    """Yield the settings of the whole sweep in which two configs differ."""
     from omegaconf import OmegaConf
 
     def plain(config: DictConfig) -> dict[str, Any]:
@@ -102,7 +103,7 @@ def _differing(first: DictConfig, second: DictConfig) -> Iterator[str]:
         for kind in ("launcher", "sweeper"):
             hydra[kind] = {**(hydra[kind] or {}), "params": None}
         hydra["job"].pop("override_dirname", None)
-        return {f"hydra.{key}": hydra[key] for key in _OF_THE_SWEEP} | {
+        return {f"hydra.{key}": hydra[key] for key in _SWEEP_SETTINGS} | {
             "sweep": {**sweep, "seeds": None, "folds": None}
         }
 

@@ -1,4 +1,4 @@
-"""What a sweep will do, known before compute: its trials, which are invalid and why, which are done."""
+"""Plan a sweep before any compute: its trials, which of them are invalid and why, and which are already done."""
 
 from __future__ import annotations
 
@@ -17,30 +17,36 @@ from kexp.tracking import StoreSettings, finished_with
 if TYPE_CHECKING:
     from kexp.data import Data
 
-__all__ = ["Known", "mark_done", "plan_trials"]
+__all__ = ["PlanCache", "mark_done", "plan_trials"]
 
 
 def plan_trials(
     combinations: Sequence[Sequence[str]],
     compose: Callable[[Sequence[str]], Mapping[str, Any]],
     explain: Callable[[Exception, Sequence[str]], ConfigError],
-    known: Known | None = None,
+    cache: PlanCache | None = None,
     adapt: Callable[[dict[str, Any], Sequence[str]], dict[str, Any]] | None = None,
 ) -> list[Trial]:
-    """The trials of these overrides: composed, checked, fingerprinted. Imports no Keras; data is loaded once each.
+    """Compose, check and fingerprint a trial for each combination of overrides.
+
+    Imports no Keras, and loads each data set once. A trial that cannot be composed or is not valid gets the state
+    INVALID and its reason.
 
     Args:
-        combinations: each trial's overrides.
-        compose: gives a trial's plain config.
-        explain: says what is wrong with overrides that cannot be composed.
-        known: what earlier trials have found out; is added to.
-        adapt: a launcher's own changes to a trial's config, from the config and the overrides.
+        combinations: the overrides of each trial.
+        compose: returns a trial's plain config.
+        explain: turns an exception of Hydra's into a message about the overrides.
+        cache: results that trials share; extended by this call. A new one unless given.
+        adapt: a launcher's changes to a trial's config, given the config and the overrides.
+
+    Returns:
+        One trial for each combination, numbered from 0.
     """
     import yaml
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    known = Known() if known is None else known
+    cache = PlanCache() if cache is None else cache
     trials: list[Trial] = []
     for number, overrides in enumerate(combinations):
         trial = Trial(number, tuple(overrides))
@@ -50,20 +56,20 @@ def plan_trials(
             trial.config = dict(composed)
             unresolved = getattr(composed, "unresolved", None)
             if adapt is not None:
-                said = (*overrides, *getattr(composed, "in_files", ()))
-                trial.config = adapt(trial.config, said)
+                given = (*overrides, *getattr(composed, "in_files", ()))
+                trial.config = adapt(trial.config, given)
                 if trial.config != dict(composed):
                     trial.ordinary = dict(composed)
-                    trial.ordinary_fingerprint = known.fingerprint(check(trial.ordinary))
-                    unresolved = None if unresolved is None else adapt(dict(unresolved), said)
+                    trial.ordinary_fingerprint = cache.fingerprint(check(trial.ordinary))
+                    unresolved = None if unresolved is None else adapt(dict(unresolved), given)
             if unresolved is not None:
                 trial.yaml = yaml.safe_dump(unresolved, sort_keys=False)
             experiment = check(trial.config)
-            known.check_installed(experiment if trial.ordinary is None else check(trial.ordinary))
-            trial.fingerprint = known.fingerprint(experiment)
+            cache.check_installed(experiment if trial.ordinary is None else check(trial.ordinary))
+            trial.fingerprint = cache.fingerprint(experiment)
             if experiment.sweep.objective is not None:
                 choose_objectives(
-                    known.measured(experiment),
+                    cache.measured(experiment),
                     experiment.sweep.objective,
                     experiment.sweep.direction,
                     key="sweep.objective",
@@ -76,45 +82,50 @@ def plan_trials(
 
 
 def mark_done(trials: Iterable[Trial], store: StoreSettings) -> None:
-    """Marks the trials whose fingerprint a finished run of the store has, in whatever sweep it ran."""
+    """Mark as DONE each waiting trial whose fingerprint equals that of a finished run in the store, of any sweep."""
     waiting = [trial for trial in trials if trial.state == "WAITING"]
     wanted = [each for trial in waiting for each in (trial.fingerprint, trial.ordinary_fingerprint) if each]
     found = finished_with(store, wanted)
     for trial in waiting:
         run = found.get(trial.fingerprint) or found.get(trial.ordinary_fingerprint)
-        if run is not None and run.state != "PRUNED":  # what was cut short answers for nothing but itself
+        if run is not None and run.state != "PRUNED":  # the metrics of a pruned run are no final result
             trial.state, trial.run_id, trial.metrics = "DONE", run.run_id, run.metrics
 
 
 @dataclass
-class Known:
-    """What trials share, found out once: each data set, what each way of using it leaves to be settled, and whether
-    what they need is installed."""
+class PlanCache:
+    """Caches what trials share: loaded data sets, the settings derived from them, and the check of installed packages.
+
+    Attributes:
+        data: data node -> the loaded data, or the error of loading it.
+        settled: settings that affect preparation -> what was derived from the data.
+        installed: backend and file formats -> the error if something is not installed, else None.
+    """
 
     data: dict[str, Data | ConfigError] = field(default_factory=dict)
     settled: dict[str, _Settled | ConfigError] = field(default_factory=dict)
     installed: dict[str, ConfigError | None] = field(default_factory=dict)
 
     def fingerprint(self, experiment: Experiment) -> str:
-        """The experiment's fingerprint, once its data, loss and metrics are known to fit.
+        """Return the experiment's fingerprint, after checking that its data, loss and metrics fit together.
 
         Raises:
-            ConfigError: they do not, or the data cannot be read.
+            ConfigError: they do not fit, or the data cannot be read.
         """
         settled = self._settled(experiment)
         experiment = experiment.compiled_with(settled.taken)
         if settled.model is not None:
             experiment = replace(experiment, model=settled.model)
-        left_open = experiment.loss is None or experiment.metrics_follow_data or experiment.optimizer_follows_model
-        if left_open or settled.targets:
+        unset = experiment.loss is None or experiment.metrics_follow_data or experiment.optimizer_follows_model
+        if unset or settled.targets:
             experiment = experiment.choosing(settled.loss, settled.metrics, settled.targets)
         return fingerprint(experiment, settled.digest)
 
     def check_installed(self, experiment: Experiment) -> None:
-        """Refuses a backend and formats that this machine does not have.
+        """Check that the backend and the file formats of the experiment are installed.
 
         Raises:
-            ConfigError: it has not.
+            ConfigError: one is not.
         """
         from kexp.experiment import check_installed
 
@@ -130,17 +141,17 @@ class Known:
             raise problem
 
     def measured(self, experiment: Experiment) -> tuple[str, ...]:
-        """The metrics that the experiment measures; empty where callbacks may measure more.
+        """Return the names of the metrics that the experiment measures; empty if callbacks may add others.
 
         Raises:
-            ConfigError: as `fingerprint`.
+            ConfigError: as for `fingerprint`.
         """
         return () if experiment.callbacks else self._settled(experiment).measured
 
     def _settled(self, experiment: Experiment) -> _Settled:
         from kexp.experiment import begins_with_run, may_compile
 
-        # All that `prepare` looks at; learning rates, widths and epochs are not among it.
+        # Everything that `prepare` reads; learning rates, widths and epochs are not among it.
         key = _key(
             experiment.data.as_dict(),
             experiment.trainer.validation_split,
@@ -188,7 +199,7 @@ class Known:
     def _load(self, node: Node) -> Data | ConfigError:
         from kexp.experiment import load_data
 
-        key = _key(node.name, node.parameters)  # how it is split is no matter of the data's
+        key = _key(node.name, node.parameters)  # loading does not depend on the split
         if key not in self.data:
             try:
                 self.data[key] = load_data(node)
@@ -199,9 +210,17 @@ class Known:
 
 @dataclass(frozen=True)
 class _Settled:
-    """What a way of using data settles: the loss and the metrics that were left to it, the targets that they take, the
-    data's digest, the names of all that is measured, what the model's own code compiled, and the model where it begins
-    with a run."""
+    """Settings that were derived from the data.
+
+    Attributes:
+        loss: the loss, which the data decides if the config does not.
+        metrics: key -> metric, likewise.
+        targets: config path -> the form of target that the component takes.
+        digest: the data's.
+        measured: the names of all metrics that are measured.
+        taken: what the model's own code passed to `compile`.
+        model: the model's node if it starts from an earlier run, with that run's id; else None.
+    """
 
     loss: str
     metrics: Mapping[str, str]

@@ -137,7 +137,7 @@ class Space:
         for axis in self.axes:
             if isinstance(axis.domain, Interval):
                 raise ConfigError(
-                    f"{axis.key}: an interval has no end of values for the grid sampler; "
+                    f"{axis.key}: the grid sampler cannot list the values of an interval; "
                     "choose another hydra.sweeper.sampler, or list values"
                 )
         return self._points({}, 0)

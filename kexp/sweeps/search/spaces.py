@@ -12,7 +12,7 @@ from kexp.errors import ConfigError
 from kexp.schema import Experiment
 from kexp.sweeps.objective import Objective, choose_objectives
 from kexp.sweeps.plan.composing import Composer
-from kexp.sweeps.plan.planning import Known, plan_trials
+from kexp.sweeps.plan.planning import PlanCache, plan_trials
 from kexp.sweeps.search.conditions import settle_space
 from kexp.sweeps.search.declared import declared_axes
 from kexp.sweeps.search.grammar import Request, read_request
@@ -53,7 +53,7 @@ class SpaceSweeper:
     def plan_overrides(self, combinations: Sequence[Sequence[str]]) -> list[Trial]:
         """Trials of these overrides, composed, checked and fingerprinted."""
         adapt = getattr(self.launcher, "adapt", None)
-        return plan_trials(combinations, self._composer.config, explain, self._known, adapt)
+        return plan_trials(combinations, self._composer.config, explain, self._plan_cache, adapt)
 
     def requested(self, arguments: Sequence[str]) -> tuple[Request, Space, Trial]:
         """What is asked for, and a trial of it that is valid, for the settings that all share.
@@ -86,7 +86,7 @@ class SpaceSweeper:
             ConfigError: `sweep.objective` names what is not measured.
         """
         return choose_objectives(
-            self._known.measured(experiment),
+            self._plan_cache.measured(experiment),
             experiment.sweep.objective,
             experiment.sweep.direction,
             losses_differ=any(axis.key.split(".")[0] == "loss" for axis in space.axes),
@@ -103,8 +103,8 @@ class SpaceSweeper:
         return frozenset(self.hydra_context.config_loader.list_groups(""))
 
     @cached_property
-    def _known(self) -> Known:
-        return Known()
+    def _plan_cache(self) -> PlanCache:
+        return PlanCache()
 
     def _is_group(self, key: str) -> bool:
         return key in self._groups or "/" in key

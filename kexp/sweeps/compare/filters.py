@@ -1,4 +1,4 @@
-"""The little language of `--where`: `optimizer.name=adam and (optimizer.learning_rate<0.01 or val_loss<=0.2)`."""
+"""Filter expressions of `--where`: `optimizer.name=adam and (optimizer.learning_rate<0.01 or val_loss<=0.2)`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from kexp.errors import ConfigError, UnknownNameError
 from kexp.sweeps.compare.results import TrialResult, parameter_value
 
-__all__ = ["Condition", "parse_where"]
+__all__ = ["Condition", "parse_filter"]
 
 Condition = Callable[[TrialResult], bool]
 
@@ -30,31 +30,34 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_OF_THE_TRIAL = ("name", "state", "run_id")
+_TRIAL_FIELDS = ("name", "state", "run_id")
 _MISSING = object()
 
 
-def parse_where(text: str, trials: Iterable[TrialResult], *, key: str = "where") -> Condition:
-    """The condition that `text` means.
+def parse_filter(text: str, trials: Iterable[TrialResult], *, key: str = "where") -> Condition:
+    """Parse a filter expression.
 
-    A comparison is KEY OP VALUE with =, !=, <, <=, > or >=; comparisons are joined by `and`, `or`, `not` and
-    parentheses. KEY is a parameter (`optimizer=adam` is short for `optimizer.name=adam`), a metric (its last value),
-    or a trial's `name`, `state` or `run_id`. A trial that lacks KEY meets `!=` only.
+    A comparison is KEY OP VALUE, where OP is =, !=, <, <=, > or >=. Comparisons are combined with `and`, `or`, `not`
+    and parentheses. KEY is a parameter (`optimizer=adam` is short for `optimizer.name=adam`), a metric (its last
+    value), or a trial's `name`, `state` or `run_id`. A trial that lacks KEY satisfies `!=` only.
 
     Args:
         text: the expression.
-        trials: the trials that it will choose from, for the keys that there are.
-        key: what the user gave it as, for messages.
+        trials: the trials to filter, which define the valid keys.
+        key: the name of the option that gave the expression, for messages.
+
+    Returns:
+        A predicate over trials.
 
     Raises:
-        UnknownNameError: no trial has such a key.
-        ConfigError: the expression cannot be read.
+        UnknownNameError: no trial has the key.
+        ConfigError: the expression cannot be parsed.
     """
     tokens = _tokens(text, key)
     if not tokens:
         raise ConfigError(f"{key}: must be an expression such as optimizer.name=adam, got {text!r}")
-    known = {name for trial in trials for names in (trial.params, trial.metrics) for name in names}
-    parser = _Parser(tokens, known, key, text)
+    keys = {name for trial in trials for names in (trial.params, trial.metrics) for name in names}
+    parser = _Parser(tokens, keys, key, text)
     condition = parser.alternatives()
     parser.finish()
     return condition
@@ -73,10 +76,10 @@ def _tokens(text: str, key: str) -> list[tuple[str, str]]:
 
 
 class _Parser:
-    """Recursive descent, a method a rule: or, and, not, comparison."""
+    """A recursive descent parser with one method for each rule: or, and, not, comparison."""
 
-    def __init__(self, tokens: Sequence[tuple[str, str]], known: set[str], key: str, text: str) -> None:
-        self.tokens, self.known, self.key, self.text, self.at = tokens, known, key, text, 0
+    def __init__(self, tokens: Sequence[tuple[str, str]], keys: set[str], key: str, text: str) -> None:
+        self.tokens, self.keys, self.key, self.text, self.at = tokens, keys, key, text, 0
 
     def alternatives(self) -> Condition:
         conditions = [self.conjunction()]
@@ -109,7 +112,7 @@ class _Parser:
             raise ConfigError(
                 f"{self.key}: must be comparisons such as optimizer=adam, joined by and, or, not; got {self.text!r}"
             )
-        name = self._known(name.strip("'\""))
+        name = self._full_key(name.strip("'\""))
         wanted = value[1:-1] if value_kind == "quoted" else parameter_value(value)
         compare = _OPERATORS[sign]
         if sign[0] in "<>" and not _is_number(wanted):
@@ -119,7 +122,7 @@ class _Parser:
             found = _value(trial, name)
             if sign[0] in "<>":
                 return _is_number(found) and compare(found, wanted)
-            if _is_number(found) != _is_number(wanted):  # 1 is not true, and "1" in quotation marks is text
+            if _is_number(found) != _is_number(wanted):  # 1 does not equal true, and a quoted "1" is text
                 return compare(None, 1) if sign == "!=" else False
             return compare(found, wanted)
 
@@ -130,13 +133,13 @@ class _Parser:
             rest = " ".join(token for _, token in self.tokens[self.at :])
             raise ConfigError(f"{self.key}: comparisons must be joined by and or or, got {rest!r} after the end")
 
-    def _known(self, name: str) -> str:
+    def _full_key(self, name: str) -> str:
         for candidate in (name, f"{name}.name"):
-            if candidate in self.known:
+            if candidate in self.keys:
                 return candidate
-        if name in _OF_THE_TRIAL:
+        if name in _TRIAL_FIELDS:
             return name
-        raise UnknownNameError(self.key, "parameter or metric", name, self.known | set(_OF_THE_TRIAL))
+        raise UnknownNameError(self.key, "parameter or metric", name, self.keys | set(_TRIAL_FIELDS))
 
     def _next(self) -> tuple[str, str]:
         token = self.tokens[self.at] if self.at < len(self.tokens) else ("end", "")
@@ -149,7 +152,7 @@ class _Parser:
         return found
 
     def _word(self, word: str) -> bool:
-        # A key may be called `not` or `and`; it is one where an operator follows.
+        # A key may be called `not` or `and`: before an operator, the word is a key.
         if self.at + 1 < len(self.tokens) and self.tokens[self.at + 1][0] == "op":
             return False
         return self._take("word", word)
@@ -160,7 +163,7 @@ def _value(trial: TrialResult, name: str) -> Any:
         return parameter_value(trial.params[name])
     if name in trial.metrics:
         return trial.metrics[name]
-    return getattr(trial, name) if name in _OF_THE_TRIAL else _MISSING
+    return getattr(trial, name) if name in _TRIAL_FIELDS else _MISSING
 
 
 def _is_number(value: Any) -> bool:

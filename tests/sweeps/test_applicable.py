@@ -27,15 +27,23 @@ def test_a_value_that_every_choice_takes_is_part_of_every_trial(workplace: Path)
 @pytest.mark.parametrize(
     ("arguments", "trials", "said"),
     [
-        (["optimizer=sgd,adam", "optimizer.momentum=0,0.9"], 3, "optimizer.momentum is no parameter with optimizer=ad"),
-        (["optimizer=adam,sgd", "optimizer.momentum=0.9"], 2, "optimizer.momentum is no parameter with optimizer=adam"),
-        (["model=mlp,linear", "model.dropout=0.1,0.2,0.3"], 4, "model.dropout is no parameter with model=linear"),
-        (["data=diabetes", "loss=huber,mean_squared_error", "loss.delta=1,2"], 3, "loss.delta is no parameter with"),
+        (
+            ["optimizer=sgd,adam", "optimizer.momentum=0,0.9"],
+            3,
+            "optimizer.momentum is no parameter of optimizer=ad",
+        ),
+        (
+            ["optimizer=adam,sgd", "optimizer.momentum=0.9"],
+            2,
+            "optimizer.momentum is no parameter of optimizer=adam",
+        ),
+        (["model=mlp,linear", "model.dropout=0.1,0.2,0.3"], 4, "model.dropout is no parameter of model=linear"),
+        (["data=diabetes", "loss=huber,mean_squared_error", "loss.delta=1,2"], 3, "loss.delta is no parameter of"),
         (["schedule=none,cosine_decay", "optimizer.schedule.alpha=0.1,0.2"], 3, "optimizer.schedule.alpha is no"),
         (
             ["callbacks=[],[early_stopping]", "callbacks.early_stopping.patience=2,3"],
             3,
-            "callbacks.early_stopping.patience is no parameter with callbacks=[]",
+            "callbacks.early_stopping.patience is no parameter of callbacks=[]",
         ),
         (
             [
@@ -45,11 +53,19 @@ def test_a_value_that_every_choice_takes_is_part_of_every_trial(workplace: Path)
                 "metrics.auc.num_thresholds=50,100",
             ],
             3,
-            "metrics.auc.num_thresholds is no parameter with",
+            "metrics.auc.num_thresholds is no parameter of",
         ),
-        (["data=iris,random", "data.rows=50,60", "seed=1,2"], 6, "data.rows is no parameter with data=iris"),
-        (["activation=relu,elu", "activation.alpha=0.5,1"], 3, "activation.alpha is no parameter with activation=relu"),
-        (["experiment=diabetes,digits_cnn", "model.filters=[4],[8]"], 3, "model.filters is no parameter with experim"),
+        (["data=iris,random", "data.rows=50,60", "seed=1,2"], 6, "data.rows is no parameter of data=iris"),
+        (
+            ["activation=relu,elu", "activation.alpha=0.5,1"],
+            3,
+            "activation.alpha is no parameter of activation=relu",
+        ),
+        (
+            ["experiment=diabetes,digits_cnn", "model.filters=[4],[8]"],
+            3,
+            "model.filters is no parameter of experim",
+        ),
     ],
 )
 def test_a_choice_without_the_parameter_is_run_once(

@@ -1,7 +1,7 @@
-"""Parameters that only some of the choices have: `optimizer=sgd,adam optimizer.momentum=0,0.9` is three trials.
+"""Parameters that only some choices have: `optimizer=sgd,adam optimizer.momentum=0,0.9` makes three trials.
 
-A trial whose choices lack a parameter that others of the sweep have is run without it, once. A parameter that none of
-them has stays, and is the error that it is.
+If a trial's choices lack a parameter that other trials of the sweep have, the trial runs once, without that parameter.
+A parameter that no trial has is kept, so that checking the trial reports it as unknown.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ from typing import Any
 
 from kexp.config import key_of
 
-__all__ = ["applying"]
+__all__ = ["drop_inapplicable"]
 
 
-def applying(combinations: Sequence[Sequence[str]], composer: Any) -> tuple[list[tuple[str, ...]], list[str]]:
-    """The combinations, each with the overrides that apply to its choices, and a line about what was left out.
+def drop_inapplicable(combinations: Sequence[Sequence[str]], composer: Any) -> tuple[list[tuple[str, ...]], list[str]]:
+    """Remove from each combination the overrides that its choices do not have.
 
     Args:
-        combinations: each trial's overrides.
-        composer: gives the config of a set of choices; see `Composer`.
+        combinations: the overrides of each trial.
+        composer: composes the config of a set of choices; see `Composer`.
+
+    Returns:
+        The combinations, less those that become equal by the removal, and one line for each parameter that was removed.
     """
     bases = {choices: composer.base(choices) for choices in dict.fromkeys(map(composer.choices, combinations))}
     if len(bases) < 2:
@@ -41,7 +44,7 @@ def applying(combinations: Sequence[Sequence[str]], composer: Any) -> tuple[list
 
 
 def has(config: Mapping[str, Any], key: str) -> bool:
-    """Whether the config has the key."""
+    """Return whether the config has the dotted key."""
     node: Any = config
     for part in key.split("."):
         if not isinstance(node, Mapping) or part not in node:
@@ -54,4 +57,4 @@ def _line(key: str, lacking: Sequence[tuple[str, ...]], having: Sequence[tuple[s
     with_it = {each for choices in having for each in choices}
     without = dict.fromkeys(each for choices in lacking for each in choices if each not in with_it)
     named = ", ".join(without) or "some choices"
-    return f"{key} is no parameter with {named}: those trials are without it"
+    return f"{key} is no parameter of {named}; those trials run without it"
