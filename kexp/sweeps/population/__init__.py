@@ -1,4 +1,4 @@
-"""Sweeps whose trials train in stages: after each the worst end, or go on with what the best have learned."""
+"""Staged sweeps: after each stage of training, the worst trials end (ASHA) or continue from the best (PBT)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hydra/sweeper=asha`: many trials begin, and the best share of them goes on, rung by rung."""
+"""`hydra/sweeper=asha`: many trials start, and at each rung only the best fraction continues."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from kexp.errors import ConfigError
 from kexp.rules import Count, Range, Whole
 from kexp.sweeps.population.halving import Halving
-from kexp.sweeps.population.staged import Asked, ask, check_settings, run
+from kexp.sweeps.population.staged import StagedSweep, check_settings, plan_staged, run
 from kexp.sweeps.search.spaces import SpaceSweeper
 from kexp.sweeps.session import Session
 from kexp.sweeps.trials import Trial
@@ -20,12 +20,12 @@ class AshaSweeper(SpaceSweeper):
     """Successive halving over lanes.
 
     Args:
-        n_trials: how many begin, drawn at random; all points of the space unless given.
-        min_epochs: epochs before the first of them end.
-        eta: of so many trials one goes on, for so many times the epochs.
-        seed: of the draws.
-        space: axes in YAML; the command line's win.
-        params: the same, as the grid sweeper has them.
+        n_trials: how many trials start, sampled at random; all points of the space unless given.
+        min_epochs: epochs before the first trials end.
+        eta: the reduction factor: one of `eta` trials continues, for `eta` times as many epochs.
+        seed: random seed of the samples.
+        space: axes in YAML; axes on the command line take precedence.
+        params: the same, under the grid sweeper's name.
     """
 
     def __init__(
@@ -44,32 +44,32 @@ class AshaSweeper(SpaceSweeper):
         """Runs the sweep.
 
         Raises:
-            ConfigError: it cannot be.
-            SweepFailedError: some trials did not end as they should.
+            ConfigError: the sweep is not valid.
+            SweepFailedError: some trials failed.
         """
-        asked = self._asked(arguments)
-        count = len({trial.fingerprint for trial in asked.trials if trial.state != "INVALID"})
-        epochs = asked.experiment.trainer.epochs
+        staged = self._prepare(arguments)
+        count = len({trial.fingerprint for trial in staged.trials if trial.state != "INVALID"})
+        epochs = staged.experiment.trainer.epochs
         method = Halving(count, self.min_epochs, self.eta, epochs)
         rungs = ", ".join(f"{method.kept(stop)} beyond epoch {stop}" for stop in method.stops)
-        aim = f"to {asked.objective.direction} {asked.objective.metric}"
+        aim = f"to {staged.objective.direction} {staged.objective.metric}"
 
         def remark(session: Session) -> str:
             trained = [trial.until or epochs for trial in session.trials if trial.state != "INVALID"]
             whole = len(trained) * epochs
             return f"asha: trained {sum(trained):,} epochs of {whole:,}, {sum(trained) / whole:.0%}"
 
-        return run(self, asked, arguments, method, [f"{rungs}, {aim}"], remark=remark)
+        return run(self, staged, arguments, method, [f"{rungs}, {aim}"], remark=remark)
 
     def plan(self, arguments: Sequence[str]) -> list[Trial]:
-        """The trials that begin.
+        """Returns the trials that start.
 
         Raises:
-            ConfigError: as `sweep`.
+            ConfigError: as for `sweep`.
         """
-        return self._asked(arguments).trials
+        return self._prepare(arguments).trials
 
-    def _asked(self, arguments: Sequence[str]) -> Asked:
+    def _prepare(self, arguments: Sequence[str]) -> StagedSweep:
         check_settings(
             {
                 "n_trials": (self.n_trials, Annotated[int, Range(ge=2)] | None),
@@ -78,9 +78,9 @@ class AshaSweeper(SpaceSweeper):
                 "seed": (self.seed, Whole),
             }
         )
-        asked = ask(self, "asha", arguments, self.n_trials, "hydra.sweeper.n_trials", self.seed)
-        epochs = asked.experiment.trainer.epochs
+        staged = plan_staged(self, "asha", arguments, self.n_trials, "hydra.sweeper.n_trials", self.seed)
+        epochs = staged.experiment.trainer.epochs
         if self.min_epochs >= epochs:
             rule = f"must be less than trainer.epochs={epochs}"
             raise ConfigError.at("hydra.sweeper.min_epochs", rule, self.min_epochs)
-        return asked
+        return staged

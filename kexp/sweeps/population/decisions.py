@@ -1,4 +1,4 @@
-"""What becomes of trials after a stage, and the file of it that a sweep goes on with when it was interrupted."""
+"""Decisions on trials after a stage, and the file of decisions that an interrupted sweep resumes from."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ FILE = "population.json"
 
 @dataclass(frozen=True)
 class Copy:
-    """A trial goes on with all that another is.
+    """A trial continues as a copy of another: with its weights, its optimizer state and its config.
 
     Attributes:
-        donor: the other's number.
-        values: config key of a number -> its value from then on.
+        donor: the number of the copied trial.
+        values: config key -> the hyperparameter's value from then on.
     """
 
     donor: int
@@ -30,13 +30,13 @@ class Copy:
 
 @dataclass(frozen=True)
 class Decision:
-    """What happens after an epoch.
+    """A decision after an epoch. Trials are given by number.
 
     Attributes:
-        epoch: epochs done.
-        ends: trial -> why it ends here.
-        copies: trial -> whom it goes on as.
-        values: trial -> the objective that it was judged by; those without one had none.
+        epoch: the number of completed epochs.
+        ends: trial -> the reason why it ends.
+        copies: trial -> the copy that it continues as.
+        values: trial -> the objective at this epoch; trials without a value are missing.
     """
 
     epoch: int
@@ -46,11 +46,11 @@ class Decision:
 
 
 class Method(Protocol):
-    """Decides what becomes of trials.
+    """Decides which trials end and which continue.
 
     Attributes:
-        name: as `hydra/sweeper` has it.
-        stops: epochs after which there is a decision, ascending.
+        name: the option of `hydra/sweeper`.
+        stops: the epochs after which decisions are made, ascending.
     """
 
     @property
@@ -60,26 +60,26 @@ class Method(Protocol):
     def stops(self) -> Sequence[int]: ...
 
     def decide(self, epoch: int, ranked: Sequence[int], paused: Collection[int]) -> Decision:
-        """The decision after an epoch.
+        """Makes the decision after an epoch.
 
         Args:
             epoch: one of `stops`.
-            ranked: all trials that were not ended before, the best first.
-            paused: those of them that can go on.
+            ranked: all trials that have not ended, best first.
+            paused: those of them that can continue.
         """
 
 
 class Decisions:
-    """Those of a sweep, each on disk before it takes effect.
+    """The decisions of a sweep. Each is written to disk before it takes effect.
 
     Args:
-        folder: the sweep's.
-        begun_with: what must be the same for decisions to hold, as a person says it.
-        trials: what tells the trials that the sweep began with.
-        goes_on: whether the sweep was begun before; else what lies in the folder is another's.
+        folder: the sweep's folder.
+        begun_with: settings that must not change when the sweep resumes, as text for messages.
+        trials: the fingerprints of the trials that the sweep started with.
+        goes_on: whether the sweep resumes; otherwise, a file in the folder belongs to another sweep.
 
     Raises:
-        ConfigError: the sweep was begun with something else.
+        ConfigError: the sweep was started with other settings.
     """
 
     def __init__(self, folder: Path, begun_with: Sequence[str], trials: Sequence[str], *, goes_on: bool) -> None:
@@ -96,14 +96,14 @@ class Decisions:
         self.made = [_decision(each) for each in found["decisions"]] if same else []
 
     def add(self, decision: Decision) -> None:
-        """Notes a decision."""
+        """Appends a decision, and writes the file."""
         from kexp.persistence.atomic import write_atomically
 
         self.made.append(decision)
         write_atomically(self._file, self.text().encode())
 
     def text(self) -> str:
-        """All of them, as JSON."""
+        """Returns all decisions as JSON."""
         return json.dumps({**self._head, "decisions": [asdict(each) for each in self.made]}, indent=1)
 
     def _read(self) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Successive halving: after so many epochs only the best share of the trials goes on, for a multiple of them.
+"""Successive halving: at each rung, only the best fraction of the trials continues, for a multiple of the epochs.
 
 Source:
     Jamieson and Talwalkar (2016), Non-stochastic best arm identification and hyperparameter optimization;
-    Li et al. (2020), A system for massively parallel hyperparameter tuning. Theirs promotes trials as they come, for
-    machines that would wait for each other; lanes wait for nothing, so that here each rung is decided as a whole.
+    Li et al. (2020), A system for massively parallel hyperparameter tuning. They promote trials asynchronously, because
+    their machines would wait for each other. Lanes train in step, so here each rung is decided as a whole.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ __all__ = ["Halving"]
 
 @dataclass(frozen=True)
 class Halving:
-    """Of `trials` that begin, one of `eta` goes on at each rung.
+    """Successive halving: at each rung, one of `eta` trials continues.
 
     Attributes:
-        trials: how many begin.
-        min_epochs: epochs of the first rung; the next has `eta` times as many.
+        trials: how many trials start.
+        min_epochs: the epoch of the first rung; each further rung is at `eta` times the epoch before.
         eta: the reduction factor, at least 2.
-        epochs: how long the last ones train.
+        epochs: epochs of a trial that reaches the end.
+        name: the option of `hydra/sweeper`.
     """
 
     trials: int
@@ -35,19 +36,19 @@ class Halving:
 
     @property
     def stops(self) -> list[int]:
-        """The rungs' epochs."""
+        """The epochs of the rungs."""
         found = [self.min_epochs]
         while found[-1] * self.eta < self.epochs:
             found.append(found[-1] * self.eta)
         return found
 
     def kept(self, epoch: int) -> int:
-        """How many go on beyond the rung of that epoch."""
+        """Returns how many trials continue after the rung at `epoch`."""
         share: int = self.eta ** (self.stops.index(epoch) + 1)
         return max(1, self.trials // share)
 
     def decide(self, epoch: int, ranked: Sequence[int], paused: Collection[int]) -> Decision:
-        """Ends all but the best; see `Method`."""
+        """Ends all trials but the best; see `Method`."""
         kept = self.kept(epoch)
         ends = {
             number: f"ended by asha after epoch {epoch}: {place} of {len(ranked)}, of which the best {kept} go on"

@@ -1,4 +1,4 @@
-"""The members of a population: which numbers each has, from whom it has learned, and the config that says all of it."""
+"""The members of a population: their hyperparameters, their lineage, and the config that reproduces each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from kexp.errors import ConfigError
 from kexp.schema import Experiment
 from kexp.sweeps.population.decisions import Decision
-from kexp.sweeps.population.staged import Asked
+from kexp.sweeps.population.staged import StagedSweep
 from kexp.sweeps.search.space import Choice, Interval, Space
 from kexp.sweeps.session import Session
 from kexp.sweeps.trials import Trial
@@ -18,10 +18,10 @@ _Changes = dict[str, dict[int, float]]
 
 
 def check_axes(space: Space, members: Sequence[Experiment]) -> None:
-    """Refuses axes that are no numbers which may change while a model trains, as far as configs tell.
+    """Checks that each axis is a number that may change during training, as far as the configs show.
 
     Raises:
-        ConfigError: one is not.
+        ConfigError: an axis is not such a number, or may be 0.
     """
     from kexp.fused.config_numbers import numbers_of
 
@@ -34,7 +34,7 @@ def check_axes(space: Space, members: Sequence[Experiment]) -> None:
         )
         if any(float(each) == 0 for each in listed):
             raise ConfigError(
-                f"{axis.key}: must not be 0 with hydra/sweeper=pbt, which is another structure than a number above it"
+                f"{axis.key}: must not be 0 with hydra/sweeper=pbt, because a model with 0 has another structure"
             )
         for experiment in members:
             if axis.key not in {".".join(map(str, path)) for path in numbers_of(experiment)}:
@@ -48,31 +48,31 @@ _STRUCTURE = (
 
 
 class Members:
-    """Keeps members' configs up to date.
+    """Keeps the configs of members up to date.
 
     Args:
-        asked: the sweep.
-        plan: makes trials of overrides.
+        staged: the sweep.
+        plan: plans trials for overrides.
 
     Attributes:
-        values: member -> config key -> its number now.
+        values: member -> config key -> current value.
     """
 
-    def __init__(self, asked: Asked, plan: Callable[[Sequence[Sequence[str]]], list[Trial]]) -> None:
-        self._plan, self._keys = plan, [axis.key for axis in asked.space.axes]
+    def __init__(self, staged: StagedSweep, plan: Callable[[Sequence[Sequence[str]]], list[Trial]]) -> None:
+        self._plan, self._keys = plan, [axis.key for axis in staged.space.axes]
         self.values = {
-            trial.number: {axis.key: float(point[axis.name]) for axis in asked.space.axes}
-            for trial, point in zip(asked.trials, asked.points, strict=True)
+            trial.number: {axis.key: float(point[axis.name]) for axis in staged.space.axes}
+            for trial, point in zip(staged.trials, staged.points, strict=True)
         }
         self._begun = {number: dict(values) for number, values in self.values.items()}
-        self._first = {trial.number: trial.overrides for trial in asked.trials}
+        self._first = {trial.number: trial.overrides for trial in staged.trials}
         self._changes: dict[int, _Changes] = {number: {} for number in self._first}
         self._lineage: dict[int, list[tuple[int, int]]] = {number: [] for number in self._first}
-        for trial in asked.trials:
+        for trial in staged.trials:
             trial.varies = tuple(self._keys)
 
     def copy(self, session: Session, decision: Decision) -> None:
-        """Makes copies of donors: their config, with the numbers of the decision from its epoch on."""
+        """Makes members copies of their donors: the donor's config, with the decision's values from its epoch on."""
         trials = {trial.number: trial for trial in session.trials}
         for number, copy in decision.copies.items():
             changes: _Changes = {key: dict(values) for key, values in self._changes[copy.donor].items()}
@@ -86,23 +86,23 @@ class Members:
             session.take_over(trials[number], trials[copy.donor], before)
 
     def winner(self, session: Session) -> str:
-        """Who won, by which numbers."""
+        """Returns a line that names the best member and its hyperparameters."""
         objective = session.objective
-        known = [trial for trial in session.trials if trial.whole and session.value(trial) is not None]
-        if objective is None or not known:
+        finished = [trial for trial in session.trials if trial.whole and session.value(trial) is not None]
+        if objective is None or not finished:
             return "pbt: no member has a result"
-        best = min(known, key=lambda trial: objective.rank_key(trial.metrics[objective.metric]))
-        told = []
+        best = min(finished, key=lambda trial: objective.rank_key(trial.metrics[objective.metric]))
+        values = []
         for key in self._keys:
             later = [f"{value:g} from epoch {epoch + 1}" for epoch, value in self._of(best, key).items()]
-            told.append(f"{key} " + ", ".join([f"{self._begun[best.number][key]:g}", *later]))
-        return f"pbt: trial {best.number} is the best: {'; '.join(told)}"
+            values.append(f"{key} " + ", ".join([f"{self._begun[best.number][key]:g}", *later]))
+        return f"pbt: trial {best.number} is the best: {'; '.join(values)}"
 
     def _of(self, trial: Trial, key: str) -> dict[int, float]:
         return self._changes[trial.number].get(key, {})
 
     def _rewrite(self, trial: Trial) -> None:
-        """The trial's config, as a user would type it."""
+        """Plans the trial anew, with its changes written in `trainer.changes`, as a user would type them."""
         number = trial.number
         written = ",".join(
             f"{key}:{{{','.join(f'{epoch}:{value!r}' for epoch, value in values.items())}}}"
@@ -117,8 +117,8 @@ class Members:
             made.fingerprint,
             made.yaml,
         )
-        told = [f"{donor} until epoch {epoch}" for donor, epoch in self._lineage[number]]
-        trial.tags = {"kexp.lineage": f"trial {', '.join(told)}"}
+        lineage = [f"{donor} until epoch {epoch}" for donor, epoch in self._lineage[number]]
+        trial.tags = {"kexp.lineage": f"trial {', '.join(lineage)}"}
 
 
 def _is_number(text: str) -> bool:

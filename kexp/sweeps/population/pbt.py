@@ -1,4 +1,4 @@
-"""`hydra/sweeper=pbt`: a population trains, and its worst members go on as copies of its best, with other numbers."""
+"""`hydra/sweeper=pbt`: population-based training, in which the worst members continue as changed copies of the best."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kexp.schema import check
 from kexp.sweeps.population.decisions import Decision
 from kexp.sweeps.population.exploiting import Exploiting
 from kexp.sweeps.population.members import Members, check_axes
-from kexp.sweeps.population.staged import Asked, ask, check_settings, run
+from kexp.sweeps.population.staged import StagedSweep, check_settings, plan_staged, run
 from kexp.sweeps.search.spaces import SpaceSweeper, plain
 from kexp.sweeps.session import Session
 from kexp.sweeps.trials import Trial
@@ -23,14 +23,14 @@ class PbtSweeper(SpaceSweeper):
     """Population-based training over lanes.
 
     Args:
-        population: how many members there are.
+        population: how many members there are, at least 2.
         interval: epochs between two decisions.
-        quantile: the share of the worst that is replaced, by copies of as many of the best.
-        factors: a copied number is multiplied with one of these,
-        resample: or, with this chance, drawn anew.
-        seed: of all draws.
-        space: axes in YAML; the command line's win.
-        params: the same, as the grid sweeper has them.
+        quantile: the fraction of members that is replaced by copies of as many of the best, in (0, 0.5].
+        factors: a copied hyperparameter is multiplied by one of these; each above 0.
+        resample: the probability that a copied hyperparameter is resampled instead, between 0 and 1.
+        seed: random seed of all choices.
+        space: axes in YAML; axes on the command line take precedence.
+        params: the same, under the grid sweeper's name.
     """
 
     def __init__(
@@ -52,39 +52,39 @@ class PbtSweeper(SpaceSweeper):
         """Runs the sweep.
 
         Raises:
-            ConfigError: it cannot be.
-            SweepFailedError: some trials did not end as they should.
+            ConfigError: the sweep is not valid.
+            SweepFailedError: some trials failed.
         """
-        asked = self._asked(arguments)
-        members = Members(asked, self.plan_overrides)
+        staged = self._prepare(arguments)
+        members = Members(staged, self.plan_overrides)
         method = Exploiting(
-            asked.space.axes,
+            staged.space.axes,
             members.values,
             self.interval,
-            asked.experiment.trainer.epochs,
+            staged.experiment.trainer.epochs,
             self.quantile,
             self.factors,
             self.resample,
             self.seed,
         )
-        aim = f"to {asked.objective.direction} {asked.objective.metric}"
+        aim = f"to {staged.objective.direction} {staged.objective.metric}"
 
         def take_effect(session: Session, decision: Decision) -> None:
             members.copy(session, decision)
             method.copied(decision)
 
-        says = [f"every {self.interval} epochs the worst {self.quantile:.0%} go on as copies of the best, {aim}"]
-        return run(self, asked, arguments, method, says, take_effect, members.winner)
+        lines = [f"every {self.interval} epochs the worst {self.quantile:.0%} go on as copies of the best, {aim}"]
+        return run(self, staged, arguments, method, lines, take_effect, members.winner)
 
     def plan(self, arguments: Sequence[str]) -> list[Trial]:
-        """The members as they begin.
+        """Returns the members as they start.
 
         Raises:
-            ConfigError: as `sweep`.
+            ConfigError: as for `sweep`.
         """
-        return self._asked(arguments).trials
+        return self._prepare(arguments).trials
 
-    def _asked(self, arguments: Sequence[str]) -> Asked:
+    def _prepare(self, arguments: Sequence[str]) -> StagedSweep:
         check_settings(
             {
                 "population": (self.population, Annotated[int, Range(ge=2)]),
@@ -96,15 +96,15 @@ class PbtSweeper(SpaceSweeper):
             }
         )
         if not self.factors:
-            raise ConfigError.at("hydra.sweeper.factors", "must have a number at least", self.factors)
+            raise ConfigError.at("hydra.sweeper.factors", "must have at least one number", self.factors)
         key = "hydra.sweeper.population"
-        asked = ask(self, "pbt", arguments, self.population, key, self.seed)
-        epochs = asked.experiment.trainer.epochs
+        staged = plan_staged(self, "pbt", arguments, self.population, key, self.seed)
+        epochs = staged.experiment.trainer.epochs
         if self.interval >= epochs:
             rule = f"must be less than trainer.epochs={epochs}"
             raise ConfigError.at("hydra.sweeper.interval", rule, self.interval)
-        check_axes(asked.space, [check(trial.config) for trial in asked.trials if trial.state != "INVALID"])
-        if len(asked.trials) < self.population:
-            rule = f"must be at most {len(asked.trials)}, as the space has no more points"
+        check_axes(staged.space, [check(trial.config) for trial in staged.trials if trial.state != "INVALID"])
+        if len(staged.trials) < self.population:
+            rule = f"must be at most {len(staged.trials)}, as the space has no more points"
             raise ConfigError.at(key, rule, self.population)
-        return asked
+        return staged

@@ -1,4 +1,4 @@
-"""Points of a space, drawn at random; the seed decides which."""
+"""Sample points of a space at random, reproducibly for a seed."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from kexp.sweeps.search.space import Choice, Domain, Interval, Space, Steps, cou
 __all__ = ["draw", "draw_points", "listed_values", "rounded"]
 
 _MOST_POINTS = 1_000_000
-_TRIES = 100  # so many draws in a row that were drawn before, and the space has no others
+_TRIES = 100  # after so many repeated samples in a row, the space is taken to have no other points
 _DIGITS = 5
 
 
 def draw_points(space: Space, count: int | None, seed: int, key: str) -> list[dict[str, Any]]:
-    """Different points of a space.
+    """Sample distinct points of a space.
 
     Args:
-        space: what to choose from.
-        count: how many at most; None for all of a space that has an end.
-        seed: decides which.
+        space: the space to sample from.
+        count: how many points at most; None for all points of a finite space.
+        seed: random seed.
         key: the config key of `count`, for messages.
 
+    Returns:
+        Points, each with the chosen value by axis name. All points of the space if it has no more than `count`.
+
     Raises:
-        ConfigError: all points of a space that has no end.
+        ConfigError: `count` is None, and an axis is an interval.
     """
-    endless = any(isinstance(axis.domain, Interval) for axis in space.axes)
-    if count is None and endless:
-        raise ConfigError(f"{key}: must be given where an axis is an interval: how many trials there are to be")
-    if not endless:
-        there = count_points(space, _MOST_POINTS)
-        if count is None or there <= count:
-            return list(space.points())
+    infinite = any(isinstance(axis.domain, Interval) for axis in space.axes)
+    if count is None and infinite:
+        raise ConfigError(f"{key}: must be given (the number of trials), because an axis is an interval")
+    if not infinite and (count is None or count_points(space, _MOST_POINTS) <= count):
+        return list(space.points())
     assert count is not None
     chance, found, misses = random.Random(seed), dict[tuple[Any, ...], dict[str, Any]](), 0
     while len(found) < count and misses < _TRIES:
@@ -47,7 +48,7 @@ def draw_points(space: Space, count: int | None, seed: int, key: str) -> list[di
 
 
 def draw(domain: Domain, chance: random.Random) -> Any:
-    """A value of a domain, each with the same chance; of a logarithmic one, each order of magnitude."""
+    """Sample a value of a domain, uniformly, or uniformly in its logarithm for a logarithmic domain."""
     if isinstance(domain, Choice):
         return chance.choice(domain.values)
     if not isinstance(domain, Interval):
@@ -62,7 +63,7 @@ def draw(domain: Domain, chance: random.Random) -> Any:
 
 
 def rounded(value: float, domain: Interval) -> float:
-    """The value within its interval, with as many digits as a person cares for."""
+    """Clip a value to its interval, and round it to a whole number or to 5 significant digits."""
     inside = min(max(value, domain.low), domain.high)
     if domain.whole:
         return round(inside)
@@ -70,5 +71,5 @@ def rounded(value: float, domain: Interval) -> float:
 
 
 def listed_values(domain: Choice | Steps) -> list[float]:
-    """The numbers of a domain that lists them, ascending."""
+    """Return the numbers of a discrete domain, ascending."""
     return sorted(float(each) for each in (domain.values if isinstance(domain, Choice) else domain.values()))

@@ -1,4 +1,4 @@
-"""What the sweepers in stages have in common: what they take, what they refuse, and how they run."""
+"""The common part of the staged sweepers: check the request, plan the trials, run the stages."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from kexp.sweeps.search.spaces import SpaceSweeper
 from kexp.sweeps.session import Session
 from kexp.sweeps.trials import Trial
 
-__all__ = ["Asked", "ask", "check_settings", "run"]
+__all__ = ["StagedSweep", "check_settings", "plan_staged", "run"]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A sweep in stages as the user asked for it.
+class StagedSweep:
+    """A planned staged sweep.
 
     Attributes:
-        space: what to choose from.
-        points: what was chosen, by trial.
-        trials: planned.
-        experiment: any valid one of them.
-        objective: what they are judged by.
+        space: the search space.
+        points: the point of each trial: axis name -> value.
+        trials: the planned trials.
+        experiment: the experiment of a valid trial, for the settings that all trials share.
+        objective: the metric that trials are ranked by.
     """
 
     space: Space
@@ -43,31 +43,33 @@ class Asked:
 
 
 def check_settings(settings: Mapping[str, tuple[Any, Any]]) -> None:
-    """Holds a sweeper's settings against their rules.
+    """Check a sweeper's settings against their rules.
 
     Args:
         settings: name -> value and annotation.
 
     Raises:
-        ConfigError: the first that does not hold.
+        ConfigError: a setting breaks its rule.
     """
     for name, (value, annotation) in settings.items():
         check_value(f"hydra.sweeper.{name}", value, annotation)
 
 
-def ask(sweeper: SpaceSweeper, name: str, arguments: Sequence[str], count: int | None, key: str, seed: int) -> Asked:
-    """All that the user asked for, held against what there is.
+def plan_staged(
+    sweeper: SpaceSweeper, name: str, arguments: Sequence[str], count: int | None, key: str, seed: int
+) -> StagedSweep:
+    """Plan a staged sweep, and check that its settings suit a sweep whose trials are lanes.
 
     Args:
         sweeper: the sweeper.
-        name: as `hydra/sweeper` has it.
-        arguments: the command line's.
+        name: the option of `hydra/sweeper`.
+        arguments: the command line without flags.
         count: how many trials; None for all points of the space.
-        key: what the count is called.
-        seed: of the points.
+        key: the config key of `count`, for messages.
+        seed: random seed of the points.
 
     Raises:
-        ConfigError: it cannot be.
+        ConfigError: the launcher does not run lanes, or a setting does not suit the sweeper.
     """
     if not getattr(sweeper.launcher, "parks_lanes", False):
         raise ConfigError(f"hydra/launcher: must be auto or fused with hydra/sweeper={name}, whose trials are lanes")
@@ -87,49 +89,52 @@ def ask(sweeper: SpaceSweeper, name: str, arguments: Sequence[str], count: int |
     if objectives[0].metric.startswith("test_"):
         raise ConfigError(
             f"sweep.objective: must be measured every epoch with hydra/sweeper={name}, "
-            f"and {objectives[0].metric} is once, at the end"
+            f"and {objectives[0].metric} is measured once, at the end"
         )
     points = draw_points(space, count, seed, key)
     trials = sweeper.plan_overrides([space.overrides(point) for point in points])
-    return Asked(space, points, trials, experiment, objectives[0])
+    return StagedSweep(space, points, trials, experiment, objectives[0])
 
 
-# Every trial is to be a lane, and its overrides are to say so; what is typed after these wins, and is held against it.
+# Overrides that make every trial a lane. The user's overrides come later and take precedence; they are checked below.
 _LANES = ("backend=jax", "trainer.engine=compiled", "fused.strict=true")
 
 
 def run(
     sweeper: SpaceSweeper,
-    asked: Asked,
+    staged: StagedSweep,
     arguments: Sequence[str],
     method: Method,
-    says: Sequence[str],
+    lines: Sequence[str],
     take_effect: Callable[[Session, Decision], None] = lambda *_: None,
     remark: Callable[[Session], str] = lambda _: "",
 ) -> Session:
-    """Runs a sweep in stages.
+    """Run a staged sweep.
 
     Args:
         sweeper: the sweeper.
-        asked: what it is to do.
-        arguments: the command line's.
-        method: decides after each stage.
-        says: the lines that tell of it before it begins.
-        take_effect: called with each decision, for what is the method's own.
-        remark: what the closing lines and the report say of it.
+        staged: the planned sweep.
+        arguments: the command line without flags.
+        method: makes the decision after each stage.
+        lines: describe the method; printed before the sweep starts.
+        take_effect: called with each decision, to update the method's own state.
+        remark: returns a line on the method for the closing lines and the report.
+
+    Returns:
+        The session, whose trials are over.
 
     Raises:
-        ConfigError: a trial cannot be a lane, or the sweep was begun with something else.
-        SweepFailedError: some trials did not end as they should.
+        ConfigError: a trial cannot be a lane, or the sweep was started with other settings.
+        SweepFailedError: some trials failed.
     """
-    session = open_session(sweeper, asked.trials, arguments)
-    with session.running(asked.objective) as tracker:
-        begun_with = (f"{len(asked.trials)} trials", f"{asked.objective.direction} {asked.objective.metric}")
+    session = open_session(sweeper, staged.trials, arguments)
+    with session.running(staged.objective) as tracker:
+        begun_with = (f"{len(staged.trials)} trials", f"{staged.objective.direction} {staged.objective.metric}")
         fingerprints = [trial.fingerprint for trial in session.trials]
         decisions = Decisions(session.folder, begun_with, fingerprints, goes_on=session.goes_on)
         stages = Stages(
             session,
-            asked.objective,
+            staged.objective,
             method,
             decisions,
             lambda decision: take_effect(session, decision),
@@ -139,7 +144,7 @@ def run(
         tell(session)
         if session.verbose:
             done = [f"goes on after epoch {decisions.made[-1].epoch}, where it was"] if decisions.made else []
-            print(*[f"  {line}" for line in [*says, *done]], sep="\n", file=sys.stderr)
+            print(*[f"  {line}" for line in [*lines, *done]], sep="\n", file=sys.stderr)
         try:
             session.run(sweeper.launcher, first, then=stages.then)
         except ConfigError as error:

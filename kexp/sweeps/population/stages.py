@@ -1,4 +1,4 @@
-"""A sweep in stages: trials train until an epoch, a decision is made over all of them, and some go on."""
+"""Stages of a sweep: trials train until an epoch, a decision is made on all of them, and some continue."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["Stages"]
 
 
 class Stages:
-    """Gives a session the trials of one stage after another.
+    """Passes the trials of each stage to a session.
 
     Args:
-        session: runs them; its trials are those that begin.
-        objective: what they are judged by.
-        method: decides.
-        decisions: those made before, by a sweep that was interrupted; is added to.
-        take_effect: called with each decision, for what is the method's own.
-        over: called once every trial is over.
+        session: runs the trials; holds those that start.
+        objective: the metric that trials are ranked by.
+        method: makes the decisions.
+        decisions: the decisions of an interrupted sweep, if it resumes; new decisions are added.
+        take_effect: called with each decision, to update the method's own state.
+        over: called once when all trials are over.
     """
 
     def __init__(
@@ -42,22 +42,22 @@ class Stages:
         self._take_effect, self._over = take_effect, over
         self.trials = {trial.number: trial for trial in session.trials if trial.state != "INVALID"}
         self._all = dict(self.trials)
-        self._ended: dict[int, str] = {}  # by decisions of a sweep that was interrupted: why
+        self._ended: dict[int, str] = {}  # trials that the interrupted sweep had ended -> the reason
         self._at = 0
         self._running: list[Trial] = []
         self._curves: dict[str, dict[int, float]] = {}
 
     def begin(self) -> list[Trial]:
-        """The first trials to run: of a sweep that is taken up again, as its decisions left them."""
+        """Returns the first trials to run. If the sweep resumes, earlier decisions are applied first."""
         for decision in self.decisions.made:
             self._apply(decision)
         if not self.method.stops[self._at :] or self.method.name == "asha":
             self.session.skip_done()
-        self._running = [*self._unrecorded(), *self._stage()]
+        self._running = [*self._untracked(), *self._stage()]
         return self._running
 
     def then(self) -> list[Trial]:
-        """The trials that go on, once those of the stage are all paused or over; else none."""
+        """Returns the trials that continue, once all trials of the stage are paused or over; else none."""
         if any(not (trial.over or trial.number in self.session.held) for trial in self._running):
             return []
         for number, reason in self._ended.items():
@@ -70,8 +70,8 @@ class Stages:
             if not paused:
                 break
             values = {number: self._value(trial, epoch) for number, trial in self.trials.items()}
-            known = {number: value for number, value in values.items() if value is not None}
-            decision = replace(self.method.decide(epoch, self._ranked(known), paused), values=known)
+            measured = {number: value for number, value in values.items() if value is not None}
+            decision = replace(self.method.decide(epoch, self._ranked(measured), paused), values=measured)
             self.decisions.add(decision)
             self._apply(decision)
             self._running = self._stage()
@@ -82,8 +82,8 @@ class Stages:
             self._over()
         return []
 
-    def _unrecorded(self) -> list[Trial]:
-        """Trials that had ended when the sweep was interrupted, of which the store has no run: they train again."""
+    def _untracked(self) -> list[Trial]:
+        """Returns the trials that had ended before the interruption but are not in the store; they train again."""
         store, ended = self.session.store, [self._all[number] for number in self._ended]
         if store is None or not ended:
             return []
@@ -99,7 +99,7 @@ class Stages:
         return lost
 
     def _apply(self, decision: Decision) -> None:
-        """What was decided, for trials that are paused, or were when the sweep was interrupted."""
+        """Applies a decision to the trials, which are paused now or were paused before the interruption."""
         for number, reason in decision.ends.items():
             trial = self.trials.pop(number)
             if number in self.session.held:
@@ -115,7 +115,7 @@ class Stages:
         self._at += 1
 
     def _stage(self) -> list[Trial]:
-        """The trials that train now, and until when."""
+        """Returns the trials of the next stage, after setting the epoch at which each pauses."""
         stops = [*self.method.stops, 0]
         running = [trial for trial in self.trials.values() if not trial.over]
         for trial in running:
@@ -123,7 +123,7 @@ class Stages:
         return running
 
     def _ranked(self, values: Mapping[int, float]) -> list[int]:
-        """The trials, the best first; those without a value are last."""
+        """Returns the trials, best first; trials without a value come last."""
         ranked = sorted(values, key=lambda number: (self.objective.rank_key(values[number]), number))
         return [*ranked, *(number for number in self.trials if number not in values)]
 
@@ -133,7 +133,7 @@ class Stages:
         return self.session.value(trial) if trial.whole or trial.number in self.session.held else None
 
     def _curve(self, trial: Trial) -> dict[int, float]:
-        """Of a trial that another sweep has finished: its value by epoch."""
+        """Returns epoch -> objective of a trial that another sweep has finished."""
         if trial.run_id not in self._curves and self.session.store is not None:
             from kexp.tracking.histories import read_histories
 
