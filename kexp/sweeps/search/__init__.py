@@ -1,4 +1,4 @@
-"""Searches: a study of Optuna's decides on a sweep's trials while it runs."""
+"""Searches: an Optuna study chooses the trials of a sweep while it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samplers and pruners by name, with their parameters: `tpe`, or `{name: tpe, n_startup_trials: 5}`."""
+"""Choose Optuna's samplers and pruners by name: `tpe`, or with parameters `{name: tpe, n_startup_trials: 5}`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SAMPLERS = {
     "gp": "GPSampler",
     "cmaes": "CmaEsSampler",
     "random": "RandomSampler",
-    "grid": "RandomSampler",  # the points of a grid are put in the queue in their order; nothing is left to sample
+    "grid": "RandomSampler",  # the points of a grid are enqueued in order, so nothing is sampled
     "nsga2": "NSGAIISampler",
     "nsga3": "NSGAIIISampler",
     "qmc": "QMCSampler",
@@ -31,24 +31,24 @@ PRUNERS = {
     "threshold": "ThresholdPruner",
     "wilcoxon": "WilcoxonPruner",
 }
-_OTHER_NAMES = {
+_ALIASES = {
     "cma": "cmaes", "nsgaii": "nsga2", "nsgaiii": "nsga3", "gaussianprocess": "gp", "asha": "successive_halving",
     "successivehalving": "successive_halving",
 }  # fmt: skip
 _ONE_OBJECTIVE = {"cmaes"}
-# Optuna imports these only once enough trials are over to fit something to.
+# Optuna imports these packages only after enough trials have finished, so they are checked before.
 _NEEDS = {"cmaes": ("cmaes", "pip install 'kexp[optuna]'"), "gp": ("torch", "pip install 'kexp[optuna,torch]'")}
-_OURS = frozenset({"self", "seed", "warn_independent_sampling", "warn_asynchronous_seeding"})
+_RESERVED = frozenset({"self", "seed", "warn_independent_sampling", "warn_asynchronous_seeding"})
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A sampler or pruner that was chosen.
+    """A chosen sampler or pruner.
 
     Attributes:
-        name: ours.
-        make: makes it with further arguments, `seed=...`.
-        parameters: as the user gave them.
+        name: its name in the config.
+        make: creates it, given further arguments such as `seed=...`.
+        parameters: the parameters that the user gave.
     """
 
     name: str
@@ -57,11 +57,16 @@ class Chosen:
 
 
 def choose_sampler(what: Any, key: str = "hydra.sweeper.sampler", *, objectives: int = 1) -> Chosen:
-    """The sampler that the user named; tried once.
+    """Choose a sampler, and create it once to check its parameters.
+
+    Args:
+        what: the name, or a mapping with `name` and parameters.
+        key: the config key, for messages.
+        objectives: how many objectives the search has.
 
     Raises:
-        UnknownNameError: there is no such sampler, or no such parameter of it.
-        ConfigError: it needs a package that is not there, refuses a value, or takes one objective alone.
+        UnknownNameError: no sampler has the name, or the sampler has no such parameter.
+        ConfigError: a package is not installed, a value is refused, or the sampler supports only one objective.
     """
     optuna = require_optuna()
     name, parameters = _named(what, key, "sampler", SAMPLERS)
@@ -84,17 +89,20 @@ def choose_sampler(what: Any, key: str = "hydra.sweeper.sampler", *, objectives:
 
 
 def choose_pruner(what: Any, key: str = "hydra.sweeper.pruner", *, epochs: int, objectives: int = 1) -> Chosen | None:
-    """The pruner that the user named, None for none; tried once.
+    """Choose a pruner, and create it once to check its parameters.
 
     Args:
-        what: name, or mapping with `name` and parameters.
+        what: the name, or a mapping with `name` and parameters; None or `none` for no pruner.
         key: the config key, for messages.
-        epochs: how long a trial is at most, which Hyperband's brackets go by.
-        objectives: how many there are.
+        epochs: the most epochs of a trial, from which Hyperband computes its brackets.
+        objectives: how many objectives the search has.
+
+    Returns:
+        The pruner; None for no pruner.
 
     Raises:
-        UnknownNameError: there is no such pruner, or no such parameter of it.
-        ConfigError: it refuses a value, or there are several objectives.
+        UnknownNameError: no pruner has the name, or the pruner has no such parameter.
+        ConfigError: a value is refused, or there are several objectives.
     """
     if what is None or what == "none":
         return None
@@ -118,7 +126,7 @@ def _named(what: Any, key: str, noun: str, known: Any) -> tuple[str, dict[str, A
     name = parameters.pop("name", None)
     if not isinstance(name, str):
         raise ConfigError.at(key, f"must be the name of a {noun}, or a mapping with a name and parameters", what)
-    folded = {each.replace("_", ""): each for each in known} | _OTHER_NAMES
+    folded = {each.replace("_", ""): each for each in known} | _ALIASES
     plain = name.lower().replace("-", "").replace("_", "")
     found = folded.get(plain)
     if found not in known:
@@ -127,7 +135,7 @@ def _named(what: Any, key: str, noun: str, known: Any) -> tuple[str, dict[str, A
 
 
 def _check_parameters(key: str, name: str, kind: Any, parameters: Mapping[str, Any]) -> None:
-    known = [each for each in inspect.signature(kind).parameters if each not in _OURS]
+    known = [each for each in inspect.signature(kind).parameters if each not in _RESERVED]
     for parameter in parameters:
         if parameter not in known:
             raise UnknownNameError(f"{key}.{parameter}", f"parameter of {name}", parameter, known)

@@ -1,7 +1,7 @@
-"""Which axes belong to which choices: `optimizer.momentum` is there for sgd, and not for adam.
+"""Find which axes depend on which choices: `optimizer.momentum` exists for sgd, but not for adam.
 
-Found out from the composed configs, so that nothing needs to be declared on the command line. Each group's options are
-composed once, with the other groups' choices held where the axis is known to exist.
+The conditions are read from composed configs, so the user need not declare them. For each axis, each option of a group
+is composed once, while the other groups keep choices under which the axis exists.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kexp.sweeps.search.space import Axis, Choice, Interval, Space
 
 __all__ = ["settle_space"]
 
-_MOST_TRIED = 200  # sets of choices among which one is looked for that has an axis
+_MOST_TRIED = 200  # sets of choices that are composed to find one that has an axis
 _Picks = dict[str, str]
 
 
@@ -28,16 +28,16 @@ def settle_space(
     explain: Callable[[Exception, Sequence[str]], ConfigError],
     is_group: Callable[[str], bool],
 ) -> Space:
-    """The space of a request, its axes held against the configs that its choices give.
+    """Build the space of a request, and check its axes against the configs of its choices.
 
     Args:
-        request: what the user wrote.
-        compose: the plain config of some overrides.
-        explain: says what is wrong with overrides that cannot be composed.
-        is_group: whether a key is a config group's.
+        request: the axes and fixed overrides of the user.
+        compose: returns the plain config of overrides.
+        explain: turns an exception of Hydra's into a message about the overrides.
+        is_group: returns whether a key is a config group.
 
     Raises:
-        ConfigError: an axis is no key of any of the configs; a choice is no option.
+        ConfigError: an axis is a key of none of the configs, or a choice is not an option of its group.
     """
     return _Settling(request, compose, explain, is_group).space()
 
@@ -73,7 +73,7 @@ class _Settling:
 
     def _settled(self, axis: Axis) -> Axis:
         if axis.name in self.groups:
-            for option in _options(axis):  # an option that there is not ends the search before it begins
+            for option in _options(axis):  # an unknown option is an error before the search starts
                 self._config({**self._first(axis), axis.name: option})
             return axis
         if axis.inside or axis.key.startswith(("+", "~")):
@@ -84,10 +84,10 @@ class _Settling:
         return replace(axis, when=when, domain=self._whole(replace(axis, when=when)))
 
     def _conditions(self, axis: Axis) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """The choices that the axis depends on, each by itself.
+        """Returns the choices that the axis depends on: for each such group, the options that have the axis.
 
         Raises:
-            ConfigError: no set of choices has the axis.
+            ConfigError: the axis exists under no set of choices.
         """
         picks = self._witness(axis)
         when = []
@@ -99,7 +99,7 @@ class _Settling:
         return tuple(when)
 
     def _witness(self, axis: Axis) -> _Picks:
-        """Choices under which the axis is a key."""
+        """Returns choices under which the axis exists."""
         names = list(self.groups)
         options = [_options(group) for group in self.groups.values()]
         for picked in itertools.islice(itertools.product(*options), _MOST_TRIED):
@@ -107,7 +107,7 @@ class _Settling:
             if _has(self._config(picks), axis.key):
                 return picks
         value = axis.domain.values[0] if isinstance(axis.domain, Choice) else axis.domain.low
-        self._config(self._first(axis), f"{axis.key}={value}")  # says what is wrong with the key
+        self._config(self._first(axis), f"{axis.key}={value}")  # raises Hydra's error on the key
         raise ConfigError(f"{axis.key}: there is no such key")
 
     def _first(self, axis: Axis) -> _Picks:
@@ -117,7 +117,7 @@ class _Settling:
         return {**picks, **{name: choices[0] for name, choices in axis.when if name in self.groups}}
 
     def _whole(self, axis: Axis) -> Any:
-        """The axis' domain; an interval over a parameter that takes whole numbers alone gives whole numbers."""
+        """Returns the axis' domain, with an interval made whole if the parameter accepts whole numbers only."""
         domain = axis.domain
         if not isinstance(domain, Interval) or domain.whole or domain.low % 1 or domain.high % 1:
             return domain

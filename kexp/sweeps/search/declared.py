@@ -1,4 +1,4 @@
-"""The space that a model's own code declares, as for KerasTuner: what a search takes where it is given no axis."""
+"""The search space that a model's own code declares, as for KerasTuner. It is used if the user gives no axis."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ __all__ = ["declared_axes"]
 
 
 def declared_axes(config: Mapping[str, Any], fixed: Sequence[str]) -> tuple[Axis, ...]:
-    """An axis for each hyperparameter that the model declares and nobody has set; none for any other model.
+    """Return an axis for each hyperparameter that the model declares and that no override sets.
 
     Args:
-        config: the sweep's, composed of `fixed`.
+        config: the sweep's config, composed of `fixed`.
         fixed: overrides with one value.
+
+    Returns:
+        The axes; empty if the model declares no space.
     """
     name = config["model"]["name"]
     made = registry.find("model", name).load() if ":" in name else None
@@ -35,8 +38,8 @@ def declared_axes(config: Mapping[str, Any], fixed: Sequence[str]) -> tuple[Axis
         for parameter, (what, when) in axes_of(made.space).items()
         if f"model.{parameter}" not in given
     }
-    there = {axis.name for axis in axes.values()}
+    names = {axis.name for axis in axes.values()}
     return tuple(
-        Axis(axis.name, axis.key, axis.domain, tuple(each for each in axis.when if each[0] in there))
+        Axis(axis.name, axis.key, axis.domain, tuple(each for each in axis.when if each[0] in names))
         for axis in axes.values()
     )

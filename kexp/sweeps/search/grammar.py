@@ -1,4 +1,4 @@
-"""A search's space from Hydra's sweep grammar, on the command line or in YAML (`hydra.sweeper.space`)."""
+"""Parse a search space from Hydra's sweep grammar, on the command line or in YAML (`hydra.sweeper.space`)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _Condition = tuple[tuple[str, tuple[str, ...]], ...]
 
 @dataclass(frozen=True)
 class Request:
-    """What the user wrote, not held against any config yet.
+    """A parsed search space, not yet checked against any config.
 
     Attributes:
-        axes: what varies, choices of components before what may depend on them.
+        axes: the axes; choices of components come before axes that may depend on them.
         fixed: overrides with one value.
-        seeds: the seeds that each suggestion is run with; empty for the config's own.
+        seeds: the seeds that each suggestion runs with; empty for the seed of the config.
     """
 
     axes: tuple[Axis, ...]
@@ -43,17 +43,17 @@ def read_request(
     is_group: Callable[[str], bool] = GROUPS.__contains__,
     config_loader: Any = None,
 ) -> Request:
-    """The axes and fixed overrides of a command line and a mapping.
+    """Read the axes and fixed overrides from a command line and a mapping.
 
     Args:
-        arguments: overrides in Hydra's grammar; they win over `space`.
-        space: key -> what it may be: text in Hydra's grammar, a list of values, or option -> the parameters that
-            come with that option, each described in the same way.
-        is_group: whether a key is a config group's.
-        config_loader: Hydra's, for globs over a group's options.
+        arguments: overrides in Hydra's grammar; they take precedence over `space`.
+        space: key -> domain. A domain is text in Hydra's grammar, a list of values, or a mapping from each option to
+            the domains of that option's parameters.
+        is_group: returns whether a key is a config group.
+        config_loader: Hydra's config loader, for globs over a group's options.
 
     Raises:
-        ConfigError: what an axis says cannot be understood, or has no values.
+        ConfigError: an axis cannot be parsed, or has no values.
     """
     overrides = parse(arguments, config_loader)
     given = {override.key_or_group for override in overrides}
@@ -88,7 +88,7 @@ def _described(
     when: _Condition = (),
     inside: str = "",
 ) -> Iterator[Axis]:
-    """The axes that an entry of the mapping describes."""
+    """Yield the axes of one entry of the mapping."""
     if not isinstance(what, Mapping):
         yield Axis(name, key, domain_of(key, what, loader), when, inside=inside)
         return
@@ -116,7 +116,11 @@ def _described(
 
 
 def domain_of(key: str, what: Any, loader: Any = None) -> Domain:
-    """What a key may be, from text in Hydra's grammar or a list of values."""
+    """Parse the domain of a key from text in Hydra's grammar or a list of values.
+
+    Raises:
+        ConfigError: the domain cannot be parsed, or has no values.
+    """
     if isinstance(what, (list, tuple)):
         if not what:
             raise ConfigError(f"{SPACE}: {key} has no values")
@@ -126,7 +130,7 @@ def domain_of(key: str, what: Any, loader: Any = None) -> Domain:
 
 
 def _domain(override: Override) -> Domain | None:
-    """What an override may be; None where it has one value."""
+    """Return the domain of an override, or None if it has one value."""
     from hydra.core.override_parser.types import IntervalSweep, RangeSweep
 
     if not override.is_sweep_override():
@@ -175,7 +179,7 @@ def _seeds(domain: Domain) -> tuple[int, ...]:
 
 
 def as_text(value: Any) -> str:
-    """A YAML value in Hydra's grammar."""
+    """Write a YAML value in Hydra's grammar."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, (list, tuple)):

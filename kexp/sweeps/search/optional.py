@@ -1,4 +1,4 @@
-"""Optuna, where it is installed: imported here first, kept silent, and missed with the command that installs it."""
+"""Optuna as an optional dependency: import it, turn off its log output, or report how to install it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ __all__ = ["require_optuna", "silent"]
 
 
 def require_optuna() -> Any:
-    """The module, its log lines off: what a user sees of a search is ours to say.
+    """Import Optuna, and turn off its log output, because kexp prints the progress of a search itself.
+
+    Returns:
+        The module `optuna`.
 
     Raises:
-        ConfigError: it is not installed, or too old.
+        ConfigError: Optuna is not installed, or is older than 5.
     """
     try:
         import optuna
@@ -32,7 +35,7 @@ def require_optuna() -> Any:
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """Without Optuna's warnings, on experimental features for the most part."""
+    """Suppress Optuna's warnings within the block; most are about experimental features."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,4 +1,4 @@
-"""A search while it runs: suggestions become trials, what becomes of the trials goes back to the study."""
+"""Run a search: turn suggestions of the study into trials, and report the results of trials to the study."""
 
 from __future__ import annotations
 
@@ -18,13 +18,21 @@ if TYPE_CHECKING:
 __all__ = ["Searching"]
 
 _Plan = Callable[[Sequence[tuple[str, ...]]], list[Trial]]
-_INVALID_AT_FIRST = 10  # so many suggestions that cannot be, and none that can: the search is asked for nothing real
+_INVALID_AT_FIRST = 10  # if so many of the first suggestions are invalid, and none is valid, the search is refused
 _STATES = {"COMPLETE": "DONE", "PRUNED": "PRUNED", "FAIL": "FAILED"}
 
 
 @dataclass
 class _Attempt:
-    """A suggestion and its trials, one for each seed."""
+    """A suggestion and its trials, one for each seed.
+
+    Attributes:
+        suggestion: the study's suggestion.
+        trials: its trials, in the order of the seeds.
+        waiting: the trials that have not started.
+        values: the objectives of each finished trial.
+        over: whether the study has the result.
+    """
 
     suggestion: Suggestion
     trials: list[Trial]
@@ -34,17 +42,17 @@ class _Attempt:
 
 
 class Searching:
-    """Feeds a session.
+    """Supplies a session with trials that a study suggests.
 
     Args:
-        study: suggests.
-        session: runs the trials; its list of trials grows as they are decided on.
+        study: makes the suggestions.
+        session: runs the trials; its list of trials grows with each suggestion.
         plan: composes, checks and fingerprints overrides.
-        n_trials: how many suggestions the study is to reach in all.
-        seeds: each suggestion is run with each of these, and judged by the mean; empty for the config's own.
-        pruner: the pruner's name; empty for none. With one, a suggestion's seeds run one after another: Wilcoxon's test
-            compares seed by seed, any other pruner watches the epochs of the first.
-        epochs: how long a trial is at most.
+        n_trials: how many suggestions the study makes in total, including earlier runs of the search.
+        seeds: each suggestion runs with each of these seeds, and its value is their mean; empty for the config's seed.
+        pruner: the pruner's name; empty for none. With a pruner, the seeds of a suggestion run one after another:
+            Wilcoxon's test compares seed by seed; any other pruner monitors the epochs of the first seed.
+        epochs: the most epochs of a trial.
     """
 
     def __init__(
@@ -63,7 +71,7 @@ class Searching:
         self._plan = plan
         self._ready: deque[Trial] = deque()
         self._attempts: dict[int, _Attempt] = {}
-        self._known: dict[str, Trial] = {}
+        self._by_fingerprint: dict[str, Trial] = {}
         self._followers: dict[int, list[Trial]] = {}
         self._curves: dict[str, dict[int, float]] = {}
         self._invalid = 0
@@ -71,11 +79,11 @@ class Searching:
 
     @property
     def most(self) -> int:
-        """How many trials there will be at most."""
+        """The most trials that can still run."""
         return max(0, self.n_trials - self.study.begun) * max(1, len(self.seeds))
 
-    def recall(self) -> None:
-        """Puts what earlier runs of the search have done into the session's table."""
+    def restore(self) -> None:
+        """Adds the trials of earlier runs of the search to the session's table."""
         for past in self.study.past():
             trials = self._trials(past.number, past.chosen)
             for trial in trials:
@@ -87,12 +95,12 @@ class Searching:
         for trial in self.session.trials:
             past = by_number[trial.number // max(1, len(self.seeds))]
             if trial.state == "DONE":
-                self._known[trial.fingerprint] = trial
-            elif past.state == "COMPLETE":  # recorded nowhere but in the study
+                self._by_fingerprint[trial.fingerprint] = trial
+            elif past.state == "COMPLETE":  # the study has its result, but the store has no run
                 trial.state = "DONE"
                 trial.metrics = dict(zip((each.metric for each in self.study.objectives), past.values, strict=True))
             elif trial.number % max(1, len(self.seeds)):
-                continue  # a seed that the suggestion did not get to
+                continue  # this seed of the suggestion did not run
             else:
                 trial.state, trial.reason = _STATES[past.state], past.reason  # type: ignore[assignment]
             self._all_invalid = False
@@ -100,10 +108,10 @@ class Searching:
         self.session.trials[:] = kept
 
     def more(self) -> Trial | None:
-        """The next trial to start; None where there is none for now.
+        """Returns the next trial to start, or None if there is none at this time.
 
         Raises:
-            ConfigError: nothing that was suggested can be.
+            ConfigError: all suggestions so far are invalid.
         """
         while not self._ready:
             if self.study.begun >= self.n_trials:
@@ -115,7 +123,7 @@ class Searching:
         return self._ready.popleft()
 
     def judge(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> str | None:
-        """Why a trial is to end after this epoch; None where it is to go on."""
+        """Returns the reason why a trial is pruned after this epoch, or None if it continues."""
         attempt = self._attempts[trial.number]
         value = metrics.get(self.study.objectives[0].metric)
         if trial is not attempt.trials[0] or value is None or not math.isfinite(value) or attempt.over:
@@ -126,7 +134,7 @@ class Searching:
         return None
 
     def ended(self, trial: Trial, outcome: Outcome) -> None:
-        """A trial is over."""
+        """Handles the end of a trial: reports it to the study, and settles equal trials that waited for it."""
         attempt = self._attempts[trial.number]
         self._settle(attempt, trial, again=outcome.state == "FAILED" and not outcome.repeatable)
         for follower in self._followers.pop(trial.number, ()):
@@ -151,25 +159,25 @@ class Searching:
         return trials
 
     def _advance(self, attempt: _Attempt) -> None:
-        """Starts the attempt's next trial, or, where no pruner may spare some, all of them."""
+        """Starts all trials of the attempt; with a pruner, which may make some needless, only the next one."""
         while attempt.waiting and not attempt.over:
             trial = attempt.waiting.popleft()
             self.session.trials.append(trial)
             leader = self._recognise(trial)
             if trial.state == "WAITING" and leader is None:
-                self._known[trial.fingerprint] = trial
+                self._by_fingerprint[trial.fingerprint] = trial
                 self._ready.append(trial)
             elif leader is not None:
                 self._followers.setdefault(leader.number, []).append(trial)
             else:
-                self._bring_curve(attempt, trial)
+                self._report_curve(attempt, trial)
                 self._settle(attempt, trial)
                 continue
             if self.pruner:
                 return
 
     def _recognise(self, trial: Trial) -> Trial | None:
-        """Gives a trial the result of an equal one; answers the equal one where that is still running."""
+        """Gives a trial the result of an equal trial. Returns the equal trial if it is still running, else None."""
         if trial.state == "INVALID":
             self._invalid += 1
             if self._all_invalid and self._invalid >= min(_INVALID_AT_FIRST, self.n_trials):
@@ -177,7 +185,7 @@ class Searching:
                 raise ConfigError("no trial of the search is valid: " + "; ".join(list(reasons)[:5]))
             return None
         self._all_invalid = False
-        equal = self._known.get(trial.fingerprint)
+        equal = self._by_fingerprint.get(trial.fingerprint)
         if equal is None:
             self.session.skip_done()
         elif equal.over:
@@ -193,8 +201,8 @@ class Searching:
         if trial.state == "KILLED":
             trial.state = "WAITING"
 
-    def _bring_curve(self, attempt: _Attempt, trial: Trial) -> None:
-        """A result that is taken over comes with its epochs, for the pruner to compare others with."""
+    def _report_curve(self, attempt: _Attempt, trial: Trial) -> None:
+        """Reports the epochs of a result that was taken over, so that the pruner can compare others with it."""
         if not self.pruner or self.pruner == "wilcoxon" or trial is not attempt.trials[0] or trial.state != "DONE":
             return
         curve = self._curves.get(trial.fingerprint)
@@ -208,8 +216,8 @@ class Searching:
                 self.study.report(attempt.suggestion, value, epoch)
 
     def _settle(self, attempt: _Attempt, trial: Trial, again: bool = False) -> None:
-        """Notes what became of a trial of an attempt, and tells the study once the attempt is over."""
-        if attempt.over or trial.state in ("KILLED", "WAITING"):  # interrupted: the study keeps it as running
+        """Records the result of a trial, and reports to the study once the attempt is over."""
+        if attempt.over or trial.state in ("KILLED", "WAITING"):  # interrupted: it stays running in the study
             return
         if trial.state in ("FINISHED", "DONE"):
             self._count(attempt, trial)
@@ -244,7 +252,7 @@ class Searching:
                 self._close(attempt)
 
     def _close(self, attempt: _Attempt) -> None:
-        """The rest of the attempt's trials need not run."""
+        """Marks an attempt as over, and drops its trials that have not started."""
         attempt.over = True
         attempt.waiting.clear()
         for trial in [each for each in self._ready if self._attempts[each.number] is attempt]:

@@ -1,4 +1,4 @@
-"""What a search may choose from: axes with their domains, and which choice each axis belongs to."""
+"""A search space: axes, the domain of each, and the choices that each depends on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ __all__ = ["Axis", "Choice", "Domain", "Interval", "Space", "Steps"]
 
 @dataclass(frozen=True)
 class Interval:
-    """Every number from `low` to `high`, or every whole number; `log` looks at their logarithms."""
+    """The numbers from `low` to `high`.
+
+    Attributes:
+        low, high: the bounds, both included.
+        log: whether to sample uniformly in the logarithm.
+        whole: whether only whole numbers are included.
+    """
 
     low: float
     high: float
@@ -29,7 +35,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class Steps:
-    """The numbers `low`, `low + step`, ... up to `high`, which is one of them."""
+    """The numbers `low`, `low + step`, ... up to `high`, which is included.
+
+    Attributes:
+        low, high: the bounds, both included.
+        step: the distance between neighbours, above 0.
+        log: whether to sample uniformly in the logarithm.
+    """
 
     low: float
     high: float
@@ -38,16 +50,16 @@ class Steps:
 
     @property
     def whole(self) -> bool:
-        """Whether all of them are whole numbers."""
+        """Whether all values are whole numbers."""
         return all(isinstance(each, int) for each in (self.low, self.high, self.step))
 
     def values(self) -> list[float]:
-        """All of them."""
+        """Returns all values, ascending."""
         count = round((self.high - self.low) / self.step)
         return [self.tidy(self.low + place * self.step) for place in range(count + 1)]
 
     def tidy(self, value: float) -> float:
-        """A value of these without what binary fractions leave behind: 0.3, not 0.30000000000000004."""
+        """Removes the rounding error of binary fractions: 0.3 instead of 0.30000000000000004."""
         return int(value) if self.whole else float(f"{value:.12g}")
 
     def __str__(self) -> str:
@@ -57,7 +69,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Choice:
-    """A few values, as they are written on the command line."""
+    """A list of values, written as on the command line."""
 
     values: tuple[str, ...]
 
@@ -70,15 +82,15 @@ Domain = Interval | Steps | Choice
 
 @dataclass(frozen=True)
 class Axis:
-    """One thing that a search chooses.
+    """An axis of a search space.
 
     Attributes:
-        name: what the study calls it; unique.
-        key: the config key or group that it sets.
-        domain: what there is to choose from.
-        when: (axis, choices): it is there only where each of these axes has one of these choices.
-        node: the choice names a component in a node that is no config group: it is set as a whole.
-        inside: the axis whose node it is a parameter of; empty where its key is set by itself.
+        name: unique name in the study.
+        key: the config key or group that the axis sets.
+        domain: the values to choose from.
+        when: conditions (axis, choices): the axis is active only if each of these axes has one of its choices.
+        node: whether the axis chooses a component in a node that is not a config group; the node is set as a whole.
+        inside: the axis whose node contains this parameter; empty if the key is set by itself.
     """
 
     name: str
@@ -95,10 +107,10 @@ class Axis:
 
 @dataclass(frozen=True)
 class Space:
-    """The axes, each after those that it depends on, and what every trial has.
+    """A search space.
 
     Attributes:
-        axes: what is chosen.
+        axes: the axes, each after those that it depends on.
         fixed: overrides that all trials share.
     """
 
@@ -106,13 +118,13 @@ class Space:
     fixed: tuple[str, ...] = ()
 
     def active(self, chosen: Mapping[str, Any]) -> Iterator[Axis]:
-        """The axes that are there, in order, given what was chosen so far: `chosen` may grow while this goes on."""
+        """Yields the active axes in order, given the choices so far. `chosen` may grow during the iteration."""
         for axis in self.axes:
             if all(chosen.get(name) in choices for name, choices in axis.when):
                 yield axis
 
     def overrides(self, chosen: Mapping[str, Any]) -> tuple[str, ...]:
-        """A trial's overrides, the shared ones first."""
+        """Returns the overrides of a trial, the shared ones first."""
         inside: dict[str, list[str]] = {}
         for axis in self.axes:
             if axis.inside and axis.name in chosen:
@@ -129,7 +141,7 @@ class Space:
         return tuple(parts)
 
     def points(self) -> Iterator[dict[str, Any]]:
-        """Every combination, the last axis fastest.
+        """Iterates over all points, the last axis varying fastest.
 
         Raises:
             ConfigError: an axis is an interval.
@@ -143,7 +155,7 @@ class Space:
         return self._points({}, 0)
 
     def first(self) -> dict[str, Any]:
-        """One point: the first or lowest value of each axis."""
+        """Returns the point with the first or lowest value of each active axis."""
         chosen: dict[str, Any] = {}
         for axis in self.active(chosen):
             domain = axis.domain
@@ -151,7 +163,7 @@ class Space:
         return chosen
 
     def signature(self) -> dict[str, str]:
-        """The axes by name, as text: equal for equal spaces."""
+        """Returns axis name -> axis as text; equal for equal spaces."""
         return {axis.name: str(axis) for axis in self.axes}
 
     def _points(self, chosen: dict[str, Any], place: int) -> Iterator[dict[str, Any]]:
@@ -169,12 +181,12 @@ class Space:
 
 
 def count_points(space: Space, most: int) -> int:
-    """How many combinations there are; `most` where there are more."""
+    """Return the number of points of a finite space, but at most `most`."""
     return sum(1 for _ in itertools.islice(space.points(), most))
 
 
 def written(value: Any) -> str:
-    """A value as on the command line."""
+    """Return a value as written on the command line."""
     return value if isinstance(value, str) else repr(value)
 
 

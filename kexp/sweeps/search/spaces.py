@@ -1,4 +1,4 @@
-"""What sweepers over a space have in common: the request held against the configs, its trials planned."""
+"""The base class of sweepers over a search space: read the space, check it against the configs, plan trials."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = ["SpaceSweeper", "plain"]
 
 
 class SpaceSweeper:
-    """Reads a space and plans trials of it.
+    """Reads a search space and plans trials of it.
 
     Args:
-        space: axes in YAML; the command line's win.
-        params: the same, as the grid sweeper has them.
+        space: axes in YAML; axes on the command line take precedence.
+        params: the same, under the grid sweeper's name.
     """
 
     config: DictConfig
@@ -40,7 +40,7 @@ class SpaceSweeper:
 
     def __init__(self, space: Mapping[str, Any] | None, params: Mapping[str, Any] | None) -> None:
         self.described = {**plain(params or {}), **plain(space or {})}
-        self.declared = False  # the model declares the space
+        self.declared = False  # whether the model declares the space
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from hydra.core.plugins import Plugins
@@ -51,15 +51,18 @@ class SpaceSweeper:
         )
 
     def plan_overrides(self, combinations: Sequence[Sequence[str]]) -> list[Trial]:
-        """Trials of these overrides, composed, checked and fingerprinted."""
+        """Composes, checks and fingerprints a trial for each combination of overrides."""
         adapt = getattr(self.launcher, "adapt", None)
         return plan_trials(combinations, self._composer.config, explain, self._plan_cache, adapt)
 
     def requested(self, arguments: Sequence[str]) -> tuple[Request, Space, Trial]:
-        """What is asked for, and a trial of it that is valid, for the settings that all share.
+        """Reads the search space.
+
+        Returns:
+            The request, its space, and one valid trial, for the settings that all trials share.
 
         Raises:
-            ConfigError: there is no axis, one is none of the config's, or no trial is valid.
+            ConfigError: there is no axis, an axis is not a key of the config, or no trial is valid.
         """
         loader = self.hydra_context.config_loader
         request = read_request(arguments, self.described, is_group=self._is_group, config_loader=loader)
@@ -80,10 +83,10 @@ class SpaceSweeper:
         return request, space, valid[0]
 
     def objectives(self, experiment: Experiment, space: Space) -> list[Objective]:
-        """What the sweep is judged by.
+        """Returns the objectives of the sweep.
 
         Raises:
-            ConfigError: `sweep.objective` names what is not measured.
+            ConfigError: `sweep.objective` names a metric that is not measured.
         """
         return choose_objectives(
             self._plan_cache.measured(experiment),
@@ -111,7 +114,7 @@ class SpaceSweeper:
 
 
 def plain(value: Any) -> Any:
-    """Hydra's nodes as plain Python."""
+    """Convert a config node to plain Python values; other values are returned as they are."""
     from omegaconf import OmegaConf
 
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

@@ -1,4 +1,4 @@
-"""Where a study is kept."""
+"""The storage of a study: a journal file or a database."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from kexp.errors import ConfigError, first_line
 from kexp.passwords import whole
 from kexp.sweeps.search.optional import require_optuna, silent
 
-__all__ = ["is_there", "open_storage"]
+__all__ = ["may_have_study", "open_storage"]
 
-_WRITING_S = 0.5  # longer than it takes to write a line
-_LONGEST = 1_000_000  # bytes of a line
+_WRITING_S = 0.5  # longer than writing a line takes
+_LONGEST_BYTES = 1_000_000  # longest line
 
 
 JOURNAL = "study.log"
-"""Where a sweep keeps its study unless told otherwise: a journal takes a fifth of the time of a database."""
+"""The default storage, a file in the sweep's folder: a journal takes a fifth of the time of a database."""
 
 _KEY = "hydra.sweeper.storage"
 
 
-def open_storage(where: str | None, folder: Path) -> Any:
-    """Optuna's storage.
+def open_storage(location: str | None, folder: Path) -> Any:
+    """Open Optuna's storage.
 
     Args:
-        where: `sqlite:///...` or another database's URL, a file that ends in .db (SQLite) or .log (a journal), or None
+        location: a database URL such as `sqlite:///...`, a file that ends in .db (SQLite) or .log (a journal), or None
             for `study.log` in the sweep's folder.
-        folder: the sweep's.
+        folder: the sweep's folder.
 
     Raises:
-        ConfigError: it cannot be opened.
+        ConfigError: the storage cannot be opened.
     """
     optuna = require_optuna()
-    where = where or str(folder / JOURNAL)
+    location = location or str(folder / JOURNAL)
     try:
         with silent():
-            if "://" in where:
-                return optuna.storages.RDBStorage(whole(where, _KEY))
-            path = Path(where).resolve()
+            if "://" in location:
+                return optuna.storages.RDBStorage(whole(location, _KEY))
+            path = Path(location).resolve()
             if path.suffix in (".log", ".db"):
                 path.parent.mkdir(parents=True, exist_ok=True)
             if path.suffix == ".log":
@@ -51,30 +51,30 @@ def open_storage(where: str | None, folder: Path) -> Any:
                 return optuna.storages.RDBStorage(f"sqlite:///{path}")
     except ConfigError:
         raise
-    except Exception as error:  # drivers and databases raise what they like
-        raise ConfigError(f"{_KEY}: {where} cannot be opened: {first_line(error)}") from error
-    raise ConfigError.at(_KEY, "must be a database's URL, or a file that ends in .db or .log", where)
+    except Exception as error:  # each database driver has exceptions of its own
+        raise ConfigError(f"{_KEY}: {location} cannot be opened: {first_line(error)}") from error
+    raise ConfigError.at(_KEY, "must be a database's URL, or a file that ends in .db or .log", location)
 
 
-def is_there(where: str | None, folder: Path) -> bool:
-    """Whether there may be a study at all: a file that does not exist need not be opened to know."""
-    where = where or str(folder / JOURNAL)
-    return "://" in where or Path(where).exists()
+def may_have_study(location: str | None, folder: Path) -> bool:
+    """Return whether the storage may have a study: True for a database, and for a file that exists."""
+    location = location or str(folder / JOURNAL)
+    return "://" in location or Path(location).exists()
 
 
 def _mend(journal: Path) -> None:
-    """Takes away what a process that was killed while it wrote has left: half a line, and its lock.
+    """Remove the incomplete last line and the lock of a process that was killed while it wrote.
 
-    Nothing but half a line is ever lost, of something that nobody has acted on yet.
+    Only the incomplete line is lost, and no process has acted on it yet.
     """
     if not _torn(journal):
         return
     size = journal.stat().st_size
     time.sleep(_WRITING_S)
     if not _torn(journal) or journal.stat().st_size != size:
-        return  # somebody is writing it right now
+        return  # another process is writing it now
     with open(journal, "r+b") as file:
-        file.seek(max(0, size - _LONGEST))
+        file.seek(max(0, size - _LONGEST_BYTES))
         file.truncate(size - len(file.read().rpartition(b"\n")[2]))
     with contextlib.suppress(FileNotFoundError):
         os.unlink(f"{journal}.lock")
@@ -85,5 +85,5 @@ def _torn(journal: Path) -> bool:
         with open(journal, "rb") as file:
             file.seek(-1, os.SEEK_END)
             return file.read() != b"\n"
-    except OSError:  # it is not there, or empty
+    except OSError:  # the file does not exist, or is empty
         return False

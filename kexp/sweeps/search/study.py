@@ -1,4 +1,4 @@
-"""The study: what Optuna keeps of a search, in a file or a database, so that it goes on where it was."""
+"""The study: Optuna's record of a search, in a file or a database, from which an interrupted search resumes."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _NUMBER, _POINT, _RETRY = "kexp.number", "kexp.point", "kexp.retry"
 
 @dataclass
 class Suggestion:
-    """What to try.
+    """A point that the study suggests to try.
 
     Attributes:
-        number: from 0; that of the interrupted attempt where this is another attempt.
+        number: from 0; a new attempt keeps the number of the interrupted one.
         chosen: axis name -> value.
-        trial: Optuna's.
-        steps: those whose values the study has.
+        trial: Optuna's trial.
+        steps: the steps whose values were reported to the study.
     """
 
     number: int
@@ -45,11 +45,11 @@ class Past:
     """A suggestion that is over.
 
     Attributes:
-        number: the suggestion's.
+        number: the suggestion's number.
         chosen: axis name -> value.
         state: COMPLETE, PRUNED or FAIL.
-        values: the objectives'; empty where there are none.
-        reason: why it did not finish.
+        values: the value of each objective; empty if it did not complete.
+        reason: why it did not complete.
         attempt: the number of Optuna's trial.
     """
 
@@ -62,23 +62,23 @@ class Past:
 
 
 class Study:
-    """A search's study.
+    """The study of a search.
 
-    Suggestions are a function of the seed, the suggestion's number and what has ended before it, so that a search that
-    is resumed suggests what it would have suggested uninterrupted.
+    Suggestions are a function of the seed, the suggestion's number and the results before it. A resumed search
+    therefore makes the suggestions that it would have made without the interruption.
 
     Args:
-        name: the sweep's.
-        storage: Optuna's, see `storage.open_storage`.
-        space: what to choose from.
+        name: the sweep's name.
+        storage: Optuna's storage, see `storage.open_storage`.
+        space: the search space.
         objectives: one or several.
-        sampler: chooses.
+        sampler: makes the suggestions.
         pruner: ends trials early; None for none.
-        seed: of the suggestions.
-        seeds: the seeds that each suggestion is run with.
+        seed: random seed of the suggestions.
+        seeds: the seeds that each suggestion runs with.
 
     Raises:
-        ConfigError: the storage has a study of this name with another space, or other objectives.
+        ConfigError: the storage has a study of this name with another space, settings, objectives or seeds.
     """
 
     def __init__(
@@ -113,10 +113,11 @@ class Study:
         self.begun = self._queued = self._point = self._next = 0
         self._points: Iterator[dict[str, Any]] | None = space.points() if sampler.name == "grid" else None
 
-    def take_up(self) -> None:
-        """Goes on where the study stands. To be called once, when nobody else is at work on it.
+    def resume(self) -> None:
+        """Prepares to continue the study. Call it once, when no other process works on the study.
 
-        What was running when the search was killed, and what failed for reasons that may have gone, waits again.
+        Suggestions that were running when the search was killed, and those that failed for reasons that may not recur,
+        are queued again.
         """
         states, latest = self._states, self._latest()
         with silent():
@@ -137,7 +138,7 @@ class Study:
             self._points = itertools.islice(self.space.points(), self._point, None)
 
     def past(self) -> list[Past]:
-        """What is over."""
+        """Returns the suggestions that are over."""
         return [
             Past(
                 trial.user_attrs[_NUMBER],
@@ -152,7 +153,7 @@ class Study:
         ]
 
     def ask(self) -> Suggestion | None:
-        """The next suggestion; None where a grid has no more points."""
+        """Makes the next suggestion. Returns None if a grid has no more points."""
         with silent():
             if not self._queue_point():
                 return None
@@ -168,11 +169,11 @@ class Study:
             for axis in self.space.active(chosen):
                 chosen[axis.name] = _suggest(trial, axis.name, axis.domain)
             suggestion = Suggestion(kept, chosen, trial)
-            self._bring_back(suggestion)
+            self._restore_values(suggestion)
         return suggestion
 
     def report(self, suggestion: Suggestion, value: float, step: int) -> bool:
-        """Notes an intermediate value; whether the suggestion is to be given up."""
+        """Reports an intermediate value to the study. Returns whether to prune the suggestion."""
         with silent():
             if step not in suggestion.steps:
                 suggestion.trial.report(value, step)
@@ -180,21 +181,21 @@ class Study:
             return bool(suggestion.trial.should_prune())
 
     def finish(self, suggestion: Suggestion, values: Sequence[float]) -> None:
-        """Notes the objectives' values."""
+        """Records the objectives' values of a completed suggestion."""
         self._tell(suggestion, "COMPLETE", list(values))
 
     def give_up(self, suggestion: Suggestion, reason: str) -> None:
-        """Notes that a suggestion was pruned."""
+        """Records that a suggestion was pruned."""
         suggestion.trial.set_user_attr("kexp.reason", reason)
         self._tell(suggestion, "PRUNED")
 
     def fail(self, suggestion: Suggestion, reason: str, *, again: bool = False) -> None:
-        """Notes that a suggestion failed.
+        """Records that a suggestion failed.
 
         Args:
-            suggestion: as asked.
-            reason: why.
-            again: it may go better another time: it is tried again when the search is resumed.
+            suggestion: a result of `ask`.
+            reason: why it failed.
+            again: whether to try the suggestion again when the search resumes.
         """
         suggestion.trial.set_user_attr("kexp.reason", reason)
         if again:
@@ -202,13 +203,13 @@ class Study:
         self._tell(suggestion, "FAIL")
 
     def best(self) -> list[Past]:
-        """The best suggestion; of several objectives, those that no other beats in all of them."""
+        """Returns the best suggestion; for several objectives, the Pareto-optimal suggestions."""
         with silent():
             numbers = {trial.number for trial in self.optuna.best_trials}
         return [past for past in self.past() if past.attempt in numbers]
 
     def interrupted(self) -> None:
-        """Puts what was asked and not ended back in the queue, for when the search goes on."""
+        """Queues the suggestions that have not ended again, for when the search resumes."""
         with silent():
             self._requeue([trial for trial in self._trials() if trial.state == self._states.RUNNING])
 
@@ -217,13 +218,12 @@ class Study:
             self.optuna.tell(suggestion.trial, values, state=self._states[state])
 
     def _requeue(self, trials: Sequence[Any]) -> None:
-        """Puts the same choices in the queue; the attempts share a number, and the latest counts."""
+        """Queues the same choices again. The attempts share a number, and the latest counts."""
         waiting = {trial.user_attrs.get(_NUMBER) for trial in self._trials() if trial.state == self._states.WAITING}
         for trial in trials:
             number = trial.user_attrs.get(_NUMBER)
-            if (
-                number is not None and number not in waiting
-            ):  # else a process that was killed before the next lines has put it there
+            # If the number is waiting, a process queued it and was killed before it ended the old attempt below.
+            if number is not None and number not in waiting:
                 kept = {_NUMBER: number}
                 if _POINT in trial.user_attrs:
                     kept[_POINT] = trial.user_attrs[_POINT]
@@ -232,7 +232,7 @@ class Study:
                 self.optuna.tell(trial.number, state=self._states.FAIL)
 
     def _queue_point(self) -> bool:
-        """Puts a grid's next point in the queue, where nothing else waits there."""
+        """Queues a grid's next point if the queue is empty. Returns False if the grid has no more points."""
         if self._points is None or self._queued:
             return True
         point = next(self._points, None)
@@ -243,8 +243,8 @@ class Study:
         self._queued += 1
         return True
 
-    def _bring_back(self, suggestion: Suggestion) -> None:
-        """The values that the interrupted attempt reported: epochs before its checkpoint are not trained again."""
+    def _restore_values(self, suggestion: Suggestion) -> None:
+        """Reports the values of the interrupted attempt, because epochs before its checkpoint are not trained again."""
         earlier = [trial for trial in self._trials() if trial.user_attrs.get(_NUMBER) == suggestion.number]
         for trial in earlier[:-1]:
             for step, value in trial.intermediate_values.items():
@@ -253,7 +253,7 @@ class Study:
                     suggestion.steps.add(step)
 
     def _chosen(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """A trial's parameters as they were suggested."""
+        """Returns a trial's parameters as they were suggested."""
         domains = {axis.name: axis.domain for axis in self.space.axes}
         chosen = {}
         for name, value in params.items():
@@ -262,7 +262,7 @@ class Study:
         return chosen
 
     def _latest(self) -> list[Any]:
-        """The latest attempt at each suggestion."""
+        """Returns the latest attempt at each suggestion."""
         numbered = [trial for trial in self._trials() if _NUMBER in trial.user_attrs]
         return list({trial.user_attrs[_NUMBER]: trial for trial in numbered}.values())
 
@@ -271,10 +271,10 @@ class Study:
 
 
 def refuse_change(name: str, storage: Any, space: Space, objectives: Sequence[Objective], seeds: Sequence[int]) -> None:
-    """Holds a request against the study of that name, where there is one. Writes nothing.
+    """Check that the request equals that of the stored study of the same name, if there is one. Writes nothing.
 
     Raises:
-        ConfigError: the study was begun with another space, other settings, objectives or seeds.
+        ConfigError: the study was started with another space, settings, objectives or seeds.
     """
     with silent():
         found = [each for each in storage.get_all_studies() if each.study_name == name]
@@ -286,7 +286,7 @@ def refuse_change(name: str, storage: Any, space: Space, objectives: Sequence[Ob
 
 
 def _identity(space: Space, objectives: Sequence[Objective], seeds: Sequence[int]) -> dict[str, Any]:
-    """What must be the same for a study to go on."""
+    """Return the attributes that must not change when a study resumes."""
     return {
         "kexp.objectives": [f"{objective.direction} {objective.metric}" for objective in objectives],
         "kexp.space": space.signature(),
@@ -315,7 +315,7 @@ def _seed_of(seed: int, number: int) -> int:
 
 
 def _change(begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What is not as the study was begun with; empty where all is."""
+    """Describe the first attribute that differs from those of the study; empty if all are equal."""
     before, after = begun["kexp.space"], now["kexp.space"]
     for name in {**before, **after}:
         if before.get(name) != after.get(name):

@@ -1,4 +1,4 @@
-"""What a search found, for a person and for programs."""
+"""Summaries of a search, as JSON and as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["front_lines", "study_json"]
 
 
 def study_json(study: Study) -> str:
-    """What was searched and found."""
+    """Return the space, the settings and the best suggestions of a study as JSON."""
     best = [
         {
             "trial": past.number,
@@ -32,7 +32,7 @@ def study_json(study: Study) -> str:
 
 
 def front_lines(study: Study) -> list[str]:
-    """The trials that no other beats in every objective, a line each."""
+    """Return a table of the Pareto-optimal trials, one line for each after the header."""
     best = sorted(study.best(), key=lambda past: study.objectives[0].rank_key(past.values[0]))
     lines = [f"{'trial':>5}  " + "  ".join(f"{each.metric:>12}" for each in study.objectives) + "  Pareto front"]
     for past in best:

@@ -17,7 +17,7 @@ from kexp.sweeps.search.optional import require_optuna
 from kexp.sweeps.search.searching import Searching
 from kexp.sweeps.search.space import Space, count_points
 from kexp.sweeps.search.spaces import SpaceSweeper, plain
-from kexp.sweeps.search.storage import is_there, open_storage
+from kexp.sweeps.search.storage import may_have_study, open_storage
 from kexp.sweeps.search.study import Study, refuse_change
 from kexp.sweeps.search.summary import front_lines, study_json
 from kexp.sweeps.session import Session
@@ -26,22 +26,23 @@ from kexp.sweeps.trials import Trial
 __all__ = ["OptunaSweeper"]
 
 _MOST_POINTS = 1_000_000
-_TRIALS_OF_DECLARED = 10  # of a model that declares its own space, as KerasTuner's tuners begin with
+_DEFAULT_TRIALS = 10  # for a model that declares its own space; the default of KerasTuner's tuners
 
 
 class OptunaSweeper(SpaceSweeper):
-    """Chooses each trial by what came out of those before.
+    """Chooses each trial from the results of the trials before it, with Optuna.
 
     Args:
-        n_trials: how many suggestions the search is to reach in all, earlier runs of it counted; a grid's are all of
-            its points unless given.
+        n_trials: how many suggestions the search makes in total, including its earlier runs. All points unless given
+            for a grid, 10 for a model that declares its own space.
         sampler: tpe, gp, cmaes, random, grid, nsga2, nsga3 or qmc; or a mapping with `name` and its parameters.
-        pruner: median, percentile, successive_halving, hyperband, threshold or wilcoxon, in the same way; or None.
-        storage: a database's URL, or a file that ends in .db or .log; study.log in the sweep's folder unless given.
-        seed: of the suggestions; the same seed, the same suggestions.
-        space: axes in YAML; the command line's win.
-        params: the same, as the grid sweeper has them.
-        n_jobs: how many trials a launcher of Hydra's own is handed at once.
+        pruner: median, percentile, successive_halving, hyperband, threshold or wilcoxon; or a mapping, likewise; None
+            for no pruner.
+        storage: a database URL, or a file that ends in .db or .log; `study.log` in the sweep's folder unless given.
+        seed: random seed; equal seeds make equal suggestions.
+        space: axes in YAML; axes on the command line take precedence.
+        params: the same, under the grid sweeper's name.
+        n_jobs: how many trials are submitted at once to a launcher that is not kexp's own.
     """
 
     searches = True
@@ -65,13 +66,13 @@ class OptunaSweeper(SpaceSweeper):
         """Runs the search.
 
         Raises:
-            ConfigError: the request cannot be met, or Optuna is not installed.
-            SweepFailedError: some trials did not end as they should.
+            ConfigError: the request is not valid, or Optuna is not installed.
+            SweepFailedError: some trials failed.
         """
-        asked = self._asked(arguments)
-        session = open_session(self, [asked.probe], arguments)
+        search = self._prepare(arguments)
+        session = open_session(self, [search.probe], arguments)
         session.trials.clear()
-        space, objectives, pruner, seeds = asked.space, asked.objectives, asked.pruner, asked.seeds
+        space, objectives, pruner, seeds = search.space, search.objectives, search.pruner, search.seeds
 
         def open_study() -> Study:
             return Study(
@@ -79,29 +80,29 @@ class OptunaSweeper(SpaceSweeper):
                 open_storage(self.storage, session.folder),
                 space,
                 objectives,
-                sampler=asked.sampler,
+                sampler=search.sampler,
                 pruner=pruner,
                 seed=self.seed,
                 seeds=seeds,
             )
 
-        if is_there(self.storage, session.folder):  # a changed space is refused before there is a run of this sweep
+        if may_have_study(self.storage, session.folder):  # refuse a changed space before the sweep's run is created
             refuse_change(session.name, open_storage(self.storage, session.folder), space, objectives, seeds)
         session.objectives = objectives
         with session.running(objectives[0]) as tracker:
             study = open_study()
-            study.take_up()
+            study.resume()
             searching = Searching(
                 study,
                 session,
                 self.plan_overrides,
-                n_trials=asked.n_trials,
+                n_trials=search.n_trials,
                 seeds=seeds,
                 pruner=pruner.name if pruner else "",
-                epochs=asked.experiment.trainer.epochs,
+                epochs=search.experiment.trainer.epochs,
             )
             self._run(session, searching, study)
-            names = {"kexp.sweep.sampler": asked.sampler.name, "kexp.sweep.pruner": pruner.name if pruner else ""}
+            names = {"kexp.sweep.sampler": search.sampler.name, "kexp.sweep.pruner": pruner.name if pruner else ""}
             tracker.set_tags(names)
             tracker.log_text(study_json(study), "sweep/study.json")
         if session.verbose and len(objectives) > 1:
@@ -110,18 +111,18 @@ class OptunaSweeper(SpaceSweeper):
         return session
 
     def plan(self, arguments: Sequence[str]) -> list[Trial]:
-        """As many trials as there will be, each like the first: the others depend on what comes out of it.
+        """Returns as many trials as the search will make, all equal to the first: the others depend on its results.
 
         Raises:
-            ConfigError: as `sweep`.
+            ConfigError: as for `sweep`.
         """
-        asked = self._asked(arguments)
-        count = asked.n_trials * max(1, len(asked.seeds))
-        return [replace(asked.probe, number=number) for number in range(count)]
+        search = self._prepare(arguments)
+        count = search.n_trials * max(1, len(search.seeds))
+        return [replace(search.probe, number=number) for number in range(count)]
 
     def _run(self, session: Session, searching: Searching, study: Study) -> None:
-        searching.recall()
-        _tell(session, searching)
+        searching.restore()
+        _print_plan(session, searching)
         session.tell_ends(searching.ended)
         if searching.pruner and searching.pruner != "wilcoxon":
             session.prune_with(searching.judge)
@@ -130,12 +131,12 @@ class OptunaSweeper(SpaceSweeper):
                 ask = bool(searching.pruner) and searching.pruner != "wilcoxon"
                 session.run(self.launcher, [], ask=ask, more=searching.more, most=searching.most)
             else:
-                self._hand_to_hydra(session, searching)
+                self._run_on_hydra(session, searching)
         finally:
             study.interrupted()
 
-    def _hand_to_hydra(self, session: Session, searching: Searching) -> None:
-        """A launcher of Hydra's runs a batch at a time."""
+    def _run_on_hydra(self, session: Session, searching: Searching) -> None:
+        """Runs the search on a launcher of Hydra's, one batch of trials at a time."""
         from kexp.sweeps.hydra_jobs import hand_out
         from kexp.sweeps.trials import Outcome
 
@@ -147,19 +148,19 @@ class OptunaSweeper(SpaceSweeper):
             for trial in batch:
                 searching.ended(trial, Outcome(trial.number, trial.state, trial.reason))
 
-    def _asked(self, arguments: Sequence[str]) -> _Asked:
-        """All that the user asked for, held against what there is."""
+    def _prepare(self, arguments: Sequence[str]) -> _Search:
+        """Reads and checks the request."""
         require_optuna()
         request, space, probe = self.requested(arguments)
         if self.declared and self.n_trials is None:
-            self.n_trials = _TRIALS_OF_DECLARED
+            self.n_trials = _DEFAULT_TRIALS
         experiment = check(probe.config)
         objectives = self.objectives(experiment, space)
         sampler = choose_sampler(self.sampler, objectives=len(objectives))
         pruner = choose_pruner(self.pruner, epochs=experiment.trainer.epochs, objectives=len(objectives))
         seeds = _seeds(request, experiment)
         _check_pruner(pruner, objectives, seeds, self.launcher)
-        return _Asked(space, probe, experiment, objectives, sampler, pruner, self._total(sampler, space), seeds)
+        return _Search(space, probe, experiment, objectives, sampler, pruner, self._total(sampler, space), seeds)
 
     def _total(self, sampler: Chosen, space: Space) -> int:
         if sampler.name == "grid":
@@ -167,15 +168,15 @@ class OptunaSweeper(SpaceSweeper):
             return points if self.n_trials is None else min(points, self.n_trials)
         key = "hydra.sweeper.n_trials"
         if self.n_trials is None:
-            raise ConfigError(f"{key}: must be given: how many trials the search is to reach in all, resumes counted")
+            raise ConfigError(f"{key}: must be given: the total number of trials, including those of earlier runs")
         if not isinstance(self.n_trials, int) or self.n_trials < 1:
             raise ConfigError.at(key, "must be a whole number of at least 1", self.n_trials)
         return self.n_trials
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A search as the user asked for it."""
+class _Search:
+    """A checked search."""
 
     space: Space
     probe: Trial
@@ -209,17 +210,17 @@ def _check_pruner(pruner: Chosen | None, objectives: Sequence[Objective], seeds:
             raise ConfigError(f"{key}: wilcoxon compares seed by seed, so give several: sweep.seeds=8")
         return
     if metric.startswith("test_"):
-        raise ConfigError(f"{key}: {pruner.name} watches every epoch, and {metric} is measured once, at the end")
+        raise ConfigError(f"{key}: {pruner.name} monitors every epoch, but {metric} is measured once, at the end")
     if not hasattr(launcher, "run_tasks"):
-        raise ConfigError(f"{key}: {pruner.name} watches every epoch, which only kexp's own launchers tell of")
+        raise ConfigError(f"{key}: {pruner.name} monitors every epoch, which only kexp's own launchers report")
 
 
-def _tell(session: Session, searching: Searching) -> None:
+def _print_plan(session: Session, searching: Searching) -> None:
     if session.verbose:
         study, done = searching.study, searching.study.begun
-        words = [f"{searching.n_trials} trials"] + ([f"{done} of them over already"] if done else [])
+        counts = [f"{searching.n_trials} trials"] + ([f"{done} of them over already"] if done else [])
         several = f", each with {len(searching.seeds)} seeds" if len(searching.seeds) > 1 else ""
         pruned = f", pruned by {searching.pruner}" if searching.pruner else ""
         aims = " and ".join(f"{each.direction} {each.metric}" for each in study.objectives)
-        said = f"sweep {session.name}: {', '.join(words)}{several}, chosen by {study.sampler.name}{pruned} to {aims}"
-        print(said, file=sys.stderr)
+        line = f"sweep {session.name}: {', '.join(counts)}{several}, chosen by {study.sampler.name}{pruned} to {aims}"
+        print(line, file=sys.stderr)
