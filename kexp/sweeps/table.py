@@ -61,9 +61,13 @@ class LiveTable:
         if self.live:
             if time.monotonic() - self._drawn >= _REDRAW_S:
                 self._draw()
-        elif trial.over and (trial.state != "FINISHED" or self._few() or time.monotonic() - self._drawn >= _PLAIN_S):
-            self._drawn = time.monotonic()
-            self._write(self._line(trial) + "\n" + self._status() + "\n")
+        elif trial.over:
+            due = time.monotonic() - self._drawn >= _PLAIN_S or all(each.over for each in self.trials)
+            if due or self._few() or trial.state != "FINISHED":
+                self._write(self._line(trial) + "\n")
+            if due:
+                self._drawn = time.monotonic()
+                self._write(self._status() + "\n")
 
     def close(self) -> None:
         """Leaves the last picture standing."""
