@@ -111,14 +111,14 @@ def _summary(
 ) -> dict[str, Any]:
     from kexp.schema import models_kept
     from kexp.sweeps.launch.probing import structure_key
-    from kexp.sweeps.table import shared_overrides, told
+    from kexp.sweeps.table import own_overrides, shared_overrides
 
     states = Counter(str(trial.state) for trial in trials)
     shared = shared_overrides(trials)
     invalid: dict[str, list[str]] = {}
     for trial in trials:
         if trial.state == "INVALID":
-            named = told(trial, shared)
+            named = own_overrides(trial, shared)
             invalid.setdefault(trial.reason, []).append(named)
     waiting = [trial for trial in trials if trial.state == "WAITING"]
     workers = min(workers, max(1, len(waiting)))

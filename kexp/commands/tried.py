@@ -59,7 +59,7 @@ def tried(group: str, name: str, overrides: Sequence[str]) -> Iterator[tuple[str
             experiment = check(plain(compose_typed([*chosen, *overrides, "backend=jax", "tracking=none"])))
             training.prepare_backend("jax")
             prepared = prepare(experiment)
-            yield from prepared.said
+            yield from prepared.notices
             build_compiled(prepared)  # what does not fit the data says so
             planned = fused.plan([fused.Trial(0, prepared)])
         except ConfigError as error:

@@ -30,12 +30,12 @@ class Holding:
     Attributes:
         formats: the chosen ones that can, by name.
         mlflow: whether an MLflow model can.
-        said: what is left out and why: (label, text).
+        notices: what is left out and why: (label, text).
     """
 
     def __init__(self, formats: Mapping[str, Format], mlflow: bool = True, left_out: Sequence[str] = ()) -> None:
         self.formats, self.mlflow = dict(formats), mlflow
-        self.said = tuple(("save", text) for text in left_out)
+        self.notices = tuple(("save", text) for text in left_out)
 
 
 def holding(prepared: Prepared, model: keras.Model, formats: Mapping[str, Format]) -> Holding:
@@ -127,4 +127,4 @@ def _reason(error: BaseException) -> str:
     from kexp.model.check import first_sentence
 
     text = str(error)
-    return next((said for pattern, said in _KNOWN if re.search(pattern, text)), first_sentence(error))
+    return next((message for pattern, message in _KNOWN if re.search(pattern, text)), first_sentence(error))

@@ -64,4 +64,4 @@ def save_kept(
         record_model(tracker, prepared, history, model, held)
     finally:
         tracker.end("FINISHED")
-    return held.said
+    return held.notices

@@ -41,7 +41,7 @@ class Prepared:
         splits: the data's parts, targets in the form that the loss wants.
         fingerprint: what makes another run the same.
         targets: config key -> the form of targets of each loss and metric for which a try has found it.
-        said: what there is to tell of how the config was read: (label, text).
+        notices: what there is to tell of how the config was read: (label, text).
         taken: what the model's own code compiled, used or not.
         earlier: the run that the model begins with.
     """
@@ -50,7 +50,7 @@ class Prepared:
     splits: Splits
     fingerprint: str
     targets: Mapping[str, str] = field(default_factory=dict)
-    said: tuple[tuple[str, str], ...] = ()
+    notices: tuple[tuple[str, str], ...] = ()
     taken: Taken = field(default_factory=Taken)
     earlier: Earlier | None = None
 
@@ -168,22 +168,27 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
                 splits.encode("non_negative")
             except DataError as error:
                 raise DataError(f"metrics: {experiment.metrics[key].name} {error}") from None
-    said = tuple(
+    notices = tuple(
         ("loss" if node is experiment.loss else "metrics", in_words(node, tried[node.path], targets[node.path]))
         for node in (experiment.loss, *experiment.metrics.values())
         if node.path in targets
     )
     compiled = in_words_of_compile(asked, taken)
-    said = (*((("model", compiled),) if compiled else ()), *said, *_made_anew(experiment), *_precision(experiment))
+    notices = (
+        *((("model", compiled),) if compiled else ()),
+        *notices,
+        *_made_anew(experiment),
+        *_precision(experiment),
+    )
     if earlier is not None:
-        said = (("model", in_words_of_earlier(experiment, earlier)), *said)
+        notices = (("model", in_words_of_earlier(experiment, earlier)), *notices)
     if splits.words:
-        said = (("table", splits.words), *said)
+        notices = (("table", splits.words), *notices)
     known = fingerprint(experiment, data.digest)
     # A batch that is larger than the rows is one of all rows, as Keras has it.
     size = min(experiment.trainer.batch_size, len(splits.train))
     experiment = replace(experiment, trainer=replace(experiment.trainer, batch_size=size))
-    prepared = Prepared(experiment, splits, known, targets, said, taken, earlier)
+    prepared = Prepared(experiment, splits, known, targets, notices, taken, earlier)
     _check_monitors(prepared)
     return prepared
 

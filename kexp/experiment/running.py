@@ -47,7 +47,7 @@ from kexp.tracking import (
     warm_up,
 )
 
-Said = Sequence[tuple[str, str]]
+Notices = Sequence[tuple[str, str]]
 """(label, text) of what was decided for the user."""
 
 __all__ = ["check_installed", "checkpointing_of", "formats_of", "run", "store_of"]
@@ -64,7 +64,7 @@ def run(
     open_tracker: Callable[[Prepared, Mapping[str, Any]], Tracker] | None = None,
     checkpoint: Path | None = None,
     state_file: Path | None = None,
-    tell: Callable[[Said], None] | None = None,
+    report: Callable[[Notices], None] | None = None,
 ) -> Result:
     """Trains, evaluates, saves and records one experiment.
 
@@ -82,7 +82,7 @@ def run(
             this one leaves if it is interrupted; `trainer.checkpoint=auto` means that there are checkpoints where it
             is given, and true that they are in `folder/checkpoint` where it is not.
         state_file: leave the trained variables there, and the model's files and figures to `save_kept`.
-        tell: told before training what was decided for the user; prints it unless given.
+        report: told before training what was decided for the user; prints it unless given.
 
     Raises:
         ConfigError: the experiment cannot be; raised before any compute and before a run is opened.
@@ -101,7 +101,7 @@ def run(
             open_tracker,
             checkpoint,
             state_file,
-            tell,
+            report,
         )
 
 
@@ -115,7 +115,7 @@ def _run(
     open_tracker: Callable[[Prepared, Mapping[str, Any]], Tracker] | None,
     checkpoint: Path | None,
     state_file: Path | None,
-    tell: Callable[[Said], None] | None,
+    report: Callable[[Notices], None] | None,
 ) -> Result:
     started = time.perf_counter()
     formats = formats_of(experiment)
@@ -133,8 +133,8 @@ def _run(
     model = build_compiled(prepared)
     check_traced(prepared, model)
     held = holding(prepared, model, formats)
-    if tell is not None or experiment.trainer.verbose:
-        (tell or _print)((*prepared.said, *held.said))
+    if report is not None or experiment.trainer.verbose:
+        (report or _print)((*prepared.notices, *held.notices))
     folder.mkdir(parents=True, exist_ok=True)
     own = open_tracker is None  # a run of its own, and no trial of a sweep
     tracker = (
@@ -188,13 +188,13 @@ def _run(
 def _tag(tracker: Tracker, trained: Trained) -> None:
     """Says in tags how the model was trained, and what there was to notice."""
     notices = trained.history.notices
-    said = {"kexp.notices": "; ".join(notices)} if notices else {}
-    if trained.tags or said:
-        tracker.set_tags({**trained.tags, **said})
+    tags = {**trained.tags, **({"kexp.notices": "; ".join(notices)} if notices else {})}
+    if tags:
+        tracker.set_tags(tags)
 
 
-def _print(said: Said) -> None:
-    for label, text in said:
+def _print(notices: Notices) -> None:
+    for label, text in notices:
         print(f"{label:<8} {text}")
 
 

@@ -1,4 +1,4 @@
-"""Sweeps: many configs, planned, launched, survived, resumed and compared. `kexp.sweep` runs one."""
+"""Sweeps: plan, launch, record, resume and compare many trials. `kexp.sweep` runs a sweep."""
 
 from __future__ import annotations
 

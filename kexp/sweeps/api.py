@@ -1,4 +1,4 @@
-"""A sweep from Python."""
+"""Run a sweep from Python."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ __all__ = ["SweepResult", "sweep"]
 
 @dataclass(frozen=True)
 class SweepResult:
-    """A sweep that is over.
+    """The result of a sweep.
 
     Attributes:
-        trials: what became of each: `state`, `reason`, `metrics`, `overrides`, `run_id`, `folder`.
-        comparison: the choices ranked over their seeds, as `kexp compare` ranks them; `comparison.frame()` is a
-            DataFrame with one row a choice. None where nothing was measured.
-        run_id: the sweep's run in MLflow.
+        trials: the trials; each has `state`, `reason`, `metrics`, `overrides`, `run_id` and `folder`.
+        comparison: the choices ranked over their seeds, as by `kexp compare`; `comparison.frame()` is a DataFrame with
+            one row for each choice. None if nothing was measured.
+        run_id: the MLflow run id of the sweep.
         name: the sweep's name.
-        folder: where its files are, `report.html` among them.
+        folder: the folder of its files, such as `report.html`.
     """
 
     trials: list[Trial] = field(repr=False)
@@ -49,20 +49,17 @@ class SweepResult:
 
         counts = Counter(trial.state.lower() for trial in self.trials)
         states = ", ".join(f"{count:,} {state}" for state, count in counts.most_common())
-        told = f"sweep {self.name}: {len(self.trials):,} trials ({states}); files in {self.folder}"
-        return f"<p>{escape(told)}</p>" + (table_html(self.comparison) if self.comparison is not None else "")
+        summary = f"sweep {self.name}: {len(self.trials):,} trials ({states}); files in {self.folder}"
+        return f"<p>{escape(summary)}</p>" + (table_html(self.comparison) if self.comparison is not None else "")
 
     @property
     def finished(self) -> bool:
-        """Whether every trial finished."""
+        """Whether every trial finished, was pruned or had finished before."""
         return all(trial.good for trial in self.trials)
 
     @property
     def best(self) -> Trial | None:
-        """The best trial of the best choice: the one that wins over its seeds, and no other choice's luckiest seed.
-
-        None where no trial has a result.
-        """
+        """The best trial of the choice that is best over its seeds; None if no trial has a result."""
         row = self.comparison.reference if self.comparison is not None else None
         if row is None or self.comparison is None:
             return None
@@ -71,10 +68,11 @@ class SweepResult:
         return next((trial for trial in self.trials if run_id_of(trial) == row.trials[seed].run_id), None)
 
     def frame(self) -> pandas.DataFrame:
-        """A DataFrame with one row a trial, in the order of the sweep.
+        """Returns a DataFrame with one row for each trial, in the order of the sweep.
 
-        Columns: `trial` (its number), `state`, the parameters that tell the trials apart, the last value of each
-        metric, `duration_s`, `reason` and `run_id`.
+        Returns:
+            Columns: `trial` (the number), `state`, the parameters in which trials differ, the last value of each
+            metric, `duration_s`, `reason` and `run_id`.
         """
         import pandas
 
@@ -82,16 +80,16 @@ class SweepResult:
 
         params = [run_parameters(trial.config, trial.overrides) if trial.config else {} for trial in self.trials]
         columns = [*(self.comparison.columns if self.comparison is not None else ()), "seed"]
-        told = [key for key in columns if len({str(each.get(key)) for each in params}) > 1]
+        varied = [key for key in columns if len({str(each.get(key)) for each in params}) > 1]
         rows = [
             {"trial": trial.number, "state": trial.state}
-            | {key: each.get(key) for key in told}
+            | {key: each.get(key) for key in varied}
             | trial.metrics
             | {"duration_s": trial.duration_s, "reason": trial.reason, "run_id": trial.run_id}
             for trial, each in zip(self.trials, params, strict=True)
         ]
         frame = pandas.DataFrame(rows)
-        last = ["duration_s", "reason", "run_id"]  # behind the metrics of every trial
+        last = ["duration_s", "reason", "run_id"]  # after the metrics of all trials
         return frame[[name for name in frame if name not in last] + last]
 
 
@@ -103,30 +101,30 @@ def sweep(
     sweeper: str | None = None,
     config_dir: str | Path | None = None,
 ) -> SweepResult:
-    """Runs every combination of the axes' values, less those that the store has finished.
+    """Runs every combination of the axes' values, except those whose result is already in the store.
 
     Args:
-        axes: overrides, as `kexp.run` takes them and as on the command line after `kexp -m`:
-            `["data=iris", "optimizer=sgd,adam", "seed=range(5)"]`. Or config key -> its values,
-            `{"optimizer": ["sgd", "adam"], "seed": range(5)}`: a text is taken as on the command line,
-            `{"optimizer.learning_rate": "interval(1e-4,1e-1)"}`; any other single value is set for all trials.
-        overrides: further ones, as on the command line.
-        launcher: `serial`, `processes` or any other of `hydra/launcher`.
-        sweeper: any of `hydra/sweeper`.
-        config_dir: a folder of YAML of your own, as `--config-dir`.
+        axes: overrides, as for `kexp.run` or on the command line after `kexp -m`:
+            `["data=iris", "optimizer=sgd,adam", "seed=range(5)"]`. Or a mapping from config key to values:
+            `{"optimizer": ["sgd", "adam"], "seed": range(5)}`. A string is parsed as on the command line:
+            `{"optimizer.learning_rate": "interval(1e-4,1e-1)"}`. Any other single value is set for all trials.
+        overrides: further overrides, as on the command line.
+        launcher: an option of `hydra/launcher`, such as `serial` or `processes`; the config's unless given.
+        sweeper: an option of `hydra/sweeper`; the config's unless given.
+        config_dir: a folder of the user's YAML, as `--config-dir`.
 
     Returns:
-        Its trials and their comparison, whether all finished or not.
+        The trials and their comparison, whether or not all trials finished.
 
     Raises:
-        ConfigError: an axis without values, or no trial is valid; nothing was computed.
+        ConfigError: an axis has no values, or no trial is valid; nothing was computed.
         StoreError: the store cannot be reached or written.
     """
     from kexp.sweeps.opening import run_sweep
     from kexp.sweeps.running import SweepFailedError
 
     if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # references to the user's own modules
+        sys.path.insert(0, os.getcwd())  # so that references to the user's modules can be imported
     given = [_argument(key, values) for key, values in axes.items()] if isinstance(axes, Mapping) else axes
     given = prepare_overrides(given)
     overrides = prepare_overrides(overrides)
@@ -140,7 +138,7 @@ def sweep(
             raise
         session = error.session
     if session is None:
-        raise ConfigError(f"sweeper: {sweeper} with launcher {launcher} does not say which trials it ran")
+        raise ConfigError(f"sweeper: {sweeper} with launcher {launcher} does not return its trials")
     return SweepResult(session.trials, session.comparison, session.run_id, session.name, session.folder)
 
 
@@ -154,7 +152,7 @@ def _argument(key: str, values: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """A value in Hydra's grammar."""
+    """Write a value in Hydra's grammar."""
     if value is None:
         return "null"
     if isinstance(value, bool):

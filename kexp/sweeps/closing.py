@@ -1,4 +1,4 @@
-"""What a sweep leaves to read: its run's summary, its comparison, and the report, in its folder and among artifacts."""
+"""Finish a sweep: log the summary to its run, compare the trials, and write the report."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "best_trial", "describe", "ranking", "run_id_of", "summarise"]
 
-_MOST_VALUES = 20  # of a key that was swept over, listed
+_MOST_VALUES = 20  # values of a swept key that are listed; above it, their number is logged
 _MORE = "\n\nMore is in `report.md`, among the artifacts.\n"
 _LONGEST_NOTE = 8000 - len(_MORE)  # characters of a tag
 
 
 class Swept(Protocol):
-    """What is read of a sweep that is over: a `Session`."""
+    """The interface of a finished sweep that this module reads; a `Session` has it."""
 
     trials: list[Trial]
     arguments: tuple[str, ...]
@@ -53,26 +53,26 @@ class Swept(Protocol):
 
     @property
     def compare_command(self) -> str:
-        """The command that ranks them again."""
+        """The command that compares the trials again."""
 
     def value(self, trial: Trial) -> float | None:
-        """A trial's value of the objective."""
+        """Returns a trial's value of the objective."""
 
 
 def summarise(session: Swept, tracker: Tracker) -> None:
-    """Tells a sweep's own run what became of its trials, and the best value of its objective."""
+    """Log to the sweep's run how many trials are in each state, the objective, the best trial and its metrics."""
     counts: dict[str, int] = {}
     for trial in session.trials:
         counts[trial.state] = counts.get(trial.state, 0) + 1
-    told = {f"kexp.sweep.{state.lower()}": count for state, count in counts.items()}
-    tracker.set_tags({"kexp.sweep.trials": len(session.trials), **told})
+    states = {f"kexp.sweep.{state.lower()}": count for state, count in counts.items()}
+    tracker.set_tags({"kexp.sweep.trials": len(session.trials), **states})
     objective = session.objective
     if objective is not None:
         tracker.set_tags({"kexp.sweep.objective": objective.metric, "kexp.sweep.direction": objective.direction})
         best = best_trial(session)
         if best is not None:
             tracker.set_tags({BEST_TRIAL: best.run_id})
-            if all(trial.good for trial in session.trials):  # a parameter cannot change later
+            if all(trial.good for trial in session.trials):  # else a resumed sweep might have to change a parameter
                 tracker.log_params(space(session, best))
             tracker.log_metrics({f"best_{key}": value for key, value in best.metrics.items()}, step=0)
     shared = [trial.run_id for trial in session.trials if trial.state == "DONE"]
@@ -81,7 +81,7 @@ def summarise(session: Swept, tracker: Tracker) -> None:
 
 
 def space(session: Swept, best: Trial) -> dict[str, Any]:
-    """What was swept over, by key, and of that what the best trial has, as `best_KEY`."""
+    """Return the values of each swept key, and the best trial's value of it as `best_KEY`."""
     from kexp.experiment import run_parameters
 
     params = [run_parameters(trial.config, trial.overrides) for trial in session.trials if trial.config]
@@ -91,7 +91,7 @@ def space(session: Swept, best: Trial) -> dict[str, Any]:
         if len(values) > 1:
             varied[key] = values
     named = {key for key in varied if {key, key.removesuffix(".name")} & {key_of(each) for each in session.arguments}}
-    if named:  # the others follow from these: parameters that only one optimizer has
+    if named:  # other keys vary as a consequence, such as parameters that only one optimizer has
         varied = {key: values for key, values in varied.items() if key in named}
     given = {key_of(each): each.partition("=")[2] for each in session.arguments}
     chosen = run_parameters(best.config, best.overrides)
@@ -109,7 +109,7 @@ def _listed(values: list[str]) -> str:
 
 
 def describe(tracker: Tracker, tracking: Tracking, files: list[Path]) -> None:
-    """Gives a sweep's run the conclusion and the table of its report as its description, as far as MLflow takes it."""
+    """Set the text of the report as the description of the sweep's run, up to MLflow's length limit."""
     from kexp.experiment import NOTE
 
     report = next((file for file in files if file.suffix == ".md"), None)
@@ -123,7 +123,7 @@ def describe(tracker: Tracker, tracking: Tracking, files: list[Path]) -> None:
 
 
 def best_trial(session: Swept) -> Trial | None:
-    """The trial with the best value of the objective, whose model is kept first; None where none has one."""
+    """Return the trial with the best value of the objective; None if no trial has a value."""
     objective = session.objective
     if objective is None:
         return None
@@ -136,7 +136,7 @@ def best_trial(session: Swept) -> Trial | None:
 
 
 def ranking(session: Swept, most: int = 10) -> list[str]:
-    """The best choices over their seeds, as `kexp compare` ranks them; of one seed each, the best trials."""
+    """Return the lines of the ranking: of choices as by `kexp compare`, or of trials if each choice ran once."""
     from kexp.sweeps.report import ranked_lines, screen_width
 
     comparison = session.comparison
@@ -144,16 +144,16 @@ def ranking(session: Swept, most: int = 10) -> list[str]:
         return []
     if not comparison.single:
         return ranked_lines(comparison, screen_width(), most, session.compare_command)
-    known = {trial.run_id: row.values[seed] for row in comparison.rows for seed, trial in row.trials.items()}
-    values = {trial.number: known[run_id] for trial in session.trials if (run_id := run_id_of(trial)) in known}
+    by_run = {trial.run_id: row.values[seed] for row in comparison.rows for seed, trial in row.trials.items()}
+    values = {trial.number: by_run[run_id] for trial in session.trials if (run_id := run_id_of(trial)) in by_run}
     return leaderboard(session.trials, comparison.objective, values, most)
 
 
 class Report:
-    """A sweep's comparison, and the report of it, written in the background.
+    """Compares a sweep's trials and writes the report, in a background thread.
 
     Args:
-        session: the sweep; what goes wrong is among its notices.
+        session: the sweep; errors are added to its notices.
     """
 
     def __init__(self, session: Swept) -> None:
@@ -163,23 +163,27 @@ class Report:
         self._comparison: Comparison | None = None
 
     def begin(self, after: Callable[[], object] = bool) -> None:
-        """Starts on it, once `after` has returned: the store has all trials by then."""
+        """Starts the thread.
+
+        Args:
+            after: called first; returns when the store has all trials.
+        """
         if self._thread is None:
             self._thread = threading.Thread(target=self._write, args=[after], name="kexp-report", daemon=True)
             self._thread.start()
 
     def files(self) -> list[Path]:
-        """What was written, when it is; nothing where it could not be."""
+        """Waits for the thread, and returns the written files; empty if writing failed."""
         if self._thread is not None:
             self._thread.join()
         return self._files
 
     def comparison(self) -> Comparison | None:
-        """The ranked choices, of the store where there is one; None where no trial was recorded."""
+        """Waits for the thread, and returns the comparison; None if no trial was recorded."""
         if self._thread is not None:
             self._thread.join()
         if self._comparison is None:
-            with contextlib.suppress(KexpError):  # no trial has begun, or the objective has no direction
+            with contextlib.suppress(KexpError):  # no trial has started, or the objective has no direction
                 self._comparison = _compared(self._session, [_result(trial) for trial in _begun(self._session)])
         return self._comparison
 
@@ -190,11 +194,11 @@ class Report:
             self._files = self._write_files()
         except KexpError as error:
             notices.append(f"there is no report: {error}")
-        except Exception as error:  # a drawing that fails must not cost the sweep
+        except Exception as error:  # a failed figure must not fail the sweep
             notices.append(f"there is no report: {type(error).__name__}: {error}")
 
     def _write_files(self) -> list[Path]:
-        """Writes `report.html`, `report.md` and `trials.csv` over what the store has of the sweep.
+        """Writes `report.html`, `report.md` and `trials.csv` from the store.
 
         Raises:
             KexpError: there is nothing to report, or the store cannot be read.
@@ -203,9 +207,8 @@ class Report:
 
         session = self._session
         assert session.store is not None
-        shared = [
-            trial.run_id for trial in session.trials if trial.state == "DONE"
-        ]  # its own run's list may be under way
+        # Read from the session, because the list in the sweep's run may not be written yet.
+        shared = [trial.run_id for trial in session.trials if trial.state == "DONE"]
         trials = read_sweep(session.store, session.run_id, shared=shared).trials
         if not trials:
             return []
@@ -231,17 +234,17 @@ def _compared(session: Swept, trials: list[TrialResult], histories: Histories | 
 
 
 def _begun(session: Swept) -> list[Trial]:
-    """The trials that a store would have."""
+    """Return the trials that have started."""
     return [trial for trial in session.trials if trial.state not in ("WAITING", "INVALID")]
 
 
 def run_id_of(trial: Trial) -> str:
-    """The id by which a comparison knows a trial; its number's where nothing is recorded."""
+    """Return the id of a trial in a comparison: its run id, or its number if it is not tracked."""
     return trial.run_id or f"trial {trial.number}"
 
 
 def _result(trial: Trial) -> TrialResult:
-    """A trial as this process knows it."""
+    """Convert a trial of this process to a result."""
     from kexp.experiment import run_parameters
 
     return TrialResult(

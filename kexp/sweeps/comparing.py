@@ -1,4 +1,4 @@
-"""Which choice is better, and whether the difference is real."""
+"""Compare trials: rank the choices by the objective, and test whether the differences are significant."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ def compare(
     experiment: str | None = None,
     confidence: float = 0.95,
 ) -> Comparison:
-    """Compares the trials of sweeps that are in the store.
+    """Compares the trials of sweeps in the store.
 
     Args:
-        sweeps: run ids, unique prefixes, names, or `latest`, which is what none means.
+        sweeps: run ids, unique prefixes of them, names, or `latest`, which is the default.
         params: the parameters to show; None shows those that differ.
-        metrics: further metrics to show.
-        where: only these trials, for example `optimizer.name=adam and optimizer.learning_rate<0.01`.
-        objective: the metric to rank by; None is the sweep's own, or else `val_loss`.
-        direction: minimize or maximize; None goes by the metric.
-        uri: the tracking URI; None as everywhere.
-        experiment: the MLflow experiment; None as everywhere: `MLFLOW_EXPERIMENT_NAME`, or else `kexp`.
-        confidence: of intervals and tests.
+        metrics: further metrics to show; None shows another validation metric and the test metric.
+        where: a filter, for example `optimizer.name=adam and optimizer.learning_rate<0.01`.
+        objective: the metric to rank by; None means the sweep's own objective, or else `val_loss`.
+        direction: minimize or maximize; None derives it from the metric's name.
+        uri: the tracking URI; None means `MLFLOW_TRACKING_URI`, or else MLflow's default.
+        experiment: the MLflow experiment; None means `MLFLOW_EXPERIMENT_NAME`, or else `kexp`.
+        confidence: confidence level of intervals and tests, between 0 and 1.
 
     Raises:
-        ConfigError: a sweep, metric or parameter that is not there, an expression that cannot be read, no trials.
+        ConfigError: a sweep, metric or parameter is unknown, the filter cannot be parsed, or there are no trials.
         StoreError: the store cannot be read.
     """
     from kexp.tracking import chosen_store
@@ -83,14 +83,15 @@ def compare_trials(
     direction: str | None = None,
     confidence: float = 0.95,
 ) -> Comparison:
-    """Compares trials, wherever they come from; see `compare` for the arguments and errors.
+    """Compares trials from any source; see `compare` for the other arguments and the errors.
 
-    A trial's value is that of the epoch whose weights it ended with: the last, or the best one of a trial whose early
-    stopping restored the best weights. Only finished trials with a finite value count.
+    A trial's value is that of the epoch whose weights it ended with: the last epoch, or the best one if early stopping
+    restored the best weights. Only finished trials with a finite value count.
 
     Args:
         trials: in any order.
-        histories: reads histories; needed only where early stopping restored weights.
+        histories: reads histories; needed only if early stopping restored weights.
+        title: the title of the comparison.
     """
     if not 0 < confidence < 1:
         raise ConfigError(f"confidence: must be between 0 and 1, got {confidence!r}")
@@ -100,16 +101,16 @@ def compare_trials(
         taking_part = [trial for trial in taking_part if condition(trial)]
     if not taking_part:
         raise ConfigError(f"where: no trial meets {where!r}" if trials else "there are no trials to compare")
-    known = dict.fromkeys(name for trial in taking_part for name in trial.metrics)
-    # A trial that ended before its parameters were recorded belongs to no row.
+    measured = dict.fromkeys(name for trial in taking_part for name in trial.metrics)
+    # A trial that ended before its parameters were logged belongs to no row.
     described = [trial for trial in taking_part if trial.state == "FINISHED" or SEED in trial.params]
     groups, columns = group_trials(described or taking_part)
-    chosen = choose_objective(known, objective, direction, losses_differ=_has_loss(columns))
-    shown = _extra_metrics(known, chosen) if metrics is None else [_known_metric(name, known) for name in metrics]
+    chosen = choose_objective(measured, objective, direction, losses_differ=_has_loss(columns))
+    shown = _extra_metrics(measured, chosen) if metrics is None else [_checked(name, measured) for name in metrics]
     shown = [name for name in dict.fromkeys(shown) if name != chosen.metric]
     if params is not None:
         everything = dict.fromkeys(key for trial in taking_part for key in trial.params)
-        columns = [_known_param(name, everything) for name in dict.fromkeys(params)]
+        columns = [_full_key(name, everything) for name in dict.fromkeys(params)]
     kept = _at_kept_epochs(taking_part, histories)
     rows = [
         _row(group, columns=columns, objective=chosen, metrics=shown, kept=kept, confidence=confidence)
@@ -122,7 +123,7 @@ def compare_trials(
         for trial in taking_part
         if trial.run_id not in settled and (why := _why_lost(trial, kept[trial.run_id], chosen.metric))
     ]
-    notes = [*_notes(chosen, known, columns, groups), *notes]
+    notes = [*_notes(chosen, measured, columns, groups), *notes]
     return ShownComparison(title, chosen, ranked, columns, shown, taking_part, lost, notes, confidence)
 
 
@@ -135,10 +136,7 @@ def _row(
     kept: Mapping[str, Mapping[str, float]],
     confidence: float,
 ) -> Row:
-    """A row before it is ranked.
-
-    Of a seed that ran more than once, the newest result counts: a repetition is no new seed.
-    """
+    """Make a row, not yet ranked. If a seed ran more than once, only its newest result counts."""
     values: dict[Any, float] = {}
     counted: dict[Any, TrialResult] = {}
     lost = 0
@@ -173,12 +171,12 @@ def _row(
 
 
 def _summary(values: Mapping[Any, float], confidence: float) -> Summary:
-    """What the seeds say, or the folds."""
+    """Summarise the values of seeds or folds."""
     return summarise(over_repeats(values), confidence, overlap(values))
 
 
 def _settled(groups: Sequence[Group], rows: Sequence[Row]) -> set[str]:
-    """Attempts at a seed that a later or a better attempt stands for: nothing is missing there."""
+    """Return the run ids of attempts at a seed that another attempt replaces, so they are not reported as lost."""
     settled = set()
     for group, row in zip(groups, rows, strict=True):
         for seed, repeated in group.trials.items():
@@ -201,13 +199,13 @@ def _rank_and_judge(rows: Sequence[Row], objective: Objective, confidence: float
     notes = []
     if place:
         notes.append(
-            f"The first {place} of the ranking have too few seeds to test against; rank {place + 1} stands for them."
+            f"The first {place} of the ranking have too few seeds to test against; rank {place + 1} is the reference."
         )
     return ranked + [row for row in ordered if not row.values], notes
 
 
 def _at_kept_epochs(trials: Sequence[TrialResult], histories: Histories | None) -> dict[str, Mapping[str, float]]:
-    """Each trial's metrics at the epoch whose weights it ended with."""
+    """Return each trial's metrics at the epoch whose weights it ended with."""
     kept: dict[str, Mapping[str, float]] = {trial.run_id: trial.metrics for trial in trials}
     settings: dict[str, dict[str, Any]] = {}
     for trial in trials:
@@ -228,7 +226,7 @@ def _at_kept_epochs(trials: Sequence[TrialResult], histories: Histories | None) 
 
 
 def _why_lost(trial: TrialResult, metrics: Mapping[str, float], objective: str) -> str:
-    """Why a trial has no result; empty where it has one."""
+    """Return the reason why a trial has no result; empty if it has one."""
     if trial.state != "FINISHED":
         return trial.reason or {"RUNNING": "still running", "PRUNED": "pruned"}.get(
             trial.state, "no reason was recorded"
@@ -238,25 +236,25 @@ def _why_lost(trial: TrialResult, metrics: Mapping[str, float], objective: str) 
     return "" if math.isfinite(metrics[objective]) else f"{objective} is {metrics[objective]}"
 
 
-def _extra_metrics(known: Mapping[str, None], objective: Objective) -> list[str]:
-    """What one wants to see beside the objective: another validation metric, and the test's."""
+def _extra_metrics(measured: Mapping[str, None], objective: Objective) -> list[str]:
+    """Return the metrics to show by default beside the objective: another validation metric, and its test metric."""
     bare = objective.metric.removeprefix("val_")
-    other = next((name for name in sorted(known) if name.startswith("val_") and name != objective.metric), None)
+    other = next((name for name in sorted(measured) if name.startswith("val_") and name != objective.metric), None)
     wanted = [other, f"test_{other.removeprefix('val_')}" if other else f"test_{bare}"]
-    return [name for name in wanted if name is not None and name in known]
+    return [name for name in wanted if name is not None and name in measured]
 
 
-def _known_metric(name: str, known: Mapping[str, None]) -> str:
-    if name not in known:
-        raise UnknownNameError("metrics", "metric", name, known)
+def _checked(name: str, metrics: Mapping[str, None]) -> str:
+    if name not in metrics:
+        raise UnknownNameError("metrics", "metric", name, metrics)
     return name
 
 
-def _known_param(name: str, known: Mapping[str, None]) -> str:
+def _full_key(name: str, params: Mapping[str, None]) -> str:
     for candidate in (name, f"{name}.name"):
-        if candidate in known:
+        if candidate in params:
             return candidate
-    raise UnknownNameError("params", "parameter", name, known)
+    raise UnknownNameError("params", "parameter", name, params)
 
 
 def _has_loss(columns: Sequence[str]) -> bool:
@@ -264,7 +262,7 @@ def _has_loss(columns: Sequence[str]) -> bool:
 
 
 def _notes(
-    objective: Objective, known: Mapping[str, None], columns: Sequence[str], groups: Sequence[Group]
+    objective: Objective, measured: Mapping[str, None], columns: Sequence[str], groups: Sequence[Group]
 ) -> list[str]:
     notes = []
     metric = objective.metric
@@ -272,18 +270,16 @@ def _notes(
         notes.append(
             f"Ranked by {metric}: choosing by test data makes the winner's {metric} too good to be true on new data."
         )
-    elif not metric.startswith("val_") and f"val_{metric}" in known:
+    elif not metric.startswith("val_") and f"val_{metric}" in measured:
         notes.append(
             f"Ranked by {metric}, which is measured on training data; val_{metric} is measured on validation data."
         )
     if metric in ("val_loss", "loss", "test_loss") and _has_loss(columns):
         notes.append(
-            f"The trials have different losses, so that their {metric} have different units and should not be ranked."
+            f"The trials have different losses, so their {metric} have different units and should not be ranked."
         )
     if any(isinstance(seed, Fold) for group in groups for seed in group.trials):
-        notes.append(
-            "Folds train on rows that they share: intervals and tests are corrected for it (Nadeau and Bengio, 2003)."
-        )
+        notes.append("Folds share training rows; intervals and tests are corrected for that (Nadeau and Bengio, 2003).")
     if any(seed[0] == "no seed" for group in groups for seed in group.trials if isinstance(seed, tuple)):
         notes.append("Trials without a parameter `seed` cannot be paired, and are not tested.")
     return notes

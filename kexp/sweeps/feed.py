@@ -1,4 +1,4 @@
-"""Where a launcher gets its tasks: a queue that may grow while the trials before are running."""
+"""The queue from which a launcher takes its tasks. It may grow while earlier trials are running."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ __all__ = ["Feed", "as_feed"]
 
 
 class Feed:
-    """Tasks in the order to start them.
+    """A queue of tasks, in the order to start them.
 
-    A search decides on its next trial when there is room for it, knowing what has ended by then. So a launcher asks
-    for a task when a worker is free, and not before: `while feed: start(feed.popleft())`. A feed that is empty may
-    give more once a running trial has ended.
+    A search chooses its next trial from the results so far. A launcher must therefore take a task only when a worker is
+    free: `while feed: start(feed.popleft())`. An empty feed may grow again when a running trial ends.
 
     Args:
-        tasks: those known from the start.
-        more: gives another, or None where there is none for now.
-        most: how many tasks `more` will give at most.
-        last: asked when there is nothing else; gives the tasks that come after all trials, or none for now.
+        tasks: the tasks that are planned from the start.
+        more: returns a further task, or None if there is none at this time.
+        most: the most tasks that `more` will return.
+        last: called when there is no other task; returns the tasks to run after all trials, or none at this time.
     """
 
     def __init__(
@@ -46,29 +45,29 @@ class Feed:
 
     @property
     def grows(self) -> bool:
-        """Whether tasks are decided on as the sweep goes."""
+        """Whether tasks are added while the sweep runs."""
         return self._more is not None
 
     @property
     def known(self) -> list[Task]:
-        """The tasks that are decided on and wait."""
+        """The tasks that are waiting."""
         return list(self._waiting)
 
     def __len__(self) -> int:
-        """How many tasks there are at most."""
+        """Returns the most tasks that there can be."""
         return max(self.most, len(self._waiting))
 
     def __iter__(self) -> Iterator[Task]:
-        """The tasks one after another, for a launcher that runs them so."""
+        """Yields one task after another, for a launcher that runs one at a time."""
         while self:
             yield self.popleft()
 
     def popleft(self) -> Task:
-        """The next task."""
+        """Removes and returns the next task."""
         return self._waiting.popleft()
 
     def take(self, fits: Callable[[Task], bool]) -> Task:
-        """The first of the waiting tasks that fits; the next one where none does."""
+        """Removes and returns the first waiting task that fits, or the next one if none fits."""
         for place, task in enumerate(self._waiting):
             if fits(task):
                 del self._waiting[place]
@@ -76,10 +75,10 @@ class Feed:
         return self.popleft()
 
     def appendleft(self, task: Task) -> None:
-        """Puts a task back, to be tried again before any other."""
+        """Puts a task back as the next one."""
         self._waiting.appendleft(task)
 
 
 def as_feed(tasks: Sequence[Task] | Feed) -> Feed:
-    """The tasks as a feed."""
+    """Return the tasks as a feed."""
     return tasks if isinstance(tasks, Feed) else Feed(tasks)

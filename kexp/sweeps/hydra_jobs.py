@@ -73,14 +73,14 @@ def launch_jobs(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_j
     """
     from hydra.core.utils import JobReturn, JobStatus
 
-    from kexp.sweeps.running import finish, open_session, plan_overrides, tell
+    from kexp.sweeps.running import finish, open_session, plan_overrides, print_plan
 
     trials = plan_overrides(launcher, job_overrides, first=initial_job_idx)
     session: Session = open_session(launcher, trials)
     launcher.session = session
     with session.running():
         session.skip_done()
-        tell(session)
+        print_plan(session)
         session.run(launcher, trials)
     with contextlib.suppress(KexpError):  # the sweeper reads it off what it gets back
         finish(session)

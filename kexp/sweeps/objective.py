@@ -1,4 +1,4 @@
-"""What a sweep is judged by: a metric, whether less or more of it is better, and at which epoch it counts."""
+"""The objective of a sweep: a metric, its direction, and the epoch whose value counts."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["Direction", "Objective", "choose_objective", "choose_objectives", "d
 
 Direction = Literal["minimize", "maximize"]
 
-# Parts of metric names, as words between underscores. The first list wins, because a name such as `false_negatives` or
-# `precision_loss` holds words that alone would mislead.
+# Parts of metric names, as words between underscores. `_LESS` takes precedence, because names such as `false_negatives`
+# and `precision_loss` contain words of both lists.
 _LESS = re.compile(
     "_(negative|loss|error|mse|mae|rmse|nmse|mape|msle|smape|nll|bce|cce|crossentropy|cross_entropy|hinge|divergence|poisson|huber"
     "|logcosh|log_cosh|perplexity|brier|deviance|false_positives|false_negatives|fpr|fnr|wer|cer|mer|ece|regret|distance|cost)_"
@@ -35,19 +35,19 @@ class Objective:
     direction: Direction
 
     def better(self, a: float, b: float) -> bool:
-        """Whether a is better than b."""
+        """Returns whether a is better than b."""
         return a < b if self.direction == "minimize" else a > b
 
     def rank_key(self, value: float) -> tuple[bool, float]:
-        """Sorts the best first and NaN last."""
+        """Returns a sort key that puts the best value first and NaN last."""
         lost = math.isnan(value)
         return lost, 0.0 if lost else (value if self.direction == "minimize" else -value)
 
 
 def direction_of(metric: str) -> Direction | None:
-    """Whether less or more of a metric is better, by its name; None where the name does not say.
+    """Derive the direction of a metric from its name; None if the name does not show it.
 
-    `val_`, `test_` and a trailing number (`auc_1`) mean nothing here.
+    The prefixes `val_` and `test_` and a trailing number (`auc_1`) are ignored.
     """
     name = re.sub(r"^(val_|test_|train_|epoch_)+", "", metric.strip().lower())
     words = "_" + re.sub(r"[^a-z0-9]+", "_", name) + "_"
@@ -68,31 +68,30 @@ def choose_objective(
     losses_differ: bool = False,
     key: str = "objective",
 ) -> Objective:
-    """The objective that a user asked for, or the usual one.
+    """Return the objective that the user chose, or the default.
 
     Args:
-        metrics: the metrics that there are.
-        metric: the one asked for; None chooses `val_loss`, or another validation metric where trials have different
-            losses, whose values cannot be set against each other; training metrics only where there is no validation.
-            Where there is no metric at all, because every trial failed, any objective is taken.
-        direction: minimize or maximize; None goes by the metric's name.
+        metrics: the measured metrics; if empty, because every trial failed, any metric is accepted.
+        metric: the chosen metric. None means `val_loss`; another validation metric if the trials have different losses,
+            whose values are not comparable; a training metric only if there is no validation.
+        direction: minimize or maximize; None derives it from the metric's name.
         losses_differ: whether the trials were trained with different losses.
-        key: what to call the setting in messages.
+        key: the name of the setting, for messages.
 
     Raises:
-        UnknownNameError: there is no such metric.
-        ConfigError: the direction is neither, or is not known from the name.
+        UnknownNameError: the metric is not measured.
+        ConfigError: the direction is invalid, or cannot be derived from the name.
     """
-    known = list(metrics)
+    measured = list(metrics)
     if metric is None:
-        metric = _usual(known, losses_differ)
-    elif known and metric not in known:
-        raise UnknownNameError(key, "metric", metric, known)
+        metric = _usual(measured, losses_differ)
+    elif measured and metric not in measured:
+        raise UnknownNameError(key, "metric", metric, measured)
     if direction is None:
         direction = direction_of(metric)
         if direction is None:
             raise ConfigError(
-                f"direction: must be given as minimize or maximize, because {metric!r} does not say by its name"
+                f"direction: must be given as minimize or maximize, because the name {metric!r} does not show it"
             )
     if direction == "minimize":
         return Objective(metric, "minimize")
@@ -109,13 +108,13 @@ def choose_objectives(
     losses_differ: bool = False,
     key: str = "objective",
 ) -> list[Objective]:
-    """The objectives that a user asked for, one or several; see `choose_objective`.
+    """Return the objectives that the user chose, one or several; see `choose_objective`.
 
     Raises:
-        UnknownNameError: there is no such metric.
-        ConfigError: a list is empty or names a metric twice; there are not as many directions as objectives.
+        UnknownNameError: a metric is not measured.
+        ConfigError: the list is empty or has a metric twice, or there are not as many directions as objectives.
     """
-    known = list(metrics)
+    measured = list(metrics)
     names: list[str | None] = [metric] if metric is None or isinstance(metric, str) else list(metric)
     if not names or len(set(names)) < len(names):
         raise ConfigError.at(key, "must name different metrics", metric)
@@ -124,36 +123,36 @@ def choose_objectives(
         beside = key.replace("objective", "direction")
         raise ConfigError(f"{beside}: must be as many as the objectives, {len(names)}, got {len(directions)}")
     return [
-        choose_objective(known, name, way, losses_differ=losses_differ, key=key)
+        choose_objective(measured, name, way, losses_differ=losses_differ, key=key)
         for name, way in zip(names, directions, strict=True)
     ]
 
 
-def _usual(known: Sequence[str], losses_differ: bool) -> str:
-    validation = [name for name in known if name.startswith("val_")]
+def _usual(measured: Sequence[str], losses_differ: bool) -> str:
+    validation = [name for name in measured if name.startswith("val_")]
     others = [name for name in validation if name != "val_loss" and direction_of(name) is not None]
-    training = [name for name in known if not name.startswith(("val_", "test_"))]
+    training = [name for name in measured if not name.startswith(("val_", "test_"))]
     if losses_differ and others:
         return "val_accuracy" if "val_accuracy" in others else sorted(others)[0]
     for candidate in ("val_loss", *sorted(others), "loss", *sorted(training)):
-        if candidate in known and direction_of(candidate) is not None:
+        if candidate in measured and direction_of(candidate) is not None:
             return candidate
-    return known[0] if known else "val_loss"
+    return measured[0] if measured else "val_loss"
 
 
 def kept_epoch(params: Mapping[str, Any], history: Mapping[str, Sequence[tuple[int, float]]]) -> int | None:
-    """The epoch whose weights a trial ended with, where that is not its last.
+    """Return the epoch whose weights a trial ended with.
 
-    Early stopping with `restore_best_weights` goes back to the best epoch of what it monitors; the trial's final
-    model, and its test metrics, are of that epoch, so its validation metrics must be too. Everything else ends with
-    the last epoch's weights.
+    Early stopping with `restore_best_weights` restores the best epoch of the monitored metric. The final model and its
+    test metrics are of that epoch, so the validation metrics must be too. Any other trial ends with the weights of its
+    last epoch.
 
     Args:
-        params: flat config of the trial.
-        history: metric -> (epoch, value) points, by epoch.
+        params: the flat config of the trial.
+        history: metric -> points (epoch, value), ascending by epoch.
 
     Returns:
-        The epoch; None for the last one.
+        The epoch, from 1; None for the last one.
     """
     for key, value in params.items():
         if not key.endswith(".restore_best_weights") or value is not True:

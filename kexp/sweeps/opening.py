@@ -1,4 +1,4 @@
-"""A sweep's config and sweeper from its command line, outside Hydra's own main."""
+"""Compose a sweep's config and create its sweeper from a command line, without `hydra.main`."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ __all__ = ["announce_backend", "opened_sweeper", "run_sweep"]
 
 
 def announce_backend(overrides: Sequence[str], config_dir: str | Path | None = None) -> None:
-    """Tells Keras which backend the overrides choose, before composing them imports it.
+    """Set `KERAS_BACKEND` to the backend that the overrides choose, before composing them imports Keras.
 
-    A module of the user's, `model=my_models:wide`, is imported for its signature, and Keras with it, which then stays
-    on the backend that it finds.
+    Composing `model=my_models:wide` imports the user's module to read a signature. If the module imports Keras, Keras
+    keeps the backend that it finds then.
     """
     if "keras" in sys.modules:
         return
@@ -48,7 +48,7 @@ def announce_backend(overrides: Sequence[str], config_dir: str | Path | None = N
 
 
 def _composed_backend(overrides: Sequence[str], config_dir: str | Path | None) -> Any:
-    """The backend that a preset or the primary config chooses; None where they do not compose, which is said later."""
+    """Return the backend that a preset or the primary config chooses; None if they do not compose (reported later)."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -59,25 +59,28 @@ def _composed_backend(overrides: Sequence[str], config_dir: str | Path | None) -
 
 
 def run_sweep(arguments: Sequence[str], config_dir: str | Path | None = None, config_name: str = "config") -> Any:
-    """Runs `kexp -m ARGUMENTS`; returns the sweep's session.
+    """Run the sweep of `kexp -m ARGUMENTS`.
 
     Args:
         arguments: see `opened_sweeper`.
         config_dir: see `opened_sweeper`.
         config_name: see `opened_sweeper`.
 
+    Returns:
+        The sweep's session; None if another package's sweeper and launcher do not provide it.
+
     Raises:
         ConfigError: the arguments cannot be composed, or no trial is valid.
-        SweepFailedError: some trials did not end as they should; `error.session` has them.
+        SweepFailedError: some trials failed; `error.session` has them.
     """
     with opened_sweeper(arguments, config_dir, config_name) as (sweeper, swept):
         config, hooks = sweeper.config, sweeper.hydra_context.callbacks
         hooks.on_multirun_start(config=config, config_name=config_name)
         try:
             returned = sweeper.sweep(swept)
-        finally:  # a sweep of which some trials failed has ended as well
+        finally:  # also if some trials failed
             hooks.on_multirun_end(config=config, config_name=config_name)
-        # Somebody else's sweeper returns what it likes; our launcher knows the trials that it was given.
+        # Another package's sweeper may return anything; a launcher of kexp's has the session.
         return returned if hasattr(returned, "trials") else getattr(sweeper.launcher, "session", None)
 
 
@@ -85,15 +88,18 @@ def run_sweep(arguments: Sequence[str], config_dir: str | Path | None = None, co
 def opened_sweeper(
     arguments: Sequence[str], config_dir: str | Path | None = None, config_name: str = "config"
 ) -> Iterator[tuple[Any, list[str]]]:
-    """The sweeper that `kexp -m ARGUMENTS` uses, and what it is given to sweep over.
+    """Open the sweeper that `kexp -m ARGUMENTS` uses.
 
     Args:
         arguments: the command line without flags: `["optimizer=sgd,adam", "hydra/launcher=serial"]`.
-        config_dir: a folder of YAML that wins over kexp's own, as `--config-dir`.
-        config_name: the primary config's, as `--config-name`.
+        config_dir: a folder of YAML that takes precedence over kexp's own, as `--config-dir`.
+        config_name: the name of the primary config, as `--config-name`.
+
+    Yields:
+        The sweeper, and the overrides that it sweeps over.
 
     Raises:
-        ConfigError: the arguments cannot be composed, or make no sweep together.
+        ConfigError: the arguments cannot be composed, or do not form one sweep.
     """
     from hydra.core.plugins import Plugins
     from hydra.core.utils import env_override
@@ -127,16 +133,16 @@ def opened_sweeper(
         config.hydra.overrides.task = [each for each in arguments if not key_of(each).startswith(("hydra.", "hydra/"))]
         if len(parts) > 1:
             _give_parts(sweeper, parts)
-        with env_override(config.hydra.job.env_set):  # for worker processes too, which inherit it
+        with env_override(config.hydra.job.env_set):  # worker processes inherit it
             yield sweeper, overrides_of(config)
 
 
 def _give_parts(sweeper: Any, parts: list[Part]) -> None:
-    """Has the sweeper sweep over all parts; one that cannot is given the presets as an axis, where that is the same."""
+    """Pass the parts to the sweeper. A sweeper without `parts` sweeps over presets as an axis, if that is the same."""
     if hasattr(sweeper, "parts"):
         sweeper.parts = parts
     elif any(part.config.hydra.sweeper != parts[0].config.hydra.sweeper for part in parts):
         raise ConfigError(
-            "hydra.sweeper: several presets that each bring axes of their own are for hydra/sweeper=grid; "
+            "hydra.sweeper: only hydra/sweeper=grid can sweep over presets that have axes of their own; "
             "run a search for each"
         )

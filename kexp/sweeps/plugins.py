@@ -1,8 +1,9 @@
-"""Launchers and sweepers, kexp's own and other packages', made known to Hydra.
+"""Register launchers and sweepers, of kexp and of other packages, with Hydra.
 
-A package adds one as an entry point, `ray = "kexp_ray.launcher:RayLauncher"` in the group `kexp.launcher`, and
-has it as `hydra/launcher=ray`; its parameters are the config. Hydra 1.3 takes plugins from the namespace
-`hydra_plugins` alone, so each is given a name there, instead of shipping a package in a namespace that is not ours.
+A package adds a launcher as an entry point, such as `ray = "kexp_ray.launcher:RayLauncher"` in the group
+`kexp.launcher`; it is then available as `hydra/launcher=ray`, and its parameters are its config. Hydra 1.3 loads
+plugins only from the namespace `hydra_plugins`. Each class is therefore aliased there at run time, so that no package
+needs to ship modules in that namespace.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ __all__ = ["register"]
 
 
 def register() -> None:
-    """Makes every option of `hydra/launcher` and `hydra/sweeper` that a package offers instantiable.
+    """Register every option of `hydra/launcher` and `hydra/sweeper` that a package provides.
 
-    Safe to call again. A class is imported when it is chosen.
+    May be called repeatedly. A class is imported only when it is chosen.
     """
     from hydra.core.plugins import Plugins
     from hydra.plugins.launcher import Launcher
@@ -38,11 +39,11 @@ def register() -> None:
 
 
 def _deferred(kind: str, name: str, base: Any, module: str) -> Any:
-    """A class for Hydra, which stands for the real one until it is called for."""
+    """Return a placeholder class for Hydra, which imports the real class when it is instantiated."""
 
     def make(_: type, **parameters: Any) -> Any:
-        ours: Any = registry.find_part(kind, name).load()
-        plugin = type(base)(ours.__name__, (ours, base), {"__module__": module, "__doc__": ours.__doc__})
+        real: Any = registry.find_part(kind, name).load()
+        plugin = type(base)(real.__name__, (real, base), {"__module__": module, "__doc__": real.__doc__})
         return plugin(**parameters)
 
     unused = dict.fromkeys(base.__abstractmethods__)
@@ -50,7 +51,7 @@ def _deferred(kind: str, name: str, base: Any, module: str) -> Any:
 
 
 def _module(name: str) -> types.ModuleType:
-    """The module of that name, made where there is none: `hydra_plugins` is there if other plugins are installed."""
+    """Return the module of that name, or create it; `hydra_plugins` exists only if other plugins are installed."""
     if name in sys.modules:
         return sys.modules[name]
     try:

@@ -1,4 +1,4 @@
-"""The command line of a sweep that is in the store, so that it can be run again without knowing it."""
+"""Read the command line of a sweep from the store, so that `kexp resume` can run it again."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ __all__ = ["Command", "command_of"]
 
 @dataclass(frozen=True)
 class Command:
-    """How a sweep was started.
+    """The command that started a sweep.
 
     Attributes:
-        arguments: overrides, those of the store it is in last.
+        arguments: overrides; those that select the store come last.
         folder: the working directory.
-        config_dir: the user's folder of YAML; None where there was none.
-        config_name: the primary config's.
+        config_dir: the user's folder of YAML; None if there was none.
+        config_name: the name of the primary config.
     """
 
     arguments: tuple[str, ...]
@@ -43,16 +43,16 @@ class Command:
 
 
 def command_of(ref: str, *, uri: str | None = None, experiment: str | None = None) -> Command:
-    """The command of a sweep.
+    """Read the command of a sweep.
 
     Args:
-        ref: its name, its run's id or a unique prefix of that, or `latest`.
-        uri: the tracking URI; None as everywhere.
-        experiment: the MLflow experiment; None as everywhere.
+        ref: the sweep's name, its run id, a unique prefix of the id, or `latest`.
+        uri: the tracking URI; None means `MLFLOW_TRACKING_URI`, or else MLflow's default.
+        experiment: the MLflow experiment; None means `MLFLOW_EXPERIMENT_NAME`, or else `kexp`.
 
     Raises:
-        UnknownNameError: there is no such sweep.
-        ConfigError: it is running, or what it was run with is not known.
+        UnknownNameError: no sweep matches `ref`.
+        ConfigError: the sweep is running, or its command was not recorded.
         StoreError: the store cannot be read.
     """
     settings = chosen_store(uri, experiment)
@@ -61,25 +61,25 @@ def command_of(ref: str, *, uri: str | None = None, experiment: str | None = Non
     try:
         with tempfile.TemporaryDirectory(prefix="kexp-") as folder:
             text = fetch_artifact(settings, view.run_id, ARGUMENTS, Path(folder)).read_text(encoding="utf-8")
-        known = json.loads(text)
-        arguments = [str(each) for each in known["arguments"]]
+        command = json.loads(text)
+        arguments = [str(each) for each in command["arguments"]]
     except (StoreError, UnknownNameError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"SWEEP: {ref!r} does not say what it was run with ({ARGUMENTS}); if its process was killed at its "
             f"beginning, `{command_line('sync')}` delivers what it left on disk"
         ) from error
-    here = str(known.get("cwd") or os.getcwd())
-    if os.path.realpath(here) != os.path.realpath(os.getcwd()) or uri is not None:
-        # A relative store is of the folder that the sweep is looked for in.
+    folder = str(command.get("cwd") or os.getcwd())
+    if os.path.realpath(folder) != os.path.realpath(os.getcwd()) or uri is not None:
+        # A relative URI was resolved against this process's working directory, so the absolute one is passed on.
         arguments = [each for each in arguments if not each.startswith("tracking.uri=")]
         arguments.append(f"tracking.uri={_quoted(resolve_uri(settings))}")
-    if all(key_of(each) != "tracking.experiment" for each in arguments):  # a variable named it, which may be gone
+    if all(key_of(each) != "tracking.experiment" for each in arguments):  # the variable that named it may be unset now
         arguments.append(f"tracking.experiment={_quoted(settings.experiment)}")
-    return Command(tuple(arguments), here, known.get("config_dir"), str(known.get("config_name", "config")))
+    return Command(tuple(arguments), folder, command.get("config_dir"), str(command.get("config_name", "config")))
 
 
 def _quoted(text: str) -> str:
-    """A text in Hydra's grammar."""
+    """Quote a text in Hydra's grammar."""
     return "'" + text.replace("'", "\\'") + "'"
 
 

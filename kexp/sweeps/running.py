@@ -1,4 +1,4 @@
-"""A sweep as sweepers and launchers begin and end it: trials planned, a session opened, the closing lines told."""
+"""Common steps of sweepers and launchers: plan trials, open a session, print the plan and the closing lines."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from kexp.sweeps.trials import Trial
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-__all__ = ["SweepFailedError", "composer_of", "finish", "open_session", "plan_overrides", "tell"]
+__all__ = ["SweepFailedError", "composer_of", "finish", "open_session", "plan_overrides", "print_plan"]
 
-# Hydra's own settings that change how a sweep is run, and not which trials it has.
+# Hydra's own settings that change how a sweep runs, but not which trials it has.
 _EXECUTION_KEYS = re.compile(r"[+~]*hydra([./]launcher|\.mode|\.verbose|\.sweeper\.(n_trials|n_jobs|max_batch_size))\b")
 
 
 class SweepFailedError(KexpError):
-    """Some trials of a sweep did not end as they should; the table has said which.
+    """Some trials of a sweep failed; the closing table lists them.
 
     Attributes:
-        session: the sweep, where it is known.
+        session: the sweep's session; None if unknown.
     """
 
     session: Session | None = None
@@ -41,13 +41,13 @@ class SweepFailedError(KexpError):
 def plan_overrides(
     owner: Any, combinations: Sequence[Sequence[str]], first: int = 0, composer: Composer | None = None
 ) -> list[Trial]:
-    """The trials of these overrides.
+    """Plan a trial for each combination of overrides.
 
     Args:
         owner: a sweeper or launcher that Hydra has set up.
-        combinations: each trial's overrides.
-        first: the number of the first.
-        composer: of their configs; one of the owner's unless given.
+        combinations: the overrides of each trial.
+        first: the number of the first trial.
+        composer: composes their configs; `composer_of(owner)` unless given.
     """
     composer = composer or composer_of(owner)
     adapt = getattr(getattr(owner, "launcher", owner), "adapt", None)
@@ -58,7 +58,7 @@ def plan_overrides(
 
 
 def composer_of(owner: Any) -> Composer:
-    """Composes trials' configs as the owner, a sweeper or launcher that Hydra has set up, would have them composed."""
+    """Return a composer of trials' configs for a sweeper or launcher that Hydra has set up."""
     loader = owner.hydra_context.config_loader
     groups = set(loader.list_groups(""))
 
@@ -70,15 +70,15 @@ def composer_of(owner: Any) -> Composer:
 
 
 def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | None = None) -> Session:
-    """The session of planned trials.
+    """Open a session for planned trials.
 
     Args:
-        sweeper: or launcher; what Hydra has set up for the sweep.
-        trials: all that are known.
-        arguments: what is swept over, as it was given; None takes the command line's.
+        sweeper: a sweeper or launcher that Hydra has set up.
+        trials: all trials that are planned so far.
+        arguments: the overrides as given; None means those of the command line.
 
     Raises:
-        ConfigError: there are none, or none is valid.
+        ConfigError: there are no trials, none is valid, or `sweep.name` is not a valid name.
     """
     from kexp.config.source import RegistrySearchPath
     from kexp.experiment import store_of
@@ -95,7 +95,7 @@ def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | N
     if name in ("", "latest"):
         raise ConfigError.at("sweep.name", "must be a name of its own", name)
     task, hydra = overrides_of(sweeper.config), overrides_of(sweeper.config, "hydra")
-    how = [each for each in hydra if not _EXECUTION_KEYS.match(each)]
+    settings = [each for each in hydra if not _EXECUTION_KEYS.match(each)]
     folder = Path("multirun", name or f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
     while name is None and folder.exists():  # another sweep in the same second
         folder = folder.with_name(f"{folder.name}-2")
@@ -107,7 +107,7 @@ def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | N
     session = Session(
         trials,
         experiment,
-        arguments=[*how, *(task if arguments is None else arguments)],
+        arguments=[*settings, *(task if arguments is None else arguments)],
         store=store_of(experiment),
         folder=chosen or folder,
         name=folder.name,
@@ -119,38 +119,38 @@ def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | N
         },
     )
     if jobs is not None and sweeper.config.hydra.job_logging.get("root") is not None:
-        session.notices.append("hydra.job_logging: what a trial logs is in the trial.log of its folder")
+        session.notices.append("hydra.job_logging: the log of a trial is trial.log in its folder")
     return session
 
 
 def _reasons(trials: Sequence[Trial], most: int = 5) -> str:
-    by_complaint: dict[str, str] = {}
-    for trial in trials:  # of one complaint the advice differs with the value
-        by_complaint.setdefault(trial.reason.partition("; ")[0], trial.reason)
-    reasons = list(by_complaint.values())
+    by_error: dict[str, str] = {}
+    for trial in trials:  # the advice after the semicolon may differ for equal errors
+        by_error.setdefault(trial.reason.partition("; ")[0], trial.reason)
+    reasons = list(by_error.values())
     return "; ".join(reasons[:most]) + (f"; and {len(reasons) - most} more" if len(reasons) > most else "")
 
 
-def tell(session: Session) -> None:
-    """What is about to happen, in a line or two."""
+def print_plan(session: Session) -> None:
+    """Print how many trials will run, and the trials that are invalid."""
     if not session.verbose:
         return
     states = [str(trial.state) for trial in session.trials]
-    words = [f"{len(states)} trials"]
+    counts = [f"{len(states)} trials"]
     for state, phrase in (("DONE", "done already"), ("INVALID", "invalid"), ("WAITING", "to run")):
         if states.count(state):
-            words.append(f"{states.count(state)} {phrase}")
-    print(f"sweep {session.name}: " + ", ".join(words), file=sys.stderr)
+            counts.append(f"{states.count(state)} {phrase}")
+    print(f"sweep {session.name}: " + ", ".join(counts), file=sys.stderr)
     for line in problems([trial for trial in session.trials if trial.state == "INVALID"])[:20]:
         print(f"  {line}", file=sys.stderr)
 
 
 def finish(session: Session) -> None:
-    """The closing table.
+    """Print the closing table.
 
     Raises:
-        ConfigError: every trial turned out to be invalid.
-        SweepFailedError: some trials did not end as they should, or a model to be kept is not where it should be.
+        ConfigError: every trial is invalid.
+        SweepFailedError: some trials failed, or a model to be kept is not in the store.
     """
     trials = session.trials
     if session.verbose:

@@ -341,7 +341,7 @@ class Session:
 
     def _saved(self, outcome: Outcome) -> bool:
         trial = self._keeping.trial(outcome.number)
-        self._said |= dict.fromkeys(outcome.said)
+        self._said |= dict.fromkeys(outcome.notices)
         if outcome.state == "FINISHED" and self._recorder is not None and self.store is not None:
             self._recorder.add(trial.folder, lambda: self._keeping.is_saved(trial))
         elif outcome.state == "FINISHED":
@@ -445,7 +445,7 @@ class Session:
         with deferred_interrupts():  # a trial is either recorded and over, or neither
             trial.reason, trial.duration_s = outcome.reason, outcome.duration_s
             trial.metrics.update(outcome.metrics)
-            self._said |= dict.fromkeys(outcome.said)
+            self._said |= dict.fromkeys(outcome.notices)
             self._put(trial, outcome)
             trial.state = outcome.state
             self.know_objective(trial.metrics)

@@ -1,4 +1,4 @@
-"""kexp's grid sweeper: `-m` by default. Plans every trial, runs what is missing, ends in an answer."""
+"""The grid sweeper, the default of `-m`: plans every trial, runs those whose results are missing, and compares them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kexp.config import key_of
 from kexp.sweeps.plan.applicable import drop_inapplicable
 from kexp.sweeps.plan.axes import expand, parse, with_folds, with_seeds
 from kexp.sweeps.plan.parts import Part
-from kexp.sweeps.running import composer_of, finish, open_session, plan_overrides, tell
+from kexp.sweeps.running import composer_of, finish, open_session, plan_overrides, print_plan
 from kexp.sweeps.session import Session
 from kexp.sweeps.trials import Trial
 
@@ -22,11 +22,12 @@ __all__ = ["GridSweeper"]
 
 
 class GridSweeper:
-    """Every combination of the axes.
+    """Runs every combination of the axes' values.
 
     Args:
-        params: axes from the config, `{"optimizer.learning_rate": "1e-3,1e-2"}`; the command line's win.
-        max_batch_size: Hydra's own; trials run without batches here.
+        params: axes from the config, such as `{"optimizer.learning_rate": "1e-3,1e-2"}`; axes on the command line take
+            precedence.
+        max_batch_size: accepted for compatibility with Hydra's basic sweeper; trials do not run in batches.
     """
 
     config: DictConfig
@@ -35,8 +36,8 @@ class GridSweeper:
 
     def __init__(self, params: dict[str, str] | None = None, max_batch_size: int | None = None) -> None:
         self.params = dict(params or {})
-        self.parts: list[Part] = []  # of a sweep over presets
-        self.left_out: list[str] = []  # a line for each parameter that only some of the choices have
+        self.parts: list[Part] = []  # the parts of a sweep over presets
+        self.left_out: list[str] = []  # a line for each parameter that only some choices have
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from hydra.core.plugins import Plugins
@@ -50,8 +51,8 @@ class GridSweeper:
         """Runs the sweep of these arguments.
 
         Raises:
-            ConfigError: no trial is valid, or an axis is none.
-            SweepFailedError: some trials did not end as they should, or a model to be kept is not where it should be.
+            ConfigError: no trial is valid, or an axis cannot be parsed.
+            SweepFailedError: some trials failed, or a model to be kept is not in the store.
         """
         trials = self.plan(arguments)
         session = open_session(self, trials, arguments)
@@ -60,14 +61,14 @@ class GridSweeper:
             return self._hand_to_hydra(session, trials)
         with self._preparing(trials), session.running():
             session.skip_done()
-            tell(session)
+            print_plan(session)
             session.run(self.launcher, trials)
         finish(session)
         return session
 
     @contextmanager
     def _preparing(self, trials: Sequence[Trial]) -> Iterator[None]:
-        """The launcher makes ready while the store is opened; what it does not come to use is ended."""
+        """Lets the launcher prepare while the store is opened, and closes what it did not use after the block."""
         if not hasattr(self.launcher, "prepare"):
             yield
             return
@@ -78,7 +79,7 @@ class GridSweeper:
             self.launcher.close()
 
     def plan(self, arguments: Sequence[str]) -> list[Trial]:
-        """The trials, each composed, checked and fingerprinted; no compute."""
+        """Composes, checks and fingerprints the trials, without any compute."""
         loader = self.hydra_context.config_loader
         combinations: list[tuple[str, ...]] = []
         for whole in [self._arguments(each.arguments, each) for each in self.parts] or [self._arguments(arguments)]:
@@ -88,7 +89,7 @@ class GridSweeper:
         return plan_overrides(self, kept, composer=composer)
 
     def _arguments(self, arguments: Sequence[str], part: Part | None = None) -> list[str]:
-        """The command line's arguments, after those of the config that it does not set itself."""
+        """Returns the config's axes that the command line does not set, followed by the command line's arguments."""
         given = {key_of(argument) for argument in arguments}
         params, config = (self.params, self.config) if part is None else (part.params, part.config)
         whole = [f"{key}={value}" for key, value in params.items() if key_of(key) not in given] + list(arguments)
@@ -96,19 +97,19 @@ class GridSweeper:
         return with_folds(whole, _count(whole, "folds", config))
 
     def _hand_to_hydra(self, session: Session, trials: Sequence[Trial]) -> Any:
-        """A launcher of Hydra's runs the jobs its own way: each is an ordinary run, nested under the sweep's."""
+        """Runs the trials as jobs on a launcher of Hydra's; each is an ordinary run, nested under the sweep's run."""
         from kexp.sweeps.hydra_jobs import hand_out
 
         with session.running():
             session.skip_done()
-            tell(session)
+            print_plan(session)
             hand_out(session, self.launcher, trials)
         finish(session)
         return session
 
 
 def _count(arguments: Sequence[str], name: str, config: Any) -> int | None:
-    """How many seeds or folds a sweep asks for: as typed last, or as its config has it, which may be a file's."""
+    """Return the number of seeds or folds: the last one typed, or else that of the config."""
     typed = [argument.partition("=")[2] for argument in arguments if key_of(argument) == f"sweep.{name}"]
     count = typed[-1] if typed else str(config.sweep[name])
-    return int(count) or None if count.isdigit() else None  # what is no count is refused later
+    return int(count) or None if count.isdigit() else None  # an invalid count is refused later

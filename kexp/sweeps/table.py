@@ -1,4 +1,4 @@
-"""What a person sees of a sweep while it runs and when it ends."""
+"""Text output of a sweep: the live table, the leaderboard and the list of problems."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kexp.sweeps.objective import Objective
 from kexp.sweeps.trials import Trial
 from kexp.training.progress import format_seconds
 
-__all__ = ["LiveTable", "leaderboard", "problems", "shared_overrides", "told"]
+__all__ = ["LiveTable", "leaderboard", "own_overrides", "problems", "shared_overrides"]
 
 _REDRAW_S = 0.2
 _PLAIN_S = 2.0
@@ -23,14 +23,14 @@ _SHOWN = 20
 
 
 class LiveTable:
-    """Trials as they run: a table that redraws itself in a terminal or a notebook, a line for each end elsewhere.
+    """Shows the running trials: a table that is redrawn in a terminal or notebook; elsewhere, a line for each end.
 
     Args:
-        trials: all of the sweep's.
-        objective: what the best is judged by; None until a metric is known.
-        verbose: 0 silent.
-        out: where to write; standard error unless given.
-        more: how many trials a search will add at most.
+        trials: all trials of the sweep.
+        objective: the metric that decides the best trial; None until a metric is measured.
+        verbose: 0 prints nothing.
+        out: the stream to write to; standard error unless given.
+        more: the most trials that a search will add.
     """
 
     def __init__(
@@ -45,9 +45,8 @@ class LiveTable:
         self.out = out or sys.stderr
         self._show = standing_text() if verbose and out is None else None
         self.live = bool(verbose) and (self._show is not None or self.out.isatty())
-        self._first_end: tuple[float, int, int] | None = (
-            None  # when that was seen, how many had ended, and with running
-        )
+        # Time of the first end, the number of trials that had ended, and that of trials that had ended or were running.
+        self._first_end: tuple[float, int, int] | None = None
         self._to_run = sum(1 for trial in trials if trial.state == "WAITING") + more
         self._all = len(trials) + more
         self._drawn = 0.0
@@ -55,7 +54,7 @@ class LiveTable:
         self._shared = shared_overrides(trials)
 
     def update(self, trial: Trial) -> None:
-        """Something about a trial has changed."""
+        """Updates the output after a change of a trial."""
         if not self.verbose:
             return
         if self.live:
@@ -70,7 +69,7 @@ class LiveTable:
                 self._write(self._status() + "\n")
 
     def close(self) -> None:
-        """Leaves the last picture standing."""
+        """Draws the final state of the table."""
         if self.live:
             self._draw()
 
@@ -88,32 +87,32 @@ class LiveTable:
 
     def _line(self, trial: Trial) -> str:
         value = self._value(trial)
-        words = f"trial {trial.number:>4}  {trial.state:<8}  epoch {trial.epoch:>4}"
+        line = f"trial {trial.number:>4}  {trial.state:<8}  epoch {trial.epoch:>4}"
         if value is not None:
-            words += f"  {self.objective.metric if self.objective else ''} {value:.4g}"
+            line += f"  {self.objective.metric if self.objective else ''} {value:.4g}"
         if trial.reason and trial.state not in ("FINISHED", "DONE"):
-            words += f"  {trial.reason}"
-        return f"{words}  {told(trial, self._shared)}"
+            line += f"  {trial.reason}"
+        return f"{line}  {own_overrides(trial, self._shared)}"
 
     def _status(self) -> str:
         counts = Counter(trial.state for trial in self.trials)
         over = sum(1 for trial in self.trials if trial.over and trial.attempts)
         left = self._left_s(over, counts["RUNNING"])
-        words = [f"{sum(1 for t in self.trials if t.over)}/{max(self._all, len(self.trials))} trials"]
-        words += [
+        parts = [f"{sum(1 for t in self.trials if t.over)}/{max(self._all, len(self.trials))} trials"]
+        parts += [
             f"{counts[state]} {state.lower()}" for state in ("FAILED", "PRUNED", "KILLED", "INVALID") if counts[state]
         ]
         best = self._best()
         if best is not None and self.objective is not None:
-            words.append(f"best {self.objective.metric} {self._value(best):.4g} (trial {best.number})")
-        words.append("" if left is None else f"{format_seconds(left)} left")
-        return "  ".join(word for word in words if word)
+            parts.append(f"best {self.objective.metric} {self._value(best):.4g} (trial {best.number})")
+        parts.append("" if left is None else f"{format_seconds(left)} left")
+        return "  ".join(part for part in parts if part)
 
     def _left_s(self, over: int, running: int) -> float | None:
-        """Seconds until the last trial; None while there is nothing to go by.
+        """Estimates the seconds until the last trial ends; None while it cannot be estimated.
 
-        Those that run beside the first to end begin with what others need not wait for: imports, compilation. So time
-        counts from the first end, and from when another trial ends than those.
+        The first trials take longer, because they wait for imports and compilation. The estimate therefore counts from
+        the first end, and is made only once a trial has ended that started after it.
         """
         if not over:
             return None
@@ -125,11 +124,11 @@ class LiveTable:
         return (time.monotonic() - since) / (over - ended) * (self._to_run - over)
 
     def _best(self) -> Trial | None:
-        known = [trial for trial in self.trials if trial.whole and self._value(trial) is not None]
-        if not known or self.objective is None:
+        measured = [trial for trial in self.trials if trial.whole and self._value(trial) is not None]
+        if not measured or self.objective is None:
             return None
         key = self.objective.rank_key
-        return min(known, key=lambda trial: key(trial.metrics[self.objective.metric]))  # type: ignore[union-attr]
+        return min(measured, key=lambda trial: key(trial.metrics[self.objective.metric]))  # type: ignore[union-attr]
 
     def _value(self, trial: Trial) -> float | None:
         return None if self.objective is None else trial.metrics.get(self.objective.metric)
@@ -143,7 +142,7 @@ class LiveTable:
 
 
 def shared_overrides(trials: Sequence[Trial]) -> set[str]:
-    """The overrides that all trials have, and that tell none from another. Of a single trial, none."""
+    """Return the overrides that all trials have; empty for a single trial."""
     if len(trials) < 2:
         return set()
     return set.intersection(*(set(trial.overrides) for trial in trials))
@@ -152,13 +151,13 @@ def shared_overrides(trials: Sequence[Trial]) -> set[str]:
 def leaderboard(
     trials: Sequence[Trial], objective: Objective, values: Mapping[int, float], most: int = 10
 ) -> list[str]:
-    """The best trials, a line each.
+    """Return a table of the best trials, one line for each after the header.
 
     Args:
-        trials: all of the sweep's.
-        objective: what they are ranked by.
-        values: the objective of each trial that has a result, by its number.
-        most: at most so many lines.
+        trials: all trials of the sweep.
+        objective: the metric to rank by.
+        values: trial number -> objective, for trials that have a result.
+        most: the most trials to list.
     """
     ranked = sorted(
         (trial for trial in trials if trial.number in values),
@@ -167,24 +166,25 @@ def leaderboard(
     shared = shared_overrides(trials)
     lines = [f"{'rank':>4}  {'trial':>5}  {objective.metric:>12}  overrides"]
     for rank, trial in enumerate(ranked[:most], 1):
-        lines.append(f"{rank:>4}  {trial.number:>5}  {values[trial.number]:>12.5g}  {told(trial, shared)}")
+        lines.append(f"{rank:>4}  {trial.number:>5}  {values[trial.number]:>12.5g}  {own_overrides(trial, shared)}")
     return lines if ranked else []
 
 
 def problems(trials: Sequence[Trial]) -> list[str]:
-    """The trials that did not end as they should: state, first line of the reason, where the log is."""
+    """Return a line for each trial that failed: its state, the reason, its overrides and its log file."""
     lines = []
     shared = shared_overrides(trials)
     for trial in trials:
         if trial.over and not trial.good:
             log = trial.folder / "trial.log"
-            where = f"  (log: {os.path.relpath(log)})" if log.is_file() else ""
-            lines.append(f"trial {trial.number}  {trial.state}  {trial.reason}  [{told(trial, shared)}]{where}")
+            file = f"  (log: {os.path.relpath(log)})" if log.is_file() else ""
+            own = own_overrides(trial, shared)
+            lines.append(f"trial {trial.number}  {trial.state}  {trial.reason}  [{own}]{file}")
     return lines
 
 
-def told(trial: Trial, shared: set[str]) -> str:
-    """What sets a trial apart, as it was typed; `shared` is what all trials have."""
+def own_overrides(trial: Trial, shared: set[str]) -> str:
+    """Return a trial's overrides as typed, except those in `shared`."""
     return " ".join(as_typed(each) for each in trial.overrides if each not in shared)
 
 

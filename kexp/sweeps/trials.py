@@ -1,4 +1,4 @@
-"""A sweep's trials: what each is, and what became of it."""
+"""The data of a sweep: trials, the tasks that workers receive, and the outcomes that they return."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ class Trial:
 
     Attributes:
         number: from 0, in the order of the sweep.
-        overrides: what sets it apart, as on the command line.
-        config: its plain config; empty where it cannot be composed.
-        fingerprint: what makes another run the same; empty where it is invalid.
-        state: WAITING, RUNNING, FINISHED, PRUNED, FAILED, KILLED; INVALID was refused before it ran; DONE was found
-            finished in the store.
+        overrides: its overrides, as on the command line.
+        config: its plain config; empty if it cannot be composed.
+        fingerprint: equal for equal experiments; empty if the trial is invalid.
+        state: WAITING, RUNNING, PAUSED, FINISHED, PRUNED, FAILED or KILLED. INVALID: refused before it ran. DONE: its
+            result was found in the store.
         reason: why it did not finish.
-        run_id: its run in MLflow, once there is one.
-        metrics: the last value of each.
-        epoch: epochs done.
+        run_id: its MLflow run id, once it has one.
+        metrics: the last value of each metric.
+        epoch: the number of completed epochs.
         attempts: how often it was started.
-        duration_s: seconds it took.
-        folder: where its files are.
-        yaml: its config with interpolations unresolved, where it reads the environment; empty elsewhere.
-        started_ms: when its last attempt began, milliseconds since 1970.
-        ordinary: its config without what the launcher changed in it, for where that cannot be run; None where it
-            changed nothing.
-        ordinary_fingerprint: of that config.
-        until: epochs after which it is paused; 0 for never.
-        goes_on: the trial, and its epoch, where it was paused and this one goes on; None where it begins.
-        varies: config keys of numbers that are changed while it trains.
-        tags: of its run, besides those that every trial has.
+        duration_s: seconds that it took.
+        folder: the folder of its files.
+        yaml: its config with interpolations unresolved, if it reads the environment; else empty.
+        started_ms: the start of its last attempt, in milliseconds since 1970.
+        ordinary: its config without the changes of the launcher, to run if the changed config cannot; None if the
+            launcher changed nothing.
+        ordinary_fingerprint: the fingerprint of that config.
+        until: the epoch after which it pauses; 0 for never.
+        goes_on: (trial, epoch) of the paused trial that it continues; None if it starts from the beginning.
+        varies: config keys of numbers that change during training.
+        tags: tags of its run, in addition to those of every trial.
     """
 
     number: int
@@ -66,23 +66,23 @@ class Trial:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """Whether its state is final, or paused."""
         return self.state not in ("WAITING", "RUNNING")
 
     @property
     def good(self) -> bool:
-        """Whether it ended as it should."""
+        """Whether it finished, was pruned, or had finished before."""
         return self.state in ("FINISHED", "PRUNED", "DONE")
 
     @property
     def whole(self) -> bool:
-        """Whether its metrics are a result: those of a pruned trial are of the epoch at which it was given up."""
+        """Whether its metrics are a final result; those of a pruned trial are not."""
         return self.state in ("FINISHED", "DONE")
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker is told to do: plain data, so that it travels."""
+    """The task of a worker: plain data, so that it can be pickled. The fields without a comment are as in `Trial`."""
 
     number: int
     config: Mapping[str, Any]
@@ -91,16 +91,16 @@ class Task:
     name: str
     parent_run_id: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
-    ask: bool = False  # whether each epoch waits for a word on whether to go on
-    checkpoint: str = ""  # the folder of what an interrupted attempt left, and of what this one leaves if interrupted
-    yaml: str = ""  # the config with interpolations unresolved; empty where it is as good resolved
-    state: str = ""  # the file in which to leave the trained variables; the models of the best are saved later
-    saves: bool = False  # no training: save the model of the trial that left its variables there
-    header: Header | None = None  # of the run that its model is added to
-    best: bool = False  # whether it is the sweep's best, whose model is registered and whose figures are drawn
-    ordinary: Mapping[str, Any] | None = None  # the config to run where this one cannot be a lane
-    sweep: str = ""  # the sweep's folder; the one that the trial's is in unless given
-    until: int = 0  # see `Trial`, as for the two that follow; they are the engine's
+    ask: bool = False  # whether to ask after each epoch whether to continue
+    checkpoint: str = ""  # the folder of checkpoints, to resume from and to write to
+    yaml: str = ""  # the config with interpolations unresolved; empty if nothing must stay unresolved
+    state: str = ""  # the file to write the trained variables to; the best models are saved later
+    saves: bool = False  # do not train: save the model whose variables are in `state`
+    header: Header | None = None  # the run that the saved model is added to
+    best: bool = False  # whether it is the best trial, whose model is registered and whose figures are drawn
+    ordinary: Mapping[str, Any] | None = None  # the config to run if this one cannot be a lane
+    sweep: str = ""  # the sweep's folder; the parent of `folder` unless given
+    until: int = 0  # this and the next two are for the engine of lanes
     goes_on: tuple[int, int] | None = None
     varies: tuple[str, ...] = ()
 
@@ -112,7 +112,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a worker says when a trial is over, or paused."""
+    """The outcome of a trial that is over or paused, as a worker returns it."""
 
     number: int
     state: State
@@ -120,5 +120,5 @@ class Outcome:
     metrics: Mapping[str, float] = field(default_factory=dict)
     duration_s: float = 0.0
     record: RunRecord | None = None
-    repeatable: bool = False  # the same will happen again: no use in another attempt
-    said: Sequence[tuple[str, str]] = ()  # (label, text) of what a single run would have told
+    repeatable: bool = False  # whether another attempt would fail in the same way
+    notices: Sequence[tuple[str, str]] = ()  # (label, text) of the lines that a single run prints

@@ -70,7 +70,7 @@ def test_training_begins_with_the_weights_that_the_run_saved(first: Result) -> N
     assert (
         "model",
         f"begins with the weights of run {first.run_id[:8]} ({first.name}), trained for 2 epochs",
-    ) in prepared.said
+    ) in prepared.notices
 
 
 def test_going_on_where_the_run_ended_is_one_training(first: Result) -> None:

@@ -130,7 +130,7 @@ def test_a_lucky_single_seed_is_not_what_the_others_are_tested_against() -> None
     assert [row.params["lr"] for row in comparison.rows] == [1, 2, 3]
     assert comparison.reference is comparison.rows[1]
     assert comparison.rows[0].judgement.remark == "no test: fewer than 2 shared seeds"
-    assert "rank 2 stands for them" in " ".join(comparison.notes)
+    assert "rank 2 is the reference" in " ".join(comparison.notes)
 
 
 def test_a_repeated_seed_counts_once_and_its_newest_result_counts() -> None:

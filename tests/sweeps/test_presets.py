@@ -91,7 +91,7 @@ def test_the_launcher_is_the_presets_unless_the_command_line_names_one(
         (["hydra.launcher.n_workers=1,2", "hydra/launcher=processes"], "hydra.launcher.n_workers: cannot be swept"),
         (
             ["experiment=searched,waits", "hydra/sweeper=optuna", "hydra/launcher=serial"],
-            "hydra.sweeper: several presets that each bring axes of their own are for hydra/sweeper=grid",
+            "hydra.sweeper: only hydra/sweeper=grid can sweep over presets that have axes of their own",
         ),
     ],
 )

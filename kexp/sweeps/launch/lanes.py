@@ -417,9 +417,9 @@ class LaneEngine:
         if result.trial.checkpoint is not None and state in ("FINISHED", "PRUNED"):
             remove_checkpoints(result.trial.checkpoint.folder)
         metrics = {**result.history.last, **{f"test_{key}": value for key, value in result.test.items()}}
-        shown, said = reason if state != "FINISHED" else "", result.trial.prepared.said
+        shown, notices = reason if state != "FINISHED" else "", result.trial.prepared.notices
         spent_s = result.history.duration_s
-        return Outcome(task.number, state, shown, metrics, spent_s, record=record, repeatable=True, said=said)
+        return Outcome(task.number, state, shown, metrics, spent_s, record=record, repeatable=True, notices=notices)
 
     def _record(self, task: Task, result: fused.LaneResult, lane: _Running, state: State, reason: str) -> Any:
         from kexp.experiment import Source, leave_state, record_setup, run_tags, tell_rates, tell_time

@@ -53,7 +53,7 @@ def run_trial(task: Task, tell: Told) -> Outcome:
     collected: list[CollectedRun] = []
     latest: dict[str, float] = {}
     pruned: list[str] = []
-    said: list[tuple[str, str]] = []
+    notices: list[tuple[str, str]] = []
 
     def open_tracker(prepared: experiment.Prepared, tags: Mapping[str, Any]) -> CollectedRun:
         name = run_name(prepared.experiment.as_dict()) or task.name
@@ -77,7 +77,9 @@ def run_trial(task: Task, tell: Told) -> Outcome:
                 collected[0].set_tags({"kexp.reason": " ".join(reason.split())[:500]})
             record = collected[0].record()
         spent_s = time.perf_counter() - started
-        return Outcome(task.number, state, reason, latest, spent_s, record=record, repeatable=repeatable, said=said)
+        return Outcome(
+            task.number, state, reason, latest, spent_s, record=record, repeatable=repeatable, notices=notices
+        )
 
     with logged(folder / LOG):
         if task.saves:
@@ -91,7 +93,7 @@ def run_trial(task: Task, tell: Told) -> Outcome:
                 listeners=[listen],
                 checkpoint=Path(task.checkpoint) if task.checkpoint else None,
                 state_file=Path(task.state) if task.state else None,
-                tell=said.extend,
+                report=notices.extend,
             )
             latest.update(result.metrics)
             print(*result.history.notices, sep="\n", end="")

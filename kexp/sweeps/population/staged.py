@@ -14,7 +14,7 @@ from kexp.sweeps.objective import Objective
 from kexp.sweeps.population.decisions import Decision, Decisions, Method
 from kexp.sweeps.population.sampling import draw_points
 from kexp.sweeps.population.stages import Stages
-from kexp.sweeps.running import finish, open_session, tell
+from kexp.sweeps.running import finish, open_session, print_plan
 from kexp.sweeps.search.space import Space
 from kexp.sweeps.search.spaces import SpaceSweeper
 from kexp.sweeps.session import Session
@@ -141,7 +141,7 @@ def run(
             lambda: session.remarks.append(remark(session)),
         )
         first = stages.begin()
-        tell(session)
+        print_plan(session)
         if session.verbose:
             done = [f"goes on after epoch {decisions.made[-1].epoch}, where it was"] if decisions.made else []
             print(*[f"  {line}" for line in [*lines, *done]], sep="\n", file=sys.stderr)

@@ -118,8 +118,8 @@ def save_trial(task: Task) -> Outcome:
     from kexp.sweeps.trials import Outcome
 
     try:
-        said = save_kept(check(task.config), Path(task.state), Path(task.folder), task.header, best=task.best)
-        return Outcome(task.number, "FINISHED", said=said)
+        notices = save_kept(check(task.config), Path(task.state), Path(task.folder), task.header, best=task.best)
+        return Outcome(task.number, "FINISHED", notices=notices)
     except KexpError as error:
         return Outcome(task.number, "FAILED", str(error), repeatable=True)
     except Exception as error:
