@@ -206,7 +206,7 @@ def _made_anew(experiment: Experiment) -> list[tuple[str, str]]:
 
 def _precision(experiment: Experiment) -> list[tuple[str, str]]:
     """What there is to tell of a dtype policy that somebody's module sets for all of Keras."""
-    theirs, ours = training.their_precision(), "mixed_float16" if experiment.trainer.mixed_precision else "float32"
+    theirs, ours = training.user_precision(), "mixed_float16" if experiment.trainer.mixed_precision else "float32"
     if theirs in (None, ours):
         return []
     way = "; trainer.mixed_precision=true is for it" if theirs == "mixed_float16" else ""

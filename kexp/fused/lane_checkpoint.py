@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kexp.training.checkpoint import Checkpoint, Checkpointing, Clock, latest_checkpoint, save_checkpoint
-from kexp.training.state import misfit, pack_array, unpack_array
+from kexp.training.state import mismatch, pack_array, unpack_array
 
 if TYPE_CHECKING:
     from kexp.fused.lane_callbacks import LaneCallbacks
@@ -48,7 +48,7 @@ class LaneCheckpoints:
         if found is not None:
             problem = self._misfit(found.state)
             if problem:
-                return None, [*notices, f"the checkpoint does not fit: {problem}; training starts anew"]
+                return None, [*notices, f"the checkpoint does not fit: {problem}; training starts from the beginning"]
             self.callbacks.restore(found.state["callbacks"], found.arrays)
             self._clock.saved(found.epoch)
         return found, [*notices, *(found.lost if found else ())]
@@ -86,7 +86,7 @@ class LaneCheckpoints:
         taken = state.get("program")
         if taken != self.program:
             return f"it was taken in {_told(taken)}, this is {_told(self.program)}"
-        return misfit(state, self.variables, self.callbacks.callbacks)
+        return mismatch(state, self.variables, self.callbacks.callbacks)
 
 
 def _told(program: Mapping[str, Any] | None) -> str:

@@ -9,7 +9,7 @@ from kexp.errors import ConfigError, TrainingError
 from kexp.experiment import Prepared, Trained
 from kexp.fused.engine import train_one
 from kexp.fused.lane_callbacks import CallbackError
-from kexp.training import Checkpointing, History, tell_epoch, tell_resumed
+from kexp.training import Checkpointing, History, notify_epoch, notify_resumed
 
 if TYPE_CHECKING:
     import keras
@@ -41,10 +41,10 @@ def fit_compiled(
     """
 
     def tell(trial: Trial, epoch: int, metrics: Mapping[str, float]) -> str:
-        return tell_epoch(listeners, epoch, metrics)
+        return notify_epoch(listeners, epoch, metrics)
 
     def resumed(trial: Trial, history: History) -> None:
-        tell_resumed(listeners, history)
+        notify_resumed(listeners, history)
 
     result = train_one(prepared, on_epoch=tell, on_resume=resumed, checkpoint=checkpoint)
     if isinstance(result.error, ConfigError):

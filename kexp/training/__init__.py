@@ -1,4 +1,4 @@
-"""Training: fits and evaluates ready-made Keras objects. Knows no Hydra, no registry and no MLflow."""
+"""Training: fits and evaluates Keras models that are ready. Does not import Hydra, the registry or MLflow."""
 
 from kexp.training.backend import (
     check_backend,
@@ -7,13 +7,13 @@ from kexp.training.backend import (
     prepare_backend,
     seed_everything,
     set_precision,
-    their_precision,
+    user_precision,
 )
 from kexp.training.checkpoint import Checkpointing, remove_checkpoints
+from kexp.training.cleanup import forget_model, settle
 from kexp.training.fit import evaluate, fit, predict
 from kexp.training.history import History
-from kexp.training.leftovers import forget_model, settle
-from kexp.training.listeners import Stop, tell_epoch, tell_resumed
+from kexp.training.listeners import Stop, notify_epoch, notify_resumed
 from kexp.training.plan import Plan, compile_model
 from kexp.training.progress import progress
 from kexp.training.watch import check_monitors
@@ -30,6 +30,8 @@ __all__ = [
     "evaluate",
     "fit",
     "forget_model",
+    "notify_epoch",
+    "notify_resumed",
     "own_process",
     "predict",
     "prepare_backend",
@@ -38,7 +40,5 @@ __all__ = [
     "seed_everything",
     "set_precision",
     "settle",
-    "tell_epoch",
-    "tell_resumed",
-    "their_precision",
+    "user_precision",
 ]

@@ -1,4 +1,4 @@
-"""The Keras backend of this process: chosen once, quietly, and seeded."""
+"""The Keras backend of this process: choose it, import Keras without banners, set the dtype policy, seed."""
 
 from __future__ import annotations
 
@@ -23,43 +23,49 @@ __all__ = [
     "prepare_backend",
     "seed_everything",
     "set_precision",
-    "their_precision",
+    "user_precision",
 ]
 
 _MODULES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
-_FOR_OTHERS = ("sklearn", "matplotlib", "pandas")  # Keras' wrappers, galleries and data frames
-_left_out: set[str] = set()
-_policies = {"float32"}  # Keras' default, and what kexp has set
+_OPTIONAL_IMPORTS = ("sklearn", "matplotlib", "pandas")  # Keras' wrappers, galleries and data frames
+_skipped_imports: set[str] = set()
+_policies = {"float32"}  # Keras' default, and the policies that kexp has set
 
 
 def own_process() -> None:
-    """Says that this process is kexp's alone. Keras is then imported without what only others' code wants of it.
+    """Marks this process as kexp's own: no other program's code runs in it.
 
-    That halves the import on JAX, and saves a third of it on TensorFlow. And it ends without a search for cycles in
-    all that was imported.
+    Keras is then imported without scikit-learn, Matplotlib and pandas, which halves the import on JAX and saves a
+    third of it on TensorFlow. At exit the garbage collector skips the imported modules.
     """
-    if not _left_out:
+    if not _skipped_imports:
         atexit.register(gc.freeze)
-    _left_out.update(_FOR_OTHERS)
+    _skipped_imports.update(_OPTIONAL_IMPORTS)
 
 
 def is_own_process() -> bool:
-    """Whether this process is kexp's alone."""
-    return bool(_left_out)
+    """Returns whether `own_process` was called."""
+    return bool(_skipped_imports)
 
 
 def check_backend_installed(name: str) -> None:
-    """Refuses a backend that is not there.
+    """Checks that a backend is installed.
+
+    Args:
+        name: `tensorflow`, `jax` or `torch`.
 
     Raises:
-        ConfigError: it is not installed.
+        ConfigError: the backend is not installed.
     """
     if importlib.util.find_spec(_MODULES[name]) is None:
         raise ConfigError(f"backend: {name} is not installed; pip install 'kexp[{name}]'")
 
 
 def check_backend(name: str) -> None:
-    """Chooses the backend that Keras will be imported with, without importing it.
+    """Sets the backend for the later import of Keras. Imports nothing.
+
+    Args:
+        name: `tensorflow`, `jax` or `torch`.
 
     Raises:
         ConfigError: the backend is not installed, or Keras was imported with another one in this process.
@@ -77,21 +83,24 @@ def check_backend(name: str) -> None:
 
 
 def prepare_backend(name: str) -> None:
-    """Imports Keras on the backend `name`, and keeps TensorFlow's, absl's and JAX's banners away from the terminal.
+    """Imports Keras on a backend without the banners of TensorFlow, absl and JAX.
+
+    Args:
+        name: `tensorflow`, `jax` or `torch`.
 
     Raises:
-        ConfigError: as `check_backend`.
+        ConfigError: see `check_backend`.
     """
     check_backend(name)
     if "keras" not in sys.modules:
-        hidden = _left_out if name != "torch" else set[str]()  # PyTorch looks for pandas itself, and means to find it
+        hidden = _skipped_imports if name != "torch" else set[str]()  # PyTorch itself may need pandas
         with _hidden(hidden):
             importlib.import_module("keras")
 
 
 @contextmanager
 def _hidden(names: set[str]) -> Iterator[None]:
-    """Modules that are not loaded yet are not there for what this thread imports; other threads find them."""
+    """Hides modules that are not loaded yet from imports in this thread. Other threads still find them."""
     thread = threading.get_ident()
 
     class Hiding:
@@ -108,15 +117,19 @@ def _hidden(names: set[str]) -> Iterator[None]:
 
 
 def set_precision(policy: str) -> None:
-    """Sets Keras' dtype policy, by which layers compute."""
+    """Sets Keras' global dtype policy.
+
+    Args:
+        policy: `float32`, `mixed_float16` or another name that Keras takes.
+    """
     import keras
 
     keras.config.set_dtype_policy(policy)
     _policies.add(policy)
 
 
-def their_precision() -> str | None:
-    """The dtype policy that somebody's module has set, Keras' default and kexp's own aside. Imports nothing."""
+def user_precision() -> str | None:
+    """Returns the dtype policy that user code has set; None if it is Keras' default or kexp's. Imports nothing."""
     keras = sys.modules.get("keras")
     if keras is None:
         return None
@@ -127,8 +140,11 @@ def their_precision() -> str | None:
 def seed_everything(seed: int) -> None:
     """Seeds Python, NumPy, Keras and the backend, and makes TensorFlow's operations deterministic.
 
-    `keras.utils.set_random_seed` would import TensorFlow on every backend, which costs seconds: on JAX Keras' own
-    generator is all there is to seed.
+    It replaces `keras.utils.set_random_seed`, which imports TensorFlow on every backend and so costs seconds. JAX has
+    no global generator of its own.
+
+    Args:
+        seed: >= 0.
     """
     import random
 

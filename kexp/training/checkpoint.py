@@ -1,7 +1,7 @@
-"""Checkpoints on disk: written whole or not at all, the last two kept, never trusted before their digest is checked.
+"""Checkpoints on disk: written atomically, the last two kept, parsed only after their digest is checked.
 
-A file is one line, `kexp-checkpoint 1 SHA256`, and an npz archive that the digest is of. The archive holds arrays and,
-as bytes, one JSON document. Nothing in it can be executed, and nothing is parsed before the digest is right.
+A file is one line, `kexp-checkpoint 1 SHA256`, and an npz archive with that digest. The archive holds arrays and one
+JSON document as bytes. It holds no executable content.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _STATE = "state.json"
 
 @dataclass(frozen=True)
 class Checkpointing:
-    """When and where to keep what a killed training needs to go on.
+    """When and where checkpoints are written, from which a killed training resumes.
 
-    A checkpoint is written at the end of an epoch in which either limit is reached, and of the last epoch.
+    A checkpoint is written at the end of each epoch in which either limit is reached, and of the last epoch.
 
     Attributes:
-        folder: where; belongs to one training.
-        fingerprint: what makes two trainings the same.
+        folder: holds the checkpoints of one training only.
+        fingerprint: identifies the experiment; a checkpoint with another fingerprint is refused.
         every_epochs: epochs between checkpoints, > 0; None leaves it to `every_seconds`.
         every_seconds: seconds between checkpoints, >= 0; None leaves it to `every_epochs`.
     """
@@ -52,15 +52,15 @@ class Checkpointing:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What one file holds.
+    """The content of one checkpoint file.
 
     Attributes:
         epoch: epochs done, `initial_epoch` included.
-        finished: training has ended, of itself or because something stopped it.
-        history: the metrics until then; `stopped` is why, where something stopped it.
-        state: as `training.state.capture` gives it.
+        finished: whether training has ended, after its last epoch or because something stopped it.
+        history: the metrics so far; its `stopped` holds the reason if something stopped training.
+        state: the result of `training.state.capture`.
         arrays: the arrays that `state` refers to.
-        lost: a sentence for each thing that could not be kept.
+        lost: one sentence for each value that could not be saved.
     """
 
     epoch: int
@@ -74,8 +74,15 @@ class Checkpoint:
 def save_checkpoint(settings: Checkpointing, checkpoint: Checkpoint) -> Path:
     """Writes a checkpoint and removes all but the last two.
 
+    Args:
+        settings: where to write.
+        checkpoint: what to write.
+
+    Returns:
+        The file.
+
     Raises:
-        OSError: it could not be written; those before it are as they were.
+        OSError: the file could not be written; earlier checkpoints are unchanged.
     """
     from kexp.persistence.atomic import remove, write_atomically
 
@@ -84,17 +91,23 @@ def save_checkpoint(settings: Checkpointing, checkpoint: Checkpoint) -> Path:
     write_atomically(path, _encode(checkpoint, settings.fingerprint))
     files = _files(settings.folder)
     newest = files.index(path)
-    # Files of later epochs are those that training could not go on from.
+    # Files of later epochs are damaged or do not fit: training did not resume from them.
     for other in files[:newest] + files[newest + _KEPT :]:
         remove(other)
     return path
 
 
 def latest_checkpoint(settings: Checkpointing) -> tuple[Checkpoint | None, list[str]]:
-    """The newest checkpoint that is whole, and a sentence for each that is not.
+    """Reads the newest intact checkpoint.
+
+    Args:
+        settings: where to look, and the fingerprint to expect.
+
+    Returns:
+        The checkpoint, None if there is none, and one sentence for each damaged file.
 
     Raises:
-        ConfigError: the folder holds another training's checkpoint.
+        ConfigError: the folder holds another experiment's checkpoint.
     """
     from kexp.persistence.atomic import sweep_strays
 
@@ -117,15 +130,15 @@ def latest_checkpoint(settings: Checkpointing) -> tuple[Checkpoint | None, list[
                 f"this one is {settings.fingerprint[:12]}); remove it, or choose another folder"
             )
         if notices:
-            notices[-1] += f"; training goes on from the one before it, after epoch {checkpoint.epoch}"
+            notices[-1] += f"; training resumes from the previous one, after epoch {checkpoint.epoch}"
         return checkpoint, notices
     if notices:
-        notices[-1] += "; training starts anew"
+        notices[-1] += "; training starts from the beginning"
     return None, notices
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Removes all checkpoints of a folder, and the folder where nothing else is in it: the run needs them no more."""
+    """Removes all checkpoints of a folder, and the folder if it is then empty."""
     from kexp.persistence.atomic import remove, sweep_strays
 
     if not folder.is_dir():
@@ -138,18 +151,23 @@ def remove_checkpoints(folder: Path) -> None:
 
 
 class Clock:
-    """Says when the next checkpoint is due."""
+    """Decides when the next checkpoint is due.
+
+    Args:
+        settings: the limits.
+        epoch: the epoch that training starts after.
+    """
 
     def __init__(self, settings: Checkpointing, epoch: int) -> None:
         self.settings = settings
         self.saved(epoch)
 
     def saved(self, epoch: int) -> None:
-        """A checkpoint has been written after `epoch`."""
+        """Notes that a checkpoint was written after `epoch`."""
         self._epoch, self._time = epoch, time.monotonic()
 
     def is_due(self, epoch: int) -> bool:
-        """Whether one is to be written after `epoch`."""
+        """Returns whether a checkpoint is due after `epoch`."""
         epochs, seconds = self.settings.every_epochs, self.settings.every_seconds
         return (epochs is not None and epoch - self._epoch >= epochs) or (
             seconds is not None and time.monotonic() - self._time >= seconds
@@ -161,7 +179,7 @@ class _DamagedError(Exception):
 
 
 def _files(folder: Path) -> list[Path]:
-    """Checkpoints, the newest first."""
+    """Returns the checkpoint files, the newest first."""
     return sorted((path for path in folder.iterdir() if _NAME.match(path.name)), reverse=True)
 
 
@@ -192,7 +210,7 @@ def _decode(content: bytes) -> tuple[str, Checkpoint]:
 
     header, archive = content[:_HEADER_BYTES], content[_HEADER_BYTES:]
     if not header.startswith(_MAGIC):
-        raise _DamagedError("it does not begin as one")
+        raise _DamagedError("its header is wrong")
     if header[len(_MAGIC) :].rstrip(b"\n") != sha256(archive).hexdigest().encode():
         raise _DamagedError("its content does not match its digest")
     with np.load(BytesIO(archive), allow_pickle=False) as stored:

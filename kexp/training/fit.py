@@ -1,4 +1,4 @@
-"""Fit, evaluate and predict: Keras' own loops, resumed where a checkpoint is, watched between epochs."""
+"""Fit, evaluate and predict with Keras' own loops. Fit resumes from a checkpoint and notifies listeners."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from kexp.blame import sentence_of
 from kexp.errors import ConfigError, KexpError, TrainingError
 from kexp.quiet import warnings_as_notices
+from kexp.training.batches import Feed, batches_of, first_batches
 from kexp.training.checkpoint import Checkpoint, Checkpointing, latest_checkpoint
 from kexp.training.history import History, plain_numbers
-from kexp.training.listeners import EpochListener, Stop, tell_resumed
-from kexp.training.passes import Feed, batches_of, first_batches
+from kexp.training.listeners import EpochListener, Stop, notify_resumed
 from kexp.training.plan import Plan
-from kexp.training.state import build_optimizer, misfit, state_variables
+from kexp.training.state import build_optimizer, mismatch, state_variables
 from kexp.training.watch import Between, as_callback
 
 if TYPE_CHECKING:
@@ -36,39 +36,40 @@ def fit(
     listeners: Sequence[EpochListener] = (),
     checkpoint: Checkpointing | None = None,
 ) -> History:
-    """Trains a compiled model, from its last checkpoint where there is one.
+    """Trains a compiled model. Resumes from its last checkpoint if there is one.
 
-    A training that was killed and is resumed ends with the same weights, optimizer, history and callbacks, bit for bit,
-    as one that was not, if it is set up in the same way: same seed, model, data, callbacks.
+    With the same seed, model, data and callbacks, a training that was killed and resumed ends with the same weights,
+    optimizer, history and callbacks, bit for bit, as one that ran through.
 
     Args:
         model: built and compiled.
         train: the training batches.
-        validation: evaluated after each epoch where given.
+        validation: evaluated after each epoch; None for no validation.
         plan: epochs and steps.
         callbacks: Keras callbacks.
-        listeners: told (epoch from 1, metrics) after each epoch trained here, before its checkpoint is written; one
-            that raises `Stop` or returns a string ends training for that reason. `training.listeners` has more.
-        checkpoint: when and where checkpoints are written, and looked for first; None for never.
+        listeners: called with (epoch from 1, metrics) after each epoch, before its checkpoint is written. A listener
+            that raises `Stop` or returns a string ends training. See `training.listeners`.
+        checkpoint: where to look for a checkpoint and when to write one; None for no checkpoints.
 
     Returns:
-        The history, epochs from before a resume included.
+        The history, with the epochs from before a resume.
 
     Raises:
-        TrainingError: the loss is no longer a finite number. Its `history` has what was measured until then.
-        ConfigError: a callback monitors what is not measured, or the checkpoint is another experiment's.
+        TrainingError: the loss is not finite, or the model's code failed. The error's `history` holds the metrics so
+            far.
+        ConfigError: a callback monitors an unknown metric, or the checkpoint belongs to another experiment.
     """
     callbacks = _with_keras_history(callbacks)
     _create_variables(model, train)
     found, history = _resume(model, callbacks, checkpoint)
     if found is not None:
-        tell_resumed(listeners, history)
+        notify_resumed(listeners, history)
     steps = train.steps_per_epoch
     between = Between(
         plan, history, steps=steps, callbacks=callbacks, listeners=listeners, checkpoint=checkpoint, found=found
     )
     first = plan.initial_epoch if found is None else plan.epochs if found.finished else found.epoch
-    # A training that had ended only has its callbacks' ends to run; Keras wants data all the same.
+    # A training that had finished only runs its callbacks' `on_train_end`; Keras requires data all the same.
     batches = train.epochs(first if first < plan.epochs else plan.initial_epoch)
     held_out = None if validation is None else first_batches(validation, plan.validation_steps)
     with warnings_as_notices(history.notice), _failures_in_a_sentence(history):
@@ -95,14 +96,33 @@ def fit(
 
 
 def evaluate(model: keras.Model, feed: Feed) -> dict[str, float]:
-    """The compiled loss and metrics over one pass."""
+    """Measures the compiled loss and metrics over one pass.
+
+    Args:
+        model: built and compiled.
+        feed: the batches.
+
+    Returns:
+        Metric name -> value; the loss is `loss`.
+
+    Raises:
+        TrainingError: the model's code failed.
+    """
     with warnings_as_notices(lambda _: None), _failures_in_a_sentence(History()):
         measured = model.evaluate(feed.once(), verbose=0, return_dict=True)
     return plain_numbers(measured)
 
 
 def predict(model: keras.Model, feed: Feed) -> np.ndarray:
-    """Predictions for each row of one pass, in order; shape (rows, outputs)."""
+    """Predicts each row of one pass, in order.
+
+    Args:
+        model: built.
+        feed: the batches.
+
+    Returns:
+        The predictions, shape (rows, outputs).
+    """
     import numpy as np
 
     # `model.predict` would unroll as many copies of the model into one graph as there are steps in a compiled call.
@@ -112,38 +132,38 @@ def predict(model: keras.Model, feed: Feed) -> np.ndarray:
 
 @contextlib.contextmanager
 def _failures_in_a_sentence(history: History) -> Iterator[None]:
-    """What a loss, a metric, a layer or a callback raises, as one sentence that names the function."""
+    """Turns an exception of a loss, metric, layer or callback into one sentence that names the function."""
     try:
         yield
     except (KexpError, Stop, OSError, MemoryError):
         raise
-    except Exception as error:  # somebody's code: it may raise anything
+    except Exception as error:  # user code may raise anything
         if type(error).__name__ == "ResourceExhaustedError" or "RESOURCE_EXHAUSTED" in str(error):
-            raise  # memory that ran out, in TensorFlow's words and in JAX's, is nobody's mistake
+            raise  # TensorFlow or JAX ran out of memory: the user's code is not at fault
         failed = TrainingError(f"training failed: {sentence_of(error)}")
         failed.history = history  # type: ignore[attr-defined]
         raise failed from error
 
 
 def _create_variables(model: keras.Model, train: Feed) -> None:
-    """Creates the variables of the optimizer and the metrics, which Keras on other backends does before the first step.
+    """Creates the variables of the optimizer and the metrics on TensorFlow before the first step.
 
-    On TensorFlow it leaves that to the first step, which is traced a second time then.
+    Otherwise the first step creates them and is traced a second time. On other backends Keras does this itself.
     """
     import keras
 
     if keras.config.backend() != "tensorflow":
         return
-    passed = train.once()
-    batch = passed[0] if isinstance(passed, keras.utils.PyDataset) else passed.element_spec
-    with contextlib.suppress(Exception):  # what cannot be done ahead is left to the step
+    dataset = train.once()
+    batch = dataset[0] if isinstance(dataset, keras.utils.PyDataset) else dataset.element_spec
+    with contextlib.suppress(Exception):  # the first step then creates them
         model._symbolic_build(data_batch=batch)
 
 
 def _resume(
     model: keras.Model, callbacks: Callbacks, checkpoint: Checkpointing | None
 ) -> tuple[Checkpoint | None, History]:
-    """The checkpoint to go on from, and the history until then with what there is to say about it."""
+    """Returns the checkpoint to resume from, None for none, and the history so far with notices about checkpoints."""
     if checkpoint is None:
         return None, History()
     if any(type(callback).__name__ == "BackupAndRestore" for callback in callbacks):
@@ -151,9 +171,9 @@ def _resume(
     found, notices = latest_checkpoint(checkpoint)
     if found is not None:
         build_optimizer(model)
-        problem = misfit(found.state, state_variables(model), callbacks)
+        problem = mismatch(found.state, state_variables(model), callbacks)
         if problem:
-            notices.append(f"the checkpoint does not fit: {problem}; training starts anew")
+            notices.append(f"the checkpoint does not fit: {problem}; training starts from the beginning")
             found = None
     history = found.history if found else History()
     for text in [*notices, *(found.lost if found else ())]:
@@ -162,7 +182,7 @@ def _resume(
 
 
 def _with_keras_history(callbacks: Callbacks) -> Callbacks:
-    """The callbacks with Keras' History among them, so that `model.history` is whole after a resume too."""
+    """Adds Keras' History to the callbacks, so that `model.history` is complete after a resume too."""
     import keras
 
     if any(isinstance(callback, keras.callbacks.History) for callback in callbacks):

@@ -1,4 +1,4 @@
-"""What training measured, epoch by epoch."""
+"""The history of a training: the metrics of each epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ __all__ = ["History", "plain_numbers"]
 
 
 def plain_numbers(measured: Mapping[str, Any]) -> dict[str, float]:
-    """Metrics as plain floats. One that is a vector, a score for each class say, is NAME_0, NAME_1 and so on."""
+    """Converts metrics to floats.
+
+    Args:
+        measured: metric -> a scalar or a vector, such as one score for each class.
+
+    Returns:
+        Metric -> float; a vector NAME becomes NAME_0, NAME_1, ...
+    """
     found: dict[str, float] = {}
     for key, value in measured.items():
         if len(getattr(value, "shape", ())):
@@ -30,11 +37,11 @@ class History:
 
     Attributes:
         epochs: for each epoch its number and its metrics (`loss`, `val_loss`, ...).
-        duration_s: seconds spent in fit, those before a resume included.
-        stopped: why training ended before its last epoch; empty where it did not.
-        resumed_from: the last epoch that came from a checkpoint; 0 where training started afresh.
-        best_epoch: the epoch whose weights the model ended with, where a callback restored the best ones; else None.
-        notices: what the user should know: a damaged checkpoint, state that could not be kept, Keras' own warnings.
+        duration_s: seconds spent in fit, including those before a resume.
+        stopped: why training ended before its last epoch; empty if it did not.
+        resumed_from: the last epoch that came from a checkpoint; 0 if training started from the beginning.
+        best_epoch: the epoch of the model's final weights if a callback restored the best ones; else None.
+        notices: messages for the user: a damaged checkpoint, state that could not be saved, Keras' own warnings.
     """
 
     epochs: list[tuple[int, dict[str, float]]] = field(default_factory=list)
@@ -45,14 +52,14 @@ class History:
     notices: list[str] = field(default_factory=list)
 
     def add(self, epoch: int, logs: Mapping[str, Any]) -> dict[str, float]:
-        """Keeps the metrics of one epoch as plain floats, losses first and validation last, and returns them."""
+        """Appends the metrics of one epoch and returns them as floats, losses first and validation last."""
         ordered = sorted(logs, key=lambda key: (key.startswith("val_"), not key.endswith("loss")))
         metrics = plain_numbers({key: logs[key] for key in ordered})
         self.epochs.append((epoch, metrics))
         return metrics
 
     def notice(self, text: str) -> None:
-        """Keeps a notice once."""
+        """Appends a notice unless it is there already."""
         if text not in self.notices:
             self.notices.append(text)
 
@@ -61,16 +68,16 @@ class History:
 
     @property
     def last(self) -> dict[str, float]:
-        """The metrics of the last epoch; empty before the first."""
+        """The metrics of the last epoch; empty before the first epoch."""
         return self.epochs[-1][1] if self.epochs else {}
 
     def columns(self) -> dict[str, list[float]]:
-        """Metric -> its value in each epoch, NaN where it was not measured."""
+        """Returns metric -> its value in each epoch, NaN for epochs that did not measure it."""
         keys = dict.fromkeys(key for _, metrics in self.epochs for key in metrics)
         return {key: [metrics.get(key, math.nan) for _, metrics in self.epochs] for key in keys}
 
     def frame(self) -> pandas.DataFrame:
-        """A DataFrame with one row an epoch, indexed by the epoch's number."""
+        """Returns a DataFrame with one row per epoch, indexed by the epoch's number."""
         import pandas
 
         index = pandas.Index([epoch for epoch, _ in self.epochs], name="epoch")

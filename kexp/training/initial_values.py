@@ -1,8 +1,8 @@
 """Initial values from one generator: the same seed starts a model with the same weights on every backend.
 
-Keras' backends draw random numbers each in their own way. While a model is built, NumPy draws them in the backend's
-place: Philox, a counter-based generator, keyed by the seed that Keras gave the initializer. Each number is a function
-of that key and of its position alone, so that neither other draws, other threads nor the processor move it.
+Each Keras backend draws random numbers in its own way. While a model is built, NumPy draws them instead, with Philox, a
+counter-based generator, keyed by the seed that Keras gave the initializer. Each number depends only on that key and on
+its position, not on other draws, other threads or the processor.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _TRUNCATED_AT = 2.0  # standard deviations, as Keras cuts a normal distribution
 
 @contextmanager
 def initial_values(seed: int) -> Iterator[None]:
-    """Models that are built within start as an experiment with this seed does, on any backend.
+    """Gives models that are built within the initial weights of an experiment with this seed, on any backend.
 
-    Seeds Python, NumPy, Keras and the backend as an experiment is seeded. A model has its weights when its input shape
-    is known, so that it is to begin with a `keras.Input` or to be built before the end.
+    Seeds Python, NumPy, Keras and the backend as an experiment does. Keras creates weights when the input shape is
+    known, so the model must begin with a `keras.Input` or be built within the block.
 
     Args:
-        seed: as `seed` of an experiment.
+        seed: the experiment's `seed`.
     """
     from kexp.training.backend import seed_everything
 
@@ -41,7 +41,7 @@ def initial_values(seed: int) -> Iterator[None]:
 
 @contextmanager
 def numpy_draws() -> Iterator[None]:
-    """In this thread `keras.random` and Keras' initializers draw by NumPy, but for what is traced."""
+    """Makes `keras.random` and Keras' initializers draw with NumPy in this thread, except in traced code."""
     _install()
     before = _active.set(True)
     try:
@@ -52,7 +52,7 @@ def numpy_draws() -> Iterator[None]:
 
 @functools.cache
 def _install() -> None:
-    """Puts a switch before the functions that the backend draws with, and before Keras' orthogonal initializer."""
+    """Wraps the backend's random functions and Keras' orthogonal initializer, so that `_active` switches them."""
     import keras
     from keras.src.backend import random
 
@@ -85,7 +85,7 @@ def _as_tensor(values: Any, dtype: Any) -> Any:
 
 
 def _key(seed: Any) -> int | None:
-    """The generator's key: the seed, and how often a `SeedGenerator` was asked before. None for what is traced."""
+    """Returns the generator's key: the seed, and the number of earlier draws of a `SeedGenerator`. None if traced."""
     from keras.src import backend
     from keras.src.random import seed_generator
 
@@ -104,7 +104,7 @@ def _key(seed: Any) -> int | None:
 
 
 def _whole_numbers(key: int, count: int) -> Any:
-    """The generator's bits, shape (count,), uint32."""
+    """Returns the generator's random bits, shape (count,), uint32."""
     import numpy as np
 
     raw = np.random.Philox(key=key).random_raw((count + 1) // 2)
@@ -149,7 +149,7 @@ _DRAWS: dict[str, Callable[..., Any]] = {
 
 
 def _centred(key: int, shape: Any) -> Any:
-    """Uniform in (-1, 1), both ends left out, each number the middle of one of 2^23 equal parts."""
+    """Returns uniform numbers in the open interval (-1, 1), each the middle of one of 2^23 equal parts."""
     import numpy as np
 
     values = (_whole_numbers(key, math.prod(shape)) >> np.uint32(9)).astype(np.float32)
@@ -159,7 +159,7 @@ def _centred(key: int, shape: Any) -> Any:
 
 
 def _inverse_normal(x: Any) -> Any:
-    """The standard normal number that lies at `x` of the way from the middle to an end: sqrt(2) erfinv(x), float32.
+    """Computes sqrt(2) erfinv(x) in float32, which maps uniform numbers in (-1, 1) to standard normal ones.
 
     Source:
         Giles (2010), Approximating the erfinv function, the polynomials for single precision.
@@ -211,7 +211,7 @@ _TAIL = (
 
 
 def _number(value: Any) -> Any:
-    """A Python number as it is; a backend's array as NumPy's."""
+    """Returns a Python number unchanged, and a backend's array as a NumPy array."""
     if isinstance(value, (int, float)):
         return value
     from keras.src import backend
@@ -220,7 +220,7 @@ def _number(value: Any) -> Any:
 
 
 def _switched_orthogonal(drawn_by_backend: Callable[..., Any]) -> Callable[..., Any]:
-    """Keras' formula with NumPy's decomposition, in double precision: the backends' own differ in the last digits."""
+    """Computes Keras' formula with NumPy's QR decomposition in float64: the backends' own differ in the last digits."""
 
     @functools.wraps(drawn_by_backend)
     def switched(self: Any, shape: Any, dtype: Any = None) -> Any:

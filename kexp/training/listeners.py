@@ -1,4 +1,4 @@
-"""Who is told while training runs, and how one of them ends it."""
+"""Listeners: callables that receive the metrics after each epoch and may stop training."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from kexp.training.history import History
 
-__all__ = ["EpochListener", "ResumeListener", "StepListener", "Stop", "tell_epoch", "tell_resumed", "tell_step"]
+__all__ = ["EpochListener", "ResumeListener", "StepListener", "Stop", "notify_epoch", "notify_resumed", "notify_step"]
 
 
-class Stop(Exception):  # noqa: N818 - no error: a listener's wish
-    """Raised by a listener to end training after the epoch that it was told of.
+class Stop(Exception):  # noqa: N818 - a request, not an error
+    """Raised by a listener to end training after the epoch that it was called for.
 
     Args:
-        reason: why, for a person; becomes `History.stopped`.
+        reason: one phrase for the user; becomes `History.stopped`.
     """
 
     def __init__(self, reason: str) -> None:
@@ -24,30 +24,61 @@ class Stop(Exception):  # noqa: N818 - no error: a listener's wish
 
 
 class EpochListener(Protocol):
-    """Told after each epoch that is trained here; epochs that a checkpoint brings back are not told again."""
+    """A listener, called after each epoch; not called again for epochs that a checkpoint restored."""
 
     def __call__(self, epoch: int, metrics: Mapping[str, float], /) -> Any:
-        """Epoch `epoch`, counted from 1, measured `metrics`. A string returned ends training, for that reason."""
+        """Receives the metrics of an epoch.
+
+        Args:
+            epoch: the epoch's number, from 1.
+            metrics: metric -> value.
+
+        Returns:
+            A string to end training for that reason; anything else is ignored.
+
+        Raises:
+            Stop: ends training as well.
+        """
 
 
 @runtime_checkable
 class StepListener(Protocol):
-    """A listener that is also told within epochs."""
+    """A listener that is also called within epochs."""
 
     def step(self, epoch: int, step: int, steps: int, metrics: Mapping[str, float], /) -> None:
-        """`step` of the `steps` of an epoch are done; `metrics` are the epoch's so far."""
+        """Receives the metrics of an unfinished epoch.
+
+        Args:
+            epoch: the epoch's number, from 1.
+            step: steps done in it.
+            steps: steps of the whole epoch.
+            metrics: metric -> its value over the steps done.
+        """
 
 
 @runtime_checkable
 class ResumeListener(Protocol):
-    """A listener that wants to know what a checkpoint brought back."""
+    """A listener that also receives the history that a checkpoint restored."""
 
     def resumed(self, history: History, /) -> None:
-        """Training goes on after epoch `history.resumed_from`; told once, before the first new epoch."""
+        """Receives the restored history once, before the first new epoch.
+
+        Args:
+            history: the epochs up to `history.resumed_from`.
+        """
 
 
-def tell_epoch(listeners: Sequence[EpochListener], epoch: int, metrics: Mapping[str, float]) -> str:
-    """Tells every listener, and returns the first reason to stop; empty where there is none."""
+def notify_epoch(listeners: Sequence[EpochListener], epoch: int, metrics: Mapping[str, float]) -> str:
+    """Calls every listener after an epoch.
+
+    Args:
+        listeners: all are called, even after one asked to stop.
+        epoch: the epoch's number, from 1.
+        metrics: metric -> value.
+
+    Returns:
+        The first reason to stop; empty if no listener gave one.
+    """
     reason = ""
     for listener in listeners:
         try:
@@ -58,17 +89,17 @@ def tell_epoch(listeners: Sequence[EpochListener], epoch: int, metrics: Mapping[
     return reason
 
 
-def tell_step(
+def notify_step(
     listeners: Sequence[EpochListener], epoch: int, step: int, steps: int, metrics: Mapping[str, float]
 ) -> None:
-    """Tells the listeners that listen within epochs."""
+    """Calls the listeners that have a `step` method; arguments as of `StepListener.step`."""
     for listener in listeners:
         if isinstance(listener, StepListener):
             listener.step(epoch, step, steps, metrics)
 
 
-def tell_resumed(listeners: Sequence[EpochListener], history: History) -> None:
-    """Tells the listeners that ask what was brought back."""
+def notify_resumed(listeners: Sequence[EpochListener], history: History) -> None:
+    """Calls the listeners that have a `resumed` method; arguments as of `ResumeListener.resumed`."""
     for listener in listeners:
         if isinstance(listener, ResumeListener):
             listener.resumed(history)

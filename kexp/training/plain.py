@@ -1,4 +1,4 @@
-"""Plain values as JSON and arrays, and back, exactly: what a checkpoint is made of. Nothing else is ever read."""
+"""Plain values as JSON and arrays, and back, without loss. A checkpoint holds nothing else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["NotPlainError", "pack", "unpack"]
 
 _ITSELF = (type(None), bool, int, float, str)
-# Keras' callbacks choose between these two at their first epoch, and change their thresholds as they do.
+# Functions that Keras' callbacks keep as attributes: EarlyStopping, for one, sets `monitor_op` at its first epoch.
 _COMPARISONS = ("less", "greater")
 _SEQUENCES: dict[str, type] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "deque": deque}
 
@@ -26,14 +26,21 @@ class NotPlainError(Exception):
 
 
 def pack(value: Any, arrays: Arrays) -> Any:
-    """A value in the form that JSON keeps; arrays are put into `arrays` and referred to.
+    """Converts a plain value to JSON; arrays go into `arrays` and are referred to by key.
 
-    Plain are None, booleans, numbers, strings, paths, NumPy arrays and scalars, the backend's tensors, the
-    functions `keras.ops.less` and `greater`, and lists, tuples, sets, deques and dictionaries of plain values. Types
-    count: a subclass is not plain.
+    Plain values are None, booleans, numbers, strings, paths, NumPy arrays and scalars, the backend's tensors, the
+    functions `keras.ops.less` and `greater`, and lists, tuples, sets, deques and dictionaries of plain values. An
+    instance of a subclass is not plain.
+
+    Args:
+        value: the value.
+        arrays: receives the arrays.
+
+    Returns:
+        The JSON value.
 
     Raises:
-        NotPlainError: the value, or one inside it, is something else.
+        NotPlainError: the value, or one inside it, is not plain.
     """
     kind = type(value)
     if kind in _ITSELF:
@@ -52,7 +59,12 @@ def pack(value: Any, arrays: Arrays) -> Any:
 
 
 def unpack(packed: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
-    """The value that `pack` was given. Paths come back as `Path`."""
+    """Restores the value that `pack` was given. Paths become `Path`.
+
+    Args:
+        packed: the result of `pack`.
+        arrays: the arrays that it refers to.
+    """
     if not isinstance(packed, dict):
         return packed
     kind, content = next(iter(packed.items()))
@@ -102,5 +114,5 @@ def _pack_array(value: Any, arrays: Arrays) -> dict[str, str]:
 
 
 def kind_of(value: Any) -> str:
-    """The type of a value, for messages."""
+    """Returns the full name of a value's type, for messages."""
     return f"{type(value).__module__}.{type(value).__qualname__}"

@@ -1,4 +1,4 @@
-"""How long to train and how the step is compiled; the meaning is that of Keras' fit and compile."""
+"""The training plan: how long to train and how to compile the step, with the meaning of Keras' fit and compile."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan", "compile_model"]
 
-# Steps that share one compiled call on TensorFlow. A call costs about a millisecond, so that beyond some dozens of
-# steps nothing is gained, while progress, NaN checks and Ctrl-C wait for the call's end.
+# Steps that share one compiled call on TensorFlow. A call costs about a millisecond, so more than some dozens of steps
+# gain nothing, while progress, NaN checks and Ctrl-C wait for the end of the call.
 USUAL, MOST, FEW = 64, 512, 8
 
 
@@ -25,11 +25,11 @@ class Plan:
     """How long to train and how to compile the step.
 
     Attributes:
-        epochs: number of the last epoch.
-        initial_epoch: epochs that count as done before training starts.
-        validation_freq: epochs from one validation to the next.
-        validation_steps: batches of the validation data to measure; all by default.
-        steps_per_execution: steps that one compiled call runs at most, or "auto".
+        epochs: number of the last epoch, > 0.
+        initial_epoch: epochs that count as done before training starts, >= 0, < `epochs`.
+        validation_freq: epochs between validations, > 0.
+        validation_steps: batches of the validation split to evaluate; None for all.
+        steps_per_execution: most steps that one compiled call runs, or "auto".
         jit_compile: compile the step with XLA; "auto" leaves it to Keras.
         run_eagerly: run the step as Python.
     """
@@ -51,11 +51,14 @@ class Plan:
             )
 
     def executions(self, steps: int) -> int:
-        """Steps that one compiled call runs, for epochs of `steps` steps.
+        """Returns how many steps one compiled call runs.
 
-        Always a divisor of `steps`: Keras would run a last, partial call to its full length, into the next epoch's
-        batches. "auto" takes many steps on TensorFlow, where a call costs more than a small step. Other backends
-        only loop over the steps, so that there is nothing to gain.
+        It is always a divisor of `steps`: Keras would run a last, partial call to its full length, into the next
+        epoch's batches. "auto" takes many steps on TensorFlow, where a call costs more than a small step, and one step
+        on other backends, which only loop over the steps.
+
+        Args:
+            steps: steps of an epoch, > 0.
         """
         import keras
 
@@ -82,35 +85,41 @@ def compile_model(
 
     Args:
         model: built.
-        plan: how the step is compiled.
-        steps: steps of an epoch.
-        optimizer: as `keras.Model.compile` takes it, like `loss`, `metrics` and `weighted_metrics`.
+        plan: how to compile the step.
+        steps: steps of an epoch, > 0.
+        optimizer: as of `keras.Model.compile`.
+        loss: as of `keras.Model.compile`.
+        metrics: as of `keras.Model.compile`.
+        weighted_metrics: as of `keras.Model.compile`.
+
+    Raises:
+        ConfigError: the model's class has a `compile` with other parameters, and its code did not call it.
     """
     import keras
 
     on_tensorflow = keras.config.backend() == "tensorflow"
-    wanted = plan.jit_compile is True and on_tensorflow
+    force_xla = plan.jit_compile is True and on_tensorflow
     settings = {
         "optimizer": optimizer,
         "loss": loss,
         "metrics": metrics,
         "weighted_metrics": weighted_metrics,
-        "jit_compile": False if wanted else plan.jit_compile,
+        "jit_compile": False if force_xla else plan.jit_compile,
         "run_eagerly": plan.run_eagerly,
         "steps_per_execution": plan.executions(steps),
     }
     _compile_of(model, settings)(**settings)
-    if wanted:
-        # Keras turns XLA off where TensorFlow's operations are to be deterministic, because some cannot be both.
-        # Those few say so themselves; for all others a person who asks for XLA gets it.
+    if force_xla:
+        # Keras turns XLA off if TensorFlow's operations must be deterministic, because a few cannot be both. Those few
+        # raise an error themselves, so a user who asks for XLA gets it.
         model._jit_compile = True
 
 
 def _compile_of(model: keras.Model, settings: Mapping[str, Any]) -> Callable[..., Any]:
-    """Keras' `compile`, or that of the model's class where it takes what Keras' takes.
+    """Returns the model's own `compile` if it takes the arguments of Keras', and Keras' if the model is compiled.
 
     Raises:
-        ConfigError: it does not, and nobody has called it with what it wants.
+        ConfigError: `compile` takes other arguments, and the model is not compiled.
     """
     import keras
 
@@ -118,7 +127,7 @@ def _compile_of(model: keras.Model, settings: Mapping[str, Any]) -> Callable[...
     try:
         inspect.signature(called).bind(**settings)
     except TypeError:
-        if model.compiled:  # by its own code, with all that its steps ask for
+        if model.compiled:  # by its own code, with the arguments that its training step needs
             return functools.partial(keras.Model.compile, model)
         taken = ", ".join(list(inspect.signature(kind.compile).parameters)[1:])
         raise ConfigError(

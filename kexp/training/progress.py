@@ -1,4 +1,4 @@
-"""One live line while training: epoch, metrics, time left. Plain lines where there is no terminal and no notebook."""
+"""Progress of a training: one live line with epoch, metrics and time left; plain lines without a terminal."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _NARROWEST = 10
 
 
 class Progress:
-    """A listener of `fit` that tells of each epoch as it ends, and of steps where epochs are long.
+    """A listener of `fit` that shows each epoch as it ends, and the steps of long epochs.
 
     Args:
         epochs: the last epoch's number.
-        first: how many epochs were done before.
-        verbose: 0 silent, 1 one live line, 2 a line each epoch.
-        out: where to write; standard error unless given.
+        first: epochs done before.
+        verbose: 0 shows nothing, 1 one live line, 2 a line for each epoch.
+        out: the stream to write to; standard error by default.
     """
 
     def __init__(self, epochs: int, first: int = 0, verbose: int = 1, out: TextIO | None = None) -> None:
@@ -38,42 +38,42 @@ class Progress:
         self.live = verbose == 1 and (self._show is not None or terminal)
         self.started = time.monotonic()
         self._measured_from: tuple[float, float] | None = None
-        self._told = 0.0
-        self._epoch_line, self._is_told = "", True
+        self._shown_at = 0.0
+        self._epoch_line, self._is_shown = "", True
 
     def __call__(self, epoch: int, metrics: Mapping[str, float], /) -> None:
-        """An epoch has ended."""
+        """Shows an epoch that has ended, if a line is due."""
         if not self.verbose:
             return
-        self._epoch_line, self._is_told = self._line(epoch, "", metrics, self._left_s(epoch)), False
-        if self._is_time(epoch):
-            self._tell(self._epoch_line)
-            self._is_told = True
+        self._epoch_line, self._is_shown = self._line(epoch, "", metrics, self._left_s(epoch)), False
+        if self._is_due(epoch):
+            self._show_line(self._epoch_line)
+            self._is_shown = True
 
     def step(self, epoch: int, step: int, steps: int, metrics: Mapping[str, float], /) -> None:
-        """A part of an epoch is done; only a live line shows it."""
+        """Shows the steps done within an epoch, on a live line only."""
         left = self._left_s(epoch - 1 + step / steps)
-        if self.live and time.monotonic() - self._told >= _REDRAW_S:
-            self._tell(self._line(epoch, f" step {step:>{len(str(steps))}}/{steps}", metrics, left))
-            self._is_told = False
+        if self.live and time.monotonic() - self._shown_at >= _REDRAW_S:
+            self._show_line(self._line(epoch, f" step {step:>{len(str(steps))}}/{steps}", metrics, left))
+            self._is_shown = False
 
     def resumed(self, history: History, /) -> None:
-        """Epochs that a checkpoint brought back count as done, and not into the time that an epoch takes."""
+        """Counts restored epochs as done, without counting them into the time per epoch."""
         self.first = history.resumed_from
         if self.verbose and history.resumed_from < self.epochs and not history.stopped:
             self.out.write(f"resumed after epoch {history.resumed_from}\n")
 
     def close(self) -> None:
-        """Leaves the last epoch's line standing."""
-        if self._epoch_line and not self._is_told:
-            self._tell(self._epoch_line)
-        elif self.live and self._told and not self._epoch_line:
-            self._tell("")  # steps of an epoch that never ended
+        """Shows the last epoch's line for good and ends it."""
+        if self._epoch_line and not self._is_shown:
+            self._show_line(self._epoch_line)
+        elif self.live and self._shown_at and not self._epoch_line:
+            self._show_line("")  # clears the steps of an epoch that never ended
         if self.live and self._epoch_line and self._show is None:
             self._write("\n")
 
     def _line(self, epoch: int, within: str, metrics: Mapping[str, float], left_s: float | None) -> str:
-        """The line, at most as wide as the terminal: metrics that do not fit are left out, the longest names first."""
+        """Returns the line, at most as wide as the terminal: metrics with the longest text are left out first."""
         head = f"epoch {epoch:>{len(str(self.epochs))}}/{self.epochs}{within}"
         tail = "" if left_s is None or (epoch == self.epochs and not within) else f"  {format_seconds(left_s)} left"
         shown = format_metrics(metrics).split("  ") if metrics else []
@@ -84,9 +84,9 @@ class Progress:
         return line[: self._width()] if self.live else line
 
     def _left_s(self, done: float) -> float | None:
-        """Seconds until the last epoch, `done` epochs being done; None while there is nothing to go by.
+        """Estimates the seconds to the end of the last epoch when `done` epochs are done; None before the second call.
 
-        What comes before the first call has loaded data and compiled the step, and tells nothing about the rest.
+        The time before the first call is not counted: it went into loading data and compiling the step.
         """
         if self._measured_from is None:
             self._measured_from = (done, time.monotonic())
@@ -95,17 +95,17 @@ class Progress:
             return None
         return (time.monotonic() - from_time) / (done - from_epoch) * (self.epochs - done)
 
-    def _is_time(self, epoch: int) -> bool:
-        """Live lines ten times a second; plain ones at first and last, between them ever more seldom."""
+    def _is_due(self, epoch: int) -> bool:
+        """Returns whether to show a line: ten a second if live, else the first, the last and ever fewer between."""
         now = time.monotonic()
         if self.live:
-            return epoch == self.epochs or now - self._told >= _REDRAW_S
+            return epoch == self.epochs or now - self._shown_at >= _REDRAW_S
         if self.verbose == 2 or epoch in (self.first + 1, self.epochs):
             return True
-        return now - self._told >= max(2.0, (now - self.started) / 20)
+        return now - self._shown_at >= max(2.0, (now - self.started) / 20)
 
-    def _tell(self, line: str) -> None:
-        self._told = time.monotonic()
+    def _show_line(self, line: str) -> None:
+        self._shown_at = time.monotonic()
         if self._show is not None:
             self._show(line)
         else:
@@ -116,7 +116,7 @@ class Progress:
         self.out.flush()
 
     def _width(self) -> int:
-        """Columns to write in: one less than there are, so that no terminal wraps the line."""
+        """Returns the columns to use: one less than the terminal has, so that it does not wrap the line."""
         try:
             columns = os.get_terminal_size(self.out.fileno()).columns
         except (OSError, ValueError):
@@ -126,21 +126,21 @@ class Progress:
 
 @contextmanager
 def progress(epochs: int, first: int = 0, verbose: int = 1) -> Iterator[Progress]:
-    """A Progress that leaves the terminal in order, however training ends."""
-    teller = Progress(epochs, first, verbose)
+    """Yields a `Progress` and closes it, however training ends; arguments as of `Progress`."""
+    line = Progress(epochs, first, verbose)
     try:
-        yield teller
+        yield line
     finally:
-        teller.close()
+        line.close()
 
 
 def format_metrics(metrics: Mapping[str, float]) -> str:
-    """`loss 0.1234  val_loss 0.2345`."""
+    """Formats metrics as `loss 0.1234  val_loss 0.2345`."""
     return "  ".join(f"{key} {value:.4g}" for key, value in metrics.items())
 
 
 def format_seconds(seconds: float) -> str:
-    """`3.2s`, `1m05s`, `2h10m`."""
+    """Formats seconds as `3.2s`, `1m05s` or `2h10m`."""
     if seconds < 60:
         return f"{seconds:.1f}s" if seconds < 10 else f"{seconds:.0f}s"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,4 +1,4 @@
-"""All that decides how a training goes on: weights, optimizer, random numbers, callbacks. Taken out and put back."""
+"""Captures and restores the state of a training between epochs: weights, optimizer, random generators, callbacks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
     "capture",
     "capture_callbacks",
     "given_code",
-    "misfit",
+    "mismatch",
     "pack_array",
     "restore",
     "restore_callbacks",
@@ -43,17 +43,17 @@ _KERAS_OWN = ("model", "_model", "params", "validation_data")
 def capture(
     model: keras.Model, callbacks: Callbacks, given: Sequence[Mapping[str, Any]], arrays: Arrays
 ) -> tuple[dict[str, Any], list[str]]:
-    """The state of a training between two epochs.
+    """Captures the state of a training between two epochs.
 
     Args:
         model: compiled, its optimizer built.
-        callbacks: whose attributes are kept where they are plain; one that has `get_state()` and `set_state(state)`
-            is asked for what it needs instead.
-        given: what `given_code` found before the first epoch.
-        arrays: where arrays go.
+        callbacks: their plain attributes are saved. A callback with `get_state()` and `set_state(state)` is saved by
+            these instead.
+        given: the result of `given_code` before the first epoch.
+        arrays: receives the arrays.
 
     Returns:
-        The state as JSON keeps it, and a sentence for each thing that could not be kept.
+        The state as a JSON value, and one sentence for each value that could not be saved.
     """
     kept, lost = capture_callbacks(callbacks, given, (model, model.optimizer, *model._flatten_layers()), arrays)
     state = {
@@ -67,13 +67,16 @@ def capture(
 def capture_callbacks(
     callbacks: Callbacks, given: Sequence[Mapping[str, Any]], parts: Iterable[Any], arrays: Arrays
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """What callbacks know between two epochs; arguments and results as of `capture`, for one thing less.
+    """Captures the state of callbacks between two epochs.
 
     Args:
         callbacks: see `capture`.
         given: see `capture`.
-        parts: the model and what it is made of: a callback that holds one of them holds no state of its own.
+        parts: the model, its optimizer and its layers; an attribute that refers to one of them is not state.
         arrays: see `capture`.
+
+    Returns:
+        See `capture`.
     """
     kept, lost = [], []
     parts = tuple(parts)
@@ -85,12 +88,21 @@ def capture_callbacks(
 
 
 def given_code(callbacks: Callbacks) -> list[dict[str, Any]]:
-    """The functions, classes and modules among the attributes of callbacks: given by whoever made them, not state."""
+    """Returns, for each callback, its attributes that are functions, classes or modules: arguments, not state."""
     return [{key: value for key, value in vars(each).items() if isinstance(value, _CODE)} for each in callbacks]
 
 
-def misfit(state: Mapping[str, Any], variables: Sequence[Any], callbacks: Callbacks) -> str:
-    """Why a state cannot be put into these variables and callbacks; empty where it can."""
+def mismatch(state: Mapping[str, Any], variables: Sequence[Any], callbacks: Callbacks) -> str:
+    """Compares a captured state with a model and callbacks.
+
+    Args:
+        state: the result of `capture`.
+        variables: the result of `state_variables`.
+        callbacks: the callbacks to restore.
+
+    Returns:
+        Why the state cannot be restored; empty if it can.
+    """
     if len(state["variables"]) != len(variables):
         return f"it holds {len(state['variables'])} variables, the model and its optimizer have {len(variables)}"
     for kept, variable in zip(state["variables"], variables, strict=True):
@@ -109,7 +121,14 @@ def restore(
     model: keras.Model,
     callbacks: Callbacks,
 ) -> None:
-    """Puts back what `capture` took, into a model and callbacks that it fits. Random numbers last."""
+    """Restores a captured state that fits; see `mismatch`. The random generators come last.
+
+    Args:
+        state: the first result of `capture`.
+        arrays: the arrays that it refers to.
+        model: compiled, its optimizer built.
+        callbacks: of the same classes, in the same order.
+    """
     for kept, variable in zip(state["variables"], state_variables(model), strict=True):
         variable.assign(unpack_array(kept, arrays))
     restore_callbacks(state["callbacks"], arrays, callbacks)
@@ -119,32 +138,35 @@ def restore(
 def restore_callbacks(
     state: Sequence[Mapping[str, Any]], arrays: Mapping[str, NDArray[Any]], callbacks: Callbacks
 ) -> None:
-    """Puts back what `capture_callbacks` took, into callbacks of the same classes."""
+    """Restores the state that `capture_callbacks` captured; the arguments are as of `restore`."""
     for kept, callback in zip(state, callbacks, strict=True):
         _restore_callback(callback, kept["attributes"], arrays)
 
 
 def build_optimizer(model: keras.Model) -> None:
-    """Creates the optimizer's slots, which TensorFlow otherwise does in the first step."""
+    """Creates the optimizer's slot variables; on TensorFlow the first step would create them."""
     if model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 
 
 def state_variables(model: keras.Model) -> list[Any]:
-    """Weights, other layer state, the states of layers' seed generators, and the optimizer's variables."""
+    """Returns a model's weights, its layers' other state and seed generators, and its optimizer's variables."""
     optimizer = model.optimizer
     return [*model.variables, *(optimizer.variables if optimizer is not None else ())]
 
 
 def pack_array(array: NDArray[Any], dtype: str, arrays: Arrays) -> dict[str, Any]:
-    """A variable's value in the form that JSON keeps, its numbers put into `arrays`.
+    """Converts a variable's value to JSON; its numbers go into `arrays`.
 
     Args:
         array: the value.
-        dtype: the variable's type, in Keras' words.
-        arrays: where the numbers go.
+        dtype: the variable's dtype, as Keras names it.
+        arrays: receives the numbers.
+
+    Returns:
+        The JSON value.
     """
-    # Types that NumPy does not know of itself, such as bfloat16, are kept by their bits.
+    # Dtypes that NumPy itself does not have, such as bfloat16, are saved as their bits.
     bits = array.dtype.kind == "V" or array.dtype.type.__module__ != "numpy"
     key = str(len(arrays))
     arrays[key] = array.view(f"u{array.dtype.itemsize}") if bits else array
@@ -152,7 +174,7 @@ def pack_array(array: NDArray[Any], dtype: str, arrays: Arrays) -> dict[str, Any
 
 
 def unpack_array(kept: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-    """The value that `pack_array` was given."""
+    """Restores the value that `pack_array` was given."""
     import numpy as np
 
     array = arrays[kept["array"]]
@@ -174,7 +196,7 @@ def _callback_state(
         try:
             return {"get_state": pack(callback.get_state(), arrays)}, []
         except NotPlainError as found:
-            return {}, [f"{name}.get_state() gives {found}, which a checkpoint cannot keep"]
+            return {}, [f"{name}.get_state() returns {found}, which a checkpoint cannot save"]
     kept: dict[str, Any] = {}
     for key, value in vars(callback).items():
         if key in _KERAS_OWN or (key in given and given[key] is value) or _is_among(parts, value):
@@ -182,7 +204,7 @@ def _callback_state(
         try:
             kept[key] = {"variable": pack(value.value, arrays)} if _is_variable(value) else pack(value, arrays)
         except NotPlainError as found:
-            lost.append(f"{name}.{key} holds {found}, which a checkpoint cannot keep")
+            lost.append(f"{name}.{key} holds {found}, which a checkpoint cannot save")
     return kept, lost
 
 
@@ -211,7 +233,7 @@ def _is_variable(value: Any) -> bool:
 
 
 def _random_state() -> dict[str, Any]:
-    """The generators that a layer, a callback or a feed may draw from."""
+    """Returns the state of the generators that a layer, a callback or a feed may draw from."""
     import random
 
     import keras
@@ -248,7 +270,7 @@ def _restore_random(state: Mapping[str, Any]) -> None:
 
 
 def _keras_generator() -> Any:
-    """The generator behind `keras.random` where no seed is given; None before its first use."""
+    """Returns the generator that `keras.random` uses without a seed; None before its first use."""
     from keras.src.backend.common import global_state
     from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 

@@ -1,4 +1,4 @@
-"""What kexp does between Keras' epochs: keep the history, tell listeners, guard against NaN, write checkpoints."""
+"""The work between Keras' epochs: record the history, notify listeners, stop at NaN, write checkpoints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kexp.errors import ConfigError, nearest
 from kexp.training.checkpoint import Checkpoint, Checkpointing, Clock, save_checkpoint
 from kexp.training.history import History, plain_numbers
-from kexp.training.listeners import EpochListener, tell_epoch, tell_step
+from kexp.training.listeners import EpochListener, notify_epoch, notify_step
 from kexp.training.plan import Plan
 from kexp.training.state import build_optimizer, capture, given_code, restore
 
@@ -22,16 +22,16 @@ __all__ = ["Between", "as_callback", "check_monitors"]
 
 
 class Between:
-    """What happens between the epochs, and between the compiled calls within them, of one training.
+    """The work between the epochs of one training, and between the compiled calls within them.
 
     Args:
         plan: how long to train.
-        history: is added to.
+        history: receives the metrics.
         steps: steps of an epoch.
-        callbacks: the other callbacks, which all come before this in Keras' order: their state is final when this runs.
-        listeners: told after each epoch.
+        callbacks: the other callbacks. All come before this one in Keras' order, so their state is final when it runs.
+        listeners: called after each epoch.
         checkpoint: when and where to write checkpoints; None for never.
-        found: the checkpoint to go on from.
+        found: the checkpoint to resume from; None for none.
     """
 
     def __init__(
@@ -53,27 +53,41 @@ class Between:
         self._spent_before, self._started = history.duration_s, time.perf_counter()
 
     def begin(self, model: keras.Model) -> None:
-        """Puts a checkpoint back: after `on_train_begin` of the callbacks, which clears what they know."""
+        """Restores the checkpoint, after the callbacks' `on_train_begin`, which resets their state."""
         self._given = given_code(self.callbacks)
         if self.found is not None:
             restore(self.found.state, self.found.arrays, model, self.callbacks)
             self.found = None
 
     def call_ended(self, model: keras.Model, epoch: int, first: int, last: int, logs: Mapping[str, Any]) -> None:
-        """Steps `first` to `last` of `epoch`, all counted from 1, have run."""
+        """Handles the end of a compiled call: stops at a loss that is not finite, else notifies listeners.
+
+        Args:
+            model: the model in training.
+            epoch: the current epoch, from 1.
+            first: the first step of the call, from 1.
+            last: its last step.
+            logs: Keras' metrics so far.
+        """
         loss = logs.get("loss")
         if loss is not None and not math.isfinite(float(loss)) and not self.diverged:
             steps = f"step {first}" if first == last else f"steps {first} to {last}"
             self._diverge(model, f"the loss became {float(loss)} in epoch {epoch}, {steps}")
         elif last < self.steps:
-            tell_step(self.listeners, epoch, last, self.steps, plain_numbers(logs))
+            notify_step(self.listeners, epoch, last, self.steps, plain_numbers(logs))
 
     def epoch_ended(self, model: keras.Model, epoch: int, logs: Mapping[str, Any]) -> None:
-        """`epoch`, counted from 1, has ended with its validation."""
+        """Handles the end of an epoch and of its validation: records, notifies, stops, writes a checkpoint.
+
+        Args:
+            model: the model in training.
+            epoch: the epoch's number, from 1.
+            logs: Keras' metrics of the epoch.
+        """
         metrics = self.history.add(epoch, logs)
         if not math.isfinite(metrics.get("val_loss", 0.0)) and not self.diverged:
             self._diverge(model, f"the validation loss became {metrics['val_loss']} in epoch {epoch}")
-        reason = tell_epoch(self.listeners, epoch, metrics)
+        reason = notify_epoch(self.listeners, epoch, metrics)
         if self.diverged:
             return
         check_monitors(self.callbacks, epoch, metrics, self.plan.initial_epoch + self.plan.validation_freq)
@@ -86,7 +100,7 @@ class Between:
             self.clock.saved(epoch)
 
     def spent_s(self) -> float:
-        """Seconds in this training, those before a resume included."""
+        """Returns the seconds spent in this training, including those before a resume."""
         return self._spent_before + time.perf_counter() - self._started
 
     def _diverge(self, model: keras.Model, reason: str) -> None:
@@ -94,7 +108,7 @@ class Between:
         model.stop_training = True
 
     def _save(self, model: keras.Model, epoch: int, settings: Checkpointing, finished: bool) -> None:
-        """Writes a checkpoint. Listeners were told before: a point may be told twice after a kill, but never lost."""
+        """Writes a checkpoint after the listeners were called: a kill may repeat an epoch's metrics, not lose them."""
         arrays: dict[str, NDArray[Any]] = {}
         build_optimizer(model)
         state, lost = capture(model, self.callbacks, self._given, arrays)
@@ -102,21 +116,21 @@ class Between:
         try:
             save_checkpoint(settings, Checkpoint(epoch, finished, self.history, state, arrays, lost))
         except OSError as error:
-            # Training is worth more than its checkpoint, and the one before it is untouched.
+            # Training continues without this checkpoint; the previous one is unchanged.
             self.history.notice(f"no checkpoint could be written after epoch {epoch} ({error.strerror or error})")
 
 
 def check_monitors(callbacks: Sequence[Any], epoch: int, metrics: Mapping[str, float], first_validated: int) -> None:
-    """Refuses a callback that watches what is not measured; Keras would only warn, every epoch.
+    """Refuses a callback that monitors an unknown metric; Keras would only warn, in every epoch.
 
     Args:
-        callbacks: of a training.
-        epoch: that has ended, counted from 1.
-        metrics: what was measured in it.
+        callbacks: the callbacks of a training.
+        epoch: the epoch that has ended, from 1.
+        metrics: the metrics of that epoch.
         first_validated: the first epoch that ends with a validation.
 
     Raises:
-        ConfigError: one does.
+        ConfigError: a callback monitors an unknown metric.
     """
     validated = any(key.startswith("val_") for key in metrics)
     for callback in callbacks:
@@ -132,7 +146,7 @@ def check_monitors(callbacks: Sequence[Any], epoch: int, metrics: Mapping[str, f
 
 
 def as_callback(between: Between) -> Any:
-    """`between` in the form that Keras calls."""
+    """Returns a Keras callback that calls `between`."""
     import keras
 
     class Watch(keras.callbacks.Callback):  # type: ignore[misc]

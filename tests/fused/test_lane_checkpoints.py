@@ -138,7 +138,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(tmp_path:
     assert result.history.resumed_from == 2
     (notice,) = result.history.notices
     assert "epoch-00000003.checkpoint is damaged" in notice
-    assert "goes on from the one before it, after epoch 2" in notice
+    assert "resumes from the previous one, after epoch 2" in notice
 
 
 def test_a_lane_starts_anew_in_a_program_of_another_width_and_says_so(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_lane_starts_anew_in_a_program_of_another_width_and_says_so(tmp_path: 
     assert result.history.notices == [
         "the checkpoint does not fit: it was taken in a program of 4 lanes (scan), "
         "this is a program of 2 lanes (scan); "
-        "training starts anew"
+        "training starts from the beginning"
     ]
 
 

@@ -109,7 +109,7 @@ def damage_the_newest(place: Path) -> dict[str, str]:
     for folder in place.glob("multirun/*/checkpoints/*"):
         newest, *older = sorted(folder.glob("*.checkpoint"), reverse=True)
         newest.write_bytes(newest.read_bytes()[:-100])
-        expected[folder.name] = "goes on from the one before it" if older else "training starts anew"
+        expected[folder.name] = "resumes from the previous one" if older else "training starts from the beginning"
     return expected
 
 

@@ -94,7 +94,7 @@ def test_training_starts_anew_where_all_are_damaged_and_says_so(settings: Checkp
     found, notices = latest_checkpoint(settings)
     assert found is None
     assert len(notices) == 2
-    assert notices[-1].endswith("training starts anew")
+    assert notices[-1].endswith("training starts from the beginning")
 
 
 def test_every_single_flipped_byte_is_noticed(settings: Checkpointing, paths: list[Path]) -> None:

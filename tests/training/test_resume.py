@@ -263,7 +263,7 @@ def test_a_checkpoint_that_does_not_fit_is_told_and_not_used(splits: Splits, tmp
     outcome = train(splits, tmp_path)
     assert outcome.history.resumed_from == 0
     assert "does not fit: it holds float32[64, 6]" in outcome.history.notices[0]
-    assert outcome.history.notices[0].endswith("training starts anew")
+    assert outcome.history.notices[0].endswith("training starts from the beginning")
 
 
 def test_a_checkpoint_of_another_experiment_is_refused(splits: Splits, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What Keras and TensorFlow keep of each model, in a process that trains one after another."""
+"""Cleanup between trainings: frees what Keras and TensorFlow keep of each model in a process that trains several."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["forget_model", "settle"]
 
 @functools.cache
 def settle() -> None:
-    """Once all is imported: what imports leave stays to the end, and need not be gone through after each model.
+    """Excludes the imported modules from later garbage collections. To be called once, after all imports.
 
-    In a process that is not kexp's alone, nothing happens.
+    Does nothing in a process that is not kexp's own.
     """
     if is_own_process():
         gc.collect()
@@ -25,9 +25,9 @@ def settle() -> None:
 
 
 def forget_model() -> None:
-    """Frees what is kept of models that nobody holds any more.
+    """Frees the state that Keras and TensorFlow keep of models without references.
 
-    In a process that is not kexp's alone, Keras' own state is left as it is: names that are taken, a dtype policy.
+    In a process that is not kexp's own, Keras' global state (names in use, the dtype policy) is left unchanged.
     """
     ops = sys.modules.get("tensorflow.python.framework.ops")
     if ops is not None:
@@ -42,9 +42,9 @@ def forget_model() -> None:
 
 
 def _of_all_reduce(gradient: Any) -> bool:
-    """Whether a gradient is that of the sum over devices which a trial's optimizer takes.
+    """Returns whether a gradient belongs to the all-reduce in an optimizer's step.
 
-    TensorFlow registers it in each trace for good, and it holds all graphs of the trace.
+    TensorFlow registers one in each trace and never removes it; it references all graphs of the trace.
     """
     for name in ("tape_grad_fn", "grad_fn"):
         gradient = inspect.getclosurevars(gradient).nonlocals.get(name)
