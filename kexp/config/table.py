@@ -35,77 +35,79 @@ def _better(says: str) -> Entry:
     return Entry("better", says)
 
 
-_FILLED_IN = Entry("refused", "Hydra fills it in; it can be read, `${hydra:runtime.cwd}`, and not set")
+_FILLED_IN = Entry("refused", "Hydra sets it; you can read it, as in `${hydra:runtime.cwd}`, but not set it")
 
 KEYS: dict[str, Entry] = {
-    "mode": _documented("`MULTIRUN`, in a preset too, makes a sweep of the command without `-m`"),
-    "searchpath": _documented("further folders or packages of YAML, in the primary config or on the command line"),
+    "mode": _documented("`MULTIRUN` makes the command a sweep without `-m`, also in a preset"),
+    "searchpath": _documented(
+        "further folders or packages with YAML files, set in the primary config or on the command line"
+    ),
     "run.dir": _documented("the folder of a run"),
-    "sweep.dir": _better("the folder of a sweep; `multirun/NAME` unless set, by `sweep.name` or date and time"),
-    "sweep.subdir": _better("the folder of a trial in it; two trials of one folder are refused"),
-    "hydra_logging": _better("`none` unless chosen: kexp tells what there is to tell"),
-    "job_logging": _better(
-        "`none` unless chosen; a trial of a sweep has all it prints in its `trial.log`, and a line says so"
+    "sweep.dir": _better(
+        "the folder of a sweep; by default `multirun/NAME`, where NAME is `sweep.name` or the date and time"
     ),
-    "sweeper": _better("`grid` unless chosen; `basic` is Hydra's own. `params` may list values in YAML"),
-    "launcher": _better("`auto` unless chosen, in a preset too: see [sweeps](sweeps.md#launch)"),
+    "sweep.subdir": _better("the folder of a trial in the sweep's folder; two trials with the same folder are refused"),
+    "hydra_logging": _better("`none` by default, since kexp prints its own lines"),
+    "job_logging": _better("`none` by default; the output of a trial goes to its `trial.log`, and a line says so"),
+    "sweeper": _better("`grid` by default; `basic` is Hydra's own. `params` may contain lists of values in YAML"),
+    "launcher": _better("`auto` by default, also in a preset: see [sweeps](sweeps.md#launch)"),
     "callbacks": _better(
-        "all six hooks; of a trial on a launcher of kexp's, in the sweep's process. One that fails is told"
+        "all six hooks; on kexp's launchers those of a trial run in the sweep's process. A hook that fails is reported"
     ),
-    "help.app_name": _documented("in the page of `kexp --help OVERRIDE ...`"),
-    "help.header": _documented("in the page of `kexp --help OVERRIDE ...`"),
-    "help.footer": _documented("in the page of `kexp --help OVERRIDE ...`"),
+    "help.app_name": _documented("used in the page of `kexp --help OVERRIDE ...`"),
+    "help.header": _documented("used in the page of `kexp --help OVERRIDE ...`"),
+    "help.footer": _documented("used in the page of `kexp --help OVERRIDE ...`"),
     "help.template": _documented("the page of `kexp --help OVERRIDE ...`; `kexp --help` alone is kexp's own"),
-    "hydra_help.hydra_help": _documented("in the page of `--hydra-help`"),
+    "hydra_help.hydra_help": _documented("used in the page of `--hydra-help`"),
     "hydra_help.template": _documented("the page of `--hydra-help`"),
     "output_subdir": _better(
-        "of a run, the folder of its config's files; of a trial, once it is named: each run has its config in MLflow"
+        "the folder of the config's files; a trial has it only if you set the key, since MLflow has each run's config"
     ),
     "overrides.hydra": _FILLED_IN,
     "overrides.task": _FILLED_IN,
-    "job.name": _documented("for interpolations and logs; `kexp` unless set"),
+    "job.name": _documented("for interpolations and logs; `kexp` by default"),
     "job.chdir": Entry(
-        "refused", "a run's files are in its folder anyway, and relative paths stay what they are; `false` is taken"
+        "refused", "a run's files are in its folder anyway, and relative paths keep their meaning; `false` is accepted"
     ),
     "job.override_dirname": _FILLED_IN,
     "job.id": _FILLED_IN,
     "job.num": _FILLED_IN,
     "job.config_name": _FILLED_IN,
-    "job.env_set": _documented("variables of the environment while a run, or a sweep with its workers, is at work"),
-    "job.env_copy": _documented("variables that a job elsewhere has as here; one that there is not is refused"),
-    "job.config.override_dirname.kv_sep": _documented("how `${hydra.job.override_dirname}` is written"),
-    "job.config.override_dirname.item_sep": _documented("how `${hydra.job.override_dirname}` is written"),
-    "job.config.override_dirname.exclude_keys": _documented("what `${hydra.job.override_dirname}` leaves out"),
+    "job.env_set": _documented("environment variables during a run, or during a sweep and in its workers"),
+    "job.env_copy": _documented(
+        "environment variables that are copied to a job; a variable that does not exist is refused"
+    ),
+    "job.config.override_dirname.kv_sep": _documented("a separator in `${hydra.job.override_dirname}`"),
+    "job.config.override_dirname.item_sep": _documented("a separator in `${hydra.job.override_dirname}`"),
+    "job.config.override_dirname.exclude_keys": _documented("keys that `${hydra.job.override_dirname}` leaves out"),
     "runtime.version": _FILLED_IN,
     "runtime.version_base": _FILLED_IN,
     "runtime.cwd": _FILLED_IN,
     "runtime.config_sources": _FILLED_IN,
     "runtime.output_dir": _FILLED_IN,
     "runtime.choices": _FILLED_IN,
-    "verbose": _better("debugging logs, shown though no logging is chosen"),
+    "verbose": _better("shows debug logs, even if no logging is chosen"),
 }
 
 FLAGS: dict[str, Entry] = {
-    "--help, -h": _better("alone kexp's own page; with overrides Hydra's, with the config"),
+    "--help, -h": _better("alone, kexp's page; with overrides, Hydra's page with the config"),
     "--hydra-help": _documented("Hydra's page"),
     "--version": _better("kexp's version"),
-    "--cfg, -c": _documented("prints `job`, `hydra` or `all` of the config"),
-    "--resolve": _documented("with `--cfg` or `--help`, interpolations resolved; else refused"),
-    "--package, -p": _documented("with `--cfg`, a part of it; else refused"),
+    "--cfg, -c": _documented("prints the config: `job`, `hydra` or `all`"),
+    "--resolve": _documented("resolves interpolations, with `--cfg` or `--help`; otherwise refused"),
+    "--package, -p": _documented("prints a part of the config, with `--cfg`; otherwise refused"),
     "--run, -r": _documented("one run"),
-    "--multirun, -m": _better("a sweep, anywhere among the overrides"),
+    "--multirun, -m": _better("a sweep; the flag may be anywhere among the overrides"),
     "--shell-completion, -sc": Entry(
         "refused", "`kexp completion SHELL` completes commands, keys, values and runs, five times as fast"
     ),
-    "--config-path, -cp": _better("another word for `--config-dir`: kexp's own folder stays behind yours"),
-    "--config-name, -cn": _documented("the primary config, of your folder"),
-    "--config-dir, -cd": _better("a folder of YAML of yours, relative to where you are, which wins over kexp's"),
-    "--experimental-rerun": Entry(
-        "refused", "reads a pickle, which may run any code; `kexp reproduce RUN` runs a run again"
+    "--config-path, -cp": _better("an alias of `--config-dir`: kexp's own folder remains, after yours"),
+    "--config-name, -cn": _documented("the primary config, a file of your folder"),
+    "--config-dir, -cd": _better(
+        "your folder of YAML files, relative to the working directory; it takes precedence over kexp's"
     ),
-    "--info, -i": _documented(
-        "what Hydra knows: `searchpath`, `defaults`, `defaults-tree`, `config`, `plugins`, `all`"
-    ),
+    "--experimental-rerun": Entry("refused", "it reads a pickle, which can run any code; use `kexp reproduce RUN`"),
+    "--info, -i": _documented("prints Hydra's `searchpath`, `defaults`, `defaults-tree`, `config`, `plugins` or `all`"),
 }
 
 
