@@ -1,9 +1,10 @@
-"""One experiment, from a checked config to a finished and recorded run."""
+"""One experiment: from a checked config to a finished and tracked run."""
 
-from kexp.experiment.asked import as_asked
 from kexp.experiment.compiled import build_compiled, compile_model
-from kexp.experiment.earlier import begins_with_run, begun_with
+from kexp.experiment.earlier import begins_with_run, inherited_variables
 from kexp.experiment.engines import Engine, Trained, engine_of
+from kexp.experiment.epoch_metrics import log_epoch_time, log_rates, size_of
+from kexp.experiment.extras import log_extras
 from kexp.experiment.keeping import save_kept
 from kexp.experiment.own_compile import may_compile
 from kexp.experiment.prepared import Prepared, feeds, load_data, prepare, split_as
@@ -21,7 +22,6 @@ from kexp.experiment.result import Result
 from kexp.experiment.running import check_installed, checkpointing_of, run, store_of
 from kexp.experiment.served import outputs_of
 from kexp.experiment.state import TrainedState, leave_state
-from kexp.experiment.telling import size_of, tell_rates, tell_time
 from kexp.experiment.tracing import why_untraceable
 
 __all__ = [
@@ -32,9 +32,7 @@ __all__ = [
     "Source",
     "Trained",
     "TrainedState",
-    "as_asked",
     "begins_with_run",
-    "begun_with",
     "build_compiled",
     "check_installed",
     "checkpointing_of",
@@ -42,8 +40,12 @@ __all__ = [
     "described",
     "engine_of",
     "feeds",
+    "inherited_variables",
     "leave_state",
     "load_data",
+    "log_epoch_time",
+    "log_extras",
+    "log_rates",
     "may_compile",
     "outputs_of",
     "own_tags",
@@ -57,7 +59,5 @@ __all__ = [
     "split_as",
     "store_of",
     "summary_of",
-    "tell_rates",
-    "tell_time",
     "why_untraceable",
 ]

@@ -1,4 +1,4 @@
-"""The model of an experiment: built, adapted to the training rows, compiled. The seed decides its initial weights."""
+"""Build an experiment's model, adapt it to the training rows, and compile it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from kexp import training
 from kexp.build import build_loss, build_metrics, build_model, build_optimizer
 from kexp.errors import ConfigError
-from kexp.experiment.earlier import take_optimizer
-from kexp.experiment.numbers_of_words import check_embedding
+from kexp.experiment.earlier import restore_optimizer
+from kexp.experiment.embedding_check import check_embedding
 from kexp.experiment.prepared import Prepared, feeds
 from kexp.registry import OURSELVES
 from kexp.schema import Experiment
@@ -25,7 +25,11 @@ _CHUNK_ROWS = 8192
 
 
 def build_compiled(prepared: Prepared) -> keras.Model:
-    """The model with its initial weights, adapted to the training rows and compiled. The seed decides the weights."""
+    """Build, adapt and compile the model. The seed decides its initial weights.
+
+    Raises:
+        ConfigError: an embedding is too small for the data, or the batches do not suit the model's Input.
+    """
     from kexp.model import adapt, follow_weights
     from kexp.training.initial_values import initial_values
 
@@ -38,27 +42,27 @@ def build_compiled(prepared: Prepared) -> keras.Model:
         _check_batches(prepared, model)
         if prepared.earlier is None:
             adapt(model, lambda: _chunks(prepared.splits), pooled=prepared.spec.image_shape is not None)
-        else:  # whose layers keep what they learned from that run's data
+        else:  # the layers keep what they learned from the earlier run's data
             follow_weights(model)
         compile_model(experiment, model, train.steps_per_epoch, weighted=prepared.is_weighted)
     if prepared.earlier is not None:
-        take_optimizer(experiment, prepared.earlier, model)
+        restore_optimizer(experiment, prepared.earlier, model)
     return model
 
 
 def _check_batches(prepared: Prepared, model: keras.Model) -> None:
-    """Refuses parts that leave a smaller batch at their end, where the model takes batches of one size alone.
+    """Check that every batch has the size that the model's Input fixes, if it fixes one.
 
     Raises:
-        ConfigError: there is one.
+        ConfigError: `trainer.batch_size` differs, or a part ends with a smaller batch.
     """
     inputs = getattr(model, "inputs", None) or ()
     sizes = [each.shape[0] for each in inputs if each.shape and each.shape[0] is not None]
     if not sizes:
         return
-    (size, *_), splits, asked = sizes, prepared.splits, prepared.experiment.trainer.batch_size
-    if asked != size:
-        raise ConfigError.at("trainer.batch_size", f"must be {size}, the rows that the model's Input takes", asked)
+    (size, *_), splits, batch_size = sizes, prepared.splits, prepared.experiment.trainer.batch_size
+    if batch_size != size:
+        raise ConfigError.at("trainer.batch_size", f"must be {size}, the rows that the model's Input takes", batch_size)
     for name, key in (
         ("train", "trainer.validation_split"),
         ("validation", "trainer.validation_split"),
@@ -71,13 +75,13 @@ def _check_batches(prepared: Prepared, model: keras.Model) -> None:
 
 
 def compile_model(experiment: Experiment, model: keras.Model, steps_per_epoch: int, *, weighted: bool = False) -> None:
-    """Gives a built model the config's optimizer, loss and metrics; a model that was read from a file as well.
+    """Compile a model with the config's optimizer, loss and metrics.
 
     Args:
-        experiment: settled: its loss is chosen.
-        model: the model.
-        steps_per_epoch: training steps of an epoch; schedules are as long as the whole training.
-        weighted: whether rows have weights of their own: each metric is measured with them too, as `weighted_NAME`.
+        experiment: the experiment, whose loss is chosen.
+        model: a model that was built, or loaded from a file.
+        steps_per_epoch: training steps of an epoch; a schedule spans the steps of the whole training.
+        weighted: whether rows have sample weights; each metric is then also measured with them, as `weighted_NAME`.
     """
     trainer = experiment.trainer
     assert experiment.loss is not None
@@ -94,16 +98,16 @@ def compile_model(experiment: Experiment, model: keras.Model, steps_per_epoch: i
 
 
 def _own_optimizer(experiment: Experiment, model: keras.Model) -> keras.optimizers.Optimizer | None:
-    """One as the model's own code compiled it with, new: its numbers are then seen to come from the model's."""
+    """Return a new copy of the optimizer that the model's own code compiled with; None if the config decides."""
     own = getattr(model, "optimizer", None)
     if own is None or not experiment.optimizer_of_model:
         return None
-    own = getattr(own, "inner_optimizer", own)  # mixed precision wraps it
+    own = getattr(own, "inner_optimizer", own)  # mixed precision wraps the optimizer
     return type(own).from_config(own.get_config())
 
 
 def training_plan(experiment: Experiment) -> training.Plan:
-    """How long to train and how to compile the step, from the trainer's config."""
+    """Return the number of epochs and the compile settings of the trainer's config."""
     trainer = experiment.trainer
     return training.Plan(
         epochs=trainer.epochs,
@@ -117,7 +121,7 @@ def training_plan(experiment: Experiment) -> training.Plan:
 
 
 def _acts_on_steps(experiment: Experiment) -> bool:
-    """Whether a callback of one's own is to be called at each step, which `auto` leaves to kexp."""
+    """Return whether a callback of the user's acts on each step, so that `steps_per_execution=auto` must be 1."""
     import keras
 
     if experiment.trainer.steps_per_execution != "auto":

@@ -1,4 +1,4 @@
-"""What an experiment takes over from the run that its model begins with (`model=saved`)."""
+"""Start an experiment from the model of an earlier run (`model=saved`)."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ if TYPE_CHECKING:
     from kexp.data import Data, DataSpec
 
 __all__ = [
-    "NEW",
+    "NEW_LAYERS",
     "Earlier",
+    "adjust_to",
     "begins_with_run",
-    "begun_with",
+    "describe",
     "earlier_run",
-    "encoded_as",
-    "in_words",
+    "inherited_variables",
     "is_rate",
-    "settled_on",
-    "take_optimizer",
+    "restore_optimizer",
+    "reuse_encoding",
 ]
 
-NEW = "_kexp_new"  # a model's attribute: the names of the layers that an earlier run's model did not have
+NEW_LAYERS = "_kexp_new"  # attribute of a model: the names of its layers that the earlier run's model does not have
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """A run that another's model begins with.
+    """The earlier run whose model an experiment starts from.
 
     Attributes:
-        run_id: its id.
-        label: how messages call it.
-        epochs: the epoch after which it ended.
+        run_id: its MLflow run id.
+        label: its name in messages.
+        epochs: its last epoch.
         optimizer: the name of its optimizer.
-        mixed_precision: whether it was trained so.
-        targets: what its targets were: the task, the classes, where in a row they stand, their names.
-        encoding: what its table's columns are encoded by; None where there was no table.
+        mixed_precision: whether it was trained with mixed precision.
+        targets: its targets as `targets_of` describes them: task, classes, positions and names.
+        encoding: the encoding of its table's columns; None if its data was not a table.
     """
 
     run_id: str
@@ -56,10 +56,10 @@ class Earlier:
 
 
 def earlier_run(experiment: Experiment) -> Earlier | None:
-    """The run that the experiment's model begins with; None for a model that begins anew.
+    """Return the run that the experiment's model starts from, or None for a new model.
 
     Raises:
-        ConfigError: there is no such run, or it saved no model.
+        ConfigError: the run does not exist, or has no saved model.
     """
     if not begins_with_run(experiment):
         return None
@@ -68,30 +68,30 @@ def earlier_run(experiment: Experiment) -> Earlier | None:
 
 
 def begins_with_run(experiment: Experiment) -> bool:
-    """Whether the experiment's model is an earlier run's."""
+    """Return whether the experiment's model is that of an earlier run."""
     component = experiment.model.component
     return component.distribution == OURSELVES and component.name == "saved"
 
 
-def encoded_as(data: Data, earlier: Earlier | None) -> Data:
-    """Data that is encoded as the earlier run encoded its own, in place of learning it anew.
+def reuse_encoding(data: Data, earlier: Earlier | None) -> Data:
+    """Return the data with the encoding of the earlier run, instead of one learned from its own rows.
 
     Raises:
-        ConfigError: the data has not what the run's encoding needs.
+        ConfigError: the encoding does not suit the data.
     """
     if earlier is None or not earlier.encoding or data.encoder is None:
         return data
     as_taught = getattr(data.encoder, "as_taught", None)
     if as_taught is None:
-        raise ConfigError(f"model.run: {earlier.label} encoded its data in a way that is not this data's")
+        raise ConfigError(f"model.run: the encoding of {earlier.label} does not suit this kind of data")
     return replace(data, encoder=as_taught(earlier.encoding, earlier.label))
 
 
-def settled_on(experiment: Experiment, earlier: Earlier, spec: DataSpec) -> Experiment:
-    """The experiment with the run's whole id, and a new output where the data's targets are others than the run's.
+def adjust_to(experiment: Experiment, earlier: Earlier, spec: DataSpec) -> Experiment:
+    """Return the experiment with the run's full id, and with a new output layer if the targets differ from the run's.
 
     Raises:
-        ConfigError: they are, and the config keeps the output; or another precision is asked for.
+        ConfigError: the targets differ but the config keeps the output, or the precision differs.
     """
     node, now = experiment.model, targets_of(spec.task, spec.classes, spec.positions, spec.target_names)
     if experiment.trainer.mixed_precision != earlier.mixed_precision:
@@ -103,15 +103,15 @@ def settled_on(experiment: Experiment, earlier: Earlier, spec: DataSpec) -> Expe
         new_output = True
     if now != earlier.targets and new_output is False:
         raise ConfigError(
-            f"model.new_output: must be auto or true where the targets are others than those of {earlier.label}: "
-            f"{_in_words(now)} here, {_in_words(earlier.targets)} there"
+            f"model.new_output: must be auto or true, because the targets differ from those of {earlier.label}: "
+            f"{_describe_targets(now)} here, {_describe_targets(earlier.targets)} there"
         )
     parameters = {**node.parameters, "run": earlier.run_id, "new_output": new_output}
     return replace(experiment, model=replace(node, parameters=parameters))
 
 
-def goes_on(experiment: Experiment, earlier: Earlier) -> bool:
-    """Whether training goes on where the run ended, its optimizer's state included."""
+def continues_run(experiment: Experiment, earlier: Earlier) -> bool:
+    """Return whether training continues where the run ended, with the state of its optimizer."""
     parameters = experiment.model.parameters
     return (
         experiment.trainer.initial_epoch > 0
@@ -121,50 +121,50 @@ def goes_on(experiment: Experiment, earlier: Earlier) -> bool:
     )
 
 
-def take_optimizer(experiment: Experiment, earlier: Earlier, model: keras.Model) -> None:
-    """Gives the compiled model the state of the run's optimizer, where training goes on where the run ended."""
-    if goes_on(experiment, earlier):
-        _store().take_optimizer(earlier.run_id, model)
+def restore_optimizer(experiment: Experiment, earlier: Earlier, model: keras.Model) -> None:
+    """Restore the state of the run's optimizer in the compiled model, if training continues where the run ended."""
+    if continues_run(experiment, earlier):
+        _store().restore_optimizer(earlier.run_id, model)
 
 
-def begun_with(experiment: Experiment, earlier: Earlier | None, model: keras.Model) -> list[Any]:
-    """The variables of a built model that have their values from the run that it begins with."""
+def inherited_variables(experiment: Experiment, earlier: Earlier | None, model: keras.Model) -> list[Any]:
+    """Return the variables of a built model whose values come from the earlier run."""
     if earlier is None:
         return []
-    new = getattr(model, NEW, ())
+    new = getattr(model, NEW_LAYERS, ())
     found = [variable for layer in model.layers if layer.name not in new for variable in layer.variables]
-    if goes_on(experiment, earlier):
+    if continues_run(experiment, earlier):
         found += [variable for variable in model.optimizer.variables if not is_rate(variable)]
     return found
 
 
 def is_rate(variable: keras.Variable) -> bool:
-    """Whether a variable of an optimizer is its learning rate, which is the config's and no state."""
+    """Return whether an optimizer's variable is the learning rate, which the config sets."""
     return str(variable.path).endswith("/learning_rate")
 
 
 def _store() -> Any:
-    """The component's own module: reading the store stands above this layer."""
+    """Import the module that reads the earlier run. It is imported by name, because it is in a layer above."""
     return importlib.import_module("kexp.stored.beginning")
 
 
-def in_words(experiment: Experiment, earlier: Earlier) -> str:
-    """What there is to tell of the beginning."""
+def describe(experiment: Experiment, earlier: Earlier) -> str:
+    """Describe for the user what the model takes over from the earlier run."""
     epochs = f"{earlier.epochs} epoch{'s' if earlier.epochs != 1 else ''}"
-    said = f"begins with the weights of {earlier.label}, trained for {epochs}"
+    notice = f"begins with the weights of {earlier.label}, trained for {epochs}"
     if experiment.model.parameters["new_output"] is True:
-        said += ", and a new output"
+        notice += ", and a new output"
     if experiment.trainer.initial_epoch:
-        said += ", and its optimizer's state" if goes_on(experiment, earlier) else ", and a new optimizer"
-    return said
+        notice += ", and its optimizer's state" if continues_run(experiment, earlier) else ", and a new optimizer"
+    return notice
 
 
 def targets_of(task: str, classes: Any, positions: Any, names: Any) -> tuple[Any, ...]:
-    """What makes a model's output another's: names of classes and columns, and where in a row they stand."""
+    """Return what identifies a model's output: the task, the classes, the positions in a row, the target names."""
     return task, tuple(classes or ()), tuple(positions), tuple(names or ())
 
 
-def _in_words(targets: tuple[Any, ...]) -> str:
+def _describe_targets(targets: tuple[Any, ...]) -> str:
     task, classes, positions, names = targets
     listed = list(classes or names)
     at = f" at {' x '.join(map(str, positions))} places" if positions else ""

@@ -1,4 +1,4 @@
-"""How a run's model is trained and tested: Keras' own loops, or another engine that an installed package brings."""
+"""Engines that train and test a run's model: Keras' own loops, or an engine of an installed package."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "Trained", "engine_of"]
 
-_GROUP = "kexp.engine"  # entry points: the engines stand above this layer
+_GROUP = "kexp.engine"  # entry points, because engines are in layers above
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What an engine leaves besides the model.
+    """The results of an engine, in addition to the trained model.
 
     Attributes:
         history: metrics by epoch.
-        tested: the metrics on the test rows, without the prefix `test_`; empty where there are none.
-        tags: what else to say of how it was trained, as tags of the run.
+        tested: metrics on the test rows, without the prefix `test_`; empty if there are no test rows.
+        tags: further tags of the run that describe the training.
     """
 
     history: History
@@ -48,14 +48,14 @@ class Engine(Protocol):
         listeners: Sequence[Any] = (),
         checkpoint: training.Checkpointing | None = None,
     ) -> Trained:
-        """See `training.fit` for the listeners and the checkpoint, and for what is raised."""
+        """Trains and tests the model. See `training.fit` for the listeners, the checkpoint and the errors."""
 
 
 def engine_of(name: str) -> Engine:
-    """The engine that `trainer.engine` names.
+    """Return the engine that `trainer.engine` names.
 
     Raises:
-        ConfigError: no installed package has it.
+        ConfigError: no installed package has an engine of that name.
     """
     if name == "fit":
         return _fit
@@ -72,7 +72,7 @@ def _fit(
     listeners: Sequence[Any] = (),
     checkpoint: training.Checkpointing | None = None,
 ) -> Trained:
-    """Keras' fit and evaluate."""
+    """Train with Keras' `fit` and test with its `evaluate`."""
     experiment = prepared.experiment
     train, validation, test = feeds(prepared)
     history = training.fit(

@@ -1,4 +1,4 @@
-"""The models of a sweep's best trials: built again from what each left, and added to the runs that are over."""
+"""Save the models of a sweep's best trials after training, and add them to the trials' finished runs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from kexp import training
 from kexp.experiment.compiled import build_compiled
-from kexp.experiment.holding import holding
 from kexp.experiment.prepared import prepare
 from kexp.experiment.recording import record_figures, record_model, save_files
 from kexp.experiment.running import formats_of
 from kexp.experiment.state import TrainedState
+from kexp.experiment.usable_formats import usable_formats
 from kexp.schema import Experiment
 from kexp.tracking import Header, add_to_run, null_run
 from kexp.training import History
@@ -26,21 +26,20 @@ __all__ = ["save_kept"]
 def save_kept(
     experiment: Experiment, state_file: Path, folder: Path, run: Header | None, *, best: bool
 ) -> tuple[tuple[str, str], ...]:
-    """Saves a finished trial's model, in each format and as an MLflow model; draws the figures of the best.
+    """Save a finished trial's model in each format and as an MLflow model; draw figures if it is the best trial.
 
     Args:
         experiment: the trial's checked config.
-        state_file: what the trial left.
-        folder: where the trial's files are.
-        run: the trial's, which is over and stays so; what is added to it waits in `folder` for `deliver_added`. None
-            where it has none.
-        best: whether it is the best of its sweep: the one that `save.register` registers and that has figures.
+        state_file: the file of trained variables, written by `leave_state`.
+        folder: the folder of the trial's files.
+        run: the trial's finished run; additions wait in `folder` for `deliver_added`. None if the trial has no run.
+        best: whether it is the sweep's best trial, whose model is registered and whose figures are drawn.
 
     Returns:
-        What is left out and why: (label, text).
+        (label, text) for each format that is left out, with the reason.
 
     Raises:
-        SaveError: a file does not read back identically.
+        SaveError: a file does not load identically.
     """
     formats = formats_of(experiment)
     prepared = prepare(experiment)
@@ -50,7 +49,7 @@ def save_kept(
     training.prepare_backend(experiment.backend)
     state, about = TrainedState.read(state_file)
     model: keras.Model = build_compiled(prepared)
-    held = holding(prepared, model, formats)
+    usable = usable_formats(prepared, model, formats)
     state.put_into(model)
     history = History([(int(epoch), dict(metrics)) for epoch, metrics in about["epochs"]])
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,8 +59,8 @@ def save_kept(
     try:
         if best:
             record_figures(tracker, prepared, history, model)
-        save_files(tracker, prepared, model, held)
-        record_model(tracker, prepared, history, model, held)
+        save_files(tracker, prepared, model, usable)
+        record_model(tracker, prepared, history, model, usable)
     finally:
         tracker.end("FINISHED")
-    return held.notices
+    return usable.notices

@@ -1,4 +1,4 @@
-"""The data sets of a run as MLflow keeps them: where each part's rows come from, what they are, and which they are."""
+"""Log the data sets of a run to MLflow: the source, schema, profile and digest of each part."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["data_of_metrics", "record_data"]
 
 PARTS = ("train", "validation", "test")
-_PREFIX = {"train": "", "validation": "val_", "test": "test_"}  # of what is measured on a part
+_PREFIX = {"train": "", "validation": "val_", "test": "test_"}  # prefix of the metrics on a part
 _TYPES = {"number": "double", "boolean": "boolean", "text": "string", "date": "datetime"}
-_MOST_COLUMNS = 500  # in a schema, which each trial of a sweep carries
+_MOST_COLUMNS = 500  # columns in a schema, which each trial of a sweep stores
 
 
 def record_data(tracker: Tracker, prepared: Prepared) -> None:
-    """Records each part that the run reads, under a digest of its own rows."""
+    """Log each part of the data as a data set, with a digest of its rows."""
     node, schema = prepared.experiment.data, _schema(prepared)
     for context, part in _parts(prepared):
         source_type, source = _source(node, context)
@@ -43,7 +43,7 @@ def record_data(tracker: Tracker, prepared: Prepared) -> None:
 
 
 def data_of_metrics(prepared: Prepared) -> dict[str, tuple[str, str]]:
-    """Prefix of metrics -> name and digest of the data set that they are measured on."""
+    """Return prefix of metrics -> (name, digest) of the data set that they are measured on."""
     node = prepared.experiment.data
     return {_PREFIX[context]: (_name(node, context), _digest(part)) for context, part in _parts(prepared)}
 
@@ -56,13 +56,13 @@ def _parts(prepared: Prepared) -> Iterator[tuple[str, Part]]:
 
 
 def _digest(part: Part) -> str:
-    """A digest of the rows of a part alone, as long as MLflow's page shows well."""
+    """Return a digest of a part's rows, short enough for MLflow's page."""
     rows = hashlib.sha256(part.rows.astype("<i8", copy=False).tobytes()).hexdigest()
     return hashlib.sha256(f"{part.data.digest} {rows}".encode()).hexdigest()[:12]
 
 
 def _path(node: Node, context: str) -> str | None:
-    """What the config names as the place of a part's rows."""
+    """Return the path that the config gives for a part; None if it gives none."""
     for key in (f"{context}_path", "path"):
         found = node.parameters.get(key)
         if isinstance(found, str):
@@ -76,7 +76,7 @@ def _name(node: Node, context: str) -> str:
 
 
 def _source(node: Node, context: str) -> tuple[str, dict[str, Any]]:
-    """MLflow's type of a source and what it keeps of one."""
+    """Return MLflow's type of the source, and its description."""
     path = _path(node, context)
     if path is None:
         return "code", {"tags": {"mlflow.source.type": "LOCAL", "mlflow.source.name": f"kexp data={node.name}"}}
@@ -88,7 +88,7 @@ def _source(node: Node, context: str) -> tuple[str, dict[str, Any]]:
 
 
 def _schema(prepared: Prepared) -> dict[str, Any]:
-    """Columns by name and type where rows have them; else the shapes of arrays."""
+    """Return the schema: names and types of columns if rows have them, else shapes of arrays."""
     splits = prepared.splits
     spec, encoding = splits.spec, splits.encoding
     kinds: Mapping[str, Any] = encoding.get("kinds") or {}
@@ -103,19 +103,19 @@ def _schema(prepared: Prepared) -> dict[str, Any]:
         return {"mlflow_colspec": [{"type": _TYPES.get(kind, "string"), "name": name} for name, kind in named.items()]}
     targets = splits.data.targets
     shapes = {"features": (spec.feature_dtype, spec.feature_shape), "targets": (str(targets.dtype), targets.shape[1:])}
-    told = {
+    tensors = {
         key: json.dumps([{"type": "tensor", "tensor-spec": {"dtype": str(kind), "shape": [-1, *shape]}}])
         for key, (kind, shape) in shapes.items()
     }
-    return {"mlflow_tensorspec": told}
+    return {"mlflow_tensorspec": tensors}
 
 
 def _profile(part: Part) -> dict[str, Any]:
     import numpy as np
 
     spec = part.spec
-    told: dict[str, Any] = {"num_rows": len(part), "num_elements": len(part) * math.prod(spec.feature_shape)}
+    profile: dict[str, Any] = {"num_rows": len(part), "num_elements": len(part) * math.prod(spec.feature_shape)}
     if spec.task == "classification" and spec.classes is not None and len(spec.classes) <= 100:
         counts = np.bincount(part.labels.ravel(), minlength=len(spec.classes))
-        told["classes"] = {str(name): int(count) for name, count in zip(spec.classes, counts, strict=True)}
-    return told
+        profile["classes"] = {str(name): int(count) for name, count in zip(spec.classes, counts, strict=True)}
+    return profile

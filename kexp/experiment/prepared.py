@@ -1,4 +1,4 @@
-"""What can be known of an experiment before compute: its data, what was left to it, and whether all of it fits."""
+"""Prepare an experiment before compute: load and split the data, choose what the config leaves to it, check the fit."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from kexp import training, traits
 from kexp.build import build_activation, build_data
 from kexp.errors import ConfigError, DataError, UnknownNameError
-from kexp.experiment.earlier import Earlier, earlier_run, encoded_as, settled_on
-from kexp.experiment.earlier import in_words as in_words_of_earlier
+from kexp.experiment.earlier import Earlier, adjust_to, earlier_run, reuse_encoding
+from kexp.experiment.earlier import describe as describe_earlier
 from kexp.experiment.own_compile import compiled_by_model
 from kexp.experiment.own_compile import in_words as in_words_of_compile
 from kexp.experiment.targets import find_targets, in_words
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
 __all__ = ["Prepared", "feeds", "load_data", "prepare", "split_as"]
 
 
-_WITH_HIDDEN_LAYERS = ("mlp", "cnn", "lstm", "text")  # of our models, those to which `activation` means something
-_SHARE = 0.2  # of the rows for validation and test, where the config does not say
+_WITH_HIDDEN_LAYERS = ("mlp", "cnn", "lstm", "text")  # kexp's models that use `activation`
+_DEFAULT_SPLIT = 0.2  # default fraction of the rows for validation and for test
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """An experiment with everything known that can be known before compute. Made without importing Keras.
+    """A prepared experiment. It is made without importing Keras.
 
     Attributes:
-        experiment: settled: nothing is left to the data.
-        splits: the data's parts, targets in the form that the loss wants.
-        fingerprint: what makes another run the same.
-        targets: config key -> the form of targets of each loss and metric for which a try has found it.
-        notices: what there is to tell of how the config was read: (label, text).
-        taken: what the model's own code compiled, used or not.
-        earlier: the run that the model begins with.
+        experiment: the experiment with everything chosen that the config left to the data.
+        splits: the parts of the data, with targets in the form that the loss takes.
+        fingerprint: equal for equal experiments.
+        targets: config key -> form of targets, for losses and metrics whose form was found by trying.
+        notices: (label, text) of decisions that were made for the user.
+        taken: what the model's own code passed to `compile`, whether used or not.
+        earlier: the run that the model starts from; None for a new model.
     """
 
     experiment: Experiment
@@ -56,20 +56,20 @@ class Prepared:
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The names of all that is measured, less what callbacks may add."""
+        """The names of all measured metrics, except those that callbacks may add."""
         weighted = self.experiment.metrics if self.is_weighted else ()
         trained = ("loss", *self.experiment.metrics, *(f"weighted_{name}" for name in weighted))
         parts = {"": True, "val_": self.splits.validation is not None, "test_": self.splits.test is not None}
-        return tuple(part + name for part, there in parts.items() if there for name in trained)
+        return tuple(prefix + name for prefix, exists in parts.items() if exists for name in trained)
 
     @property
     def is_weighted(self) -> bool:
-        """Whether the rows say how much each counts."""
+        """Whether rows have sample weights."""
         return self.splits.data.weights is not None
 
     @cached_property
     def spec(self) -> ModelSpec:
-        """What the model is given and must give. Imports Keras, for the activation."""
+        """The shapes and the activation that the model is built for. Imports Keras, for the activation."""
         return _spec(self.experiment, self.splits.spec)
 
 
@@ -93,25 +93,25 @@ def _spec(experiment: Experiment, rows: DataSpec) -> ModelSpec:
 
 
 def load_data(node: Node) -> Data:
-    """The data that a node names, not split yet.
+    """Load the data of a config node, without splitting it.
 
     Raises:
-        ConfigError: it cannot be read, or the component returned something else.
+        ConfigError: the data cannot be read, or the component did not return data.
     """
     return build_data(node)
 
 
 def split_as(experiment: Experiment, data: Data) -> Splits:
-    """Data in the parts that a config asks for.
+    """Split data as the config says.
 
     Raises:
-        DataError: it cannot be split so.
+        DataError: the data cannot be split in this way.
     """
     from kexp.data import split
 
     common = experiment.data.common
     return split(
-        encoded_as(data, earlier_run(experiment)),
+        reuse_encoding(data, earlier_run(experiment)),
         test=common["test_split"],
         validation=experiment.trainer.validation_split,
         seed=common["split_seed"],
@@ -122,25 +122,25 @@ def split_as(experiment: Experiment, data: Data) -> Splits:
 
 
 def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
-    """Loads and splits the data, settles what was left to it, and checks that data, loss, metrics and model fit.
+    """Load and split the data, choose what the config leaves to it, and check that data, loss, metrics and model fit.
 
     Args:
         experiment: the checked config.
-        data: what its data node names, where a sweep has loaded it already.
+        data: the data of its data node, if a sweep has loaded it already.
 
     Raises:
-        ConfigError: they do not.
+        ConfigError: they do not fit, or the data cannot be read.
     """
     data = load_data(experiment.data) if data is None else data
     splits = split_as(experiment, data)
     spec = splits.spec
     earlier = earlier_run(experiment)
     if earlier is not None:
-        experiment = settled_on(experiment, earlier, spec)
-    _check_words(experiment, spec)
+        experiment = adjust_to(experiment, earlier, spec)
+    _check_text(experiment, spec)
     _check_used(experiment, data)
-    asked = experiment
-    taken = compiled_by_model(experiment, lambda: _spec(asked, spec))
+    configured = experiment
+    taken = compiled_by_model(experiment, lambda: _spec(configured, spec))
     experiment = experiment.compiled_with(taken)
     tried = find_targets(experiment, splits)
     loss, metrics = traits.choices_for(spec.task)
@@ -173,7 +173,7 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
         for node in (experiment.loss, *experiment.metrics.values())
         if node.path in targets
     )
-    compiled = in_words_of_compile(asked, taken)
+    compiled = in_words_of_compile(configured, taken)
     notices = (
         *((("model", compiled),) if compiled else ()),
         *notices,
@@ -181,40 +181,40 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
         *_precision(experiment),
     )
     if earlier is not None:
-        notices = (("model", in_words_of_earlier(experiment, earlier)), *notices)
+        notices = (("model", describe_earlier(experiment, earlier)), *notices)
     if splits.words:
         notices = (("table", splits.words), *notices)
-    known = fingerprint(experiment, data.digest)
-    # A batch that is larger than the rows is one of all rows, as Keras has it.
+    digest = fingerprint(experiment, data.digest)
+    # A batch that is larger than the number of rows has all rows, as in Keras.
     size = min(experiment.trainer.batch_size, len(splits.train))
     experiment = replace(experiment, trainer=replace(experiment.trainer, batch_size=size))
-    prepared = Prepared(experiment, splits, known, targets, notices, taken, earlier)
+    prepared = Prepared(experiment, splits, digest, targets, notices, taken, earlier)
     _check_monitors(prepared)
     return prepared
 
 
 def _made_anew(experiment: Experiment) -> list[tuple[str, str]]:
-    """What there is to tell of objects that Keras cannot copy."""
+    """Return notices on the user's objects that Keras cannot copy."""
     own = [node for node in experiment.nodes() if node.component.distribution != OURSELVES]
-    there = [node for node in own if node.component.reading().kind == "copied"]
+    copied = [node for node in own if node.component.reading().kind == "copied"]
     return [
         (node.component.group, f"{node.name} cannot be copied by its config; each run runs its module once more")
-        for node in there
+        for node in copied
         if is_made_anew(node.component.load())
     ]
 
 
 def _precision(experiment: Experiment) -> list[tuple[str, str]]:
-    """What there is to tell of a dtype policy that somebody's module sets for all of Keras."""
-    theirs, ours = training.user_precision(), "mixed_float16" if experiment.trainer.mixed_precision else "float32"
-    if theirs in (None, ours):
+    """Return a notice if a user's module set a global dtype policy that the config overrides."""
+    found, used = training.user_precision(), "mixed_float16" if experiment.trainer.mixed_precision else "float32"
+    if found in (None, used):
         return []
-    way = "; trainer.mixed_precision=true is for it" if theirs == "mixed_float16" else ""
-    return [("trainer", f"layers compute in {ours}, whatever dtype policy a module sets, here {theirs}{way}")]
+    advice = "; trainer.mixed_precision=true is for it" if found == "mixed_float16" else ""
+    return [("trainer", f"layers compute in {used}, whatever dtype policy a module sets, here {found}{advice}")]
 
 
-def _check_words(experiment: Experiment, spec: DataSpec) -> None:
-    """Refuses models of ours that would reckon with numbers of words, and the one for words where there are none."""
+def _check_text(experiment: Experiment, spec: DataSpec) -> None:
+    """Refuse `model=text` on numbers, and kexp's other models on texts, whose numbers are indices of words."""
     model, data = experiment.model, experiment.data.name
     if model.component.distribution != OURSELVES or model.name in ("sequential", "saved"):
         return
@@ -226,10 +226,10 @@ def _check_words(experiment: Experiment, spec: DataSpec) -> None:
 
 
 def _check_used(experiment: Experiment, data: Data) -> None:
-    """Refuses what is asked for and would change nothing: an activation that no layer has, shares of given parts."""
+    """Refuse settings that would have no effect: an unused activation, or the fraction of a part that the data has."""
     model, activation = experiment.model, experiment.activation
-    ours = model.component.distribution == OURSELVES
-    has_hidden = model.name in _WITH_HIDDEN_LAYERS if ours else _takes_spec(model.component.load())
+    is_built_in = model.component.distribution == OURSELVES
+    has_hidden = model.name in _WITH_HIDDEN_LAYERS if is_built_in else _takes_spec(model.component.load())
     if activation.name != "relu" and not has_hidden:
         raise ConfigError(f"activation: must be left out with model={model.name}, which does not take it")
     shares = {
@@ -237,12 +237,12 @@ def _check_used(experiment: Experiment, data: Data) -> None:
         "validation": ("trainer.validation_split", experiment.trainer.validation_split),
     }
     for part, (key, share) in shares.items():
-        if part in (data.splits or {}) and share != _SHARE:
+        if part in (data.splits or {}) and share != _DEFAULT_SPLIT:
             raise ConfigError(f"{key}: must be left out where the data has {part} rows of its own, got {share!r}")
 
 
 def _takes_spec(factory: Any) -> bool:
-    """Whether a model's factory is given the spec, and the activation with it."""
+    """Return whether a model's factory takes the spec, which includes the activation."""
     try:
         parameters = inspect.signature(factory).parameters.values()
     except (TypeError, ValueError):
@@ -251,23 +251,26 @@ def _takes_spec(factory: Any) -> bool:
 
 
 def _check_monitors(prepared: Prepared) -> None:
-    """Refuses a callback of Keras' that watches what is not measured, unless one of others' may measure it."""
+    """Refuse a callback that monitors an unknown metric, unless a callback other than Keras' may measure it."""
     callbacks = prepared.experiment.callbacks
     if not all(node.component.exported for node in callbacks.values()):
         return
-    known = [name for name in prepared.measured if not name.startswith("test_")]
+    measured = [name for name in prepared.measured if not name.startswith("test_")]
     for node in callbacks.values():
         monitor = node.parameters.get("monitor")
-        if isinstance(monitor, str) and monitor not in (*known, "learning_rate"):
-            raise UnknownNameError(f"{node.path}.monitor", "metric", monitor, known)
+        if isinstance(monitor, str) and monitor not in (*measured, "learning_rate"):
+            raise UnknownNameError(f"{node.path}.monitor", "metric", monitor, measured)
 
 
 def feeds(prepared: Prepared, kind: FeedKind | None = None) -> tuple[Feed, Feed | None, Feed | None]:
-    """Batches for training, validation and test.
+    """Return the feeds of batches for training, validation and test.
 
     Args:
         prepared: the experiment.
-        kind: `data.feed` unless given; either gives the same batches.
+        kind: the kind of feed; `data.feed` unless given. Both kinds yield the same batches.
+
+    Returns:
+        The three feeds; None for a part that does not exist.
     """
     from kexp.data import class_weights, feed
 

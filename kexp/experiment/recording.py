@@ -1,4 +1,4 @@
-"""What a run leaves behind, besides its metrics: parameters, config, data sets, figures, models."""
+"""Record a run's parameters, config, data sets, figures and models."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from kexp import training
 from kexp.config import key_of
-from kexp.experiment.holding import Holding, how_to_make
+from kexp.experiment.epoch_metrics import log_size
 from kexp.experiment.lineage import data_of_metrics, record_data
 from kexp.experiment.prepared import Prepared, feeds
 from kexp.experiment.served import served
-from kexp.experiment.telling import tell_size
+from kexp.experiment.usable_formats import UsableFormats, reload_options
 from kexp.notebook import displays_held_back
 from kexp.own_code import is_kept, sources_of
 from kexp.run_names import run_name
@@ -46,17 +46,17 @@ __all__ = [
 ]
 
 _REFERENCE = re.compile(r"(?<!\S)([A-Za-z_][\w.]*):[A-Za-z_][\w.]*(?!\S)")
-NOTE = "mlflow.note.content"  # what MLflow shows as a run's description
-PROBE_ROWS = 32  # rows that saved models are compared on
+NOTE = "mlflow.note.content"  # the tag of a run's description in MLflow
+PROBE_ROWS = 32  # rows on which a saved model is compared with the original
 
 
 @dataclass(frozen=True)
 class Source:
-    """What the user wrote, kept with the run.
+    """The user's input, recorded with the run.
 
     Attributes:
-        overrides: the command line's overrides.
-        yaml: the composed config with interpolations unresolved, so that no secret is written out.
+        overrides: the overrides of the command line.
+        yaml: the composed config with interpolations unresolved, so that it contains no secret.
     """
 
     overrides: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ class Source:
 
 
 def run_tags(prepared: Prepared, folder: Path, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What marks a run as one of ours."""
+    """Return the tags of a run: kexp's own, those of the config, and `more`."""
     from kexp._version import __version__
 
     return {
@@ -78,25 +78,25 @@ def run_tags(prepared: Prepared, folder: Path, more: Mapping[str, Any] | None = 
 
 
 def own_tags(tracking: Tracking) -> dict[str, Any]:
-    """The tags that the user asks for; MLflow keeps the description as one."""
+    """Return the tags that the config sets, including the description, which MLflow stores as a tag."""
     note = {} if tracking.description is None else {NOTE: tracking.description}
     return {**{str(key): value for key, value in (tracking.tags or {}).items()}, **note}
 
 
 def summary_of(model: keras.Model) -> str:
-    """Keras' table of the model's layers."""
+    """Return Keras' table of the model's layers."""
     lines: list[str] = []
-    with displays_held_back():  # what prints the table shows it in a notebook, too
+    with displays_held_back():  # Keras also displays the table in a notebook
         model.summary(print_fn=lambda text, **_: lines.append(text), line_length=100)
     return "\n".join(lines)
 
 
 def run_parameters(config: Mapping[str, Any], overrides: Iterable[str] = ()) -> dict[str, Any]:
-    """A config as a run's parameters: all of it but where and how it is run, and what is not set.
+    """Flatten a config to a run's parameters, without the settings of tracking and sweeps and without null values.
 
     Args:
-        config: plain and whole.
-        overrides: what the user wrote: null says something where they wrote it.
+        config: the whole plain config.
+        overrides: the user's overrides; a null that the user set is kept.
     """
     written = {key_of(each) for each in overrides}
     flat = flatten({key: value for key, value in config.items() if key not in ("tracking", "sweep", "fused")})
@@ -111,15 +111,15 @@ def record_setup(
     size: Mapping[str, int],
     ran_on: Mapping[str, Any] | None = None,
 ) -> None:
-    """What is known before the first epoch: parameters, config, data sets, environment.
+    """Record what exists before the first epoch: parameters, config, data sets, code and environment.
 
     Args:
-        tracker: takes it.
+        tracker: the run's tracker.
         prepared: the experiment.
-        source: what the user wrote.
-        summary: of the model.
-        size: of the model, as `size_of` gives it.
-        ran_on: what `tracking.environment` gives, where a sweep has asked for it already.
+        source: the user's input.
+        summary: the summary of the model, as `summary_of` returns it.
+        size: the size of the model, as `size_of` returns it.
+        ran_on: the environment, if a sweep has already called `tracking.environment`.
     """
     import json
 
@@ -131,7 +131,7 @@ def record_setup(
     tracker.log_text(_with_taken(source.yaml, prepared) or _yaml(config), "config.yaml")
     tracker.log_text("\n".join(source.overrides) + "\n", "overrides.txt")
     tracker.log_text(summary, "model_summary.txt")
-    tell_size(tracker, prepared, size)
+    log_size(tracker, prepared, size)
     tracker.log_text(json.dumps(ran_on or environment(), indent=2), "environment.json")
     tracker.log_text(json.dumps(described(splits), indent=2), "data.json")
     for name, file in own_sources(experiment).items():
@@ -142,15 +142,14 @@ def record_setup(
 
 
 def _with_taken(text: str, prepared: Prepared) -> str:
-    """The config as it was written, but for what the model's own code compiled, which is there to be read without it,
-    and for the run that the model begins with."""
+    """Write into the config what the model's own code compiled, and the earlier run that the model starts from."""
     import yaml
 
     experiment, taken = prepared.experiment, prepared.taken
     if not text or (taken == Taken() and prepared.earlier is None):
         return text
     written = yaml.safe_load(text)
-    if prepared.earlier is not None:  # what `latest` meant, and whether the output is new
+    if prepared.earlier is not None:  # the run id instead of `latest`, and whether the output is new
         written["model"] = experiment.model.as_dict()
     if experiment.optimizer_of_model:
         written["optimizer"] = experiment.optimizer.as_dict()
@@ -162,18 +161,18 @@ def _with_taken(text: str, prepared: Prepared) -> str:
 
 
 def own_modules(experiment: Experiment) -> list[str]:
-    """The modules of the user's own that an experiment's references name, sorted."""
+    """Return the names of the user's modules that an experiment's references name, sorted."""
     named = {found.group(1) for found in _REFERENCE.finditer(" ".join(texts_of(experiment.as_dict())))}
     return [module for module in sorted(named) if is_kept(module)]
 
 
 def own_sources(experiment: Experiment) -> dict[str, Path]:
-    """The files of those modules, and of those beside them that they import."""
+    """Return name -> file of the user's modules, and of the modules of the user that they import."""
     return {name: file for module in own_modules(experiment) for name, file in sources_of(module).items()}
 
 
 def texts_of(node: Any) -> Iterator[str]:
-    """Every text inside a config."""
+    """Yield every string in a config."""
     if isinstance(node, str):
         yield node
     elif isinstance(node, Mapping):
@@ -185,7 +184,7 @@ def texts_of(node: Any) -> Iterator[str]:
 
 
 def described(splits: Splits) -> dict[str, Any]:
-    """What using the model later takes to know of its data, so that the data itself need not be there any more."""
+    """Describe the data, so that the model can be used later without it."""
     spec = splits.spec
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return {
@@ -203,7 +202,7 @@ def described(splits: Splits) -> dict[str, Any]:
 
 
 def record_outcome(tracker: Tracker, history: History, started: float) -> None:
-    """What is known at the end: how long it took, and why it ended early."""
+    """Record the duration of a run, and the reason if it ended early."""
     tracker.set_tags({"kexp.duration_s": f"{time.perf_counter() - started:.3f}"})
     if history.stopped:
         tracker.set_tags({"kexp.stopped": history.stopped})
@@ -214,14 +213,14 @@ def record_model(
     prepared: Prepared,
     history: History,
     model: keras.Model,
-    held: Holding,
+    usable: UsableFormats,
     tested: Mapping[str, float] | None = None,
 ) -> None:
-    """The MLflow model, linked to its last metrics, where it can hold the model; registered if that was asked for."""
+    """Log the MLflow model, if it can store the model: linked to the last metrics, and registered if configured."""
     from kexp.persistence import tensorflow_not_needed
 
     save = prepared.experiment.save
-    if not (save.model and held.mlflow):
+    if not (save.model and usable.mlflow):
         return
     part = prepared.splits.test or prepared.splits.validation or prepared.splits.train
     x = part.batch(_first_rows(len(part), model))[0]
@@ -254,7 +253,7 @@ def _registration(tracker: Tracker, prepared: Prepared, metrics: Mapping[str, fl
 
 
 def record_figures(tracker: Tracker, prepared: Prepared, history: History, model: keras.Model) -> None:
-    """Learning curves, and how predictions compare with the truth on the rows held out."""
+    """Log the learning curves, and a figure of predictions against labels on the test, validation or training rows."""
     import numpy as np
 
     tracking, splits = prepared.experiment.tracking, prepared.splits
@@ -268,33 +267,33 @@ def record_figures(tracker: Tracker, prepared: Prepared, history: History, model
     names = list(splits.spec.target_names or ())
     if splits.spec.task == "classification":
         classes = [str(each) for each in splits.spec.classes or ()]
-        guessed = predicted.argmax(axis=-1) if predicted.shape[-1] > 1 else (predicted[..., 0] > 0.5).astype(np.int64)
-        tracker.log_figure("confusion_matrix", {"y_true": part.labels, "y_pred": guessed}, classes=classes)
+        y_pred = predicted.argmax(axis=-1) if predicted.shape[-1] > 1 else (predicted[..., 0] > 0.5).astype(np.int64)
+        tracker.log_figure("confusion_matrix", {"y_true": part.labels, "y_pred": y_pred}, classes=classes)
     elif splits.spec.task == "labels":
         tracker.log_figure("labels", {"y_true": part.labels, "y_pred": predicted}, names=names)
     else:
         tracker.log_figure("predicted_against_true", {"y_true": part.labels, "y_pred": predicted}, names=names)
 
 
-def save_files(tracker: Tracker, prepared: Prepared, model: keras.Model, held: Holding) -> list[Path]:
-    """Saves the model in each format that holds it, read back and compared, and records the files as artifacts.
+def save_files(tracker: Tracker, prepared: Prepared, model: keras.Model, usable: UsableFormats) -> list[Path]:
+    """Save the model in each usable format, load and compare it, and log the files as artifacts.
 
     Raises:
-        SaveError: a file does not read back identically.
+        SaveError: a file does not load identically.
     """
     from kexp.persistence import save_model
 
-    if not held.formats:
+    if not usable.formats:
         return []
     train = prepared.splits.train
     probe = train.batch(_first_rows(len(train), model))[0]
-    saved = save_model(model, tracker.folder / "saved", held.formats, probe, **how_to_make(prepared, model))
+    saved = save_model(model, tracker.folder / "saved", usable.formats, probe, **reload_options(prepared, model))
     tracker.log_file(tracker.folder / "saved")
     return saved
 
 
 def _first_rows(available: int, model: keras.Model) -> Any:
-    """Rows to try a model on: as many as its batches have, where they have one size."""
+    """Return the indices of the first rows: as many as the model's Input fixes, or else at most `PROBE_ROWS`."""
     import numpy as np
 
     size = model.inputs[0].shape[0] if getattr(model, "inputs", None) else None
@@ -310,5 +309,5 @@ def _predict(model: keras.Model, x: Any) -> Any:
 def _yaml(config: Mapping[str, Any]) -> str:
     import yaml
 
-    fast = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # where PyYAML was built with libyaml
+    fast = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # exists if PyYAML was built with libyaml
     return str(yaml.dump(dict(config), Dumper=fast, sort_keys=False))

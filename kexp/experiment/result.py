@@ -1,4 +1,4 @@
-"""What a finished run hands back."""
+"""The result of a finished run."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ class Result:
     """A finished run.
 
     Attributes:
-        run_id: MLflow's id; a local one with `tracking=none`.
+        run_id: MLflow's run id; a local id with `tracking=none`.
         name: the run's name.
-        folder: where its files are.
+        folder: the folder of its files.
         history: metrics by epoch.
-        metrics: the final ones: the last epoch's, and the test's as `test_...`.
+        metrics: the final metrics: those of the last epoch, and those on the test rows as `test_...`.
         model: the trained model, compiled.
-        experiment: the settled config.
-        fingerprint: what makes another run the same.
-        notice: what the user should know about delivery to the store; usually empty.
+        experiment: the config, with everything chosen that it left to the data.
+        fingerprint: equal for equal experiments.
+        notice: a message on delivery to the store; usually empty.
         duration_s: seconds from start to end.
-        model_waits: whether a model that was to be kept waits on disk, as the store is away.
+        saved: the files of the saved model.
+        model_waits: whether a saved model waits on disk because the store cannot be reached.
     """
 
     run_id: str
@@ -48,11 +49,11 @@ class Result:
     model_waits: bool = False
 
     def _repr_html_(self) -> str:
-        told = [
+        rows = [
             ("run", self.name),
             ("run id", self.run_id),
             ("files", str(self.folder)),
             ("stopped", self.history.stopped),
         ]
         measured = [(name, f"{value:.4g}") for name, value in self.metrics.items()]
-        return table(("", "epoch " + str(len(self.history))), [*measured, *(each for each in told if each[1])])
+        return table(("", "epoch " + str(len(self.history))), [*measured, *(each for each in rows if each[1])])

@@ -1,4 +1,4 @@
-"""One experiment: a checked config in, a finished and recorded run out. This is where the parts meet."""
+"""Run one experiment: train, evaluate, save and track a checked config."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 from kexp import training
 from kexp.build import build_format
 from kexp.errors import ConfigError, TrainingError
-from kexp.experiment.asked import as_asked, check_asked
 from kexp.experiment.compiled import build_compiled
 from kexp.experiment.engines import Trained, engine_of
-from kexp.experiment.holding import holding
+from kexp.experiment.epoch_metrics import EpochLogger, size_of
+from kexp.experiment.extras import check_extras, log_extras
 from kexp.experiment.prepared import Prepared, prepare
 from kexp.experiment.recording import (
     Source,
@@ -30,8 +30,8 @@ from kexp.experiment.recording import (
 )
 from kexp.experiment.result import Result
 from kexp.experiment.state import TrainedState, leave_state
-from kexp.experiment.telling import EpochTeller, size_of
 from kexp.experiment.tracing import check_traced
+from kexp.experiment.usable_formats import usable_formats
 from kexp.own_state import begun_anew
 from kexp.run_names import run_name
 from kexp.schema import Experiment
@@ -48,7 +48,7 @@ from kexp.tracking import (
 )
 
 Notices = Sequence[tuple[str, str]]
-"""(label, text) of what was decided for the user."""
+"""(label, text) of decisions that were made for the user."""
 
 __all__ = ["check_installed", "checkpointing_of", "formats_of", "run", "store_of"]
 
@@ -66,29 +66,28 @@ def run(
     state_file: Path | None = None,
     report: Callable[[Notices], None] | None = None,
 ) -> Result:
-    """Trains, evaluates, saves and records one experiment.
+    """Train, evaluate, save and track one experiment.
 
     Args:
         experiment: the checked config.
-        folder: where the run's files go.
-        source: what the user wrote.
-        parent_run_id: the sweep that this is a trial of.
-        tags: more tags for the run.
-        listeners: told (epoch from 1, metrics) after each epoch; what one answers, where not None, ends the training
-            there and is the reason.
-        open_tracker: makes the run's tracker from the prepared experiment and its tags, in place of the store that the
-            config names.
-        checkpoint: the folder of what an interrupted training of this same experiment left, to go on from, and of what
-            this one leaves if it is interrupted; `trainer.checkpoint=auto` means that there are checkpoints where it
-            is given, and true that they are in `folder/checkpoint` where it is not.
-        state_file: leave the trained variables there, and the model's files and figures to `save_kept`.
+        folder: the folder for the run's files.
+        source: the user's input, recorded with the run.
+        parent_run_id: the run id of the sweep that this is a trial of.
+        tags: further tags of the run.
+        listeners: called with (epoch from 1, metrics) after each epoch; a returned string ends training and is
+            recorded as the reason.
+        open_tracker: creates the run's tracker from the prepared experiment and its tags, instead of the store that
+            the config names.
+        checkpoint: the folder of checkpoints. An interrupted training resumes from it. With `trainer.checkpoint=auto`,
+            checkpoints are written only if it is given; with true, to `folder/checkpoint` unless it is given.
+        state_file: write the trained variables to this file, and leave the model's files and figures to `save_kept`.
         report: told before training what was decided for the user; prints it unless given.
 
     Raises:
-        ConfigError: the experiment cannot be; raised before any compute and before a run is opened.
-        TrainingError: training diverged; the run is FAILED, its history kept.
-        StoreError: the tracking store is away at the start.
-        SaveError: a model did not read back identically.
+        ConfigError: the experiment is not valid; raised before any compute and before a run is created.
+        TrainingError: training diverged; the run is FAILED and keeps its history.
+        StoreError: the tracking store cannot be reached at the start.
+        SaveError: a saved model did not load identically.
     """
     with begun_anew(own_modules(experiment)):
         return _run(
@@ -119,12 +118,12 @@ def _run(
 ) -> Result:
     started = time.perf_counter()
     formats = formats_of(experiment)
-    check_asked(experiment.tracking)
+    check_extras(experiment.tracking)
     engine = engine_of(experiment.trainer.engine)
     training.check_backend(experiment.backend)
     store = store_of(experiment) if open_tracker is None else None
     if store is not None:
-        warm_up()  # MLflow's import; a store is not made before the experiment is known to be one
+        warm_up()  # imports MLflow; the store is created only once the experiment is known to be valid
     prepared = prepare(experiment)
     experiment = prepared.experiment
     if store is not None:
@@ -132,19 +131,19 @@ def _run(
     training.prepare_backend(experiment.backend)
     model = build_compiled(prepared)
     check_traced(prepared, model)
-    held = holding(prepared, model, formats)
+    usable = usable_formats(prepared, model, formats)
     if report is not None or experiment.trainer.verbose:
-        (report or _print)((*prepared.notices, *held.notices))
+        (report or _print)((*prepared.notices, *usable.notices))
     folder.mkdir(parents=True, exist_ok=True)
-    own = open_tracker is None  # a run of its own, and no trial of a sweep
+    own = open_tracker is None  # a single run, not a trial of a sweep
     tracker = (
         _open(store, experiment, folder, prepared, parent_run_id, tags)
         if open_tracker is None
         else open_tracker(prepared, run_tags(prepared, folder, tags))
     )
-    with run_status(tracker), as_asked(tracker, experiment.tracking) if own else nullcontext():
+    with run_status(tracker), log_extras(tracker, experiment.tracking) if own else nullcontext():
         record_setup(tracker, prepared, source, summary_of(model), size_of(model))
-        teller = EpochTeller(tracker, model, prepared)
+        teller = EpochLogger(tracker, model, prepared)
         trainer = experiment.trainer
         checkpointing = checkpointing_of(prepared, checkpoint, folder)
         with training.progress(trainer.epochs, trainer.initial_epoch, trainer.verbose) as progress:
@@ -152,7 +151,7 @@ def _run(
                 trained = engine(prepared, model, listeners=[teller, progress, *listeners], checkpoint=checkpointing)
             except TrainingError as error:
                 recorded = f" and in run {tracker.name} ({tracker.run_id})" if experiment.tracking.enabled else ""
-                error.add_note(f"What it left is in {folder}{recorded}.")
+                error.add_note(f"Its files are in {folder}{recorded}.")
                 raise
         history = trained.history
         _tag(tracker, trained)
@@ -160,9 +159,9 @@ def _run(
         if tested:
             tracker.log_metrics(tested, step=len(history) + trainer.initial_epoch)
         if state_file is None:
-            record_figures(tracker, prepared, history, model)  # drawn by another process while models are saved
-            saved = save_files(tracker, prepared, model, held)
-            record_model(tracker, prepared, history, model, held, tested)
+            record_figures(tracker, prepared, history, model)  # another process draws them while the model is saved
+            saved = save_files(tracker, prepared, model, usable)
+            record_model(tracker, prepared, history, model, usable, tested)
         else:
             saved = []
             leave_state(state_file, prepared, TrainedState.of(model), history, tracker.last_points)
@@ -186,7 +185,7 @@ def _run(
 
 
 def _tag(tracker: Tracker, trained: Trained) -> None:
-    """Says in tags how the model was trained, and what there was to notice."""
+    """Record as tags how the model was trained, and the notices of the training."""
     notices = trained.history.notices
     tags = {**trained.tags, **({"kexp.notices": "; ".join(notices)} if notices else {})}
     if tags:
@@ -199,7 +198,13 @@ def _print(notices: Notices) -> None:
 
 
 def checkpointing_of(prepared: Prepared, given: Path | None, folder: Path) -> training.Checkpointing | None:
-    """When and where an experiment's checkpoints are written; None for never. Arguments as of `run`."""
+    """Return when and where checkpoints are written, or None for never.
+
+    Args:
+        prepared: the experiment.
+        given: the folder of checkpoints, as `checkpoint` of `run`.
+        folder: the folder of the run's files.
+    """
     trainer = prepared.experiment.trainer
     if trainer.checkpoint is False or (trainer.checkpoint == "auto" and given is None):
         return None
@@ -224,7 +229,7 @@ def _open(
     given = None if parent_run_id else run_to_take_up(store, experiment.tracking.experiment)
     expected = {"model": experiment.save.model, "figure": experiment.tracking.figures}
     seeded = random.getstate()
-    random.seed()  # MLflow draws the run's name from here: the seed must neither choose it nor be moved by it
+    random.seed()  # MLflow draws run names from this generator, which the experiment's seed has set
     try:
         return open_run(
             store,
@@ -240,27 +245,27 @@ def _open(
 
 
 def store_of(experiment: Experiment) -> StoreSettings | None:
-    """Where the experiment is recorded; None with `tracking=none`."""
+    """Return the store of the experiment; None with `tracking=none`."""
     chosen = experiment.tracking
     return chosen_store(chosen.uri, chosen.experiment) if chosen.enabled else None
 
 
 def check_installed(experiment: Experiment) -> None:
-    """Refuses, before any compute, a backend or formats that this machine does not have.
+    """Check before any compute that the backend and the formats are installed and that the configured files exist.
 
     Raises:
-        ConfigError: one is not installed, or a format does not go with the backend.
+        ConfigError: one is not, or a format does not support the backend.
     """
     training.check_backend_installed(experiment.backend)
     formats_of(experiment)
-    check_asked(experiment.tracking)
+    check_extras(experiment.tracking)
 
 
 def formats_of(experiment: Experiment) -> dict[str, Any]:
-    """The file formats that the config names, each able to save on its backend.
+    """Return name -> file format of the config.
 
     Raises:
-        ConfigError: one is not.
+        ConfigError: a format does not support the backend, or none can be registered with `save.register`.
     """
     from kexp.persistence import check_formats
 

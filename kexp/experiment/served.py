@@ -1,4 +1,4 @@
-"""What a run's MLflow model needs to take raw rows and give named answers: its contract, signature and example."""
+"""Serving metadata of an MLflow model: how it encodes raw rows and names outputs, its signature and an example."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["outputs_of", "served"]
 
 EXAMPLE_ROWS = 3
-MOST_NUMBERS = 10_000  # in an example of arrays
-_THERE = ("keras", "kexp", "tensorflow", "jax", "torch", "numpy", "builtins", "__main__")  # are, or cannot be, carried
+MOST_NUMBERS = 10_000  # numbers in an example of arrays
+# Modules that a served model need not or cannot carry.
+_NOT_CARRIED = ("keras", "kexp", "tensorflow", "jax", "torch", "numpy", "builtins", "__main__")
 
 Column = dict[str, Any]
 
@@ -34,14 +35,14 @@ def outputs_of(
     target_names: Sequence[str] | None,
     positions: Sequence[int],
 ) -> Outputs:
-    """How the outputs of a settled experiment's model are read.
+    """Return how to interpret the outputs of an experiment's model.
 
     Args:
-        experiment: the experiment.
-        task: what its data's targets are.
-        classes: class names by index.
-        target_names: one name an output of a regression or of labels.
-        positions: where in a row targets stand.
+        experiment: the experiment, whose loss is chosen.
+        task: the task of its data, such as `classification`.
+        classes: class names by index; None if the targets are not classes.
+        target_names: one name for each output of a regression or of labels.
+        positions: the shape of the positions in a row that have targets; empty for one target a row.
     """
     assert experiment.loss is not None
     loss, parameters = experiment.loss, experiment.loss.parameters
@@ -53,12 +54,12 @@ def outputs_of(
 
 
 def served(prepared: Prepared, model: keras.Model, width: int) -> Served:
-    """What goes beside a trained model.
+    """Return the serving metadata of a trained model.
 
     Args:
-        prepared: the experiment, whose data the model's rows are like.
-        model: the model.
-        width: outputs of a row.
+        prepared: the experiment, whose data defines the rows that the model takes.
+        model: the trained model.
+        width: the number of outputs of a row.
     """
     import keras
 
@@ -87,16 +88,16 @@ def served(prepared: Prepared, model: keras.Model, width: int) -> Served:
 
 
 def _rows(prepared: Prepared) -> tuple[dict[str, Any], list[Column], Any]:
-    """What rows are, the signature's inputs, and an example."""
+    """Return the description of rows, the inputs of the signature, and an example."""
     spec, encoding = prepared.splits.spec, prepared.splits.encoding
     shape = list(spec.feature_shape)
     if "text" in encoding:
         name = encoding["text"]["column"] or "text"
-        known = " ".join(encoding["text"]["vocabulary"][:8])
+        sample = " ".join(encoding["text"]["vocabulary"][:8])
         return (
             {"kind": "text", "column": name, "encoding": {"text": encoding["text"]}},
             [_column(name, "string")],
-            {"columns": [name], "data": [[known]]},
+            {"columns": [name], "data": [[sample]]},
         )
     if "columns" in encoding:
         kept = {key: encoding[key] for key in ("columns", "kinds", "series") if key in encoding}
@@ -123,7 +124,7 @@ def _column(name: str, kind: str, needed: bool = True) -> Column:
 
 
 def _inputs(encoding: Mapping[str, Any], prepared: Prepared) -> list[Column]:
-    """Numbers are `double`, all else `string`: of MLflow's types these let a server read JSON and CSV without loss."""
+    """Return the input columns: numbers as `double`, all else as `string`, which JSON and CSV transfer losslessly."""
     from kexp.serving.encoding import required, used
 
     plan, table = encoding.get("series"), _table(prepared)
@@ -132,11 +133,11 @@ def _inputs(encoding: Mapping[str, Any], prepared: Prepared) -> list[Column]:
         if name is not None:
             plain = table.columns[name].kind == "number" and not table.columns[name].format
             inputs.append(_column(name, "double" if plain else "string"))
-    known = {column["name"] for column in inputs}
+    names = {column["name"] for column in inputs}
     for column in used(encoding):
         kind, form = encoding["kinds"][column["name"]]
         plain = kind == "number" and not form
-        if column["name"] not in known:
+        if column["name"] not in names:
             inputs.append(_column(column["name"], "double" if plain else "string", required(column)))
     return inputs
 
@@ -156,7 +157,7 @@ def _table(prepared: Prepared) -> Any:
 
 
 def _table_rows(prepared: Prepared, names: Sequence[str]) -> dict[str, Any]:
-    """Training rows as a person would send them; of series the rows of one window."""
+    """Return some training rows in the form of a request; for series, the rows of one window."""
     import numpy as np
 
     train = prepared.splits.train
@@ -181,7 +182,7 @@ def _first(prepared: Prepared, count: int) -> Any:
 
 
 def _png(prepared: Prepared) -> str:
-    """The first training image as a file in base64."""
+    """Return the first training image as a PNG file in base64."""
     import base64
     import io
 
@@ -195,8 +196,11 @@ def _png(prepared: Prepared) -> str:
 
 
 def _objects(model: keras.Model) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Where what a file of the model refers to, and neither Keras nor kexp has, is found: by the file's name for it,
-    and functions of activations by theirs."""
+    """Find the objects outside Keras and kexp that a file of the model refers to.
+
+    Returns:
+        Registered name -> (module, qualified name) of classes and functions, and the same for functions of activations.
+    """
     import keras
 
     from kexp.components.activations import parametric_activation
@@ -207,7 +211,7 @@ def _objects(model: keras.Model) -> tuple[dict[str, list[str]], dict[str, list[s
         inside = [each for each in vars(layer).values() if isinstance(each, (*parts, types.FunctionType))]
         for each in (layer, *inside):
             kind = each if isinstance(each, types.FunctionType) else type(each)
-            if kind.__module__.partition(".")[0] not in _THERE and "<" not in kind.__qualname__:
+            if kind.__module__.partition(".")[0] not in _NOT_CARRIED and "<" not in kind.__qualname__:
                 found[keras.saving.get_registered_name(kind)] = [kind.__module__, kind.__qualname__]
         if type(layer) is parametric_activation() and layer._applied.__module__.partition(".")[0] != "keras":
             functions[layer.function] = [layer._applied.__module__, layer._applied.__qualname__]
@@ -215,7 +219,7 @@ def _objects(model: keras.Model) -> tuple[dict[str, list[str]], dict[str, list[s
 
 
 def _packages(modules: Sequence[str]) -> list[str]:
-    """The installed packages that modules are of, pinned."""
+    """Return the pinned requirements of the installed packages that the modules belong to."""
     tops = {module.partition(".")[0] for module in modules if not is_kept(module)}
     if not tops:
         return []

@@ -1,4 +1,4 @@
-"""The variables of a finished training, on disk until it is known whether its model is kept."""
+"""The trained variables of a trial, kept on disk until the sweep decides whether to save its model."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["TrainedState", "leave_state"]
 
 @dataclass(frozen=True)
 class TrainedState:
-    """The variables of one training, as NumPy arrays.
+    """The variables of a trained model, as NumPy arrays.
 
     Attributes:
         trainable: in the order of `model.trainable_variables`.
-        non_trainable: in the order of `model.non_trainable_variables`; dropout's seeds are among them.
+        non_trainable: in the order of `model.non_trainable_variables`, which include the seeds of dropout.
         optimizer: in the order of `model.optimizer.variables`.
     """
 
@@ -34,14 +34,14 @@ class TrainedState:
 
     @classmethod
     def of(cls, model: keras.Model) -> TrainedState:
-        """A trained model's."""
+        """Copies the variables of a trained model."""
         import numpy as np
 
         groups = (model.trainable_variables, model.non_trainable_variables, model.optimizer.variables)
         return cls(*([np.asarray(variable) for variable in group] for group in groups))
 
     def put_into(self, model: keras.Model) -> None:
-        """Sets a model's variables, its optimizer's too."""
+        """Sets the variables of a model and its optimizer."""
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         groups = (
@@ -54,11 +54,11 @@ class TrainedState:
                 variable.assign(value)
 
     def write(self, file: Path, about: dict[str, Any]) -> None:
-        """Writes it whole or not at all.
+        """Writes the variables to a file, atomically.
 
         Args:
-            file: the file's name; its folder is made.
-            about: what else to keep, as JSON can.
+            file: the file; its folder is created.
+            about: further content, which must be valid JSON.
         """
         import numpy as np
 
@@ -75,7 +75,7 @@ class TrainedState:
 
     @classmethod
     def read(cls, file: Path) -> tuple[TrainedState, dict[str, Any]]:
-        """What `write` wrote."""
+        """Reads a file that `write` wrote. Returns the variables and the further content."""
         import numpy as np
 
         with np.load(file) as stored:
@@ -88,14 +88,14 @@ class TrainedState:
 
 
 def leave_state(file: Path, prepared: Prepared, state: TrainedState, history: History, points: LastPoints) -> None:
-    """Writes what `save_kept` takes to save the model later.
+    """Write the file from which `save_kept` saves the model later.
 
     Args:
-        file: its place.
+        file: the file to write.
         prepared: the experiment.
         state: the trained variables.
-        history: of the training.
-        points: the last value of each metric of the run, to which the model is linked.
+        history: the history of the training.
+        points: the last value of each metric of the run, which the MLflow model is linked to.
     """
     experiment = prepared.experiment
     about = {"backend": experiment.backend, "engine": experiment.trainer.engine, "epochs": history.epochs}

@@ -1,4 +1,4 @@
-"""What of an experiment JAX cannot compile: found by tracing, before anything is trained."""
+"""Find the part of an experiment that JAX cannot compile, by tracing it before training."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["check_traced", "why_untraceable"]
 
 
 def check_traced(prepared: Prepared, model: keras.Model) -> None:
-    """Traces a training step where somebody's own code is to be compiled by JAX. The model is built by it, as by `fit`.
+    """Trace a training step, if JAX will compile code of the user or of another package. Builds the model, as `fit`.
 
     Args:
         prepared: the experiment.
-        model: its model, compiled.
+        model: its compiled model.
 
     Raises:
-        ConfigError: JAX cannot compile the step; the sentence names the component and its line.
+        ConfigError: JAX cannot compile the step; the message names the component and its line.
     """
     experiment = prepared.experiment
     own = own_modules(experiment)
@@ -41,7 +41,7 @@ def check_traced(prepared: Prepared, model: keras.Model) -> None:
     _check_step(model)
     import jax
 
-    feed = feeds(prepared, kind="tfdata")[0]  # which reads these rows, and not all, of what is not in memory
+    feed = feeds(prepared, kind="tfdata")[0]  # reads only the rows of the batch, if the data is not in memory
     batch = feed.batch(feed.order(0)[: feed.batch_size])
     with untouched(own), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -53,7 +53,7 @@ def check_traced(prepared: Prepared, model: keras.Model) -> None:
             try:
                 jax.eval_shape(model.train_step, _state(model), batch)
             finally:
-                for variable, value in kept:  # a step of somebody's own may have left symbols in them
+                for variable, value in kept:  # a user's step may have assigned tracers to them
                     variable._value = value
         except ConfigError:
             raise
@@ -62,7 +62,7 @@ def check_traced(prepared: Prepared, model: keras.Model) -> None:
 
 
 def _check_step(model: keras.Model) -> None:
-    """Refuses a training step that is written for another backend."""
+    """Refuse a training step that is written for another backend."""
     try:
         inspect.signature(model.train_step).bind("state", "data")
     except TypeError:
@@ -73,13 +73,16 @@ def _check_step(model: keras.Model) -> None:
 
 
 def why_untraceable(experiment: Experiment, model: keras.Model, batch: tuple[Any, ...], error: Exception) -> str:
-    """Which component it is, by tracing each layer, regularizer, loss and metric alone, and then the optimizer.
+    """Find the component that JAX cannot compile, by tracing each layer, regularizer, loss, metric and the optimizer.
 
     Args:
-        experiment: settled.
-        model: its model, built as far as it could be.
-        batch: features and targets.
-        error: what tracing the whole raised.
+        experiment: the experiment, whose loss is chosen.
+        model: its model, built as far as possible.
+        batch: features and targets, as arrays.
+        error: the exception of tracing the whole step.
+
+    Returns:
+        A message that names the component; the model, if each component can be traced alone.
     """
     for component, why in _tries(experiment, model, *(_symbol(each) for each in batch[:2])):
         if why is not None:
@@ -88,14 +91,14 @@ def why_untraceable(experiment: Experiment, model: keras.Model, batch: tuple[Any
 
 
 def _tries(experiment: Experiment, model: keras.Model, x: Any, y: Any) -> Iterator[tuple[str, Exception | None]]:
-    """Each component alone, as its config key and name, and what it raises."""
+    """Yield each component as (config key and name, the exception of tracing it alone or None)."""
     import keras
     from keras.src.trainers.compile_utils import CompileMetrics
 
     value = x
     if isinstance(model, keras.Sequential):
         for position, layer in enumerate(model.layers):
-            # That of an activation tells its output's shape without a call.
+            # A ParametricActivation computes its output shape without a call, so its `call` is traced.
             value, why = _traced(layer.call if type(layer).__name__ == "ParametricActivation" else layer, value)
             yield _called(experiment, layer, position), why
     else:
@@ -125,7 +128,7 @@ def _called(experiment: Experiment, layer: Any, position: int) -> str:
 
 
 def _state(model: keras.Model) -> tuple[list[Any], ...]:
-    """What a step of Keras' on JAX is given."""
+    """Return the state that Keras passes to a training step on JAX."""
     parts = (
         model.trainable_variables,
         model.non_trainable_variables,
@@ -142,7 +145,7 @@ def _symbol(value: Any) -> Any:
 
 
 def _traced(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception | None]:
-    """What a function gives for symbols, and what it raises."""
+    """Trace a function on symbolic arguments. Returns its output and None, or None and its exception."""
     from keras.src.backend import compute_output_spec
 
     try:
@@ -152,7 +155,7 @@ def _traced(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Excepti
 
 
 def _penalised(layer: Any) -> Exception | None:
-    """What a layer's regularizers raise."""
+    """Return the exception of tracing a layer's regularizers; None if there is none."""
     import keras
 
     variables = layer.trainable_variables

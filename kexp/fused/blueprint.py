@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from kexp.experiment import Prepared, begun_with, build_compiled
+from kexp.experiment import Prepared, build_compiled, inherited_variables
 from kexp.fused.config_numbers import with_numbers
 from kexp.training.initial_values import numpy_draws
 
@@ -82,7 +82,7 @@ def build_blueprint(prepared: Prepared, batch: tuple[Any, ...]) -> Blueprint:
             model.optimizer.build(model.trainable_variables)
     import numpy as np
 
-    for variable in begun_with(
+    for variable in inherited_variables(
         prepared.experiment, prepared.earlier, model
     ):  # read from a file, whatever initializer was called before
         values[id(variable)] = np.array(variable.value)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from kexp.errors import ConfigError, UnknownNameError
-from kexp.experiment.earlier import NEW, Earlier, targets_of
+from kexp.experiment.earlier import NEW_LAYERS, Earlier, targets_of
 
 if TYPE_CHECKING:
     import keras
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kexp.model import ModelSpec
     from kexp.stored.runs import StoredRun
 
-__all__ = ["earlier", "saved", "take_optimizer"]
+__all__ = ["earlier", "restore_optimizer", "saved"]
 
 # By whole id: `earlier` looks in the experiment's store, and is asked first.
 _found: dict[str, StoredRun] = {}
@@ -90,7 +90,7 @@ def earlier(parameters: Mapping[str, Any], uri: str | None) -> Earlier:
     return _known[run.view.run_id]
 
 
-def take_optimizer(run_id: str, model: keras.Model) -> None:
+def restore_optimizer(run_id: str, model: keras.Model) -> None:
     """Gives a compiled model the state that a run's optimizer ended with, but for its learning rate.
 
     Raises:
@@ -170,7 +170,7 @@ def _with_output(model: keras.Model, spec: ModelSpec, label: str) -> keras.Model
         for layer in new:
             value = layer(value)
         changed = keras.Model(model.inputs, value)
-    object.__setattr__(changed, NEW, [layer.name for layer in new])
+    object.__setattr__(changed, NEW_LAYERS, [layer.name for layer in new])
     return changed
 
 
@@ -183,7 +183,7 @@ def _free(name: str, taken: set[str]) -> str:
 
 def _freeze(model: keras.Model, trainable: str | list[str], label: str) -> None:
     """Trains the layers that `trainable` means, and a new output; the others keep their weights."""
-    new = set(getattr(model, NEW, ()))
+    new = set(getattr(model, NEW_LAYERS, ()))
     model.trainable = True
     able = [layer for layer in model.layers if layer.trainable_weights]
     names = [layer.name for layer in able]

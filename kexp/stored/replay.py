@@ -95,7 +95,7 @@ def repeat(run: StoredRun, folder: Path, *, save: bool = False) -> tuple[History
 
 def compare(run: StoredRun, history: History, tested: Mapping[str, float]) -> Comparison:
     """A repetition against what the store has of the run."""
-    from kexp.experiment.telling import RATE
+    from kexp.experiment.epoch_metrics import RATE
 
     now = {(key, epoch): value for epoch, metrics in history.epochs for key, value in metrics.items()}
     fitted = list(dict.fromkeys(key for key, _ in now))

@@ -141,7 +141,7 @@ class Session:
             ConfigError: the same sweep is running already.
             StoreError: the store is away, or did not take every trial that is over.
         """
-        from kexp.experiment import as_asked
+        from kexp.experiment import log_extras
 
         self.objective = objective or self.objective
         key = sweep_key(self.arguments)
@@ -153,7 +153,7 @@ class Session:
             with deferred_interrupts():  # a run that is open is one that will be ended
                 tracker = self._open(key, before)
                 ending.enter_context(ended_with(tracker))
-            ending.enter_context(as_asked(tracker, self.tracking) if self.store is not None else nullcontext())
+            ending.enter_context(log_extras(tracker, self.tracking) if self.store is not None else nullcontext())
             self.folder.mkdir(exist_ok=True)  # only now: a sweep that never opened leaves no folder
             self.run_id, self._tracker = tracker.run_id, tracker
             replaced = unfinished_runs(self.store, before) if self.store is not None and before else {}

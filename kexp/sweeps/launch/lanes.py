@@ -422,7 +422,7 @@ class LaneEngine:
         return Outcome(task.number, state, shown, metrics, spent_s, record=record, repeatable=True, notices=notices)
 
     def _record(self, task: Task, result: fused.LaneResult, lane: _Running, state: State, reason: str) -> Any:
-        from kexp.experiment import Source, leave_state, record_setup, run_tags, tell_rates, tell_time
+        from kexp.experiment import Source, leave_state, log_epoch_time, log_rates, record_setup, run_tags
 
         prepared, folder = result.trial.prepared, Path(task.folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -438,8 +438,8 @@ class LaneEngine:
         for (epoch, metrics), stamp in zip(epochs, stamps, strict=True):
             run.log_metrics(metrics, step=epoch, timestamp_ms=stamp)
         ended = dict(zip((epoch for epoch, _ in epochs), stamps, strict=True))
-        tell_rates(run, prepared, result.history, ended)
-        tell_time(run, result.history, stamps[-1] if stamps else None)
+        log_rates(run, prepared, result.history, ended)
+        log_epoch_time(run, result.history, stamps[-1] if stamps else None)
         if result.history.resumed_from:
             run.set_tags({"kexp.resumed_from": result.history.resumed_from})
         if result.test:

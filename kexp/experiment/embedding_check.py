@@ -1,6 +1,7 @@
-"""Whether an embedding has a row for every number in the data.
+"""Check that a model's embedding has a row for every number in the data.
 
-TensorFlow raises in the middle of training where it has not, or reads zeros on a GPU; JAX reads the last row, silently.
+If it has not, TensorFlow raises an error during training, or returns zeros on a GPU, and JAX silently returns the last
+row.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["check_embedding"]
 
 _CHUNK_ROWS = 8192
-_known: WeakKeyDictionary[Data, tuple[float, float]] = WeakKeyDictionary()  # trials of a sweep ask again
+_cache: WeakKeyDictionary[Data, tuple[float, float]] = WeakKeyDictionary()  # the trials of a sweep share their data
 
 
 def check_embedding(prepared: Prepared, model: keras.Model) -> None:
-    """Refuses an embedding of the data's rows that is too small for them.
+    """Check that the embedding of the data's rows, if the model has one, is large enough.
 
     Raises:
-        ConfigError: a number in the rows is above the embedding's.
+        ConfigError: a number in the rows is at least the embedding's `input_dim`.
         DataError: a number in the rows is below 0.
     """
     embedding = _of_rows(model)
@@ -45,7 +46,7 @@ def check_embedding(prepared: Prepared, model: keras.Model) -> None:
 
 
 def _of_rows(model: keras.Model) -> Any:
-    """The embedding that is given the rows as they are, or reshaped."""
+    """Return the embedding whose input is the rows, possibly reshaped; None if there is none."""
     import keras
 
     shaping = (keras.layers.InputLayer, keras.layers.Reshape, keras.layers.Flatten, keras.layers.Permute)
@@ -69,13 +70,13 @@ def _is_given(layer: Any, model: keras.Model) -> bool:
 def _bounds(data: Data) -> tuple[float, float]:
     import numpy as np
 
-    if data not in _known:
+    if data not in _cache:
         low, high = np.inf, -np.inf
         for start in range(0, len(data), _CHUNK_ROWS):
             x, _ = data.source.read(np.arange(start, min(start + _CHUNK_ROWS, len(data)), dtype=np.intp))
             low, high = min(low, float(x.min())), max(high, float(x.max()))
-        _known[data] = low, high
-    return _known[data]
+        _cache[data] = low, high
+    return _cache[data]
 
 
 def _key(prepared: Prepared) -> str:

@@ -1,4 +1,4 @@
-"""Which file formats can hold a model: found by saving it, untrained, and reading it back, before it is trained."""
+"""Find the file formats that can store a model, by saving and loading it before it is trained."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
     from kexp.persistence import Format
 
-__all__ = ["Holding", "holding", "how_to_make"]
+__all__ = ["UsableFormats", "reload_options", "usable_formats"]
 
-_MLFLOW = "keras"  # what an MLflow model keeps
+_MLFLOW = "keras"  # the format inside an MLflow model
 
 
-class Holding:
-    """What of a run's files can hold its model.
+class UsableFormats:
+    """The formats that can store a run's model.
 
     Attributes:
-        formats: the chosen ones that can, by name.
+        formats: name -> format, for the chosen formats that can.
         mlflow: whether an MLflow model can.
-        notices: what is left out and why: (label, text).
+        notices: (label, text) for each format that is left out, with the reason.
     """
 
     def __init__(self, formats: Mapping[str, Format], mlflow: bool = True, left_out: Sequence[str] = ()) -> None:
@@ -38,19 +38,19 @@ class Holding:
         self.notices = tuple(("save", text) for text in left_out)
 
 
-def holding(prepared: Prepared, model: keras.Model, formats: Mapping[str, Format]) -> Holding:
-    """Tries the formats on a model that is not of kexp's and Keras' own layers throughout.
+def usable_formats(prepared: Prepared, model: keras.Model, formats: Mapping[str, Format]) -> UsableFormats:
+    """Try the formats on a model that has classes other than those of Keras and kexp.
 
-    Formats that the user chose must hold it. Of those that `auto` stands for, and of the MLflow model, those that
-    cannot are left out.
+    A format that the user chose must be able to store the model. Formats that `auto` chose, and the MLflow model, are
+    left out if they cannot.
 
     Raises:
-        ConfigError: a chosen format cannot; the sentence has the reason.
+        ConfigError: a format that the user chose cannot store the model; the message has the reason.
     """
     experiment = prepared.experiment
     if _is_plain(prepared, model):
-        return Holding(formats)
-    held, lines = {}, []
+        return UsableFormats(formats)
+    usable, lines = {}, []
     for name, fmt in formats.items():
         reason = _why_not(prepared, model, name, fmt)
         if reason and name in experiment.save.formats:
@@ -58,18 +58,18 @@ def holding(prepared: Prepared, model: keras.Model, formats: Mapping[str, Format
         if reason:
             lines.append(f"{name} cannot hold {_called(prepared)} and is left out: {reason}")
         else:
-            held[name] = fmt
+            usable[name] = fmt
     mlflow = experiment.save.model
-    if mlflow and _MLFLOW not in held:
+    if mlflow and _MLFLOW not in usable:
         reason = _why_not(prepared, model, _MLFLOW, build_format(_MLFLOW))
         if reason:
             mlflow = False
             lines.append(f"the MLflow model is left out: {reason}")
-    return Holding(held, mlflow, lines)
+    return UsableFormats(usable, mlflow, lines)
 
 
-def how_to_make(prepared: Prepared, model: keras.Model) -> dict[str, Any]:
-    """What reading back such a model takes: how it is made anew, and what its config refers to."""
+def reload_options(prepared: Prepared, model: keras.Model) -> dict[str, Any]:
+    """Return the arguments of `save_model` to load the model again: a function that builds it, and custom objects."""
     node = prepared.experiment.model
     if _is_plain(prepared, model):
         return {}
@@ -81,7 +81,7 @@ def how_to_make(prepared: Prepared, model: keras.Model) -> dict[str, Any]:
 
 
 def _is_plain(prepared: Prepared, model: keras.Model) -> bool:
-    """Whether every file can hold the model: kexp's own, of layers of classes that are Keras' or kexp's."""
+    """Return whether every format can store the model: a model of kexp's, with layers of Keras or kexp only."""
     if prepared.experiment.model.component.distribution != OURSELVES or prepared.earlier is not None:
         return False
     homes = {type(layer).__module__.partition(".")[0] for layer in model._flatten_layers()}
@@ -93,7 +93,7 @@ def _called(prepared: Prepared) -> str:
 
 
 def _why_not(prepared: Prepared, model: keras.Model, name: str, fmt: Format) -> str:
-    """Why a format cannot hold the model; empty where it can."""
+    """Return the reason why a format cannot store the model; empty if it can."""
     import keras
     import numpy as np
 
@@ -101,17 +101,17 @@ def _why_not(prepared: Prepared, model: keras.Model, name: str, fmt: Format) -> 
 
     graph = isinstance(model, keras.Sequential) or getattr(model, "inputs", None) is not None
     if getattr(fmt, "carries", "model") == "function" and graph:
-        return ""  # predictions alone, which every graph of Keras' layers gives
+        return ""  # such a format stores only the predict function, which every graph of layers has
     probe = prepared.splits.train.batch(np.arange(1, dtype=np.intp))[0]
     try:
         with tempfile.TemporaryDirectory(prefix="kexp-try-") as folder:
-            save_model(model, Path(folder), {name: fmt}, probe, **how_to_make(prepared, model))
+            save_model(model, Path(folder), {name: fmt}, probe, **reload_options(prepared, model))
     except SaveError as error:
         return _reason(error.__cause__ or error)
     return ""
 
 
-# What Keras says of the common causes, at length, and what it comes to.
+# Patterns of Keras' long messages for the common causes, and a short message for each.
 _KNOWN = (
     (r"Lambda` layer", "a Lambda layer of a Python lambda is code, which no file is trusted with; name the function"),
     (

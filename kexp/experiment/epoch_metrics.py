@@ -1,4 +1,4 @@
-"""What a run tells of its training besides what Keras measures: learning rate, time and steps of epochs, size."""
+"""Metrics of a run that Keras does not log: the learning rate, the time of epochs, and the size of the model."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
     from kexp.experiment.prepared import Prepared
 
-__all__ = ["EpochTeller", "size_of", "tell_rates", "tell_size", "tell_time"]
+__all__ = ["EpochLogger", "log_epoch_time", "log_rates", "log_size", "size_of"]
 
-RATE = "learning_rate"  # as Keras' own callbacks call it
+RATE = "learning_rate"  # the name that Keras' callbacks use
 SECONDS = f"{ABOUT}epoch_seconds"
 
 
-class EpochTeller:
-    """Tells a tracker of each epoch, of those that a checkpoint brought back too: this run has not seen them.
+class EpochLogger:
+    """Logs the metrics of each epoch, including epochs restored from a checkpoint, which this run has not logged.
 
     Args:
-        tracker: takes it.
-        model: what is trained, compiled.
+        tracker: the run's tracker.
+        model: the compiled model.
         prepared: the experiment.
     """
 
@@ -37,24 +37,24 @@ class EpochTeller:
         self.tracker, self._prepared = tracker, prepared
         self._optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
         self._scheduled = _schedule_of(self._optimizer) is not None
-        self._rates: dict[int, float] = {}  # epoch -> rate, where no schedule says it
+        self._rates: dict[int, float] = {}  # epoch -> rate, without a schedule
         self._varies = False
         self._before, self._began = self._iterations(), time.monotonic()
 
     def __call__(self, epoch: int, metrics: Mapping[str, float]) -> None:
         now = time.monotonic()
-        told = {**metrics, SECONDS: now - self._began}
+        logged = {**metrics, SECONDS: now - self._began}
         self._began = now
-        if RATE not in told:
-            told |= self._rate(epoch)
-        self.tracker.log_metrics(told, step=epoch)
+        if RATE not in logged:
+            logged |= self._rate(epoch)
+        self.tracker.log_metrics(logged, step=epoch)
 
     def resumed(self, history: History) -> None:
         """See `kexp.training.ResumeListener`."""
         for epoch, metrics in history.epochs:
             self.tracker.log_metrics(metrics, step=epoch)
         if self._scheduled:
-            tell_rates(self.tracker, self._prepared, history)
+            log_rates(self.tracker, self._prepared, history)
         self.tracker.set_tags({"kexp.resumed_from": history.resumed_from})
         self._began = time.monotonic()
 
@@ -62,50 +62,50 @@ class EpochTeller:
         return int(self._optimizer.iterations)
 
     def _rate(self, epoch: int) -> dict[str, float]:
-        """The rate after an epoch, where it is not the same all the time."""
-        if self._scheduled and self._iterations() == self._before:  # trained elsewhere, in a compiled program
+        """Returns the learning rate after an epoch; empty while the rate is constant."""
+        if self._scheduled and self._iterations() == self._before:  # a compiled program trains copies of the variables
             return dict(zip([RATE], _rates(self._prepared, [epoch]), strict=False))
         try:
             rate = float(self._optimizer.learning_rate)
-        except (TypeError, ValueError):  # an optimizer of the user's own that has none
+        except (TypeError, ValueError):  # a user's optimizer without a learning rate
             return {}
         self._rates[epoch] = rate
         if self._scheduled or self._varies:
             return {RATE: rate}
         self._varies = len(set(self._rates.values())) > 1
-        if self._varies:  # something has changed it, which nobody knew before
+        if self._varies:  # the first change: log the rates of earlier epochs too
             for earlier in [each for each in self._rates if each != epoch]:
                 self.tracker.log_metrics({RATE: self._rates[earlier]}, step=earlier)
         return {RATE: rate} if self._varies else {}
 
 
-def tell_rates(tracker: Tracker, prepared: Prepared, history: History, stamps: Mapping[int, int] | None = None) -> None:
-    """The rate after each epoch of a training that followed a schedule.
+def log_rates(tracker: Tracker, prepared: Prepared, history: History, stamps: Mapping[int, int] | None = None) -> None:
+    """Log the learning rate after each epoch of a training with a schedule.
 
     Args:
-        tracker: takes it.
+        tracker: the run's tracker.
         prepared: the experiment.
-        history: its epochs.
-        stamps: when each ended, milliseconds since 1970.
+        history: the history of the training.
+        stamps: epoch -> the time of its end, in milliseconds since 1970; the current time unless given.
     """
     epochs = [epoch for epoch, metrics in history.epochs if RATE not in metrics]
     for epoch, rate in zip(epochs, _rates(prepared, epochs), strict=False):
         tracker.log_metrics({RATE: rate}, step=epoch, timestamp_ms=None if stamps is None else stamps.get(epoch))
 
 
-def tell_size(tracker: Tracker, prepared: Prepared, size: Mapping[str, int]) -> None:
-    """How many weights the model has, and how many steps an epoch takes."""
+def log_size(tracker: Tracker, prepared: Prepared, size: Mapping[str, int]) -> None:
+    """Log the number of weights of the model and of steps of an epoch."""
     tracker.log_params({**size, "steps_per_epoch": _steps(prepared)})
 
 
-def tell_time(tracker: Tracker, history: History, stamp: int | None = None) -> None:
-    """Seconds an epoch on average, of a training whose epochs were not timed one by one."""
+def log_epoch_time(tracker: Tracker, history: History, stamp: int | None = None) -> None:
+    """Log the mean seconds of an epoch, for a training whose epochs were not timed one by one."""
     if len(history):
         tracker.log_metrics({SECONDS: history.duration_s / len(history)}, history.epochs[-1][0], stamp)
 
 
 def size_of(model: keras.Model) -> dict[str, int]:
-    """How many weights a model has."""
+    """Return the number of weights and of trainable weights of a model."""
     return {
         "model_parameters": int(model.count_params()),
         "model_trainable_parameters": sum(int(_count(weight)) for weight in model.trainable_weights),
@@ -129,15 +129,15 @@ def _schedule_of(optimizer: Any) -> Any | None:
 
 
 def _rates(prepared: Prepared, epochs: list[int]) -> list[float]:
-    """The rate after each of these epochs, of the schedule or the changes in the config; nothing without any."""
+    """Return the learning rate after each epoch, from the config's schedule or changes; empty if it has neither."""
     import numpy as np
 
     experiment = prepared.experiment
     node = experiment.optimizer
     changes = (experiment.trainer.changes or {}).get(f"optimizer.{RATE}")
     if changes:
-        known = {0: float(node.parameters[RATE]), **{int(done): float(rate) for done, rate in changes.items()}}
-        return [known[max(done for done in known if done < epoch)] for epoch in epochs]
+        rates = {0: float(node.parameters[RATE]), **{int(done): float(rate) for done, rate in changes.items()}}
+        return [rates[max(done for done in rates if done < epoch)] for epoch in epochs]
     chosen = node.common.get("schedule") is not None or node.common.get("decay")
     if not epochs or experiment.optimizer_of_model or not (chosen or node.component.distribution != OURSELVES):
         return []

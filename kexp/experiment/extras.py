@@ -1,4 +1,4 @@
-"""What the user asks to be recorded besides what a run tells by itself: files of theirs, and the machine's metrics."""
+"""Optional content of a run that the user configures: files (`tracking.artifacts`) and system metrics."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from kexp.errors import ConfigError
 from kexp.schema import Tracking
 from kexp.tracking import Tracker, measured
 
-__all__ = ["as_asked", "check_asked", "measures_system"]
+__all__ = ["check_extras", "log_extras", "measures_system"]
 
-_FOLDER = "artifacts"  # of a run's artifacts: what is kept there meets none of kexp's own names
+_FOLDER = "artifacts"  # artifact folder of the user's files, so that they cannot collide with kexp's own
 _VARIABLE = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"
 
 
-def check_asked(tracking: Tracking) -> None:
-    """Refuses, before any compute, what cannot be recorded.
+def check_extras(tracking: Tracking) -> None:
+    """Check the configured files before any compute.
 
     Raises:
-        ConfigError: a file is not there, or two have one name.
+        ConfigError: a file does not exist, or two files have the same name.
     """
     if not tracking.enabled:
         return
@@ -35,8 +35,8 @@ def check_asked(tracking: Tracking) -> None:
 
 
 @contextlib.contextmanager
-def as_asked(tracker: Tracker, tracking: Tracking) -> Iterator[None]:
-    """Records the user's own files, and measures the machine until the block ends."""
+def log_extras(tracker: Tracker, tracking: Tracking) -> Iterator[None]:
+    """Log the user's files, and log system metrics until the block ends."""
     with measured(tracker, tracking.enabled and measures_system(tracking)):
         for given in tracking.artifacts:
             tracker.log_file(_path(given), _FOLDER)
@@ -44,7 +44,7 @@ def as_asked(tracker: Tracker, tracking: Tracking) -> Iterator[None]:
 
 
 def measures_system(tracking: Tracking) -> bool:
-    """Whether the machine is measured; where the config does not say, what MLflow was told counts."""
+    """Return whether to log system metrics: as configured, or else as MLflow's environment variable says."""
     if tracking.system_metrics is None:
         return os.environ.get(_VARIABLE, "").lower() in ("true", "1")
     return tracking.system_metrics
