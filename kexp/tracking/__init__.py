@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from kexp.tracking.by_fingerprint import FinishedRun, finished_with
 from kexp.tracking.chosen import chosen_store, left_alone, run_to_take_up
 from kexp.tracking.collected import CollectedRun
 from kexp.tracking.environment import environment
 from kexp.tracking.finding import find_run, find_sweep
 from kexp.tracking.finished import log_finished_run, log_finished_runs
 from kexp.tracking.helper import warm_up
-from kexp.tracking.known import FinishedRun, finished_with
 from kexp.tracking.model_registry import Registration, registration
 from kexp.tracking.outbox import Header
 from kexp.tracking.reading import (
@@ -28,7 +28,7 @@ from kexp.tracking.store import prepare_store
 from kexp.tracking.syncing import Delivered, sync, waiting_folders
 from kexp.tracking.system import measured
 from kexp.tracking.tracker import Served, Status, Tracker
-from kexp.tracking.unrecorded import null_run
+from kexp.tracking.untracked import null_run
 from kexp.tracking.values import flatten
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""A run that nothing records (`tracking=none`)."""
+"""A tracker that records nothing, for `tracking=none`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from kexp.tracking.tracker import Status, Tracker
 __all__ = ["null_run"]
 
 
-class UnrecordedRun(RowTracker):
-    """Takes everything, as a run in a store does, and keeps nothing."""
+class UntrackedRun(RowTracker):
+    """A tracker that accepts every call and records nothing."""
 
     def put(self, row: Row) -> None:
         pass
@@ -30,5 +30,10 @@ class UnrecordedRun(RowTracker):
 
 
 def null_run(*, name: str | None, folder: Path) -> Tracker:
-    """A run that nothing records (`tracking=none`)."""
-    return UnrecordedRun(uuid.uuid4().hex, name or "unrecorded", folder)
+    """Return a tracker that records nothing, for `tracking=none`.
+
+    Args:
+        name: the run's name; `untracked` unless given.
+        folder: the folder of the run's files.
+    """
+    return UntrackedRun(uuid.uuid4().hex, name or "untracked", folder)

@@ -1,4 +1,4 @@
-"""Which experiments the store has finished already, by fingerprint: what lets a sweep run only what is missing."""
+"""Find finished runs in the store by fingerprint, so that a sweep runs only the trials that are missing."""
 
 from __future__ import annotations
 
@@ -16,12 +16,18 @@ from kexp.tracking.values import ABOUT
 __all__ = ["FinishedRun", "finished_with"]
 
 _AT_ONCE = 400  # values in one query, below every database's limit
-_FEW = 20  # so few fingerprints are asked for one by one where there is no database to ask for all
+_FEW = 20  # up to so many fingerprints, a server is queried for each; above it, for all finished runs
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A finished run: its id, the last value of each of its metrics, and its state (FINISHED or PRUNED)."""
+    """A finished run.
+
+    Attributes:
+        run_id: MLflow's run id.
+        metrics: the last value of each metric.
+        state: FINISHED or PRUNED.
+    """
 
     run_id: str
     metrics: dict[str, float] = field(default_factory=dict)
@@ -29,7 +35,10 @@ class FinishedRun:
 
 
 def finished_with(settings: StoreSettings, fingerprints: Sequence[str]) -> dict[str, FinishedRun]:
-    """The finished run of each of these fingerprints, where the settings' experiment has one.
+    """Find the finished runs of these fingerprints in the settings' experiment.
+
+    Returns:
+        Fingerprint -> its newest finished run, for those that have one.
 
     Raises:
         StoreError: the store cannot be read.
@@ -49,8 +58,8 @@ def finished_with(settings: StoreSettings, fingerprints: Sequence[str]) -> dict[
         tags = [{"kexp.fingerprint": each} for each in sorted(wanted)]
     found: dict[str, FinishedRun] = {}
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="kexp-read") as pool:
-        asked = [pool.submit(_finished, settings, each) for each in tags]
-    for each in asked:
+        futures = [pool.submit(_finished, settings, each) for each in tags]
+    for each in futures:
         for view in each.result():
             fingerprint = view.tags.get("kexp.fingerprint", "")
             if fingerprint in wanted:
