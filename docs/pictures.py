@@ -1,7 +1,7 @@
-"""Draws the pictures of these pages: how the package is layered, the way of a run and of a sweep, and real output.
+"""Draw the pictures of these pages: the layers of the package, the steps of a run and of a sweep, and real output.
 
 python docs/pictures.py            # draws docs/pictures/*.svg
-python docs/pictures.py --output   # runs kexp in a folder of its own, and shows what it says; with Chromium, its pages
+python docs/pictures.py --output   # runs kexp in a temporary folder, and draws its output; with Chromium, its pages
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ from collections.abc import Sequence
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "pictures"
-LAYERS = (  # a name, and what it stands for; the highest first
-    (("cli, commands", "what a person types"),),
+LAYERS = (  # names and descriptions; the highest first
+    (("cli, commands", "the command line"),),
     (("sweeps", "many trials: planned, launched, recorded, compared"),),
     (("fused", "trials as lanes of one compiled JAX program"),),
-    (("stored", "a run that is over: read back, used again"),),
+    (("stored", "finished runs: loaded, evaluated, exported, promoted"),),
     (("experiment", "one run: prepared, trained, recorded"),),
-    (("training", "Keras' fit made exact"), ("build", "a config's component becomes an object")),
+    (("training", "Keras' fit, reproducible to the bit"), ("build", "builds objects from the config")),
     (
         ("config", "Hydra"),
         ("data", "rows"),
         ("model", "layers"),
-        ("components", "our own"),
+        ("components", "kexp's own"),
         ("persistence", "files"),
         ("tracking", "MLflow"),
     ),
-    (("serving", "what a run's MLflow model carries along: raw rows in, named answers out"),),
-    (("schema, registry, rules", "what a valid config is, and what can be chosen"),),
+    (("serving", "the code of an MLflow model: raw rows in, named answers out"),),
+    (("schema, registry, rules", "valid configs, and the components to choose from"),),
 )
-RUN = (  # a box, what it stands for, and what else comes of it
+RUN = (  # a box, its description, and its further results
     ("overrides", "", ""),
-    ("config", "Hydra composes,\nthe schema checks", "one sentence where it is\nwrong, before Keras\nis imported"),
+    ("config", "Hydra composes,\nthe schema checks", "an error is one\nsentence, before Keras\nis imported"),
     ("data", "read, split,\nencoded", ""),
     ("model", "built and\ncompiled", ""),
-    ("training", "epoch by epoch", "a record on disk,\nwhich a process beside\nbrings to MLflow"),
+    ("training", "epoch by epoch", "rows on disk, which\na helper process\nsends to MLflow"),
     ("saved files", "read back\nand compared", "a model in MLflow"),
 )
 SWEEP = (
     ("axes", "", ""),
-    ("trials", "composed and\nchecked, each", "invalid ones are named\nwith their reason"),
-    ("what is missing", "what the store has\nis not run again", ""),
+    ("trials", "each composed\nand checked", "invalid trials are\nlisted with reasons"),
+    ("missing trials", "trials in the store\nare skipped", ""),
     ("launcher", "lanes, or worker\nprocesses", "a trial whose process\ndied is tried again"),
-    ("records on disk", "sent to MLflow,\nmany at a time", "models of the best"),
+    ("rows on disk", "sent to MLflow,\nmany at a time", "models of the\nbest trials"),
     ("comparison", "grouped over\nseeds, tested", "table and report"),
 )
 TERMINAL = {
@@ -60,7 +60,7 @@ EDGE, FILL = "#4a5568", "#e8eef7"
 
 
 def main() -> None:
-    """Draws, by what the command line asks for."""
+    """Draw the pictures that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", action="store_true")
     FOLDER.mkdir(exist_ok=True)
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def draw_layers(file: Path) -> None:
-    """A row a layer, the highest on top."""
+    """Draw one row for each layer, the highest on top."""
     figure, axes = _canvas(9, 5.2)
     height = 1 / len(LAYERS)
     for place, row in enumerate(LAYERS):
@@ -84,7 +84,7 @@ def draw_layers(file: Path) -> None:
 
 
 def draw_way(steps: Sequence[tuple[str, str, str]], file: Path) -> None:
-    """Boxes from left to right, with what else comes of each below it."""
+    """Draw boxes from left to right, with further results below them."""
     figure, axes = _canvas(11, 2.3)
     width = 1 / len(steps)
     for column, (name, what, beside) in enumerate(steps):
@@ -115,10 +115,11 @@ def _box(axes, x: float, y: float, width: float, height: float, name: str, what:
     axes.add_patch(
         Rectangle((x, y + 0.01), width - 0.005, height - 0.02, facecolor=FILL, edgecolor=EDGE, linewidth=0.8)
     )
-    middle, lines = x + width / 2, what.count("\n") + 1 if what else 0
-    axes.text(middle, y + height / 2 + 0.03 * lines, name, ha="center", va="center", fontsize=10, weight="bold")
-    if what:
-        axes.text(middle, y + height / 2 - 0.005, what, ha="center", va="top", fontsize=8.5, color=EDGE)
+    middle, lines = (x + width / 2, y + height / 2), what.count("\n") + 1 if what else 0
+    placed = {"xycoords": "data", "textcoords": "offset points", "ha": "center"}
+    above = 5.5 * lines  # points; a line of the description takes 11
+    axes.annotate(name, middle, (0, above), va="center", fontsize=10, weight="bold", **placed)
+    axes.annotate(what, middle, (0, above - 7), va="top", fontsize=8.5, color=EDGE, **placed)
 
 
 def _save(figure, file: Path) -> None:  # type: ignore[no-untyped-def]
@@ -126,7 +127,7 @@ def _save(figure, file: Path) -> None:  # type: ignore[no-untyped-def]
 
 
 def show_output(folder: Path) -> None:
-    """What kexp says, as a terminal shows it; the report of a sweep and MLflow's page, as Chromium shows them."""
+    """Draw kexp's output in a terminal, and a sweep's report and MLflow's page in Chromium."""
     for name, words in TERMINAL.items():
         _terminal(name, words, folder)
     report = next(folder.glob("multirun/*/report.html"))

@@ -1,6 +1,6 @@
-"""The pages of the reference, made from what the program knows of itself: its commands, its settings, its registry.
+"""Generate the pages of the reference from the commands, the settings and the registry.
 
-`docs/conf.py` has them written before the site is built.
+`docs/conf.py` writes them before it builds the site.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from kexp.schema import SETTINGS, settings_of
 from kexp.signatures import REQUIRED, UNREADABLE, Parameter
 
 TOP = {
-    "name": "What the run is called; MLflow makes a name up unless set.",
-    "seed": "Of initial weights, the order of rows and the splits.",
+    "name": "The run's name; by default MLflow generates one.",
+    "seed": "The seed of initial weights, the order of rows and the splits.",
     "backend": "Keras' backend: tensorflow, jax or torch.",
 }
 
@@ -65,29 +65,29 @@ def _help(words: Sequence[str]) -> str:
 def _config() -> Iterable[str]:
     whole = plain(compose([]))
     yield "# Config keys\n"
-    yield "Each key with its default and what its value must be. `kexp show trainer` says the same of a node, and"
+    yield "This page lists each key with its default and its rule. `kexp show trainer` shows the same for a node, and"
     yield "`kexp --cfg job` prints the whole config of a command.\n"
-    yield from _table(["key", "default", "what it says"], [[f"`{k}`", _code(whole[k]), v] for k, v in TOP.items()])
+    yield from _table(["key", "default", "description"], [[f"`{k}`", _code(whole[k]), v] for k, v in TOP.items()])
     for node, kind in SETTINGS.items():
         yield f"\n## {node}\n\n{(kind.__doc__ or '').splitlines()[0]}\n"
         rows = [
             [f"`{node}.{each.name}`", _code(each.default), rule_of(each.annotation), each.help]
             for each in settings_of(node)
         ]
-        yield from _table(["key", "default", "must be", "what it says"], rows)
-    yield "\n## Components\n\nA node that chooses a component has its `name`, its parameters, and those that every"
-    yield "member of its group has:\n"
+        yield from _table(["key", "default", "must be", "description"], rows)
+    yield "\n## Components\n\nA node that chooses a component has the component's `name`, its parameters, and the keys"
+    yield "that every member of the group has:\n"
     rows = [
         [f"`{group.node('NAME')}.{each.name}`", _code(each.default), rule_of(each.annotation), each.help]
         for group in GROUPS.values()
         for each in (*group.common, *group.own)
     ]
-    yield from _table(["key", "default", "must be", "what it says"], rows)
+    yield from _table(["key", "default", "must be", "description"], rows)
 
 
 def _components() -> Iterable[str]:
-    yield "# Components\n\nWhat kexp itself registers; `kexp components` lists plugins too, and `kexp show GROUP NAME`"
-    yield "has each one's whole documentation.\n"
+    yield "# Components\n\nThis page lists kexp's own components. `kexp components` also lists those of plugins, and"
+    yield "`kexp show GROUP NAME` prints the documentation of a component.\n"
     for group in GROUPS.values():
         yield f"## {group.name}\n"
         rows = []
@@ -107,7 +107,8 @@ def _parameter(each: Parameter) -> str:
 
 
 def _python() -> Iterable[str]:
-    yield "# Python\n\nThese names are public. A change is named in the changelog, and what goes warns for a release.\n"
+    yield "# Python\n\nThese names are public. The changelog lists every change, and a name warns for a release before"
+    yield "it is removed.\n"
     public = {name: getattr(kexp, name) for name in kexp.__all__}
     for name, each in public.items():
         if callable(each):
