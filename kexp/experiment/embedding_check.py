@@ -40,7 +40,7 @@ def check_embedding(prepared: Prepared, model: keras.Model) -> None:
     if high >= size:
         raise ConfigError.at(
             f"{_key(prepared)}",
-            f"must be at least {int(high) + 1}, for the highest number in the rows is {high:g}",
+            f"must be at least {int(high) + 1}, as the highest number in the rows is {high:g}",
             size,
         )
 

@@ -1,4 +1,4 @@
-"""Models: of Keras layers, built for the data's rows and the loss's output.
+"""Models of Keras layers, built for the shape of the data's rows and the output that the loss takes.
 
 Importing this package imports none of Keras, TensorFlow, JAX and NumPy.
 """

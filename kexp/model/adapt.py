@@ -1,4 +1,4 @@
-"""Fits the layers that learn from the data itself, such as Normalization, on the training rows."""
+"""Fit the layers that learn from data by `adapt`, such as Normalization, on the training rows."""
 
 from __future__ import annotations
 
@@ -13,28 +13,27 @@ if TYPE_CHECKING:
 
 __all__ = ["adapt", "adaptable", "follow_weights"]
 
-_OURS = "_kexp_fits"
+_FITTED_HERE = "_kexp_fits"  # attribute of a layer that this module fitted
 Batches = Callable[[], Iterable["NDArray[Any]"]]
 
 
 def adapt(model: keras.Model, batches: Batches, *, pooled: bool = False) -> None:
-    """Fits every layer that has `adapt`, in the model's order, each on what the layers before it make of the rows.
+    """Fit every layer that has `adapt`, in the model's order, each on the outputs of the layers before it.
 
-    Keras' own fit of a Normalization works in float32, in an order of its own, and leaves a variance of 0 in columns
-    that are constant: one new value there and the layer answers with 1e7. Here sums are float64, and such a column is
-    only centred.
+    Keras' own `adapt` of a Normalization computes in float32 and sets the variance of a constant column to 0, so that a
+    new value in the column gives outputs around 1e7. Here sums are float64, and a constant column is only centred.
 
     Args:
         model: a built model.
-        batches: gives the training rows, from the start, each time it is called; shapes (rows, *input_shape).
-        pooled: all features share one mean and variance, as pixels do, which have one unit.
+        batches: returns the training rows from the start at each call; shapes (rows, *input_shape).
+        pooled: whether all features share one mean and variance, as the pixels of images do.
     """
     import keras
 
     for layer in adaptable(model):
         if isinstance(layer, keras.layers.Normalization):
-            if not _is_fitted(layer):  # else the config gave mean and variance, or the model's own code fitted it
-                object.__setattr__(layer, _OURS, True)
+            if not _is_fitted(layer):  # else the config has mean and variance, or the model's own code fitted it
+                object.__setattr__(layer, _FITTED_HERE, True)
                 _fit(layer, _before(model, layer, batches), pooled)
         elif not _is_given(layer):
             layer.adapt(_Iterable(_before(model, layer, batches)))
@@ -42,15 +41,15 @@ def adapt(model: keras.Model, batches: Batches, *, pooled: bool = False) -> None
 
 
 def adaptable(model: keras.Model) -> list[Any]:
-    """The layers of a model that have `adapt`, those of models inside it too."""
+    """Return the layers of a model, and of models inside it, that have `adapt`."""
     return [layer for layer in model._flatten_layers(include_self=False) if callable(getattr(layer, "adapt", None))]
 
 
 def follow_weights(model: keras.Model) -> None:
-    """Makes each Normalization read its mean and variance from its weights.
+    """Make each Normalization read its mean and variance from its weights.
 
-    Keras copies them into constants, so that a program compiled with other weights in their place, as a lane of a
-    fused sweep is, would go on with the old ones.
+    Keras copies them into constants. A program that is compiled with other weights, such as a lane of a fused sweep,
+    would otherwise use the old values.
     """
     import keras
 
@@ -58,16 +57,16 @@ def follow_weights(model: keras.Model) -> None:
         if isinstance(layer, keras.layers.Normalization) and layer.built and layer.input_mean is None:
             kept = len(layer.axis)
             if kept == 0 or layer._keep_axis == tuple(range(len(layer._broadcast_shape)))[-kept:]:
-                # Past Keras' tracking: the weights are tracked already, as weights.
+                # Bypass Keras' attribute tracking, because the weights are tracked already.
                 object.__setattr__(layer, "mean", layer.adapt_mean)
                 object.__setattr__(layer, "variance", layer.adapt_variance)
 
 
 def _is_given(layer: keras.layers.Layer) -> bool:
-    """Whether the config says what the layer would learn: a vocabulary, or where bins end."""
+    """Return whether the config has what the layer would learn: a vocabulary, or bin boundaries."""
     try:
         config = layer.get_config()
-    except NotImplementedError:  # a class of one's own
+    except NotImplementedError:  # a user's class
         return False
     return config.get("vocabulary") is not None or config.get("bin_boundaries") is not None
 
@@ -77,22 +76,22 @@ def _is_fitted(layer: keras.layers.Normalization) -> bool:
 
     if layer.input_mean is not None:
         return True
-    if getattr(layer, _OURS, False):  # on other rows; a program's model serves many splits
+    if getattr(layer, _FITTED_HERE, False):  # on other rows: a compiled program's model is used for many splits
         return False
     return bool(np.any(np.asarray(layer.adapt_mean.value) != 0) or np.any(np.asarray(layer.adapt_variance.value) != 1))
 
 
 def _fit(layer: keras.layers.Normalization, rows: Batches, pooled: bool) -> None:
-    """Mean and variance in two passes, the second around the mean of the first: exact where values are large."""
+    """Compute mean and variance in two passes, which stays exact for large values, and set them in the layer."""
     import numpy as np
 
     mean, count = _mean(rows(), layer._reduce_axis)
     shaped = mean.reshape(layer._broadcast_shape)
     variance, _ = _mean(((np.asarray(batch, np.float64) - shaped) ** 2 for batch in rows()), layer._reduce_axis)
-    if pooled:  # the variance of the whole: within the features and between them
+    if pooled:  # total variance: within the features and between them
         variance = np.full_like(variance, variance.mean() + mean.var())
         mean = np.full_like(mean, mean.mean())
-    # Rounding alone can leave a constant column a variance; it is one where nothing but rounding is left.
+    # A column is constant if its variance is no larger than the rounding error.
     constant = variance <= (np.finfo(np.float32).eps * np.abs(mean)) ** 2
     layer.adapt_mean.assign(mean.astype(np.float32))
     layer.adapt_variance.assign(np.where(constant, 1.0, variance).astype(np.float32))
@@ -101,7 +100,7 @@ def _fit(layer: keras.layers.Normalization, rows: Batches, pooled: bool) -> None
 
 
 def _mean(batches: Iterable[NDArray[Any]], axes: tuple[int, ...]) -> tuple[NDArray[Any], int]:
-    """The mean over `axes` of all batches, and the number of rows."""
+    """Return the mean over `axes` of all batches, and the number of rows."""
     import math
 
     import numpy as np
@@ -116,7 +115,7 @@ def _mean(batches: Iterable[NDArray[Any]], axes: tuple[int, ...]) -> tuple[NDArr
 
 
 def _before(model: keras.Model, layer: Any, batches: Batches) -> Batches:
-    """What reaches a layer of what the rows are: seen where the model calls it, the first time."""
+    """Return a function that yields the inputs of a layer for the training rows."""
     import keras
     import numpy as np
 
@@ -143,26 +142,30 @@ def _before(model: keras.Model, layer: Any, batches: Batches) -> Batches:
 
 
 def _reaching(model: keras.Model, layer: Any, batch: NDArray[Any]) -> Any:
-    """What a layer is called with when the model is called with a batch."""
+    """Call the model with a batch, and return the input of the layer's first call.
+
+    Raises:
+        ConfigError: the model does not call the layer.
+    """
     seen: list[Any] = []
     call = layer.call
 
-    def noted(value: Any, *more: Any, **named: Any) -> Any:
+    def recording(value: Any, *more: Any, **named: Any) -> Any:
         seen.append(value)
         return call(value, *more, **named)
 
-    object.__setattr__(layer, "call", noted)
+    object.__setattr__(layer, "call", recording)
     try:
         model(batch, training=False)
     finally:
         object.__delattr__(layer, "call")
     if not seen:
-        raise ConfigError(f"model: the layer {layer.name} learns from the data, and no data reaches it")
+        raise ConfigError(f"model: the layer {layer.name} learns from the data, but the model does not call it")
     return seen[0]
 
 
 class _Iterable:
-    """Batches that can be gone through again, as the layers' own `adapt` may do."""
+    """Batches that can be iterated repeatedly, as a layer's own `adapt` may do."""
 
     def __init__(self, batches: Batches) -> None:
         self._batches = batches

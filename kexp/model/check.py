@@ -1,4 +1,4 @@
-"""Whether what a model's factory returned fits the data and the loss."""
+"""Check that a model fits the data and the loss, and build it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,19 @@ __all__ = ["assemble", "check_model", "check_rows", "first_sentence"]
 
 
 def check_model(model: Any, spec: ModelSpec) -> keras.Model:
-    """The model, built for the data's rows: a Sequential, a graph of layers, or a class with a `call` of its own.
+    """Build a model for the data's rows, and check its input and output.
 
     Args:
-        model: what a factory returned.
-        spec: what data and loss ask for.
+        model: the result of a factory: a Sequential, a Functional or a subclassed model.
+        spec: the shapes that data and loss require.
+
+    Returns:
+        The model, built.
 
     Raises:
-        ComponentError: it is no Keras model.
-        ConfigError: it has several inputs or outputs, its layers do not fit the rows, or its output not the targets.
+        ComponentError: the result is not a Keras model.
+        ConfigError: the model has several inputs or outputs, a layer does not fit its input, or the output does not fit
+            the targets.
     """
     import keras
 
@@ -57,7 +61,7 @@ def _built_sequential(model: keras.Sequential, spec: ModelSpec) -> tuple[Any, ..
 
 
 def _of_graph(model: keras.Model, spec: ModelSpec) -> tuple[Any, ...]:
-    """A Functional model's output shape."""
+    """Check a Functional model, and return its output shape."""
     for what, shape, count in (
         ("input", model.input_shape, len(model.inputs)),
         ("output", model.output_shape, len(model.outputs)),
@@ -69,12 +73,12 @@ def _of_graph(model: keras.Model, spec: ModelSpec) -> tuple[Any, ...]:
 
 
 def _of_call(model: keras.Model, spec: ModelSpec) -> tuple[Any, ...]:
-    """Builds a subclassed model as `fit` does on its first batch, and gives the shape of its output."""
+    """Build a subclassed model, as `fit` does on its first batch, and return its output shape."""
     import keras
     from keras.src.backend import compute_output_spec
 
     name, failure = type(model).__name__, None
-    for rows in (None, 2):  # a `call` may reckon with a number of rows
+    for rows in (None, 2):  # a `call` may compute with the number of rows, which None does not allow
         try:
             output = compute_output_spec(
                 model, keras.KerasTensor((rows, *spec.input_shape), dtype=spec.input_dtype), training=False
@@ -94,7 +98,7 @@ def _of_call(model: keras.Model, spec: ModelSpec) -> tuple[Any, ...]:
 
 
 def _renew_constants(model: keras.Model) -> None:
-    """Normalizations compute constants when they are built, which are symbols where the model was called with such."""
+    """Compute the constants of Normalizations again, because a symbolic call has set them to symbols."""
     import keras
 
     for layer in model._flatten_layers(include_self=False):
@@ -103,10 +107,14 @@ def _renew_constants(model: keras.Model) -> None:
 
 
 def check_rows(shape: Sequence[Any], spec: ModelSpec) -> None:
-    """Refuses a model whose input, of this shape with the batch, is not the data's rows.
+    """Check that a model's input shape fits the data's rows.
+
+    Args:
+        shape: the input shape, including the batch.
+        spec: the shapes that data and loss require.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: it does not.
     """
     taken = tuple(shape[1:])
     fits = len(taken) == len(spec.input_shape) and all(
@@ -127,7 +135,7 @@ def _shapes(output: Any) -> Any:
 
 
 def _several(shapes: Any) -> str:
-    """What there is instead of one input or output."""
+    """Describe inputs or outputs that are not a single tensor."""
     if isinstance(shapes, dict):
         return f"{len(shapes)}: {', '.join(map(str, shapes))}"
     if isinstance(shapes, (list, tuple)) and not _is_shape(shapes):
@@ -142,23 +150,23 @@ def assemble(
     before: Sequence[keras.layers.Layer] = (),
     declared: keras.layers.InputLayer | None = None,
 ) -> keras.Sequential:
-    """A built Sequential of the layers on rows of the spec's shape.
+    """Build a Sequential of the layers for the data's rows.
 
     Args:
-        layers: the layers that the config lists.
-        spec: has the rows' shape and type.
-        before: layers between the input and those.
-        declared: the input layer that the config lists before them, which may say a type and the rows of a batch.
+        layers: the layers of the config.
+        spec: has the shape and the type of rows.
+        before: layers to insert between the input and `layers`.
+        declared: the config's own input layer, which may set a type and the batch size.
 
     Raises:
-        ConfigError: a layer does not fit what reaches it; the sentence has its index.
+        ConfigError: a layer does not fit its input; the message has the layer's index.
     """
     import keras
 
     batch, dtype = None, spec.input_dtype
     if declared is not None:
         batch = declared.batch_shape[0]
-        dtype = dtype if declared.dtype == keras.config.floatx() else declared.dtype  # that one is Keras' default
+        dtype = dtype if declared.dtype == keras.config.floatx() else declared.dtype  # Keras' default means unset
     rows = keras.layers.InputLayer(batch_shape=(batch, *spec.input_shape), dtype=dtype)
     try:
         return keras.Sequential([rows, *before, *layers])
@@ -168,7 +176,7 @@ def assemble(
 
 
 def first_sentence(error: BaseException) -> str:
-    """The first sentence of a Keras error, without the layer's made-up name and the terminal's colours."""
+    """Return the first sentence of a Keras error, without the layer's generated name and terminal colours."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     text = " ".join(text.split())
     text = re.sub(r"^Exception encountered when calling \S+?\(?\)?\. ", "", text)
@@ -185,7 +193,7 @@ def _misfit(
     first: int = 0,
     rows: tuple[int | None, ...] | None = None,
 ) -> ConfigError:
-    """The sentence about the first layer that does not fit what reaches it."""
+    """Return the error of the first layer that does not fit its input."""
     import keras
 
     value = keras.KerasTensor(rows or (None, *spec.input_shape), dtype=spec.input_dtype)
@@ -202,5 +210,5 @@ def _misfit(
 
 
 def _why(error: Exception) -> str:
-    """What a function of one's own raised, with its place; else Keras' sentence."""
+    """Return the message of an exception in the user's code, with its line; else the first sentence of Keras' error."""
     return own_sentence(error) or first_sentence(error)

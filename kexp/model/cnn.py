@@ -1,4 +1,4 @@
-"""A convolutional network."""
+"""`model=cnn`: a convolutional network."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def cnn(
     """Convolutions with pooling, then dense layers; for images.
 
     Args:
-        spec: what data and loss ask for.
+        spec: the shapes that data and loss require.
         filters: filters of each convolution; each is followed by a pooling.
         kernel_size: side of the convolutions' windows, in pixels.
         pool: side of the pooled squares, in pixels; 1 for no pooling.
         dense: units of each dense layer after the convolutions.
-        dropout: share of each dense layer's outputs dropped in training, in [0, 1).
+        dropout: fraction of each dense layer's outputs dropped in training, in [0, 1).
         normalize: begin with a normalisation fitted on the training rows: one mean and variance for all pixels.
         batch_normalization: normalise each layer's outputs over the batch, before the activation.
         kernel_initializer: initial weights, by name or node.
@@ -57,7 +57,7 @@ def cnn(
         convolution = {"filters": count, "kernel_size": kernel_size, "padding": "same", **options}
         layers += parts.activated(spec, "Conv2D", convolution, batch_normalization=batch_normalization)
         if pool > 1:
-            layers.append(keras.layers.MaxPooling2D(pool, padding="same"))  # "same": no image is too small
+            layers.append(keras.layers.MaxPooling2D(pool, padding="same"))  # "same" accepts images of any size
     layers.append(keras.layers.Flatten())
     for units in dense:
         layers += parts.activated(spec, "Dense", {"units": units, **options}, batch_normalization=batch_normalization)

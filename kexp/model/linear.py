@@ -1,4 +1,4 @@
-"""A linear model."""
+"""`model=linear`: a linear model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def linear(
     """One Dense layer: linear regression, or logistic for classes.
 
     Args:
-        spec: what data and loss ask for.
+        spec: the shapes that data and loss require.
         normalize: begin with a normalisation fitted on the training rows.
         use_bias: add a constant to each output.
         kernel_initializer: initial weights, by name or node.

@@ -1,4 +1,4 @@
-"""A recurrent network."""
+"""`model=lstm`: a recurrent network."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def lstm(
 ) -> keras.Sequential:
     """LSTM layers, then dense layers; for sequences, or for images read row by row.
 
-    The activation of the config is the dense layers'; an LSTM's own is tanh.
+    The config's `activation` is that of the dense layers; LSTM layers use tanh.
 
     Args:
-        spec: what data and loss ask for.
+        spec: the shapes that data and loss require.
         units: units of each LSTM layer.
         dense: units of each dense layer after them.
-        dropout: share of each layer's inputs dropped in training, in [0, 1).
-        recurrent_dropout: share of the recurrent state dropped in training, in [0, 1).
+        dropout: fraction of each layer's inputs dropped in training, in [0, 1).
+        recurrent_dropout: fraction of the recurrent state dropped in training, in [0, 1).
         bidirectional: read each sequence from both ends; doubles the outputs of an LSTM layer.
         normalize: begin with a normalisation fitted on the training rows.
         kernel_initializer: initial weights, by name or node.

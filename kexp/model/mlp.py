@@ -1,4 +1,4 @@
-"""A multilayer perceptron."""
+"""`model=mlp`: a multilayer perceptron."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def mlp(
     """Dense layers, one after the other.
 
     Args:
-        spec: what data and loss ask for.
+        spec: the shapes that data and loss require.
         hidden: units of each hidden layer; none makes a linear model.
-        dropout: share of each hidden layer's outputs dropped in training, in [0, 1).
+        dropout: fraction of each hidden layer's outputs dropped in training, in [0, 1).
         normalize: begin with a normalisation fitted on the training rows.
         batch_normalization: normalise each hidden layer's outputs over the batch, before the activation.
         kernel_initializer: initial weights, by name or node.

@@ -1,4 +1,4 @@
-"""The layers that the models have in common: input, normalisation, hidden activation, output."""
+"""Common layers of the models: input, normalisation, hidden activation, output."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ __all__ = ["activated", "folded", "fresh", "head", "inputs"]
 
 
 def inputs(spec: ModelSpec, normalize: bool) -> list[keras.layers.Layer]:
-    """The input layer, and a Normalization to be adapted to the training rows.
+    """Return the input layer, and a Normalization that is later adapted to the training rows.
 
     Args:
-        spec: what data and loss ask for.
-        normalize: whether there is a Normalization; there is none of rows that are not real numbers.
+        spec: the shapes that data and loss require.
+        normalize: whether to add the Normalization; it is left out if rows are not floating-point numbers.
     """
     import keras
 
     layers: list[keras.layers.Layer] = [keras.layers.InputLayer(shape=spec.input_shape, dtype=spec.input_dtype)]
     if normalize and spec.input_dtype.startswith(("float", "bfloat")):
-        # Always a value for each feature: Keras' whole-model HDF5 drops an `axis` of None when it is read back. That
-        # pixels share one mean and variance is seen to by `adapt(..., pooled=True)`.
-        layers.append(keras.layers.Normalization(dtype="float32"))  # a variance over 65,504 is infinite in 16 bits
+        # One value for each feature, because Keras' HDF5 format loses `axis=None` when a model is loaded. For images,
+        # `adapt(..., pooled=True)` sets all values to the same mean and variance.
+        layers.append(keras.layers.Normalization(dtype="float32"))  # float16 cannot hold a variance above 65,504
     return layers
 
 
 def folded(spec: ModelSpec, shape: tuple[int, ...]) -> list[keras.layers.Layer]:
-    """A Reshape to `shape`, where the rows do not have it already."""
+    """Return a Reshape of the rows to `shape`; no layer if they have that shape."""
     import keras
 
     return [] if tuple(spec.input_shape) == shape else [keras.layers.Reshape(shape)]
@@ -41,13 +41,13 @@ def folded(spec: ModelSpec, shape: tuple[int, ...]) -> list[keras.layers.Layer]:
 def activated(
     spec: ModelSpec, layer: str, options: Mapping[str, Any], *, batch_normalization: bool = False
 ) -> list[keras.layers.Layer]:
-    """A layer with the spec's activation.
+    """Return a layer followed by the spec's activation.
 
     Args:
         spec: has the activation.
         layer: the layer's class name in keras.layers.
-        options: its arguments.
-        batch_normalization: normalise what the activation gets.
+        options: the layer's arguments.
+        batch_normalization: whether to normalise the input of the activation over the batch.
     """
     import keras
 
@@ -59,16 +59,16 @@ def activated(
 
 
 def head(spec: ModelSpec, before: tuple[int, ...] | None = None, **options: Any) -> list[keras.layers.Layer]:
-    """The output layers. They compute in float32 under mixed precision too: probabilities underflow in 16 bits.
+    """Return the output layers, in float32 even under mixed precision, because probabilities underflow in 16 bits.
 
     Args:
-        spec: what data and loss ask for.
-        before: the shape of what reaches them, without the batch; a row of numbers unless given.
+        spec: the shapes that data and loss require.
+        before: the shape of the layers' input, without the batch; one row of numbers unless given.
         options: arguments of the Dense layer.
 
     Returns:
-        A Dense layer, for what has a row of numbers for each output; else one that has all outputs in a row, and what
-        folds it and applies the activation at each position.
+        A Dense layer, if the input has a row of numbers for each position of the output. Otherwise a Dense layer with
+        all outputs in one row, a Reshape to the positions, and the activation.
     """
     import keras
 
@@ -86,9 +86,10 @@ def head(spec: ModelSpec, before: tuple[int, ...] | None = None, **options: Any)
 
 
 def fresh(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Layer arguments with initializers of their own.
+    """Return layer arguments with new initializers.
 
-    A Keras initializer draws its seed once, when it is made: layers that shared one would begin with the same weights.
+    A Keras initializer draws its seed once, when it is created. Layers that share an initializer would start with the
+    same weights.
     """
     import keras
 

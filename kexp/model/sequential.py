@@ -1,4 +1,4 @@
-"""A free list of layers."""
+"""`model=sequential`: a list of layers of the user's choice."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def sequential(
     """Layers in a list, each a name or a node: `model.layers=[{name: Dense, units: 32, activation: relu}, Flatten]`.
 
     Args:
-        spec: what data and loss ask for.
+        spec: the shapes that data and loss require.
         layers: the layers. The first may be an `Input` or an `InputLayer`, or have the older `input_shape` or
-            `input_dim`. The shape must be the data's; rows that are flat images are folded to (height, width, channels)
-            where it, or the first layer, asks for images.
-        output: "auto" adds a Dense output layer of the width and activation that data and loss ask for, unless the
-            list ends in that width already; a Dense without activation that does gets the activation. "always" adds
-            the layer, "never" nothing.
+            `input_dim`. The shape must be that of the data. Flat images are reshaped to (height, width, channels) if
+            the declared shape or the first layer requires images.
+        output: "auto" adds a Dense output layer with the width and activation that data and loss require, unless the
+            list already ends in that width; if it ends in such a Dense without activation, only the activation is
+            added. "always" adds the layer, "never" adds nothing.
     """
     import keras
 
@@ -39,7 +39,7 @@ def sequential(
         raise ConfigError("model.layers: must have at least one layer")
     _check_words(layers, spec)
     older = getattr(given[0], "_input_shape_arg", None)
-    given[0]._input_shape_arg = None  # ours is the input layer
+    given[0]._input_shape_arg = None  # else Keras adds an input layer of its own
     if declared is None:
         before = _folding(given[0], older, "input_shape", spec)
     else:
@@ -63,7 +63,7 @@ def sequential(
 
 
 def _check_words(layers: list[Any], spec: ModelSpec) -> None:
-    """Refuses a layer that reads text where the rows are numbers."""
+    """Refuse a layer that reads text if the rows are numbers."""
     import keras
 
     for place, layer in enumerate(layers):
@@ -76,32 +76,35 @@ def _check_words(layers: list[Any], spec: ModelSpec) -> None:
 
 
 def _check_kind(declared: keras.layers.InputLayer) -> None:
-    """Refuses an input of another kind than rows of data have."""
+    """Refuse an input that is not a dense array of numbers, as the data's rows are."""
     if declared.dtype == "string":
         raise ConfigError(
-            "model.layers[0].dtype: must be a type of numbers, for the data's rows are numbers, got string"
+            "model.layers[0].dtype: must be a type of numbers, as the data's rows are numbers, got string"
         )
     for kind in ("sparse", "ragged"):
         if getattr(declared, kind):
-            raise ConfigError(f"model.layers[0].{kind}: must be false, for the data's rows are dense arrays, got true")
+            raise ConfigError(f"model.layers[0].{kind}: must be false, as the data's rows are dense arrays, got true")
 
 
 def _folding(first: Any, declared: Sequence[int | None] | None, key: str, spec: ModelSpec) -> list[keras.layers.Layer]:
-    """What stands before the first layer: a Reshape where it wants the images that the flat rows are.
+    """Return a Reshape to insert before the first layer, if that requires images and the rows are flat.
 
     Args:
         first: the first layer.
-        declared: the rows' shape by the config, if it says.
-        key: the parameter that says it.
-        spec: has the rows' shape by the data.
+        declared: the shape of rows that the config declares; None if it declares none.
+        key: the parameter that declares it, for messages.
+        spec: has the shape of the data's rows.
+
+    Raises:
+        ConfigError: the declared shape does not fit the data's rows.
     """
     rows, image = tuple(spec.input_shape), spec.image_shape
     if declared is not None:
         shape = tuple(declared)
-        if len(shape) == len(rows) and all(said in (None, is_) for said, is_ in zip(shape, rows, strict=True)):
+        if len(shape) == len(rows) and all(size in (None, actual) for size, actual in zip(shape, rows, strict=True)):
             return []
         same = math.prod(side or 0 for side in shape) == math.prod(rows)
-        # Another order of sides would mix rows of pixels; an axis of one, or the sides of what is flat, mixes nothing.
+        # Only reshaping that keeps the order of values is allowed: of flat rows or images, or by axes of length 1.
         folds = image is not None or len(rows) == 1 or _sides(shape) == _sides(rows)
         if not same or not folds:
             raise ConfigError.at(f"model.layers[0].{key}", f"must be the shape of the data's rows, {rows}", shape)
@@ -114,7 +117,7 @@ def _folding(first: Any, declared: Sequence[int | None] | None, key: str, spec: 
 
 
 def _sides(shape: tuple[int | None, ...]) -> list[int | None]:
-    """A shape without its axes of one."""
+    """Return a shape without its axes of length 1."""
     return [side for side in shape if side != 1]
 
 

@@ -1,4 +1,4 @@
-"""What a model is built for: the seam between the data, the loss and a model's factory."""
+"""The specification of a model: the shapes and activations that follow from the data and the loss."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ __all__ = ["ModelSpec", "activation_layer"]
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What data and loss ask of a model. kexp hands it to factories that declare a parameter `spec`.
+    """The requirements of data and loss on a model. kexp passes it to factories with a parameter `spec`.
 
     Attributes:
-        input_shape: one row's shape, without the batch.
-        image_shape: (height, width, channels) that flat rows fold to, or that they have; None for no images.
-        units: width of the output layer.
-        words: how many numbers of words there are, where rows are made of such; None where they are not.
-        positions: where in a row it has outputs: () for one row of `units` numbers, (12,) for one at each of 12 steps.
-        output_activation: its activation; None or "linear" for none.
-        activation: the hidden layers': Keras' name of one, a function of x, or a function of nothing that makes
-            a layer.
-        input_dtype: NumPy name of the rows' type.
+        input_shape: the shape of one row, without the batch.
+        image_shape: (height, width, channels) of images, whose rows may be flat; None if rows are not images.
+        units: the width of the output layer.
+        output_activation: the activation of the output layer; None or "linear" for none.
+        activation: the activation of hidden layers: a name of Keras', a function of x, or a function without arguments
+            that returns a layer.
+        input_dtype: the NumPy name of the rows' type.
+        positions: the positions in a row that have an output: () for one output of `units` numbers a row, (12,) for one
+            at each of 12 steps.
+        words: the size of the vocabulary, if rows are indices of words; else None.
     """
 
     input_shape: tuple[int, ...]
@@ -43,12 +44,16 @@ class ModelSpec:
         return (*self.positions, self.units)
 
     def activation_layer(self) -> keras.layers.Layer:
-        """A new layer that applies the hidden layers' activation, whatever form it has here."""
+        """Returns a new layer that applies the activation of hidden layers."""
         return activation_layer(self.activation)
 
 
 def activation_layer(activation: Any) -> keras.layers.Layer:
-    """A new layer that applies an activation: a name, a function of x, or a function of nothing that makes a layer."""
+    """Return a new layer that applies an activation.
+
+    Args:
+        activation: a name, a function of x, or a function without arguments that returns a layer.
+    """
     import keras
 
     if isinstance(activation, str) or _takes_an_argument(activation):

@@ -1,4 +1,4 @@
-"""A network for texts."""
+"""`model=text`: a network for texts."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ def text(
     kernel_initializer: Any = "glorot_uniform",
     kernel_regularizer: Any = None,
 ) -> keras.Sequential:
-    """An embedding of words, then what reads them: their mean, a convolution and its maxima, or an LSTM.
+    """An embedding of words, then their mean, a convolution with global max pooling, or an LSTM.
 
     Args:
-        spec: what data and loss ask for.
-        kind: pooling takes the mean of a text's words, whatever their order; convolution looks at a few words at once;
-            lstm reads from the first word to the last.
-        embedding: numbers that stand for a word.
+        spec: the shapes that data and loss require.
+        kind: pooling takes the mean of a text's words, regardless of their order; convolution reads a few neighbouring
+            words at once; lstm reads from the first word to the last.
+        embedding: dimension of the embedding of a word.
         units: filters of the convolution, or units of the LSTM.
-        kernel_size: words that the convolution looks at.
+        kernel_size: width of the convolution's window, in words.
         dense: units of each dense layer after that.
-        dropout: share of each layer's inputs dropped in training, in [0, 1).
+        dropout: fraction of each layer's inputs dropped in training, in [0, 1).
         kernel_initializer: initial weights, by name or node.
         kernel_regularizer: penalty on the weights, by name or node.
     """
     import keras
 
     if spec.words is None:
-        raise ConfigError("model=text: needs numbers of words; choose data=text, data=imdb or data=reuters")
+        raise ConfigError("model=text: needs texts as word indices; choose data=text, data=imdb or data=reuters")
     options = {"kernel_initializer": kernel_initializer, "kernel_regularizer": kernel_regularizer}
     layers = parts.inputs(spec, False)
     layers.append(keras.layers.Embedding(spec.words, embedding))

@@ -1,4 +1,4 @@
-"""Runs that are over, used again: their config, their model, their data, compared and repeated."""
+"""Use finished runs: load their config and model, describe their data, evaluate, compare and repeat them."""
 
 from __future__ import annotations
 

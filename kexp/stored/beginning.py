@@ -1,4 +1,4 @@
-"""`model=saved`: a run's model and weights, with which another run begins."""
+"""`model=saved`: start from the model and weights of an earlier run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["earlier", "restore_optimizer", "saved"]
 
-# By whole id: `earlier` looks in the experiment's store, and is asked first.
-_found: dict[str, StoredRun] = {}
-_known: dict[str, Earlier] = {}
+# Caches by full run id. `earlier` is called first, because it looks in the experiment's store.
+_runs: dict[str, StoredRun] = {}
+_earlier: dict[str, Earlier] = {}
 
 
 def saved(
@@ -29,26 +29,26 @@ def saved(
     new_output: Literal["auto", True, False] = "auto",
     trusted: bool | None = None,
 ) -> keras.Model:
-    """The model and the weights that a run saved, to train them further: on more data, on other classes.
+    """The model and weights of an earlier run, to train further: on more data, or on other classes.
 
-    A table is encoded as the run encoded its own, and layers that learned from the run's data keep what they learned.
+    A table is encoded with the run's encoding, and layers that learned from the run's data keep what they learned.
 
     Args:
-        spec: what data and loss ask for.
-        run: the run: its id, a unique prefix of one, or latest.
-        trainable: the layers that are trained: all, none but a new output, last:2 for the last two that have weights,
-            or their names. The others keep their weights.
-        new_output: whether a new output layer takes the place of the run's; auto where the targets are others.
-        trusted: whether the run's files are believed; by default those of a store on this machine are.
+        spec: the shapes that data and loss require.
+        run: the run: its id, a unique prefix of its id, or latest.
+        trainable: the layers to train: all; none for a new output only; last:2 for the last two that have weights; or
+            names of layers. The others keep their weights.
+        new_output: whether to replace the output layer; auto replaces it if the targets differ from the run's.
+        trusted: whether to trust the run's files; by default only those of a store on this machine are trusted.
     """
     from kexp.model.check import check_rows
     from kexp.stored.models import load_uncompiled
 
     key = "model.run"
-    found = _found.get(run) or _find(run, None, trusted)
+    found = _runs.get(run) or _find(run, None, trusted)
     model: Any = load_uncompiled(found)
     if not hasattr(model, "layers"):
-        raise ConfigError(f"{key}: {found.label} saved predictions alone, no layers; save it as keras or h5")
+        raise ConfigError(f"{key}: {found.label} saved only its predict function, no layers; save it as keras or h5")
     if getattr(model, "inputs", None) is not None:
         check_rows(model.input_shape, spec)
     if new_output is True or (new_output == "auto" and not _ends_as(model, spec)):
@@ -58,53 +58,53 @@ def saved(
 
 
 def earlier(parameters: Mapping[str, Any], uri: str | None) -> Earlier:
-    """The run that the model's parameters name.
+    """Return the run that the model's parameters name.
 
     Args:
-        parameters: of `saved`.
-        uri: the experiment's store.
+        parameters: the parameters of `saved`.
+        uri: the tracking URI of the experiment.
 
     Raises:
-        ConfigError: there is no such run, or it is not finished.
+        ConfigError: the run does not exist, or is still running.
     """
     from kexp.stored.config import load_experiment
     from kexp.stored.description import describe
 
-    if parameters["run"] in _known:
-        return _known[parameters["run"]]
+    if parameters["run"] in _earlier:
+        return _earlier[parameters["run"]]
     run = _find(parameters["run"], uri, parameters["trusted"])
     if run.view.status == "RUNNING":
         raise ConfigError(f"model.run: {run.label} is still running")
-    _found[run.view.run_id] = run
+    _runs[run.view.run_id] = run
     experiment = load_experiment(run)
-    known = describe(run, experiment)
-    _known[run.view.run_id] = Earlier(
+    data = describe(run, experiment)
+    _earlier[run.view.run_id] = Earlier(
         run.view.run_id,
         run.label,
         experiment.trainer.epochs if not run.view.tags.get("kexp.stopped") else _last_epoch(run),
         experiment.optimizer.name,
         experiment.trainer.mixed_precision,
-        targets_of(known.task, known.classes, known.positions, known.target_names),
-        known.encoding,
+        targets_of(data.task, data.classes, data.positions, data.target_names),
+        data.encoding,
     )
-    return _known[run.view.run_id]
+    return _earlier[run.view.run_id]
 
 
 def restore_optimizer(run_id: str, model: keras.Model) -> None:
-    """Gives a compiled model the state that a run's optimizer ended with, but for its learning rate.
+    """Restore the final state of a run's optimizer in a compiled model, except the learning rate.
 
     Raises:
-        ConfigError: the run kept none.
+        ConfigError: the run saved no optimizer state.
     """
     import numpy as np
 
     from kexp.experiment.earlier import is_rate
     from kexp.stored.models import restore_optimizer
 
-    run = _found[run_id]
+    run = _runs[run_id]
     rates = [(each, np.array(each.value)) for each in model.optimizer.variables if is_rate(each)]
     if not restore_optimizer(run, model):
-        raise ConfigError(f"trainer.initial_epoch: must be 0 for {run.label}, which saved no optimizer's state")
+        raise ConfigError(f"trainer.initial_epoch: must be 0 for {run.label}, which saved no optimizer state")
     for variable, rate in rates:
         variable.assign(rate)
 
@@ -116,10 +116,10 @@ def _find(ref: str, uri: str | None, trusted: bool | None) -> StoredRun:
     try:
         return find(str(ref), tracking_uri=uri, trusted=trusted)
     except KexpError as error:
-        said = str(error)
-        if not said.startswith("RUN"):
+        message = str(error)
+        if not message.startswith("RUN"):
             raise
-        raise ConfigError(f"model.run{said.removeprefix('RUN')}") from None
+        raise ConfigError(f"model.run{message.removeprefix('RUN')}") from None
 
 
 def _last_epoch(run: StoredRun) -> int:
@@ -129,11 +129,11 @@ def _last_epoch(run: StoredRun) -> int:
 
 
 def _ends_as(model: keras.Model, spec: ModelSpec) -> bool:
-    """Whether the model's output is what data and loss ask for."""
+    """Return whether the model's output has the shape and activation that data and loss require."""
     import keras
 
     if getattr(model, "inputs", None) is None:
-        return True  # a class with a call of its own: its output is seen where it is built
+        return True  # a subclassed model, whose output is checked when it is built
     if tuple(model.output_shape[1:]) != spec.output_shape:
         return False
     activation = getattr(model.layers[-1], "activation", None)
@@ -144,7 +144,11 @@ def _ends_as(model: keras.Model, spec: ModelSpec) -> bool:
 
 
 def _with_output(model: keras.Model, spec: ModelSpec, label: str) -> keras.Model:
-    """The model up to its output layer, and a new one."""
+    """Return the model with its output layer replaced by a new one.
+
+    Raises:
+        ConfigError: the model is not a graph that ends in a layer with weights.
+    """
     import keras
 
     from kexp.model.parts import head
@@ -154,7 +158,7 @@ def _with_output(model: keras.Model, spec: ModelSpec, label: str) -> keras.Model
     nodes = [] if last is None else last._inbound_nodes
     if getattr(model, "inputs", None) is None or last is None or not nodes or len(nodes[-1].input_tensors) != 1:
         raise ConfigError(
-            f"model.new_output: must be false for {label}, whose model is no graph that ends in a layer with weights"
+            f"model.new_output: must be false for {label}, whose model is not a graph that ends in a layer with weights"
         )
     before = nodes[-1].input_tensors[0]
     kept = {layer.name for layer in layers}
@@ -182,7 +186,11 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _freeze(model: keras.Model, trainable: str | list[str], label: str) -> None:
-    """Trains the layers that `trainable` means, and a new output; the others keep their weights."""
+    """Make only the layers of `trainable` and a new output trainable.
+
+    Raises:
+        ConfigError: no layer is trainable.
+    """
     new = set(getattr(model, NEW_LAYERS, ()))
     model.trainable = True
     able = [layer for layer in model.layers if layer.trainable_weights]

@@ -1,4 +1,4 @@
-"""The code of one's own that a run kept: held against what is there now, or taken in its place."""
+"""The user's code that a run recorded: compare it with the current files, or import it instead of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CODE = "code"
 
 
 def changed_code(run: StoredRun, experiment: Experiment) -> list[str]:
-    """The files that the run kept which are another now, or gone."""
+    """Return the names of recorded files that have changed since the run, or no longer exist."""
     from kexp.experiment.recording import own_sources
 
     kept = run.files(_CODE)
@@ -35,20 +35,26 @@ def changed_code(run: StoredRun, experiment: Experiment) -> list[str]:
 
 @contextmanager
 def kept_code(run: StoredRun, code: str) -> Iterator[None]:
-    """With `code="run"` modules are imported from what the run kept, with "now" from where they are.
+    """Import the user's modules from the run's recorded code within the block.
+
+    Args:
+        run: the run.
+        code: "run" for the recorded code, "now" for the current files.
 
     Raises:
-        LoadError: the run kept no code, or its store is not believed.
-        ConfigError: this process has imported one of the modules already.
+        LoadError: the run recorded no code, or is not trusted.
+        ConfigError: this process has already imported one of the modules.
     """
     if code != "run":
         yield
         return
     files = run.files(_CODE)
     if not files:
-        raise LoadError(f"{run.label} kept no code: its config names none of your own, or it is older than that")
+        raise LoadError(f"{run.label} recorded no code: its config names none of your modules, or kexp was older")
     if not run.trusted:
-        raise LoadError(f"{run.label}: its code would run here; the store is a server, so say that you trust the run")
+        raise LoadError(
+            f"{run.label}: its code would run here, and the store is a server; state that you trust the run"
+        )
     names = {path.removeprefix(f"{_CODE}/").removesuffix(".py").split("/")[0] for path in files}
     for name in sorted(names & sys.modules.keys()):
         raise ConfigError(f"code: this process has imported {name} already; take the run's code in a new process")

@@ -1,4 +1,4 @@
-"""A run's config, checked again, with overrides where the user gives them."""
+"""Load and check a run's config, with optional overrides."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _METRIC_NAME = re.compile(r"metrics\.([^.]+)\.name")
 
 
-_NOT_GIVEN = ("null", "None")  # how stores write a parameter that is not set, now and before
+_UNSET = ("null", "None")  # the text of an unset parameter in the store, of this and older versions
 
 
 def load_experiment(
     run: StoredRun, overrides: Sequence[str] = (), *, allowed: Collection[str] = (), settle: bool = True
 ) -> Experiment:
-    """The experiment that a run was of.
+    """Load the experiment of a run.
 
-    Environment variables that the config refers to are read again, because their values are not kept with the run.
+    Environment variables that the config refers to are read again, because their values are not stored with the run.
 
     Args:
         run: the run.
-        overrides: as on the command line: `["data=csv", "data.path=new.csv"]`.
+        overrides: overrides as on the command line: `["data=csv", "data.path=new.csv"]`.
         allowed: the config nodes that may be overridden; all unless given.
-        settle: choose what was left to the data (`loss=auto`) as the run did.
+        settle: whether to set what the config left to the data (`loss=auto`) to the run's choices.
 
     Raises:
-        LoadError: the run has no config, or one that names code while the run is not trusted.
-        ConfigError: the config cannot be any more, a plugin having gone, say; or an override is wrong.
+        LoadError: the run has no config, or its config names code and the run is not trusted.
+        ConfigError: the config is no longer valid, for example because a plugin is missing, or an override is invalid.
     """
     from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -47,7 +47,7 @@ def load_experiment(
     if text is None:
         if "kexp.sweep.name" in run.view.tags:
             raise LoadError(f"{run.label} is a sweep; its best trial is best:{run.view.name}")
-        why = "it is still running" if run.view.status == "RUNNING" else "it ended before, or is no run of kexp's"
+        why = "it is still running" if run.view.status == "RUNNING" else "it ended before, or is not a run of kexp"
         raise LoadError(f"{run.label} has recorded no config.yaml: {why}")
     try:
         config = OmegaConf.create(text)
@@ -69,14 +69,14 @@ def load_experiment(
 
 
 def _settled(experiment: Experiment, params: Mapping[str, str]) -> Experiment:
-    """With the choices that the run noted as its parameters; those not noted stay open until the data is read."""
+    """Set the choices that the run recorded as parameters; others are left to the data."""
     metrics = {found.group(1): name for key, name in params.items() if (found := _METRIC_NAME.fullmatch(key))}
     if "loss.name" not in params or (experiment.metrics_follow_data and not metrics):
         return experiment
     targets = {
         key.removesuffix(".targets"): form
         for key, form in params.items()
-        if key.endswith(".targets") and form not in _NOT_GIVEN
+        if key.endswith(".targets") and form not in _UNSET
     }
     return experiment.choosing(params["loss.name"], metrics, targets)
 
@@ -86,7 +86,7 @@ def _refuse_references(run: StoredRun, config: Any) -> None:
         if path.partition(".")[0] not in ("name", "tracking") and _REFERENCE.fullmatch(value):
             raise LoadError(
                 f"{run.label}: its config names code, {path}={value}, which would run here; "
-                "the store is a server, so say that you trust the run (--trust, trusted=True)"
+                "the store is a server, so state that you trust the run (--trust, trusted=True)"
             )
 
 
@@ -102,7 +102,7 @@ def _texts(path: str, node: Any) -> Iterator[tuple[str, str]]:
 
 
 def _override(config: Any, overrides: Sequence[str], allowed: Collection[str]) -> None:
-    """Puts overrides into a config that was composed before: a group's choice replaces its node, a value sets it."""
+    """Apply overrides to a composed config: a group choice replaces its node, any other override sets a value."""
     if not overrides:
         return
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -116,7 +116,7 @@ def _override(config: Any, overrides: Sequence[str], allowed: Collection[str]) -
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
         raise explain(error, overrides) from error
-    # The option that the run has already keeps the run's parameters.
+    # A choice of the option that the run already has keeps the run's parameters.
     chosen = [
         each.key_or_group
         for each in parsed
@@ -130,7 +130,7 @@ def _override(config: Any, overrides: Sequence[str], allowed: Collection[str]) -
         if each.is_sweep_override():
             raise ConfigError(f"{each.key_or_group}: must be one value here, got {each.get_value_element_as_str()}")
     if chosen:
-        # What is set below a chosen group belongs to its new option, and is composed with it.
+        # Values below a chosen group belong to its new option, and are composed with it.
         composed = [each.input_line or "" for each in parsed if each.key_or_group.partition(".")[0] in chosen]
         fresh = compose_typed(composed)
         for group in chosen:
@@ -139,5 +139,5 @@ def _override(config: Any, overrides: Sequence[str], allowed: Collection[str]) -
         if each.key_or_group.partition(".")[0] in chosen or each in kept:
             continue
         if each.is_delete():
-            raise ConfigError(f"{each.key_or_group}: cannot be taken away here; give it a value")
+            raise ConfigError(f"{each.key_or_group}: cannot be removed here; give it a value")
         OmegaConf.update(config, each.key_or_group, each.value(), force_add=True)

@@ -1,4 +1,4 @@
-"""What the run's data looked like, known without reading the data again where the run noted it."""
+"""A description of a run's data, as the run recorded it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = ["Description", "describe"]
 
 @dataclass(frozen=True)
 class Description:
-    """A run's data.
+    """A description of a run's data.
 
     Attributes:
-        rows: rows of each part: train, validation, test.
-        feature_shape: shape of one row's features.
+        rows: number of rows of each part: train, validation, test.
+        feature_shape: the shape of one row's features.
         task: classification, regression or labels.
         classes: class names by index; None for a regression.
-        feature_names: one name a feature, where they are named.
-        encoding: what a table's columns are encoded by; None where features were numbers already.
+        feature_names: one name for each feature; None if they have no names.
         digest: the digest of the data's content.
-        positions: where in a row targets stand; () for one a row.
-        target_names: one name an output of a regression or of labels, where they have names.
-        weighted: whether rows had weights of their own.
+        encoding: the encoding of a table's columns; None if the features were numbers already.
+        positions: the positions in a row that have targets; () for one target a row.
+        target_names: one name for each output of a regression or of labels; None if they have no names.
+        weighted: whether rows had sample weights.
     """
 
     rows: Mapping[str, int]
@@ -42,41 +42,41 @@ class Description:
     weighted: bool = False
 
     def steps_per_epoch(self, experiment: Experiment) -> int:
-        """Optimizer steps of an epoch."""
+        """Returns the number of training steps of an epoch."""
         trainer = experiment.trainer
         return trainer.steps_per_epoch or -(-self.rows["train"] // trainer.batch_size)
 
 
 def describe(run: StoredRun, experiment: Experiment) -> Description:
-    """What the run noted of its data; of a run that noted nothing the data is read again.
+    """Describe a run's data from its record, or, if it has none, by reading the data again.
 
     Args:
         run: the run.
-        experiment: its config, with its own data.
+        experiment: the run's config, with its own data.
 
     Raises:
-        LoadError: the note cannot be understood.
-        DataError: there is none, and the data cannot be read.
+        LoadError: the record is not valid.
+        DataError: there is no record, and the data cannot be read.
     """
-    noted = run.json("data.json")
+    record = run.json("data.json")
     encoding = run.json("data_encoding.json")
-    if noted is None:
+    if record is None:
         from kexp.experiment import described, prepare
 
         splits = prepare(experiment).splits
-        noted, encoding = described(splits), encoding or splits.encoding or None
+        record, encoding = described(splits), encoding or splits.encoding or None
     try:
         return Description(
-            rows={str(name): int(count) for name, count in noted["rows"].items()},
-            feature_shape=tuple(int(size) for size in noted["feature_shape"]),
-            task=str(noted["task"]),
-            classes=_names(noted["classes"]),
-            feature_names=_names(noted["feature_names"]),
-            digest=str(noted["digest"]),
+            rows={str(name): int(count) for name, count in record["rows"].items()},
+            feature_shape=tuple(int(size) for size in record["feature_shape"]),
+            task=str(record["task"]),
+            classes=_names(record["classes"]),
+            feature_names=_names(record["feature_names"]),
+            digest=str(record["digest"]),
             encoding=encoding,
-            positions=tuple(int(size) for size in noted.get("positions", ())),
-            target_names=_names(noted.get("target_names")),
-            weighted=bool(noted.get("weighted")),
+            positions=tuple(int(size) for size in record.get("positions", ())),
+            target_names=_names(record.get("target_names")),
+            weighted=bool(record.get("weighted")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LoadError(f"{run.label}: data.json does not describe data: {error!r}") from error

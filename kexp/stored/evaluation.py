@@ -1,4 +1,4 @@
-"""A stored model measured: on its run's own rows, or on other data."""
+"""Evaluate a stored model on the data of its run, or on other data."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ PartName = Literal["test", "validation", "train", "all"]
 
 @dataclass(frozen=True)
 class Rows:
-    """What a model is measured on.
+    """The rows to evaluate a model on.
 
     Attributes:
-        part: the rows, targets in the form that the loss wants.
-        words: what they are, for the user.
-        notes: what there is to say of them: categories that the training rows did not have.
+        part: the rows, with targets in the form that the loss takes.
+        words: a description of the rows for the user.
+        notes: notices on the rows, such as categories that the training rows did not have.
     """
 
     part: Part
@@ -39,10 +39,14 @@ class Rows:
 
 
 def own_rows(experiment: Experiment, name: str = "test") -> Rows:
-    """Rows of the run's own data, split as the run split them.
+    """Return rows of the run's own data, split as in the run.
+
+    Args:
+        experiment: the run's experiment.
+        name: test, validation, train or all.
 
     Raises:
-        DataError: the run kept no such rows, or its data cannot be read any more.
+        DataError: the run has no such part, or its data can no longer be read.
     """
     from kexp.experiment import prepare
 
@@ -57,15 +61,15 @@ def own_rows(experiment: Experiment, name: str = "test") -> Rows:
 
 
 def other_rows(experiment: Experiment, known: Description, name: str = "all") -> Rows:
-    """Rows of other data than the run's, read as the run read its own: the same encoding, the same class indices.
+    """Return rows of other data, with the encoding and the class indices of the run's data.
 
     Args:
-        experiment: the run's, with the other data chosen.
-        known: the run's own data.
-        name: which rows; a part is split off by the config's seed.
+        experiment: the run's experiment, with the other data chosen.
+        known: the description of the run's data.
+        name: test, validation, train or all; a part is split off as the config says.
 
     Raises:
-        DataError: they are not the kind of rows that the model takes.
+        DataError: the rows do not fit the model.
     """
     from kexp.experiment import split_as
 
@@ -82,10 +86,18 @@ def other_rows(experiment: Experiment, known: Description, name: str = "all") ->
 
 
 def evaluate(model: keras.Model | Predictor, experiment: Experiment, rows: Rows) -> dict[str, float]:
-    """The loss and the metrics of the config over the rows, batched as in training; no class weights.
+    """Compute the loss and the metrics of the config on the rows, batched as in training and without class weights.
 
-    A format that keeps predictions alone is measured by its predictions: what layers add to the loss (regularizers) is
-    not in it.
+    For a format that stores only the predict function, the loss is computed from the predictions and lacks the terms
+    that layers add, such as regularizers.
+
+    Args:
+        model: the loaded model.
+        experiment: the run's experiment.
+        rows: the rows.
+
+    Returns:
+        Metric -> value, with the loss as `loss`.
     """
     from kexp import training
     from kexp.data import feed
@@ -160,7 +172,11 @@ def _check_fit(data: Data, known: Description) -> None:
 
 
 def _with_classes(data: Data, known: Description) -> Data:
-    """The data with class indices that mean the run's classes: a file with fewer of them numbers them otherwise."""
+    """Return the data with the run's class indices, which differ if the data has fewer classes.
+
+    Raises:
+        DataError: the data has a class that the run's data did not have.
+    """
     from dataclasses import replace
 
     import numpy as np
@@ -177,7 +193,7 @@ def _with_classes(data: Data, known: Description) -> Data:
 
 
 class _Renumbered:
-    """A source whose class indices are translated."""
+    """A source that maps class indices to other indices."""
 
     def __init__(self, source: Any, index: Any) -> None:
         self._source, self._index = source, index

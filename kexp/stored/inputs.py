@@ -1,4 +1,4 @@
-"""Rows that a stored model is to predict: from .npz or a table, read as the run read its own."""
+"""Read the rows to predict with a stored model, from files of the kinds that the run's data has."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _KEY = "INPUT"
 
 
 def ending(path: Path, key: str) -> str:
-    """`.npz` or `.csv`.
+    """Return the file name's ending, `.npz` or `.csv`.
 
     Raises:
-        DataError: another one.
+        DataError: the name has another ending.
     """
     found = path.suffix.lower()
     if found not in ENDINGS:
@@ -32,7 +32,7 @@ def ending(path: Path, key: str) -> str:
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file is a table by its name."""
+    """Return whether a file is a table, by its name."""
     from kexp.data.table.files import ENDINGS as TABLES
     from kexp.data.table.files import ending_of
 
@@ -40,10 +40,10 @@ def is_table(path: Path) -> bool:
 
 
 def check_input(path: Path, key: str) -> None:
-    """Refuses what rows are not read from.
+    """Check that a path has an ending of a supported format, or is a folder.
 
     Raises:
-        DataError: a file of another name.
+        DataError: it has another ending.
     """
     from kexp.data.image_folder import ENDINGS as IMAGES
 
@@ -61,34 +61,35 @@ def read_inputs(
     known: Description,
     batch_size: int,
     array: str | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> tuple[Mapping[str, Sequence[str]], Iterator[NDArray[Any]]]:
-    """What tells the rows apart, by the name of a column, and batches of their features.
-
-    Features have the shape (rows, *feature_shape), float32, in the file's order; of a file of series there is one row
-    a series, its last window.
+    """Read the rows of a file in batches.
 
     Args:
-        path: an .npz archive, or a table with a header line; its target's columns are not looked at.
+        path: an .npz archive; a table with a header line, whose target columns are ignored; or texts or images.
         experiment: the run's config.
-        known: the run's data.
-        batch_size: rows a batch.
-        array: the name of the features in an .npz archive; found by itself unless given.
-        tell: told what there is to say of the rows: categories that the training rows did not have.
+        known: the description of the run's data.
+        batch_size: rows of a batch.
+        array: the name of the features in an .npz archive; derived unless given.
+        notify: called with each notice on the rows, such as categories that the training rows did not have.
+
+    Returns:
+        Labels of the rows (column name -> values), and an iterator over batches of features: float32 arrays of shape
+        (rows, *feature_shape), in the file's order. A file of series gives one row for each series, its last window.
 
     Raises:
-        DataError: no such file, columns or arrays that the model does not take, values that are not finite.
+        DataError: the file does not exist, its columns or arrays do not fit the model, or a value is not finite.
     """
-    labels, read, count = _source(path, experiment, known, array, tell)
+    labels, read, count = _source(path, experiment, known, array, notify)
     if not count:
         raise DataError(f"{_KEY}: {path.name} has no rows")
     return labels, _batches(read, count, batch_size, path)
 
 
 def _source(
-    path: Path, experiment: Experiment, known: Description, array: str | None, tell: Callable[[str], None]
+    path: Path, experiment: Experiment, known: Description, array: str | None, notify: Callable[[str], None]
 ) -> tuple[Mapping[str, Sequence[str]], Callable[[NDArray[Any]], NDArray[Any]], int]:
-    """What tells rows apart, what reads the features of some, and how many there are: by the kind of the run's data."""
+    """Return the labels of the rows, a function that reads the features of given rows, and the number of rows."""
     encoding = known.encoding or {}
     if path.suffix.lower() == ".npz":
         x = _npz(path, experiment, known, array)
@@ -103,8 +104,8 @@ def _source(
         from kexp.serving.texts import tokens
 
         texts, labels = texts_of(path, encoding, _KEY)
-        known_words, length = encoding["text"]["vocabulary"], encoding["text"]["length"]
-        return labels, (lambda rows: tokens([texts[row] for row in rows], known_words, length)), len(texts)
+        vocabulary, length = encoding["text"]["vocabulary"], encoding["text"]["length"]
+        return labels, (lambda rows: tokens([texts[row] for row in rows], vocabulary, length)), len(texts)
     if experiment.data.name == "image_folder":
         from kexp.data.image_folder import image_files, images_like
 
@@ -114,7 +115,7 @@ def _source(
         return {"file": names}, (lambda rows: images.read(rows)[0]), len(files)
     if path.is_dir() or not is_table(path):
         raise DataError(f"{_KEY}: must be an .npz archive or a table for a run of data={experiment.data.name}")
-    read, count = _table(path, known, tell)
+    read, count = _table(path, known, notify)
     return {}, read, count
 
 
@@ -131,21 +132,21 @@ def _batches(read: Any, count: int, batch_size: int, path: Path) -> Iterator[NDA
         yield batch
 
 
-def _table(path: Path, known: Description, tell: Callable[[str], None]) -> tuple[Any, int]:
+def _table(path: Path, known: Description, notify: Callable[[str], None]) -> tuple[Any, int]:
     if known.encoding is not None:
         from kexp.data import table_encoded
         from kexp.data.table.words import unseen_in_words
 
         data = table_encoded(str(path), {**known.encoding, "target": [], "weight": None}, key=_KEY)
         for note in unseen_in_words(data.source.unseen()):  # type: ignore[attr-defined]
-            tell(note)
+            notify(note)
         return (lambda rows: data.source.read(rows)[0]), len(data)
     x = _plain_csv(path, known)
     return (lambda rows: x[rows]), len(x)
 
 
 def _plain_csv(path: Path, known: Description) -> NDArray[Any]:
-    """A table of numbers for a model of a run that read no table: by the features' names, or by their order."""
+    """Read a table of numbers for a run whose data was not a table, by feature names or else by column order."""
     import math
 
     import numpy as np
@@ -196,7 +197,7 @@ def _npz(path: Path, experiment: Experiment, known: Description, array: str | No
         archive = np.load(file, allow_pickle=False)
         names = list(archive.files)
     except (ValueError, EOFError, OSError, AttributeError, zipfile.BadZipFile):
-        raise DataError(f"{_KEY}: must be an .npz archive, but {path.name} is none") from None
+        raise DataError(f"{_KEY}: must be an .npz archive, but {path.name} is not") from None
     own = experiment.data.parameters.get("x") if experiment.data.name == "npz" else None
     name = array or next((each for each in (own, "x", *(names if len(names) == 1 else ())) if each in names), None)
     if name is None or name not in names:
@@ -204,7 +205,7 @@ def _npz(path: Path, experiment: Experiment, known: Description, array: str | No
     try:
         x = archive[name]
     except ValueError:
-        raise DataError(f"{_KEY}: array {name!r} holds Python objects, which are not loaded for safety") from None
+        raise DataError(f"{_KEY}: array {name!r} has Python objects, which are not loaded for safety") from None
     if x.dtype.kind not in "fiub":
         raise DataError(f"{_KEY}: array {name!r} must hold numbers, got {x.dtype.name}")
     if x.shape[1:] != known.feature_shape:

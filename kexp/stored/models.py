@@ -1,4 +1,4 @@
-"""A run's model, loaded from what the run saved: verified first, compiled again from the run's config afterwards."""
+"""Load a run's saved model, verify it, and compile it from the run's config."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["load_model", "load_uncompiled", "open_model", "own_classes", "restore_optimizer", "use_backend"]
 
 _SAVED = "saved"
-# The fewer conversions a file went through the better; what keeps predictions alone comes last.
+# Formats that need fewer conversions come first. Formats of a predict function only are not listed, and come last.
 _BEST_FIRST = ("keras", "h5", "weights", "tf_checkpoint")
 _ARCHITECTURES = ("model.json", "model.yaml")
 
@@ -42,26 +42,26 @@ def load_model(
     trusted: bool | None = None,
     code: Literal["now", "run"] = "now",
 ) -> keras.Model | Predictor:
-    """The model that a run saved, compiled as the run compiled it.
+    """Load the model that a run saved, compiled as in the run.
 
     Args:
-        run_id: a run's id, a unique prefix of one, or `latest`.
-        format: one of the formats that the run saved: `h5`, `keras`, `weights`, ...; the best of them unless given.
-            `json` and `yaml` keep the architecture alone: the weights then come from another of the run's files.
+        run_id: a run id, a unique prefix of one, or `latest`.
+        format: a format that the run saved: `h5`, `keras`, `weights`, ...; the best one unless given. `json` and `yaml`
+            store only the architecture; the weights then come from another file of the run.
         tracking_uri: the store; by default `MLFLOW_TRACKING_URI`, or `sqlite:///mlflow.db` in the working directory.
-        trusted: whether the run's files are believed; by default those of a store on this machine are, those of a
-            server are not. Of files that are not, no code runs: they are read in a child process with limits, their
-            layers must be known ones, and formats that are programs (`saved_model`, `onnx`) are refused.
-        code: your own modules that the run's config names: as they are now, with a warning where they are not what they
-            were, or as the run kept them.
+        trusted: whether to trust the run's files; by default those of a store on this machine are trusted, and those of
+            a server are not. No code of untrusted files runs: they are read in a child process with limits, their
+            layers must be known, and formats that are programs (`saved_model`, `onnx`) are refused.
+        code: which version of your modules to use: "now" for the current files, with a warning if they have changed
+            since the run, or "run" for the files that the run recorded.
 
     Returns:
-        A compiled Keras model with a fresh optimizer; for `saved_model` and `onnx` a function from inputs of shape
+        A compiled Keras model with a new optimizer. For `saved_model` and `onnx`, a function from inputs of shape
         (batch, ...) to predictions of shape (batch, outputs).
 
     Raises:
-        UnknownNameError: there is no such run or format.
-        LoadError: the run did not save that format, or the file is damaged or not what it claims to be.
+        UnknownNameError: the run or format does not exist.
+        LoadError: the run did not save that format, or the file is damaged or is not what its manifest says.
         StoreError: the store cannot be read.
     """
     run = find(run_id, tracking_uri=tracking_uri, trusted=trusted)
@@ -71,14 +71,14 @@ def load_model(
         changed = changed_code(run, experiment)
         if changed:
             warnings.warn(
-                f"{', '.join(changed)}: not what it was when {run.label} ran; code='run' takes what the run kept",
+                f"{', '.join(changed)}: changed since {run.label}; code='run' uses the code that the run recorded",
                 stacklevel=2,
             )
         return open_model(run, experiment, describe(run, experiment), format)
 
 
 def use_backend(name: str) -> None:
-    """Makes Keras use the run's backend, unless this process has imported Keras already: files load on each."""
+    """Select the run's backend, unless this process has already imported Keras; files load on any backend."""
     from kexp.training import prepare_backend
 
     if "keras" not in sys.modules:
@@ -88,13 +88,13 @@ def use_backend(name: str) -> None:
 def open_model(
     run: StoredRun, experiment: Experiment, description: Description, format: str | None = None
 ) -> keras.Model | Predictor:
-    """As `load_model`, of a run that was found already.
+    """Load and compile the model of a run; see `load_model` for the result and the errors.
 
     Args:
         run: the run.
-        experiment: its config, settled.
-        description: its data.
-        format: one of the formats that the run saved; the best of them unless given.
+        experiment: the run's config, whose loss is chosen.
+        description: the description of the run's data.
+        format: a format that the run saved; the best one unless given.
     """
     with _loaded(run, experiment, format) as (loaded, _):
         if hasattr(loaded, "compile"):
@@ -106,13 +106,13 @@ def open_model(
 
 
 def load_uncompiled(run: StoredRun) -> keras.Model | Predictor:
-    """A run's model from the best of its files, not compiled."""
+    """Load a run's model from the best of its formats, without compiling it."""
     with kept_code(run, "now"), _loaded(run, load_experiment(run), None) as (loaded, _):
         return loaded
 
 
 def restore_optimizer(run: StoredRun, model: keras.Model) -> bool:
-    """Gives a compiled model the state that the run's optimizer ended with; whether a file of the run holds it."""
+    """Restore the final state of the run's optimizer in a compiled model. Return False if no file of the run has it."""
     from kexp import persistence
 
     with _loaded(run, load_experiment(run), None) as (_, (folder, fmt)):
@@ -121,7 +121,7 @@ def restore_optimizer(run: StoredRun, model: keras.Model) -> bool:
 
 @contextlib.contextmanager
 def _loaded(run: StoredRun, experiment: Experiment, format: str | None) -> Iterator[tuple[Any, tuple[Path, Format]]]:
-    """A run's model, not compiled, and where its file is while the block lasts, in the run's precision."""
+    """Load a run's model, not compiled, in the run's precision. Its files exist while the block lasts."""
     files = list_artifacts(run.settings, run.view.run_id, _SAVED)
     available = _available(run, experiment, {path.removeprefix(f"{_SAVED}/") for path in files})
     name = _chosen(run, available, format)
@@ -137,7 +137,7 @@ def _loaded(run: StoredRun, experiment: Experiment, format: str | None) -> Itera
 def _load(
     run: StoredRun, experiment: Experiment, folder: Path, available: Mapping[str, Format], name: str
 ) -> keras.Model | Predictor:
-    """The model, not compiled."""
+    """Load a run's model in a format, not compiled."""
     from kexp import persistence
 
     fmt = available[name]
@@ -163,7 +163,7 @@ def _load(
         return loaded
     weighty = [each for each in available if getattr(available[each], "carries", "model") in ("model", "weights")]
     if not weighty:
-        raise LoadError(f"{name} keeps the architecture alone, and the run saved no weights beside it")
+        raise LoadError(f"{name} stores only the architecture, and the run saved no weights")
     import keras
 
     source = _load(run, experiment, folder, available, min(weighty, key=_rank))
@@ -172,7 +172,7 @@ def _load(
 
 
 def _built(experiment: Experiment) -> keras.Model:
-    """The architecture from the config itself, which takes the data's shapes and so the data."""
+    """Build the model from the config, which needs the data for its shapes."""
     from kexp.build import build_model
     from kexp.experiment import prepare
 
@@ -180,15 +180,19 @@ def _built(experiment: Experiment) -> keras.Model:
 
 
 def _available(run: StoredRun, experiment: Experiment, files: set[str]) -> dict[str, Format]:
-    """The formats that the run has files of, by name."""
+    """Return name -> format, for the formats that the run has files of.
+
+    Raises:
+        LoadError: it has files of none.
+    """
     found: dict[str, Format] = {}
     for name in dict.fromkeys([*experiment.save.files, *registry.names("format")]):
         try:
             fmt = build_format(name)
-        except ComponentError:  # a broken plugin is no reason not to load what another wrote
+        except ComponentError:  # a broken plugin must not prevent loading other formats
             continue
-        there = any(path == fmt.filename or path.startswith(f"{fmt.filename}/") for path in files)
-        if there and fmt.filename not in {each.filename for each in found.values()}:
+        exists = any(path == fmt.filename or path.startswith(f"{fmt.filename}/") for path in files)
+        if exists and fmt.filename not in {each.filename for each in found.values()}:
             found[name] = fmt
     if not found and run.view.status == "FINISHED" and run.view.parent_run_id is not None:
         again = command_line("reproduce", run.view.run_id[:8], "--save", store=run.settings)
@@ -206,7 +210,7 @@ def _chosen(run: StoredRun, available: Mapping[str, Format], format: str | None)
     if format is not None:
         if format not in available:
             if ":" not in format:
-                registry.find("format", format, "format")  # a name that does not exist is said first
+                registry.find("format", format, "format")  # raises if the name does not exist
             raise LoadError(
                 f"{run.label} was not saved as {format}{suggestion(format, available)}"
                 if len(available) == 1
@@ -215,7 +219,7 @@ def _chosen(run: StoredRun, available: Mapping[str, Format], format: str | None)
         return format
     usable = [name for name in available if getattr(available[name], "carries", "model") != "architecture"]
     if not usable:
-        raise LoadError(f"{run.label} saved its architecture alone ({', '.join(available)}), no weights")
+        raise LoadError(f"{run.label} saved only its architecture ({', '.join(available)}), no weights")
     return min(usable, key=lambda name: (getattr(available[name], "carries", "model") == "function", _rank(name)))
 
 
@@ -224,7 +228,7 @@ def _rank(name: str) -> int:
 
 
 def own_classes(experiment: Experiment) -> dict[str, Any]:
-    """What the model's config names and Keras does not know: classes of plugins and of the user's own modules."""
+    """Return name -> class of the model's custom objects: classes of kexp, of plugins and of the user's modules."""
     from kexp.components.activations import parametric_activation
     from kexp.components.functions import GROUPS_IN_FILES, function_part
     from kexp.experiment import begins_with_run
@@ -243,7 +247,7 @@ def own_classes(experiment: Experiment) -> dict[str, Any]:
 
 
 def _named(node: Any, group: str | None = None) -> Iterator[tuple[str, str]]:
-    """(group, name) of each component inside a model's config."""
+    """Yield (group, name) of each component in a model's config."""
     if isinstance(node, Mapping):
         if group is not None and isinstance(node.get("name"), str):
             yield group, node["name"]
@@ -258,7 +262,7 @@ def _named(node: Any, group: str | None = None) -> Iterator[tuple[str, str]]:
 
 @contextlib.contextmanager
 def _precision(experiment: Experiment) -> Iterator[None]:
-    """The run's precision while its model is made; the caller's afterwards."""
+    """Set the run's precision within the block, and restore the caller's afterwards."""
     import keras
 
     before = keras.config.dtype_policy()

@@ -1,4 +1,4 @@
-"""What a stored run's outputs say: classes by name with their probabilities, or numbers."""
+"""Interpret the outputs of a stored run's model: classes with their probabilities, or numbers."""
 
 from __future__ import annotations
 
@@ -17,35 +17,33 @@ __all__ = ["Reading"]
 
 
 class Reading(Outputs):
-    """How a run's outputs are read and written to files: as its MLflow model names them, a regression's as predictions.
+    """Names outputs in files as the run's MLflow model does, with a regression's outputs as `prediction`.
 
-    Attributes are those of `Outputs`.
+    The attributes are those of `Outputs`.
     """
 
     @classmethod
     def of(cls, experiment: Experiment, known: Description) -> Reading:
-        """The reading for a settled experiment and its data."""
+        """Returns the reading for an experiment, whose loss is chosen, and its data."""
         targets = known.target_names or (known.encoding or {}).get("target", ())
         found = outputs_of(experiment, known.task, known.classes, targets, known.positions)
         return cls(**vars(found))
 
     def columns(self, predicted: NDArray[Any], prefix: str = "prediction") -> dict[str, NDArray[Any]]:
-        """See `Outputs.columns`; for a regression `prediction`, or `prediction_NAME` for each of several targets.
+        """Returns columns as `Outputs.columns`; for a regression `prediction`, or `prediction_NAME` for each target.
 
         Raises:
-            LoadError: there are classes at several positions of a row, which no table holds.
+            LoadError: a row has classes at several positions, which a table cannot hold.
         """
         if self.positions and self.classes is not None and self.task != "labels":
-            raise LoadError(
-                f"OUTPUT: must end in .npz, for each row has a class at each of {self.positions}, which no table holds"
-            )
+            raise LoadError(f"OUTPUT: must end in .npz, because each row has classes at {self.positions} positions")
         return super().columns(predicted, prefix)
 
     def decided(self, predicted: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """See `Outputs.decided`.
 
         Raises:
-            LoadError: the outputs do not tell the classes apart.
+            LoadError: the outputs do not decide between the classes.
         """
         try:
             return super().decided(predicted)

@@ -1,4 +1,4 @@
-"""A run repeated from its config, and held against what the store has of it."""
+"""Repeat a run from its config, and compare the repetition with the stored metrics."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ __all__ = ["Comparison", "Difference", "changed_packages", "compare", "repeat"]
 
 @dataclass(frozen=True)
 class Difference:
-    """Where two runs part.
+    """A difference between two runs.
 
     Attributes:
         metric: the metric.
         epoch: counted from 1; None for a test metric.
-        then: the value in the store, None where it has none.
-        now: the value of the repetition, None where it has none.
+        then: the value in the store; None if it has none.
+        now: the value of the repetition; None if it has none.
     """
 
     metric: str
@@ -40,12 +40,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs side by side.
+    """The comparison of a run and its repetition.
 
     Attributes:
-        metrics: what was compared, in the order of the history, test metrics last.
+        metrics: the compared metrics, in the order of the history, test metrics last.
         epochs: how many epochs the repetition has.
-        differences: every difference, the earliest first, test metrics last.
+        differences: all differences, earliest epoch first, test metrics last.
     """
 
     metrics: tuple[str, ...]
@@ -59,18 +59,18 @@ class Comparison:
 
 
 def repeat(run: StoredRun, folder: Path, *, save: bool = False) -> tuple[History, dict[str, float], Result | None]:
-    """Runs a run's config again.
+    """Run a run's config again.
 
     Args:
         run: the run.
-        folder: where the files of the repetition go.
-        save: record the repetition as a run of its own, in the same store, with its models; but never in the registry.
+        folder: the folder for the files of the repetition.
+        save: whether to track the repetition as a new run in the same store, with its models, which are not registered.
 
     Returns:
-        The history, the test metrics, and the finished run; None in its place where training diverged (again).
+        The history, the test metrics, and the finished run, which is None if training diverged.
 
     Raises:
-        ConfigError: the config cannot be any more.
+        ConfigError: the config is no longer valid.
     """
     from kexp import experiment as experiments
 
@@ -78,7 +78,7 @@ def repeat(run: StoredRun, folder: Path, *, save: bool = False) -> tuple[History
     kept = replace(chosen.save, register=None) if save else replace(chosen.save, formats=[], model=False, register=None)
     tracking = replace(chosen.tracking, enabled=save, uri=resolve_uri(run.settings), experiment=run.view.experiment)
     repeated: Experiment = replace(chosen, tracking=tracking, save=kept)
-    if fewer := run.view.tags.get("kexp.fewer_lanes"):  # what fitted into memory then; part of the result's bits
+    if fewer := run.view.tags.get("kexp.fewer_lanes"):  # the number of lanes that fit into memory affects the bits
         repeated = replace(repeated, fused=replace(chosen.fused, max_lanes=int(fewer)))
     overrides = tuple((run.text("overrides.txt") or "").split("\n")[:-1])
     source = experiments.Source(overrides=overrides, yaml=run.text("config.yaml") or "")
@@ -94,14 +94,14 @@ def repeat(run: StoredRun, folder: Path, *, save: bool = False) -> tuple[History
 
 
 def compare(run: StoredRun, history: History, tested: Mapping[str, float]) -> Comparison:
-    """A repetition against what the store has of the run."""
+    """Compare a repetition with the run's metrics in the store."""
     from kexp.experiment.epoch_metrics import RATE
 
     now = {(key, epoch): value for epoch, metrics in history.epochs for key, value in metrics.items()}
     fitted = list(dict.fromkeys(key for key, _ in now))
-    # A rate that no callback measured is told by the config, and not by training.
-    known = [key for key in run.view.metrics if not key.startswith("test_") and "/" not in key and key != RATE]
-    keys = [*fitted, *(key for key in known if key not in fitted)]
+    # Without a callback that measures it, the learning rate comes from the config, so it is not compared.
+    stored_keys = [key for key in run.view.metrics if not key.startswith("test_") and "/" not in key and key != RATE]
+    keys = [*fitted, *(key for key in stored_keys if key not in fitted)]
     then: dict[tuple[str, int], float] = {}
     for key in keys:
         then.update(((key, point.step), point.value) for point in metric_history(run.settings, run.view.run_id, key))
@@ -115,13 +115,13 @@ def compare(run: StoredRun, history: History, tested: Mapping[str, float]) -> Co
 
 
 def changed_packages(run: StoredRun) -> dict[str, tuple[str, str]]:
-    """Package -> its version then and now, of each that is another; and Python's, as `python`."""
-    noted = run.json("environment.json") or {}
+    """Return package -> (version then, version now) for packages whose version differs; Python is `python`."""
+    record = run.json("environment.json") or {}
     current = environment()
-    then = {"python": noted.get("python", ""), **noted.get("packages", {})}
+    then = {"python": record.get("python", ""), **record.get("packages", {})}
     now = {"python": current["python"], **current["packages"]}
     names = [name for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]
-    return {name: (str(then.get(name, "absent")), str(now.get(name, "absent"))) for name in names} if noted else {}
+    return {name: (str(then.get(name, "absent")), str(now.get(name, "absent"))) for name in names} if record else {}
 
 
 def _same(then: float | None, now: float | None) -> bool:

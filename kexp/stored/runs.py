@@ -1,4 +1,4 @@
-"""A run in the store, and the files it left."""
+"""Find a run in the store, and read its artifacts."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _LATEST = ("latest", "best:latest")
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run that the store has.
+    """A run in the store.
 
     Attributes:
         settings: the store.
         view: the run.
-        trusted: whether its files are believed to be our own. Of others no code is run: no references in the config,
-            and only formats that can be read without running them.
+        trusted: whether its files are trusted. Of an untrusted run, no code is executed: references in its config are
+            refused, and only formats that can be read without executing them are loaded.
     """
 
     settings: StoreSettings
@@ -39,13 +39,13 @@ class StoredRun:
 
     @property
     def label(self) -> str:
-        """How messages call it."""
+        """The run's name in messages."""
         return f"run {self.view.run_id[:8]} ({self.view.name})"
 
     def text(self, path: str) -> str | None:
-        """A text among the run's artifacts, or None where it has none of that name.
+        """Returns the content of a text artifact; None if it does not exist.
 
-        Of a trial it may be kept among the artifacts of its sweep.
+        The artifact of a trial may be stored with its sweep.
         """
         run_id, place = self._home(path)
         with tempfile.TemporaryDirectory(prefix="kexp-") as folder:
@@ -55,20 +55,20 @@ class StoredRun:
                 return None
 
     def files(self, folder: str) -> list[str]:
-        """The paths of the texts in a folder of the run's artifacts; of a trial it may be its sweep that keeps them."""
+        """Returns the paths of the text artifacts in a folder, which may be stored with the trial's sweep."""
         run_id, place = self._home(folder)
         return [folder + path.removeprefix(place) for path in list_artifacts(self.settings, run_id, place)]
 
     def _home(self, path: str) -> tuple[str, str]:
-        """The run that keeps a text or a folder, and its path there."""
+        """Returns the id of the run that stores an artifact, and the artifact's path in that run."""
         common, sweep = place_of_common(self.view.tags, path), self.view.parent_run_id
         return (self.view.run_id, path) if common is None or sweep is None else (sweep, common)
 
     def json(self, path: str) -> Any:
-        """A JSON artifact, or None where it has none of that name.
+        """Returns the content of a JSON artifact; None if it does not exist.
 
         Raises:
-            LoadError: it is no JSON.
+            LoadError: it is not valid JSON.
         """
         text = self.text(path)
         try:
@@ -80,35 +80,35 @@ class StoredRun:
 def find(
     ref: str, *, tracking_uri: str | None = None, experiment: str | None = None, trusted: bool | None = None
 ) -> StoredRun:
-    """The run that `ref` means: an id, a unique prefix of one, `latest`, `best:SWEEP` or an address.
+    """Find a run.
 
     Args:
-        ref: what the user gave; see `kexp.tracking.find_run`.
+        ref: an id, a unique prefix of one, `latest`, `best:SWEEP` or a URI; see `kexp.tracking.find_run`.
         tracking_uri: the store; by default `MLFLOW_TRACKING_URI`, or `sqlite:///mlflow.db` in the working directory.
-        experiment: where to look for a prefix, the latest or a sweep; all experiments unless given.
-        trusted: whether the run's files are believed; by default those of a store on this machine are, those of a
-            server are not, because whoever can write there can have made them.
+        experiment: the experiment to search for a prefix, the latest run or a sweep; all experiments unless given.
+        trusted: whether to trust the run's files; by default those of a store on this machine are trusted, and those of
+            a server are not, because others may have written them.
 
     Raises:
-        UnknownNameError: there is no such run.
-        ConfigError: several runs begin so, or there is none yet.
+        UnknownNameError: no run matches.
+        ConfigError: several ids begin with the prefix, or there are no runs.
         StoreError: the store cannot be read.
     """
     settings = chosen_store(resolve_uri(StoreSettings(uri=tracking_uri)), experiment)
-    believed = not is_remote(resolve_uri(settings)) if trusted is None else trusted
+    trusts = not is_remote(resolve_uri(settings)) if trusted is None else trusted
     if experiment is not None or is_run_of_all(ref):
-        return StoredRun(settings, find_run(settings, ref), believed)
+        return StoredRun(settings, find_run(settings, ref), trusts)
     found = _in_any_experiment(settings, ref)
     if not found:
-        return StoredRun(settings, find_run(settings, ref), believed)  # says what there is instead
+        return StoredRun(settings, find_run(settings, ref), trusts)  # raises an error that lists the alternatives
     if len(found) > 1 and ref not in _LATEST:
         shown = ", ".join(f"{view.run_id[: len(ref) + 6]} ({view.name} in {view.experiment})" for view in found)
         raise ConfigError(f"RUN: {ref!r} begins the ids of {len(found)} runs: {shown}")
-    return StoredRun(settings, max(found, key=lambda view: view.start_ms), believed)
+    return StoredRun(settings, max(found, key=lambda view: view.start_ms), trusts)
 
 
 def experiments(settings: StoreSettings) -> list[str]:
-    """The names of all experiments in a store that exists."""
+    """Return the names of all experiments in an existing store."""
     uri = resolve_uri(settings)
     check_usable(uri)
     with store_errors(uri, "listing experiments"):
@@ -118,7 +118,7 @@ def experiments(settings: StoreSettings) -> list[str]:
 
 def _in_any_experiment(settings: StoreSettings, ref: str) -> list[RunView]:
     with contextlib.suppress(ConfigError):
-        find_run(settings, ref)  # no store, no server: said once, before a client would make one
+        find_run(settings, ref)  # raises if there is no store or server, before a client would create a store
     found = []
     for name in experiments(settings):
         try:

@@ -105,7 +105,7 @@ def test_images_without_channels_may_be_declared_with_one() -> None:
 
 
 def test_input_that_is_no_input_of_dense_rows_is_refused() -> None:
-    said = "model.layers[0].sparse: must be false, for the data's rows are dense arrays, got true"
+    said = "model.layers[0].sparse: must be false, as the data's rows are dense arrays, got true"
     assert refusal({"name": "Input", "shape": [64], "sparse": True}, dense(5)) == said
     assert (
         refusal(dense(5), {"name": "Input", "shape": [5]}) == "model.layers[1]: Input must be the first of the layers"

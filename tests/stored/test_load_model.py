@@ -92,7 +92,7 @@ def test_load_experiment_refuses_a_run_that_is_not_ours(there: Finished, tmp_pat
     with pytest.raises(LoadError, match=r"config\.yaml cannot be read"):
         stored.load_experiment(run)
     (artifacts / "config.yaml").unlink()
-    with pytest.raises(LoadError, match=r"has recorded no config\.yaml: it ended before, or is no run of kexp's"):
+    with pytest.raises(LoadError, match=r"has recorded no config\.yaml: it ended before, or is not a run of kexp"):
         stored.load_experiment(run)
 
 

@@ -27,7 +27,7 @@ def test_an_embedding_of_as_many_rows_as_there_are_numbers_trains() -> None:
         (
             embedding(8),
             WORDS,
-            "model.layers[0].input_dim: must be at least 9, for the highest number in the rows is 8, got 8",
+            "model.layers[0].input_dim: must be at least 9, as the highest number in the rows is 8, got 8",
         ),
         (
             embedding(8, "{name: Input, shape: [6], dtype: int32}, "),
@@ -39,7 +39,7 @@ def test_an_embedding_of_as_many_rows_as_there_are_numbers_trains() -> None:
         (
             embedding(9, "{name: Input, shape: [6], dtype: string}, "),
             WORDS,
-            "model.layers[0].dtype: must be a type of numbers, for the data's rows are numbers, got string",
+            "model.layers[0].dtype: must be a type of numbers, as the data's rows are numbers, got string",
         ),
     ],
 )
