@@ -13,9 +13,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kexp.data.conversion import as_data
     from kexp.data.feeds import Feed, feed
     from kexp.data.inference import arrays
-    from kexp.data.made import as_data
     from kexp.data.order import epoch_order
     from kexp.data.parts import Part
     from kexp.data.source import ArraySource, Data, DataSpec, Source, from_source

@@ -12,12 +12,12 @@ from kexp.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["SplitBy", "cut", "folds_of", "settled"]
+__all__ = ["SplitBy", "cut", "folds_of", "split_kind"]
 
 SplitBy = Literal["random", "time", "group"]
 
 
-def settled(data: Data, by: str | None) -> str:
+def split_kind(data: Data, by: str | None) -> str:
     """How the data is split: as asked, else as the data itself asks.
 
     Raises:

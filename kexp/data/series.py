@@ -13,7 +13,7 @@ from kexp.data.table.columns import Choices
 from kexp.data.table.data import Unfitted, digest_of, kinds_read
 from kexp.data.table.encoding import EncodedTable, TableEncoder, encoded_spec
 from kexp.data.table.files import table_files
-from kexp.data.table.how import Reading
+from kexp.data.table.options import ReadOptions
 from kexp.data.table.order import groups_of, times_of
 from kexp.data.table.reading import read_query, read_table
 from kexp.data.table.stored import Table
@@ -92,9 +92,9 @@ class _Encoder:
     targets: NDArray[np.float32]
     words: str
 
-    def as_taught(self, encoding: Mapping[str, Any], label: str) -> _Encoder:
-        """See `TableEncoder.as_taught`."""
-        return replace(self, columns=self.columns.as_taught(encoding, label))
+    def with_encoding(self, encoding: Mapping[str, Any], label: str) -> _Encoder:
+        """See `TableEncoder.with_encoding`."""
+        return replace(self, columns=self.columns.with_encoding(encoding, label))
 
     def fit(self, rows: NDArray[np.intp]) -> Encoded:
         seen = np.zeros(len(self.columns.rows), dtype=bool)
@@ -106,7 +106,7 @@ class _Encoder:
         return Encoded(source, _spec(made.encoding), made.encoding, f"{self.words}; {made.words}")
 
 
-def series_data(path: str | None, query: str | None, how: Reading, plan: Plan) -> Data:
+def series_data(path: str | None, query: str | None, how: ReadOptions, plan: Plan) -> Data:
     """Windows over a table, its encoding still to be fitted.
 
     Raises:
@@ -210,7 +210,7 @@ def forecasts(path: str, encoding: Mapping[str, Any], *, key: str) -> tuple[Wind
 def _again(path: str, encoding: Mapping[str, Any], key: str) -> tuple[Table, Any, Any, Any, Plan]:
     """Another table, in the order of its series, and the plan of the run."""
     known = encoding["series"]
-    table = read_table(table_files(path, key), Reading.as_kept(encoding))
+    table = read_table(table_files(path, key), ReadOptions.as_kept(encoding))
     for column in encoding["columns"]:
         if "left_out" not in column:
             table.column(column["name"], key)

@@ -60,7 +60,7 @@ def series(
         max_categories: most categories of a column: the most frequent, and one more for all others.
     """
     from kexp.data.series import Plan, series_data
-    from kexp.data.table.how import Reading
+    from kexp.data.table.options import ReadOptions
 
     plan = Plan(
         target=(target,) if isinstance(target, str) else tuple(target or ()),
@@ -75,5 +75,5 @@ def series(
         dates=tuple(dates or ()),
         max_categories=max_categories,
     )
-    how = Reading.of(delimiter, decimal, encoding, na_values, header, names)
+    how = ReadOptions.of(delimiter, decimal, encoding, na_values, header, names)
     return series_data(path, query, how, plan)

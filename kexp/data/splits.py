@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from kexp.data.cuts import cut, folds_of, settled
+from kexp.data.cuts import cut, folds_of, split_kind
 from kexp.data.order import split_generator
 from kexp.data.parts import Part
 from kexp.data.source import Data, DataSpec
@@ -94,7 +94,7 @@ def split(
     asked = (test, validation, seed, by, folds, fold)
     known, rows = _last.get(data, (None, None))
     if rows is None or known != asked:
-        rows = _rows(data, test, validation, seed, settled(data, by), folds, fold)
+        rows = _rows(data, test, validation, seed, split_kind(data, by), folds, fold)
         _last[data] = asked, rows
     left, validation_rows, test_rows = rows
     encoding: dict[str, Any] = {}

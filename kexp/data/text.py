@@ -18,7 +18,7 @@ from kexp.data.class_folders import class_files
 from kexp.data.source import ArraySource, ContentHash, Data, DataSpec, Encoded, GivenSplits, check_classes, check_splits
 from kexp.data.table.data import Unfitted
 from kexp.data.table.files import ENDINGS, ending_of, table_files
-from kexp.data.table.how import Reading
+from kexp.data.table.options import ReadOptions
 from kexp.data.table.reading import read_table
 from kexp.data.table.stored import Table
 from kexp.data.table.targets import known_targets, rows_with, targets_of
@@ -61,7 +61,7 @@ class _Encoder:
     about: Mapping[str, Any]
     taught: Sequence[str] | None = None
 
-    def as_taught(self, encoding: Mapping[str, Any], label: str) -> _Encoder:
+    def with_encoding(self, encoding: Mapping[str, Any], label: str) -> _Encoder:
         """This encoder with the vocabulary of an earlier run.
 
         Raises:
@@ -112,7 +112,7 @@ def text_data(path: str, plan: Plan) -> Data:
         targets = index_targets(np.array(names), "classification", plan.classes, "data")
         about: dict[str, Any] = {"target": []}
     else:
-        table = read_table(table_files(path, "data.path"), Reading())
+        table = read_table(table_files(path, "data.path"), ReadOptions())
         column = _text_column(table, plan)
         if plan.target is None:
             raise DataError("data.target: must name the column to predict")
@@ -162,7 +162,7 @@ def text_encoded(path: str, encoding: Mapping[str, Any], *, key: str = "data.pat
         y: Any = index_targets(np.array(names), "classification", encoding["classes"], "data").values
     else:
         kinds = {name: kind for name, (kind, _) in encoding["kinds"].items()}
-        table = read_table(table_files(path, key), Reading(kinds=kinds))
+        table = read_table(table_files(path, key), ReadOptions(kinds=kinds))
         column = encoding["text"]["column"]
         table.column(column, key)
         rows = rows_with([table.column(name, key) for name in encoding["target"]], np.arange(len(table)))
@@ -185,7 +185,7 @@ def texts_of(path: Path, encoding: Mapping[str, Any], key: str) -> tuple[list[st
     if path.suffix.lower() == ".txt":
         whole = _read(path)
         return ([whole], {"file": [path.name]}) if column is None else (whole.splitlines(), {})
-    table = read_table(table_files(str(path), key), Reading())
+    table = read_table(table_files(str(path), key), ReadOptions())
     name = column or _text_column(table, Plan(None, None, 3, 1))
     table.column(name, key)
     return _column_texts(table, name, np.arange(len(table), dtype=np.intp)), {}

@@ -81,10 +81,10 @@ def reuse_encoding(data: Data, earlier: Earlier | None) -> Data:
     """
     if earlier is None or not earlier.encoding or data.encoder is None:
         return data
-    as_taught = getattr(data.encoder, "as_taught", None)
-    if as_taught is None:
+    with_encoding = getattr(data.encoder, "with_encoding", None)
+    if with_encoding is None:
         raise ConfigError(f"model.run: the encoding of {earlier.label} does not suit this kind of data")
-    return replace(data, encoder=as_taught(earlier.encoding, earlier.label))
+    return replace(data, encoder=with_encoding(earlier.encoding, earlier.label))
 
 
 def adjust_to(experiment: Experiment, earlier: Earlier, spec: DataSpec) -> Experiment:

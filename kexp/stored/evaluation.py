@@ -143,10 +143,10 @@ def _read(experiment: Experiment, known: Description) -> Data:
 
 
 def _notes(data: Data) -> list[str]:
-    from kexp.data.table.words import unseen_in_words
+    from kexp.data.table.summary import unseen_notices
 
     unseen = getattr(data.source, "unseen", None)
-    return unseen_in_words(unseen()) if unseen is not None else []
+    return unseen_notices(unseen()) if unseen is not None else []
 
 
 def _check_fit(data: Data, known: Description) -> None:

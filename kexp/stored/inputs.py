@@ -135,10 +135,10 @@ def _batches(read: Any, count: int, batch_size: int, path: Path) -> Iterator[NDA
 def _table(path: Path, known: Description, notify: Callable[[str], None]) -> tuple[Any, int]:
     if known.encoding is not None:
         from kexp.data import table_encoded
-        from kexp.data.table.words import unseen_in_words
+        from kexp.data.table.summary import unseen_notices
 
         data = table_encoded(str(path), {**known.encoding, "target": [], "weight": None}, key=_KEY)
-        for note in unseen_in_words(data.source.unseen()):  # type: ignore[attr-defined]
+        for note in unseen_notices(data.source.unseen()):  # type: ignore[attr-defined]
             notify(note)
         return (lambda rows: data.source.read(rows)[0]), len(data)
     x = _plain_csv(path, known)

@@ -12,7 +12,7 @@ import pytest
 from kexp.data import arrays, split, table_encoded
 from kexp.data.table.component import csv
 from kexp.data.table.files import TableFile
-from kexp.data.table.how import Reading
+from kexp.data.table.options import ReadOptions
 from kexp.data.table.reading import read_table
 from kexp.errors import DataError
 
@@ -258,6 +258,6 @@ def test_making_room_in_the_cache_leaves_alone_what_another_process_writes(
     os.utime(killed, (0, 0))
     for name in ("a", "b"):
         (tmp_path / f"{name}.csv").write_text(f"{name},y\n1,u\n2,v\n3,u\n4,v\n")
-        assert len(read_table([TableFile(str(tmp_path / f"{name}.csv"), "data.path", "csv")], Reading())) == 4
+        assert len(read_table([TableFile(str(tmp_path / f"{name}.csv"), "data.path", "csv")], ReadOptions())) == 4
     assert sorted(each.name for each in tables.iterdir() if each.name.startswith(".")) == [".new-now"]
     assert len([each for each in tables.iterdir() if not each.name.startswith(".")]) == 1

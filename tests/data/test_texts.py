@@ -66,14 +66,14 @@ def test_an_earlier_run_teaches_its_words_to_texts_alone(tmp_path: Path, texts: 
     pd.DataFrame({"review": texts, "size": range(80), "verdict": ["good", "bad"] * 40}).to_csv(file, index=False)
     earlier = {"text": {"column": "review", "length": 12, "vocabulary": ["fine", "new"]}}
     data = text(str(file), "verdict", length=12)
-    x = split(replace(data, encoder=data.encoder.as_taught(earlier, "a"))).data.source.read(np.arange(80))[0]
+    x = split(replace(data, encoder=data.encoder.with_encoding(earlier, "a"))).data.source.read(np.arange(80))[0]
     assert np.array_equal(x, tokens([each.strip() for each in texts], ["fine", "new"], 12))
     with pytest.raises(DataError, match=r"data.length: must be 12 as in a, got 200"):
-        text(str(file), "verdict").encoder.as_taught(earlier, "a")
+        text(str(file), "verdict").encoder.with_encoding(earlier, "a")
     with pytest.raises(DataError, match=r"data: must be a table as in a, got texts"):
-        data.encoder.as_taught({"columns": []}, "a")
+        data.encoder.with_encoding({"columns": []}, "a")
     with pytest.raises(DataError, match=r"data: must be texts \(data=text\) as in a, got a table"):
-        csv(str(file), "verdict").encoder.as_taught(earlier, "a")
+        csv(str(file), "verdict").encoder.with_encoding(earlier, "a")
 
 
 def test_a_folder_for_each_class_is_read(tmp_path: Path, texts: list[str]) -> None:

@@ -71,7 +71,7 @@ def table(
         max_categories: most categories of a column: the most frequent, and one more for all others.
     """
     from kexp.data.table.data import Plan, table_data
-    from kexp.data.table.how import Reading
+    from kexp.data.table.options import ReadOptions
 
     targets = [target] if isinstance(target, str) else [str(name) for name in target or ()]
     plan = Plan(
@@ -89,7 +89,7 @@ def table(
         missing_target=missing_target,
         max_categories=max_categories,
     )
-    how = Reading.of(delimiter, decimal, encoding, na_values, header, names)
+    how = ReadOptions.of(delimiter, decimal, encoding, na_values, header, names)
     return table_data({"path": path, "validation_path": validation_path, "test_path": test_path}, query, how, plan)
 
 

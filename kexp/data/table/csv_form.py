@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kexp.data.table.files import TableFile
-from kexp.data.table.how import Reading
 from kexp.data.table.layout import Layout, fields_of, layout_of, most_fields
+from kexp.data.table.options import ReadOptions
 from kexp.data.table.plain_text import (
     Split,
     encoding_of,
@@ -63,7 +63,7 @@ class _Dialect:
         )
 
 
-def read_csv(connection: duckdb.DuckDBPyConnection, file: TableFile, how: Reading, folder: Path) -> ReadCsv:
+def read_csv(connection: duckdb.DuckDBPyConnection, file: TableFile, how: ReadOptions, folder: Path) -> ReadCsv:
     """Puts a file's rows into the table `tried`, a column each, typed where all rows agree and as text where not.
 
     Args:
@@ -111,7 +111,7 @@ def _load(
     path: str,
     dialect: _Dialect,
     names: list[str],
-    how: Reading,
+    how: ReadOptions,
     skip: int,
 ) -> list[str]:
     """Reads all rows by the types guessed, or as text where not all are of them."""
@@ -129,7 +129,7 @@ def _load(
     return [] if _reads(connection, plain) else _without_end(connection, file, plain, len(names), skip)
 
 
-def _sniffed(connection: duckdb.DuckDBPyConnection, lines: list[str], how: Reading, folder: Path) -> _Dialect:
+def _sniffed(connection: duckdb.DuckDBPyConnection, lines: list[str], how: ReadOptions, folder: Path) -> _Dialect:
     """Delimiter and quote, as DuckDB finds them; from the later lines where the first say nothing of it."""
     start = folder / "start.csv"
     found = _Dialect(how.delimiter or ",", '"', '"')
@@ -161,7 +161,7 @@ def _typed(connection: duckdb.DuckDBPyConnection, path: str, dialect: _Dialect, 
     return _Dialect(dialect.mark, dialect.quote, dialect.escape, tuple(each["type"] for each in row[0]))
 
 
-def _layout(lines: list[str], dialect: _Dialect, how: Reading, spaced: Split | None) -> Layout:
+def _layout(lines: list[str], dialect: _Dialect, how: ReadOptions, spaced: Split | None) -> Layout:
     if spaced:
         rows = list(spaced(lines))
         ends = list(range(1, len(lines) + 1))
@@ -214,7 +214,7 @@ def _checked(names: list[str], file: TableFile) -> list[str]:
     return names
 
 
-def _query(path: str, dialect: _Dialect, types: Mapping[str, str], how: Reading, skip: int) -> str:
+def _query(path: str, dialect: _Dialect, types: Mapping[str, str], how: ReadOptions, skip: int) -> str:
     columns = ", ".join(f"{text(name)}: {text(types[real])}" for name, real in zip(inside(types), types, strict=True))
     nulls = ", ".join(text(each) for each in ("", *(how.na_values or ())))
     return f"select * from read_csv({text(path)}, {dialect.options(skip)}, nullstr=[{nulls}], columns={{{columns}}})"

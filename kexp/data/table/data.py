@@ -13,7 +13,7 @@ from kexp.data.table.columns import Choices
 from kexp.data.table.csv_form import UNNAMED
 from kexp.data.table.encoding import EncodedTable, TableEncoder, encoded_spec
 from kexp.data.table.files import table_files
-from kexp.data.table.how import Reading
+from kexp.data.table.options import ReadOptions
 from kexp.data.table.order import groups_of, times_of
 from kexp.data.table.reading import read_query, read_table
 from kexp.data.table.stored import Column, Table
@@ -49,7 +49,7 @@ class Plan:
         return dict.fromkeys(self.dates, "date") | dict.fromkeys((*self.categorical, *self.text), "text")
 
 
-def table_data(paths: Mapping[str, str | None], query: str | None, how: Reading, plan: Plan) -> Data:
+def table_data(paths: Mapping[str, str | None], query: str | None, how: ReadOptions, plan: Plan) -> Data:
     """Data over files, its encoding still to be fitted.
 
     Args:
@@ -86,7 +86,7 @@ def table_data(paths: Mapping[str, str | None], query: str | None, how: Reading,
     return data_of(table, plan, splits, how)
 
 
-def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None, how: Reading | None = None) -> Data:
+def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None, how: ReadOptions | None = None) -> Data:
     """Data over a table.
 
     Raises:
@@ -122,7 +122,7 @@ def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None, how: Re
         "target": list(plan.target),
         "weight": plan.weight,
         "kinds": kinds_read(used, columns),
-        "reading": (how or Reading()).kept(table.has_header),
+        "reading": (how or ReadOptions()).kept(table.has_header),
     }
     encoder = TableEncoder(
         table,
@@ -151,7 +151,7 @@ def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None, how: Re
 
 def read_encoded(path: str, encoding: Mapping[str, Any], key: str) -> Data:
     """Data over a table with an encoding that is already known; arguments as in `component.table_encoded`."""
-    how = Reading.as_kept(encoding)
+    how = ReadOptions.as_kept(encoding)
     used = [column["name"] for column in encoding["columns"] if "left_out" not in column]
     wanted = {name: (how.kinds or {})[name] for name in (*used, *encoding["target"])}
     table = read_table(table_files(path, key), replace(how, kinds=wanted))

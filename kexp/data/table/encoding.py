@@ -11,7 +11,7 @@ import numpy as np
 from kexp.data.source import DataSpec, Encoded
 from kexp.data.table.columns import Choices, fit_column
 from kexp.data.table.stored import Column, Table
-from kexp.data.table.words import line_of, unseen_in_words
+from kexp.data.table.summary import summary_line, unseen_notices
 from kexp.errors import DataError
 from kexp.serving.encoding import feature_names, fill_category, fill_date, fill_number, places_of_numbers
 
@@ -51,7 +51,7 @@ class TableEncoder:
     dropped: tuple[int, str] = (0, "")
     taught: tuple[Mapping[str, Any], str] | None = None
 
-    def as_taught(self, encoding: Mapping[str, Any], label: str) -> TableEncoder:
+    def with_encoding(self, encoding: Mapping[str, Any], label: str) -> TableEncoder:
         """This encoder with the columns of an earlier run's encoding.
 
         Raises:
@@ -97,9 +97,9 @@ class TableEncoder:
         if all("left_out" in column for column in columns):
             raise DataError(f"data.columns: leaves no feature columns; {_instead(columns)}")
         source = EncodedTable(self.table, self.rows, self.targets, encoding)
-        words = "; ".join([line_of(len(self.rows) + self.dropped[0], self.dropped, columns), *self.table.notes])
+        words = "; ".join([summary_line(len(self.rows) + self.dropped[0], self.dropped, columns), *self.table.notes])
         if self.taught is not None:
-            words = "; ".join([words, f"encoded as in {self.taught[1]}", *unseen_in_words(source.unseen())])
+            words = "; ".join([words, f"encoded as in {self.taught[1]}", *unseen_notices(source.unseen())])
         return Encoded(source, encoded_spec(encoding), encoding, words)
 
 

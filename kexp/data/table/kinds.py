@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kexp.data.table.how import MISSING_WORDS, Reading
 from kexp.data.table.numbers import COMMA, FORMS, GROUPED, affixes_fit, number_in
+from kexp.data.table.options import MISSING_WORDS, ReadOptions
 from kexp.data.table.sql import outside, quoted, text
 from kexp.data.table.stored import Kind
 from kexp.errors import DataError
@@ -54,7 +54,7 @@ class Found:
     format: str | None = None
 
 
-def find_kinds(connection: duckdb.DuckDBPyConnection, how: Reading) -> list[Found]:
+def find_kinds(connection: duckdb.DuckDBPyConnection, how: ReadOptions) -> list[Found]:
     """The columns of the table `rows`.
 
     A column of text is one of numbers where all its values are numbers or words for a missing one; of dates where one
@@ -100,7 +100,7 @@ def _typed(name: str, kind: str) -> Found | None:
     return None
 
 
-def _of_texts(connection: duckdb.DuckDBPyConnection, names: list[str], how: Reading) -> dict[str, Found]:
+def _of_texts(connection: duckdb.DuckDBPyConnection, names: list[str], how: ReadOptions) -> dict[str, Found]:
     # Most columns of text are not numbers from the first rows on; only of the others all rows are asked.
     some = _counted(connection, names, how, f"(select * from rows limit {_SAMPLE})")
     likely = [name for name in names if some[name][0] in some[name][1:3]]
@@ -128,7 +128,7 @@ def _of_texts(connection: duckdb.DuckDBPyConnection, names: list[str], how: Read
 
 
 def _counted(
-    connection: duckdb.DuckDBPyConnection, names: list[str], how: Reading, source: str
+    connection: duckdb.DuckDBPyConnection, names: list[str], how: ReadOptions, source: str
 ) -> dict[str, tuple[int, int, int, int]]:
     """Of each column: how many values are there, are numbers, are true or false, and have a digit."""
     asked = []
@@ -141,7 +141,7 @@ def _counted(
     return {name: (row[4 * at], row[4 * at + 1], row[4 * at + 2], row[4 * at + 3]) for at, name in enumerate(names)}
 
 
-def _written(connection: duckdb.DuckDBPyConnection, name: str, how: Reading) -> Found | None:
+def _written(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions) -> Found | None:
     """The column as numbers that are written for people, where one form fits every value.
 
     1,234 is a thousand and more, unless fields are separated by semicolons, as where the comma is the decimal mark.
@@ -164,7 +164,7 @@ def _written(connection: duckdb.DuckDBPyConnection, name: str, how: Reading) -> 
     return Found(name, "number", number_in(value, forms[0]), forms[0])
 
 
-def _value(name: str, how: Reading) -> str:
+def _value(name: str, how: ReadOptions) -> str:
     """The text of a column, missing where its field is empty."""
     plain = f"nullif(trim({quoted(name)}::varchar), '')"
     if how.na_values:
@@ -173,7 +173,7 @@ def _value(name: str, how: Reading) -> str:
     return f"({plain})"
 
 
-def _present(name: str, how: Reading) -> str:
+def _present(name: str, how: ReadOptions) -> str:
     """The text of a column where it is no word for a missing number."""
     if how.na_values is not None:
         return _value(name, how)
@@ -182,11 +182,11 @@ def _present(name: str, how: Reading) -> str:
     return f"(case when lower({value}) in ({listed}) then null else {value} end)"
 
 
-def _number(name: str, how: Reading) -> str:
+def _number(name: str, how: ReadOptions) -> str:
     return f"try_cast({_present(name, how)} as double)"
 
 
-def _date(connection: duckdb.DuckDBPyConnection, name: str, how: Reading) -> Found | None:
+def _date(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions) -> Found | None:
     """The column as dates, where a format fits every value."""
     value, given = _value(name, how), (how.formats or {}).get(outside(name))
     wanted = (how.kinds or {}).get(outside(name)) == "date"
@@ -207,7 +207,7 @@ def _compact(connection: duckdb.DuckDBPyConnection, name: str) -> Found | None:
     return Found(name, "date", f"epoch(try_strptime({value}, {text(_COMPACT)}))::double", _COMPACT)
 
 
-def _clock(connection: duckdb.DuckDBPyConnection, name: str, how: Reading) -> Found | None:
+def _clock(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions) -> Found | None:
     """The column as times of the day, in seconds since midnight; DuckDB has them on the first day of 1900."""
     value, given = _value(name, how), (how.formats or {}).get(outside(name))
     fits = _fitting(connection, value, (given,) if given in _CLOCKS else _CLOCKS)
@@ -227,7 +227,7 @@ def _fitting(connection: duckdb.DuckDBPyConnection, value: str, formats: tuple[s
     return formats[0]
 
 
-def _misfit(connection: duckdb.DuckDBPyConnection, name: str, wanted: str, how: Reading) -> str:
+def _misfit(connection: duckdb.DuckDBPyConnection, name: str, wanted: str, how: ReadOptions) -> str:
     """The sentence about the first value that is not of the kind wanted."""
     tried = {"date": f"try_cast({_value(name, how)} as timestamp)", "number": _number(name, how)}
     value = tried.get(wanted, "null")

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kexp.data.table.how import MISSING_WORDS
+from kexp.data.table.options import MISSING_WORDS
 
 __all__ = ["Layout", "layout_of", "most_fields"]
 

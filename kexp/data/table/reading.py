@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kexp.data.table.addresses import fetched
 from kexp.data.table.csv_form import TRIED, ReadCsv, read_csv
 from kexp.data.table.files import TableFile
-from kexp.data.table.how import Reading
 from kexp.data.table.kinds import Found, find_kinds
 from kexp.data.table.local import plain
 from kexp.data.table.nested import flat
+from kexp.data.table.options import ReadOptions
 from kexp.data.table.sql import outside, quoted, sentence, text
 from kexp.data.table.stored import BLOCKS, HEAD, Column, Head, Table, write_head
 from kexp.errors import DataError
@@ -46,7 +46,7 @@ class _Relation(NamedTuple):
     told: ReadCsv | None = None
 
 
-def read_table(files: Sequence[TableFile], how: Reading) -> Table:
+def read_table(files: Sequence[TableFile], how: ReadOptions) -> Table:
     """The rows of files with the same columns, one file's after another's.
 
     Raises:
@@ -62,7 +62,7 @@ def read_table(files: Sequence[TableFile], how: Reading) -> Table:
     return Table(folder, name)
 
 
-def read_query(query: str, how: Reading) -> Table:
+def read_query(query: str, how: ReadOptions) -> Table:
     """What a query gives; it may name files."""
 
     def load(connection: duckdb.DuckDBPyConnection) -> Head:
@@ -77,7 +77,7 @@ def read_query(query: str, how: Reading) -> Table:
     return _temporary("the query", load, how)
 
 
-def read_frame(frame: pd.DataFrame, how: Reading) -> Table:
+def read_frame(frame: pd.DataFrame, how: ReadOptions) -> Table:
     """A pandas data frame."""
 
     def load(connection: duckdb.DuckDBPyConnection) -> Head:
@@ -88,7 +88,7 @@ def read_frame(frame: pd.DataFrame, how: Reading) -> Table:
     return _temporary("the data frame", load, how)
 
 
-def _temporary(name: str, load: Any, how: Reading) -> Table:
+def _temporary(name: str, load: Any, how: ReadOptions) -> Table:
     """A table that is no longer than the process."""
     folder = Path(tempfile.mkdtemp(prefix="kexp-table-"))
     try:
@@ -102,7 +102,7 @@ def _temporary(name: str, load: Any, how: Reading) -> Table:
     return table
 
 
-def _load_files(connection: duckdb.DuckDBPyConnection, files: Sequence[TableFile], how: Reading) -> Head:
+def _load_files(connection: duckdb.DuckDBPyConnection, files: Sequence[TableFile], how: ReadOptions) -> Head:
     """Puts all rows into the table `rows`; how many each file has."""
     import duckdb
 
@@ -149,7 +149,7 @@ def _insert(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
     connection.execute(f"insert into rows by name {relation}")
 
 
-def _relation(connection: duckdb.DuckDBPyConnection, given: TableFile, how: Reading, folder: Path) -> _Relation:
+def _relation(connection: duckdb.DuckDBPyConnection, given: TableFile, how: ReadOptions, folder: Path) -> _Relation:
     """A query that gives a file's rows."""
     file = plain(given, folder)
     if file.form == "csv":
@@ -188,7 +188,7 @@ def _count(connection: duckdb.DuckDBPyConnection, key: str, name: str, before: i
     return int(found) - before
 
 
-def _write(connection: duckdb.DuckDBPyConnection, folder: Path, loaded: Head, how: Reading) -> None:
+def _write(connection: duckdb.DuckDBPyConnection, folder: Path, loaded: Head, how: ReadOptions) -> None:
     """The table `rows` as columns in a folder."""
     import numpy as np
 
@@ -285,7 +285,7 @@ def _make_room(parent: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def _key(files: Sequence[TableFile], how: Reading) -> str:
+def _key(files: Sequence[TableFile], how: ReadOptions) -> str:
     import duckdb
 
     told = {**asdict(how), "kinds": dict(how.kinds or {}), "formats": dict(how.formats or {})}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["line_of", "unseen_in_words"]
+__all__ = ["summary_line", "unseen_notices"]
 
 PLURALS = {"number": "numbers", "category": "categories", "date": "dates", "boolean": "booleans"}
 MOST_NAMED = 4
 
 
-def line_of(rows: int, dropped: tuple[int, str], columns: Sequence[Mapping[str, Any]]) -> str:
+def summary_line(rows: int, dropped: tuple[int, str], columns: Sequence[Mapping[str, Any]]) -> str:
     """A table in a line: its rows, its columns by kind, and what is left out and why."""
     count, target = dropped
     without = f" ({count} without {target} left out)" if count else ""
@@ -27,7 +27,7 @@ def line_of(rows: int, dropped: tuple[int, str], columns: Sequence[Mapping[str, 
     return f"{rows} rows{without}: {', '.join(parts)}{left}"
 
 
-def unseen_in_words(unseen: Mapping[str, int]) -> list[str]:
+def unseen_notices(unseen: Mapping[str, int]) -> list[str]:
     """What to say of rows with categories that the training rows did not have."""
     return [
         f"{count} row{'s have' if count > 1 else ' has'} a {name!r} that the training rows did not have"

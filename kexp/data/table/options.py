@@ -9,11 +9,11 @@ from typing import Any
 from kexp.errors import DataError
 from kexp.serving.cells import MISSING_WORDS
 
-__all__ = ["MISSING_WORDS", "Reading"]
+__all__ = ["MISSING_WORDS", "ReadOptions"]
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadOptions:
     """How text is read.
 
     Attributes:
@@ -45,20 +45,22 @@ class Reading:
         na_values: Sequence[str] | None,
         header: bool | None,
         names: Sequence[str] | None,
-    ) -> Reading:
+    ) -> ReadOptions:
         """As a config has it."""
         missing = None if na_values is None else tuple(map(str, na_values))
-        return Reading(delimiter, decimal, encoding, missing, header, None if names is None else tuple(map(str, names)))
+        return ReadOptions(
+            delimiter, decimal, encoding, missing, header, None if names is None else tuple(map(str, names))
+        )
 
     @staticmethod
-    def as_kept(encoding: Mapping[str, Any]) -> Reading:
+    def as_kept(encoding: Mapping[str, Any]) -> ReadOptions:
         """How a run read its table, as the encoding of the run keeps it: another table is read so too."""
         kept = dict(encoding.get("reading") or {})
         for name in ("na_values", "names"):
             kept[name] = None if kept.get(name) is None else tuple(kept[name])
         kinds = {name: kind for name, (kind, _) in encoding["kinds"].items()}
         formats = {name: form for name, (_, form) in encoding["kinds"].items() if form}
-        return Reading(**kept, kinds=kinds, formats=formats)
+        return ReadOptions(**kept, kinds=kinds, formats=formats)
 
     def refuse_unused(self, forms: Iterable[str]) -> None:
         """Refuses what is said of CSV files where there are none.

@@ -128,7 +128,7 @@ def _data(rows: Rows, splits: GivenSplits | None, key: str) -> Data:
 def _of_frame(rows: Rows, splits: GivenSplits | None, key: str) -> Data:
     """A data frame, encoded as a table is."""
     from kexp.data.table.data import Plan, data_of
-    from kexp.data.table.how import Reading
+    from kexp.data.table.options import ReadOptions
     from kexp.data.table.reading import read_frame
 
     frame: pd.DataFrame = rows.x.reset_index(drop=True)
@@ -147,7 +147,7 @@ def _of_frame(rows: Rows, splits: GivenSplits | None, key: str) -> Data:
     if rows.weight is not None:
         weight = _free("weight", frame)
         frame[weight] = np.asarray(rows.weight)
-    return data_of(read_frame(frame, Reading()), Plan(target=tuple(names), weight=weight), splits)
+    return data_of(read_frame(frame, ReadOptions()), Plan(target=tuple(names), weight=weight), splits)
 
 
 def _is_prose(texts: Any) -> bool:
