@@ -35,6 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--no-probe", action="store_true", help="build nothing: no check of shapes, no estimate")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_intermixed_args(list(arguments))
+    from kexp.sweeps.events import runs_tasks
     from kexp.sweeps.opening import opened_sweeper
 
     with opened_sweeper(options.overrides, options.config_dir, options.config_name) as (sweeper, swept):
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         planned = sweeper.launcher
         launcher = str(choices["hydra/launcher"])
         workers = _workers(sweeper.launcher)
-        keeps = hasattr(sweeper.launcher, "run_tasks")  # Hydra's own launchers save every model
+        keeps = runs_tasks(sweeper.launcher)  # Hydra's own launchers save every model
         searches = getattr(sweeper, "searches", False)
         left_out = getattr(sweeper, "left_out", [])
     if not searches:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from kexp.sweeps.trials import Task
 
-__all__ = ["Feed", "as_feed"]
+__all__ = ["Feed"]
 
 
 class Feed:
@@ -77,8 +77,3 @@ class Feed:
     def appendleft(self, task: Task) -> None:
         """Puts a task back as the next one."""
         self._waiting.appendleft(task)
-
-
-def as_feed(tasks: Sequence[Task] | Feed) -> Feed:
-    """Return the tasks as a feed."""
-    return tasks if isinstance(tasks, Feed) else Feed(tasks)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kexp.config import explain, overrides_of
 from kexp.errors import ConfigError, KexpError
 from kexp.schema import Experiment, check
+from kexp.sweeps.events import runs_tasks
 from kexp.sweeps.plan.composing import Composer
 from kexp.sweeps.plan.jobs import Jobs, sweep_folder
 from kexp.sweeps.plan.planning import plan_trials
@@ -100,7 +101,7 @@ def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | N
     while name is None and folder.exists():  # another sweep in the same second
         folder = folder.with_name(f"{folder.name}-2")
     chosen = sweep_folder(sweeper.config)
-    jobs = Jobs(sweeper) if hasattr(getattr(sweeper, "launcher", sweeper), "run_tasks") else None
+    jobs = Jobs(sweeper) if runs_tasks(getattr(sweeper, "launcher", sweeper)) else None
     if jobs is not None:
         jobs.check(trials, grows=getattr(sweeper, "searches", False))
     user_folder = RegistrySearchPath.user_folder

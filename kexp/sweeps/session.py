@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from kexp.disk import disk_full_error, no_room, says_disk_full
 from kexp.errors import ConfigError
 from kexp.run_names import run_name
-from kexp.schema import Experiment, Sweep
+from kexp.schema import Experiment
 from kexp.sweeps.closing import Report, describe, ranking, summarise
 from kexp.sweeps.compare.comparison import Comparison
+from kexp.sweeps.events import Launcher
 from kexp.sweeps.feed import Feed
 from kexp.sweeps.objective import Objective, choose_objectives
 from kexp.sweeps.plan.earlier import earlier_sweep, sweep_key
@@ -49,25 +50,10 @@ from kexp.tracking.stale import unfinished_runs
 from kexp.tracking.status import ended_with, sigterm_raises
 from kexp.training import remove_checkpoints
 
-__all__ = ["ARGUMENTS", "Launcher", "Session"]
+__all__ = ["ARGUMENTS", "Session"]
 
 ARGUMENTS = "sweep/arguments.json"
 """An artifact of a sweep's run: what to run it with again."""
-
-
-class Launcher(Protocol):
-    """Runs tasks, somehow."""
-
-    def run_tasks(
-        self,
-        tasks: Sequence[Task] | Feed,
-        *,
-        settings: Sweep,
-        on_start: Callable[[int], None],
-        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
-        on_end: Callable[[Outcome], bool],
-    ) -> None:
-        """See `WorkerPool.run`."""
 
 
 class Session:
@@ -251,15 +237,8 @@ class Session:
         self._launched = getattr(launcher, "closing", list)
         self._table = LiveTable(self.trials, self.objective, self.verbose, more=most)
         try:
-            launcher.run_tasks(
-                Feed([self.task(trial, ask) for trial in waiting], more and another, most, last),
-                settings=self.settings,
-                on_start=lambda number: None if number < 0 else self._started(by_number[number]),
-                on_epoch=lambda number, epoch, metrics: self._epoch(by_number[number], epoch, metrics),
-                on_end=lambda outcome: (
-                    self._saved(outcome) if outcome.number < 0 else self._ended(by_number[outcome.number], outcome)
-                ),
-            )
+            tasks = Feed([self.task(trial, ask) for trial in waiting], more and another, most, last)
+            launcher.run_tasks(tasks, _TrialEvents(self, by_number))
         finally:
             with no_interrupts():
                 self._interrupt()
@@ -539,6 +518,25 @@ class Session:
             for file in files:
                 tracker.log_file(file)
             describe(tracker, self.tracking, files)
+
+
+class _TrialEvents:
+    """A launcher's events, each for the trial that it is of. Tasks below 0 save models."""
+
+    def __init__(self, session: Session, by_number: Mapping[int, Trial]) -> None:
+        self._session, self._trials, self.settings = session, by_number, session.settings
+
+    def on_start(self, number: int) -> None:
+        if number >= 0:
+            self._session._started(self._trials[number])
+
+    def on_epoch(self, number: int, epoch: int, metrics: Mapping[str, float]) -> str | None:
+        return self._session._epoch(self._trials[number], epoch, metrics)
+
+    def on_end(self, outcome: Outcome) -> bool:
+        if outcome.number < 0:
+            return self._session._saved(outcome)
+        return self._session._ended(self._trials[outcome.number], outcome)
 
 
 def _say(line: str) -> None:

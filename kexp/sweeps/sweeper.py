@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kexp.config import key_of
+from kexp.sweeps.events import runs_tasks
 from kexp.sweeps.plan.applicable import drop_inapplicable
 from kexp.sweeps.plan.axes import expand, parse, with_folds, with_seeds
 from kexp.sweeps.plan.parts import Part
@@ -57,7 +58,7 @@ class GridSweeper:
         trials = self.plan(arguments)
         session = open_session(self, trials, arguments)
         session.remarks = self.left_out
-        if not hasattr(self.launcher, "run_tasks"):
+        if not runs_tasks(self.launcher):
             return self._hand_to_hydra(session, trials)
         with self._preparing(trials), session.running():
             session.skip_done()

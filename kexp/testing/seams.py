@@ -28,7 +28,7 @@ _CALLS: dict[str, dict[str, tuple[int, tuple[str, ...]]]] = {
     "launcher": {"setup": (0, ("hydra_context", "task_function", "config"))},
     "sweeper": {"setup": (0, ("hydra_context", "task_function", "config")), "sweep": (1, ())},
 }
-_RUN_TASKS = (1, ("settings", "on_start", "on_epoch", "on_end"))
+_RUN_TASKS = (2, ())
 _LAUNCH = (2, ())
 SEAMS = ("launcher", "sweeper", "engine")
 _SMALL = ("data=random", "data.rows=60", "model.hidden=[4]", "trainer.epochs=1", "trainer.batch_size=16", "save=none")
@@ -72,7 +72,7 @@ def _signature(component: Component) -> str | None:
         calls |= {"run_tasks": _RUN_TASKS} if hasattr(made, "run_tasks") else {"launch": _LAUNCH}
     for method, (positional, by_name) in calls.items():
         if not callable(getattr(made, method, None)):
-            return f"{component.target} must have a method {method}; inherit kexp.sweeps.launch.launchers.HydraSide"
+            return f"{component.target} must have a method {method}; inherit kexp.launching.HydraLauncher"
         problem = _unbound(getattr(made, method), 1 + positional, by_name, f"{component.target}.{method}")
         if problem:
             return problem

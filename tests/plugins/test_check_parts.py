@@ -13,16 +13,15 @@ from kexp.cli import main
 from kexp.errors import ConfigError
 
 SOURCE = '''
-from kexp.sweeps.launch.launchers import HydraSide, SerialLauncher
+from kexp.launching import HydraLauncher, Outcome, SerialLauncher
 from kexp.sweeps.sweeper import GridSweeper
-from kexp.sweeps.trials import Outcome
 
 
 class Plain(SerialLauncher):
     """One after another."""
 
 
-class Positional(HydraSide):
+class Positional(HydraLauncher):
     def run_tasks(self, tasks, settings, callbacks):
         pass
 
@@ -32,12 +31,12 @@ class Needy(SerialLauncher):
         self.address = address
 
 
-class Claiming(HydraSide):
+class Claiming(HydraLauncher):
     """Says that trials finished, and runs none."""
-    def run_tasks(self, tasks, *, settings, on_start, on_epoch, on_end):
+    def run_tasks(self, tasks, events):
         for task in tasks:
-            on_start(task.number)
-            on_end(Outcome(task.number, "FINISHED"))
+            events.on_start(task.number)
+            events.on_end(Outcome(task.number, "FINISHED"))
 
 
 class Unready(SerialLauncher):
@@ -93,7 +92,7 @@ def check(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
 @pytest.mark.parametrize(
     ("kind", "name", "sentence"),
     [
-        ("launcher", "positional", "by position and settings, on_start, on_epoch, on_end by name"),
+        ("launcher", "positional", "must take 3 arguments by position: missing a required argument: 'callbacks'"),
         ("launcher", "needy", "each parameter must have a default, which is its config; none: address"),
         ("launcher", "unready", r"their_parts:Unready() raised OSError: no cluster here"),
         ("launcher", "function", "their_parts:function must be a class, got function"),

@@ -11,6 +11,8 @@ from typing import Any
 
 from kexp.experiment import load_data, prepare, run_parameters
 from kexp.schema import check, component_node
+from kexp.sweeps.events import Events
+from kexp.sweeps.feed import Feed
 from kexp.sweeps.opening import opened_sweeper
 from kexp.sweeps.session import Session
 from kexp.sweeps.trials import Outcome, Task
@@ -42,14 +44,14 @@ class FormulaLauncher:
         self.most_at_once = 0
         self._ends = 0
 
-    def run_tasks(self, tasks: Any, *, settings: Any, on_start: Any, on_epoch: Any, on_end: Any) -> None:
+    def run_tasks(self, tasks: Feed, events: Events) -> None:
         running: list[Iterator[Outcome | None]] = []
         while True:
             while len(running) < self.width and tasks:
                 task = tasks.popleft()
-                on_start(task.number)
+                events.on_start(task.number)
                 self.started.append(task.overrides)
-                running.append(self._train(task, on_epoch))
+                running.append(self._train(task, events))
             self.most_at_once = max(self.most_at_once, len(running))
             if not running:
                 return
@@ -57,13 +59,13 @@ class FormulaLauncher:
                 outcome = next(each)
                 if outcome is not None:
                     running.remove(each)
-                    if not on_end(outcome):
+                    if not events.on_end(outcome):
                         return
                     self._ends += 1
                     if self._ends == self.interrupt_after:
                         raise KeyboardInterrupt
 
-    def _train(self, task: Task, on_epoch: Any) -> Iterator[Outcome | None]:
+    def _train(self, task: Task, events: Events) -> Iterator[Outcome | None]:
         if task.number == self.die_at:
             yield Outcome(task.number, "FAILED", "its process was killed (SIGKILL)")
             return
@@ -77,7 +79,7 @@ class FormulaLauncher:
             value = final * (1 - 0.5**epoch)
             metrics = {"val_accuracy": value, "val_loss": 1 - value + task.config["model"].get("dropout", 0.0)}
             run.log_metrics(metrics, step=epoch)
-            reason = on_epoch(task.number, epoch, metrics)
+            reason = events.on_epoch(task.number, epoch, metrics)
             if reason:
                 run.set_tags({"kexp.state": "PRUNED", "kexp.reason": reason})
                 break

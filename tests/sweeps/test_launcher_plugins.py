@@ -17,11 +17,10 @@ from kexp.folders import conf_folder
 from kexp.signatures import of_callable
 
 SOURCE = '''
-from kexp.sweeps.launch.launchers import HydraSide
-from kexp.sweeps.trials import Outcome
+from kexp.launching import HydraLauncher, Outcome
 
 
-class Shouting(HydraSide):
+class Shouting(HydraLauncher):
     """Says the number of each trial, and runs none.
 
     Args:
@@ -31,12 +30,20 @@ class Shouting(HydraSide):
     def __init__(self, word: str = "trial", loud: bool = False) -> None:
         self.word, self.loud = word, loud
 
-    def run_tasks(self, tasks, *, settings, on_start, on_epoch, on_end):
+    def run_tasks(self, tasks, events):
         for task in tasks:
-            on_start(task.number)
+            events.on_start(task.number)
             print(f"{self.word} {task.number}{'!' * self.loud}")
-            on_end(Outcome(task.number, "FINISHED"))
+            events.on_end(Outcome(task.number, "FINISHED"))
 '''
+OLD = """
+from kexp.sweeps.launch.launchers import HydraSide
+
+
+class Old(HydraSide):
+    def run_tasks(self, tasks, *, settings, on_start, on_epoch, on_end):
+        raise AssertionError("nothing is run")
+"""
 SWEEP = ["data=random", "seed=3,4", "tracking=none"]
 
 
@@ -86,6 +93,20 @@ def test_launcher_that_does_not_import_names_its_package(
         told = capfd.readouterr().err
         assert "launcher=broken: their_broken:Launcher of their-broken 1.0 cannot be imported" in told
         assert kexp("--cfg", "hydra") == 0  # and costs nobody else anything
+
+
+@pytest.mark.parametrize("sweeper", [(), ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=2")])
+def test_launcher_for_an_earlier_kexp_is_told_what_has_changed(
+    sweeper: tuple[str, ...], tmp_path: Path, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    entries = {"kexp.launcher": {"old": "their_old:Old"}}
+    swept = "optimizer.learning_rate=0.1,0.2"
+    with installed(tmp_path / "site", "their-old", {"their_old": OLD}, entries):
+        assert kexp("-m", "data=random", swept, "tracking=none", "hydra/launcher=old", *sweeper) == 2
+    told = capfd.readouterr().err
+    assert told.count("\n") == 1
+    assert "hydra/launcher: their_old:Old.run_tasks must take (tasks, events), got (tasks, *, settings, " in told
+    assert not Path("multirun").exists()
 
 
 def test_kexps_own_launchers_and_sweepers_stand_among_the_entry_points() -> None:

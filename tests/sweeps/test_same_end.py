@@ -13,7 +13,8 @@ from distributions import installed
 
 from kexp.config import compose, plain
 from kexp.errors import ConfigError
-from kexp.schema import Sweep
+from kexp.sweeps.events import NoEvents
+from kexp.sweeps.feed import Feed
 from kexp.sweeps.launch.auto import AutoLauncher
 from kexp.sweeps.launch.engine_process import Program
 from kexp.sweeps.launch.fusing import FusedLauncher
@@ -120,13 +121,13 @@ def ends(launcher: str, experiments: Sequence[str], folder: Path) -> dict[str, t
         place = str(folder / launcher / str(number))
         tasks.append(Task(number, adapted, overrides, place, words, checkpoint=f"{place}-left", ordinary=ordinary))
 
-    def ended(outcome: Outcome) -> bool:
-        reason = re.sub(r"(loss became).*", r"\1", outcome.reason)  # at which step, and what, is rounding's
-        found[experiments[outcome.number]] = (outcome.state, reason)
-        return True
+    class Ends(NoEvents):
+        def on_end(self, outcome: Outcome) -> bool:
+            reason = re.sub(r"(loss became).*", r"\1", outcome.reason)  # at which step, and what, is rounding's
+            found[experiments[outcome.number]] = (outcome.state, reason)
+            return True
 
-    told: dict[str, Any] = {"on_start": lambda number: None, "on_epoch": lambda *epoch: None, "on_end": ended}
-    made.run_tasks(tasks, settings=Sweep(), **told)
+    made.run_tasks(Feed(tasks), Ends())
     assert set(found) == set(experiments)
     return found
 

@@ -9,6 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from kexp.schema import Sweep
+from kexp.sweeps.events import NoEvents
+from kexp.sweeps.feed import Feed
 from kexp.sweeps.launch.workers import WorkerPool
 from kexp.sweeps.opening import opened_sweeper
 from kexp.sweeps.trials import Outcome, Task
@@ -33,12 +36,15 @@ def test_memory_of_a_worker_is_flat(count: int, within: float, workplace: Path) 
     memory: list[float] = []
     states: list[str] = []
 
-    def ended(outcome: Outcome) -> bool:
-        memory.append(worker_mb())
-        states.append(outcome.state)
-        return True
+    class Ends(NoEvents):
+        settings = Sweep(trial_timeout_s=60)
 
-    WorkerPool(1, timeout_s=60).run(tasks, on_start=lambda _: None, on_epoch=lambda *_: None, on_end=ended)
+        def on_end(self, outcome: Outcome) -> bool:
+            memory.append(worker_mb())
+            states.append(outcome.state)
+            return True
+
+    WorkerPool(1).run(Feed(tasks), Ends())
     assert states == ["FINISHED"] * count
     assert memory[-1] < (1 + within) * memory[FIRST - 1], memory
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,10 +13,10 @@ from typing import Any
 
 from kexp.config import key_of, overrides_of
 from kexp.errors import ConfigError
-from kexp.schema import Sweep
-from kexp.sweeps.feed import Feed, as_feed
+from kexp.sweeps.events import Events
+from kexp.sweeps.feed import Feed
 from kexp.sweeps.launch.fusing import FusedLauncher, as_written, is_lane, planned_tasks
-from kexp.sweeps.launch.launchers import HydraSide, ProcessesLauncher
+from kexp.sweeps.launch.launchers import HydraLauncher, ProcessesLauncher
 from kexp.sweeps.launch.probing import structure_key
 from kexp.sweeps.launch.weighing import (
     START_S,
@@ -30,7 +30,7 @@ from kexp.sweeps.launch.weighing import (
     least_workers_s,
 )
 from kexp.sweeps.launch.workers import default_workers
-from kexp.sweeps.trials import Outcome, Task, Trial
+from kexp.sweeps.trials import Task, Trial
 
 __all__ = ["AutoLauncher", "decide"]
 
@@ -48,7 +48,7 @@ class _Choice:
     why: str
 
 
-class AutoLauncher(HydraSide):
+class AutoLauncher(HydraLauncher):
     """Lanes where they take less time than worker processes, by what each structure of the sweep is weighed at.
 
     A trial whose backend was named, and is not JAX, runs in a worker process; so does what cannot be a lane. With
@@ -96,32 +96,23 @@ class AutoLauncher(HydraSide):
         except ConfigError:
             return config
 
-    def run_tasks(
-        self,
-        tasks: Sequence[Task] | Feed,
-        *,
-        settings: Sweep,
-        on_start: Callable[[int], None],
-        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
-        on_end: Callable[[Outcome], bool],
-    ) -> None:
-        feed = as_feed(tasks)
-        if not feed:
+    def run_tasks(self, tasks: Feed, events: Events) -> None:
+        if not tasks:
             return
-        known = feed.known
-        count = len(feed)
+        known = tasks.known
+        count = len(tasks)
         trials = [task for task in known if not task.saves]
-        self._choose(trials, known[0].sweep_folder, search=count if feed.grows else 0)
-        first = [self._as_chosen(feed.popleft()) for _ in known]
-        if feed.grows:
-            chosen = Feed(first, lambda: self._as_chosen(feed.popleft()) if feed else None, count - len(first))
+        self._choose(trials, known[0].sweep_folder, search=count if tasks.grows else 0)
+        first = [self._as_chosen(tasks.popleft()) for _ in known]
+        if tasks.grows:
+            chosen = Feed(first, lambda: self._as_chosen(tasks.popleft()) if tasks else None, count - len(first))
         else:
-            chosen = Feed(first, last=lambda: [feed.popleft() for _ in feed.known] if feed else [])
+            chosen = Feed(first, last=lambda: [tasks.popleft() for _ in tasks.known] if tasks else [])
         launcher: FusedLauncher | ProcessesLauncher = self._fused
         if not any(is_lane(task) for task in first):
             self._fused.close()
             launcher = ProcessesLauncher(self.n_workers, self.memory_limit_mb)
-        launcher.run_tasks(chosen, settings=settings, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
+        launcher.run_tasks(chosen, events)
 
     def explain(self, trials: Sequence[Trial], folder: Path) -> tuple[list[str], float]:
         """How these trials would run, and how many seconds those of them that may be lanes would take either way.

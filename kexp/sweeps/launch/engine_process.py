@@ -6,12 +6,13 @@ import contextlib
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from kexp.errors import ConfigError
-from kexp.schema import Fused, Sweep
+from kexp.schema import Fused
+from kexp.sweeps.events import Events, NoEvents
 from kexp.sweeps.launch.lanes import Ahead, Batch, Grouped, Narrowed, NotALane, Told, Verified, Verify, work
 from kexp.sweeps.launch.trial_run import too_long
 from kexp.sweeps.launch.weighing import Weigh, Weighed, has_foreign_code
@@ -117,24 +118,19 @@ class Engine:
 
     Args:
         child: the first process.
-        settings: of the sweep.
+        events: of the sweep.
         fused: of its lanes.
-        on_start: see `WorkerPool.run`, as for the two that follow.
         groups: is added to.
     """
 
     def __init__(
         self,
         child: Child,
-        settings: Sweep,
+        events: Events,
         fused: Fused,
-        on_start: Callable[[int], None],
-        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
-        on_end: Callable[[Outcome], bool],
         groups: dict[str, Program],
     ) -> None:
-        self.settings, self.on_start, self.on_epoch, self.on_end = settings, on_start, on_epoch, on_end
-        self.fused, self._groups = fused, groups
+        self.events, self.fused, self._groups = events, fused, groups
         self._child = child
         self._lanes = 0
         self._deaths = 0
@@ -194,19 +190,19 @@ class Engine:
         Raises:
             ConfigError: `fused.strict`, and there is one.
         """
-        groups, self._groups, on_end, self.on_end = self._groups, {}, self.on_end, lambda _: True
+        groups, self._groups, events, self.events = self._groups, {}, self.events, NoEvents()
         try:
             self.run(tasks, dry=True)
         finally:
-            self._groups, self.on_end = groups, on_end
+            self._groups, self.events = groups, events
 
     def _run_once(self, dry: bool) -> bool:
         tasks = list(self._waiting.values())
         log = tasks[0].sweep_folder / "fused.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         self._begun = set()
-        fused = self.fused
-        self._child.pipe.send(Batch(tasks, str(log), self.settings.trial_timeout_s, dry, fused.threads, fused.verify))
+        fused, limit_s = self.fused, self.events.settings.trial_timeout_s
+        self._child.pipe.send(Batch(tasks, str(log), limit_s, dry, fused.threads, fused.verify))
         while True:
             message = self._next()
             if message is None:
@@ -235,7 +231,7 @@ class Engine:
         return verified
 
     def _next(self) -> Any:
-        limit = self.settings.trial_timeout_s
+        limit = self.events.settings.trial_timeout_s
         if limit is not None and not self._child.pipe.poll(limit + _COMPILE_S):
             self._child.process.kill()
             raise EOFError
@@ -245,7 +241,7 @@ class Engine:
         answer = None
         for number, epoch, metrics in told.epochs:
             self._begin(number)
-            answer = self.on_epoch(number, epoch, metrics)
+            answer = self.events.on_epoch(number, epoch, metrics)
         if told.ask:
             self._child.pipe.send(answer)
 
@@ -253,7 +249,7 @@ class Engine:
         if number not in self._begun:
             self._begun.add(number)
             self._attempts[number] += 1
-            self.on_start(number)
+            self.events.on_start(number)
 
     def _end(self, outcome: Outcome) -> bool:
         if outcome.state != "INVALID":
@@ -262,7 +258,7 @@ class Engine:
             self._attempts[outcome.number] -= 1
         self._waiting.pop(outcome.number, None)
         self._begun.discard(outcome.number)
-        return self.on_end(outcome)
+        return self.events.on_end(outcome)
 
     def _refuse(self, number: int, reason: str) -> None:
         self._begun.discard(number)
@@ -280,13 +276,13 @@ class Engine:
         if not self._begun or self._deaths > _DEATHS:
             suspects = set(foreign)
         for number in sorted(suspects | self._begun):
-            again = number not in suspects and self._attempts[number] <= self.settings.max_retries
+            again = number not in suspects and self._attempts[number] <= self.events.settings.max_retries
             if again:
                 continue
             if self._waiting[number].ordinary is not None and not self.fused.strict:
                 self._refuse(number, f"the process of the lanes died with it: {reason}")
-            elif number in self._begun and self._attempts[number] > self.settings.max_retries:
-                limit = self.settings.trial_timeout_s
+            elif number in self._begun and self._attempts[number] > self.events.settings.max_retries:
+                limit = self.events.settings.trial_timeout_s
                 state = too_long(limit) if limit is not None and "SIGKILL" in reason else reason
                 if not self._end(Outcome(number, "FAILED", state, repeatable=True)):
                     return False

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from kexp.errors import ConfigError
 from kexp.registry import OURSELVES, find
-from kexp.schema import Fused, Sweep
-from kexp.sweeps.feed import Feed, as_feed
+from kexp.schema import Fused
+from kexp.sweeps.events import Events, NoEvents
+from kexp.sweeps.feed import Feed
 from kexp.sweeps.launch.engine_process import Child, Engine, Program
 from kexp.sweeps.launch.lanes import Ahead, Verified
-from kexp.sweeps.launch.launchers import HydraSide, ProcessesLauncher
+from kexp.sweeps.launch.launchers import HydraLauncher, ProcessesLauncher
 from kexp.sweeps.launch.probing import structure_key
 from kexp.sweeps.launch.weighing import ENGINE_S, START_S, Share, Weigh, Weighed, add_share
 from kexp.sweeps.launch.workers import default_workers
@@ -41,7 +42,7 @@ class LaneRunner(Protocol):
     def close(self) -> None: ...
 
 
-class FusedLauncher(HydraSide):
+class FusedLauncher(HydraLauncher):
     """Trials as lanes of compiled programs, on Keras' JAX backend, as the config's `fused` says.
 
     Args:
@@ -127,37 +128,27 @@ class FusedLauncher(HydraSide):
             raise ConfigError.at("backend", f"must be jax, or left out, with hydra/launcher={self.name}", backend)
         return {**config, "backend": "jax", "trainer": {**config["trainer"], "engine": "compiled"}}
 
-    def run_tasks(
-        self,
-        tasks: Sequence[Task] | Feed,
-        *,
-        settings: Sweep,
-        on_start: Callable[[int], None],
-        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
-        on_end: Callable[[Outcome], bool],
-    ) -> None:
-        def here(fused: Fused) -> Engine:
-            return Engine(self._started(), settings, fused, on_start, on_epoch, on_end, self.groups)
+    def run_tasks(self, tasks: Feed, events: Events) -> None:
+        def engine(fused: Fused) -> Engine:
+            return Engine(self._started(), events, fused, self.groups)
 
-        others = ProcessesLauncher(self.n_workers, self.memory_limit_mb).run_tasks
-        self.run_on(here, others, tasks, settings=settings, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
+        self.run_on(engine, ProcessesLauncher(self.n_workers, self.memory_limit_mb).run_tasks, tasks, events)
 
     def run_on(
         self,
         engine_for: Callable[[Fused], LaneRunner],
-        others: Callable[..., None],
-        tasks: Sequence[Task] | Feed,
-        **told: Any,
+        run_others: Callable[[Feed, Events], None],
+        feed: Feed,
+        events: Events,
     ) -> None:
         """As `run_tasks`, wherever lanes run.
 
         Args:
             engine_for: makes what runs the lanes; adds to `groups`.
-            others: runs, as `run_tasks` does, the tasks that cannot be lanes; no lane runs meanwhile.
-            tasks: as `run_tasks`, which has all that follows too.
-            told: for `others`.
+            run_others: runs the tasks that cannot be lanes; no lane runs meanwhile.
+            feed: as `tasks` of `run_tasks`.
+            events: as of `run_tasks`.
         """
-        feed = as_feed(tasks)
         if not feed:
             return
         fused = Fused(**feed.known[0].config["fused"])
@@ -176,7 +167,7 @@ class FusedLauncher(HydraSide):
                     going, refused = engine.run(batch)
                     ordinary += [self._ordinary(task, reason) for task, reason in refused]
                 if going and ordinary:
-                    others(Feed(ordinary, last=None if feed.grows else lambda: _others(feed)), **told)
+                    run_others(Feed(ordinary, last=None if feed.grows else lambda: _others(feed)), events)
             if going and fused.verify:
                 self._verified = engine.verify()
         finally:
@@ -218,12 +209,13 @@ class FusedLauncher(HydraSide):
             self.close()
             return
 
-        def invalid(outcome: Outcome) -> bool:
-            by_number[outcome.number].state, by_number[outcome.number].reason = "INVALID", outcome.reason
-            return True
+        class Refusals(NoEvents):
+            def on_end(self, outcome: Outcome) -> bool:
+                by_number[outcome.number].state, by_number[outcome.number].reason = "INVALID", outcome.reason
+                return True
 
         fused = Fused(**tasks[0].config["fused"])
-        engine = Engine(self._started(), Sweep(), fused, lambda _: None, lambda *_: None, invalid, self.groups)
+        engine = Engine(self._started(), Refusals(), fused, self.groups)
         try:
             for task, reason in engine.run(tasks, dry=True)[1]:
                 self._ordinary(task, reason)

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from kexp.schema import Sweep
+from kexp.sweeps.events import Events
 from kexp.sweeps.feed import Feed
 from kexp.sweeps.launch.trial_run import TimeUpError, run_trial, too_long
 from kexp.sweeps.launch.workers import WorkerPool, default_workers, import_keras
-from kexp.sweeps.trials import Outcome, Task, Trial
+from kexp.sweeps.trials import Trial
 from kexp.training import forget_model
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
 
-__all__ = ["HydraSide", "ProcessesLauncher", "SerialLauncher"]
+__all__ = ["HydraLauncher", "ProcessesLauncher", "SerialLauncher"]
 
 
-class HydraSide:
-    """What Hydra asks of a launcher."""
+class HydraLauncher:
+    """What Hydra asks of a launcher; one of kexp's adds `run_tasks`, see `kexp.sweeps.events.Launcher`."""
 
     config: DictConfig
     hydra_context: HydraContext
@@ -40,25 +40,20 @@ class HydraSide:
         return launch_jobs(self, job_overrides, initial_job_idx)
 
 
-class SerialLauncher(HydraSide):
+HydraSide = HydraLauncher  # what plugins for kexp 0.1 inherit: they import, and `runs_tasks` says what has changed
+
+
+class SerialLauncher(HydraLauncher):
     """One trial after another, in this process."""
 
-    def run_tasks(
-        self,
-        tasks: Sequence[Task] | Feed,
-        *,
-        settings: Sweep,
-        on_start: Callable[[int], None],
-        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
-        on_end: Callable[[Outcome], bool],
-    ) -> None:
+    def run_tasks(self, tasks: Feed, events: Events) -> None:
         for task in tasks:
-            on_start(task.number)
+            events.on_start(task.number)
             import_keras(task)
-            with _time_limit(settings.trial_timeout_s):
-                outcome = run_trial(task, on_epoch)
+            with _time_limit(events.settings.trial_timeout_s):
+                outcome = run_trial(task, events.on_epoch)
             forget_model()
-            if not on_end(outcome):
+            if not events.on_end(outcome):
                 return
 
 
@@ -84,7 +79,7 @@ def _time_limit(seconds: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-class ProcessesLauncher(HydraSide):
+class ProcessesLauncher(HydraLauncher):
     """Warm worker processes.
 
     Args:
@@ -112,18 +107,9 @@ class ProcessesLauncher(HydraSide):
     def _workers(self, tasks: int) -> int:
         return min(self.n_workers or default_workers(), tasks)
 
-    def run_tasks(
-        self,
-        tasks: Sequence[Task] | Feed,
-        *,
-        settings: Sweep,
-        on_start: Callable[[int], None],
-        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
-        on_end: Callable[[Outcome], bool],
-    ) -> None:
+    def run_tasks(self, tasks: Feed, events: Events) -> None:
         if not tasks:
             return
         pool, self._warm = self._warm or WorkerPool(1, memory_limit_mb=self.memory_limit_mb), None
         pool.n_workers = self._workers(len(tasks))
-        pool.timeout_s, pool.max_retries = settings.trial_timeout_s, settings.max_retries
-        pool.run(tasks, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
+        pool.run(tasks, events)

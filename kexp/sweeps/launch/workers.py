@@ -15,12 +15,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import KexpError
-from kexp.sweeps.feed import Feed, as_feed
+from kexp.sweeps.events import Events, NoEvents
+from kexp.sweeps.feed import Feed
 from kexp.sweeps.launch.trial_run import run_trial, too_long
 from kexp.sweeps.trials import Outcome, Task
 from kexp.training import forget_model, own_process, settle
@@ -72,21 +73,12 @@ class WorkerPool:
 
     Args:
         n_workers: how many.
-        timeout_s: longest time for one trial; None for no limit.
         memory_limit_mb: a worker whose resident memory is above this when a trial ends is replaced.
-        max_retries: how often a trial is tried again after its worker died.
     """
 
-    def __init__(
-        self,
-        n_workers: int,
-        *,
-        timeout_s: float | None = None,
-        memory_limit_mb: float = 4096,
-        max_retries: int = 1,
-    ) -> None:
-        self.n_workers, self.timeout_s = n_workers, timeout_s
-        self.memory_limit_mb, self.max_retries = memory_limit_mb, max_retries
+    def __init__(self, n_workers: int, *, memory_limit_mb: float = 4096) -> None:
+        self.n_workers, self.memory_limit_mb = n_workers, memory_limit_mb
+        self._events: Events = NoEvents()
         self._workers: dict[int, _Worker] = {}
         self._attempts: dict[int, int] = {}
         self._failed_starts = 0
@@ -97,33 +89,20 @@ class WorkerPool:
             self._workers[index] = self._spawn(index, backend)
             _send(self._workers[index], backend)
 
-    def run(
-        self,
-        tasks: Sequence[Task] | Feed,
-        *,
-        on_start: Callable[[int], None],
-        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
-        on_end: Callable[[Outcome], bool],
-    ) -> None:
-        """Runs every task.
-
-        Args:
-            tasks: in the order to start them; a feed is asked for its next when a worker is free.
-            on_start: told the number of a trial that starts.
-            on_epoch: told (trial, epoch, metrics); its answer, where not None, ends the trial with that reason.
-            on_end: told each outcome; False ends the sweep: what runs is ended, the rest is not started.
+    def run(self, waiting: Feed, events: Events) -> None:
+        """Runs every task, see `Launcher.run_tasks`.
 
         Raises:
             KeyboardInterrupt: Ctrl-C; the workers are gone by then.
             WorkerError: no worker lives long enough to be given a trial.
         """
-        waiting = as_feed(tasks)
+        self._events = events
         going = True
         try:
             while going and (any(worker.task for worker in self._workers.values()) or waiting):
-                self._hand_out(waiting, on_start)
+                self._start_tasks(waiting)
                 for worker in self._with_news():
-                    outcome = self._listen(worker, on_epoch)
+                    outcome = self._listen(worker)
                     if outcome is None:
                         continue
                     task, worker.task, worker.deadline = worker.task, None, float("inf")
@@ -136,7 +115,7 @@ class WorkerPool:
                     if self._again(task, outcome):
                         waiting.appendleft(task)
                         continue
-                    if not on_end(outcome):
+                    if not events.on_end(outcome):
                         going = False
         finally:
             self.close()
@@ -157,7 +136,7 @@ class WorkerPool:
             worker.pipe.close()
         self._workers.clear()
 
-    def _hand_out(self, waiting: Feed, on_start: Callable[[int], None]) -> None:
+    def _start_tasks(self, waiting: Feed) -> None:
         for index in range(self.n_workers):
             worker = self._workers.get(index)
             if worker is not None and worker.task is not None:
@@ -168,7 +147,7 @@ class WorkerPool:
             self._attempts[task.number] = self._attempts.get(task.number, 0) + 1
             worker.task, worker.timed_out = task, False
             worker.deadline = time.monotonic() + _START_S
-            on_start(task.number)
+            self._events.on_start(task.number)
             _send(worker, task)  # a worker that is gone is seen by its sentinel
 
     def _worker_with_task(self, index: int, waiting: Feed) -> tuple[_Worker, Task]:
@@ -208,9 +187,7 @@ class WorkerPool:
             worker.process.join()
         return list({id(worker): worker for worker in [*(waits[each] for each in found), *late]}.values())
 
-    def _listen(
-        self, worker: _Worker, on_epoch: Callable[[int, int, Mapping[str, float]], str | None]
-    ) -> Outcome | None:
+    def _listen(self, worker: _Worker) -> Outcome | None:
         """The next thing a worker says; an Outcome when its trial is over."""
         assert worker.task is not None
         if not worker.timed_out:
@@ -223,9 +200,10 @@ class WorkerPool:
             if message == _READY:
                 worker.ready, self._failed_starts = True, 0
             elif message == _BEGUN:
-                worker.deadline = time.monotonic() + self.timeout_s if self.timeout_s else float("inf")
+                limit_s = self._events.settings.trial_timeout_s
+                worker.deadline = time.monotonic() + limit_s if limit_s else float("inf")
             elif message is not None:
-                answer = on_epoch(*message)
+                answer = self._events.on_epoch(*message)
                 if worker.task.ask:
                     _send(worker, answer)
             if message is not None or worker.process.is_alive():
@@ -238,11 +216,12 @@ class WorkerPool:
 
     def _how_it_died(self, worker: _Worker) -> str:
         if worker.timed_out:
-            return too_long(self.timeout_s or 0)
+            return too_long(self._events.settings.trial_timeout_s or 0)
         return how_it_died(worker.process.exitcode or 0)
 
     def _again(self, task: Task, outcome: Outcome) -> bool:
-        return outcome.state == "FAILED" and not outcome.repeatable and self._attempts[task.number] <= self.max_retries
+        most = self._events.settings.max_retries
+        return outcome.state == "FAILED" and not outcome.repeatable and self._attempts[task.number] <= most
 
     def _replace_if_grown(self, worker: _Worker) -> None:
         import psutil

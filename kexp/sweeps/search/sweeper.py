@@ -9,6 +9,7 @@ from typing import Any
 
 from kexp.errors import ConfigError
 from kexp.schema import Experiment, check
+from kexp.sweeps.events import runs_tasks
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.running import finish, open_session
 from kexp.sweeps.search.choices import Chosen, choose_pruner, choose_sampler
@@ -127,7 +128,7 @@ class OptunaSweeper(SpaceSweeper):
         if searching.pruner and searching.pruner != "wilcoxon":
             session.prune_with(searching.judge)
         try:
-            if hasattr(self.launcher, "run_tasks"):
+            if runs_tasks(self.launcher):
                 ask = bool(searching.pruner) and searching.pruner != "wilcoxon"
                 session.run(self.launcher, [], ask=ask, more=searching.more, most=searching.most)
             else:
@@ -211,7 +212,7 @@ def _check_pruner(pruner: Chosen | None, objectives: Sequence[Objective], seeds:
         return
     if metric.startswith("test_"):
         raise ConfigError(f"{key}: {pruner.name} monitors every epoch, but {metric} is measured once, at the end")
-    if not hasattr(launcher, "run_tasks"):
+    if not runs_tasks(launcher):
         raise ConfigError(f"{key}: {pruner.name} monitors every epoch, which only kexp's own launchers report")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import ray
 from ray.exceptions import RayError
 
 from kexp.errors import ConfigError
-from kexp.schema import Fused, Sweep
+from kexp.schema import Fused
+from kexp.sweeps.events import Events, NoEvents
 from kexp.sweeps.launch.engine_process import Program, gather, narrow
 from kexp.sweeps.launch.lanes import Batch, Grouped, Narrowed, NotALane, Told, Verified
 from kexp.sweeps.launch.trial_run import too_long
@@ -42,9 +43,8 @@ class RayEngines:
     Args:
         crew: of `LaneWorker`s.
         ran: is added to; says how often a trial is tried again.
-        settings: of the sweep.
+        events: of the sweep.
         fused: of its lanes.
-        on_start: see `RayPool.run`, as for the two that follow.
         groups: is added to.
         memory_limit_mb: an actor whose resident memory is above this when a batch ends is replaced.
     """
@@ -53,16 +53,12 @@ class RayEngines:
         self,
         crew: Crew,
         ran: Ran,
-        settings: Sweep,
+        events: Events,
         fused: Fused,
-        on_start: Callable[[int], None],
-        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
-        on_end: Callable[[Outcome], bool],
         groups: dict[str, Program],
         memory_limit_mb: float,
     ) -> None:
-        self._crew, self._ran, self.settings, self.fused = crew, ran, settings, fused
-        self.on_start, self.on_epoch, self.on_end = on_start, on_epoch, on_end
+        self._crew, self._ran, self.events, self.fused = crew, ran, events, fused
         self._groups, self.memory_limit_mb = groups, memory_limit_mb
         self._waiting: deque[Task] = deque()
         self._refused: list[tuple[Task, str]] = []
@@ -90,8 +86,7 @@ class RayEngines:
             Whether the sweep goes on, and the tasks that cannot be lanes, each with the reason.
         """
         if saving := [task for task in batch if task.saves]:
-            told = {"on_start": self.on_start, "on_epoch": self.on_epoch, "on_end": self.on_end}
-            save_here(saving, settings=self.settings, **told)
+            save_here(saving, self.events)
         self._waiting = deque(task for task in batch if not task.saves)
         self._refused = []
         self._folder = batch[0].sweep_folder if batch else Path()
@@ -99,7 +94,7 @@ class RayEngines:
         while going and (self._crew.busy or self._waiting):
             if self._waiting:
                 self._crew.grow(-(-len(self._waiting) // _LANES), self._folder)
-            self._hand_out(dry)
+            self._start_batches(dry)
             for member, heard in self._crew.news():
                 going = self._lost(member, heard) if isinstance(heard, Death) else self._hear(member, heard)
                 if not going:
@@ -112,11 +107,11 @@ class RayEngines:
         Raises:
             ConfigError: `fused.strict`, and there is one.
         """
-        groups, self._groups, on_end, self.on_end = self._groups, {}, self.on_end, lambda _: True
+        groups, self._groups, events, self.events = self._groups, {}, self.events, NoEvents()
         try:
             self.run(tasks, dry=True)
         finally:
-            self._groups, self.on_end = groups, on_end
+            self._groups, self.events = groups, events
 
     def verify(self) -> Verified:
         """Trains some lanes of the sweep again, each alone; none of those whose actor has died."""
@@ -137,7 +132,7 @@ class RayEngines:
         """Ends every actor, at once."""
         self._crew.close()
 
-    def _hand_out(self, dry: bool) -> None:
+    def _start_batches(self, dry: bool) -> None:
         for member in self._crew.idle:
             assert member.hello is not None
             tasks = [self._waiting.popleft() for _ in range(self._share(self._lanes(member.hello)))]
@@ -146,7 +141,7 @@ class RayEngines:
             log = self._log(member.hello)
             log.parent.mkdir(parents=True, exist_ok=True)
             verify = -(-self.fused.verify // len(self._crew.members))
-            job = Batch(tasks, str(log), self.settings.trial_timeout_s, dry, self.fused.threads, verify)
+            job = Batch(tasks, str(log), self.events.settings.trial_timeout_s, dry, self.fused.threads, verify)
             luggage = {task.number: Luggage.for_task(task) for task in tasks} if member.hello.away else {}
             self._crew.give(member, tasks, job, luggage)
             self._wait_for(member)
@@ -167,7 +162,7 @@ class RayEngines:
         return self._folder / f"fused-{hello.host}.log"
 
     def _wait_for(self, member: Member) -> None:
-        limit = self.settings.trial_timeout_s
+        limit = self.events.settings.trial_timeout_s
         member.deadline = float("inf") if limit is None else time.monotonic() + limit + START_S
 
     def _hear(self, member: Member, heard: Sequence[Any]) -> bool:
@@ -179,7 +174,7 @@ class RayEngines:
             if isinstance(word, Told):
                 for number, epoch, metrics in word.epochs:
                     self._begin(number)
-                    member.answer = self.on_epoch(number, epoch, metrics)
+                    member.answer = self.events.on_epoch(number, epoch, metrics)
             elif isinstance(word, Ended):
                 task = member.tasks[word.outcome.number]
                 if word.luggage is not None:
@@ -211,7 +206,7 @@ class RayEngines:
         if number not in self._begun:
             self._begun.add(number)
             self._idle_deaths = 0
-            self.on_start(number)
+            self.events.on_start(number)
 
     def _end(self, member: Member, outcome: Outcome) -> bool:
         assert member.hello is not None
@@ -220,7 +215,7 @@ class RayEngines:
             self._ran.trials[member.hello.node_id] += 1
         member.tasks.pop(outcome.number)
         self._begun.discard(outcome.number)
-        return self.on_end(outcome)
+        return self.events.on_end(outcome)
 
     def _lost(self, member: Member, death: Death) -> bool:
         """Trials that were running are tried again, or have failed; the others wait for another actor."""
@@ -230,7 +225,7 @@ class RayEngines:
             self._idle_deaths += 1
             if self._idle_deaths >= STARTS:
                 raise WorkerError(f"no process of lanes stays on the cluster: {death.reason}")
-        reason = death.reason or too_long(self.settings.trial_timeout_s or START_S)
+        reason = death.reason or too_long(self.events.settings.trial_timeout_s or START_S)
         going = True
         for number in begun:
             task = member.tasks[number]

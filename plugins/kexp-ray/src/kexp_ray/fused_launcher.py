@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kexp.schema import Fused, Sweep
-from kexp.sweeps.feed import Feed, as_feed
+from kexp.schema import Fused
+from kexp.sweeps.events import Events
+from kexp.sweeps.feed import Feed
 from kexp.sweeps.launch.fusing import FusedLauncher
-from kexp.sweeps.trials import Outcome, Task, Trial
+from kexp.sweeps.trials import Trial
 from kexp_ray.launcher import RayLauncher
 
 __all__ = ["FusedRayLauncher"]
@@ -28,37 +29,26 @@ class FusedRayLauncher(RayLauncher):
         lanes.name = "fused_ray"  # as the user chose it
         return lanes
 
-    def run_tasks(
-        self,
-        tasks: Sequence[Task] | Feed,
-        *,
-        settings: Sweep,
-        on_start: Callable[[int], None],
-        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
-        on_end: Callable[[Outcome], bool],
-    ) -> None:
-        feed = as_feed(tasks)
-        if not feed:
+    def run_tasks(self, tasks: Feed, events: Events) -> None:
+        if not tasks:
             return
         with self.connected() as crew_of:
             from kexp_ray.engines import RayEngines
             from kexp_ray.lane_worker import LaneWorker
 
-            crew, ran = crew_of(LaneWorker), self.ran(settings)
+            crew, ran = crew_of(LaneWorker), self.ran(events.settings)
             engines: list[RayEngines] = []
 
-            def here(fused: Fused) -> RayEngines:
-                told = (on_start, on_epoch, on_end)
-                made = RayEngines(crew, ran, settings, fused, *told, self._fused.groups, self.memory_limit_mb)
+            def engines_of(fused: Fused) -> RayEngines:
+                made = RayEngines(crew, ran, events, fused, self._fused.groups, self.memory_limit_mb)
                 engines.append(made)
                 return made
 
-            def others(ordinary: Sequence[Task], **told: Any) -> None:
+            def run_others(ordinary: Feed, events: Events) -> None:
                 engines[0].let_go()
-                RayLauncher.run_tasks(self, ordinary, **told)
+                RayLauncher.run_tasks(self, ordinary, events)
 
-            told = {"settings": settings, "on_start": on_start, "on_epoch": on_epoch, "on_end": on_end}
-            self._fused.run_on(here, others, feed, **told)
+            self._fused.run_on(engines_of, run_others, tasks, events)
 
     def adapt(self, config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
         """See `FusedLauncher.adapt`."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError
 from kexp.schema import Sweep
-from kexp.sweeps.feed import Feed, as_feed
-from kexp.sweeps.launch.launchers import HydraSide, ProcessesLauncher
-from kexp.sweeps.trials import Outcome, Task
+from kexp.sweeps.events import Events
+from kexp.sweeps.feed import Feed
+from kexp.sweeps.launch.launchers import HydraLauncher, ProcessesLauncher
+from kexp.sweeps.trials import Task
 
 if TYPE_CHECKING:
     from kexp_ray.crew import Crew, Ran
@@ -22,7 +23,7 @@ __all__ = ["RayLauncher", "save_here"]
 _SAID_BY_US = "^(A worker died or was killed|The node with node id|The actor is dead|.*[Rr]aylet)"
 
 
-class RayLauncher(HydraSide):
+class RayLauncher(HydraLauncher):
     """Trials on the warm actors of a Ray cluster.
 
     Args:
@@ -67,31 +68,17 @@ class RayLauncher(HydraSide):
         self.runtime_env = _mapping("runtime_env", runtime_env)
         self._ran: Ran | None = None
 
-    def run_tasks(
-        self,
-        tasks: Sequence[Task] | Feed,
-        *,
-        settings: Sweep,
-        on_start: Callable[[int], None],
-        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
-        on_end: Callable[[Outcome], bool],
-    ) -> None:
-        waiting = as_feed(tasks)
-        if not waiting:
+    def run_tasks(self, tasks: Feed, events: Events) -> None:
+        if not tasks:
             return
         with self.connected() as crew_of:
             from kexp_ray.pool import RayPool
             from kexp_ray.worker import TrialWorker
 
-            pool = RayPool(
-                crew_of(TrialWorker),
-                self.ran(settings),
-                timeout_s=settings.trial_timeout_s,
-                memory_limit_mb=self.memory_limit_mb,
-            )
-            saving = pool.run(waiting, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
+            pool = RayPool(crew_of(TrialWorker), self.ran(events.settings), events, self.memory_limit_mb)
+            saving = pool.run(tasks)
         if saving:
-            save_here(saving, settings=settings, on_start=on_start, on_epoch=on_epoch, on_end=on_end)
+            save_here(saving, events)
 
     def closing(self) -> list[str]:
         """Where trials ran, and what was run again."""
@@ -127,14 +114,14 @@ class RayLauncher(HydraSide):
             )
 
 
-def save_here(tasks: Sequence[Task], **told: Any) -> None:
+def save_here(tasks: Sequence[Task], events: Events) -> None:
     """Saves models, which are added to runs that are over: by the machine whose store it is.
 
     Args:
         tasks: those that save.
-        told: as for `run_tasks`.
+        events: of the sweep.
     """
-    ProcessesLauncher(n_workers=1 if len(tasks) < 8 else None).run_tasks(tasks, **told)
+    ProcessesLauncher(n_workers=1 if len(tasks) < 8 else None).run_tasks(Feed(tasks), events)
 
 
 def _check(

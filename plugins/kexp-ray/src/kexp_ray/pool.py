@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from kexp.sweeps.events import Events
 from kexp.sweeps.feed import Feed
 from kexp.sweeps.launch.trial_run import too_long
 from kexp.sweeps.trials import Outcome, Task
@@ -22,28 +23,18 @@ class RayPool:
     Args:
         crew: of `TrialWorker`s.
         ran: is added to; says how often a trial is tried again.
-        timeout_s: longest time for one trial; None for no limit.
+        events: of the sweep.
         memory_limit_mb: an actor whose resident memory is above this when a trial ends is replaced.
     """
 
-    def __init__(self, crew: Crew, ran: Ran, *, timeout_s: float | None, memory_limit_mb: float) -> None:
-        self._crew, self._ran, self.timeout_s, self.memory_limit_mb = crew, ran, timeout_s, memory_limit_mb
+    def __init__(self, crew: Crew, ran: Ran, events: Events, memory_limit_mb: float) -> None:
+        self._crew, self._ran, self._events, self.memory_limit_mb = crew, ran, events, memory_limit_mb
 
-    def run(
-        self,
-        waiting: Feed,
-        *,
-        on_start: Callable[[int], None],
-        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
-        on_end: Callable[[Outcome], bool],
-    ) -> list[Task]:
+    def run(self, waiting: Feed) -> list[Task]:
         """Runs every trial.
 
         Args:
             waiting: asked for its next task when an actor is free.
-            on_start: told the number of a trial that starts.
-            on_epoch: told (trial, epoch, metrics); its answer, where not None, ends the trial with that reason.
-            on_end: told each outcome; False ends the sweep.
 
         Returns:
             The tasks that save models, which are the driver's own: its tracking store is theirs.
@@ -60,12 +51,12 @@ class RayPool:
             while going and (self._crew.busy or waiting):
                 if waiting:
                     self._crew.grow(len(waiting), folder)
-                self._hand_out(waiting, saving, on_start)
+                self._start_tasks(waiting, saving)
                 for member, heard in self._crew.news():
                     lost = isinstance(heard, Death) and bool(heard.lost_node)
                     if isinstance(heard, Death):
                         self._ran.hear(heard)
-                    outcome = self._over(member, heard, on_epoch)
+                    outcome = self._over(member, heard)
                     if outcome is None:
                         continue
                     task, member.busy = member.tasks.pop(outcome.number), False
@@ -74,12 +65,12 @@ class RayPool:
                         continue
                     assert member.hello is not None
                     self._ran.trials[member.hello.node_id] += 1
-                    going = on_end(outcome) and going
+                    going = self._events.on_end(outcome) and going
         finally:
             self._crew.close()
         return saving
 
-    def _hand_out(self, waiting: Feed, saving: list[Task], on_start: Callable[[int], None]) -> None:
+    def _start_tasks(self, waiting: Feed, saving: list[Task]) -> None:
         for member in self._crew.idle:
             if not waiting:  # asked only where there is room: a search decides on its next trial then
                 return
@@ -95,28 +86,24 @@ class RayPool:
                 self._crew.drop(member)
                 continue
             member.backend = backend
-            on_start(task.number)
+            self._events.on_start(task.number)
             assert member.hello is not None
             member.deadline = time.monotonic() + START_S
             self._crew.give(member, [task], task, Luggage.for_task(task) if member.hello.away else None)
 
-    def _over(
-        self,
-        member: Member,
-        heard: Sequence[Any] | Death,
-        on_epoch: Callable[[int, int, Mapping[str, float]], str | None],
-    ) -> Outcome | None:
+    def _over(self, member: Member, heard: Sequence[Any] | Death) -> Outcome | None:
         """What is heard of an actor; an Outcome when its trial is over."""
         (task,) = member.tasks.values()
+        limit_s = self._events.settings.trial_timeout_s
         if isinstance(heard, Death):
             late = not heard.reason
-            reason = too_long(self.timeout_s or START_S) if late else heard.reason
+            reason = too_long(limit_s or START_S) if late else heard.reason
             return Outcome(task.number, "FAILED", reason, repeatable=late)
         for word in heard:
             if isinstance(word, Begun):
-                member.deadline = time.monotonic() + self.timeout_s if self.timeout_s else float("inf")
+                member.deadline = time.monotonic() + limit_s if limit_s else float("inf")
             elif isinstance(word, Epoch):
-                member.answer = on_epoch(word.number, word.epoch, word.metrics)
+                member.answer = self._events.on_epoch(word.number, word.epoch, word.metrics)
             else:
                 return self._ended(member, task, word)
         return None
