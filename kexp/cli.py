@@ -65,12 +65,12 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     if first.isidentifier():
         if first not in COMMANDS:
-            from kexp.config import word_meant
+            from kexp.config import suggest_override
 
-            meant = word_meant(first, "".join(arguments[1:3]).lstrip(":="))
-            if not meant and nearest(first, COMMANDS) is None:
-                meant = f"; to train, write overrides alone: kexp {' '.join(arguments[1:]) or 'model=mlp'}"
-            raise ConfigError(f"there is no command {first!r}{meant or suggestion(first, COMMANDS)}")
+            suggested = suggest_override(first, "".join(arguments[1:3]).lstrip(":="))
+            if not suggested and nearest(first, COMMANDS) is None:
+                suggested = f"; to train, write overrides alone: kexp {' '.join(arguments[1:]) or 'model=mlp'}"
+            raise ConfigError(f"there is no command {first!r}{suggested or suggestion(first, COMMANDS)}")
         # What lives to the end need not be searched for cycles then: 0.7 s after MLflow's import.
         atexit.register(gc.freeze)
         module = importlib.import_module(f"kexp.commands.{first}")
@@ -84,7 +84,7 @@ def _hydra(arguments: list[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from kexp.config import compose_head, explain, is_sweep, opened, prepare_overrides, run_as_job
+    from kexp.config import compose_head, explain, is_sweep, open_hydra, prepare_overrides, run_as_job
     from kexp.config.command_line import read_command_line, show
     from kexp.training.backend import own_process
 
@@ -96,7 +96,7 @@ def _hydra(arguments: list[str]) -> int:
         announce_backend(line.overrides, line.config_dir)
     own_process()
     try:
-        with opened(line.config_dir) as hydra:
+        with open_hydra(line.config_dir) as hydra:
             if line.shows:
                 return show(hydra, line)
             if not line.multirun:

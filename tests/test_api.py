@@ -48,8 +48,8 @@ def test_submodules_take_no_function_s_name() -> None:
     [
         ("optimizer=adam", "overrides: must be a list of texts"),
         ([1], "overrides: must be a list of texts"),
-        (["-m", "optimizer=sgd"], "'-m' is a flag of the command line, and no override; write KEY=VALUE"),
-        (["=3"], "'=3' is no override; write KEY=VALUE"),
+        (["-m", "optimizer=sgd"], "'-m' is a flag of the command line, not an override; write KEY=VALUE"),
+        (["=3"], "'=3' is not an override; write KEY=VALUE"),
         (["optimizer=adma"], "optimizer: there is no optimizer 'adma'; did you mean 'adamax'?"),
         (["optimizer.lerning_rate=1"], "optimizer.lerning_rate"),
     ],

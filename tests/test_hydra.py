@@ -20,7 +20,7 @@ from hydra.experimental.callback import Callback
 import kexp
 from kexp.cli import main
 from kexp.commands.words import candidates
-from kexp.config import compose, compose_head, is_sweep, opened, readable
+from kexp.config import compose, compose_head, is_sweep, open_hydra, readable
 from kexp.config.table import FLAGS, KEYS, rows
 from kexp.errors import ConfigError
 from kexp.sweeps.opening import opened_sweeper
@@ -91,7 +91,7 @@ def test_a_refused_key_is_refused(
         (["--resolve"], "--resolve: is for what --cfg or --help shows"),
         (["--package", "optimizer"], "--package: says which part of the config --cfg shows"),
         (["--run", "-m", "seed=1,2"], "--run and --multirun do not go together"),
-        (["-cp", ".", "-cd", "."], "--config-path: is here another word for --config-dir"),
+        (["-cp", ".", "-cd", "."], "--config-path: is another name for --config-dir here"),
         (["--config-dir", "none"], "--config-dir: there is no folder 'none'"),
         (["--info", "all", "--cfg", "job"], "--cfg and --info do not go together"),
         (["hydra.job.env_copy=[NOT_THERE]"], "hydra.job.env_copy: there is no environment variable 'NOT_THERE'"),
@@ -293,7 +293,7 @@ def one_trial(folder: Path) -> None:
 
 def sweep_by_preset(folder: Path) -> None:
     put(folder, experiment__both="hydra: {mode: MULTIRUN, sweeper: {params: {seed: '1,2'}}}")
-    with opened(folder) as hydra:
+    with open_hydra(folder) as hydra:
         config = compose_head(hydra, ["experiment=both"])
         assert is_sweep(config)
     assert len(planned("experiment=both", folder=folder)) == 2

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_intermixed_args(arguments)
     for each in given.overrides:
         if "=" not in each:
-            raise ConfigError(f"{each!r} is no override; write KEY=VALUE")
+            raise ConfigError(f"{each!r} is not an override; write KEY=VALUE")
     quiet()
     from kexp import stored
     from kexp.stored import evaluation

@@ -1,16 +1,17 @@
-"""Hydra, and nothing but Hydra: where options come from and how a config is composed."""
+"""Hydra: config sources, composition, the command line, and clear messages for its errors."""
 
 from kexp.config.compose import compose, compose_head, is_sweep, overrides_of, plain, refuse_several
-from kexp.config.explain import explain, explain_grammar, prepare_overrides
+from kexp.config.explain import explain, explain_grammar
 from kexp.config.hooks import Hooks, hooks_of
-from kexp.config.job import check_job, run_as_job, show_logs
-from kexp.config.left_open import is_set, name_what_is_set
-from kexp.config.meant import word_meant
-from kexp.config.opened import opened
+from kexp.config.job import check_job, configure_logging, run_as_job
+from kexp.config.opening import open_hydra
 from kexp.config.options import as_choice, as_typed, key_of
+from kexp.config.prepare import prepare_overrides
 from kexp.config.source import register
+from kexp.config.suggestions import suggest_override
 from kexp.config.text import readable
 from kexp.config.typed import compose_typed
+from kexp.config.unset import is_set, name_default_optimizer
 
 __all__ = [
     "Hooks",
@@ -20,14 +21,15 @@ __all__ = [
     "compose",
     "compose_head",
     "compose_typed",
+    "configure_logging",
     "explain",
     "explain_grammar",
     "hooks_of",
     "is_set",
     "is_sweep",
     "key_of",
-    "name_what_is_set",
-    "opened",
+    "name_default_optimizer",
+    "open_hydra",
     "overrides_of",
     "plain",
     "prepare_overrides",
@@ -35,6 +37,5 @@ __all__ = [
     "refuse_several",
     "register",
     "run_as_job",
-    "show_logs",
-    "word_meant",
+    "suggest_override",
 ]

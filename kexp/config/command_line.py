@@ -1,4 +1,4 @@
-"""Hydra's command line as kexp reads it: flags anywhere, a wrong one refused in a sentence, and what flags show."""
+"""Hydra's command line: reads flags in any position, refuses wrong ones in a sentence, and shows pages and configs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from kexp.config.meant import word_meant
+from kexp.config.suggestions import suggest_override
 from kexp.errors import ConfigError, suggestion
 
 __all__ = ["CommandLine", "read_command_line", "show"]
 
-# Hydra's flags that take a value, which must stay behind them when flags are moved before the overrides.
+# Hydra's flags that take a value. The value must follow its flag when flags are moved before the overrides.
 _VALUED = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
 _VALUED |= {"--info", "-i", "--experimental-rerun"}
 _INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
@@ -20,13 +20,13 @@ _INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
 @dataclass(frozen=True)
 class CommandLine:
-    """What was typed.
+    """A command line, parsed.
 
     Attributes:
-        flags: Hydra's, as its parser gives them.
-        overrides: the rest.
-        config_dir: the user's folder of YAML.
-        config_name: the primary config's.
+        flags: Hydra's flags, as its parser returns them.
+        overrides: the other arguments.
+        config_dir: the user's folder of YAML; None if not given.
+        config_name: the name of the primary config.
     """
 
     flags: argparse.Namespace
@@ -41,36 +41,47 @@ class CommandLine:
 
     @property
     def shows(self) -> bool:
-        """Whether something is to be shown, and nothing run."""
+        """Whether a flag asks to print something instead of running."""
         flags = self.flags
         return bool(flags.help or flags.hydra_help or flags.cfg or flags.info)
 
 
 def read_command_line(arguments: Sequence[str]) -> CommandLine:
-    """Flags and overrides, in any order: Hydra refuses overrides on both sides of a flag, where order means nothing.
+    """Parses flags and overrides in any order. Hydra itself refuses overrides on both sides of a flag.
+
+    Args:
+        arguments: without the program's name.
 
     Raises:
-        ConfigError: a flag that is none, that lacks its value, or that does not go with another.
+        ConfigError: a flag is unknown, lacks its value or conflicts with another.
     """
     from hydra._internal.utils import get_args_parser
 
     def refuse(message: str) -> NoReturn:
         raise ConfigError(f"{message}; see `kexp --help` and `kexp --hydra-help`")
 
-    typed, written = _parted(arguments)
+    typed, written = _split_flags(arguments)
     parser = get_args_parser()
     parser.error = refuse  # type: ignore[method-assign]
     flags, unknown = parser.parse_known_args(typed)
     for each in unknown:
         behind = list(arguments)[list(arguments).index(each) + 1 :] if each in arguments else []
-        meant = word_meant(each, behind[0] if behind and "=" not in behind[0] else "")
-        raise ConfigError(f"there is no flag {each!r}{meant or suggestion(each, parser._option_string_actions)}")
+        suggested = suggest_override(each, behind[0] if behind and "=" not in behind[0] else "")
+        raise ConfigError(f"there is no flag {each!r}{suggested or suggestion(each, parser._option_string_actions)}")
     _check(flags, refuse)
     return CommandLine(flags, written, flags.config_dir or flags.config_path, flags.config_name or "config")
 
 
 def show(hydra: Any, line: CommandLine) -> int:
-    """What `--cfg`, `--info`, `--help` and `--hydra-help` show; returns the exit code."""
+    """Prints the output of `--cfg`, `--info`, `--help` or `--hydra-help`.
+
+    Args:
+        hydra: an open Hydra; see `open_hydra`.
+        line: a command line with one of these flags.
+
+    Returns:
+        The exit code.
+    """
     from hydra._internal.utils import get_args_parser
 
     flags, name, overrides = line.flags, line.config_name, line.overrides
@@ -82,14 +93,14 @@ def show(hydra: Any, line: CommandLine) -> int:
     elif flags.cfg:
         try:
             hydra.show_cfg(name, overrides, flags.cfg, flags.package, flags.resolve)
-        except SystemExit:  # Hydra has said that there is no such package
+        except SystemExit:  # Hydra has printed that the package does not exist
             return 2
     else:
         hydra.show_info(flags.info, config_name=name, overrides=overrides)
     return 0
 
 
-def _parted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     flags: list[str] = []
     overrides: list[str] = []
     rest = list(arguments)
@@ -115,7 +126,7 @@ def _check(flags: argparse.Namespace, refuse: Any) -> None:
     if flags.shell_completion:
         raise ConfigError("--shell-completion: is `kexp completion SHELL` here, with SHELL one of bash, zsh and fish")
     if flags.config_path is not None and flags.config_dir is not None:
-        raise ConfigError("--config-path: is here another word for --config-dir; give one of them")
+        raise ConfigError("--config-path: is another name for --config-dir here; give one of them")
     modes = {"--run": flags.run, "--multirun": flags.multirun, "--cfg": flags.cfg, "--info": flags.info}
     given = [name for name, value in modes.items() if value]
     if len(given) > 1:

@@ -1,4 +1,4 @@
-"""From overrides to a plain config, outside Hydra's own command line."""
+"""Composes a config from overrides, without Hydra's command line, and converts it to a plain dict."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from kexp.config.left_open import name_what_is_set
-from kexp.config.opened import opened
+from kexp.config.opening import open_hydra
 from kexp.config.source import KEEP
+from kexp.config.unset import name_default_optimizer
 from kexp.errors import ConfigError
 from kexp.passwords import SECRET_KEYS, hidden
 
@@ -20,38 +20,42 @@ __all__ = ["compose", "compose_head", "is_sweep", "overrides_of", "plain", "refu
 def compose(
     overrides: Sequence[str] = (), config_dir: str | Path | None = KEEP, *, with_hydra: bool = False
 ) -> DictConfig:
-    """The config that `python -m kexp OVERRIDES` runs. Leaves Hydra as it is, in the middle of a sweep, say.
+    """Composes the config that `python -m kexp OVERRIDES` runs. Hydra's global state is restored afterwards.
 
     Args:
         overrides: as on the command line: `["optimizer=adam", "trainer.epochs=3"]`.
-        config_dir: a folder of YAML that wins over kexp's own, as `--config-dir`, for this call; None for none, and the
-            command line's unless given.
-        with_hydra: keep Hydra's own node, `hydra`.
+        config_dir: a folder of YAML that takes precedence over kexp's own in this call, as `--config-dir`; None for
+            none; the command line's by default.
+        with_hydra: whether to keep Hydra's own node, `hydra`.
+
+    Returns:
+        The config, interpolations unresolved.
     """
     from hydra.types import RunMode
 
-    with opened(config_dir) as hydra:
+    with open_hydra(config_dir) as hydra:
         config: DictConfig = hydra.compose_config("config", list(overrides), RunMode.RUN, from_shell=False)
     _hide_passwords(config)
     if not with_hydra:
         with open_dict(config):
             del config["hydra"]
-    return name_what_is_set(config)
+    return name_default_optimizer(config)
 
 
 def compose_head(hydra: Any, overrides: Sequence[str], config_name: str = "config") -> DictConfig:
-    """The config of a run, or of a sweep as a whole, of which axes are no part.
+    """Composes the config of a run, or the config of a sweep without its axes.
 
-    A value that only some options of a swept group take, `optimizer=sgd,adam optimizer.momentum=0.9`, is a matter of
-    those trials: where it does not fit the group's default, the config is that of the choices alone.
+    An override may fit only some options of a swept group: `optimizer=sgd,adam optimizer.momentum=0.9`. If it does not
+    fit the group's default, the config is composed of the group choices and Hydra's and the sweep's settings alone.
 
     Args:
-        hydra: opened.
+        hydra: an open Hydra; see `open_hydra`.
         overrides: as on the command line.
-        config_name: of the primary config.
+        config_name: the name of the primary config.
 
     Raises:
-        HydraException: they cannot be composed.
+        HydraException: the overrides cannot be composed.
+        ConfigError: `hydra.job.env_copy` names a missing environment variable.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -62,10 +66,10 @@ def compose_head(hydra: Any, overrides: Sequence[str], config_name: str = "confi
             found: DictConfig = hydra.compose_config(
                 config_name, list(some), RunMode.RUN, validate_sweep_overrides=False
             )
-        except KeyError as error:  # Hydra reads the environment without looking
+        except KeyError as error:  # Hydra reads the environment unchecked
             raise ConfigError(f"hydra.job.env_copy: there is no environment variable {error.args[0]!r}") from error
         _hide_passwords(found)
-        return name_what_is_set(found)
+        return name_default_optimizer(found)
 
     try:
         return composed(overrides)
@@ -82,29 +86,29 @@ def compose_head(hydra: Any, overrides: Sequence[str], config_name: str = "confi
 
 
 def _hide_passwords(config: DictConfig) -> None:
-    """Those that stand in a file of the user's: Hydra keeps the config beside each run."""
+    """Hides passwords that come from the user's YAML, because Hydra saves the config beside each run."""
     for key in SECRET_KEYS:
         node, _, name = key.rpartition(".")
-        there = OmegaConf.select(config, node)
-        if there is None or name not in there or OmegaConf.is_interpolation(there, name):
-            continue  # what refers to the environment is kept as it refers
-        if isinstance(written := there[name], str) and hidden(written) != written:
-            there[name] = hidden(written)
+        parent = OmegaConf.select(config, node)
+        if parent is None or name not in parent or OmegaConf.is_interpolation(parent, name):
+            continue  # an interpolation is saved unresolved, so it holds no password
+        if isinstance(value := parent[name], str) and hidden(value) != value:
+            parent[name] = hidden(value)
 
 
 def overrides_of(config: Any, kind: str = "task") -> list[str]:
-    """The overrides that a config was composed of, as they were written: what the environment holds stays there.
+    """Returns the overrides that a config was composed of, as written; interpolations stay unresolved.
 
     Args:
-        config: with Hydra's own node.
-        kind: `task`, or `hydra` for those of Hydra's own settings.
+        config: a config with Hydra's own node.
+        kind: `task`, or `hydra` for overrides of Hydra's own settings.
     """
     found = OmegaConf.to_container(config.hydra.overrides[kind], resolve=False)
     return [str(each) for each in found or ()]
 
 
 def is_sweep(config: DictConfig) -> bool:
-    """Whether the config says by itself, `hydra.mode`, that it is a sweep's."""
+    """Returns whether the config itself asks for a sweep by `hydra.mode`."""
     from hydra.types import RunMode
 
     return bool(config.hydra.mode is RunMode.MULTIRUN)
@@ -113,8 +117,12 @@ def is_sweep(config: DictConfig) -> bool:
 def refuse_several(hydra: Any, overrides: Sequence[str]) -> None:
     """Refuses an override with several values in a single run.
 
+    Args:
+        hydra: an open Hydra; see `open_hydra`.
+        overrides: as on the command line.
+
     Raises:
-        HydraException: there is one.
+        HydraException: an override has several values.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.types import RunMode
@@ -124,8 +132,8 @@ def refuse_several(hydra: Any, overrides: Sequence[str]) -> None:
         hydra.config_loader.validate_sweep_overrides_legal(parsed, RunMode.RUN, from_shell=True)
 
 
-def _taken_out(config: DictConfig) -> str | None:
-    """The template of runs' names, which is filled in once all of the config is settled; None where there is none."""
+def _run_name_template(config: DictConfig) -> str | None:
+    """Returns the template of run names, which is filled in later from the resolved config; None if there is none."""
     tracking = config._get_node("tracking")
     node = tracking._get_node("run_name") if isinstance(tracking, DictConfig) else None
     value = None if node is None else node._value()
@@ -133,8 +141,8 @@ def _taken_out(config: DictConfig) -> str | None:
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """The config as a nested dict, interpolations resolved, less Hydra's own node."""
-    template = _taken_out(config)
+    """Converts a config to a nested dict, with interpolations resolved and without Hydra's own node."""
+    template = _run_name_template(config)
     if template is not None:
         config = OmegaConf.merge(config, {"tracking": {"run_name": None}})  # type: ignore[assignment]
     container = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)

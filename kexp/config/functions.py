@@ -1,6 +1,6 @@
-"""Functions for sweeps that Hydra's grammar lacks: values in even steps or ratios, named as NumPy names them."""
+"""Sweep functions that Hydra's grammar lacks: values in even steps or ratios, named as in NumPy."""
 
-# Hydra reads the annotations as they stand, so they are not postponed here.
+# Hydra reads the annotations at run time, so they are not postponed here.
 
 from typing import TYPE_CHECKING, Union
 
@@ -13,32 +13,47 @@ if TYPE_CHECKING:
 __all__ = ["add_functions"]
 
 Number = Union[int, float]  # noqa: UP007  Hydra knows no other unions
-_hydras_own = overrides_parser.create_functions
+_hydra_functions = overrides_parser.create_functions
 
 
 def linspace(start: Number, stop: Number, num: int) -> ChoiceSweep:
-    """`num` values from start to stop, both among them, in even steps.
+    """Returns `num` values from `start` to `stop`, both included, in even steps, to twelve digits.
+
+    Args:
+        start: the first value.
+        stop: the last value.
+        num: how many values, >= 1.
 
     Raises:
-        ValueError: num is below 1.
+        ValueError: `num` is below 1.
     """
     return _values([start + (stop - start) * share for share in _shares(num)], digits=12)
 
 
 def logspace(start: Number, stop: Number, num: int) -> ChoiceSweep:
-    """`num` values from 10**start to 10**stop, both among them, in even ratios, to six digits.
+    """Returns `num` values from 10**start to 10**stop, both included, in even ratios, to six digits.
+
+    Args:
+        start: the exponent of the first value.
+        stop: the exponent of the last value.
+        num: how many values, >= 1.
 
     Raises:
-        ValueError: num is below 1.
+        ValueError: `num` is below 1.
     """
     return _values([10.0 ** (start + (stop - start) * share) for share in _shares(num)], digits=6)
 
 
 def geomspace(start: Number, stop: Number, num: int) -> ChoiceSweep:
-    """`num` values from start to stop, both among them, in even ratios, to six digits.
+    """Returns `num` values from `start` to `stop`, both included, in even ratios, to six digits.
+
+    Args:
+        start: the first value, not 0.
+        stop: the last value, of the same sign.
+        num: how many values, >= 1.
 
     Raises:
-        ValueError: num is below 1; start and stop are not of the same sign, or one is 0.
+        ValueError: `num` is below 1, or `start` and `stop` differ in sign or one is 0.
     """
     if start * stop <= 0:
         raise ValueError(f"start and stop must be of the same sign, and not 0, got {start} and {stop}")
@@ -46,12 +61,12 @@ def geomspace(start: Number, stop: Number, num: int) -> ChoiceSweep:
 
 
 def add_functions() -> None:
-    """Makes Hydra know them, on its own command line too."""
-    overrides_parser.create_functions = _with_ours
+    """Adds the functions to Hydra's grammar."""
+    overrides_parser.create_functions = _all_functions
 
 
-def _with_ours() -> "Functions":
-    functions = _hydras_own()
+def _all_functions() -> "Functions":
+    functions = _hydra_functions()
     for each in (linspace, logspace, geomspace):
         functions.register(each.__name__, each)
     return functions

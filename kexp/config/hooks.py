@@ -1,4 +1,4 @@
-"""Hydra's callbacks, `hydra.callbacks`: one that fails ends nothing, and says so in a line."""
+"""Hydra's callbacks, `hydra.callbacks`. A callback that fails is reported in a line and stops nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Hooks", "hooks_of"]
 
 
 class Hooks(Callbacks):
-    """The callbacks of a config, called one after another; at an end in reverse order, as Hydra does."""
+    """The callbacks of a config, called in order, and in reverse order at an end, as Hydra does."""
 
     def _notify(self, function_name: str, reverse: bool = False, **given: Any) -> None:
         for each in reversed(self.callbacks) if reverse else self.callbacks:
@@ -26,15 +26,15 @@ class Hooks(Callbacks):
 
 
 def hooks_of(config: DictConfig) -> Hooks:
-    """The callbacks that the config names.
+    """Instantiates the callbacks of a config.
 
     Raises:
-        ConfigError: one of them cannot be made.
+        ConfigError: a callback cannot be instantiated.
     """
     from hydra.errors import InstantiationException
 
     try:
         return Hooks(config)
     except InstantiationException as error:
-        said = str(error).partition("\n")[0].partition(", set env var")[0]
-        raise ConfigError(f"hydra.callbacks: {said}") from error
+        message = str(error).partition("\n")[0].partition(", set env var")[0]
+        raise ConfigError(f"hydra.callbacks: {message}") from error

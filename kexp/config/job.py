@@ -1,4 +1,4 @@
-"""One experiment as one of Hydra's jobs, in this process: with its folder, logging, environment and callbacks."""
+"""Runs one experiment as a Hydra job in this process, with Hydra's folder, logging, environment and callbacks."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ from kexp.config.explain import explain
 from kexp.config.hooks import hooks_of
 from kexp.errors import ConfigError
 
-__all__ = ["check_job", "run_as_job", "show_logs"]
+__all__ = ["check_job", "configure_logging", "run_as_job"]
 
 
 def run_as_job(hydra: Any, config: DictConfig, overrides: Sequence[str], task: Callable[[DictConfig], Any]) -> Any:
-    """Runs the task on the config; returns what it returns.
+    """Runs a task as a Hydra job.
 
     Args:
-        hydra: opened.
-        config: composed of the overrides.
+        hydra: an open Hydra; see `open_hydra`.
+        config: composed of `overrides`.
         overrides: as on the command line.
-        task: given the config without Hydra's own node.
+        task: called with the config without Hydra's own node.
+
+    Returns:
+        The task's return value.
 
     Raises:
-        ConfigError: an override has several values, or a setting of Hydra's cannot be met.
-        Exception: what the task raised.
+        ConfigError: an override has several values, or kexp refuses a setting of Hydra's.
+        Exception: raised by the task.
     """
     from hydra.core.utils import JobStatus, run_job
     from hydra.types import HydraContext, RunMode
@@ -39,9 +42,9 @@ def run_as_job(hydra: Any, config: DictConfig, overrides: Sequence[str], task: C
     axes = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({}), resolve=False)
     if axes:
         varied = ", ".join(map(str, axes))
-        print(f"kexp: hydra.sweeper.params: {varied}: counts in a sweep alone, kexp -m ...", file=sys.stderr)
+        print(f"kexp: hydra.sweeper.params: {varied}: applies to a sweep only, kexp -m ...", file=sys.stderr)
     config.hydra.mode = RunMode.RUN
-    show_logs(config)
+    configure_logging(config)
     hooks, name = hooks_of(config), config.hydra.job.config_name
     hooks.on_run_start(config=config, config_name=name)
     ended = run_job(
@@ -59,20 +62,20 @@ def run_as_job(hydra: Any, config: DictConfig, overrides: Sequence[str], task: C
 
 
 def check_job(config: DictConfig) -> None:
-    """Refuses what Hydra would do to a job, and kexp does not.
+    """Refuses job settings of Hydra's that kexp does not support.
 
     Raises:
-        ConfigError: there is such a setting.
+        ConfigError: `hydra.job.chdir` is true.
     """
     if config.hydra.job.chdir:
         raise ConfigError(
-            "hydra.job.chdir: must be false, got true; a run's files are in its folder anyway, and a relative path is "
-            "one of the folder that kexp was started in"
+            "hydra.job.chdir: must be false, got true; a run's files are in its folder anyway, and relative paths "
+            "start at the folder that kexp was started in"
         )
 
 
-def show_logs(config: DictConfig) -> None:
-    """Sets up Hydra's logging. With `hydra.verbose` it is shown, though kexp's default shows no logs at all."""
+def configure_logging(config: DictConfig) -> None:
+    """Configures Hydra's logging. `hydra.verbose` prints logs even with kexp's default, which has no logging."""
     from hydra.core.utils import configure_log
 
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)

@@ -1,8 +1,8 @@
-"""YAML whose body chooses: `optimizer: {name: sgd, momentum: 0.9}` in a preset means what it means as an override.
+"""Choices in the body of a YAML file: `optimizer: {name: sgd, momentum: 0.9}` means the same as the override.
 
-Hydra merges a body into what the defaults list chose, so that sgd would be mixed with what else the config had. A node
-that names a component is therefore moved to the defaults list, as an option of its group; one without a name stays, and
-sets parameters of what is chosen.
+Hydra merges the body into the options that the defaults list chose, which would mix sgd with the parameters of another
+optimizer. A node with a name is therefore moved to the defaults list, as an option of its group. A node without a name
+stays in the body and sets parameters of the chosen component.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from hydra._internal.sources_registry import SourcesRegistry
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
-from kexp.config.left_open import LeftOpen
-from kexp.config.options import chosen
+from kexp.config.options import option_names
+from kexp.config.unset import Unset
 from kexp.errors import ConfigError
 from kexp.folders import conf_folder
 from kexp.groups import GROUPS
@@ -25,15 +25,15 @@ from kexp.groups import GROUPS
 __all__ = ["read_choices"]
 
 
-# Called as Hydra's own: it refuses two classes of other names for one kind of address.
+# Has the name of Hydra's own class: Hydra refuses two classes with different names for one scheme.
 class FileConfigSource(file_config_source.FileConfigSource):
     """Reads `file://`."""
 
     def load_config(self, config_path: str) -> ConfigResult:
-        result = _chosen(config_path, super().load_config(config_path))
+        result = _move_choices(config_path, super().load_config(config_path))
         if config_path.removesuffix(".yaml") == "config" and Path(self.path) == conf_folder():
             assert isinstance(result.config, DictConfig)
-            result.config.backend = LeftOpen(result.config.backend)
+            result.config.backend = Unset(result.config.backend)
         return result
 
 
@@ -41,16 +41,16 @@ class ImportlibResourcesConfigSource(importlib_resources_config_source.Importlib
     """Reads `pkg://`."""
 
     def load_config(self, config_path: str) -> ConfigResult:
-        return _chosen(config_path, super().load_config(config_path))
+        return _move_choices(config_path, super().load_config(config_path))
 
 
 def read_choices() -> None:
-    """Makes Hydra read its files of YAML so. Safe to call again."""
+    """Makes Hydra read YAML files with these sources. Safe to call again."""
     for source in (FileConfigSource, ImportlibResourcesConfigSource):
         SourcesRegistry.instance().types[source.scheme()] = source
 
 
-def _chosen(path: str, result: ConfigResult) -> ConfigResult:
+def _move_choices(path: str, result: ConfigResult) -> ConfigResult:
     config = result.config
     primary = "/" not in path
     if not isinstance(config, DictConfig) or not (primary or result.header["package"] == "_global_"):
@@ -65,14 +65,14 @@ def _chosen(path: str, result: ConfigResult) -> ConfigResult:
     with open_dict(config):
         for group, value in choices.items():
             try:
-                option = chosen(group, value, group)
+                option = option_names(group, value, group)
             except ConfigError as error:
                 raise ConfigError(f"{path.removesuffix('.yaml')}.yaml: {error}") from None
             if group in places:
                 (key,) = listed[places[group]]
                 listed[places[group]] = {key: option}
             elif primary:
-                continue  # it has no such group to choose from
+                continue  # the primary config does not choose from this group
             else:
                 listed.append({f"override /{group}": option})
             del config[group]
@@ -87,6 +87,6 @@ def _chooses(group: str, value: Any) -> bool:
 
 
 def _group_of(entry: Any) -> str:
-    """The group that an entry of a defaults list chooses from; empty where it is none."""
+    """Returns the group of an entry of a defaults list; empty if it has none."""
     key = next(iter(entry)) if isinstance(entry, Mapping) and len(entry) == 1 else ""
     return str(key).rpartition(" ")[2].removeprefix("/")

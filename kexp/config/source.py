@@ -1,6 +1,6 @@
-"""The registry as a Hydra config source: `kexp://optimizer/adam` is the component's parameters with their defaults.
+"""The registry as a Hydra config source: `kexp://optimizer/adam` holds the component's parameters with their defaults.
 
-The source stands last on the search path, so that YAML in `conf/` and in the user's `--config-dir` wins.
+The source is last on the search path, so YAML in `conf/` and in the user's `--config-dir` takes precedence.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from kexp import registry, schema, signatures
 from kexp.config.functions import add_functions
-from kexp.config.left_open import as_left_open
 from kexp.config.options import is_option, node_of
 from kexp.config.presets import read_choices
+from kexp.config.unset import as_unset
 from kexp.errors import ConfigError
 from kexp.groups import GROUPS, Group
 
 __all__ = ["HYDRA_PARTS", "KEEP", "register", "target", "user_folder"]
 
-# The settings that are no components, each an option made of its dataclass.
+# Options of settings that are not components -> the name of their dataclass.
 SETTINGS = {
     "trainer/default": "trainer",
     "save/default": "save",
@@ -36,24 +36,24 @@ SETTINGS = {
     "schema/fused": "fused",
 }
 SETTINGS_GROUPS = sorted({path.partition("/")[0] for path in SETTINGS})
-# Options that name no component, and where they land: `auto` follows the data, `none` leaves the rate as it is. Every
-# start reads them; as YAML they took five milliseconds each.
+# Options that are not components -> their config and its package: `auto` follows the data, `none` keeps the learning
+# rate constant. Every start reads them, and as YAML they took five milliseconds each.
 OPTIONS: dict[str, tuple[dict[str, Any], str | None]] = {
     "loss/auto": ({"name": "auto"}, None),
     "metrics/auto": ({"auto": {"name": "auto"}}, None),
     "schedule/none": ({"schedule": None}, "optimizer"),
-    # A compiled training runs on JAX, so that choosing it chooses the backend as well.
+    # A compiled training runs on JAX, so this option chooses the backend as well.
     "trainer/compiled": ({"backend": "jax", "trainer": {**asdict(schema.Trainer()), "engine": "compiled"}}, "_global_"),
 }
-LEFT_OPEN = "optimizer/auto"
-# Keys inside other nodes that have a group to choose them, which stands before the node's own in the defaults list.
+AUTO_OPTIMIZER = "optimizer/auto"
+# Keys inside other nodes that a group of their own fills; it comes before the node's group in the defaults list.
 _FILLED_BY_GROUPS = {group.package for group in GROUPS.values() if group.package}
-# Groups of Hydra's own to which packages add by entry points of `kexp.launcher` and `kexp.sweeper`.
+# Hydra's own groups, to which packages add by the entry points `kexp.launcher` and `kexp.sweeper`.
 HYDRA_PARTS = {"hydra/launcher": "launcher", "hydra/sweeper": "sweeper"}
 
 
 def target(kind: str, name: str) -> str:
-    """What the config of a launcher or sweeper calls it: Hydra takes names of this namespace alone."""
+    """Returns the `_target_` of a launcher or sweeper; Hydra accepts names of this namespace only."""
     return f"hydra_plugins.kexp.{kind}.{name}"
 
 
@@ -84,17 +84,17 @@ class RegistrySource(ConfigSource):
                 if list(given) == ["name"] and plain in OPTIONS:
                     return self._result(config_path, *OPTIONS[plain])
                 return self._result(config_path, _node(owner, given), owner.package or None)
-            # `optimizer=auto` is the model's own, or with the settings of the default one that one.
-            stands_for = schema.DEFAULT_OPTIMIZER if path == LEFT_OPEN else name
+            # `optimizer=auto` has the default optimizer's settings; see `kexp.config.unset`.
+            stands_for = schema.DEFAULT_OPTIMIZER if path == AUTO_OPTIMIZER else name
             node = {**schema.defaults_of(registry.find(group, stands_for))}
-            node |= {"name": name} if path == LEFT_OPEN else {}
+            node |= {"name": name} if path == AUTO_OPTIMIZER else {}
             for filled in _FILLED_BY_GROUPS & {f"{group}.{key}" for key in node}:
                 del node[filled.partition(".")[2]]
         except ConfigError as error:
             raise ConfigCompositionException(str(error)) from error
         if owner.several:
             node = {owner.node(name).rpartition(".")[2]: node}
-        return self._result(config_path, as_left_open(node) if path == LEFT_OPEN else node, owner.package or None)
+        return self._result(config_path, as_unset(node) if path == AUTO_OPTIMIZER else node, owner.package or None)
 
     def _result(self, path: str, node: dict[str, Any] | DictConfig, package: str | None = None) -> ConfigResult:
         return ConfigResult(
@@ -119,7 +119,7 @@ class RegistrySource(ConfigSource):
         return (
             path in SETTINGS
             or path in OPTIONS
-            or path == LEFT_OPEN
+            or path == AUTO_OPTIMIZER
             or (group in GROUPS and (is_option(name) or ":" in name or registry.offers(group, name)))
         )
 
@@ -129,7 +129,7 @@ class RegistrySource(ConfigSource):
         if config_path in HYDRA_PARTS:
             return registry.part_names(HYDRA_PARTS[config_path])
         if config_path in GROUPS:
-            more = [path.partition("/")[2] for path in (*OPTIONS, LEFT_OPEN) if path.startswith(f"{config_path}/")]
+            more = [path.partition("/")[2] for path in (*OPTIONS, AUTO_OPTIMIZER) if path.startswith(f"{config_path}/")]
             return sorted([*registry.names(config_path), *more])
         if config_path in SETTINGS_GROUPS:
             both = (*SETTINGS, *OPTIONS)
@@ -138,9 +138,9 @@ class RegistrySource(ConfigSource):
 
 
 def _node(owner: Group, given: dict[str, Any]) -> dict[str, Any]:
-    """The config of a component with parameters: what the option of its name is, with these values.
+    """Returns the config of a component with parameters: its defaults, overridden by these values.
 
-    One of several stands under the key that it was given.
+    In a group of which several can be chosen, the component is under the key that it was given.
     """
     if not owner.several:
         base = given.pop("name")
@@ -153,7 +153,7 @@ def _node(owner: Group, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _part(kind: str, name: str) -> dict[str, Any]:
-    """The config of a launcher or sweeper: its parameters with their defaults."""
+    """Returns the config of a launcher or sweeper: its parameters with their defaults."""
     try:
         signature = signatures.of_callable(registry.find_part(kind, name).load())
     except ConfigError as error:
@@ -179,22 +179,22 @@ KEEP = Path("the folder chosen before")
 
 
 def user_folder() -> Path | None:
-    """The user's folder of YAML, if any."""
+    """Returns the user's folder of YAML; None if there is none."""
     return RegistrySearchPath.user_folder
 
 
 def register(user_folder: str | Path | None = KEEP) -> None:
-    """Makes Hydra see the source, and kexp's functions for sweeps. Safe to call again.
+    """Registers the source and kexp's sweep functions with Hydra. Safe to call again.
 
     Args:
-        user_folder: a folder of YAML that wins over all else (Hydra's own `--config-dir` would come last); None for
-            none, and the one chosen before unless given.
+        user_folder: a folder of YAML that takes precedence over all others (Hydra's own `--config-dir` would come
+            last); None for none; the previous one by default.
 
     Raises:
-        ConfigError: there is no such folder.
+        ConfigError: the folder does not exist.
     """
     if user_folder is not None and user_folder is not KEEP:
-        user_folder = Path(user_folder).expanduser()  # no shell does behind an equals sign
+        user_folder = Path(user_folder).expanduser()  # a shell does not expand ~ behind an equals sign
     if user_folder is not None and user_folder is not KEEP and not Path(user_folder).is_dir():
         raise ConfigError(f"--config-dir: there is no folder {str(user_folder)!r}")
     if user_folder is not KEEP:

@@ -1,6 +1,6 @@
-"""What becomes of every key under `hydra` and of every flag of Hydra 1.3: as Hydra documents it, better, or refused.
+"""kexp's support for each key under `hydra` and each flag of Hydra 1.3: as documented, better, or refused.
 
-The table in `docs/hydra.md` is printed from this one, and a test holds both against Hydra.
+The table in `docs/hydra.md` is generated from this one, and a test compares both with Hydra.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ class Entry:
     """A key or a flag.
 
     Attributes:
-        how: `documented`: as Hydra's documentation says; `better`: otherwise, as `says` tells; `refused`.
-        says: what it does, or why it is refused.
+        how: `documented` (as in Hydra's documentation), `better` (different; `text` describes it) or `refused`.
+        text: its effect, or why it is refused.
     """
 
     how: Literal["documented", "better", "refused"]
-    says: str
+    text: str
 
 
-def _documented(says: str) -> Entry:
-    return Entry("documented", says)
+def _documented(text: str) -> Entry:
+    return Entry("documented", text)
 
 
-def _better(says: str) -> Entry:
-    return Entry("better", says)
+def _better(text: str) -> Entry:
+    return Entry("better", text)
 
 
 _FILLED_IN = Entry("refused", "Hydra sets it; you can read it, as in `${hydra:runtime.cwd}`, but not set it")
@@ -112,7 +112,7 @@ FLAGS: dict[str, Entry] = {
 
 
 def refuse_filled_in(overrides: Iterable[str]) -> None:
-    """Refuses to set what Hydra would then fill in itself.
+    """Refuses overrides of keys that Hydra sets itself.
 
     Raises:
         ConfigError: an override sets such a key.
@@ -127,6 +127,11 @@ def refuse_filled_in(overrides: Iterable[str]) -> None:
 
 
 def rows(table: dict[str, Entry], prefix: str = "") -> list[str]:
-    """The table's rows, as `docs/hydra.md` has them."""
-    words = {"documented": "as documented", "better": "better", "refused": "refused"}
-    return [f"| `{prefix}{key}` | {words[entry.how]} | {entry.says} |" for key, entry in table.items()]
+    """Formats the table's rows for `docs/hydra.md`.
+
+    Args:
+        table: `KEYS` or `FLAGS`.
+        prefix: put before each key.
+    """
+    labels = {"documented": "as documented", "better": "better", "refused": "refused"}
+    return [f"| `{prefix}{key}` | {labels[entry.how]} | {entry.text} |" for key, entry in table.items()]

@@ -1,7 +1,7 @@
-"""Text that Hydra's grammar cannot read and that is plainly one value: `data.path=my file (1).csv`, `data.delimiter=;`.
+"""Quotes values that Hydra's grammar cannot read: `data.path=my file (1).csv`, `data.delimiter=;`.
 
-Hydra reads letters of ASCII and a few signs outside quotes. What it cannot read is put into quotes here, value by
-value: in a sweep a comma separates values, in brackets elements.
+Outside quotes, Hydra reads ASCII letters and a few other characters. Other values are quoted here one by one: a comma
+separates the values of a sweep, and the elements within brackets.
 """
 
 from __future__ import annotations
@@ -21,21 +21,27 @@ from kexp.errors import ConfigError
 __all__ = ["readable"]
 
 _CLOSING = {"[": "]", "{": "}", "(": ")"}
-_PLAIN = re.compile(r"[A-Za-z0-9_.+/-]*")  # what needs no look at the grammar
+_PLAIN = re.compile(r"[A-Za-z0-9_.+/-]*")  # values that the grammar certainly reads
 _CALL = re.compile(r"([A-Za-z_]\w*)\s*\((.*)\)", re.DOTALL)
 _QUOTED = re.compile(r"""(["'])(.*)\1""")
-_NEAR = 0.75  # a name so like a function's is taken for a slip of the pen, and not for a file's
+_NEAR = 0.75  # a name this similar to a function's is taken for a typing error, not for text
 
 
 class _NotPlainError(Exception):
-    """Why a value is not plainly one text."""
+    """Why a value cannot be taken as one text."""
 
 
 def readable(override: str) -> str:
-    """The override as Hydra's grammar reads it; what nobody can read stays as it is, for Hydra to complain of.
+    """Quotes the value of an override so that Hydra's grammar reads it.
+
+    Args:
+        override: as on the command line.
+
+    Returns:
+        The override; unchanged if Hydra reads it, or if quoting its value would not help.
 
     Raises:
-        ConfigError: a bracket or a quote is not closed, or nothing stands beside a comma.
+        ConfigError: a bracket or a quote is not closed, or a value beside a comma is empty.
     """
     key, given, value = override.partition("=")
     if not given or _PLAIN.fullmatch(value) or _parses(override) or not _parses(f"{key}=1"):
@@ -50,10 +56,10 @@ def readable(override: str) -> str:
 
 
 def _element(written: str) -> str:
-    """One value, quoted where Hydra cannot read it."""
+    """Returns one value, quoted if Hydra cannot read it."""
     text = written.strip()
     if not text:
-        raise _NotPlainError("nothing stands beside a comma")
+        raise _NotPlainError("a value beside a comma is empty")
     if _parses(f"k={text}"):
         return text
     if text[0] == "[" and _closes(text):
@@ -82,7 +88,7 @@ def _pair(written: str) -> str:
 
 
 def _split(text: str) -> list[str]:
-    """The parts between the commas outside brackets and quotes."""
+    """Splits a text at the commas outside brackets and quotes."""
     parts, begun, open_, quote = [], 0, "", ""
     for place, sign in enumerate(text):
         if place and text[place - 1] == "\\":
@@ -109,7 +115,7 @@ def _split(text: str) -> list[str]:
 
 
 def _closes(text: str) -> bool:
-    """Whether the bracket that opens the text closes at its end."""
+    """Returns whether the bracket that opens the text closes at its end."""
     depth = 0
     for place, sign in enumerate(text):
         depth += (sign in _CLOSING) - (sign in _CLOSING.values())
@@ -124,7 +130,7 @@ def _quoted(text: str) -> str:
 
 
 def _typed(override: str) -> str:
-    """The override as a shell takes it."""
+    """Quotes an override for a shell."""
     return shlex.quote(override) if set(override) & set('"$`\\') else f'"{override}"'
 
 

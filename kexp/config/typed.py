@@ -1,4 +1,4 @@
-"""From what a user typed to a config: the one way for commands and for Python."""
+"""Composes a config from overrides as the user typed them, for commands and for Python."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from kexp.config.compose import compose, plain
-from kexp.config.explain import explain, prepare_overrides
+from kexp.config.explain import explain
+from kexp.config.prepare import prepare_overrides
 from kexp.config.source import KEEP
 
 __all__ = ["compose_typed"]
 
 
 def compose_typed(overrides: Sequence[str], config_dir: str | Path | None = KEEP) -> DictConfig:
-    """The config of overrides as they were typed, its interpolations known to resolve.
+    """Composes a config from overrides and checks that its interpolations resolve.
 
     Args:
         overrides: as on the command line.
-        config_dir: a folder of YAML that wins over kexp's own; the command line's unless given.
+        config_dir: a folder of YAML that takes precedence over kexp's own; the command line's by default.
 
     Raises:
-        ConfigError: they cannot be read, or composed.
+        ConfigError: the overrides cannot be parsed or composed.
     """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException

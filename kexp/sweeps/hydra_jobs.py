@@ -39,11 +39,11 @@ def run_job(config: DictConfig) -> float | None:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    from kexp.config import name_what_is_set, overrides_of, plain
+    from kexp.config import name_default_optimizer, overrides_of, plain
     from kexp.schema import check
 
     warnings.filterwarnings("ignore")
-    job, config = HydraConfig.get(), name_what_is_set(config)
+    job, config = HydraConfig.get(), name_default_optimizer(config)
     checked = check({**plain(config), "trainer": {**plain(config)["trainer"], "verbose": 0}})
     from kexp import experiment
 

@@ -14,13 +14,13 @@ from kexp.config import (
     check_job,
     compose,
     compose_head,
+    configure_logging,
     explain,
     hooks_of,
     key_of,
-    opened,
+    open_hydra,
     overrides_of,
     prepare_overrides,
-    show_logs,
 )
 from kexp.errors import ConfigError, KexpError
 from kexp.sweeps.plan.parts import Part, parts_of
@@ -113,7 +113,7 @@ def opened_sweeper(
 
     arguments = prepare_overrides(arguments)
     announce_backend(arguments, config_dir)
-    with opened(config_dir) as hydra:
+    with open_hydra(config_dir) as hydra:
         register_plugins()
 
         def composed(chosen: Sequence[str]) -> DictConfig:
@@ -123,7 +123,7 @@ def opened_sweeper(
             parts = parts_of(arguments, composed, hydra.config_loader)
             config = parts[0].config
             check_job(config)
-            show_logs(config)
+            configure_logging(config)
             context = HydraContext(config_loader=hydra.config_loader, callbacks=hooks_of(config))
             sweeper = Plugins.instance().instantiate_sweeper(
                 config=config, hydra_context=context, task_function=run_job

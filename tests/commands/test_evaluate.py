@@ -78,7 +78,7 @@ def test_evaluate_encodes_another_table_as_the_run_encoded_its_own(
         (["latest", "data.pth=x.csv"], "data.pth"),
         (["latest", "--format", "h6"], "format: there is no format 'h6'; did you mean 'h5'?"),
         (["latest", "--part", "tset"], "--part"),
-        (["latest", "nonsense"], "'nonsense' is no override"),
+        (["latest", "nonsense"], "'nonsense' is not an override"),
         ([], "the following arguments are required: RUN"),
     ],
 )

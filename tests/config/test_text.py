@@ -90,9 +90,9 @@ def test_functions_take_text_too(workplace: Path) -> None:
         ("a]", "the bracket ] was not opened"),
         ("[a}", "the bracket } was not opened"),
         ("a 'b", "the quote ' is not closed"),
-        (",", "nothing stands beside a comma"),
-        ("a;,", "nothing stands beside a comma"),
-        ("[a;,,b]", "nothing stands beside a comma"),
+        (",", "a value beside a comma is empty"),
+        ("a;,", "a value beside a comma is empty"),
+        ("[a;,,b]", "a value beside a comma is empty"),
         ("{größe:1}", "größe cannot be the key of a mapping here"),
     ],
 )

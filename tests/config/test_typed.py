@@ -45,7 +45,7 @@ SAID = {
     "callbacks.EarlyStopping.patience=3": (
         "callbacks.EarlyStopping: early_stopping is not chosen; choose it by callbacks=[early_stopping]"
     ),
-    "~optimizer": "optimizer: cannot be taken away; choose another",
+    "~optimizer": "optimizer: cannot be removed; choose another",
     "seed=null": "seed: must be a whole number, got null",
     "seed=True": "seed: must be a whole number, got true",
 }

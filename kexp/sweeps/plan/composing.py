@@ -13,7 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from kexp.config import is_set, name_what_is_set
+from kexp.config import is_set, name_default_optimizer
 from kexp.errors import ConfigError
 from kexp.schema import AUTO, DEFAULT_OPTIMIZER
 from kexp.sweeps.plan.axes import parse
@@ -65,8 +65,8 @@ class Composer:
         for each in self.values(overrides):
             key, value = _parsed(each)
             if not _set(config, key, value):
-                return _resolved(_unresolved(name_what_is_set(self._compose(overrides))))
-            if key.startswith("optimizer.") and config["optimizer"]["name"] == AUTO:  # see `kexp.config.left_open`
+                return _resolved(_unresolved(name_default_optimizer(self._compose(overrides))))
+            if key.startswith("optimizer.") and config["optimizer"]["name"] == AUTO:  # see `kexp.config.unset`
                 config["optimizer"]["name"] = DEFAULT_OPTIMIZER
         return _resolved(config)
 
@@ -90,7 +90,7 @@ class Composer:
 
     def _base(self, choices: tuple[str, ...]) -> dict[str, Any]:
         if choices not in self._bases:
-            composed = name_what_is_set(self._compose(choices))
+            composed = name_default_optimizer(self._compose(choices))
             self._bases[choices] = _unresolved(composed)
             if is_set(composed, "backend"):
                 self._in_files[choices] = (f"backend={composed.backend}",)

@@ -1,4 +1,4 @@
-"""Hydra, opened for kexp and left as it was found: another program's Hydra may run in the same process."""
+"""Opens Hydra for kexp and restores its global state: another program may use Hydra in the same process."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import Any
 from kexp.config.source import KEEP, register, user_folder
 from kexp.folders import conf_folder
 
-__all__ = ["opened"]
+__all__ = ["open_hydra"]
 
-# What Hydra chooses where nobody chooses otherwise. In the primary config they would win over a preset's
-# `override /hydra/launcher: ...`: Hydra takes the first override that it meets.
+# Hydra's default choices. Hydra takes the first override that it meets, so in the primary config they would take
+# precedence over a preset's `override /hydra/launcher: ...`.
 _DEFAULTS = {"launcher": "auto", "sweeper": "grid", "hydra_logging": "none", "job_logging": "none"}
 
 
 @contextmanager
-def opened(config_dir: str | Path | None = KEEP) -> Iterator[Any]:
-    """Hydra with kexp's search path and kexp's defaults, within the block.
+def open_hydra(config_dir: str | Path | None = KEEP) -> Iterator[Any]:
+    """Opens Hydra with kexp's search path and defaults for the block.
 
     Args:
-        config_dir: a folder of YAML that wins over kexp's own, as `--config-dir`; None for none, and the one chosen
-            before unless given.
+        config_dir: a folder of YAML that takes precedence over kexp's own, as `--config-dir`; None for none; the
+            previous one by default.
 
     Yields:
         Hydra's own object, `hydra._internal.hydra.Hydra`.
 
     Raises:
-        ConfigError: there is no such folder.
+        ConfigError: the folder does not exist.
     """
     from hydra import version
     from hydra._internal.hydra import Hydra

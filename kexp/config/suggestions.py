@@ -1,4 +1,4 @@
-"""What a word that stands in the wrong place may have meant: a key of that last name, an option, its parameter."""
+"""Suggestions for a wrong word: a key with that last name, an option, a parameter of an option."""
 
 from __future__ import annotations
 
@@ -16,32 +16,35 @@ from kexp.errors import ComponentError, nearest, suggestion
 from kexp.folders import conf_folder
 from kexp.groups import GROUPS
 
-__all__ = ["hint", "misnamed", "name_meant", "options", "word_meant"]
+__all__ = ["options", "suggest_key", "suggest_key_of", "suggest_name", "suggest_override"]
 
-_MOST = 3  # places that a sentence names
-_ALIKE = 0.85
-_NOTHING = ("none", "null", "no", "off", "false")
-_FILES = {  # the end of a file's name -> what reads it
+_MOST_SHOWN = 3  # names that a sentence lists
+_SIMILARITY = 0.85
+_NONE_WORDS = ("none", "null", "no", "off", "false")
+_FILES = {  # suffix of a file -> data component
     **dict.fromkeys(("csv", "tsv", "parquet", "feather", "jsonl"), "csv"),
     "npz": "npz",
     "tfrecord": "tfrecord",
 }
-# Groups whose chosen members stand in the config, in the order in which a word is looked for.
+# Groups with a node in the config, in the order in which a word is looked up.
 _WITH_NODE = ("optimizer", "loss", "metrics", "callbacks", "model", "data", "activation", "schedule")
 
 
-def hint(key: str, config: Mapping[str, Any], known: set[str], value: str = "...", written: str = "") -> str:
-    """The end of a sentence about a key that there is not: where what it names is, or the nearest name.
+def suggest_key(key: str, config: Mapping[str, Any], known: set[str], value: str = "...", written: str = "") -> str:
+    """Suggests a key in place of an unknown one.
 
     Args:
-        key: the key as it was written, with dots.
-        config: the plain config beside it.
-        known: what may stand in its place.
-        value: what it was set to, if it is short.
-        written: the whole key of the override, where `key` is its beginning.
+        key: the key as written, with dots.
+        config: the plain config without it.
+        known: the valid names in its place.
+        value: its value, if that is short.
+        written: the whole key of the override if `key` is only its beginning.
+
+    Returns:
+        The end of a sentence, which begins with a semicolon.
     """
     if (written or key) != key or set(key) & set("-/"):
-        whole = difflib.get_close_matches(_folded(written or key), _keys(config), n=1, cutoff=_ALIKE)
+        whole = difflib.get_close_matches(_normalized(written or key), _keys(config), n=1, cutoff=_SIMILARITY)
         if whole and whole[0].rpartition(".")[0]:
             return f"; did you mean {whole[0]}={value}?"
     if exact := _elsewhere(key, config, value):
@@ -55,20 +58,20 @@ def hint(key: str, config: Mapping[str, Any], known: set[str], value: str = "...
     return f"; did you mean {close!r}?" if close is not None else suggestion(leaf, sorted(known))
 
 
-def word_meant(word: str, value: str = "") -> str:
-    """The end of a sentence about a word that is no override, command or flag: the override that it may have meant.
+def suggest_override(word: str, value: str = "") -> str:
+    """Suggests an override in place of a word that is not an override, a command or a flag.
 
     Args:
         word: the word.
-        value: what stands behind it, if anything.
+        value: the next word; empty if there is none.
 
     Returns:
-        Empty where it may have meant none.
+        The end of a sentence, which begins with a semicolon; empty if there is no suggestion.
     """
     config = _defaults()
     bare = word.strip().lstrip("-+").rstrip(":=").replace("/", ".").replace("-", "_").strip()
-    bare, _, behind = bare.partition("=")
-    value = behind or value.strip() or "VALUE"
+    bare, _, own_value = bare.partition("=")
+    value = own_value or value.strip() or "VALUE"
     group, _, option = bare.partition(".")
     groups = (*GROUPS, *SETTINGS_GROUPS, "experiment")
     if bare in groups:
@@ -80,26 +83,37 @@ def word_meant(word: str, value: str = "") -> str:
     return _elsewhere(bare, config, value)
 
 
-def misnamed(key: str, value: str) -> str:
-    """The end of a sentence about a top-level key that there is not; empty where its name stands nowhere else."""
+def suggest_key_of(key: str, value: str) -> str:
+    """Suggests the full key for a top-level key that does not exist.
+
+    Args:
+        key: the key as written.
+        value: its value.
+
+    Returns:
+        The end of a sentence, which begins with a semicolon; empty if no key or option has that name.
+    """
     config = _defaults()
     return "" if key in config or set(key) & set("./@") or options(key) else _elsewhere(key, config, value)
 
 
-def name_meant(group: str, name: str, known: set[str]) -> str:
-    """The end of a sentence about a name that a group does not have, where more can be said than the nearest name.
+def suggest_name(group: str, name: str, known: set[str]) -> str:
+    """Suggests a choice in place of a name that a group does not have, if more is known than the nearest name.
 
     Args:
         group: the group's name.
-        name: as it was written.
-        known: the names that the group has.
+        name: the name as written.
+        known: the group's names.
+
+    Returns:
+        The end of a sentence, which begins with a semicolon; empty if there is no suggestion.
     """
-    return next((f"; {each}" for each in _meanings(group, name, known)), "")
+    return next((f"; {each}" for each in _name_suggestions(group, name, known)), "")
 
 
-def _meanings(group: str, name: str, known: set[str]) -> Iterator[str]:
-    """No choice at all, a file, a call, a module's attribute, another group's name; the likeliest first."""
-    if name.lower() in _NOTHING:
+def _name_suggestions(group: str, name: str, known: set[str]) -> Iterator[str]:
+    """Yields suggestions, the likeliest first: no choice, a file, a call, a module's attribute, another group."""
+    if name.lower() in _NONE_WORDS:
         if group in GROUPS and GROUPS[group].several:
             yield f"{group}=[] is none"
         elif "none" in known:
@@ -120,13 +134,13 @@ def _meanings(group: str, name: str, known: set[str]) -> Iterator[str]:
             yield f"it is {other.one}, chosen {by}"
 
 
-def _folded(name: str) -> str:
-    """A key as kexp writes keys."""
+def _normalized(name: str) -> str:
+    """Returns a key in kexp's spelling: lower case, underscores, dots."""
     return name.replace("-", "_").replace("/", ".").lower()
 
 
 def options(group: str) -> set[str]:
-    """The names that can be chosen of a group: registered ones, kexp's settings, and YAML of kexp's and the user's."""
+    """Returns the options of a group: registered names, kexp's settings, and YAML files of kexp and of the user."""
     names = set(registry.names(group)) if group in GROUPS else set()
     names |= set(registry.part_names(HYDRA_PARTS[group])) if group in HYDRA_PARTS else set()
     names |= {path.partition("/")[2] for path in (*SETTINGS, *OPTIONS) if path.startswith(f"{group}/")}
@@ -135,25 +149,25 @@ def options(group: str) -> set[str]:
 
 
 def _elsewhere(key: str, config: Mapping[str, Any], value: str) -> str:
-    """Where the last name of a key stands; empty where it stands nowhere."""
-    return next((f"; {each}" for each in _places(key, config, value)), "")
+    """Returns the first of `_key_suggestions` as the end of a sentence; empty if there is none."""
+    return next((f"; {each}" for each in _key_suggestions(key, config, value)), "")
 
 
-def _places(key: str, config: Mapping[str, Any], value: str) -> Iterator[str]:
-    """An option, a parameter of one that is not chosen, a key; the likeliest first."""
+def _key_suggestions(key: str, config: Mapping[str, Any], value: str) -> Iterator[str]:
+    """Yields suggestions, the likeliest first: an option, a parameter of an option that is not chosen, a key."""
     parent, _, leaf = key.rpartition(".")
     group = parent.partition(".")[0]
     if group in GROUPS and leaf in options(group):
         yield f"{leaf} is chosen by {_choice(group, leaf)}"
     if group in GROUPS and (having := _owners(group, leaf)):
         yield f"it is a parameter of {_listed(having)}, chosen by {_choice(group, having[0])}"
-    if keys := [each for each in _keys(config) if each.rpartition(".")[2].lower() == _folded(leaf) != "name"]:
+    if keys := [each for each in _keys(config) if each.rpartition(".")[2].lower() == _normalized(leaf) != "name"]:
         yield f"did you mean {_listed([f'{each}={value}' for each in keys])}?"
     if parent:
         return
     groups = [each for each in (*GROUPS, *SETTINGS_GROUPS, "experiment") if each not in NO_NODE]
-    if where := [each for each in groups if leaf in options(each)]:
-        yield f"it is an option: {_listed([_choice(each, leaf) for each in where])}"
+    if owners := [each for each in groups if leaf in options(each)]:
+        yield f"it is an option: {_listed([_choice(each, leaf) for each in owners])}"
     for each in _WITH_NODE:
         if having := _owners(each, leaf):
             yield f"it is a parameter of {each} {_listed(having)}, chosen by {_choice(each, having[0])}"
@@ -161,13 +175,13 @@ def _places(key: str, config: Mapping[str, Any], value: str) -> Iterator[str]:
 
 @cache
 def _defaults() -> dict[str, Any]:
-    """The config without any override."""
+    """Returns the config without any override."""
     return plain(compose())
 
 
 @cache
 def _owners(group: str, parameter: str) -> list[str]:
-    """The components of the group that have that parameter, by their first names, short ones first."""
+    """Returns the names of kexp's own components of a group that have a parameter, the shortest first."""
     found = []
     for name, component in registry.components(group):
         try:
@@ -187,7 +201,7 @@ def _keys(config: Mapping[str, Any]) -> list[str]:
 
 
 def _leaves(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key of a config with dots, those with keys of their own among them."""
+    """Yields every key of a config with dots, including those of mappings, and its value."""
     for key, value in node.items():
         if str(key) == "hydra" and not path:
             continue
@@ -197,7 +211,7 @@ def _leaves(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]
 
 
 def _listed(names: list[str]) -> str:
-    shown, more = names[:_MOST], len(names) - _MOST
+    shown, more = names[:_MOST_SHOWN], len(names) - _MOST_SHOWN
     if more > 0:
         return f"{', '.join(shown)} and {more} more"
     return " or ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
