@@ -19,7 +19,7 @@ from hydra.experimental.callback import Callback
 
 import kexp
 from kexp.cli import main
-from kexp.commands.words import candidates
+from kexp.commands.completions import candidates
 from kexp.config import compose, compose_head, is_sweep, open_hydra, readable
 from kexp.config.table import FLAGS, KEYS, rows
 from kexp.errors import ConfigError

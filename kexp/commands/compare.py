@@ -1,4 +1,4 @@
-"""`kexp compare [SWEEP ...]`: which choice is better, and whether the difference is real."""
+"""`kexp compare [SWEEP ...]`: ranks the choices of sweeps and tests whether their differences are real."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FORMATS = ("table", "csv", "json", "html")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints the comparison, or writes it to a file."""
+    """Prints the comparison or writes it to a file; returns the exit code."""
     given = _parser().parse_intermixed_args(arguments)
     if given.limit < 0:
         raise ConfigError(f"--limit: must be 0 for all rows or a number of rows, got {given.limit}")
@@ -49,15 +49,17 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> Parser:
     parser = store_parser("compare", "Rank the choices of sweeps over their seeds, and test each against the best.")
     parser.add_argument(
-        "sweep", nargs="*", metavar="SWEEP", help="run id, unique prefix, name, or latest (which is what none means)"
+        "sweep", nargs="*", metavar="SWEEP", help="run id, unique prefix, name, or latest, which is the default"
     )
     parser.add_argument("--params", metavar="P,P", help="parameters to show; those that differ by default")
     parser.add_argument("--metrics", metavar="M,M", help="further metrics to show")
-    parser.add_argument("--where", metavar="EXPR", help='only these: "optimizer=adam and optimizer.learning_rate<0.01"')
+    parser.add_argument(
+        "--where", metavar="EXPR", help='only these trials: "optimizer=adam and optimizer.learning_rate<0.01"'
+    )
     parser.add_argument("--objective", metavar="M", help="metric to rank by; the sweep's own, or val_loss, by default")
-    parser.add_argument("--direction", choices=("minimize", "maximize"), help="by default known from the metric's name")
+    parser.add_argument("--direction", choices=("minimize", "maximize"), help="by default from the metric's name")
     parser.add_argument("--format", choices=_FORMATS, default="table")
-    parser.add_argument("--output", metavar="FILE", type=Path, help="write there instead of printing")
+    parser.add_argument("--output", metavar="FILE", type=Path, help="write to this file instead of printing")
     parser.add_argument("--limit", metavar="N", type=int, default=40, help="rows of the table; 0 for all; default 40")
     add_experiment(parser)
     return parser

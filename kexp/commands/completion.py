@@ -1,8 +1,8 @@
-"""`kexp completion SHELL`: the script that makes bash, zsh or fish complete kexp's words.
+"""`kexp completion SHELL`: prints the completion script for bash, zsh or fish.
 
-The script asks `kexp completion --line LINE` at each TAB, which answers from package metadata and source files: no
-config is composed and no library imported. Hydra's own `--shell-completion` takes five times as long, knows no
-commands and no runs.
+At each TAB the script calls `kexp completion --line LINE`, which reads package metadata and source files only: it
+composes no config and imports no library. Hydra's own `--shell-completion` takes five times as long and completes
+neither commands nor runs.
 """
 
 from __future__ import annotations
@@ -74,17 +74,17 @@ SHELLS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints a shell's script, or what could come next in a line."""
+    """Prints a shell's script, or the completions of a line; returns the exit code."""
     parser = Parser(
         prog="kexp completion",
-        description="Print the script that completes kexp's words. In ~/.bashrc or ~/.zshrc: "
+        description="Print the completion script for a shell. In ~/.bashrc or ~/.zshrc: "
         'eval "$(kexp completion bash)"; in config.fish: kexp completion fish | source',
     )
     parser.add_argument("shell", nargs="?", choices=sorted(SHELLS), metavar="SHELL", help="bash, zsh or fish")
-    parser.add_argument("--line", help="print what could come next in this command line, one a line")
+    parser.add_argument("--line", help="print the completions of this command line, one per line")
     given = parser.parse_args(arguments)
     if given.line is not None:
-        from kexp.commands.words import candidates
+        from kexp.commands.completions import candidates
 
         print("\n".join(candidates(given.line)))
     elif given.shell is None:

@@ -1,4 +1,4 @@
-"""`kexp components [GROUP]`: what can be chosen."""
+"""`kexp components [GROUP]`: lists the registered components."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints name, package and one-line help of each component; a broken one is marked with the reason."""
-    parser = Parser(prog="kexp components", description="List what can be chosen.")
+    """Prints name, package and one-line help of each component, with the reason if it is broken."""
+    parser = Parser(prog="kexp components", description="List the components that a config can choose.")
     parser.add_argument("group", nargs="?", help="only this group: optimizer, loss, ...")
-    parser.add_argument("--names", action="store_true", help="names alone, one a line")
+    parser.add_argument("--names", action="store_true", help="only the names, one per line")
     given = parser.parse_args(arguments)
     rows = list(registry.components(given.group))
     if given.names:

@@ -1,4 +1,4 @@
-"""`kexp describe data=...`: the data as a run would see it, before any training."""
+"""`kexp describe data=...`: shows the data as a run would see it, without training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_CLASSES = 20
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints columns, targets and parts of the data that overrides choose. Needs no Keras."""
+    """Prints the columns, targets and splits of the data that overrides choose. Does not import Keras."""
     parser = Parser(prog="kexp describe", description="Show the data as a run would see it, without training.")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for a run: data=csv data.path=new.csv")
     given = parser.parse_args(arguments)
@@ -66,9 +66,9 @@ def _targets(splits: Splits) -> list[tuple[str, str]]:
     named = f"{', '.join(names)}: " if names else ""
     if spec.task == "classification":
         counts = np.bincount(y.ravel(), minlength=spec.outputs)
-        told = [f"{label} {count}" for label, count in zip(spec.classes or (), counts, strict=True)]
-        more = f" and {len(told) - MOST_CLASSES} more" if len(told) > MOST_CLASSES else ""
-        lines = [("targets", f"{named}{spec.outputs} classes{at}: {', '.join(told[:MOST_CLASSES])}{more}")]
+        classes = [f"{label} {count}" for label, count in zip(spec.classes or (), counts, strict=True)]
+        more = f" and {len(classes) - MOST_CLASSES} more" if len(classes) > MOST_CLASSES else ""
+        lines = [("targets", f"{named}{spec.outputs} classes{at}: {', '.join(classes[:MOST_CLASSES])}{more}")]
     elif spec.task == "labels":
         shares = ", ".join(
             f"{label} {int(y[:, place].sum())}" for place, label in enumerate(spec.target_names or range(spec.outputs))

@@ -1,4 +1,4 @@
-"""`kexp doctor`: what is wrong with packages, plugins, store, runs and files, and `--fix` for what can be mended."""
+"""`kexp doctor`: finds problems of packages, plugins, store, runs and files; `--fix` repairs some of them."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints one line a finding; exit code 1 where something is wrong and stays so."""
-    parser = store_parser("doctor", "Look for what is wrong: packages, plugins, the store, its runs, stray files.")
-    parser.add_argument("--fix", action="store_true", help="mend what can be: dead runs, old tables, stray files")
+    """Prints one line for each finding; returns exit code 1 if a problem remains."""
+    parser = store_parser("doctor", "Find problems: packages, plugins, the store, its runs, stray files.")
+    parser.add_argument("--fix", action="store_true", help="repair dead runs, old tables and stray files")
     given = parser.parse_args(arguments)
     quiet()
-    wrong, mended, mendable = 0, 0, 0
+    wrong, fixed, fixable = 0, 0, 0
     for finding in _findings(given.tracking_uri):
-        print(f"{finding.area:<11}{'' if finding.well else 'WRONG: '}{finding.text}")
-        if finding.well:
+        print(f"{finding.area:<11}{'' if finding.ok else 'WRONG: '}{finding.text}")
+        if finding.ok:
             continue
         wrong += 1
-        if finding.mend is None:
+        if finding.fix is None:
             continue
-        mendable += 1
+        fixable += 1
         if given.fix:
-            mended += _mended(finding.mend)
-    left = wrong - mended
+            fixed += _fix(finding.fix)
+    left = wrong - fixed
     print()
     if not left:
-        print("all is well" if not wrong else f"all is well now: {mended} mended")
+        print("no problems found" if not wrong else f"no problems left: {fixed} fixed")
         return 0
     fix = command_line("doctor", "--fix", store=StoreSettings(uri=given.tracking_uri))
-    hint = "" if given.fix or not mendable else f"; `{fix}` mends {mendable}"
-    print(f"{left} {'thing is' if left == 1 else 'things are'} wrong{hint}")
+    hint = "" if given.fix or not fixable else f"; `{fix}` fixes {fixable}"
+    print(f"{left} {'problem' if left == 1 else 'problems'} found{hint}")
     return 1
 
 
@@ -57,10 +57,10 @@ def _findings(uri: str | None) -> Iterator[Finding]:
             yield Finding(area, False, str(error))
 
 
-def _mended(mend: Callable[[], str]) -> bool:
+def _fix(fix: Callable[[], str]) -> bool:
     try:
-        print(f"{'':<11}mended: {mend()}")
+        print(f"{'':<11}fixed: {fix()}")
     except KexpError as error:
-        print(f"{'':<11}could not be mended: {error}")
+        print(f"{'':<11}not fixed: {error}")
         return False
     return True

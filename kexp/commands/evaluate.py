@@ -1,4 +1,4 @@
-"""`kexp evaluate RUN [data=... OVERRIDES]`: a run's saved model measured again, on its own rows or on others."""
+"""`kexp evaluate RUN [data=... OVERRIDES]`: evaluates a run's saved model again, on its own or on other rows."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ _PARTS = ("test", "validation", "train", "all")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints the metrics of a run's model, on the run's test rows or on data given by overrides."""
+    """Prints the metrics of a run's model on the run's test rows or on other data; returns the exit code."""
     parser = model_parser("evaluate", "Measure a run's saved model on its own test rows, or on other data.")
     parser.add_argument(
         "overrides", nargs="*", metavar="KEY=VALUE", help="other data, as for a run: data=csv data.path=new.csv"
     )
-    parser.add_argument("--part", choices=_PARTS, help="which rows; test for the run's own data, all for other data")
+    parser.add_argument(
+        "--part", choices=_PARTS, help="the split; by default test of the run's own data, all of other data"
+    )
     parser.add_argument("--json", action="store_true", help="print the metrics as JSON and nothing else")
     given = parser.parse_intermixed_args(arguments)
     for each in given.overrides:
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _chooses_data(override: str) -> bool:
-    """Whether an override names data, the run's own or other: all of its rows are measured then."""
+    """Returns whether an override chooses or changes the data, whose rows are then all evaluated."""
     key = override.partition("=")[0].lstrip("+~")
     return key == "data" or (key.startswith("data.") and key != "data.feed")
 
@@ -68,7 +70,7 @@ def _recorded(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def _against(value: float, recorded: float | None) -> str:
-    """How a metric compares with what the run measured at its end."""
+    """Compares a metric with the one that the run recorded, for the end of its line."""
     if recorded is None or (math.isnan(value) and math.isnan(recorded)):
         return ""
     return "  (as recorded)" if value == recorded else f"  (recorded: {recorded:.6g}, off by {value - recorded:.2g})"

@@ -1,4 +1,4 @@
-"""`kexp export RUN --format NAME DIR`: a run's model in further formats."""
+"""`kexp export RUN --format NAME DIR`: writes a run's model in other formats."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _PROBE_ROWS, _PROBE_STEPS = 32, 8
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Writes a run's model to DIR in each format, read back and compared before it counts."""
+    """Writes a run's model to DIR in each format, then reads each file back and compares; returns the exit code."""
     parser = run_parser("export", "Write a run's model in other formats; each file is read back and compared first.")
-    parser.add_argument("folder", metavar="DIR", type=Path, help="where the files go; made where it is missing")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder for the files; created if missing")
     parser.add_argument(
         "--format",
         required=True,
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
         metavar="NAME",
         help="a format of `kexp components format`: onnx, saved_model, h5, ...; several by repeating it",
     )
-    parser.add_argument("--from", dest="source", metavar="NAME", help="the saved file to start from; the best there is")
+    parser.add_argument("--from", dest="source", metavar="NAME", help="the saved format to load; by default the best")
     given = parser.parse_args(arguments)
     from kexp import registry
 
@@ -42,14 +42,14 @@ def main(arguments: Sequence[str]) -> int:
     stored.use_backend(experiment.backend)
     model = stored.open_model(run, experiment, stored.describe(run, experiment), given.source)
     if not hasattr(model, "layers"):
-        raise LoadError(f"{run.label} saved its predictions alone, of which no other format can be made")
+        raise LoadError(f"{run.label} saved its predictions alone, which cannot be converted to another format")
     for path in persistence.save_model(model, given.folder, formats, _probe(model)):
         print(path)
     return 0
 
 
 def _probe(model: Any) -> Any:
-    """Inputs to compare predictions on: numbers in [0, 1), which an embedding can look up too."""
+    """Returns inputs to compare predictions on: numbers in [0, 1), which are valid for an embedding too."""
     import numpy as np
 
     shape = [_PROBE_STEPS if size is None else size for size in model.input_shape[1:]]

@@ -1,4 +1,4 @@
-"""The checks of `kexp doctor`, one a subject. Each yields what it found, good and bad."""
+"""The checks of `kexp doctor`, one function for each subject. Each yields its findings, good and bad."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ _BACKENDS = ("tensorflow", "jax", "torch")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a check found.
+    """One result of a check.
 
     Attributes:
-        area: what it is about.
-        well: whether it is as it should be.
+        area: the subject, shown at the beginning of the line.
+        ok: False for a problem.
         text: one line for the user.
-        mend: does away with it and says how; None where that is the user's to do.
+        fix: repairs the problem and returns a line about it; None if only the user can.
     """
 
     area: str
-    well: bool
+    ok: bool
     text: str
-    mend: Callable[[], str] | None = None
+    fix: Callable[[], str] | None = None
 
 
 def environment() -> Iterator[Finding]:
-    """kexp, Python, and room on the disk."""
+    """Checks kexp, Python and the free space on the disk."""
     from kexp._version import __version__
     from kexp.folders import conf_folder
 
@@ -56,7 +56,7 @@ def environment() -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
-    """What kexp needs is there in a version that it takes; which backends there are."""
+    """Checks that required packages are installed in a supported version, and lists the backends."""
     from packaging.requirements import Requirement
 
     found, missing = [], []
@@ -73,13 +73,13 @@ def packages() -> Iterator[Finding]:
             found.append(f"{needed.name} {version}")
     yield Finding("packages", True, ", ".join(found))
     yield from (Finding("packages", False, sentence) for sentence in missing)
-    there = [f"{name} {version}" for name in _BACKENDS if (version := _version(name))]
+    installed = [f"{name} {version}" for name in _BACKENDS if (version := _version(name))]
     absent = [f"{name} is not installed (pip install 'kexp[{name}]')" for name in _BACKENDS if not _version(name)]
-    yield Finding("backends", bool(there), ", ".join([*there, *absent]))
+    yield Finding("backends", bool(installed), ", ".join([*installed, *absent]))
 
 
 def components() -> Iterator[Finding]:
-    """Every registered component imports and has a name of its own."""
+    """Checks that every registered component imports and that no two have the same name."""
     counted: Counter[str] = Counter()
     wrong = []
     for name, component in registry.components():
@@ -97,7 +97,11 @@ def components() -> Iterator[Finding]:
 
 
 def store(uri: str | None) -> Iterator[Finding]:
-    """The store can be reached and written, and its tables are this MLflow's."""
+    """Checks that the store can be reached and written, and that its tables fit the installed MLflow.
+
+    Args:
+        uri: the store's; None for the default one.
+    """
     from kexp.tracking import StoreSettings, prepare_store, resolve_uri
     from kexp.tracking.server_check import check_usable
     from kexp.tracking.settings import database_file, without_password
@@ -107,7 +111,7 @@ def store(uri: str | None) -> Iterator[Finding]:
     resolved = resolve_uri(settings)
     shown, file = without_password(resolved), database_file(resolved)
     if file is not None and not file.is_file():
-        yield Finding("store", True, f"none yet at {shown}; the first run makes it")
+        yield Finding("store", True, f"none yet at {shown}; the first run creates it")
         return
     check_usable(resolved)
     if file is None:
@@ -120,9 +124,9 @@ def store(uri: str | None) -> Iterator[Finding]:
 
         def migrate() -> str:
             prepare_store(settings)
-            return "the tables are this MLflow's now"
+            return "the tables are up to date"
 
-        yield Finding("store", False, f"{shown} {old}; the next run brings it up to date", migrate)
+        yield Finding("store", False, f"{shown} {old}; the next run updates it", migrate)
     elif state == "newer":
         yield Finding("store", False, f"{shown} was written by a newer MLflow than this one; pip install -U mlflow")
     else:
@@ -130,7 +134,11 @@ def store(uri: str | None) -> Iterator[Finding]:
 
 
 def runs(uri: str | None) -> Iterator[Finding]:
-    """No run says RUNNING whose process is gone."""
+    """Checks that every run with the status RUNNING has a live process.
+
+    Args:
+        uri: the store's; None for the default one.
+    """
     from kexp.stored.runs import experiments
     from kexp.tracking import RunView, StoreSettings, mark_failed, resolve_uri, search, stale_runs
     from kexp.tracking.client import check_reachable
@@ -142,7 +150,7 @@ def runs(uri: str | None) -> Iterator[Finding]:
         check_reachable(settings)
         if file is not None and (not file.is_file() or _tables(resolve_uri(settings)) != "current"):
             return
-    except StoreError:  # said of the store already
+    except StoreError:  # the check of the store reports it
         return
     running = 0
     for name in experiments(settings):
@@ -160,7 +168,7 @@ def runs(uri: str | None) -> Iterator[Finding]:
 
 
 def _tables(uri: str) -> str:
-    """The state of a database's tables, as `schema_state` tells it."""
+    """Returns the result of `schema_state` for a database."""
     from kexp.tracking.client import load_mlflow
     from kexp.tracking.schema import schema_state
     from kexp.tracking.settings import without_password
@@ -168,18 +176,18 @@ def _tables(uri: str) -> str:
     load_mlflow()
     try:
         return schema_state(uri)
-    except Exception as error:  # whatever a damaged file makes SQLAlchemy say
+    except Exception as error:  # a damaged file may raise anything in SQLAlchemy
         raise StoreError(f"{without_password(uri)} cannot be read as a database: {first_line(error)}") from error
 
 
 def waiting() -> Iterator[Finding]:
-    """Nothing waits on disk for a store, but what a run in progress is about to deliver."""
+    """Checks that no rows wait on disk for a store, except those of runs in progress."""
     from kexp.tracking import command_line, waiting_folders
     from kexp.tracking.locks import file_lock
 
-    there = [path for folder in DEFAULT_FOLDERS if Path(folder).is_dir() for path in waiting_folders(Path(folder))]
+    found = [path for folder in DEFAULT_FOLDERS if Path(folder).is_dir() for path in waiting_folders(Path(folder))]
     left = 0
-    for path in there:
+    for path in found:
         with file_lock(path / "outbox" / "lock", wait=False) as alone:
             if alone:
                 left += 1
@@ -191,7 +199,7 @@ def waiting() -> Iterator[Finding]:
 
 
 def files() -> Iterator[Finding]:
-    """No temporary files of processes that are gone."""
+    """Checks that there are no temporary files of processes that have ended."""
     import psutil
 
     from kexp.persistence.atomic import remove
@@ -207,7 +215,7 @@ def files() -> Iterator[Finding]:
 
         def sweep(path: Path = path) -> str:
             remove(path)
-            return f"{path} is gone"
+            return f"{path} was removed"
 
         yield Finding("files", False, f"{path} was left behind by a process that died", sweep)
     if not strays:

@@ -1,4 +1,4 @@
-"""What the commands on stored runs have in common: options, the run they mean, and quiet."""
+"""Shared by the commands: their argument parsers, the lookup of the run, and the silencing of warnings."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _STORE_KEYS = {"tracking.uri": "--tracking-uri", "tracking.experiment": "--exper
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one sentence, as all of kexp's, and that takes the store as runs do."""
+    """An argument parser whose errors are one sentence, and that accepts the store as an override too."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse's, with `tracking.uri=URI` and `tracking.experiment=NAME` for the flags, where there are any."""
+        """Parses as argparse does; `tracking.uri=URI` and `tracking.experiment=NAME` stand for the parser's flags."""
         given = list(sys.argv[1:] if args is None else args)
         flags = given[: given.index("--")] if "--" in given else given
         for place, each in enumerate(flags):
@@ -34,50 +34,60 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(given, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Raises ConfigError, exit code 2, in place of printing the usage."""
-        for each in self._actions:  # argparse says of positionals that may be absent, too, that they are required
+        """Raises ConfigError (exit code 2) instead of printing the usage."""
+        for each in self._actions:  # argparse lists optional positionals as required, too
             if not each.option_strings and each.nargs == "*":
                 message = message.replace(f", {each.metavar}", "")
         raise ConfigError(f"{message}; see `{self.prog} --help`")
 
 
 def store_parser(command: str, description: str) -> Parser:
-    """A parser for a command that reads the tracking store."""
+    """Returns a parser for a command that reads the tracking store.
+
+    Args:
+        command: the command's name.
+        description: one sentence for its help.
+    """
     parser = Parser(prog=f"kexp {command}", description=description)
     parser.add_argument(
         "--tracking-uri",
         "--uri",
         metavar="URI",
-        help="the store; MLFLOW_TRACKING_URI or sqlite:///mlflow.db in this folder unless given",
+        help="the store; by default MLFLOW_TRACKING_URI or sqlite:///mlflow.db in this folder",
     )
     return parser
 
 
 def add_experiment(parser: Parser) -> None:
-    """Gives a parser of a command on sweeps the experiment to look in."""
+    """Adds the flag `--experiment` to the parser of a command on sweeps."""
     parser.add_argument(
-        "--experiment", metavar="NAME", help="the MLflow experiment; MLFLOW_EXPERIMENT_NAME or kexp unless given"
+        "--experiment", metavar="NAME", help="the MLflow experiment; by default MLFLOW_EXPERIMENT_NAME or kexp"
     )
 
 
 def run_parser(command: str, description: str) -> Parser:
-    """A parser for a command on a run."""
+    """Returns a parser for a command on a run; arguments as of `store_parser`."""
     parser = store_parser(command, description)
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
-    parser.add_argument("--experiment", metavar="NAME", help="where to look for RUN; all experiments unless given")
-    parser.add_argument("--trust", action="store_true", help="believe the files of a run that is on a server")
+    parser.add_argument("--experiment", metavar="NAME", help="where to look for RUN; by default all experiments")
+    parser.add_argument("--trust", action="store_true", help="load the files of a run on a server as trusted")
     return parser
 
 
 def model_parser(command: str, description: str) -> Parser:
-    """A parser for a command on a run's model."""
+    """Returns a parser for a command on a run's model; arguments as of `store_parser`."""
     parser = run_parser(command, description)
-    parser.add_argument("--format", metavar="NAME", help="which saved file to load; the best there is unless given")
+    parser.add_argument("--format", metavar="NAME", help="which saved file to load; by default the best")
     return parser
 
 
 def find_stored(given: argparse.Namespace) -> StoredRun:
-    """The run that the arguments mean."""
+    """Finds the run that parsed arguments of `run_parser` name.
+
+    Raises:
+        ConfigError: no run, or more than one, has that name.
+        StoreError: the store cannot be read.
+    """
     from kexp.stored import find
 
     return find(
@@ -86,5 +96,5 @@ def find_stored(given: argparse.Namespace) -> StoredRun:
 
 
 def quiet() -> None:
-    """Keeps the warnings of the libraries underneath from the user; their errors still show."""
+    """Hides the warnings of libraries; their errors still show."""
     warnings.filterwarnings("ignore")

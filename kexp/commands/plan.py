@@ -1,4 +1,4 @@
-"""`kexp plan -m ...`: what a sweep would run, and what that would take, before anything is computed."""
+"""`kexp plan -m ...`: shows what a sweep would run, with estimates of time, memory and disk, without running it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the command; returns the exit code: 2 where no trial is valid."""
+    """Runs the command; returns the exit code, 2 if no trial is valid."""
     parser = Parser(
         prog="kexp plan",
-        description="Say how many trials a sweep has, which are done or invalid, and what the rest would take.",
+        description="Show how many trials a sweep has, which are done or invalid, and what the rest would take.",
     )
     parser.add_argument("overrides", metavar="OVERRIDE", nargs="*", help="as after `kexp -m`")
     parser.add_argument(
-        "-m", "--multirun", action="store_true", help="as in the command that is planned; changes nothing"
+        "-m", "--multirun", action="store_true", help="accepted as in the planned command; has no effect"
     )
     parser.add_argument(
-        "--config-dir", "-cd", "--config-path", "-cp", help="a folder of YAML of your own, which wins over kexp's"
+        "--config-dir", "-cd", "--config-path", "-cp", help="your folder of YAML, which takes precedence over kexp's"
     )
     parser.add_argument("--config-name", "-cn", default="config", help="the primary config (default: config)")
-    parser.add_argument("--no-probe", action="store_true", help="build nothing: no check of shapes, no estimate")
+    parser.add_argument("--no-probe", action="store_true", help="build no models: shapes are not checked, no estimates")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_intermixed_args(list(arguments))
     from kexp.sweeps.events import runs_tasks
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _explained(launcher: Any, trials: list[Trial]) -> tuple[list[str], float]:
-    """How a launcher of lanes would run trials, and how long those of them that may be lanes take."""
+    """Returns lines on how a lane launcher would run trials, and the seconds that those trials take."""
     import tempfile
     from pathlib import Path
 
@@ -92,7 +92,7 @@ def _mark_done(trials: list[Trial]) -> None:
         return
     file = database_file(resolve_uri(store))
     if file is not None and not file.is_file():
-        return  # nothing was ever recorded, and planning makes no store
+        return  # nothing was recorded yet, and planning creates no store
     try:
         mark_done(trials, store)
     except StoreError as error:
@@ -140,7 +140,7 @@ def _summary(
         most, most_alone = (max((probe.memory_mb for probe, _ in some), default=0.0) for some in (taken, alone))
         found["memory_mb"] = max(most, workers * most_alone)
         kept = models_kept(waiting[0].config["save"]["keep"]) if keeps else None
-        sizes = sorted((probe.disk_mb for probe, _ in taken), reverse=True)  # which will be the best is not known yet
+        sizes = sorted((probe.disk_mb for probe, _ in taken), reverse=True)  # any of them may be kept
         found["disk_mb"] = sum(sizes[:kept])
     return found
 
@@ -163,7 +163,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     if not found["to_run"]:
         return lines
     if found["search"]:
-        lines.append("search     each trial is chosen by what came out of those before; all are estimated by the first")
+        lines.append("search     each trial depends on the results of earlier ones; the first is the estimate for all")
     workers = f", {found['workers']} at a time" if found["workers"] > 1 and not found["groups"] else ""
     lines.append(f"launcher   {found['launcher']}{workers}")
     lines += found["groups"]

@@ -1,5 +1,4 @@
-"""`kexp plugin new NAME` writes a package with a component of one's own; `kexp plugin check` holds what is installed
-against the contract."""
+"""`kexp plugin new NAME` writes a package with a component; `kexp plugin check` runs the contract suite."""
 
 from __future__ import annotations
 
@@ -26,20 +25,20 @@ _SHARED, _ENDING = "_shared", ".template"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Writes a package, or checks components; 1 where a component breaks the contract."""
+    """Writes a package or checks components; returns exit code 1 if a component breaks the contract."""
     parser = Parser(prog="kexp plugin", description="Write and check components of your own.")
     actions = parser.add_subparsers(dest="action", required=True, metavar="new | check")
     new = actions.add_parser("new", help="write a package with one component, its tests and a README")
     new.add_argument("name", metavar="NAME", help="the package's name: lower-case words joined by hyphens")
     new.add_argument("--group", default="optimizer", metavar="GROUP", help="the component's group (optimizer)")
-    new.add_argument("--directory", default=".", type=Path, metavar="DIR", help="where its folder goes (.)")
+    new.add_argument("--directory", default=".", type=Path, metavar="DIR", help="the parent of its folder (.)")
     check = actions.add_parser("check", help="run kexp's contract suite on installed components")
     check.add_argument(
         "group", nargs="?", metavar="GROUP", help="only this group (launcher, sweeper, engine too), or GROUP=NAME"
     )
-    check.add_argument("name", nargs="?", metavar="NAME", help="only this component; or module:attribute, which can")
+    check.add_argument("name", nargs="?", metavar="NAME", help="only this component, or module:attribute")
     check.add_argument("values", nargs="*", metavar="KEY=VALUE", help="values of its parameters")
-    check.add_argument("--all", action="store_true", help="kexp's own components too")
+    check.add_argument("--all", action="store_true", help="check kexp's own components too")
     given = parser.parse_args(arguments)
     if given.action == "new":
         folder = create(given.name, given.group, given.directory)
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def create(name: str, group: str, directory: Path) -> Path:
-    """Writes the package `directory/name`, whole or not at all.
+    """Writes the package `directory/name` atomically.
 
     Args:
         name: the distribution's name; the component has the same, with underscores.
@@ -61,7 +60,7 @@ def create(name: str, group: str, directory: Path) -> Path:
         The package's folder.
 
     Raises:
-        ConfigError: the name is no package's, is taken, or the group has no template.
+        ConfigError: the name is invalid or taken, the group is unknown, or the directory cannot be written.
     """
     the_group(group)
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
@@ -111,13 +110,13 @@ def _check(group: str | None, name: str | None, values: Sequence[str], everythin
         of_it = f"no {group} of another package" if group else "no component of another package"
         print(f"{of_it} is installed; --all checks kexp's own")
         return 0
-    # Found by name: the suite needs pytest, which commands do without.
+    # Imported by name, because the suite needs pytest and the other commands do not.
     checked: int = importlib.import_module("kexp.testing.installed").check(chosen, _values(values))
     return checked
 
 
 def _values(written: Sequence[str]) -> dict[str, Any]:
-    """Parameters as on the command line of a run."""
+    """Parses parameters, written as on the command line of a run."""
     import yaml
 
     found = {}
@@ -135,7 +134,7 @@ def _group_of(reference: str) -> str:
 
 
 def _chosen(group: str | None, name: str | None, everything: bool) -> list[Component]:
-    """The components to check: one by its name, or a group's, or all."""
+    """Returns the components to check: one by name, those of a group, or all."""
     if group is not None and group not in (*GROUPS, *registry.PARTS):
         raise UnknownNameError("GROUP", "group", group, (*GROUPS, *registry.PARTS))
     if group in registry.PARTS:

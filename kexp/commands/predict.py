@@ -1,4 +1,4 @@
-"""`kexp predict RUN INPUT OUTPUT`: a run's saved model applied to rows of a file."""
+"""`kexp predict RUN INPUT OUTPUT`: applies a run's saved model to the rows of a file."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ Labels = Mapping[str, Sequence[str]]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Writes predictions for each row of INPUT to OUTPUT, which appears whole or not at all."""
+    """Writes the prediction for each row of INPUT to OUTPUT, atomically; returns the exit code."""
     parser = model_parser(
         "predict",
-        "Predict the rows of an .npz file or a table with a run's saved model. For classes the output has the name of "
-        "the class and the probability of each.",
+        "Predict the rows of an .npz file or a table with a run's saved model. For classification the output has the "
+        "predicted class and the probability of each class.",
     )
-    parser.add_argument("input", metavar="INPUT", type=Path, help=".npz, or a table with the columns that the run had")
+    parser.add_argument("input", metavar="INPUT", type=Path, help=".npz, or a table with the columns of the run's data")
     parser.add_argument("output", metavar="OUTPUT", type=Path, help=".csv or .npz")
-    parser.add_argument("--array", metavar="NAME", help="the array of features in an .npz; x, or the only one")
-    parser.add_argument("--batch-size", type=int, default=1024, metavar="N", help="rows at a time; 1024")
+    parser.add_argument("--array", metavar="NAME", help="the array of features in an .npz; default x, or the only one")
+    parser.add_argument("--batch-size", type=int, default=1024, metavar="N", help="rows at a time; default 1024")
     given = parser.parse_args(arguments)
     if given.batch_size < 1:
         raise ConfigError.at("--batch-size", "must be a positive integer", given.batch_size)
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     experiment = stored.load_experiment(run)
     known = stored.describe(run, experiment)
     labels, batches = read_inputs(given.input, experiment, known, given.batch_size, given.array, _note)
-    first = next(batches)  # what is wrong with the file is said before the backend is loaded
+    first = next(batches)  # reports errors of the file before the backend is loaded
     stored.use_backend(experiment.backend)
     model = stored.open_model(run, experiment, known, given.format)
     predicted = (_outputs(model, batch) for batch in _chain(first, batches))
@@ -90,7 +90,7 @@ def _outputs(model: Any, x: NDArray[Any]) -> NDArray[Any]:
 
 
 def _write_csv(path: Path, reading: Reading, predicted: Iterable[NDArray[Any]], labels: Labels) -> int:
-    """One line a row, as the batches come, what tells rows apart in front; returns how many."""
+    """Writes one line per row, batch by batch, with the identifying columns first; returns the number of rows."""
     rows = 0
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -98,15 +98,15 @@ def _write_csv(path: Path, reading: Reading, predicted: Iterable[NDArray[Any]], 
             columns = reading.columns(batch)
             if not rows:
                 writer.writerow([*labels, *columns])
-            # As text in its own precision: float32 made a Python float has nine digits of noise.
-            told = [values[rows : rows + len(batch)] for values in labels.values()]
-            writer.writerows(zip(*told, *(column.astype(str).tolist() for column in columns.values()), strict=True))
+            # NumPy's text has the digits of float32; as a Python float it would have nine digits of noise.
+            own = [values[rows : rows + len(batch)] for values in labels.values()]
+            writer.writerows(zip(*own, *(column.astype(str).tolist() for column in columns.values()), strict=True))
             rows += len(batch)
     return rows
 
 
 def _write_npz(path: Path, reading: Reading, predicted: Iterable[NDArray[Any]], labels: Labels) -> int:
-    """Arrays `class`, `probabilities` (or `scores`) and `classes`, its columns' names; `prediction` of a regression."""
+    """Writes `class`, `probabilities` (or `scores`) and `classes`, or for a regression `prediction`."""
     import numpy as np
 
     outputs = np.concatenate(list(predicted))
@@ -127,7 +127,7 @@ def _write_npz(path: Path, reading: Reading, predicted: Iterable[NDArray[Any]], 
 
 @contextlib.contextmanager
 def _atomically(target: Path) -> Iterator[Path]:
-    """A temporary file that takes the target's place when the block ends well."""
+    """Yields a temporary file that replaces the target when the block ends without an error."""
     from kexp.persistence.atomic import publish, remove, sync_tree, temporary_path
 
     temporary = temporary_path(target.absolute())

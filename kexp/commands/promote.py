@@ -1,4 +1,4 @@
-"""`kexp promote RUN NAME`: a run's model in MLflow's registry, under an alias, if it is better than what is there."""
+"""`kexp promote RUN NAME`: registers a run's model in MLflow's model registry, under an alias, and if it is better."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Registers a run's MLflow model. Exit code 1 where `--if-better` finds that it is not better."""
+    """Registers a run's MLflow model; returns exit code 1 if `--if-better` finds that it is not better."""
     given = _parser().parse_args(arguments)
     from kexp.registered import check_alias, check_model_name
 
@@ -35,8 +35,8 @@ def main(arguments: Sequence[str]) -> int:
     client = client_for(uri)
     model_id = _model_of(run)
     if given.if_better is not None:
-        better, said = _against(run, given, client, uri)
-        print(said)
+        better, line = _compare(run, given, client, uri)
+        print(line)
         if not better:
             return 1
     print(_promote(run, given, client, uri, model_id))
@@ -44,26 +44,24 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = run_parser(
-        "promote", "Register a run's model in MLflow's model registry, as the next version of NAME, and name it."
-    )
-    parser.add_argument("name", metavar="NAME", help="the registered model; made where there is none")
-    parser.add_argument("--alias", metavar="ALIAS", help="have this alias name the version: models:/NAME@ALIAS")
+    parser = run_parser("promote", "Register a run's model in MLflow's model registry, as the next version of NAME.")
+    parser.add_argument("name", metavar="NAME", help="the registered model; created if missing")
+    parser.add_argument("--alias", metavar="ALIAS", help="set this alias to the version: models:/NAME@ALIAS")
     parser.add_argument(
         "--if-better",
         metavar="METRIC",
-        help="only if METRIC is better than that of the version that ALIAS names, or without --alias of the newest; "
+        help="only if METRIC is better than that of the version with ALIAS, or of the newest without --alias; "
         "exit code 1 if not",
     )
-    parser.add_argument("--direction", choices=("minimize", "maximize"), help="by default known from the metric's name")
+    parser.add_argument("--direction", choices=("minimize", "maximize"), help="by default from the metric's name")
     return parser
 
 
 def _model_of(run: StoredRun) -> str:
-    """The logged model of a run, its last one.
+    """Returns the id of a run's last logged model.
 
     Raises:
-        ConfigError: the run is no run of kexp's, or has none.
+        ConfigError: the run is not one of kexp's, or it has no logged model.
     """
     from kexp.tracking import command_line
 
@@ -79,11 +77,11 @@ def _model_of(run: StoredRun) -> str:
     raise ConfigError(f"RUN: {run.label} has no MLflow model; `{again}` trains it again and saves one")
 
 
-def _against(run: StoredRun, given: argparse.Namespace, client: MlflowClient, uri: str) -> tuple[bool, str]:
-    """Whether a run is better than the version that is there, and a line that says so.
+def _compare(run: StoredRun, given: argparse.Namespace, client: MlflowClient, uri: str) -> tuple[bool, str]:
+    """Returns whether a run is better than the registered version, and a line with both values.
 
     Raises:
-        ConfigError: there is nothing to compare to.
+        ConfigError: there is no version, or it has no such metric.
     """
     from kexp.sweeps.objective import choose_objective
     from kexp.tracking.model_registry import version_named
@@ -94,8 +92,8 @@ def _against(run: StoredRun, given: argparse.Namespace, client: MlflowClient, ur
     version = version_named(client, uri, given.name, given.alias)
     without = "nothing is promoted; do so without --if-better"
     if version is None:
-        there = f"{given.name}@{given.alias}" if given.alias else given.name
-        raise ConfigError(f"--if-better: there is no models:/{there} to compare to, so {without}")
+        address = f"{given.name}@{given.alias}" if given.alias else given.name
+        raise ConfigError(f"--if-better: there is no models:/{address} to compare to, so {without}")
     named = f"models:/{given.name}/{version.version}"
     view = run_with_id(run.settings, version.run_id) if version.run_id else None
     before = None if view is None else view.metrics.get(metric)

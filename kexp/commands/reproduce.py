@@ -1,4 +1,4 @@
-"""`kexp reproduce RUN`: a run's config run again, and its history and test metrics compared value by value."""
+"""`kexp reproduce RUN`: runs a run's config again and compares the history and test metrics value by value."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Says whether a run repeats: exit code 0 where every value is equal, 1 where one differs."""
+    """Runs a run again and compares; returns exit code 0 if every value is equal, 1 if one differs."""
     parser = run_parser(
-        "reproduce", "Run a run's config again and compare every metric of every epoch. Exit code 1 where one differs."
+        "reproduce", "Run a run's config again and compare every metric of every epoch. Exit code 1 if one differs."
     )
     parser.add_argument(
         "--save", action="store_true", help="record the repetition as a run of its own, with its models"
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
         "--code",
         choices=["now", "run"],
         default="now",
-        help="your own modules: as they are now, or as the run kept them",
+        help="your own modules: as they are now, or as saved with the run",
     )
     given = parser.parse_args(arguments)
     quiet()

@@ -1,4 +1,4 @@
-"""`kexp resume SWEEP`: what is missing or failed of a sweep, run by its own command."""
+"""`kexp resume SWEEP`: runs the missing and failed trials of a sweep by the sweep's own command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns the exit code."""
-    parser = store_parser("resume", "Run what is missing or failed of a sweep; what has finished stays as it is.")
+    parser = store_parser("resume", "Run the missing and failed trials of a sweep; finished ones are not run again.")
     parser.add_argument(
         "sweep", metavar="SWEEP", help="a sweep's name, its run's id or the beginning of that, or latest"
     )
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
         "overrides",
         metavar="OVERRIDE",
         nargs="*",
-        help="what to do otherwise: sweep.max_retries=3, hydra/launcher=serial",
+        help="settings to change: sweep.max_retries=3, hydra/launcher=serial",
     )
     add_experiment(parser)
     options = parser.parse_intermixed_args(list(arguments))

@@ -1,6 +1,6 @@
-"""`kexp show GROUP NAME`: one component's parameters, defaults and documentation; `kexp show trainer`: settings.
+"""`kexp show GROUP NAME`: shows a component's parameters, defaults and documentation.
 
-`kexp show RUN`: see `show_run`.
+`kexp show trainer` shows settings; for `kexp show RUN` see `show_run`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from kexp import registry, traits
 from kexp.commands.options import add_experiment, store_parser
-from kexp.commands.tried import can_be_tried, tried
+from kexp.commands.preview import can_preview, preview
 from kexp.errors import ComponentError, ConfigError, UnknownNameError
 from kexp.groups import GROUPS, the_group
 from kexp.registry import Component
@@ -24,11 +24,11 @@ from kexp.signatures import REQUIRED, UNREADABLE
 __all__ = ["main"]
 
 _RUN = re.compile(r"latest|best:.+|(runs|models):/.+|[0-9a-f]{3,32}")
-_UNFILLED = re.compile(r"^ *\{\{.*\}\}\n?", re.MULTILINE)  # Keras fills these in where a class is imported
+_UNFILLED = re.compile(r"^ *\{\{.*\}\}\n?", re.MULTILINE)  # placeholders that Keras fills in at import
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints what a component takes and what it says of itself."""
+    """Prints a component's parameters and documentation, settings, or a run; returns the exit code."""
     parser = store_parser("show", "Show a component's parameters and documentation, settings, or a run.")
     parser.add_argument("group", metavar="GROUP", help="optimizer, loss, metrics, ...; or GROUP=NAME; or a run")
     parser.add_argument(
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
         raise ConfigError(f"NAME: must be given, one of those that `kexp components {given.group}` lists")
     name = given.name.strip("[]") if GROUPS[given.group].several else given.name
     component = registry.find(given.group, name, "NAME")
-    tries = component.distribution == "reference" and can_be_tried(given.group)
+    tries = component.distribution == "reference" and can_preview(given.group)
     if tries:
         from kexp.sweeps.opening import announce_backend
 
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
     _print_rows(rows)
     if signature.help:
         print("\n" + _UNFILLED.sub("", inspect.cleandoc(signature.help)).rstrip())
-    lines = tried(given.group, name, given.overrides) if tries else ()
+    lines = preview(given.group, name, given.overrides) if tries else ()
     for place, (label, text) in enumerate(lines):
         print(("" if place else "\n") + f"{label:<8} {text}")
     if component.claimants:
@@ -100,17 +100,17 @@ def _print_rows(rows: Sequence[tuple[str, str, str]]) -> None:
 
 
 def _read(component: Component) -> str:
-    """How what the name stands for becomes a part, in a line."""
+    """Returns a line on how kexp uses the object that a user's name refers to."""
     group, reading = GROUPS[component.group], component.reading()
     if reading.kind == "copied":
-        return "read as a thing that is there already; each run has a copy"
+        return "read as an existing object; each run has a copy"
     if reading.kind == "made":
-        return f"read as what makes a {group.noun}"
+        return f"read as a class or function that makes a {group.noun}"
     taken = f" with {' and '.join(reading.taken)}" if reading.taken else ""
     if group.name not in ("loss", "metrics"):
         return f"read as a {group.noun} itself, which Keras calls{taken}"
     form = traits.of(component).targets
-    known = f"takes {form} targets" if form not in ("dense", "any") else "its form of targets is found by a try"
+    known = f"takes {form} targets" if form not in ("dense", "any") else "a trial call finds its form of targets"
     return f"read as a {group.noun} itself, which Keras calls{taken}; {known}"
 
 

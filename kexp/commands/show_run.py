@@ -1,4 +1,4 @@
-"""`kexp show RUN`: what the store has of a run, in a page: what it was, what came of it, what uses it."""
+"""`kexp show RUN`: prints what the store has of a run: status, models, metrics, parameters."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ def show_run(ref: str, tracking_uri: str | None, experiment: str | None) -> int:
 
     Args:
         ref: the run; see `kexp.tracking.find_run`.
-        tracking_uri: the store.
-        experiment: where to look.
+        tracking_uri: the store; None for the default one.
+        experiment: the MLflow experiment to search; None for all.
+
+    Returns:
+        The exit code.
     """
     from kexp import stored
 
@@ -50,7 +53,7 @@ def show_run(ref: str, tracking_uri: str | None, experiment: str | None) -> int:
 
 
 def _versions(run: StoredRun) -> list[str]:
-    """The versions of registered models that are the run's, with their aliases; none where there is no registry."""
+    """Returns the registered versions of the run's models with their aliases; empty without a registry."""
     from kexp.errors import StoreError
     from kexp.tracking import resolve_uri
     from kexp.tracking.client import client_for, store_errors

@@ -1,4 +1,4 @@
-"""`kexp sync [FOLDER]`: what waits on disk because a store was away, delivered."""
+"""`kexp sync [FOLDER]`: delivers the rows and trials that wait on disk because their store was away."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ DEFAULT_FOLDERS = ("outputs", "multirun")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Delivers each waiting row and trial once; exit code 1 where something still waits or was refused."""
+    """Delivers each waiting row and trial once; returns exit code 1 if some still wait or were refused."""
     parser = Parser(
         prog="kexp sync",
-        description="Deliver what waits on disk because its store was away: rows of runs, and sweeps' trials.",
+        description="Deliver rows of runs and trials of sweeps that wait on disk because their store was away.",
     )
     parser.add_argument(
-        "folder", nargs="*", metavar="FOLDER", help="where to look, below it too; outputs and multirun unless given"
+        "folder", nargs="*", metavar="FOLDER", help="searched with its subfolders; by default outputs and multirun"
     )
     given = parser.parse_args(arguments)
     folders = [Path(each) for each in given.folder] or [each for each in map(Path, DEFAULT_FOLDERS) if each.is_dir()]
@@ -37,12 +37,12 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     from kexp.tracking.syncing import store_of
 
-    stores = {store: _usable(store) for store in dict.fromkeys(map(store_of, waiting))}  # each is asked once
+    stores = {store: _check_store(store) for store in dict.fromkeys(map(store_of, waiting))}  # each is checked once
     return max([*stores.values(), *(_deliver(path) for path in waiting if not stores[store_of(path)])])
 
 
-def _usable(store: str) -> int:
-    """Says why a store cannot be used; the exit code."""
+def _check_store(store: str) -> int:
+    """Prints why a store cannot be used; returns the exit code, 0 if it can."""
     from kexp.tracking.server_check import check_usable
 
     try:
@@ -55,7 +55,7 @@ def _usable(store: str) -> int:
 
 
 def _deliver(path: Path) -> int:
-    """What waits in one folder. A store that is away stops no other folder's, which may be for another store."""
+    """Delivers what waits in one folder; returns the exit code. Other folders may belong to a reachable store."""
     from kexp.tracking.syncing import deliver
 
     try:

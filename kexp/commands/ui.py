@@ -1,4 +1,4 @@
-"""`kexp ui`: MLflow's page on this store."""
+"""`kexp ui`: serves MLflow's web page on this store."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serves MLflow's page until Ctrl-C."""
-    parser = store_parser("ui", "Show the runs in MLflow's page, on this machine, until Ctrl-C.")
-    parser.add_argument("--port", type=int, help="the first free one from 5000 on unless given")
+    """Serves MLflow's page until Ctrl-C; returns the exit code."""
+    parser = store_parser("ui", "Show the runs in MLflow's web page, served on this machine until Ctrl-C.")
+    parser.add_argument("--port", type=int, help="by default the first free one from 5000 on")
     given = parser.parse_args(arguments)
     quiet()
     from kexp.tracking import StoreSettings

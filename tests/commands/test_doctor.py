@@ -26,7 +26,7 @@ def test_doctor_finds_all_well_where_it_is(
 ) -> None:
     assert kexp_command("doctor") == 0
     told = capsys.readouterr().out
-    assert told.endswith("all is well\n")
+    assert told.endswith("no problems found\n")
     assert "none yet at sqlite:///" in told
     assert not list(workplace.iterdir())
 
@@ -47,11 +47,11 @@ def test_doctor_finds_and_mends_dead_runs_and_stray_files(
     told = capsys.readouterr().out
     assert f"WRONG: {tracker.run_id} (killed) says RUNNING, but its process is gone" in told
     assert f"WRONG: {stray.relative_to(workplace)} was left behind" in told
-    assert "2 things are wrong; `kexp doctor --fix` mends 2" in told
+    assert "2 problems found; `kexp doctor --fix` fixes 2" in told
     assert find_run(StoreSettings(), tracker.run_id).status == "RUNNING"
 
     assert kexp_command("doctor", "--fix") == 0
-    assert "all is well now: 2 mended" in capsys.readouterr().out
+    assert "no problems left: 2 fixed" in capsys.readouterr().out
     ended = find_run(StoreSettings(), tracker.run_id)
     assert (ended.status, ended.tags["kexp.reason"]) == ("FAILED", "its process ended without a word")
     assert not stray.exists()

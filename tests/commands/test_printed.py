@@ -15,7 +15,7 @@ import pytest
 
 import kexp
 from kexp import cli
-from kexp.commands.words import COMMANDS
+from kexp.commands.completions import COMMANDS
 from kexp.errors import LoadError
 from kexp.sweeps.resuming import command_of
 from kexp.tracking import StoreSettings, command_line, search

@@ -1,4 +1,4 @@
-"""What could come next in a command line, from metadata, signatures and YAML files alone."""
+"""Completions of a command line, from package metadata, signatures and YAML files only."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ __all__ = ["candidates"]
 _SCALARS = {"name": None, "seed": None, "backend": Literal["tensorflow", "jax", "torch"]}
 _HYDRA_FLAGS = "--help --multirun -m --cfg --config-dir --config-name --info --debug --version".split()
 _VALUED_FLAGS = ("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn")
-# Groups whose options land elsewhere than in a node of their name.
+# Groups whose options have no node of the group's name.
 _NO_NODES = ("schedule", "experiment")
-# What stands where in each command's arguments; the last one repeats.
+# The kinds of each command's positional arguments; the last one repeats.
 _POSITIONS: dict[str, tuple[str, ...]] = {
     "components": ("group", ""),
     "show": ("shown", "component", ""),
@@ -45,21 +45,24 @@ _POSITIONS: dict[str, tuple[str, ...]] = {
 _OPTION_VALUES = {"--format": "format", "--from": "format", "--part": "part", "--experiment": "", "--tracking-uri": "",
                   "--port": "", "--array": "", "--batch-size": "", "--config-dir": "file",
                   "--alias": "", "--if-better": "", "--direction": ""}  # fmt: skip
-_MOST = 30  # runs, sweeps or models
-_RUNS = f"SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' ORDER BY start_time DESC LIMIT {_MOST}"
+_MOST_NAMES = 30  # runs, sweeps or models
+_RUNS = f"SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' ORDER BY start_time DESC LIMIT {_MOST_NAMES}"
 _SWEEPS = (
     "SELECT DISTINCT tags.value FROM tags JOIN runs USING (run_uuid) WHERE tags.key = 'kexp.sweep.name' "
-    f"AND runs.lifecycle_stage = 'active' ORDER BY runs.start_time DESC LIMIT {_MOST}"
+    f"AND runs.lifecycle_stage = 'active' ORDER BY runs.start_time DESC LIMIT {_MOST_NAMES}"
 )
-_MODELS = f"SELECT name FROM registered_models ORDER BY name LIMIT {_MOST}"
-_ALIASES = f"SELECT name, alias FROM registered_model_aliases ORDER BY name, alias LIMIT {_MOST}"
+_MODELS = f"SELECT name FROM registered_models ORDER BY name LIMIT {_MOST_NAMES}"
+_ALIASES = f"SELECT name, alias FROM registered_model_aliases ORDER BY name, alias LIMIT {_MOST_NAMES}"
 
 
 def candidates(line: str) -> list[str]:
-    """The words that could stand in place of the last one of `line`.
+    """Completes the last word of a command line.
 
     Args:
-        line: the command line up to the cursor, with the program's own words.
+        line: the command line up to the cursor, including the program's name.
+
+    Returns:
+        The possible words; empty if the line or the store cannot be read.
     """
     words = line.split()
     if not words or line[-1:].isspace():
@@ -68,28 +71,28 @@ def candidates(line: str) -> list[str]:
     before, current = words[:-1], words[-1] if words else ""
     quote = current[:1] if current[:1] in ("'", '"') else ""
     try:
-        found = _found(before, current[len(quote) :])
-    except (KexpError, OSError, sqlite3.Error):  # a TAB never complains
+        found = _complete(before, current[len(quote) :])
+    except (KexpError, OSError, sqlite3.Error):  # completion must not print errors
         return []
     return [quote + each for each in dict.fromkeys(found) if each.startswith(current[len(quote) :])]
 
 
-def _found(before: Sequence[str], current: str) -> list[str]:
+def _complete(before: Sequence[str], current: str) -> list[str]:
     command = before[0] if before else ""
     if command in COMMANDS:
-        return _in_command(command, before[1:], current)
+        return _complete_command(command, before[1:], current)
     if before and before[-1] in ("--config-dir", "-cd"):
         return _files(current)
     if before and before[-1] in _VALUED_FLAGS:
         return ["job", "hydra", "all"] if before[-1] in ("--cfg", "-c") else []
     if current.startswith("-"):
         return list(_HYDRA_FLAGS)
-    return [*([] if before else COMMANDS), *_overrides(before, current)]
+    return [*([] if before else COMMANDS), *_complete_override(before, current)]
 
 
-def _in_command(command: str, before: Sequence[str], current: str) -> list[str]:
+def _complete_command(command: str, before: Sequence[str], current: str) -> list[str]:
     if before and before[-1] in _OPTION_VALUES:
-        return _of_kind(_OPTION_VALUES[before[-1]], before, current)
+        return _values_of_kind(_OPTION_VALUES[before[-1]], before, current)
     if current.startswith("-"):
         return _options(command)
     after = [None, *before]  # the word before each word
@@ -97,19 +100,19 @@ def _in_command(command: str, before: Sequence[str], current: str) -> list[str]:
         word for word, last in zip(before, after, strict=False) if word[:1] != "-" and last not in _OPTION_VALUES
     ]
     positions = _POSITIONS.get(command, ("",))
-    return _of_kind(positions[min(len(positional), len(positions) - 1)], positional, current)
+    return _values_of_kind(positions[min(len(positional), len(positions) - 1)], positional, current)
 
 
-def _of_kind(kind: str, before: Sequence[str], current: str) -> list[str]:
+def _values_of_kind(kind: str, before: Sequence[str], current: str) -> list[str]:
     kinds: dict[str, Callable[[], Iterable[str]]] = {
         "": list,
         "group": lambda: GROUPS,
         "shown": lambda: (*GROUPS, *SETTINGS, "latest", *_runs(current)),
         "component": lambda: registry.names(before[0]),
         "run": lambda: ["latest", *_runs(current)],
-        "model": lambda: _in_store(_MODELS),
+        "model": lambda: _query_store(_MODELS),
         "file": lambda: _files(current),
-        "override": lambda: _overrides(before[1:], current),
+        "override": lambda: _complete_override(before[1:], current),
         "format": lambda: registry.names("format"),
         "part": lambda: ("test", "validation", "train", "all"),
         "shell": lambda: ("bash", "zsh", "fish"),
@@ -118,16 +121,16 @@ def _of_kind(kind: str, before: Sequence[str], current: str) -> list[str]:
 
 
 def _options(command: str) -> list[str]:
-    """The options that a command's help lists: what is written there is written nowhere else."""
+    """Returns the options in a command's help, so that they are declared in one place."""
     import importlib
 
-    told = io.StringIO()
-    with contextlib.redirect_stdout(told), contextlib.suppress(SystemExit):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
         importlib.import_module(f"kexp.commands.{command}").main(["--help"])
-    return re.findall(r"(?<![\w-])--[a-z][a-z-]*", told.getvalue())
+    return re.findall(r"(?<![\w-])--[a-z][a-z-]*", output.getvalue())
 
 
-def _overrides(before: Sequence[str], current: str) -> list[str]:
+def _complete_override(before: Sequence[str], current: str) -> list[str]:
     sign = current[: len(current) - len(current.lstrip("+~"))]
     key, given, value = current[len(sign) :].partition("=")
     if given:
@@ -142,24 +145,24 @@ def _overrides(before: Sequence[str], current: str) -> list[str]:
 
 
 def _children(before: Sequence[str], parent: str) -> list[str]:
-    """The keys below a config node: parameters with `=`, nodes below with `.`."""
+    """Returns the keys below a config node: parameters with `=`, nodes with `.`."""
     if parent in _settings():
         return [f"{field.name}=" for field in fields(_settings()[parent])]
     group = parent.partition(".")[0]
     if group in GROUPS and GROUPS[group].several and parent == group:
-        return [f"{GROUPS[group].node(name).rpartition('.')[2]}." for name in _chosen(before, group)]
+        return [f"{GROUPS[group].node(name).rpartition('.')[2]}." for name in _chosen_options(before, group)]
     names = [f"{each.name}=" for each in _parameters(before, parent)]
     return [name if name != "schedule=" else "schedule." for name in names]
 
 
 def _parameters(before: Sequence[str], node: str) -> list[Parameter]:
-    """The parameters of the component that stands at a config node."""
+    """Returns the parameters of the component at a config node."""
     group, _, inner = node.partition(".")
     if node == "optimizer.schedule":
         group = "schedule"
     if group not in GROUPS:
         return []
-    names = _chosen(before, group)
+    names = _chosen_options(before, group)
     if GROUPS[group].several and inner:
         names = [name for name in names if GROUPS[group].node(name) == node] or [inner]
     if not names or (inner and not GROUPS[group].several and node != "optimizer.schedule"):
@@ -179,8 +182,8 @@ def _parameters_of(group: str, name: str) -> list[Parameter]:
     return [*signature.parameters, *common]
 
 
-def _chosen(before: Sequence[str], group: str) -> list[str]:
-    """The options of a group that the line chooses, or those that the primary config does; of `auto` what it is."""
+def _chosen_options(before: Sequence[str], group: str) -> list[str]:
+    """Returns the options of a group that the line chooses, else those of the primary config; `auto` is resolved."""
     from kexp.schema import AUTO, DEFAULT_OPTIMIZER
 
     for word in reversed(before):
@@ -202,11 +205,11 @@ def _values(before: Sequence[str], key: str, current: str) -> list[str]:
         return sorted({*known, *_presets(key)}) + (["null"] if _defaults().get(key, "") is None else [])
     if leaf == "feed":
         return ["numpy", "tfdata"]
-    return _of_annotation(_annotation(before, node, leaf))
+    return _values_of_rule(_annotation(before, node, leaf))
 
 
 def _annotation(before: Sequence[str], node: str, leaf: str) -> Any:
-    """The rule of a config key; None where there is none."""
+    """Returns the annotation of a config key; None if it has none."""
     if not node:
         return _SCALARS.get(leaf)
     if node in _settings():
@@ -217,15 +220,15 @@ def _annotation(before: Sequence[str], node: str, leaf: str) -> Any:
     return None
 
 
-def _of_annotation(annotation: Any) -> list[str]:
-    """The values that a rule names: members of a Literal, true and false, null."""
+def _values_of_rule(annotation: Any) -> list[str]:
+    """Returns the values that an annotation lists: members of a Literal, true and false, null."""
     kind = get_origin(annotation)
     if kind is Annotated:
-        return _of_annotation(get_args(annotation)[0])
+        return _values_of_rule(get_args(annotation)[0])
     if kind is Literal:
         return [str(each) for each in get_args(annotation)]
     if kind in (Union, UnionType):
-        return [value for each in get_args(annotation) for value in _of_annotation(each)]
+        return [value for each in get_args(annotation) for value in _values_of_rule(each)]
     return {bool: ["true", "false"], type(None): ["null"]}.get(annotation, [])
 
 
@@ -238,8 +241,8 @@ def _settings() -> Mapping[str, type]:
 
 @lru_cache(maxsize=1)
 def _defaults() -> dict[str, Any]:
-    """The config groups of the primary config, each with the option it has by default."""
-    content = _yaml(conf_folder() / "config.yaml")
+    """Returns the config groups of the primary config with their default options."""
+    content = _read_yaml(conf_folder() / "config.yaml")
     groups: dict[str, Any] = {}
     for entry in content.get("defaults", ()):
         if isinstance(entry, dict):
@@ -253,11 +256,11 @@ def _presets(group: str) -> list[str]:
 
 def _preset(group: str, name: str) -> dict[str, Any]:
     path = conf_folder() / group / f"{name}.yaml"
-    return _yaml(path) if path.is_file() else {}
+    return _read_yaml(path) if path.is_file() else {}
 
 
 @cache
-def _yaml(path: Path) -> dict[str, Any]:
+def _read_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -270,18 +273,18 @@ def _files(current: str) -> list[str]:
 
 
 def _runs(current: str) -> list[str]:
-    """Ids of the latest runs; once `best:` or `models:` is begun, the sweeps or the registered models."""
+    """Returns ids of the latest runs; behind `b` or `m` also `best:SWEEP` or only `models:/NAME` addresses."""
     if current.startswith("b"):
-        return [*_in_store(_RUNS), *(f"best:{name}" for name in ["latest", *_in_store(_SWEEPS)])]
+        return [*_query_store(_RUNS), *(f"best:{name}" for name in ["latest", *_query_store(_SWEEPS)])]
     if current.startswith("m"):
-        pairs = zip(*[iter(_in_store(_ALIASES))] * 2, strict=True)
-        versions = [f"models:/{name}/latest" for name in _in_store(_MODELS)]
+        pairs = zip(*[iter(_query_store(_ALIASES))] * 2, strict=True)
+        versions = [f"models:/{name}/latest" for name in _query_store(_MODELS)]
         return [*(f"models:/{name}@{alias}" for name, alias in pairs), *versions]
-    return _in_store(_RUNS)
+    return _query_store(_RUNS)
 
 
-def _in_store(query: str) -> list[str]:
-    """What a store that is a file answers, row by row; MLflow takes seconds to ask."""
+def _query_store(query: str) -> list[str]:
+    """Queries a store that is an SQLite file directly, because importing MLflow takes seconds."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
     path = Path(uri.removeprefix("sqlite:///"))
     if not uri.startswith("sqlite:///") or not path.is_file():

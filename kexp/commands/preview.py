@@ -1,4 +1,4 @@
-"""How a component of somebody's own would train: the targets that it takes, and whether its trials can be lanes."""
+"""Preview of a user's component: how it would train, and whether trials with it can be lanes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from kexp.experiment import Prepared
     from kexp.fused import Plan
 
-__all__ = ["can_be_tried", "tried"]
+__all__ = ["can_preview", "preview"]
 
-# What chooses a member of each group, as overrides.
+# Group -> overrides that choose a component of it.
 _CHOICES = {
     "optimizer": "optimizer={}",
     "schedule": "optimizer=sgd schedule={}",
@@ -31,21 +31,21 @@ _CHOICES = {
 }
 
 
-def can_be_tried(group: str) -> bool:
-    """Whether members of the group take part in a training, and there is JAX to try it on."""
+def can_preview(group: str) -> bool:
+    """Returns whether components of the group take part in a training and JAX is installed."""
     return group in _CHOICES and importlib.util.find_spec("jax") is not None
 
 
-def tried(group: str, name: str, overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """What is found out by preparing an experiment with the component. Trains nothing; Keras must be on JAX.
+def preview(group: str, name: str, overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Prepares an experiment with the component, without training. Keras must be on JAX.
 
     Args:
         group: the component's group.
         name: its name.
-        overrides: what else the experiment is to be: its data, say.
+        overrides: the rest of the experiment, such as its data.
 
     Yields:
-        (label, text) of what a run would say, and of whether a sweep's trials can be lanes.
+        (label, text) for each notice of the run, and for whether trials can be lanes.
     """
     from kexp import fused, training
     from kexp.config import compose_typed, plain
@@ -60,7 +60,7 @@ def tried(group: str, name: str, overrides: Sequence[str]) -> Iterator[tuple[str
             training.prepare_backend("jax")
             prepared = prepare(experiment)
             yield from prepared.notices
-            build_compiled(prepared)  # what does not fit the data says so
+            build_compiled(prepared)  # raises if the component does not fit the data
             planned = fused.plan([fused.Trial(0, prepared)])
         except ConfigError as error:
             yield "lane", f"not known: {error}"
