@@ -127,7 +127,7 @@ def test_show_says_how_a_reference_was_read(workplace: Path, capsys: pytest.Capt
 
     for word, said in [
         ("loss=own_parts:sharper", "read as a loss itself, which Keras calls with t and p"),
-        ("optimizer=own_parts:heavy_ball", "read as a thing that is there already; each run has a copy"),
+        ("optimizer=own_parts:heavy_ball", "read as an existing object; each run has a copy"),
     ]:
         with pytest.raises(SystemExit) as end:
             main(["show", word])

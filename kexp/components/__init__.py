@@ -1,1 +1,1 @@
-"""The built-in components: what the catalogue adds to or changes in Keras' own exports."""
+"""The built-in components that add to Keras' own exports or change their defaults."""

@@ -1,4 +1,4 @@
-"""Activations as models carry them: by name, or as a layer where they have parameters, so that models save and load."""
+"""Activations in a form that models save and load: a name, or a layer if they have parameters."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
 
 __all__ = ["as_layer", "make_activation", "parametric_activation"]
 
-# Activations that are a Keras layer as well, which takes the parameters and loads anywhere.
+# Activations that Keras also has as a layer, which takes the parameters and loads anywhere.
 _LAYERS = {"relu": "ReLU", "elu": "ELU", "leaky_relu": "LeakyReLU", "softmax": "Softmax"}
 
 
 def make_activation(
     name: str, function: Callable[..., Any], signature: Signature, parameters: Mapping[str, Any]
 ) -> str | Callable[[], keras.layers.Layer]:
-    """What a model needs to apply an activation that is a function.
+    """Makes an activation that is a function usable in a model.
 
     Args:
         name: its registered name, or a reference.
-        function: Keras' function of that name, or another one of one argument.
-        signature: what it takes besides.
-        parameters: what to call it with besides.
+        function: Keras' function of that name, or another function of one argument.
+        signature: its parameters besides the input.
+        parameters: values of them.
 
     Returns:
         The name, for a Keras activation with its default parameters; else a function that makes a new layer.
     """
     import keras
 
-    ours = getattr(keras.activations, name, None) if name.isidentifier() else None
-    if ours is not function:
+    of_keras = getattr(keras.activations, name, None) if name.isidentifier() else None
+    if of_keras is not function:
         return functools.partial(_parametric, remember("activation", name, function), dict(parameters))
     defaults = {p.name: p.default for p in signature.parameters}
     default = all(value == defaults.get(key, REQUIRED) for key, value in parameters.items())
@@ -50,7 +50,7 @@ def make_activation(
 
 @functools.cache
 def parametric_activation() -> type[keras.layers.Layer]:
-    """The layer `kexp>ParametricActivation`: an activation by its registered name, with its parameters."""
+    """Returns the layer class `kexp>ParametricActivation`: an activation by its registered name, with parameters."""
     import keras
 
     made = parts.parametric_activation(lambda name: function_of("activation", name))
@@ -62,14 +62,14 @@ def _parametric(name: str, parameters: Mapping[str, Any]) -> keras.layers.Layer:
 
 
 def as_layer(made: Any, source: str) -> keras.layers.Layer:
-    """What made an activation, as a layer that applies it.
+    """Converts the result of an activation's factory to a layer.
 
     Args:
         made: a layer, a function of one argument, or Keras' name of one.
-        source: the name of what made it, for messages.
+        source: the factory's name, for messages.
 
     Raises:
-        ComponentError: it is something else.
+        ComponentError: `made` is something else.
     """
     import keras
 

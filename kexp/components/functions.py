@@ -1,4 +1,4 @@
-"""Functions that are parts themselves, in the form that Keras takes and that saved models can name."""
+"""Functions used directly as components, in a form that Keras accepts and that saved models can name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kexp.traits import function_key
 
 __all__ = ["GROUPS_IN_FILES", "as_function", "as_part", "function_of", "function_part", "remember"]
 
-# The groups whose members are written into files, each with Keras' class of its members.
+# Groups whose components are written into files -> Keras' base class.
 _BASES = {
     "initializer": "initializers:Initializer",
     "regularizer": "regularizers:Regularizer",
@@ -26,16 +26,16 @@ GROUPS_IN_FILES = tuple(_BASES)
 
 
 def as_part(component: Component, function: Callable[..., Any], reading: Reading, parameters: Mapping[str, Any]) -> Any:
-    """A function that is the part itself, with its parameters filled in.
+    """Binds the parameters of a function that is used directly.
 
     Args:
-        component: what the config names.
-        function: what that is.
-        reading: how it was read.
-        parameters: what the config has for it.
+        component: the component in the config.
+        function: its function.
+        reading: how its signature was read.
+        parameters: its parameters in the config.
 
     Returns:
-        A function of what Keras calls it with; where models and optimizers refer to it, an object of a Keras class.
+        A function of Keras' arguments; for groups that are written into files, an instance of a Keras class.
     """
     if component.group in _BASES:
         return function_part(component.group)(
@@ -49,12 +49,12 @@ def as_part(component: Component, function: Callable[..., Any], reading: Reading
 
 
 def as_function(component: Component, called: Callable[..., Any], stands_for: Any = None) -> Callable[..., Any]:
-    """Something to call as a function with a name, which Keras writes into files: a partial and an object have none.
+    """Wraps a callable as a function with a name, which Keras writes into files; partials and objects have none.
 
     Args:
-        component: what the config names.
-        called: a function, a partial, an object with a call.
-        stands_for: what has the name and the documentation; `called` unless given.
+        component: the component in the config.
+        called: a function, a partial or a callable object.
+        stands_for: the object with the name and the docstring; `called` by default.
     """
     source = called if stands_for is None else stands_for
     name = getattr(source, "__name__", "")
@@ -65,7 +65,7 @@ def as_function(component: Component, called: Callable[..., Any], stands_for: An
         return called(*values)
 
     functools.update_wrapper(bound, source, updated=())
-    del bound.__wrapped__  # type: ignore[attr-defined]  # which Keras would write in its place
+    del bound.__wrapped__  # type: ignore[attr-defined]  # Keras would write it instead of `bound`
     bound.__name__ = name if name.isidentifier() else component.name.rpartition(":")[2].rpartition(".")[2]
     return bound
 
@@ -75,9 +75,17 @@ def _positional(reading: Reading) -> frozenset[str]:
 
 
 def remember(group: str, name: str, function: Callable[..., Any]) -> str:
-    """Makes Keras find a function that was chosen by reference; returns the name that files have for it.
+    """Registers a function that was chosen by reference as a custom object of Keras.
 
-    A reference in a file is not followed by itself: reading a file must import nothing.
+    A reference in a file is not imported when the file is read, so the function must be registered before.
+
+    Args:
+        group: the component's group.
+        name: its registered name, or the reference.
+        function: the function.
+
+    Returns:
+        The name to write into files.
     """
     import keras
 
@@ -87,11 +95,14 @@ def remember(group: str, name: str, function: Callable[..., Any]) -> str:
 
 
 def function_of(group: str, name: str) -> Callable[..., Any]:
-    """The function that a file names: Keras' own, an installed package's, or one that this process has chosen by
-    reference.
+    """Finds the function that a file names: Keras' own, a registered one, or one that `remember` registered.
+
+    Args:
+        group: the component's group.
+        name: the name in the file.
 
     Raises:
-        ComponentError: it is none of these.
+        ComponentError: there is no such function.
     """
     import keras
 
@@ -106,15 +117,20 @@ def function_of(group: str, name: str) -> Callable[..., Any]:
 
 @functools.cache
 def function_part(group: str) -> type[Any]:
-    """The Keras class `kexp>FunctionInitializer`, `...Regularizer`, `...Constraint` or `...Schedule`: a function by its
-    name, with its parameters."""
+    """Returns the Keras class `kexp>FunctionInitializer` or `...Regularizer`, `...Constraint`, `...Schedule`.
+
+    Its config is a function's name and parameters.
+
+    Args:
+        group: `initializer`, `regularizer`, `constraint` or `schedule`.
+    """
     import keras
 
     place, _, base = _BASES[group].partition(":")
     parent: Any = getattr(functools.reduce(getattr, place.split("."), keras), base)
 
     class Function(parent):  # type: ignore[misc]
-        """Calls the function of that name as Keras calls what it stands for."""
+        """Calls the function with the arguments that Keras passes to the base class."""
 
         def __init__(self, function: str, taken: list[str], parameters: Mapping[str, Any]) -> None:
             self.function, self.taken, self.parameters = function, taken, dict(parameters)

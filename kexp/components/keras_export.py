@@ -1,4 +1,4 @@
-"""A Keras class as a component: its signature read from source, its defaults ours, imported when it is called."""
+"""A Keras class as a component with other defaults: its signature is read from source, Keras is imported at a call."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class KerasExport:
 
     @cached_property
     def kexp_signature(self) -> Signature:
-        """Keras' own parameters and documentation, with our defaults. Imports nothing."""
+        """Keras' own parameters and documentation, with kexp's defaults. Imports nothing."""
         read = signatures.of_source(self.target)
         parameters = tuple(replace(p, default=self.defaults.get(p.name, p.default)) for p in read.parameters)
         return replace(read, parameters=parameters)
 
     def __call__(self, **parameters: Any) -> Any:
-        """A new instance of the class. Imports Keras."""
+        """Returns a new instance of the class. Imports Keras."""
         module, _, name = self.target.partition(":")
         return getattr(importlib.import_module(module), name)(**{**self.defaults, **parameters})

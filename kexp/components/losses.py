@@ -1,4 +1,4 @@
-"""Keras' losses that the catalogue calls by another name."""
+"""Keras' losses under further names."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ __all__ = ["cosine_proximity", "huber_loss", "kullback_leibler_divergence", "log
 huber_loss = KerasExport("keras.losses:Huber")
 logcosh = KerasExport("keras.losses:LogCosh")
 kullback_leibler_divergence = KerasExport("keras.losses:KLDivergence")
-# Keras' cosine similarity as a loss is negated already: -1 is the same direction, 1 the opposite.
+# Keras' CosineSimilarity loss is already negated: -1 for the same direction, 1 for the opposite.
 cosine_proximity = KerasExport("keras.losses:CosineSimilarity")

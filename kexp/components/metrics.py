@@ -1,4 +1,4 @@
-"""The metric that Keras chooses for itself."""
+"""Accuracy, whose form Keras chooses from the targets."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ __all__ = ["accuracy"]
 
 
 def accuracy() -> str:
-    """Share of right answers: binary, categorical or sparse categorical accuracy, chosen by the targets and the output.
+    """Share of correct predictions: binary, categorical or sparse categorical accuracy.
 
-    Keras' `compile` chooses when it is given this name.
+    Returns:
+        The name by which Keras' `compile` chooses the form from targets and outputs.
     """
     return "accuracy"

@@ -1,4 +1,4 @@
-"""Keras' optimizers whose default learning rate the catalogue sets otherwise; the others come from the export."""
+"""Keras' optimizers with another default learning rate; the others come from Keras' exports."""
 
 from __future__ import annotations
 

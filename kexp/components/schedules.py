@@ -1,7 +1,7 @@
-"""Learning-rate schedules that work with no further flag: what Keras requires has a default here.
+"""Learning-rate schedules with defaults for the parameters that Keras requires.
 
-Two defaults follow the experiment: the initial rate is the optimizer's learning rate, and lengths are the whole
-training's number of steps. `fill` puts both in.
+Two defaults depend on the experiment and are set by `fill`: the initial rate is the optimizer's learning rate, and
+lengths are the number of steps of the whole training.
 """
 
 from __future__ import annotations
@@ -50,12 +50,15 @@ def piecewise_constant_decay(
     values: Sequence[float] | None = None,
     initial_learning_rate: float | None = None,
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Constant rates, one after the other.
+    """Learning rate that is constant between boundaries.
 
     Args:
         boundaries: where the rate changes, ascending: numbers of steps, or shares of the training if all lie in (0, 1).
-        values: the rates, one more than boundaries; by default each a tenth of the one before.
-        initial_learning_rate: the first rate, where `values` is null; the optimizer's unless set.
+        values: the rates, one more than boundaries; by default each is a tenth of the previous one.
+        initial_learning_rate: the first rate if `values` is null; the optimizer's by default.
+
+    Raises:
+        ConfigError: boundaries are empty or do not ascend, or the number of values is wrong.
     """
     import keras
 
@@ -73,13 +76,17 @@ def piecewise_constant_decay(
 
 
 def fill(name: str, parameters: Mapping[str, Any], *, learning_rate: float, total_steps: int) -> dict[str, Any]:
-    """A schedule's parameters with what follows the experiment put in.
+    """Sets the parameters of a schedule that depend on the experiment.
 
     Args:
         name: the schedule's name.
-        parameters: its parameters; a null `initial_learning_rate`, `decay_steps` or `first_decay_steps` is filled in.
+        parameters: its parameters; a null `initial_learning_rate`, `decay_steps` or `first_decay_steps` is set, and
+            boundaries that are shares become numbers of steps.
         learning_rate: the optimizer's.
         total_steps: optimizer steps of the whole training; > 0.
+
+    Returns:
+        All parameters.
     """
     filled = dict(parameters)
     if filled.get("initial_learning_rate", 0) is None:
@@ -91,18 +98,23 @@ def fill(name: str, parameters: Mapping[str, Any], *, learning_rate: float, tota
     shares = filled.get("boundaries")
     if name == "piecewise_constant_decay" and shares and all(0 < share < 1 for share in shares):
         filled["boundaries"] = [max(1, round(share * total_steps)) for share in shares]
-        if len(set(filled["boundaries"])) < len(shares):  # a training too short to change the rate so often
+        if len(set(filled["boundaries"])) < len(shares):  # the training has too few steps for all boundaries
             filled["boundaries"] = [first + 1 for first in range(len(shares))]
     return filled
 
 
 def time_based(learning_rate: float, decay: float) -> keras.optimizers.schedules.LearningRateSchedule:
-    """The older `decay` of optimizers: the rate at step t is learning_rate / (1 + decay * t)."""
+    """Returns the schedule of Keras' former `decay` parameter: at step t the rate is learning_rate / (1 + decay * t).
+
+    Args:
+        learning_rate: the rate at step 0.
+        decay: >= 0.
+    """
     import keras
 
     return keras.optimizers.schedules.InverseTimeDecay(learning_rate, decay_steps=1, decay_rate=decay)
 
 
 def _warmup(parameters: Mapping[str, Any]) -> int:
-    """Steps that a cosine decay warms up for; its decay begins after them."""
+    """Returns the warm-up steps of a cosine decay, which come before its decay."""
     return int(parameters.get("warmup_steps") or 0) if parameters.get("warmup_target") is not None else 0

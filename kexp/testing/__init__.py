@@ -1,4 +1,4 @@
-"""The contract suite for components, which a plugin's tests inherit.
+"""The contract suite for components. A plugin's tests inherit it.
 
     import pytest
     from kexp.testing import ComponentContract
@@ -8,13 +8,13 @@
         def component(self):
             return "optimizer", "lookahead", {"k": 3}
 
-Only tests import this package: it needs pytest.
+This package needs pytest, so only tests import it.
 """
 
 import pytest
 
 pytest.register_assert_rewrite("kexp.testing.contract")
 
-from kexp.testing.contract import ComponentContract  # noqa: E402 - after pytest knows to explain its assertions
+from kexp.testing.contract import ComponentContract  # noqa: E402 - must come after register_assert_rewrite
 
 __all__ = ["ComponentContract"]

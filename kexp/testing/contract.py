@@ -1,4 +1,4 @@
-"""What every component keeps to, as tests that a plugin inherits."""
+"""The contract of every component, as a test class that a plugin inherits."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from kexp.testing.worker import PREDICTED, PROBE, Worker
 __all__ = ["LONG", "ComponentContract", "build_staged"]
 
 Chosen = tuple[str, str, dict[str, Any]]
-# Checks that train or save: seconds each, while the others take milliseconds.
+# Checks that train or save take seconds; the others take milliseconds.
 LONG = (
     "test_trains_alike_from_numpy_and_tfdata",
     "test_saves_and_loads",
     "test_works_in_a_new_process_on_another_backend",
 )
 DEFAULT_FORMATS = ("h5", "weights", "json")
-_KEPT = 32  # small models that stay in memory; one class may check many components
+_KEPT = 32  # trained models kept in memory; one class may check many components
 _trained: dict[str, Trained] = {}
 
 
 class ComponentContract:
-    """The contract of one component. A subclass, its name beginning with Test, overrides the fixture `component`.
+    """The contract of one component. A subclass, whose name begins with Test, overrides the fixture `component`.
 
-    Each test stages an experiment around the component: a loss or a metric on data that suit it, a layer in front of
-    an output layer, an initializer in a dense layer, and so on. Where that does not suit, override `overrides`.
+    Each test stages an experiment around the component: a loss or a metric on suitable data, a layer in front of an
+    output layer, an initializer in a dense layer, and so on. To change the experiment, override `overrides`.
     """
 
     @pytest.fixture
     def component(self) -> Chosen:
-        """The group, the registered name, and the parameters to check it with; required ones must be among them."""
+        """The group, the registered name and the parameters to check with, including all required ones."""
         raise NotImplementedError("override the fixture `component`: return (group, name, parameters)")
 
     @pytest.fixture
@@ -67,7 +67,7 @@ class ComponentContract:
 
     @pytest.fixture
     def trained(self, experiment: Experiment) -> Trained:
-        """The experiment after an epoch; trained once for the tests that look at it."""
+        """The experiment after an epoch; trained once for all tests of the component."""
         key = repr(experiment)
         if key not in _trained:
             if len(_trained) >= _KEPT:
@@ -76,21 +76,21 @@ class ComponentContract:
         return _trained[key]
 
     def test_name_can_be_typed(self, found: Component) -> None:
-        """As an option and as a key of the config, by Hydra's grammar. A reference is read by kexp."""
+        """Hydra's grammar reads the name as an option and as a key. References are exempt: kexp reads them itself."""
         problem = None if found.distribution == "reference" else typing_problem(found.name)
         assert problem is None, problem
 
     def test_signature_and_help_are_there(self, found: Component) -> None:
-        """Defaults are plain values, and a docstring says what the component is: `kexp show` prints both."""
+        """Defaults are plain values and a docstring describes the component; `kexp show` prints both."""
         signature = found.signature()
-        if found.distribution != "reference":  # code of one's own is taken as it is
+        if found.distribution != "reference":  # a user's own code needs no docstring
             assert signature.summary, f"{found.target} has no docstring; its first paragraph is the component's help"
         if not found.exported:
             odd = [p.name for p in signature.parameters if not _is_plain(p.default)]
             assert not odd, f"{found.target}: defaults must be numbers, text, lists, mappings or null: {', '.join(odd)}"
 
     def test_config_round_trips(self, component: Chosen, found: Component) -> None:
-        """The defaults and the parameters check, and give an equal node when they are checked again."""
+        """Defaults and parameters pass the checks, and the checked node passes them again unchanged."""
         group, _, parameters = component
         first = component_node(group, node_of(found, parameters), group)
         assert component_node(group, first.as_dict(), group) == first
@@ -99,15 +99,15 @@ class ComponentContract:
                 assert {**first.common, **first.parameters}[key] == value
 
     def test_an_unknown_parameter_is_refused(self, component: Chosen, found: Component) -> None:
-        """With one sentence that names it."""
+        """An unknown parameter is refused by a sentence that names it."""
         group, _, parameters = component
         if found.signature().open and not found.exported:
-            pytest.fail(f"{found.target} takes **kwargs, so a mistyped parameter cannot be told from a real one")
+            pytest.fail(f"{found.target} takes **kwargs, so a mistyped parameter would go unnoticed")
         with pytest.raises(UnknownNameError, match="no_such_parameter"):
             component_node(group, {**node_of(found, parameters), "no_such_parameter": 1}, group)
 
     def test_values_against_the_rules_are_refused(self, component: Chosen, found: Component) -> None:
-        """Each annotated parameter, with a value of another type and with one out of its range."""
+        """Each annotated parameter refuses a value of another type and a value out of its range."""
         group, _, parameters = component
         for parameter in found.signature().parameters:
             for value in outside(parameter):
@@ -115,31 +115,31 @@ class ComponentContract:
                     component_node(group, {**node_of(found, parameters), parameter.name: value}, group)
 
     def test_builds_what_its_group_promises(self, experiment: Experiment, component: Chosen) -> None:
-        """The factory returns the kind of thing that its group is for, and that does what the group promises.
+        """The factory returns an object of its group's kind that keeps the group's promises.
 
-        A loss gives one value a row. Data has the rows that it says, the same ones in any order. An initializer gives
-        the same values for the same seed.
+        A loss returns one value per row. Data returns as many rows as its length says, the same ones in any order. An
+        initializer returns the same values for the same seed.
         """
         check_promises(component[0], _built(component[0], experiment, seed=0), experiment)
 
     def test_makes_the_same_each_time(self, experiment: Experiment, component: Chosen) -> None:
-        """Two builds of one config have the same settings and compute the same, whatever random numbers are drawn."""
+        """Two builds of one config have the same settings and compute the same, under different global seeds."""
         group = component[0]
-        first, second = (_told(group, _built(group, experiment, seed), experiment) for seed in (0, 1))
+        first, second = (_settings_of(group, _built(group, experiment, seed), experiment) for seed in (0, 1))
         different = first_difference(first, second)
-        assert not different, f"makes another thing at each call from the same parameters: {different}"
+        assert not different, f"makes a different object at each call from the same parameters: {different}"
 
     def test_leaves_its_parameters_alone(self, component: Chosen, overrides: Sequence[str], found: Component) -> None:
-        """Neither a default nor a value from the config, a list say, is changed: others share it."""
+        """The component changes neither a default nor a value of the config, such as a list, since others share it."""
         experiment = stage(*component, tuple(overrides))
-        written, asked = _written_defaults(found), copy.deepcopy(experiment.as_dict())
+        written, config = _written_defaults(found), copy.deepcopy(experiment.as_dict())
         _built(component[0], experiment, seed=0)
         _call_with_defaults(found, component)
-        changed = first_difference(written, _defaults(found)) or first_difference(asked, experiment.as_dict())
-        assert not changed, f"changes a list or a mapping that it was given and that others share: {changed}"
+        changed = first_difference(written, _defaults(found)) or first_difference(config, experiment.as_dict())
+        assert not changed, f"changes a shared list or mapping among its arguments or defaults: {changed}"
 
     def test_trains_alike_from_numpy_and_tfdata(self, trained: Trained) -> None:
-        """An epoch on real data gives finite metrics, and the same ones through either feed."""
+        """An epoch on real data has finite metrics, and the same ones with either feed."""
         import numpy as np
 
         first, second = (trained.histories[kind] for kind in ("numpy", "tfdata"))
@@ -151,7 +151,7 @@ class ComponentContract:
         assert not trained.changed, f"changes the config while it trains: {trained.changed}"
 
     def test_saves_and_loads(self, experiment: Experiment, trained: Trained, tmp_path: Path) -> None:
-        """In each default format, and its own if it is one: what is read back predicts the same."""
+        """A model that is saved and loaded predicts the same, in each default format and in the format under test."""
         import numpy as np
 
         from kexp.build import build_format
@@ -171,7 +171,7 @@ class ComponentContract:
     def test_works_in_a_new_process_on_another_backend(
         self, experiment: Experiment, trained: Trained, tmp_path: Path, backend: str
     ) -> None:
-        """It trains there, and what is saved here loads and predicts the same."""
+        """The component trains on another backend, and a model that is saved here loads and predicts the same there."""
         formats = [name for name in _formats(experiment) if _works_on(name, backend)]
         _save(trained, formats, tmp_path)
         problem = Worker.on(backend).try_out(experiment.as_dict(), tmp_path, formats, sys.path)
@@ -179,12 +179,20 @@ class ComponentContract:
 
 
 def build_staged(group: str, experiment: Experiment) -> Any:
-    """Builds the node of `group` in the way that the experiment does."""
+    """Builds the component of a group as the experiment does.
+
+    Args:
+        group: the component's group.
+        experiment: a staged experiment.
+
+    Returns:
+        The built object; the whole model for groups inside the model, such as layers.
+    """
     from kexp import build
     from kexp.experiment import prepare
 
     makers: dict[str, Callable[[], Any]] = {
-        "loss": lambda: build.build_loss(_there(experiment.loss)),
+        "loss": lambda: build.build_loss(_required(experiment.loss)),
         "metrics": lambda: build.build_metrics(experiment.metrics),
         "callbacks": lambda: build.build_callbacks(experiment.callbacks),
         "data": lambda: build.build_data(experiment.data),
@@ -195,16 +203,16 @@ def build_staged(group: str, experiment: Experiment) -> Any:
         return build.build_optimizer(experiment.optimizer, total_steps=10)
     if group in makers:
         return makers[group]()
-    return build.build_model(experiment.model, prepare(experiment).spec)  # what stands inside the model
+    return build.build_model(experiment.model, prepare(experiment).spec)  # the component is inside the model
 
 
-def _there(loss: Node | None) -> Node:
+def _required(loss: Node | None) -> Node:
     assert loss is not None
     return loss
 
 
 def _built(group: str, experiment: Experiment, seed: int) -> Any:
-    """What the config names, made while the global generators stand where `seed` puts them."""
+    """Builds the component with the global generators seeded by `seed`."""
     from kexp.training import prepare_backend, seed_everything
 
     prepare_backend(experiment.backend)
@@ -212,26 +220,26 @@ def _built(group: str, experiment: Experiment, seed: int) -> Any:
     return build_staged(group, experiment)
 
 
-def _told(group: str, built: Any, experiment: Experiment) -> dict[str, Any]:
-    """All that can be compared of what was built: its settings, and what it gives."""
+def _settings_of(group: str, built: Any, experiment: Experiment) -> dict[str, Any]:
+    """Returns the comparable properties of a built object: its settings and its results."""
     parts = built if isinstance(built, list) else [built]
     settings = {} if group in ("data", "activation") else {str(key): described(each) for key, each in enumerate(parts)}
     return settings | values_of(group, built, experiment)
 
 
 def _defaults(found: Component) -> dict[str, Any]:
-    """The defaults themselves, by parameter: lists and mappings that every call shares."""
+    """Returns the defaults that every call shares: parameter -> list, mapping or set."""
     if found.exported:
         return {}
     try:
         parameters = inspect.signature(found.load()).parameters.values()
-    except (TypeError, ValueError):  # what has no signature has no defaults
+    except (TypeError, ValueError):  # without a signature there are no defaults
         return {}
     return {each.name: each.default for each in parameters if isinstance(each.default, (list, dict, set))}
 
 
 def _written_defaults(found: Component) -> dict[str, Any]:
-    """The same as the source has them, whatever calls have made of them since; as they are now where it is not read."""
+    """Returns the shared defaults as written in the source; their current values if the source cannot be read."""
     now = copy.deepcopy(_defaults(found))
     try:
         written = {p.name: p.default for p in of_source(found.target).parameters} if now else {}
@@ -241,7 +249,7 @@ def _written_defaults(found: Component) -> dict[str, Any]:
 
 
 def _call_with_defaults(found: Component, component: Chosen) -> None:
-    """Calls a factory that has such defaults as other Python code does, which leaves them to it."""
+    """Calls a factory with shared defaults as Python code would, without arguments for them."""
     if not _defaults(found) or found.reading().kind != "made" or found.group == "model":
         return
     required = {p.name for p in found.signature().parameters if p.default is REQUIRED}
@@ -259,7 +267,7 @@ def _works_on(name: str, backend: str) -> bool:
 
 
 def _save(trained: Trained, formats: Sequence[str], folder: Path) -> None:
-    """The model in each format, with a probe and its predictions beside the files."""
+    """Saves the model in each format, with probe inputs and their predictions beside the files."""
     import numpy as np
 
     from kexp.build import build_format

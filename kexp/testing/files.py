@@ -1,4 +1,4 @@
-"""Small files that kexp's own data components can read, for their check."""
+"""Writes small files to check kexp's own data components with."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def parameters_of_file(name: str, folder: Path) -> dict[str, str]:
     """Writes a file of 60 rows of two classes.
 
     Args:
-        name: the data component that is to read it.
-        folder: an existing one.
+        name: the data component that reads the file.
+        folder: an existing folder.
 
     Returns:
-        The component's parameters that read it; none where the component reads no file.
+        Parameters with which the component reads the file; empty if the component reads no file.
     """
     import numpy as np
 

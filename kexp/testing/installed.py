@@ -1,4 +1,4 @@
-"""The contract suite over components that are installed, with an outcome that a person reads."""
+"""Runs the contract suite on installed components and prints a readable summary."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _NOT_INSTALLED = "; install with: "
 
 
 class TestInstalled(ComponentContract):
-    """The contract; pytest hands in each component by the parameters that `check` makes."""
+    """The contract; `_Outcome` parametrizes it with the components to check."""
 
 
 @dataclass
 class _Outcome:
-    """What the tests of each component said.
+    """The results of the tests, by component.
 
     Attributes:
         chosen: title -> (group, name, parameters).
         passed: title -> number of checks that passed.
-        failed: title -> (check, sentence) of each that did not.
-        unmet: title -> what is to be installed before it can be checked.
+        failed: title -> (check, sentence) for each that failed.
+        unmet: title -> the message about a package that the check needs.
     """
 
     chosen: dict[str, tuple[str, str, dict[str, Any]]]
@@ -47,11 +47,11 @@ class _Outcome:
     unmet: dict[str, str] = field(default_factory=dict)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        numbers = [f"number{index}" for index in range(len(self.chosen))]  # a title may have any letter
+        numbers = [f"number{index}" for index in range(len(self.chosen))]  # a title may have any character
         metafunc.parametrize("component", list(self.chosen.values()), ids=numbers, scope="class")
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """What has failed a quick check does not go on to the long ones, which would only say it once more."""
+        """Skips the long checks of a component that has failed a quick one: they would fail for the same reason."""
         if getattr(item, "originalname", None) in LONG and self._title(item.nodeid) in self.failed:
             pytest.skip("it has failed a quick check")
 
@@ -65,23 +65,24 @@ class _Outcome:
         if _NOT_INSTALLED in sentence:
             self.unmet[title] = sentence
         elif report.failed:
-            if not any(sentence == told for _, told in self.failed.get(title, ())):  # one fault fails several checks
+            if not any(sentence == known for _, known in self.failed.get(title, ())):  # one fault fails several checks
                 self.failed.setdefault(title, []).append((check, sentence))
         elif report.when == "call" and report.passed:
             self.passed[title] = self.passed.get(title, 0) + 1
 
 
 def check(components: Sequence[Component], given: Mapping[str, Any] | None = None) -> int:
-    """Runs the contract on each component and prints a line for each, with what failed below it.
+    """Runs the contract on each component and prints a line for each, followed by its failed checks.
 
-    Required parameters get values by their annotations; a component with one that has none is not checked.
+    Required parameters get values from their annotations. A component with a required parameter without a usable
+    annotation is not checked.
 
     Args:
-        components: of the groups, and launchers, sweepers and engines.
+        components: components of the groups, launchers, sweepers and engines.
         given: values of parameters, for a single component.
 
     Returns:
-        1 where a component breaks the contract or could not be checked, else 0.
+        1 if a component breaks the contract or could not be checked, else 0.
     """
     with tempfile.TemporaryDirectory(prefix="kexp-check-") as scratch:
         return _checked(components, given, Path(scratch))
@@ -116,10 +117,10 @@ def _checked(components: Sequence[Component], given: Mapping[str, Any] | None, s
     for component in components:
         title = _title(component)
         failed = outcome.failed.get(title, []) + ([("loads", broken[title])] if title in broken else [])
-        said = (
+        result = (
             "FAILED" if failed else "not checked" if title in skipped else f"ok, {outcome.passed.get(title, 0)} checks"
         )
-        print(f"{title:<{width}}  {component.origin}  {said}")
+        print(f"{title:<{width}}  {component.origin}  {result}")
         for name, sentence in failed:
             print(f"    {name}: {sentence}")
         if title in skipped:
@@ -132,7 +133,7 @@ def _title(component: Component) -> str:
 
 
 def _unreadable(component: Component) -> str | None:
-    """Why no check can reach a component: its name, or that it does not import."""
+    """Returns why a component cannot be checked (its name, or its import fails); None if it can."""
     problem = None if component.distribution == "reference" else typing_problem(component.name)
     if problem is None and component.group in GROUPS:
         problem = component.problem()
@@ -140,7 +141,7 @@ def _unreadable(component: Component) -> str | None:
 
 
 def _run(outcome: _Outcome, scratch: Path) -> None:
-    """pytest in this process, its own reports kept from the terminal."""
+    """Runs pytest in this process, without its output."""
     with contextlib.redirect_stdout(io.StringIO()):
         arguments = ["-q", "-c", "/dev/null", "--rootdir", str(scratch), "-p", "no:cacheprovider", "-W", "ignore"]
         pytest.main([__file__, *arguments, "--basetemp", str(scratch / "files")], plugins=[outcome])
@@ -153,7 +154,7 @@ def _clash(component: Component) -> str | None:
 
 
 def _sentence(report: pytest.TestReport) -> str:
-    """The error's message on one line, without its type's module."""
+    """Returns the error's message on one line, without the exception's type."""
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message if crash is not None else str(report.longrepr)
     text = " ".join(text.split())

@@ -1,4 +1,4 @@
-"""Whether a component's name can be typed. Hydra's own parser is asked, as on the command line."""
+"""Checks with Hydra's own parser whether a component's name can be typed on the command line."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from typing import Any
 
 __all__ = ["typing_problem"]
 
-_PARTS = {".": "a dot parts keys", "@": "what follows @ is a package", "/": "a slash parts groups"}
+_PARTS = {".": "a dot separates keys", "@": "what follows @ is a package", "/": "a slash separates groups"}
 
 
 @cache
 def typing_problem(name: str) -> str | None:
-    """Why a name cannot be an option and a key of the config, in a sentence; None where it can.
+    """Returns a sentence on why a name cannot be an option and a key of the config; None if it can.
 
-    `GROUP=NAME` must be read as that text, and `GROUP.NAME.PARAMETER=1` as three keys.
+    Hydra must read `GROUP=NAME` as that name, and `GROUP.NAME.PARAMETER=1` as three keys.
+
+    Args:
+        name: the component's name.
     """
     reason = next((why for mark, why in _PARTS.items() if mark in name), None)
     if reason is None and not (_parsed(f"group={name}", "value") == name == _key(name)):
-        reason = "Hydra's grammar reads something else there, or nothing"
+        reason = "Hydra's grammar reads it differently or not at all"
     if reason is None:
         return None
     return (
@@ -33,7 +36,7 @@ def _key(name: str) -> str | None:
 
 
 def _parsed(text: str, what: str) -> Any:
-    """An override's value or key as Hydra reads it; None where its grammar refuses it."""
+    """Returns an override's value or key as Hydra parses it; None if its grammar refuses it."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 

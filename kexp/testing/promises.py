@@ -1,4 +1,4 @@
-"""What each group's members promise beyond their class, and what a build of one computes."""
+"""The promises of each group's components beyond their class, and the results of a built component."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _SHAPE = (6, 5)
 
 
 def check_promises(group: str, made: Any, experiment: Experiment) -> None:
-    """Holds what was built to its group's promises.
+    """Checks a built object against its group's promises.
 
     Args:
         group: the component's group.
-        made: what `build_staged` gave for it.
+        made: the result of `build_staged`.
         experiment: the experiment around it.
 
     Raises:
-        AssertionError: the sentence names the promise.
+        AssertionError: a promise is broken; the message names it.
     """
     if group == "loss" and not _is_of_keras(experiment.loss):
         _check_loss(made, experiment)
@@ -38,7 +38,16 @@ def check_promises(group: str, made: Any, experiment: Experiment) -> None:
 
 
 def values_of(group: str, made: Any, experiment: Experiment) -> dict[str, Any]:
-    """What a part gives for the same inputs, by name; empty for a group whose members are told by their settings."""
+    """Returns the results of a built object for fixed inputs.
+
+    Args:
+        group: the component's group.
+        made: the result of `build_staged`.
+        experiment: the experiment around it.
+
+    Returns:
+        Name -> value; empty for a group whose components are compared by their settings alone.
+    """
     import keras
     import numpy as np
 
@@ -71,7 +80,7 @@ def _is_of_keras(node: Any) -> bool:
 
 
 def _function(loss: Any) -> Callable[..., Any]:
-    """What gives a loss's values by row, before Keras takes their mean."""
+    """Returns the function that computes a loss by row, before Keras takes the mean."""
     import keras
 
     if isinstance(loss, str):
@@ -80,7 +89,7 @@ def _function(loss: Any) -> Callable[..., Any]:
 
 
 def _rows_for(experiment: Experiment) -> tuple[Any, Any]:
-    """Targets as the loss takes them, and outputs such as the model gives, of a few rows."""
+    """Returns targets and model outputs of a few rows, in the form that the loss takes."""
     import keras
     import numpy as np
 
@@ -96,17 +105,17 @@ def _rows_for(experiment: Experiment) -> tuple[Any, Any]:
 
 
 def _check_loss(made: Any, experiment: Experiment) -> None:
-    """One value a row, which class weights and weights of rows can then multiply."""
+    """Checks that a loss returns one value per row, so that class weights and row weights apply."""
     targets, outputs = _rows_for(experiment)
     shape = tuple(_function(made)(targets, outputs).shape)
     assert shape[:1] == (len(outputs),), (
-        f"a loss must give one value a row, shape ({len(outputs)},), and leave the mean to Keras, or weights of rows "
-        f"and classes count for nothing; got the shape {shape}"
+        f"a loss must return one value per row, shape ({len(outputs)},), and leave the mean to Keras, or weights of "
+        f"rows and classes have no effect; got the shape {shape}"
     )
 
 
 def _check_data(data: Data, experiment: Experiment) -> None:
-    """As many rows as it says, the same ones in any order and at each reading, in parts that share none."""
+    """Checks that data has as many rows as its length, equal at each reading and in any order, and disjoint splits."""
     import numpy as np
 
     from kexp.experiment import prepare
@@ -114,36 +123,36 @@ def _check_data(data: Data, experiment: Experiment) -> None:
     splits = prepare(experiment, data).splits
     parts = {name: getattr(splits, name) for name in ("train", "validation", "test")}
     known = {name: len(part) for name, part in parts.items() if part is not None}
-    assert sum(known.values()) <= len(data), f"its parts must share no row, got {known} of {len(data)} rows"
-    assert all(known.values()), f"each part must have rows, got {known}"
-    assert len(data.targets) == len(data), f"must have a target a row, got {len(data.targets)} of {len(data)}"
+    assert sum(known.values()) <= len(data), f"its splits must share no row, got {known} of {len(data)} rows"
+    assert all(known.values()), f"each split must have rows, got {known}"
+    assert len(data.targets) == len(data), f"must have one target per row, got {len(data.targets)} of {len(data)}"
     part, count = splits.train, min(len(splits.train), 64)
     order = np.random.default_rng(5).permutation(count).astype(np.intp)
     first = part.batch(np.arange(count, dtype=np.intp))
     again, mixed = part.batch(np.arange(count, dtype=np.intp)), part.batch(order)
     for name, one, two, three in zip(("features", "targets"), first, again, mixed, strict=False):
-        assert len(one) == count, f"must give as many {name} as rows are asked for, got {len(one)} for {count}"
-        assert np.array_equal(one, two), f"must give the same {name} at each reading of a row"
-        assert np.array_equal(np.asarray(one)[order], three), f"must give the same {name} in any order of reading"
+        assert len(one) == count, f"must return {name} of as many rows as requested, got {len(one)} for {count}"
+        assert np.array_equal(one, two), f"must return the same {name} each time a row is read"
+        assert np.array_equal(np.asarray(one)[order], three), f"must return the same {name} in any order of rows"
     shape = splits.spec.feature_shape
-    assert tuple(np.shape(first[0])[1:]) == tuple(shape), f"must have rows of the shape {shape}, as it says"
+    assert tuple(np.shape(first[0])[1:]) == tuple(shape), f"must have rows of its declared shape {shape}"
 
 
 def _check_initializer(experiment: Experiment) -> None:
-    """One seed, one set of values; where it has a seed of its own, that one decides."""
+    """Checks that equal seeds give equal values; the parameter `seed`, if there is one, takes precedence."""
     import numpy as np
 
     first, again = _drawn(experiment, 3), _drawn(experiment, 3)
     assert np.array_equal(first, again), (
-        "must give the same values for the same seed, got others: draw by keras.random with a seed, by Keras' "
-        "initializers or by NumPy's global generator"
+        "must return the same values for the same seed, got others: draw with keras.random and a seed, Keras' "
+        "initializers or NumPy's global generator"
     )
     node = experiment.model.parameters["kernel_initializer"]
     if isinstance(node, dict) and "seed" in node:
         fixed = [_drawn(experiment, seed, 11) for seed in (3, 4)]
         moved = _drawn(experiment, 3, 12)
-        assert np.array_equal(fixed[0], fixed[1]), "must give the same values for the same value of its parameter seed"
-        assert not np.array_equal(fixed[0], moved), "must give other values for another value of its parameter seed"
+        assert np.array_equal(fixed[0], fixed[1]), "must return the same values for the same parameter seed"
+        assert not np.array_equal(fixed[0], moved), "must return other values for another parameter seed"
 
 
 def _drawn(experiment: Experiment, seed: int, own: int | None = None) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""The group that a reference is for, read off the object: its Keras class, what it is called with, what it gives."""
+"""Finds the group of a reference from its Keras class, its parameters or its result."""
 
 from __future__ import annotations
 
@@ -13,33 +13,32 @@ from kexp.signatures import REQUIRED, of_callable
 
 __all__ = ["group_of_reference"]
 
-# The first parameter's name, where it is Keras' own for one group alone, or what kexp fills in for models.
+# Name of the first parameter -> the only group in which Keras or kexp passes such an argument.
 _BY_NAME = {"step": "schedule", "shape": "initializer", "spec": "model", "hp": "model", "w": "constraint"}
 _TWO = 2
 
 
 def group_of_reference(name: str) -> str:
-    """The group of `module:attribute`.
+    """Finds the group of `module:attribute`.
 
-    A Keras class and an object of one tell by themselves. A function of two arguments is a loss, or a metric where
-    small changes of the outputs make no difference to it; a function of one is a regularizer where it gives one number,
-    else an activation. Any other function is called, and what it makes tells.
+    A Keras class, or an instance of one, belongs to the group of its base class. A function of two arguments is a
+    metric if small changes of the outputs do not change its value, else a loss. A function of one argument is a
+    regularizer if it returns a scalar, else an activation. A function without arguments is called, and its result
+    decides.
 
     Args:
         name: the reference.
 
     Raises:
-        ConfigError: it can be several things, or none; the sentence says how to name the group.
-        ComponentError: it cannot be imported.
+        ConfigError: the group is ambiguous or unknown; the sentence says how to name it.
+        ComponentError: the reference cannot be imported.
     """
     made: Any = registry.find("data", name, "NAME").load()
     group = group_of(made)
     if group is None or (group == "loss" and inspect.isroutine(made)):
         group = _of_function(made)
     if group is None:
-        raise ConfigError(
-            f"NAME: {name} does not say of which group it is; name the group, as in kexp plugin check loss {name}"
-        )
+        raise ConfigError(f"NAME: the group of {name} is not known; name it, as in kexp plugin check loss {name}")
     return group
 
 
@@ -61,7 +60,7 @@ def _of_function(made: Any) -> str | None:
 
 
 def _is_smooth(function: Any) -> bool:
-    """Whether a function of targets and outputs moves with the outputs, as a loss does; one that fails may be one."""
+    """Returns whether a small change of the outputs changes a function's value, as for a loss; True if it fails."""
     import keras
     import numpy as np
 
@@ -73,7 +72,7 @@ def _is_smooth(function: Any) -> bool:
             np.asarray(keras.ops.convert_to_numpy(function(*map(keras.ops.convert_to_tensor, (targets, each)))))
             for each in (outputs, outputs * np.float32(1.001))
         )
-    except Exception:  # the function's own: whatever it raises, it does not take these
+    except Exception:  # the function does not accept these arguments
         return True
     return not np.array_equal(first, second)
 
@@ -105,7 +104,7 @@ def _of_result(made: Any) -> str | None:
 
 
 def _result(function: Any) -> Any:
-    """What a call gives; None where it fails, which the check of its group says better."""
+    """Calls a function and returns the result; None if it fails, which the check of its group reports."""
     try:
         return function()
     except Exception:

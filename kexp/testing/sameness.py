@@ -1,7 +1,7 @@
-"""What a factory has made, as plain values, so that two of its makings can be compared.
+"""Describes a built object by plain values, so that two builds can be compared.
 
-Two builds of one config must be one thing: its config, its settings, and what it computes. They are made under other
-seeds of Python's and NumPy's generators, so that what was drawn at random shows.
+Two builds of one config must have the same config, settings and results. They are built under different seeds of
+Python's and NumPy's generators, so that random values show.
 """
 
 from __future__ import annotations
@@ -15,19 +15,25 @@ __all__ = ["described", "first_difference"]
 
 _DEEPEST = 6
 _CLOCK_S = 60.0  # a number this close to a clock is when the object was made
-_COUNTED = re.compile(r"_\d+(?=/|$)")  # Keras numbers the names that it gives: dense, dense_1
+_COUNTED = re.compile(r"_\d+(?=/|$)")  # the number in names that Keras generates: dense, dense_1
 
 
 def described(made: Any) -> dict[str, Any]:
-    """The settings of a part: its config by `get_config`, its plain attributes, and those of the layers inside.
+    """Returns an object's settings: the result of `get_config`, plain attributes, and those of its layers.
 
-    Left out: names that Keras numbers, seeds, times of day, and objects that cannot be compared.
+    The numbers in generated names, seeds, times and objects that cannot be compared are left out.
     """
     return _object(made, 0)
 
 
 def first_difference(first: Mapping[str, Any], second: Mapping[str, Any], path: str = "") -> str | None:
-    """Where two descriptions differ, as `units: 4, then 7`; None where they are equal."""
+    """Returns the first difference of two descriptions, as `units: 4, then 7`; None if they are equal.
+
+    Args:
+        first: a result of `described`.
+        second: another one.
+        path: the key of both, put before the keys inside.
+    """
     for key in dict.fromkeys([*first, *second]):
         place = f"{path}.{key}" if path else str(key)
         one, other = first.get(key), second.get(key)
@@ -45,7 +51,7 @@ def _equal(one: Any, other: Any) -> bool:
 
     if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
         return bool(np.array_equal(one, other, equal_nan=getattr(one, "dtype", np.dtype(object)).kind == "f"))
-    return bool(one == other) or repr(one) == repr(other)  # NaN is no NaN's equal
+    return bool(one == other) or repr(one) == repr(other)  # NaN does not equal NaN
 
 
 def _short(value: Any, most: int = 40) -> str:
@@ -66,17 +72,17 @@ def _object(made: Any, depth: int) -> dict[str, Any]:
 
 
 def _config_of(made: Any) -> Any:
-    ask: Callable[[], Any] | None = getattr(made, "get_config", None)
-    if ask is None or isinstance(made, type):
+    get_config: Callable[[], Any] | None = getattr(made, "get_config", None)
+    if get_config is None or isinstance(made, type):
         return None
     try:
-        return ask()
-    except Exception:  # a part without a config of its own; what it needs one for is another check's
+        return get_config()
+    except Exception:  # an object without a config of its own; the check of saving reports it
         return None
 
 
 def _attributes(made: Any) -> dict[str, Any]:
-    """Attributes that are plain values, by name."""
+    """Returns the attributes that are plain values, by name."""
     found: dict[str, Any] = {}
     for key, value in getattr(made, "__dict__", {}).items():
         if isinstance(value, (bool, int, str)) or (isinstance(value, float) and not _is_clock(value)):

@@ -1,6 +1,6 @@
-"""The contract of launchers, sweepers and engines, which are no part of an experiment but run it.
+"""The contract of launchers, sweepers and engines, which run experiments.
 
-Each is run in processes of its own, on a small real sweep with a store: what one does to its process stays there.
+Each runs a small real sweep with a store in a process of its own, so that its side effects stay there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["SEAMS", "check_seam"]
 
 _LIMIT_S = 300
 _TRIALS = 2
-# What each is called with, and a call that must bind to the method's signature.
+# Group -> method -> (positional arguments, keyword arguments) that its signature must accept.
 _CALLS: dict[str, dict[str, tuple[int, tuple[str, ...]]]] = {
     "launcher": {"setup": (0, ("hydra_context", "task_function", "config"))},
     "sweeper": {"setup": (0, ("hydra_context", "task_function", "config")), "sweep": (1, ())},
@@ -35,10 +35,13 @@ _SMALL = ("data=random", "data.rows=60", "model.hidden=[4]", "trainer.epochs=1",
 
 
 def check_seam(component: Component) -> tuple[int, list[tuple[str, str]]]:
-    """Checks a launcher, a sweeper or an engine.
+    """Checks a launcher, a sweeper or an engine. Stops at the first failed check, since later ones depend on it.
+
+    Args:
+        component: of one of `SEAMS`.
 
     Returns:
-        How many checks passed, and (check, sentence) of each that did not. Later checks need the earlier ones.
+        How many checks passed, and (check, sentence) of the failed one, if any.
     """
     steps: list[tuple[str, Callable[[Component], str | None]]] = [("loads", _loads), ("signature", _signature)]
     if component.group == "engine":
@@ -63,7 +66,7 @@ def _loads(component: Component) -> str | None:
 
 
 def _signature(component: Component) -> str | None:
-    """Whether kexp's calls bind."""
+    """Returns why the signature does not accept kexp's calls; None if it does."""
     made = component.load()
     if component.group == "engine":
         return _unbound(made, 2, ("listeners", "checkpoint"), component.target)
@@ -94,16 +97,16 @@ def _is_made(component: Component) -> str | None:
     signature = of_callable(component.load())
     required = [p.name for p in signature.parameters if p.default is REQUIRED]
     if required:
-        return f"each parameter must have a default, which is its config; none: {', '.join(required)}"
+        return f"each parameter must have a default, which is its config; without one: {', '.join(required)}"
     try:
         component.load()()
-    except Exception as error:  # its own; whatever it raises, it was not made
+    except Exception as error:  # the component's code may raise anything
         return f"{component.target}() raised {type(error).__name__}: {error}"
     return None
 
 
 def _sweeps(component: Component) -> str | None:
-    """Two trials end, and the store has both as finished runs."""
+    """Runs a sweep of two trials and checks that the store has both as finished runs."""
     name = component.name
     if component.group == "launcher":
         chosen = [f"hydra/launcher={name}", "seed=3,4"]
@@ -115,9 +118,9 @@ def _sweeps(component: Component) -> str | None:
     with tempfile.TemporaryDirectory(prefix="kexp-check-") as folder:
         store = f"sqlite:///{Path(folder, 'runs.db')}"
         arguments = ["-m", *_SMALL, *backend, f"tracking.uri={store}", *chosen]
-        code, told = _python(["-m", "kexp", *arguments], folder)
+        code, message = _python(["-m", "kexp", *arguments], folder)
         if code:
-            return f"kexp {' '.join(chosen)} ended with code {code}: {told}"
+            return f"kexp {' '.join(chosen)} ended with code {code}: {message}"
         finished = _finished(store)
     if finished != _TRIALS:
         return f"a sweep of {_TRIALS} trials must leave {_TRIALS} finished runs in the store, got {finished}"
@@ -125,7 +128,7 @@ def _sweeps(component: Component) -> str | None:
 
 
 def _finished(store: str) -> int:
-    """How many trials the store has as finished."""
+    """Returns the number of finished trials in the store."""
     from mlflow import MlflowClient
 
     client = MlflowClient(store)
@@ -135,17 +138,17 @@ def _finished(store: str) -> int:
 
 
 def _trains(component: Component) -> str | None:
-    """On one backend that is installed, an epoch gives a finite loss, and the test rows' metrics."""
-    told = ""
+    """Trains an epoch and evaluates the test rows on the installed backends; None if one of them succeeds."""
+    message = ""
     for backend in available_backends():
-        code, told = _python(["-m", "kexp.testing.seams", component.name], None, KERAS_BACKEND=backend)
+        code, message = _python(["-m", "kexp.testing.seams", component.name], None, KERAS_BACKEND=backend)
         if not code:
             return None
-    return told
+    return message
 
 
 def _python(arguments: Sequence[str], folder: str | None, **variables: str) -> tuple[int, str]:
-    """The exit code of a Python process, and the last line that it wrote of an error."""
+    """Runs a Python process; returns its exit code and the last line of its errors, or else of its output."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
     search = os.pathsep.join(filter(None, sys.path))
     try:
@@ -165,7 +168,7 @@ def _python(arguments: Sequence[str], folder: str | None, **variables: str) -> t
 
 
 def _train_with(name: str) -> str | None:
-    """What is wrong with an engine, in this process."""
+    """Trains with an engine in this process; returns the problem, None if there is none."""
     import numpy as np
 
     from kexp.experiment import Trained, engine_of, prepare

@@ -1,4 +1,4 @@
-"""An experiment around one component, small enough to train in about a second."""
+"""Stages an experiment around one component, small enough to train in about a second."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kexp.testing.values import example
 
 __all__ = ["available_backends", "current_backend", "example_parameters", "node_of", "stage"]
 
-# Small data sets, each with a loss, and what `targets_problem` asks about them: the first that suits a component is it.
+# Small data sets with a loss and the arguments of `targets_problem`; the first that suits a component is used.
 _GROUNDS = (
     ("iris", "sparse_categorical_crossentropy", "classification", 3),
     ("iris", "categorical_crossentropy", "classification", 3),
@@ -43,7 +43,7 @@ _SMALL = (
 
 
 def node_of(component: Component, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The component's config node: its defaults, and `parameters` over them."""
+    """Returns a component's config node: its defaults, overridden by `parameters`."""
     # The seed of the split follows the experiment's by an interpolation, which only Hydra resolves.
     seed = {"split_seed": 0} if component.group == "data" else {}
     return {**defaults_of(component), **seed, **parameters}
@@ -52,14 +52,14 @@ def node_of(component: Component, parameters: Mapping[str, Any]) -> dict[str, An
 def stage(
     group: str, name: str, parameters: Mapping[str, Any], overrides: Sequence[str] = (), *, backend: str | None = None
 ) -> Experiment:
-    """A checked experiment in which the component has its place, on data and with a loss that suit it.
+    """Returns a checked experiment with the component in it, on data and with a loss that suit it.
 
     Args:
         group: the component's group.
         name: its registered name, or a reference.
         parameters: values of its parameters; the others have their defaults.
-        overrides: further overrides, as on the command line; they win.
-        backend: the Keras backend; this process's unless given.
+        overrides: further overrides, as on the command line; they take precedence.
+        backend: the Keras backend; this process's by default.
 
     Raises:
         ConfigError: there is no such component, or its parameters break a rule.
@@ -67,7 +67,7 @@ def stage(
     component = registry.find(group, name)
     ground = [] if group == "data" else [f"data={_ground(component)[0]}"]
     if group == "callbacks":
-        ground.append("trainer.validation_split=0.2")  # many watch a metric of the validation
+        ground.append("trainer.validation_split=0.2")  # many callbacks monitor a validation metric
     if group == "metrics":
         ground.append(f"loss={_ground(component)[1]}")
     config = _composed((*_SMALL, *ground, *overrides))
@@ -77,15 +77,15 @@ def stage(
 
 
 def example_parameters(component: Component, folder: Path, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Values for the parameters that a component requires.
+    """Returns values for the parameters that a component requires.
 
     Args:
-        component: any.
-        folder: where a file for kexp's own data components is written.
-        given: values that are known.
+        component: any component.
+        folder: an existing folder; a file for kexp's own data components is written there.
+        given: values of parameters, kept as they are.
 
     Raises:
-        ConfigError: a parameter's annotation does not say what a value could be.
+        ConfigError: no value can be derived from a parameter's annotation.
     """
     found = dict(given or {})
     if component.group == "data" and component.distribution == registry.OURSELVES and "path" not in found:
@@ -103,7 +103,7 @@ def example_parameters(component: Component, folder: Path, given: Mapping[str, A
 
 
 def current_backend() -> str:
-    """Keras' backend in this process; the one it would have, where it is not imported yet."""
+    """Returns Keras' backend in this process, or the one that Keras would be imported with."""
     loaded = sys.modules.get("keras")
     if loaded is not None:
         return str(loaded.config.backend())
@@ -111,7 +111,7 @@ def current_backend() -> str:
 
 
 def available_backends() -> list[str]:
-    """The backends that are installed."""
+    """Returns the installed backends."""
     return [name for name in ("tensorflow", "jax", "torch") if importlib.util.find_spec(name) is not None]
 
 
@@ -129,9 +129,9 @@ def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _ground(component: Component) -> tuple[str, str]:
-    """The data and the loss around a component."""
+    """Returns the data and the loss around a component."""
     if component.group in ("layer", "model"):
-        return "digits", "sparse_categorical_crossentropy"  # rows that fold to images and to sequences
+        return "digits", "sparse_categorical_crossentropy"  # its rows can be reshaped to images and sequences
     if component.group not in ("loss", "metrics"):
         return _GROUNDS[0][:2]
     wanted = traits.of(component)
@@ -144,14 +144,14 @@ def _ground(component: Component) -> tuple[str, str]:
 
 
 def _put(config: dict[str, Any], component: Component, node: dict[str, Any]) -> None:
-    """Sets the component at its place in the config."""
+    """Puts the component's node into the config."""
     group = component.group
     if group == "schedule":
         config["optimizer"]["schedule"] = node
     elif GROUPS[group].several:
         config[group] = {"checked": node}
     elif group == "layer":
-        # What follows the layer is added as the output needs it; Flatten makes rows of whatever came out.
+        # Flatten turns any output of the layer into rows; the output layer is added behind it.
         model = defaults_of(registry.find("model", "sequential"))
         config["model"] = {**model, "layers": [node, {"name": "Flatten"}]}
     elif group in ("initializer", "regularizer", "constraint"):

@@ -1,4 +1,4 @@
-"""An epoch of a staged experiment, from either feed."""
+"""Trains an epoch of a staged experiment, with either feed."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _PROBE_ROWS = 8
 
 @dataclass(frozen=True)
 class Trained:
-    """What training left.
+    """The results of a training.
 
     Attributes:
         model: the trained model, compiled.
         histories: feed -> metric -> its value after each epoch.
         probe: some of the training rows, shape (rows, ...).
-        changed: what training has changed in the config, in words; None where it is as it was.
+        changed: the first difference that training made in the config; None if it made none.
     """
 
     model: keras.Model
@@ -37,11 +37,14 @@ class Trained:
 
 
 def train(experiment: Experiment, kinds: Sequence[str] = ("numpy",)) -> Trained:
-    """Builds everything that the config names and trains, as a run does, less files and tracking.
+    """Builds and trains an experiment as a run does, without files and tracking.
 
     Args:
-        experiment: staged.
-        kinds: the feeds, `numpy` and `tfdata`; the same model begins again for each, so that it compiles only once.
+        experiment: a staged experiment.
+        kinds: the feeds, `numpy` and `tfdata`. The same model is reset for each, so that it compiles only once.
+
+    Returns:
+        The results.
     """
     import numpy as np
 
@@ -49,7 +52,7 @@ def train(experiment: Experiment, kinds: Sequence[str] = ("numpy",)) -> Trained:
     from kexp.build import build_callbacks
     from kexp.experiment import build_compiled, feeds, prepare
 
-    asked = copy.deepcopy(experiment.as_dict())
+    config = copy.deepcopy(experiment.as_dict())
     training.prepare_backend(experiment.backend)
     prepared = prepare(experiment)
     model = build_compiled(prepared)
@@ -64,7 +67,7 @@ def train(experiment: Experiment, kinds: Sequence[str] = ("numpy",)) -> Trained:
         callbacks = build_callbacks(experiment.callbacks)
         histories[kind] = training.fit(model, fed, validation, plan, callbacks=callbacks).columns()
     rows = np.arange(min(_PROBE_ROWS, len(prepared.splits.train)), dtype=np.intp)
-    changed = first_difference(asked, experiment.as_dict())
+    changed = first_difference(config, experiment.as_dict())
     return Trained(model, histories, prepared.splits.train.batch(rows)[0], changed)
 
 
@@ -73,7 +76,7 @@ def _feeding(experiment: Experiment, kind: str) -> Experiment:
 
 
 def _state(model: keras.Model) -> list[Any]:
-    """What training changes: weights, random generators, the optimizer's variables. Metrics begin each epoch anew."""
+    """Returns the variables that training changes, except the metrics', which Keras resets at each epoch."""
     return [*model.variables, *model.optimizer.variables]
 
 

@@ -1,4 +1,4 @@
-"""Values that a parameter takes, and values that it must refuse, read off its annotation."""
+"""Derives valid and invalid values of a parameter from its annotation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kexp.signatures import Parameter
 
 __all__ = ["example", "outside"]
 
-# Parameters that Keras' layers require, which it does not annotate.
+# Values of parameters that Keras requires and does not annotate.
 _KERAS = {
     "units": 4,
     "filters": 4,
@@ -23,12 +23,12 @@ _KERAS = {
     "alpha": 0.1,
     "stddev": 0.1,
 }
-# Text that stands for something outside, which nobody can make up.
+# Text parameters that refer to something outside, for which no value can be made up.
 _OUTSIDE = frozenset("path file filename folder directory uri url address table query".split())
 
 
 def example(parameter: Parameter) -> Any:
-    """A value that the parameter takes; None where its annotation does not say what that could be."""
+    """Returns a value that a parameter accepts; None if none can be derived from its annotation."""
     allowed: Any = Range()
     kind = parameter.annotation
     if get_origin(kind) is Annotated:
@@ -48,7 +48,11 @@ def example(parameter: Parameter) -> Any:
 
 
 def outside(parameter: Parameter) -> list[Any]:
-    """Values that the parameter's annotation rules out: another type, and just past each bound of its range."""
+    """Returns values that a parameter's annotation forbids: of another type, and just past each bound of its range.
+
+    Raises:
+        AssertionError: kexp's own check accepts such a value.
+    """
     found = []
     for value in _suspects(parameter):
         try:
@@ -62,7 +66,7 @@ def outside(parameter: Parameter) -> list[Any]:
 
 
 def _suspects(parameter: Parameter) -> Iterator[Any]:
-    """Each value that is against some option of the annotation; another option of a union may take it."""
+    """Yields values that one option of the annotation forbids; another option of a union may accept them."""
     if parameter.annotation is None:
         if parameter.name in KERAS_RANGES:
             yield from _past(KERAS_RANGES[parameter.name])

@@ -1,4 +1,4 @@
-"""A process on another Keras backend, which trains staged experiments and loads what this one saved.
+"""A process on another Keras backend that trains staged experiments and loads models that this process saved.
 
 worker = Worker.on("jax")
 worker.try_out(config, folder, ["h5"])
@@ -20,12 +20,16 @@ from kexp.errors import KexpError
 
 __all__ = ["Worker"]
 
-_REPLY = "kexp-worker: "  # before a reply, which other packages' printing must not be taken for
+_REPLY = "kexp-worker: "  # marks a reply among other output
 PROBE, PREDICTED = "probe.npy", "predicted.npy"
 
 
 class Worker:
-    """One process for each backend, kept until this one ends: importing a backend takes seconds."""
+    """One process per backend, kept until this process ends, because importing a backend takes seconds.
+
+    Args:
+        backend: `tensorflow`, `jax` or `torch`.
+    """
 
     def __init__(self, backend: str) -> None:
         self.backend = backend
@@ -43,20 +47,20 @@ class Worker:
     @staticmethod
     @cache
     def on(backend: str) -> Worker:
-        """The process of that backend."""
+        """Returns the process of a backend; starts it at the first call."""
         return Worker(backend)
 
     def try_out(self, config: Mapping[str, Any], saved: Path, formats: Sequence[str], search: Sequence[str]) -> str:
-        """Trains the config's experiment there, then loads each of `formats` from `saved` and compares predictions.
+        """Loads each format in the other process, compares predictions, and trains the experiment there.
 
         Args:
-            config: what `Experiment.as_dict` gives.
-            saved: a folder that `save_model` wrote, with a probe and this process's predictions beside the files.
+            config: the result of `Experiment.as_dict`.
+            saved: a folder that `save_model` wrote, with probe inputs and this process's predictions beside the files.
             formats: registry names of the formats.
             search: this process's `sys.path`.
 
         Returns:
-            What went wrong, as a sentence; empty where nothing did.
+            A sentence on what went wrong; empty if nothing did.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -72,7 +76,7 @@ class Worker:
         return f"the process on {self.backend} ended with code {self._process.wait()}"
 
     def close(self) -> None:
-        """Ends the process, which has nothing left to do."""
+        """Ends the process."""
         if self._process.stdin is not None and not self._process.stdin.closed:
             self._process.stdin.close()
         self._process.kill()
@@ -110,7 +114,7 @@ def _try_out(config: Mapping[str, Any], saved: Path, formats: Sequence[str]) -> 
 
     experiment = check(config)
     prepare_backend(experiment.backend)
-    # Files first: only what the config names has been imported so far, as where a saved model is used.
+    # Files are loaded first, while only the modules of the config are imported, as when a saved model is used.
     probe, predicted = (np.load(saved / name, allow_pickle=False) for name in (PROBE, PREDICTED))
     for name in formats:
         fmt = build_format(name)
@@ -120,7 +124,7 @@ def _try_out(config: Mapping[str, Any], saved: Path, formats: Sequence[str]) -> 
         got = predict_once(loaded, probe)
         off = float(np.abs(got - predicted).max())
         if got.shape != predicted.shape or not off <= 1e-3 * max(1.0, float(np.abs(predicted).max())):
-            return f"a model saved as {name} predicts otherwise on {experiment.backend}: off by {off:.3g}"
+            return f"a model saved as {name} predicts differently on {experiment.backend}: off by {off:.3g}"
     history = train(experiment).histories["numpy"]
     if not all(np.isfinite(values).all() for values in history.values()):
         return f"an epoch on {experiment.backend} gave {history}"

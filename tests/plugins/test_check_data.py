@@ -185,8 +185,8 @@ BAD = {
     "no_rows": "has no rows",
     "not_finite": "features must be finite",
     "uneven": "x and y must have as many rows",
-    "sorted_rows": "must give the same features in any order of reading",
-    "moving_rows": "must give the same features at each reading of a row",
+    "sorted_rows": "must return the same features in any order of rows",
+    "moving_rows": "must return the same features each time a row is read",
 }
 
 

@@ -93,7 +93,7 @@ def check(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
     ("kind", "name", "sentence"),
     [
         ("launcher", "positional", "must take 3 arguments by position: missing a required argument: 'callbacks'"),
-        ("launcher", "needy", "each parameter must have a default, which is its config; none: address"),
+        ("launcher", "needy", "each parameter must have a default, which is its config; without one: address"),
         ("launcher", "unready", r"their_parts:Unready() raised OSError: no cluster here"),
         ("launcher", "function", "their_parts:function must be a class, got function"),
         ("launcher", "missing", "has no attribute 'Missing'"),
@@ -194,7 +194,7 @@ def test_a_reference_s_group_is_read_off_it(own: None) -> None:
 
     assert {name: group_of_reference(f"own_things:{name}") for name in GROUPS} == GROUPS
     for name in ("Odd", "three"):
-        with pytest.raises(ConfigError, match=f"own_things:{name} does not say of which group it is; name the group"):
+        with pytest.raises(ConfigError, match=f"the group of own_things:{name} is not known; name it"):
             group_of_reference(f"own_things:{name}")
 
 
@@ -210,7 +210,7 @@ def test_a_reference_is_checked_as_a_plugin_s_component_is(own: None, capsys: py
         (["own_things:number"], "own_things:number of reference"),
         (["own_things:absent"], "has no attribute 'absent'"),
         (["no_such_module:x"], "No module named 'no_such_module'"),
-        (["own_things:three"], "does not say of which group it is"),
+        (["own_things:three"], "the group of own_things:three is not known"),
         (["optimiser"], "GROUP: there is no group 'optimiser'; did you mean 'optimizer'?"),
         (["launcher", "seriall"], "did you mean 'serial'?"),
         (["loss", "own_things:focal", "gamma"], "KEY=VALUE: must be a parameter and its value"),

@@ -161,7 +161,7 @@ def good(l1: float = 0.1):
     "Nothing is wrong with it."
     return L1(l1)
 """
-EACH = "makes another thing at each call from the same parameters: "
+EACH = "makes a different object at each call from the same parameters: "
 FAULTS = {
     "data=rows_without_seed": f"{EACH}its content: ",
     "data=rows_by_global_seed": f"{EACH}its content: ",
@@ -170,20 +170,20 @@ FAULTS = {
     "optimizer=hidden_counter": f"{EACH}0.turn: ",
     "layer=random_size": f"{EACH}0.",
     "model=any_size": f"{EACH}0.",
-    "initializer=Unseeded": "must give the same values for the same seed, got others",
-    "initializer=IgnoresItsSeed": "must give the same values for the same value of its parameter seed",
-    "loss=scalar": "a loss must give one value a row, shape (7,), and leave the mean to Keras",
-    "loss=ScalarLoss": "a loss must give one value a row, shape (7,), and leave the mean to Keras",
+    "initializer=Unseeded": "must return the same values for the same seed, got others",
+    "initializer=IgnoresItsSeed": "must return the same values for the same parameter seed",
+    "loss=scalar": "a loss must return one value per row, shape (7,), and leave the mean to Keras",
+    "loss=ScalarLoss": "a loss must return one value per row, shape (7,), and leave the mean to Keras",
     "loss=drifting": f"{EACH}its values: ",
     "metrics=counted_metric": f"{EACH}its result: ",
     "activation=wandering": f"{EACH}its values: ",
-    "regularizer=growing": "changes a list or a mapping that it was given and that others share: ",
-    "regularizer=mapping": "changes a list or a mapping that it was given and that others share: ",
+    "regularizer=growing": "changes a shared list or mapping among its arguments or defaults: ",
+    "regularizer=mapping": "changes a shared list or mapping among its arguments or defaults: ",
     "regularizer=unordered": "defaults must be numbers, text, lists, mappings or null: factors",
     "callbacks=Collecting": "changes the config while it trains: callbacks.checked.seen",
     "callbacks=patient": f"{EACH}0.patience: ",
     "regularizer=two words": "the name 'two words' cannot be typed as a config option",
-    "regularizer=with.dot": "the name 'with.dot' cannot be typed as a config option: a dot parts keys",
+    "regularizer=with.dot": "the name 'with.dot' cannot be typed as a config option: a dot separates keys",
     "regularizer=1st": "the name '1st' cannot be typed as a config option",
 }
 UNTYPED = {"two words": "again", "with.dot": "once_more", "1st": "first"}
