@@ -1,4 +1,4 @@
-"""Saved models: written so that a crash cannot damage them, read back before they count, loaded without trust."""
+"""Saved models: written atomically, verified by reading them back, and loaded safely from untrusted files too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model's architecture as plain data, and back."""
+"""Converts a model's architecture to plain data and back."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ __all__ = [
 
 
 def architecture_config(model: keras.Model) -> dict[str, Any]:
-    """What `model.to_json()` writes, as plain data, less the compile settings: those come from the run's config.
+    """Returns the content of `model.to_json()` as plain data, without the compile settings.
 
-    A custom loss or metric therefore never stands in the way of reading an architecture.
+    Compile settings come from the run's config instead, so an architecture can be read without custom losses or
+    metrics.
     """
     import keras
 
@@ -36,7 +37,11 @@ def architecture_config(model: keras.Model) -> dict[str, Any]:
 
 
 def model_from_architecture(config: dict[str, Any]) -> keras.Model:
-    """The model of such a config, with fresh weights, not compiled. Lambda code is never executed."""
+    """Builds a model with new weights, not compiled. Code of Lambda layers is not executed.
+
+    Args:
+        config: as `architecture_config` returns it.
+    """
     import keras
 
     plain = {key: value for key, value in config.items() if key != "compile_config"}
@@ -45,13 +50,13 @@ def model_from_architecture(config: dict[str, Any]) -> keras.Model:
 
 @contextlib.contextmanager
 def tensorflow_not_needed() -> Iterator[None]:
-    """Keeps Keras, on another backend, from importing TensorFlow to ask whether some value is one of TensorFlow's.
+    """Keeps Keras on another backend from importing TensorFlow to check for TensorFlow's types.
 
-    That takes seconds in each process, and before TensorFlow is imported no value can be.
+    The import takes seconds in each process, and before it no value can have such a type.
     """
     try:
         from keras.src.utils.module_utils import tensorflow as lazy
-    except ImportError:  # a private place, which may move: the import is then merely slow
+    except ImportError:  # a private module, which may move; without it Keras is only slower
         yield
         return
     before = getattr(lazy, "_available", None)
@@ -64,10 +69,10 @@ def tensorflow_not_needed() -> Iterator[None]:
 
 
 def set_weights(model: keras.Model, values: Sequence[NDArray[Any]]) -> None:
-    """`model.set_weights`, after which the model also computes with them.
+    """Sets a model's weights and updates the constants that depend on them.
 
-    Keras' Normalization keeps constants that follow from its weights, and neither `set_weights` nor a TensorFlow
-    checkpoint renews them: such a model would silently normalise with the old ones.
+    Keras' Normalization computes constants from its weights. Neither `model.set_weights` nor a TensorFlow checkpoint
+    updates them, so the model would silently normalise with the old values.
 
     Args:
         model: a built model.
@@ -78,7 +83,7 @@ def set_weights(model: keras.Model, values: Sequence[NDArray[Any]]) -> None:
 
 
 def renew_constants(model: keras.Model) -> None:
-    """Makes each Normalization in `model`, at any depth, follow its weights."""
+    """Recomputes the constants of each Normalization in `model`, at any depth, from its weights."""
     import keras
 
     for layer in all_layers(model):
@@ -87,7 +92,7 @@ def renew_constants(model: keras.Model) -> None:
 
 
 def all_layers(layer: Any) -> Iterator[Any]:
-    """`layer` and every layer in it, at any depth, wrapped ones too."""
+    """Yields `layer` and every layer in it, at any depth, including wrapped ones."""
     import keras
 
     yield layer

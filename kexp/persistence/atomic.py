@@ -1,4 +1,4 @@
-"""Files that are either the old version or the new one, whatever happens in between."""
+"""Atomic file writes: after a crash a file has its old or its new content, never a part."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 def temporary_path(target: Path) -> Path:
-    """A name beside `target` that nobody else uses; it keeps the ending, which Keras reads the format from."""
+    """Returns a unique name beside `target` with the same suffix, from which Keras derives the format."""
     return target.with_name(f".tmp-{os.getpid()}-{secrets.token_hex(4)}-{target.name}")
 
 
 def sweep_strays(folder: Path) -> None:
-    """Removes what killed saves left behind: temporary files of processes that are gone, or a day old."""
+    """Removes temporary files of processes that have ended, and those older than a day."""
     for path in folder.iterdir():
         match = _STRAY.match(path.name)
         if match is None:
@@ -35,7 +35,15 @@ def sweep_strays(folder: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes `content` to `path` so that a reader, or a crash, meets the old content or the new, never a part."""
+    """Writes a file atomically: readers see the old content or the new, never a part.
+
+    Args:
+        path: the file, new or existing, in an existing folder.
+        content: all of the new content.
+
+    Raises:
+        OSError: the file could not be written; the old content is unchanged.
+    """
     temporary = temporary_path(path)
     try:
         temporary.write_bytes(content)
@@ -47,14 +55,14 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def publish(temporary: Path, target: Path) -> None:
-    """Puts `temporary` (a file or a folder) in `target`'s place in one step; the old target is gone afterwards."""
+    """Replaces `target` by `temporary`, a file or a folder, in one step, and removes the old target."""
     if not target.is_dir() or target.is_symlink():
         if temporary.is_dir() and target.exists():
             target.unlink()
         os.replace(temporary, target)
         return
     if not _exchange(temporary, target):
-        # A folder that is not empty cannot be replaced in one step everywhere: the old one steps aside first.
+        # Not every system can replace a non-empty folder in one step, so the old one is renamed first.
         aside = temporary_path(target)
         os.rename(target, aside)
         try:
@@ -67,7 +75,7 @@ def publish(temporary: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Removes a file or a whole folder, and does not mind when it is not there."""
+    """Removes a file or a whole folder; does nothing if it does not exist."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -76,7 +84,7 @@ def remove(path: Path) -> None:
 
 
 def sync_tree(path: Path) -> None:
-    """Waits until a file, or every file of a folder, is on the disk."""
+    """Flushes a file, or every file of a folder, to the disk."""
     if not path.is_dir():
         _sync(path)
         return
@@ -87,7 +95,7 @@ def sync_tree(path: Path) -> None:
 
 
 def sync_directory(folder: Path) -> None:
-    """Waits until the names in `folder` are on the disk, where the system can say so (Windows cannot)."""
+    """Flushes the entries of a folder to the disk; does nothing on systems that cannot (Windows)."""
     with contextlib.suppress(PermissionError, NotImplementedError):
         _sync(folder)
 
@@ -101,7 +109,7 @@ def _sync(path: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Swaps two names in one step, and says whether this system could (Linux can)."""
+    """Swaps two names in one step; returns whether the system supports it (Linux does)."""
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError, TypeError):

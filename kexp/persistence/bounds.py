@@ -1,7 +1,7 @@
-"""How large a flat Sequential config would become, worked out from the config alone.
+"""Upper bounds of a model's size, computed from a flat Sequential config alone.
 
-A file of a few bytes can ask for a layer of ten thousand million units, and Keras allocates it when the layer is built.
-Every figure here is an upper bound: convolutions and pooling count as if they padded.
+A file of a few bytes can request a layer of ten thousand million units, which Keras allocates when it builds the layer.
+All figures are upper bounds: convolutions and pooling are computed as if they padded.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ _GATES = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}
 def largest_sizes(
     layers: Sequence[tuple[str, Mapping[str, Any]]], input_shape: Sequence[int | None]
 ) -> tuple[int, int]:
-    """Upper bounds of the number of weights and of the numbers in one example between two layers.
+    """Computes upper bounds of the number of weights and of the values in one example between two layers.
 
     Args:
-        layers: class name and config of each layer in order, checked to hold plain values only.
-        input_shape: shape of one example; None (a length that is not fixed) counts as 1, since no weight depends on it.
+        layers: class name and config of each layer in order, with plain values only.
+        input_shape: shape of one example; a variable length, None, counts as 1, since no weight depends on it.
+
+    Returns:
+        (weights, values).
 
     Raises:
-        ValueError, TypeError, KeyError, IndexError: a layer's config does not make sense.
+        ValueError: a layer's config is inconsistent, as for TypeError, KeyError and IndexError.
     """
     shape: Shape = [1 if size is None else int(size) for size in input_shape]
     weights, elements = 0, math.prod(shape)
@@ -37,7 +40,7 @@ def largest_sizes(
 
 
 def _step(kind: str, config: Mapping[str, Any], shape: Shape) -> tuple[int, Shape]:
-    """Weights of one layer and the shape that it gives on."""
+    """Returns the number of weights of one layer and its output shape."""
     weights = 0
     if kind == "InputLayer":
         given = config.get("batch_shape") or config.get("batch_input_shape")
@@ -104,7 +107,7 @@ def _reshaped(kind: str, config: Mapping[str, Any], shape: Shape) -> Shape:
             grown = [size * by for size, by in zip(spatial, _each(config["size"], len(spatial)), strict=True)]
         else:
             padding = config["padding"]
-            # One layer's list gives both ends of its only dimension; otherwise there is an entry for each dimension.
+            # In 1D the list has the two ends of the only dimension, otherwise one entry for each dimension.
             sides = [padding] if kind.endswith("1D") else _each(padding, len(spatial))
             grown = [size + _sum(side) for size, side in zip(spatial, sides, strict=True)]
         shape = _joined(config, grown, _channels(config, shape))
@@ -112,7 +115,7 @@ def _reshaped(kind: str, config: Mapping[str, Any], shape: Shape) -> Shape:
 
 
 def _along(axis: Any, shape: Shape) -> int:
-    """Values of one example along `axis` or axes, counted as Keras does: 0 is the batch. All of them without one."""
+    """Returns the number of values of one example along an axis or axes (0 is the batch); all without an axis."""
     axes = axis if isinstance(axis, list) else [axis]
     if not all(type(each) is int and each != 0 for each in axes):
         return math.prod(shape)
@@ -140,7 +143,7 @@ def _spatial(config: Mapping[str, Any], shape: Shape) -> Shape:
 
 
 def _each(value: Any, rank: int) -> Shape:
-    """`value` for each dimension: Keras takes one number for all of them or a list."""
+    """Returns a value for each dimension: Keras accepts one number for all dimensions or a list."""
     return list(value) if isinstance(value, list) else [value] * rank
 
 

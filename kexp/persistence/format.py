@@ -1,4 +1,4 @@
-"""What a file format of a saved model promises: the seam that a third party fills to add one."""
+"""The protocol of a file format for saved models, which other packages can implement."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ __all__ = ["Format", "Predictor", "check_formats"]
 
 @runtime_checkable
 class Predictor(Protocol):
-    """What a format gives back that keeps only the function of a model, not its layers."""
+    """A loaded model without layers, from a format that saves only the model's function."""
 
     def __call__(self, inputs: NDArray[Any]) -> NDArray[np.floating[Any]]:
-        """Predictions of shape (batch, outputs) for inputs of shape (batch, ...)."""
+        """Returns predictions of shape (batch, outputs) for inputs of shape (batch, ...)."""
 
 
 class Format(Protocol):
     """One way to write a model. A component of the group `kexp.format` is a factory without arguments that returns one.
 
-    Four more attributes may be given; the value in brackets holds where they are absent:
+    Four more attributes are optional, with the default in brackets:
 
-    - `carries` ("model"): what the file keeps. "model", "weights", "architecture" or "function" (predictions alone).
+    - `carries` ("model"): the content of the file: "model", "weights", "architecture" or "function" (predictions only).
     - `tolerance` (1e-5): largest difference of predictions after reading back, as a share of the largest
-      absolute prediction. Weights, where they are carried, are compared bit for bit whatever it is.
-    - `requires_backend` (None): names of the only Keras backends it works on.
+      absolute prediction. Weights, if the file has them, are always compared bit for bit.
+    - `requires_backend` (None): names of the only Keras backends on which it works.
     - `requires_package` (None): a pair of the importable packages that it needs and the command that installs them.
 
-    And one method: `optimizer_values(path)` gives the arrays of the optimizer's state that the file holds; where it is
-    present, they are compared with the model's optimizer when the file is read back.
+    One more method is optional: `optimizer_values(path)` returns the arrays of the optimizer's state in the file. They
+    are compared with the model's optimizer when the file is read back.
     """
 
     filename: str
@@ -47,21 +47,21 @@ class Format(Protocol):
         """Writes `model` to `path`, whose name ends in `filename` and which does not exist yet."""
 
     def load(self, path: Path, *, architecture: Callable[[], keras.Model]) -> keras.Model | Predictor:
-        """The model at `path`, not compiled.
+        """Loads the model at `path`, not compiled.
 
         Args:
-            path: what `save` wrote.
-            architecture: builds the model with fresh weights, for a format that keeps the weights alone.
+            path: a file or folder that `save` wrote.
+            architecture: builds the model with new weights, for a format that saves only weights.
         """
 
 
 def check_formats(formats: Mapping[str, Format], backend: str, key: str = "save.formats") -> None:
-    """Refuses, without importing Keras, formats that cannot work here.
+    """Refuses formats that cannot work in this environment. Does not import Keras.
 
     Args:
         formats: the chosen formats by registry name.
         backend: name of the Keras backend that the run will use.
-        key: config key that the message names.
+        key: config key for messages.
 
     Raises:
         ConfigError: a format needs another backend or a package that is not installed, or two write the same file.

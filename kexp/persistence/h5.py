@@ -24,7 +24,7 @@ def h5() -> Format:
 
 
 def _spell_out_loss(file: Any) -> None:
-    """A model compiled with a short name ("mse") saves, and does not load: the full name does."""
+    """Replaces a short name of a loss ("mse") by the full one: Keras saves the short name but cannot load it."""
     import keras
 
     if "training_config" not in file.attrs:
@@ -33,7 +33,7 @@ def _spell_out_loss(file: Any) -> None:
     if isinstance(config.get("loss"), str):
         try:
             found = keras.losses.get(config["loss"])
-        except ValueError:  # a function of somebody's own, which goes by its name
+        except ValueError:  # a user's own function, which Keras finds by its name
             return
         config["loss"] = getattr(found, "__name__", config["loss"])
         file.attrs["training_config"] = json.dumps(config).encode()
@@ -41,8 +41,8 @@ def _spell_out_loss(file: Any) -> None:
 
 @contextlib.contextmanager
 def _compiled_as_before(model: keras.Model) -> Iterator[None]:
-    """Keras' writer of HDF5 takes the optimizer out of the live model's compile settings, and what is saved next would
-    have none."""
+    """Restores the model's compile settings: Keras' HDF5 writer removes the optimizer from them, so that the next save
+    would have none."""
     settings = getattr(getattr(model, "_compile_config", None), "config", None)
     before = dict(settings) if isinstance(settings, dict) else None
     try:
@@ -61,11 +61,11 @@ class _H5:
 
         try:
             from keras.src.legacy.saving.legacy_h5_format import save_model_to_hdf5
-        except ImportError:  # a private place, which may move: the public way writes the same
+        except ImportError:  # a private module, which may move; the public function writes the same
             with _compiled_as_before(model):
                 model.save(path)
             return
-        # Written in memory first: h5py ends the interpreter when a file on a full disk is closed at exit.
+        # Written in memory first: h5py crashes the interpreter if a file on a full disk is closed at exit.
         buffer = io.BytesIO()
         with _compiled_as_before(model), h5py.File(buffer, "w") as file:
             save_model_to_hdf5(model, file)

@@ -1,4 +1,4 @@
-"""Groups and arrays of an HDF5 file as a dictionary, and back."""
+"""Reads the groups and arrays of an HDF5 file into a dictionary, and writes them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ Tree = Mapping[str, "NDArray[Any] | None"]
 def write_tree(
     path: Path, tree: Tree, attrs: Mapping[str, Mapping[str, Any]], root: str = "", config: str | None = None
 ) -> None:
-    """Writes `tree`, with the text attributes of its groups, below the group `root` of a new file."""
+    """Writes groups and arrays to a new file.
+
+    Args:
+        path: the file.
+        tree: the groups and arrays.
+        attrs: path of a group -> its text attributes.
+        root: the group to write below; empty for the file's root.
+        config: the file's attribute `model_config`; None for none.
+    """
     import h5py
 
     with h5py.File(path, "w") as file:
@@ -30,12 +38,18 @@ def write_tree(
                 top.create_dataset(name, data=array)
             item = top.require_group(name) if name and array is None else top[name] if name else top
             for key, value in attrs.get(name, {}).items():
-                # Lists of names as Keras writes them: fixed-length bytes, which it decodes when it reads.
+                # Keras writes lists of names as fixed-length bytes and decodes them when it reads.
                 item.attrs[key] = [each.encode() for each in value] if isinstance(value, list) else value
 
 
 def read_tree(source: Path | BinaryIO, root: str = "", skip: str = "") -> dict[str, NDArray[Any] | None]:
-    """The groups and arrays below `root` of a file of our own, less those in the group `skip`."""
+    """Reads groups and arrays of a trusted file.
+
+    Args:
+        source: the file.
+        root: the group to read below; empty for the file's root.
+        skip: name of a group to leave out; empty for none.
+    """
     import h5py
 
     found: dict[str, NDArray[Any] | None] = {}
@@ -47,9 +61,16 @@ def read_tree(source: Path | BinaryIO, root: str = "", skip: str = "") -> dict[s
 
 
 def difference(expected: Tree, got: Tree) -> str | None:
-    """Where the arrays of two trees differ in name, shape, type or any bit, as a sentence; None where they do not.
+    """Compares the arrays of two trees by name, shape, dtype and every bit.
 
-    Whole numbers are compared by value: backends count in integers of different widths.
+    Integers are compared by value, because backends use different widths.
+
+    Args:
+        expected: the arrays in the file.
+        got: the arrays in the model.
+
+    Returns:
+        A sentence on the first difference; None if there is none.
     """
     import numpy as np
 

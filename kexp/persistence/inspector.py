@@ -1,8 +1,8 @@
-"""Reads a saved model that may be hostile, in a process of its own, and hands on plain arrays.
+"""Reads an untrusted model file in a process of its own and writes plain arrays.
 
-Runs as `python -m kexp.persistence.inspector` with a JSON request on standard input, under limits of memory and
-processor time that it sets itself before the file is opened: damaged HDF5 files can hang or crash the library that
-reads them. It knows neither Keras nor any model; what it writes is an `.npz` of arrays and a JSON list of their names.
+Runs as `python -m kexp.persistence.inspector` with a JSON request on standard input. Damaged HDF5 files can hang or
+crash the library that reads them, so the process limits its own memory and CPU time before it opens the file. It does
+not import Keras. It writes an `.npz` of arrays and a JSON list of their names.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MAX_DEPTH, _MAX_ITEMS, _MAX_TEXT = 24, 100_000, 8 << 20
 
 
 def main() -> None:
-    """One request {"path", "kind", "out", "memory_bytes", "cpu_s", "max_bytes"}; the answer is {"error"} or {}."""
+    """Answers one request {"path", "kind", "out", "memory_bytes", "cpu_s", "max_bytes"} with {"error"} or {}."""
     request = json.loads(sys.stdin.read())
     _limit(request["memory_bytes"], request["cpu_s"], request["max_bytes"])
     try:
@@ -29,7 +29,7 @@ def main() -> None:
         answer = {"error": f"it needs more than {request['memory_bytes']} bytes of memory"}
     except RecursionError:
         answer = {"error": "it is nested too deeply"}
-    except Exception as error:  # whatever the file makes the libraries raise is the answer
+    except Exception as error:  # a damaged file may raise anything in the libraries
         answer = {"error": " ".join(str(error).split())[:300] or type(error).__name__}
     print(json.dumps(answer))
 
@@ -37,7 +37,7 @@ def main() -> None:
 def _limit(memory_bytes: int, cpu_s: int, max_bytes: int) -> None:
     try:
         import resource
-    except ImportError:  # not on Windows; the parent's time limit holds there too
+    except ImportError:  # Windows has no such limits; the parent's time limit still applies
         return
     for what, value in (
         (resource.RLIMIT_AS, memory_bytes),
@@ -51,7 +51,7 @@ def _limit(memory_bytes: int, cpu_s: int, max_bytes: int) -> None:
 
 
 def _read(path: Path, kind: str, max_bytes: int) -> tuple[Any, list[dict[str, Any]]]:
-    """The config, if the file has one, and every group and dataset of its weights."""
+    """Returns the config, None if the file has none, and every group and dataset of its weights."""
     if kind == "json":
         return json.loads(path.read_text(encoding="utf-8")), []
     if kind == "yaml":
@@ -70,7 +70,7 @@ def _read(path: Path, kind: str, max_bytes: int) -> tuple[Any, list[dict[str, An
 
 def _member(archive: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:
     with archive.open(name) as file:
-        content = file.read(max_bytes + 1)  # what the archive's directory says of the size is not believed
+        content = file.read(max_bytes + 1)  # the size in the archive's directory may be wrong
     if len(content) > max_bytes:
         raise ValueError(f"{name} in it is larger than {max_bytes} bytes")
     return content
@@ -86,12 +86,12 @@ def _hdf5(source: Any, root: str, max_bytes: int) -> tuple[str, list[dict[str, A
             raise ValueError("its model_config is too long")
         if root and not isinstance(file.get(root, getlink=True), h5py.HardLink):
             raise ValueError(f"it has no group {root}")
-        # The model is compiled anew: an optimizer's state is not taken from elsewhere.
+        # The optimizer's state is skipped, because the model will be compiled again.
         return text, _walk(file[root] if root else file, max_bytes, skip="" if root else "optimizer")
 
 
 def _walk(root: Any, max_bytes: int, skip: str) -> list[dict[str, Any]]:
-    """Every group and dataset below `root`, parents first, each once and each in the file itself."""
+    """Returns every group and dataset below `root`, parents first; refuses links, cycles and external data."""
     import h5py
 
     nodes: list[dict[str, Any]] = []
@@ -138,7 +138,7 @@ def _array(path: str, dataset: Any, left: int) -> Any:
 
 
 def _attributes(item: Any) -> dict[str, Any]:
-    """The attributes that are text, which are the ones that Keras writes; names of layers and weights among them."""
+    """Returns the text attributes, such as names of layers and weights; Keras writes no others."""
     import numpy as np
 
     found: dict[str, Any] = {}

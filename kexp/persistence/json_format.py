@@ -1,4 +1,4 @@
-"""The architecture alone, as JSON."""
+"""The format `json`: the architecture alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keras' own file format."""
+"""The format `keras`: Keras' own file format."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ class _Keras:
         import h5py
 
         with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file:
-            # A wrapping optimizer (loss scaling) lists the wrapped one's variables here as well.
+            # A wrapping optimizer (loss scaling) lists the variables of the wrapped optimizer here, too.
             stored = file.get("optimizer/vars", {})
             return [stored[str(index)][()] for index in range(len(stored))]

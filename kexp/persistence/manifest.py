@@ -1,4 +1,4 @@
-"""The list of SHA-256 digests beside the saved files: a file that changed since it was saved is not loaded."""
+"""The manifest of saved files: their SHA-256 digests. A file that changed since it was saved is not loaded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ Digests = dict[str, dict[str, Any]]
 
 
 def digest_of(path: Path, filename: str) -> Digests:
-    """Digests of a file, or of every file in a folder, under the name `filename` that it has once it is in place."""
+    """Computes the digest of a file, or of every file in a folder.
+
+    Args:
+        path: the file or folder, possibly under a temporary name.
+        filename: its final name, which the result uses.
+    """
     if not path.is_dir():
         return {filename: _digest(path)}
     inside = sorted(file for file in path.rglob("*") if file.is_file())
@@ -33,16 +38,19 @@ def write_manifest(folder: Path, files: Digests, pending: Digests | None = None)
 
     Args:
         folder: the folder of the saved files.
-        files: digests of what is in place.
-        pending: digests of what is about to take its place. While the files change places one by one, either is right;
-            so a save that is killed just then leaves a folder in which every file still verifies.
+        files: digests of the current files.
+        pending: digests of the files that are about to replace them. Either digest is valid while the files are
+            replaced one by one, so a killed save leaves only files that verify.
     """
     content = {"version": 1, "files": files, **({"pending": pending} if pending else {})}
     write_atomically(folder / MANIFEST, json.dumps(content, indent=1, sort_keys=True).encode() + b"\n")
 
 
 def read_manifest(folder: Path) -> tuple[Digests, Digests] | None:
-    """Digests in place and pending, or None where the folder has no manifest.
+    """Reads the manifest of a folder.
+
+    Returns:
+        Digests of the current and of the pending files; None if the folder has no manifest.
 
     Raises:
         LoadError: the manifest cannot be read.
@@ -65,8 +73,12 @@ def read_manifest(folder: Path) -> tuple[Digests, Digests] | None:
 def verify_digest(folder: Path, filename: str) -> bool:
     """Compares a saved file, or each file of a saved folder, with the manifest.
 
+    Args:
+        folder: the folder of the saved files.
+        filename: name of the file or folder in it.
+
     Returns:
-        Whether there was a manifest to compare with.
+        Whether the folder has a manifest.
 
     Raises:
         LoadError: a file is missing, unlisted or changed; the message gives both digests.
@@ -94,7 +106,7 @@ def verify_digest(folder: Path, filename: str) -> bool:
 
 
 def listed_elsewhere(digests: Digests, filenames: Iterable[str]) -> Digests:
-    """The entries of `digests` that belong to none of `filenames`."""
+    """Returns the entries of `digests` that belong to none of `filenames`."""
     own = {name for filename in filenames for name in _of(filename, digests)}
     return {name: entry for name, entry in digests.items() if name not in own}
 

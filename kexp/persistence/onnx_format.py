@@ -1,4 +1,4 @@
-"""ONNX: the function of a model, for other runtimes."""
+"""The format `onnx`: the predictions of a model, for other runtimes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def onnx_format() -> Format:
 class _Onnx:
     filename = "model.onnx"
     carries = "function"
-    # Other kernels than TensorFlow's: single precision through a deep network adds up to more than 1e-5.
+    # ONNX Runtime has other kernels than TensorFlow: in float32 their differences exceed 1e-5 in a deep network.
     tolerance = 1e-4
     requires_backend = frozenset({"tensorflow"})
     requires_package = (("onnx", "onnxruntime", "tf2onnx"), "pip install 'kexp[onnx]'")
@@ -36,10 +36,10 @@ class _Onnx:
 
         copy = _convertible(model)
         (given,) = copy.inputs
-        # A model that was built but never called is refused by the export.
+        # The export refuses a model that was built but never called.
         copy(keras.ops.zeros([size or 1 for size in given.shape], given.dtype), training=False)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Keras mends tf2onnx for newer NumPy, which NumPy remarks upon
+            warnings.simplefilter("ignore")  # Keras patches tf2onnx for newer NumPy, which makes NumPy warn
             copy.export(path, format="onnx", verbose=False)
 
     def load(self, path: Path, *, architecture: Callable[[], keras.Model]) -> Predictor:
@@ -49,10 +49,10 @@ class _Onnx:
 
 
 def _convertible(model: keras.Model) -> keras.Model:
-    """The same model once more, in a form that tf2onnx converts.
+    """Returns a copy of the model that tf2onnx can convert.
 
-    Recurrent layers are written out step by step where the number of steps is fixed: their loops may not convert. The
-    constants of Normalization become part of the graph: as tensors they turn up as further inputs of the ONNX model.
+    Recurrent layers are unrolled if the number of steps is fixed, because their loops may not convert. The constants of
+    Normalization become NumPy arrays, because tensors would become additional inputs of the ONNX model.
     """
     import keras
 
@@ -70,7 +70,7 @@ def _convertible(model: keras.Model) -> keras.Model:
 
 
 def _configs(node: Any) -> Iterator[dict[str, Any]]:
-    """Every mapping inside a config, the outermost first."""
+    """Yields every mapping inside a config, the outermost first."""
     if isinstance(node, dict):
         yield node
     for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
@@ -86,7 +86,7 @@ class _Session:
 
         given, *rest = self._session.get_inputs()
         if rest:
-            raise ValueError(f"the graph asks for more inputs than the model: {', '.join(each.name for each in rest)}")
+            raise ValueError(f"the graph has more inputs than the model: {', '.join(each.name for each in rest)}")
         kinds = {
             "tensor(float)": "float32",
             "tensor(double)": "float64",

@@ -1,4 +1,4 @@
-"""TensorFlow SavedModel: the function of a model, for serving."""
+"""The format `saved_model`: the predictions of a model as a TensorFlow SavedModel, for serving."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _SavedModel:
     def load(self, path: Path, *, architecture: Callable[[], keras.Model]) -> Predictor:
         import tensorflow as tf
 
-        # The loaded object owns the variables that `serve` uses: without a reference to it they are gone.
+        # The loaded object owns the variables that `serve` uses, so a reference to it must be kept.
         return _Served(tf.saved_model.load(str(path)))
 
 

@@ -1,4 +1,4 @@
-"""Saving a model in several formats, each read back before it counts, and loading it again."""
+"""Saves a model in several formats, verifies each by reading it back, and loads models."""
 
 from __future__ import annotations
 
@@ -40,27 +40,27 @@ def save_model(
     custom_objects: Mapping[str, Any] | None = None,
     architecture: Callable[[], keras.Model] | None = None,
 ) -> list[Path]:
-    """Saves `model` in each of `formats`, all or none.
+    """Saves a model in each format, all or none.
 
-    Every file is written under a temporary name in `folder`, brought to the disk, read back and compared with the
-    model; only when all of them are right do they take their places, and `manifest.json` gets their SHA-256 digests.
-    A process that is killed at any moment leaves each file as it was or as it should be.
+    Every file is written under a temporary name in `folder`, flushed to the disk, read back and compared with the
+    model. If all are correct, they replace the old files, and `manifest.json` gets their SHA-256 digests. A process
+    that is killed leaves each file in its old or its new version.
 
     Args:
-        model: a built model; compiled or not.
-        folder: where the files go; made where it is missing.
+        model: a built model, compiled or not.
+        folder: the folder for the files; created if missing.
         formats: formats by registry name.
         probe: one batch of inputs, shape (batch, ...), on which predictions are compared.
         custom_objects: classes and functions by name that the model's config refers to and Keras does not know.
-            Layers' own classes are found without it.
-        architecture: makes the model with fresh weights, for formats that keep the weights alone; by default from its
-            config, which a class of the user's own may not have.
+            Classes of layers are found without it.
+        architecture: builds the model with new weights, for formats that save only weights; by default from the
+            model's config, which a user's own class may not have.
 
     Returns:
         The paths of the files or folders, in the order of `formats`.
 
     Raises:
-        SaveError: a format could not be written or does not read back identically; `folder` keeps what it had.
+        SaveError: a format could not be written or does not read back identically; `folder` is unchanged.
     """
     staged: dict[str, tuple[Path, Path]] = {}
     name = next(iter(formats), "")
@@ -91,19 +91,19 @@ def load_model(
     custom_objects: Mapping[str, Any] | None = None,
     architecture: Callable[[], keras.Model] | None = None,
 ) -> keras.Model | Predictor:
-    """Loads what `save_model` wrote. Nothing that a file brings along is executed.
+    """Loads a model that `save_model` wrote. Code inside a file is not executed.
 
     Args:
         folder: the folder of the saved files, with their manifest.
         name: registry name of the format, for messages.
         fmt: the format.
-        trusted: whether the folder is of our own run. Without it, the rules of `load_untrusted` hold.
+        trusted: whether the folder belongs to a trusted run; if not, the rules of `load_untrusted` apply.
         custom_objects: classes and functions by name that the model's config refers to and Keras does not know.
-        architecture: builds the model for a format that keeps weights alone; by default from model.json or model.yaml
+        architecture: builds the model for a format that saves only weights; by default from model.json or model.yaml
             in the same folder.
 
     Returns:
-        The model, not compiled; a Predictor where the format keeps no layers.
+        The model, not compiled; a Predictor if the format saves no layers.
 
     Raises:
         LoadError: the file is missing, does not load, or has changed since it was saved (with both digests).
@@ -120,7 +120,7 @@ def load_model(
             try:
                 with tensorflow_not_needed():
                     return fmt.load(path, architecture=build)
-            except ImportError:  # a layer that needs it after all, on another backend
+            except ImportError:  # a layer needs TensorFlow on another backend
                 return fmt.load(path, architecture=build)
     except KexpError:
         raise
@@ -129,9 +129,9 @@ def load_model(
 
 
 def restore_optimizer(model: keras.Model, folder: Path, fmt: Format) -> bool:
-    """Gives a compiled model the optimizer's state that was saved beside its weights.
+    """Restores the optimizer's state of a compiled model.
 
-    Keras' own loader of whole-model HDF5 loses it: such a model compiles, and then fails in `fit`.
+    Keras' own loader of whole-model HDF5 loses the state, and `fit` then fails.
 
     Args:
         model: a model from `load_model`, compiled as it was when it was saved.
@@ -139,10 +139,10 @@ def restore_optimizer(model: keras.Model, folder: Path, fmt: Format) -> bool:
         fmt: the format that the model was loaded from.
 
     Returns:
-        Whether the file holds a state; h5 and keras do, if the model was compiled when it was saved.
+        Whether the file has a state; h5 and keras files do if the model was compiled when it was saved.
 
     Raises:
-        LoadError: the file has changed, or its state is that of another optimizer.
+        LoadError: the file has changed, or its state belongs to another optimizer.
     """
     import keras
 
@@ -170,7 +170,7 @@ def _load_untrusted(
     architecture: Callable[[], keras.Model] | None,
 ) -> keras.Model:
     if fmt.filename not in UNTRUSTED_FORMATS:
-        raise LoadError(f"{path}: {name} is loaded only from a run that is trusted, because such a file is a program")
+        raise LoadError(f"{path}: {name} is loaded only from a trusted run, because such a file is a program")
     config = architecture_config(architecture()) if architecture else None
     return load_untrusted(path, UNTRUSTED_FORMATS[fmt.filename], architecture=config, custom_objects=custom_objects)
 
@@ -208,7 +208,7 @@ def _put_in_place(folder: Path, staged: list[tuple[Path, Path]]) -> None:
 
 
 def _listed(folder: Path) -> Digests:
-    """Digests of what is in place, whichever side of a killed save that is."""
+    """Computes the digests of the listed files, which may be the old or the new ones after a killed save."""
     try:
         manifest = read_manifest(folder)
     except LoadError:
@@ -250,7 +250,7 @@ def _custom_objects(model: keras.Model | None, given: Mapping[str, Any] | None) 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keras and TensorFlow report each export and each legacy format as a warning; here they are what was asked for."""
+    """Hides the warnings of Keras and TensorFlow about exports and legacy formats, which the user chose."""
     loggers = [logging.getLogger(name) for name in ("absl", "tensorflow")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

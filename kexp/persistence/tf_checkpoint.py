@@ -1,4 +1,4 @@
-"""TensorFlow's checkpoint of a model's variables."""
+"""The format `tf_checkpoint`: a model's variables as a TensorFlow checkpoint."""
 
 from __future__ import annotations
 

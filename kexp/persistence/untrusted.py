@@ -1,4 +1,4 @@
-"""Loading a model file that is not from a run of our own."""
+"""Loads a model file of unknown origin safely."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ UNTRUSTED_FORMATS = {
     "model.json": "json",
     "model.yaml": "yaml",
 }
-"""File name -> format, for the formats that can be read without running anything: a SavedModel is a program."""
+"""File name -> format, for the formats that can be read without running code; a SavedModel, for one, is a program."""
 
 
 @dataclass(frozen=True)
 class _Limits:
-    """What a file of unknown origin may cost, the file beside it that has the config included."""
+    """The limits for reading a file of unknown origin, together with the config file beside it."""
 
     timeout_s: float
     memory_bytes: int
@@ -58,28 +58,28 @@ def load_untrusted(
     memory_bytes: int = 2 << 30,
     max_bytes: int = 512 << 20,
 ) -> keras.Model:
-    """The model in a file that anybody may have made, not compiled.
+    """Loads a model from a file of unknown origin, not compiled.
 
-    A child process with limits on time and memory reads the file and hands on plain arrays, all of them finite. The
-    config is checked by `check_architecture` before Keras sees it. The model that is built then must hold exactly the
-    arrays of the file: no layer more, none less, the same names, shapes, types and values.
+    A child process with limits on time and memory reads the file and returns plain arrays, which must be finite.
+    `check_architecture` checks the config before Keras reads it. The model that is built must have exactly the arrays
+    of the file: the same names, shapes, dtypes and values, none missing and none in addition.
 
     Args:
         path: a regular file.
         format: "h5", "weights", "keras", "json" or "yaml".
         architecture: for "weights", the config of the model, as in model.json; by default read, under the same rules,
             from model.json or model.yaml beside `path`.
-        custom_objects: layers of the caller's own by class name, which the config may use as well.
+        custom_objects: the caller's own layers by class name, which the config may use, too.
         timeout_s: longest time that reading may take, in seconds.
         memory_bytes: largest address space of the child process.
         max_bytes: largest size of the file, and of the arrays in it.
 
     Raises:
-        LoadError: the file is anything but that; the message names the file and what is wrong.
+        LoadError: the file breaks a rule; the message names the file and the rule.
     """
     if format not in UNTRUSTED_FORMATS.values():
         known = ", ".join(sorted(UNTRUSTED_FORMATS.values()))
-        raise LoadError(f"{path}: a file not trusted is loaded as one of {known}, got {format!r}")
+        raise LoadError(f"{path}: an untrusted file is loaded as one of {known}, got {format!r}")
     limits = _Limits(timeout_s, memory_bytes, max_bytes)
     with tempfile.TemporaryDirectory(prefix="kexp-inspect-") as scratch:
         copy = _copy_bounded(path, Path(scratch, "file"), max_bytes)
@@ -100,7 +100,7 @@ def load_untrusted(
 
 
 def _copy_bounded(path: Path, copy: Path, max_bytes: int) -> Path:
-    """A copy that does not change while it is checked; opened so that a pipe or a device cannot keep us waiting."""
+    """Copies the file, so that it cannot change during the checks; opening a pipe or a device does not block."""
     try:
         with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
             status = os.fstat(file.fileno())
@@ -116,7 +116,7 @@ def _copy_bounded(path: Path, copy: Path, max_bytes: int) -> Path:
 
 
 def _inspect(path: Path, copy: Path, format: str, limits: _Limits) -> tuple[Any, Tree, dict[str, dict[str, Any]]]:
-    """Config, arrays and text attributes of the file, read by a child process."""
+    """Reads the config, arrays and text attributes of the file in a child process."""
     import numpy as np
 
     out = copy.parent
@@ -128,7 +128,7 @@ def _inspect(path: Path, copy: Path, format: str, limits: _Limits) -> tuple[Any,
         "memory_bytes": limits.memory_bytes,
         "max_bytes": limits.max_bytes,
     }
-    # One thread: each thread of a numerics library reserves address space, which is limited here.
+    # One thread: each thread of a numerics library reserves address space, which is limited.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
     try:
         done = subprocess.run(
@@ -189,7 +189,7 @@ def _build(
             model = model_from_architecture(config)
             model.load_weights(clean)
             weights().save(model, again)
-        # Keras leaves out, without a word, what has no place in the model: what the model now holds says what was used.
+        # Keras silently skips arrays that do not fit, so the arrays in the model are compared with the file's.
         wrong = difference(tree, read_tree(again, root))
     if wrong:
         raise LoadError(wrong)
@@ -197,7 +197,7 @@ def _build(
 
 
 def _by_name_alone(config: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The config with the caller's layers named by class alone, so that no module named in the file is imported."""
+    """Returns the config with the caller's layers named by class only, so that Keras imports no module for them."""
     inside = dict(config["config"])
     inside["layers"] = [
         {**layer, "module": None, "registered_name": layer["class_name"]} if layer["class_name"] in own else layer

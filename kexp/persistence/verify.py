@@ -1,4 +1,4 @@
-"""Whether what was read back is what was saved."""
+"""Verifies that a model that was read back equals the saved one."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ __all__ = ["Reference", "predict_once"]
 
 
 def predict_once(model: Any, probe: NDArray[Any]) -> NDArray[Any]:
-    """Predictions for one batch, called eagerly: nothing is traced or compiled for a model that is used once.
+    """Predicts one batch eagerly, since tracing or compiling does not pay for a single call.
 
     Args:
         model: a Keras model or a Predictor.
         probe: one batch of inputs, shape (batch, ...).
+
+    Returns:
+        The predictions, shape (batch, outputs).
     """
     import keras
     import numpy as np
@@ -28,7 +31,7 @@ def predict_once(model: Any, probe: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(model(probe))
     for layer in model._flatten_layers(include_self=False):
         if getattr(layer, "stateful", False):
-            layer.reset_state()  # what it remembers is of other rows
+            layer.reset_state()  # its state comes from other rows
     if keras.backend.backend() == "torch":
         import torch
 
@@ -38,7 +41,7 @@ def predict_once(model: Any, probe: NDArray[Any]) -> NDArray[Any]:
 
 
 class Reference:
-    """What a model is and predicts at the moment of saving; computed once, compared with each format.
+    """A model's weights, optimizer state and predictions when it is saved, to compare with each format.
 
     Args:
         model: the built model that is saved.
@@ -53,7 +56,15 @@ class Reference:
         self.optimizer = _arrays(optimizer.variables) if optimizer is not None and optimizer.built else []
 
     def difference(self, loaded: Any, fmt: Any) -> str | None:
-        """How `loaded` differs from what was saved, as the rest of a sentence; None where it does not."""
+        """Compares a loaded model with the saved one.
+
+        Args:
+            loaded: a Keras model or a Predictor.
+            fmt: the format that loaded it.
+
+        Returns:
+            The difference, as the end of a sentence; None if there is none.
+        """
         carries = getattr(fmt, "carries", "model")
         if carries == "architecture":
             return self._architecture_difference(loaded) or self._prediction_difference(loaded, fmt)
@@ -64,14 +75,21 @@ class Reference:
         return self._prediction_difference(loaded, fmt)
 
     def optimizer_difference(self, stored: Callable[[], Iterable[NDArray[Any]]]) -> str | None:
-        """As `difference`, for the optimizer's state. Formats order it differently, so it is compared as a bag."""
+        """Compares the optimizer's state in any order, since formats order it differently.
+
+        Args:
+            stored: returns the arrays in the file; called only if the model has an optimizer.
+
+        Returns:
+            The difference, as the end of a sentence; None if there is none.
+        """
         if self.optimizer and sorted(map(_identity, stored())) != sorted(map(_identity, self.optimizer)):
             return "reads back with another optimizer state"
         return None
 
     def _architecture_difference(self, loaded: keras.Model) -> str | None:
         saved, got = architecture_config(self.model)["config"], architecture_config(loaded)["config"]
-        # A Sequential is rebuilt under the dtype policy of the moment; its layers keep theirs, which alone matter.
+        # A Sequential is rebuilt with the current dtype policy; only its layers' own policies have an effect.
         if {**saved, "dtype": None} != {**got, "dtype": None}:
             return "reads back with another configuration"
         if [weight.shape for weight in loaded.weights] != [weight.shape for weight in self.weights]:
@@ -99,7 +117,7 @@ class Reference:
         allowed = tolerance * max(1.0, float(finite.max())) if finite.size else tolerance
         if not np.allclose(got.astype("float64"), expected.astype("float64"), rtol=0.0, atol=allowed, equal_nan=True):
             off = float(np.nanmax(np.abs(got.astype("float64") - expected.astype("float64"))))
-            return f"predicts otherwise once read back: off by {off:.3g}, allowed {allowed:.3g}"
+            return f"predicts differently once read back: off by {off:.3g}, allowed {allowed:.3g}"
         return None
 
 

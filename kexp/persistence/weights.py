@@ -1,4 +1,4 @@
-"""Weights alone, as HDF5."""
+"""The format `weights`: the weights alone, as HDF5."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Weights:
     def load(self, path: Path, *, architecture: Callable[[], keras.Model]) -> keras.Model:
         model = architecture()
         model.load_weights(path)
-        # Keras leaves out, without a word, weights that have no place in this architecture.
+        # Keras silently skips weights that do not fit this architecture.
         wrong = difference(read_tree(path, skip="optimizer"), read_tree(_serialised(model), skip="optimizer"))
         if wrong:
             raise LoadError(f"{path} is not of this architecture: {wrong}")
@@ -41,10 +41,10 @@ class _Weights:
 
 
 def _serialised(model: keras.Model) -> io.BytesIO:
-    """The bytes of the file, made in memory for the reason that h5.py gives."""
+    """Returns the content of the file, written in memory for the reason in h5.py."""
     try:
         from keras.src.saving.saving_lib import H5IOStore, _save_state
-    except ImportError:  # a private place, which may move: the public way writes the same
+    except ImportError:  # a private module, which may move; the public function writes the same
         with tempfile.TemporaryDirectory() as scratch:
             model.save_weights(path := Path(scratch, "model.weights.h5"))
             return io.BytesIO(path.read_bytes())

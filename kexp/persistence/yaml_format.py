@@ -1,4 +1,4 @@
-"""The architecture alone, as YAML."""
+"""The format `yaml`: the architecture alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Yaml:
     def save(self, model: keras.Model, path: Path) -> None:
         import yaml
 
-        # Through JSON first: tuples become lists, and anything that is not plain data fails here and not on loading.
+        # `architecture_config` goes through JSON, which turns tuples into lists and refuses data that is not plain.
         path.write_text(yaml.safe_dump(architecture_config(model), sort_keys=False), encoding="utf-8")
 
     def load(self, path: Path, *, architecture: Callable[[], keras.Model]) -> keras.Model:

@@ -84,7 +84,7 @@ def test_saving_one_format_keeps_the_others_listed(model, formats, probe, saved)
     [
         (lambda model: model.layers[-1].bias.assign(model.layers[-1].bias + 1e-6), "another value of net/.*bias"),
         (lambda model: model.pop(), "reads back with 9 weights instead of 11"),
-        (lambda model: setattr(model.layers[1], "activation", None), "predicts otherwise once read back"),
+        (lambda model: setattr(model.layers[1], "activation", None), "predicts differently once read back"),
     ],
 )
 def test_what_does_not_read_back_identically_is_an_error(change, reason, model, probe, saved):

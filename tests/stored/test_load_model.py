@@ -122,7 +122,7 @@ def test_a_run_on_a_server_loads_without_trust_and_its_code_only_with(
     with running_server(uri, free_port) as (address, _):
         model = kexp.load_model(there.digits.run_id, "h5", tracking_uri=address)
         np.testing.assert_array_equal(model.predict(x, verbose=0), expected)
-        with pytest.raises(LoadError, match="saved_model is loaded only from a run that is trusted"):
+        with pytest.raises(LoadError, match="saved_model is loaded only from a trusted run"):
             kexp.load_model(there.digits.run_id, "saved_model", tracking_uri=address)
         trusted = kexp.load_model(there.digits.run_id, "saved_model", tracking_uri=address, trusted=True)
         np.testing.assert_allclose(trusted(x), expected, atol=1e-6)
