@@ -104,7 +104,7 @@ def _hydra(arguments: list[str]) -> int:
                 if not is_sweep(config):
                     results: list[Result] = []
                     run_as_job(hydra, config, line.overrides, lambda given: _run_job(given, results.append))
-                    return int(any(result.model_waits for result in results))
+                    return int(any(result.rows_wait for result in results))
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, line.overrides) from error
     from kexp.sweeps.opening import run_sweep

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 
 from kexp.commands.options import add_experiment, store_parser
@@ -33,6 +34,8 @@ def main(arguments: Sequence[str]) -> int:
         raise ConfigError(
             f"SWEEP: the folder that {options.sweep!r} was run in is not on this machine: {command.folder}"
         )
+    if command.delivered:
+        print(f"kexp: {command.delivered}", file=sys.stderr)
     os.chdir(command.folder)
     run_sweep([*command.arguments, *options.overrides], command.config_dir, command.config_name)
     return 0

@@ -32,7 +32,7 @@ class Result:
         notice: a message on delivery to the store; usually empty.
         duration_s: seconds from start to end.
         saved: the files of the saved model.
-        model_waits: whether a saved model waits on disk because the store cannot be reached.
+        rows_wait: the number of rows that wait on disk for `kexp sync`, and of models that the store refused.
     """
 
     run_id: str
@@ -46,7 +46,7 @@ class Result:
     notice: str = ""
     duration_s: float = 0.0
     saved: list[Path] = field(default_factory=list)
-    model_waits: bool = False
+    rows_wait: int = 0
 
     def _repr_html_(self) -> str:
         rows = [

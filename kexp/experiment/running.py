@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -180,7 +181,7 @@ def _run(
         notice=" ".join([tracker.notice, *(left_alone() if store is not None and not parent_run_id else ())]).strip(),
         duration_s=time.perf_counter() - started,
         saved=saved,
-        model_waits=bool(tracker.undelivered and (experiment.save.model or saved)),
+        rows_wait=tracker.undelivered,
     )
 
 
@@ -239,9 +240,14 @@ def _open(
             parent_run_id=parent_run_id,
             run_id=given,
             coming=[kind for kind, comes in expected.items() if comes],
+            say=_say if experiment.trainer.verbose else None,
         )
     finally:
         random.setstate(seeded)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def store_of(experiment: Experiment) -> StoreSettings | None:

@@ -34,12 +34,14 @@ class Command:
         folder: the working directory.
         config_dir: the user's folder of YAML; None if there was none.
         config_name: the name of the primary config.
+        delivered: a sentence on what waited on disk and is in the store now; empty if nothing did.
     """
 
     arguments: tuple[str, ...]
     folder: str
     config_dir: str | None = None
     config_name: str = "config"
+    delivered: str = ""
 
 
 def command_of(ref: str, *, uri: str | None = None, experiment: str | None = None) -> Command:
@@ -58,6 +60,7 @@ def command_of(ref: str, *, uri: str | None = None, experiment: str | None = Non
     settings = chosen_store(uri, experiment)
     view = _parent(settings, ref)
     refuse_running(view)
+    delivered = _deliver_what_waits(view)
     try:
         with tempfile.TemporaryDirectory(prefix="kexp-") as folder:
             text = fetch_artifact(settings, view.run_id, ARGUMENTS, Path(folder)).read_text(encoding="utf-8")
@@ -65,8 +68,8 @@ def command_of(ref: str, *, uri: str | None = None, experiment: str | None = Non
         arguments = [str(each) for each in command["arguments"]]
     except (StoreError, UnknownNameError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"SWEEP: {ref!r} does not say what it was run with ({ARGUMENTS}); if its process was killed at its "
-            f"beginning, `{command_line('sync')}` delivers what it left on disk"
+            f"SWEEP: {ref!r} does not say what it was run with ({ARGUMENTS}); its process was killed at its beginning, "
+            "or on another machine; type the command again that it was started by"
         ) from error
     folder = str(command.get("cwd") or os.getcwd())
     if os.path.realpath(folder) != os.path.realpath(os.getcwd()) or uri is not None:
@@ -75,7 +78,20 @@ def command_of(ref: str, *, uri: str | None = None, experiment: str | None = Non
         arguments.append(f"tracking.uri={_quoted(resolve_uri(settings))}")
     if all(key_of(each) != "tracking.experiment" for each in arguments):  # the variable that named it may be unset now
         arguments.append(f"tracking.experiment={_quoted(settings.experiment)}")
-    return Command(tuple(arguments), folder, command.get("config_dir"), str(command.get("config_name", "config")))
+    config_name = str(command.get("config_name", "config"))
+    return Command(tuple(arguments), folder, command.get("config_dir"), config_name, delivered)
+
+
+def _deliver_what_waits(view: RunView) -> str:
+    """Deliver what a killed sweep left on disk on this machine, its own command included; return a sentence on it."""
+    from kexp.tracking.syncing import sync
+
+    folder = Path(view.tags.get("kexp.folder", ""))
+    if not (folder.is_absolute() and folder.is_dir()):
+        return ""
+    delivered = sync(folder)
+    rows, trials = sum(each.rows for each in delivered), sum(each.trials for each in delivered)
+    return f"{rows} rows and {trials} trials had waited on disk, and are in the store now" if rows or trials else ""
 
 
 def _quoted(text: str) -> str:

@@ -151,7 +151,7 @@ def finish(session: Session) -> None:
 
     Raises:
         ConfigError: every trial is invalid.
-        SweepFailedError: some trials failed, or a model to be kept is not in the store.
+        SweepFailedError: some trials failed, or trials or models to be kept are not in the store.
     """
     trials = session.trials
     if session.verbose:
@@ -165,13 +165,16 @@ def finish(session: Session) -> None:
     if trials and all(trial.state == "INVALID" for trial in trials):
         raise ConfigError(f"no trial of the sweep is valid: {_reasons(trials)}")
     bad = sum(1 for trial in trials if not trial.good)
-    if bad or session.models_missing:
+    what = [f"{bad} of {len(trials)} trials did not finish"] * bool(bad)
+    for count, which in (
+        (session.models_missing, "of the models to be kept are"),
+        (session.trials_waiting, "trials are"),
+        (session.rows_waiting, "rows of the sweep's own run are"),
+    ):
+        what += [f"{count} {which} not in the store"] * bool(count)
+    if what:
         again = f"; run what is missing by: {session.resume_command}" if bad and session.store is not None else ""
-        what = f"{bad} of {len(trials)} trials did not finish" if bad else ""
-        if session.models_missing:
-            kept = f"{session.models_missing} of the models to be kept are not in the store"
-            what = f"{what}, and {kept}" if what else kept
-        error = SweepFailedError(what + again)
+        error = SweepFailedError(" and ".join(what) + again)
         error.session = session
         raise error
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from kexp.disk import disk_full_error, no_room, says_disk_full
 from kexp.errors import ConfigError
+from kexp.interrupts import deferred_interrupts, no_interrupts
 from kexp.run_names import run_name
 from kexp.schema import Experiment
 from kexp.sweeps.closing import Report, describe, ranking, summarise
@@ -26,7 +27,6 @@ from kexp.sweeps.objective import Objective, choose_objectives
 from kexp.sweeps.plan.earlier import earlier_sweep, sweep_key
 from kexp.sweeps.plan.jobs import Jobs
 from kexp.sweeps.plan.planning import mark_done
-from kexp.sweeps.record.interrupts import deferred_interrupts, no_interrupts
 from kexp.sweeps.record.keeping import Keeping
 from kexp.sweeps.record.recorder import Recorder
 from kexp.sweeps.table import LiveTable, problems
@@ -114,6 +114,7 @@ class Session:
         self._keeping = Keeping(folder, self._keep)
         self._asked_to_save = False
         self.models_missing = 0  # of those to be kept: not saved, or not in the store yet
+        self.trials_waiting = self.rows_waiting = 0  # on disk, as the store did not take them
         self._launched: Callable[[], list[str]] = list  # the launcher's own closing lines
         self._interrupted = False
         self._full = False  # the disk: no more trials are handed out
@@ -164,6 +165,7 @@ class Session:
                 with no_interrupts():
                     self._interrupt()
                     self._end(tracker)
+        self.rows_waiting = tracker.undelivered
         if tracker.notice:
             self.notices.append(tracker.notice)
 
@@ -384,7 +386,8 @@ class Session:
             "kexp.sweep.key": key,
             "kexp.folder": str(self.folder.resolve()),
         }
-        return open_run(self.store, name=self.name, folder=self.folder, tags=tags, run_id=before)
+        say = _say if self.verbose else None
+        return open_run(self.store, name=self.name, folder=self.folder, tags=tags, run_id=before, say=say)
 
     def _without_twins(self, trials: Sequence[Trial]) -> list[Trial]:
         leaders: dict[str, Trial] = {}
@@ -506,7 +509,9 @@ class Session:
         try:
             recorder.close(_say if self.verbose else None)
         finally:
-            self.models_missing += recorder.models_left
+            self.models_missing += recorder.models_left + recorder.models_refused
+            self.trials_waiting = recorder.trials_left
+            tracker.hurries = bool(recorder.models_left or recorder.trials_left)  # it was waited for already
             self._take_run_ids(recorder)
             for left in ("checkpoints", "states"):
                 with contextlib.suppress(OSError):  # there is something in it where a trial was interrupted

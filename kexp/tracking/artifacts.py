@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from kexp.errors import StoreError
+from kexp.tracking.client import AT_ONCE
 from kexp.tracking.rows import Row, artifact_path
 
-__all__ = ["check_files", "repository_of", "send_artifacts"]
+__all__ = ["check_files", "repository_of", "send_artifacts", "send_folder"]
+
+_turn = threading.BoundedSemaphore(AT_ONCE)  # uploads to servers at one time, whoever makes them
 
 
 def repository_of(uri: str, tracking_uri: str | None = None) -> Any:
@@ -57,13 +62,42 @@ def send_artifacts(repository: Any, row: Row, folder: Path = Path()) -> None:
     if texts:
         with tempfile.TemporaryDirectory(prefix="kexp-") as name:
             _write(texts, Path(name))
-            repository.log_artifacts(name)
+            send_folder(repository, Path(name))
     for file, inside in files:
         source = folder / file
         if source.is_dir():
-            repository.log_artifacts(str(source), _artifact(inside, file))
+            send_folder(repository, source, _artifact(inside, file))
         else:
             repository.log_artifact(str(source), inside or None)
+
+
+def send_folder(repository: Any, folder: Path, inside: str = "") -> None:
+    """Sends all files of a folder, to a server side by side: each is a request of its own.
+
+    Args:
+        repository: MLflow's access to the artifacts.
+        folder: what is sent.
+        inside: the artifact folder that takes its files; the top unless given.
+
+    Raises:
+        Exception: the first failure, once every file was tried.
+    """
+    from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
+
+    if not isinstance(repository, HttpArtifactRepository):  # of a cloud's, MLflow's own way is side by side already
+        repository.log_artifacts(str(folder), inside or None)
+        return
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+
+    def send(file: Path) -> None:
+        place = "/".join([*filter(None, [inside]), *file.relative_to(folder).parent.parts])
+        with _turn:
+            repository.log_artifact(str(file), place or None)
+
+    with ThreadPoolExecutor(min(AT_ONCE, len(files) or 1), thread_name_prefix="kexp-upload") as pool:
+        sending = [pool.submit(send, file) for file in files]
+    for each in sending:
+        each.result()
 
 
 def _write(texts: dict[str, str], folder: Path) -> None:

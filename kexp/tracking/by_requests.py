@@ -108,7 +108,7 @@ def create_run(
     if not fresh and (run := record_on_server(client, experiment, record_id)) is not None:
         return run
     try:
-        answer = ask_once(client, "/api/2.0/mlflow/runs/create", asked)
+        answer = ask_once(client._tracking_client.store, "/api/2.0/mlflow/runs/create", asked)
     except Exception as error:
         run = record_on_server(client, experiment, record_id) if is_transient(error) else None
         if run is None:

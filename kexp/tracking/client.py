@@ -97,11 +97,11 @@ def sql_store(client: MlflowClient) -> Any | None:
     return store if type(store) is SqlAlchemyStore else None
 
 
-def ask_once(client: MlflowClient, endpoint: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+def ask_once(store: Any, endpoint: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     """A server's answer to a POST that makes something: MLflow's client would ask again where the answer is lost.
 
     Args:
-        client: of a server.
+        store: a client's access to a server, or to its registry.
         endpoint: the path.
         asked: what is sent, as JSON.
 
@@ -110,8 +110,7 @@ def ask_once(client: MlflowClient, endpoint: str, asked: Mapping[str, Any]) -> d
     """
     from mlflow.utils.rest_utils import http_request, verify_rest_response
 
-    credentials = client._tracking_client.store.get_host_creds()
-    answer = http_request(credentials, endpoint, "POST", max_retries=0, json=dict(asked))
+    answer = http_request(store.get_host_creds(), endpoint, "POST", max_retries=0, json=dict(asked))
     content: dict[str, Any] = verify_rest_response(answer, endpoint).json()
     return content
 
@@ -163,9 +162,12 @@ def reason_of(error: BaseException, patience_s: float | None = None) -> str:
     text = str(error)
     if "timed out" in text:
         return f"it did not answer within {patience_s or os.environ['MLFLOW_HTTP_REQUEST_TIMEOUT']} s"
-    status = re.search(r"error code (\d{3})|too many (\d{3}) error", text)
+    unknown = re.search(r"endpoint '?(?:/api/2\.0/mlflow/)?([^\s']+)'? failed with error code (404|405)", text)
+    if unknown:
+        return f"it knows no {unknown[1]} ({unknown[2]}), and so is an older MLflow than kexp takes"
+    status = re.search(r"error code (\d{3})|too many (\d{3}) error|\b([45]\d\d) (?:Client|Server) Error", text)
     if status:
-        number = status[1] or status[2]
+        number = status[1] or status[2] or status[3]
         return _SAID_NO.get(number, f"it answers with status {number}")
     broken = re.search(
         r"Connection refused|Name or service not known|Temporary failure in name resolution|Connection reset"

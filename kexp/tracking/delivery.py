@@ -28,6 +28,7 @@ __all__ = ["RunSender", "draw", "load_for"]
 
 _BATCH, _PARAMS, _TAGS = 1000, 100, 100  # MLflow's limits for one log_batch: of all entities, and of these among them
 _KINDS = {"params", "tags", "metrics", "datasets", "texts", "files", "figures", "models", "end"}
+_HEAVY = {"texts", "files", "figures", "models"}  # what goes where MLflow keeps artifacts
 # What delivering a row of a kind imports first, and takes long to.
 _MODULES = {"figure": ("matplotlib.figure", "matplotlib.backends.backend_agg"), "model": ("mlflow.pyfunc",)}
 _datasets: set[tuple[str, str]] = set()  # names and digests of those that a store was told of
@@ -47,6 +48,7 @@ class RunSender:
         cursor: how far the rows are delivered.
         delivered: how many rows the store has taken from here.
         refused: why the store did not take others.
+        models_refused: how many of those were models.
     """
 
     def __init__(self, client: MlflowClient, run: Header, outbox: Outbox | None = None) -> None:
@@ -54,8 +56,10 @@ class RunSender:
         self.cursor = Cursor() if outbox is None else outbox.cursor()
         self.delivered = 0
         self.refused: list[str] = []
+        self.models_refused = 0
         self._folder = Path() if outbox is None else outbox.run_folder
         self._repository: Any = None
+        self._ahead = 0  # the rows up to here were told, their files and models apart
 
     def deliver(self, rows: Iterable[tuple[int, Row]]) -> None:
         """Delivers rows of the outbox, pairs of (offset at which the row ends, row), in order.
@@ -64,11 +68,29 @@ class RunSender:
             StoreError: the store is away, locked or overloaded; the cursor stands after the last rows that it took.
         """
         assert self.outbox is not None
-        for offset, some in _batches(rows):
-            self._send_or_refuse(joined(some))
+        batches = list(_batches(rows))
+        for number, (offset, some) in enumerate(batches):
+            try:
+                self._send_or_refuse(joined(some))
+            except StoreError:
+                if joined(some).keys() & _HEAVY:
+                    self._send_ahead(batches[number:])
+                raise
             self.delivered += len(some)
             self.cursor.delivered = max(self.cursor.delivered, offset)
             self.outbox.advance(self.cursor)
+
+    def _send_ahead(self, batches: Sequence[tuple[int, list[Row]]]) -> None:
+        """Tells what rows hold besides files and models, which cannot be brought: metrics do not wait for them.
+
+        Raises:
+            StoreError: the store itself is away.
+        """
+        later = [(offset, row) for offset, some in batches for row in some if offset > self._ahead]
+        light = joined({kind: row[kind] for kind in row.keys() - _HEAVY} for _, row in later)
+        if light:
+            self._send_or_refuse(light)
+        self._ahead = max([self._ahead, *(offset for offset, _ in later)])
 
     def send(self, row: Row) -> None:
         """Sends a row of any size.
@@ -111,8 +133,10 @@ class RunSender:
                 self._send_or_refuse(joined(parts[len(parts) // 2 :]))
                 return
             assert self.outbox is not None
-            self.refused.append(first_line(error))
-            self.outbox.refuse(row, first_line(error))
+            reason = reason_of(error)
+            self.refused.append(reason)
+            self.models_refused += len(row.get("models", ()))
+            self.outbox.refuse(row, reason)
 
     def _is_away(self, error: Exception) -> bool:
         """INTERNAL_ERROR may also be said of a row that MLflow cannot digest: reading the run tells which."""

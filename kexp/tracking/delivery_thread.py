@@ -6,13 +6,43 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from kexp.disk import says_disk_full
 from kexp.errors import StoreError, in_a_line
+from kexp.interrupts import interrupts_call
 
-__all__ = ["DeliveryThread"]
+__all__ = ["BRIEF_S", "DeliveryThread", "Standing", "wait_for"]
+
+BRIEF_S = 2.0
+"""How long a store that is away is tried where there is no use in waiting."""
 
 _RETRY_S = 5.0  # at most so long between two attempts while the store is away
 _LAST_RETRY_S = 1.0  # the same once nothing more is to come
+_SAY_S = 3.0
+_POLL_S = 0.2  # at most so long until Ctrl-C is heard
+_BAR = 20  # characters
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a delivery stands.
+
+    Attributes:
+        failure: why the store did not take the last of what waits; empty where it does.
+        waits_s: how long a store that is away will still be waited for.
+        over: whether the delivery has ended.
+        refused: why the store will never take some of it.
+        models_refused: how many of that are models.
+        given_up: whether the user did not wait for it.
+    """
+
+    failure: str = ""
+    waits_s: float = 0.0
+    over: bool = False
+    refused: tuple[str, ...] = ()
+    models_refused: int = 0
+    given_up: bool = False
 
 
 class DeliveryThread:
@@ -23,7 +53,7 @@ class DeliveryThread:
         deliver: brings what waits to the store, or a part of it; raises where the store is away.
         left: how much waits.
         interval_s: between two deliveries; longer each time while the store is away.
-        patience_s: why the store took nothing -> how long it is tried at the end before what is left stays on disk.
+        patience_s: how long a store that is away is waited for at the end, before what is left stays on disk.
 
     Attributes:
         failure: why the store did not take what waited at the last attempt; empty where it did.
@@ -38,11 +68,11 @@ class DeliveryThread:
         left: Callable[[], int],
         *,
         interval_s: float,
-        patience_s: Callable[[str], float],
+        patience_s: float,
     ) -> None:
         self._deliver, self._left = deliver, left
         self._interval_s, self._patience_s = interval_s, patience_s
-        self.failure = ""
+        self.failure, self._waits_s = "", patience_s
         self.finishing = self.given_up = False
         self._woken = False
         self._change = threading.Condition()
@@ -60,17 +90,24 @@ class DeliveryThread:
         """Has it deliver now, not when its interval is over."""
         self._set("_woken")
 
-    def finish(self) -> None:
-        """Says that nothing more is to come: the thread ends once all is delivered, or the store stays away."""
+    def finish(self, patience_s: float | None = None) -> None:
+        """Says that nothing more is to come: the thread ends once all is delivered, or the store stays away.
+
+        Args:
+            patience_s: in place of the one given at the beginning.
+        """
+        if patience_s is not None:
+            self._patience_s = patience_s
         self._set("finishing")
 
     def give_up(self) -> None:
         """Ends the thread after its present attempt."""
         self._set("given_up")
 
-    def join(self, timeout_s: float) -> None:
-        """Waits for the thread's end."""
-        self._thread.join(timeout_s)
+    def standing(self, wait_s: float) -> Standing:
+        """How it stands when it is over, or `wait_s` have passed."""
+        self._thread.join(wait_s)
+        return Standing(self.failure, self._waits_s, not self.is_alive())
 
     def _set(self, flag: str) -> None:
         with self._change:
@@ -102,5 +139,55 @@ class DeliveryThread:
                 return
             if not last_taken or left < before:  # a slow store is waited for, not one that is away
                 last_taken = time.monotonic()
-            elif time.monotonic() - last_taken > self._patience_s(self.failure):
+            patience_s = min(self._patience_s, BRIEF_S) if says_disk_full(self.failure) else self._patience_s
+            self._waits_s = max(last_taken + patience_s - time.monotonic(), 0.0)
+            if not self._waits_s:
                 return
+
+
+def wait_for(
+    standing: Callable[[float], Standing],
+    left: Callable[[], int],
+    what: str,
+    say: Callable[[str], None] | None,
+    give_up: Callable[[], None],
+) -> Standing:
+    """Waits until a delivery is over.
+
+    Args:
+        standing: how the delivery stands when it is over, or a number of seconds has passed.
+        left: how much waits.
+        what: the name of that, in the plural.
+        say: is told every few seconds how much is left, and how long that will take; None says nothing.
+        give_up: called by Ctrl-C; the delivery is to be over soon.
+
+    Returns:
+        How it stood at its end.
+    """
+    given_up = False
+
+    def interrupted() -> None:
+        nonlocal given_up
+        given_up = True
+        give_up()
+
+    began = said = time.monotonic()
+    all_of_it = left()
+    with interrupts_call(interrupted):
+        while not (now := standing(_POLL_S)).over:
+            if say is None or given_up or time.monotonic() - said < _SAY_S:
+                continue
+            said, rest = time.monotonic(), left()
+            if rest:
+                say(_line(now, rest, max(all_of_it, rest), what, said - began))
+    return now
+
+
+def _line(now: Standing, left: int, all_of_it: int, what: str, passed_s: float) -> str:
+    sent = all_of_it - left
+    bar = f"[{'#' * (_BAR * sent // all_of_it):-<{_BAR}}]"
+    if now.failure:
+        rest = f"; it is away ({now.failure}) and is waited for {now.waits_s:.0f} s more"
+    else:
+        rest = f", {passed_s * left / sent:.0f} s left" if sent else ""
+    return f"store    {bar} {left} of {all_of_it} {what} are still to be sent{rest} (Ctrl-C: leave them)"

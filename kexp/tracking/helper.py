@@ -13,21 +13,23 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any
 
+from kexp.tracking.delivery_thread import Standing
 from kexp.tracking.outbox import Header
 from kexp.tracking.settings import StoreSettings, resolve_uri
-from kexp.tracking.writer import Ending
 
 __all__ = ["Helper", "claim", "warm_up"]
 
 # Neither the user's script nor `__main__` is run again, whether or not it guards itself.
 _PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from kexp.tracking.helper_process import main; main(sys.argv[1])"
 
+_NOTHING = object()
 _lock = threading.Lock()
 _started: list[Helper] = []  # one at most
 os.register_at_fork(after_in_child=_started.clear)  # a forked process must not use its parent's helper
@@ -38,6 +40,7 @@ class Helper:
 
     def __init__(self) -> None:
         self.busy = False
+        self._standing, self._silence_s, self._heard = Standing(), 0.0, 0.0
         self._sending = threading.Lock()
         self._connection, theirs = Pipe()
         with theirs:
@@ -78,15 +81,28 @@ class Helper:
         """Delivers what is there now."""
         self._request("wake")
 
-    def finish(self, timeout_s: float) -> Ending | None:
-        """Ends the delivery, see `Writer.finish`. None where the helper has ended before."""
-        self._request("finish", timeout_s)
-        answer = self._receive(timeout_s + 5)
-        if isinstance(answer, Ending) and not answer.failure:
+    def finish(self, patience_s: float) -> None:
+        """Says that nothing more is to come, see `DeliveryThread.finish`."""
+        self._silence_s, self._heard = patience_s + 5, time.monotonic()
+        self._standing = Standing()
+        self._request("finish", patience_s)
+
+    def standing(self, wait_s: float) -> Standing | None:
+        """How the delivery stands, after `finish`. None where the helper has ended."""
+        answer = self._receive(wait_s)
+        if isinstance(answer, Standing):
+            self._heard, self._standing = time.monotonic(), answer
+        elif answer is not _NOTHING:
+            self.close()
+            return None
+        elif time.monotonic() - self._heard > self._silence_s:  # it was stopped, say
+            self.close()
+            return Standing(f"nothing was heard of it for {self._silence_s:g} s", over=True)
+        if self._standing.over:
             self.busy = False
-            return answer
-        self.close()
-        return answer if isinstance(answer, Ending) else None
+            if self._standing.failure:
+                self.close()
+        return self._standing
 
     def close(self) -> None:
         """Ends the process at once; what it has not delivered is on disk."""
@@ -100,7 +116,7 @@ class Helper:
             self._connection.send((what, arguments))
 
     def _receive(self, timeout_s: float | None) -> Any:
-        """The next answer; None where the helper has ended without one."""
+        """The next answer; None where the helper has ended without one, `_NOTHING` where there is none yet."""
         try:
             if self._connection.poll(timeout_s):
                 return self._connection.recv()
@@ -109,7 +125,7 @@ class Helper:
         except BaseException:  # Ctrl-C, say: the answer would be taken for that of the next request
             self.close()
             raise
-        return Ending(f"nothing was heard of it for {timeout_s:g} s")
+        return _NOTHING
 
 
 def warm_up(settings: StoreSettings | None = None) -> None:

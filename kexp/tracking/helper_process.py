@@ -8,20 +8,23 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from kexp.errors import KexpError
 from kexp.tracking.client import load_mlflow
+from kexp.tracking.delivery_thread import Standing
 from kexp.tracking.outbox import Header, Outbox
 from kexp.tracking.recorded import start_run
 from kexp.tracking.settings import StoreSettings
 from kexp.tracking.store import prepare_store
-from kexp.tracking.writer import Ending, Writer
+from kexp.tracking.writer import Writer
 
 __all__ = ["main"]
+
+_TELL_S = 1.0  # between two words on how a delivery stands
 
 
 def main(descriptor: str) -> None:
@@ -34,7 +37,7 @@ def main(descriptor: str) -> None:
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with contextlib.suppress(Exception):  # shows, with its reason, when it is used
         load_mlflow()
-    service = _Service()
+    service = _Service(connection.send)
     while True:
         what, arguments = requests.get()
         answer: object
@@ -65,8 +68,9 @@ def _end_with(process: int) -> None:
 class _Service:
     """A method for each request."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[object], None]) -> None:
         self.writer: Writer | None = None
+        self._tell = tell
 
     def prepare(self, folder: str, environment: Mapping[str, str], settings: StoreSettings) -> None:
         _move(folder, environment)
@@ -92,9 +96,12 @@ class _Service:
         assert self.writer is not None
         self.writer.wake()
 
-    def finish(self, timeout_s: float) -> Ending:
+    def finish(self, patience_s: float) -> Standing:
         assert self.writer is not None
-        return self.writer.finish(timeout_s)
+        self.writer.finish(patience_s)
+        while not (standing := self.writer.standing(_TELL_S)).over:
+            self._tell(standing)
+        return standing
 
 
 def _move(folder: str, environment: Mapping[str, str]) -> None:

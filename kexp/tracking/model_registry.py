@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.errors import StoreError
 from kexp.tracking.addresses import asked, quoted
+from kexp.tracking.client import ask_once, is_transient
 from kexp.tracking.settings import is_remote, without_password
 
 if TYPE_CHECKING:
@@ -100,9 +101,31 @@ def register(client: MlflowClient, uri: str, asked_for: Registration, model_id: 
             raise
     # A database store looks `models:/ID` up in the process's global store (MLflow's own TODO), which may be another.
     source = f"models:/{model_id}" if is_remote(uri) else client.get_logged_model(model_id).artifact_location
-    version = next((each for each in versions_of(client, asked_for.name) if each.source == source), None)
+    version = _version_of(client, asked_for.name, source)
     if version is None:
-        version = client.create_model_version(
+        version = _make_version(client, asked_for, source, model_id, run_id)
+        _link(client, model_id, asked_for.name, int(version.version))
+    if asked_for.alias:
+        set_alias(client, uri, asked_for.name, asked_for.alias, str(version.version))
+    return version
+
+
+def _version_of(client: MlflowClient, name: str, source: str) -> ModelVersion | None:
+    return next((each for each in versions_of(client, name) if each.source == source), None)
+
+
+def _make_version(
+    client: MlflowClient, asked_for: Registration, source: str, model_id: str, run_id: str
+) -> ModelVersion:
+    """Makes a version, once, although the answer of a server may be lost."""
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.protos.model_registry_pb2 import CreateModelVersion
+    from mlflow.store.model_registry.rest_store import RestStore
+    from mlflow.utils.proto_json_utils import parse_dict
+
+    registry = client._get_registry_client().store
+    if type(registry) is not RestStore:  # a database, whose answer is not lost, or one that speaks another language
+        return client.create_model_version(
             asked_for.name,
             source,
             run_id=run_id,
@@ -111,10 +134,23 @@ def register(client: MlflowClient, uri: str, asked_for: Registration, model_id: 
             model_id=model_id,
             await_creation_for=0,
         )
-        _link(client, model_id, asked_for.name, int(version.version))
-    if asked_for.alias:
-        set_alias(client, uri, asked_for.name, asked_for.alias, str(version.version))
-    return version
+    asked = {
+        "name": asked_for.name,
+        "source": source,
+        "run_id": run_id,
+        "description": asked_for.description,
+        "model_id": model_id,
+        "tags": [{"key": key, "value": value} for key, value in asked_for.tags.items()],
+    }
+    try:
+        answer: Any = CreateModelVersion.Response()
+        parse_dict(ask_once(registry, "/api/2.0/mlflow/model-versions/create", asked), answer)
+        return ModelVersion.from_proto(answer.model_version)
+    except Exception as error:
+        found = _version_of(client, asked_for.name, source) if is_transient(error) else None
+        if found is None:
+            raise
+        return found
 
 
 def _link(client: MlflowClient, model_id: str, name: str, version: int) -> None:

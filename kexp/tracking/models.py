@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp import serving
-from kexp.tracking.artifacts import repository_of
+from kexp.tracking.artifacts import repository_of, send_folder
 from kexp.tracking.client import AT_ONCE, ask_once, is_transient
 from kexp.tracking.model_registry import Registration, register
 from kexp.tracking.outbox import Cursor, Header, Outbox, Row
@@ -138,7 +138,7 @@ def deliver_model(client: MlflowClient, header: Header, outbox: Outbox, cursor: 
     cursor.models[row["key"]] = model_id
     outbox.advance(cursor)
     _describe(folder, header, model_id, row)
-    repository_of(model.artifact_location, client._tracking_client.tracking_uri).log_artifacts(str(folder))
+    send_folder(repository_of(model.artifact_location, client._tracking_client.tracking_uri), folder)
     run = None if fresh else client.get_run(header.run_id)
     if run is None or run.outputs is None or model_id not in {each.model_id for each in run.outputs.model_outputs}:
         client.log_outputs(header.run_id, [LoggedModelOutput(model_id, row["step"])])
@@ -187,7 +187,7 @@ def _create(client: MlflowClient, header: Header, row: dict[str, Any]) -> Logged
         "tags": [{"key": key, "value": value} for key, value in tags.items()],
     }
     try:
-        answer = ask_once(client, "/api/2.0/mlflow/logged-models", asked)
+        answer = ask_once(client._tracking_client.store, "/api/2.0/mlflow/logged-models", asked)
         made: Any = CreateLoggedModel.Response()
         parse_dict(answer, made)
         model: LoggedModel = LoggedModel.from_proto(made.model)

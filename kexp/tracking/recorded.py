@@ -9,7 +9,8 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from kexp.errors import StoreError
 from kexp.tracking.by_requests import create_run
 from kexp.tracking.client import client_for, store_errors
 from kexp.tracking.delivery import draw
+from kexp.tracking.delivery_thread import BRIEF_S, Standing, wait_for
 from kexp.tracking.helper import Helper, claim
 from kexp.tracking.locks import file_lock
 from kexp.tracking.outbox import Header, Outbox
@@ -27,7 +29,7 @@ from kexp.tracking.rows import Row, tag_row
 from kexp.tracking.settings import StoreSettings, command_line, resolve_uri
 from kexp.tracking.store import prepare_store
 from kexp.tracking.tracker import LastPoints, Status, Tracker
-from kexp.tracking.writer import Ending, Writer
+from kexp.tracking.writer import Writer
 
 if TYPE_CHECKING:
     import keras
@@ -47,6 +49,7 @@ class RecordedRun(RowTracker):
         adds: the run is over; what is added to it waits on disk, and `sync` or `deliver` delivers it.
         helper: delivers the rows; None has a thread of this process do it.
         coming: see `open_run`.
+        say: see `open_run`.
     """
 
     def __init__(
@@ -58,10 +61,11 @@ class RecordedRun(RowTracker):
         adds: bool = False,
         helper: Helper | None = None,
         coming: Collection[str] = (),
+        say: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(header.run_id, header.name, folder)
         self.settings = settings
-        self._header, self._coming = header, coming
+        self._header, self._coming, self._say = header, coming, say
         self._adds, self._ended = adds, False
         self._outbox = Outbox(folder.absolute())  # the working directory may change
         with contextlib.ExitStack() as opening:
@@ -142,14 +146,35 @@ class RecordedRun(RowTracker):
         except OSError:  # the disk is full: the store, which may be elsewhere, is told without it
             self._end_in_store(status, tags)
         if self._delivery is not None:
-            ending = self._delivery.finish(self.settings.end_timeout_s)
-            if ending is None:  # a helper that was killed at the last moment
-                ending = self._deliver_here().finish(self.settings.end_timeout_s)
-            self.undelivered = self._outbox.waiting()
-            self.notice = _notice(self.undelivered, self._outbox, self.folder, ending)
+            ending = self._wait(BRIEF_S if self.hurries or status == "KILLED" else self.settings.end_timeout_s)
+            waiting = self._outbox.waiting()
+            self.undelivered = waiting + ending.models_refused
+            self.notice = _notice(waiting, self._outbox, self.folder, ending)
         self._outbox.close()
         self._lock.close()
         self.model_id = next(reversed(self._outbox.cursor().models.values()), None)
+
+    def _wait(self, patience_s: float) -> Standing:
+        """Until the store has all rows, has been away for so long, or Ctrl-C leaves them on disk."""
+        given_up = False
+
+        def standing(wait_s: float) -> Standing:
+            now = self._delivery.standing(wait_s) if self._delivery is not None else None
+            if now is None and not given_up:  # a helper that was killed at the last moment
+                self._delivery = self._deliver_here()
+                self._delivery.finish(patience_s)
+            return replace(now or Standing(), over=True, given_up=True) if given_up else now or Standing()
+
+        def give_up() -> None:
+            nonlocal given_up
+            given_up = True
+
+        assert self._delivery is not None
+        self._delivery.finish(patience_s)
+        ending = wait_for(standing, self._outbox.waiting, "rows", self._say, give_up)
+        if given_up:
+            self._delivery.close()
+        return ending
 
     def _end_in_store(self, status: Status, tags: Mapping[str, str]) -> None:
         with contextlib.suppress(Exception):
@@ -168,6 +193,7 @@ def open_run(
     parent_run_id: str | None = None,
     run_id: str | None = None,
     coming: Collection[str] = (),
+    say: Callable[[str], None] | None = None,
 ) -> Tracker:
     """Starts a run, or goes on with one.
 
@@ -179,6 +205,7 @@ def open_run(
         parent_run_id: the sweep that the run is a trial of.
         run_id: an earlier run to go on with; it becomes RUNNING again.
         coming: what will be logged at its end, "figure" or "model"; what that takes is imported meanwhile.
+        say: is told, while the run's end waits for the store, how much is still to be sent.
 
     Raises:
         StoreError: the store is away or cannot be written. Nothing has been computed by then.
@@ -193,7 +220,7 @@ def open_run(
         header = None if helper is None else helper.start_run(settings, name, first, run_id)
         if header is None:
             helper, header = None, start_run(settings, name, first, run_id)
-        recorded = RecordedRun(settings, header, folder, helper=helper, coming=coming)
+        recorded = RecordedRun(settings, header, folder, helper=helper, coming=coming, say=say)
         if helper is not None:
             opening.pop_all()
     if run_id is not None:
@@ -238,7 +265,7 @@ def add_to_run(header: Header, *, folder: Path, points: LastPoints | None = None
     return recorded
 
 
-def _notice(waiting: int, outbox: Outbox, folder: Path, ending: Ending) -> str:
+def _notice(waiting: int, outbox: Outbox, folder: Path, ending: Standing) -> str:
     """What the user should know about a delivery: nothing when all is well."""
     if waiting:
         away = f" ({ending.failure})" if ending.failure else ""
@@ -246,6 +273,8 @@ def _notice(waiting: int, outbox: Outbox, folder: Path, ending: Ending) -> str:
         how = f"deliver them with `{command_line('sync', place)}`"
         if says_disk_full(ending.failure):
             return f"The disk is full ({ending.failure}): {waiting} rows wait in {place}; make room, and {how}."
+        if ending.given_up:
+            return f"You did not wait for the tracking store: {waiting} rows wait in {place}; {how}."
         return f"The tracking store is away{away}: {waiting} rows wait in {place}; {how}."
     if ending.refused:
         count, first = len(ending.refused), ending.refused[0]

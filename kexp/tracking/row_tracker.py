@@ -26,6 +26,7 @@ class RowTracker:
         self.run_id, self.name, self.folder = run_id, name, folder
         self.notice = ""
         self.undelivered = 0
+        self.hurries = False
         self.model_id: str | None = None
         self.last_points: dict[str, tuple[float, int, int]] = {}  # value, step and time of each metric
         self._params: dict[str, str] = {}

@@ -40,7 +40,7 @@ class StoreSettings:
         artifact_location: where a new experiment keeps its artifacts; None means MLflow's default for the store.
         flush_interval_s: at most about this long do rows wait before they are sent; > 0.
         heartbeat_interval_s: how often a run in progress shows that it lives; > 0.
-        end_timeout_s: how long the end of a run waits for the last rows to be delivered; >= 0.
+        end_timeout_s: how long the end of a run waits for a store that takes no row; >= 0.
     """
 
     uri: str | None = None

@@ -32,6 +32,7 @@ class Delivered:
         rows: how many of them the store has now.
         trials: how many of the sweep's trials the store has now.
         refused: why the store did not take others.
+        models_refused: how many of those were models.
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class Delivered:
     rows: int = 0
     trials: int = 0
     refused: tuple[str, ...] = ()
+    models_refused: int = 0
 
 
 def waiting_folders(folder: Path) -> list[Path]:
@@ -95,7 +97,7 @@ def deliver(folder: Path, run_ids: Mapping[str, str] | None = None) -> Delivered
             return Delivered(folder, trials=written, refused=tuple(refused))
         sender = _deliver_rows(Outbox(folder), run_ids)
         refused += [f"a row: {each}" for each in sender.refused]
-        return Delivered(folder, sender.run.run_id, sender.delivered, written, tuple(refused))
+        return Delivered(folder, sender.run.run_id, sender.delivered, written, tuple(refused), sender.models_refused)
 
 
 def deliver_trials(

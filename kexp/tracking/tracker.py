@@ -49,7 +49,8 @@ class Tracker(Protocol):
         name: its name, as MLflow shows it.
         folder: where the run keeps its files.
         notice: after `end`, a sentence for the user where something could not be delivered; else empty.
-        undelivered: after `end`, how many rows wait on disk, as the store did not take them.
+        undelivered: after `end`, how many rows the store did not take, which wait on disk, and models that it refused.
+        hurries: whether `end` is not to wait for a store that is away.
         model_id: after `end`, MLflow's id of the last logged model, where there is one and the store has it.
         last_points: of the metrics that it was told.
     """
@@ -59,6 +60,7 @@ class Tracker(Protocol):
     folder: Path
     notice: str
     undelivered: int
+    hurries: bool
     model_id: str | None
 
     @property
@@ -132,4 +134,5 @@ class Tracker(Protocol):
         """
 
     def end(self, status: Status, reason: str = "") -> None:
-        """Ends the run, and waits a bounded time for its last rows to reach the store. A second call does nothing."""
+        """Ends the run, and waits for its last rows to reach the store; for one that is away, not for ever. A second
+        call does nothing."""

@@ -5,27 +5,15 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import replace
 
 from kexp.tracking.client import check_reachable, client_for
 from kexp.tracking.delivery import RunSender, draw, load_for
-from kexp.tracking.delivery_thread import DeliveryThread
+from kexp.tracking.delivery_thread import BRIEF_S, DeliveryThread, Standing
 from kexp.tracking.outbox import Header, Outbox
 from kexp.tracking.settings import StoreSettings
 
-__all__ = ["Ending", "Writer"]
-
-_PATIENCE_S = (
-    2.0  # how long a store that does not answer is tried at the end; one that is locked, for the whole timeout
-)
-
-
-@dataclass(frozen=True)
-class Ending:
-    """What became of a delivery: why the store did not take the last rows, and why it refused some; empty for none."""
-
-    failure: str = ""
-    refused: tuple[str, ...] = ()
+__all__ = ["Writer"]
 
 
 class Writer:
@@ -51,21 +39,25 @@ class Writer:
             self._deliver,
             outbox.waiting,
             interval_s=settings.flush_interval_s,
-            patience_s=lambda why: settings.end_timeout_s if "locked" in why else _PATIENCE_S,
+            patience_s=settings.end_timeout_s,
         )
-        self.is_alive, self.wake = self._thread.is_alive, self._thread.wake
+        self.is_alive, self.wake, self.finish = self._thread.is_alive, self._thread.wake, self._thread.finish
 
     def start(self) -> None:
         """Begins to deliver, with what an interrupted run of the same folder has left first."""
         self._thread.start()
 
-    def finish(self, timeout_s: float) -> Ending:
-        """Delivers what is left and stops, at the latest after about `timeout_s`."""
-        self._thread.finish()
-        self._thread.join(timeout_s + 1)
-        late = f"it did not take all within {timeout_s:g} s" if self._thread.is_alive() else ""
+    def standing(self, wait_s: float) -> Standing:
+        """How the delivery stands when it is over, or `wait_s` have passed."""
+        now, sender = self._thread.standing(wait_s), self._sender
+        if sender is None:
+            return now
+        return replace(now, refused=tuple(sender.refused), models_refused=sender.models_refused)
+
+    def close(self) -> None:
+        """Leaves on disk what is not delivered; a request that is on its way is waited for a moment."""
         self._thread.give_up()
-        return Ending(self._thread.failure or late, () if self._sender is None else tuple(self._sender.refused))
+        self._thread.standing(BRIEF_S)
 
     def _deliver(self) -> None:
         self._outbox.flush()

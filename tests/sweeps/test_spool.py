@@ -15,6 +15,8 @@ from finished_runs import Kexp
 from kexp.errors import StoreError
 from kexp.sweeps.record import recorder as recording
 from kexp.sweeps.record.recorder import Recorder
+from kexp.sweeps.resuming import command_of
+from kexp.sweeps.session import ARGUMENTS
 from kexp.tracking import (
     DatasetRecord,
     Header,
@@ -181,6 +183,21 @@ def test_sync_leaves_the_trials_of_a_running_sweep_to_it(
 
 
 @pytest.mark.usefixtures("impatient")
+def test_resume_delivers_the_command_of_a_sweep_that_was_killed_in_its_first_second(workplace: Path) -> None:
+    tags = {"kexp.sweep.name": "first", "kexp.sweep.key": "k", "kexp.folder": str(FOLDER.resolve())}
+    tracker = open_run(StoreSettings(), name="first", folder=FOLDER, tags=tags)
+    tracker.end("KILLED")
+    late = add_to_run(Header(resolve_uri(StoreSettings()), tracker.run_id, "1", "first"), folder=FOLDER)
+    late.log_text('{"arguments": ["seed=1,2"]}', ARGUMENTS)
+    late.end("KILLED")
+    TrialOutbox(FOLDER).keep(StoreSettings(), [record(tracker.run_id, 0)])
+    command = command_of("first")
+    assert command.arguments[0] == "seed=1,2"
+    assert command.delivered == "1 rows and 1 trials had waited on disk, and are in the store now"
+    assert [view.name for view in trials(tracker.run_id)] == ["first-0"]
+    assert command_of("first").delivered == ""
+
+
 def test_models_that_the_store_does_not_take_are_counted_and_delivered_by_sync(sweep: str, kexp_command: Kexp) -> None:
     run = Header(resolve_uri(StoreSettings()), sweep, prepare_store(StoreSettings()), "first")
     more = add_to_run(run, folder=FOLDER / "0")
@@ -191,7 +208,7 @@ def test_models_that_the_store_does_not_take_are_counted_and_delivered_by_sync(s
     with away():
         recorder.add(FOLDER / "0", lambda: over.append("saved"))
         recorder.close()
-    assert (recorder.models_left, over) == (1, ["saved"])
+    assert (recorder.trials_left, recorder.models_left, over) == (0, 1, ["saved"])
     (notice,) = notices
     assert "1 saved models wait in multirun/first; deliver them with `kexp sync multirun/first`." in notice
     assert kexp_command("sync", "multirun/first") == 0

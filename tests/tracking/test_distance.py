@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from kexp.tracking import (
 )
 from kexp.tracking.client import client_for
 from kexp.tracking.histories import KeptHistories, history_of, read_histories
+from kexp.tracking.model_registry import Registration
 from kexp.tracking.syncing import deliver
 
 METRICS = ("loss", "val_loss", "accuracy")
@@ -133,6 +135,7 @@ MODEL_ASKS = (
     "runs/outputs",
     "runs/log-batch",
     "logged-models/",
+    "model-versions/create",
     "runs/update",
 )
 
@@ -160,7 +163,8 @@ def test_a_run_and_its_model_are_there_once_by_few_requests(
     x = np.zeros((2, 4), "float32")
     run = open_run(settings, name="with a model", folder=tmp_path / "run")
     run.log_metrics({"loss": 0.5, "val_loss": 0.25}, step=1)
-    run.log_keras_model(model, x, np.asarray(model(x)))
+    registered = Registration("registered") if lost == "model-versions/create" else None
+    run.log_keras_model(model, x, np.asarray(model(x)), register=registered)
     run.end("FINISHED")
     assert run.notice == ""
     assert left[0] == (lost == "none")
@@ -172,9 +176,69 @@ def test_a_run_and_its_model_are_there_once_by_few_requests(
     assert (view.status, view.model_ids) == ("FINISHED", (logged.model_id,))
     assert logged.status.value == "READY"
     assert {(each.key, each.value) for each in logged.metrics} == {("loss", 0.5), ("val_loss", 0.25)}
+    if registered is not None:
+        (version,) = client.search_model_versions("name = 'registered'")
+        assert (version.run_id, version.model_id) == (run.run_id, logged.model_id)
     if lost == "none":
+        assert far.at_once >= 4, "the model's files are sent side by side"
         asked = [each for each in counted if each.startswith("GET") or "search" in each]
         assert asked == [], "what the run computed or made itself is not asked for"
+
+
+def test_metrics_and_the_end_do_not_wait_for_artifacts_that_cannot_be_brought(far: Distant, tmp_path: Path) -> None:
+    settings = StoreSettings(uri=far.address, experiment="no-artifacts", flush_interval_s=0.05, end_timeout_s=0.5)
+    prepare_store(settings)
+    far.fault = lambda method, path: 503 if "mlflow-artifacts" in path else None
+    run = open_run(settings, name="told", folder=tmp_path / "run")
+    run.log_text("seed: 1", "config.yaml")
+    run.log_metrics({"loss": 0.5}, step=1)
+    run.end("FINISHED")
+    assert run.notice.startswith("The tracking store is away (it answers with status 503): 3 rows wait in ")
+    (view,) = search(settings)
+    assert (view.status, view.metrics) == ("FINISHED", {"loss": 0.5})
+    far.fault = lambda method, path: None
+    delivered = deliver(tmp_path / "run")
+    assert delivered is not None
+    assert (delivered.rows, delivered.refused) == (3, ())
+    assert list_artifacts(settings, view.run_id) == ["config.yaml"]
+    assert next(search(settings)).metrics == {"loss": 0.5}
+
+
+@pytest.mark.parametrize("then", ["it comes back", "Ctrl-C"])
+def test_the_end_of_a_run_tells_what_is_still_to_be_sent(
+    far: Distant, then: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kexp.tracking.delivery_thread._SAY_S", 0.1)
+    settings, said = StoreSettings(uri=far.address, experiment=f"waits, {then}", flush_interval_s=0.05), list[str]()
+
+    def say(line: str) -> None:
+        said.append(line)
+        if "it is away" in line and then == "Ctrl-C":
+            signal.raise_signal(signal.SIGINT)
+        elif "it is away" in line:
+            far.fault = lambda method, path: None
+
+    run = open_run(settings, name="waits", folder=tmp_path / "run", say=say)
+    far.fault = lambda method, path: 503
+    run.log_metrics({"loss": 0.5}, step=1)
+    run.end("FINISHED")
+    assert any(
+        re.fullmatch(
+            r"store    \[-+\] 2 of 2 rows are still to be sent; it is away \(it answers with status 503\) and is "
+            r"waited for \d\d s more \(Ctrl-C: leave them\)",
+            line,
+        )
+        for line in said
+    ), said
+    far.fault = lambda method, path: None
+    if then == "Ctrl-C":
+        assert run.notice.startswith("You did not wait for the tracking store: 2 rows wait in ")
+        assert run.undelivered == 2
+        assert deliver(tmp_path / "run") is not None
+    else:
+        assert (run.notice, run.undelivered) == ("", 0)
+    (view,) = search(settings)
+    assert (view.status, view.metrics) == ("FINISHED", {"loss": 0.5})
 
 
 def test_histories_are_read_in_bulk_once_and_are_those_that_were_sent(far: Distant, tmp_path: Path) -> None:
@@ -230,7 +294,7 @@ def test_a_server_that_cannot_take_so_much_at_once_is_asked_for_less(
 def test_ctrl_c_at_the_end_leaves_what_is_not_sent_for_sync(
     far: Distant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kexp.sweeps.record.recorder._SAY_S", 0.1)
+    monkeypatch.setattr("kexp.tracking.delivery_thread._SAY_S", 0.1)
     settings, said, notices = StoreSettings(uri=far.address, experiment="left"), [], list[str]()
     sweep = log_finished_runs(settings, [RunRecord("sweep", "FINISHED", 1, 2)])[0]
     far.delay_s = 0.3
@@ -244,7 +308,7 @@ def test_ctrl_c_at_the_end_leaves_what_is_not_sent_for_sync(
             signal.raise_signal(signal.SIGINT)
 
     recorder.close(say)
-    assert said[0] == "store    64 of 64 trials and models are still to be sent (Ctrl-C: leave them)"
+    assert said[0] == f"store    [{'-' * 20}] 64 of 64 trials and models are still to be sent (Ctrl-C: leave them)"
     (notice,) = notices
     assert notice.startswith("You did not wait for the tracking store: 32 of the sweep's trials wait in ")
     assert "kexp sync" in notice

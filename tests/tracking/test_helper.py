@@ -115,7 +115,7 @@ def test_what_a_stuck_helper_has_left_waits_on_disk(settings: StoreSettings, tmp
 
 
 def test_server_that_dies_in_mid_run_loses_and_doubles_nothing(server: Server, tmp_path: Path) -> None:
-    with started(server.address, tmp_path / "helped") as (process, _):
+    with started(server.address, tmp_path / "helped", end_timeout_s=1) as (process, _):
         server.kill()
         said, errors = process.communicate("go on\n", timeout=60)
         assert (process.returncode, errors) == (0, "")

@@ -46,7 +46,7 @@ def test_run_on_a_server_has_all_that_was_told(server: Server, tmp_path: Path) -
 
 def test_server_that_dies_in_mid_run_loses_and_doubles_nothing(server: Server, tmp_path: Path) -> None:
     values = [random.random() for _ in range(300)]
-    settings = StoreSettings(uri=server.address, experiment="dying", flush_interval_s=0.02, end_timeout_s=10)
+    settings = StoreSettings(uri=server.address, experiment="dying", flush_interval_s=0.02, end_timeout_s=1)
     run = open_run(settings, name="survivor", folder=tmp_path / "run")
     run.log_params({"seed": 1})
     for epoch, value in enumerate(values, start=1):

@@ -17,11 +17,10 @@ from pathlib import Path
 
 from kexp.disk import disk_full_error, is_disk_full
 from kexp.errors import StoreError, in_a_line
-from kexp.sweeps.record.interrupts import interrupts_call
 from kexp.tracking import RunRecord, StoreSettings, command_line, resolve_uri
 from kexp.tracking.client import AT_ONCE
 from kexp.tracking.delivery import load_for
-from kexp.tracking.delivery_thread import DeliveryThread
+from kexp.tracking.delivery_thread import DeliveryThread, wait_for
 from kexp.tracking.finished import deliver_records
 from kexp.tracking.outbox_trials import TrialOutbox
 from kexp.tracking.settings import is_remote
@@ -31,7 +30,6 @@ from kexp.tracking.syncing import deliver, deliver_trials
 __all__ = ["Recorder"]
 
 _IN_BULK = 100  # records written at once to a database; to a server two for each connection
-_SAY_S = 3.0
 _LAST_S = 60.0  # how long a store that is away is waited for at the end: a server takes half a minute to start again
 
 
@@ -51,7 +49,9 @@ class Recorder:
 
     Attributes:
         run_ids: of the runs written, by the ids of their records; a server gives ids of its own.
-        models_left: after `close`, how many saved models the store does not have.
+        trials_left: after `close`, how many trials the store does not have.
+        models_left: the same of saved models.
+        models_refused: how many saved models the store will never take.
 
     Raises:
         StoreError: the store does not take what waits on disk.
@@ -81,11 +81,11 @@ class Recorder:
         self._coming, self._go_on = list(coming), go_on
         self.run_ids: dict[str, str] = {}
         self._change = threading.Lock()
-        self._sending = self.models_left = 0
+        self._sending = self.trials_left = self.models_left = self.models_refused = 0
         self.refused: list[str] = []
         self._deliver_left(run_id)
         self._thread = DeliveryThread(
-            "kexp-recorder", self._deliver, self._left, interval_s=interval_s, patience_s=lambda why: _LAST_S
+            "kexp-recorder", self._deliver, self._left, interval_s=interval_s, patience_s=_LAST_S
         )
         self._thread.start()
 
@@ -135,17 +135,16 @@ class Recorder:
             StoreError: the store refused trials; or it is away, and the disk does not take them either.
         """
         self._thread.finish()
-        with interrupts_call(self._thread.give_up):
-            self._wait(say)
-        trials, self.models_left = len(self._waiting), len(self._added)
+        wait_for(self._thread.standing, self._left, "trials and models", say, self._thread.give_up)
+        self.trials_left, self.models_left = len(self._waiting), len(self._added)
         self._keep_on_disk(self._waiting)
         for _, then in self._added:  # for `kexp sync` now, and not to be saved again
             then()
-        if trials or self.models_left:
+        if self.trials_left or self.models_left:
             why = "You did not wait for the tracking store"
             if not self._thread.given_up:
                 why = f"The tracking store is away ({self._thread.failure})"
-            what = [f"{trials} of the sweep's trials"] * bool(trials)
+            what = [f"{self.trials_left} of the sweep's trials"] * bool(self.trials_left)
             what += [f"{self.models_left} saved models"] * bool(self.models_left)
             folder = os.path.relpath(self._outbox.sweep_folder)
             how = f"deliver them with `{command_line('sync', folder)}`"
@@ -156,16 +155,6 @@ class Recorder:
                 f"{len(self.refused)} trials that are over were refused by the store, and are kept in "
                 f"{self._outbox.folder}: {self.refused[0]}"
             )
-
-    def _wait(self, say: Callable[[str], None] | None) -> None:
-        """Until the writer has ended."""
-        began, all_of_it = time.monotonic(), self._left()
-        while self._thread.is_alive():
-            self._thread.join(_SAY_S)
-            left, passed = self._left(), time.monotonic() - began
-            if say is not None and self._thread.is_alive() and left and not self._thread.given_up:
-                rest = f", {passed * left / (all_of_it - left):.0f} s left" if left < all_of_it else ""
-                say(f"store    {left} of {all_of_it} trials and models are still to be sent{rest} (Ctrl-C: leave them)")
 
     def _left(self) -> int:
         return len(self._waiting) + len(self._added) + self._sending
@@ -264,6 +253,7 @@ class Recorder:
         if delivered.refused:
             count, first = len(delivered.refused), delivered.refused[0]
             self._notices.append(f"The tracking store refused {count} rows, kept in {folder / 'outbox'}: {first}")
+            self.models_refused += delivered.models_refused
         return None
 
     def _keep_on_disk(self, records: Sequence[RunRecord]) -> None:
