@@ -16,7 +16,7 @@ from outages import wait_until
 from postgres import DATABASE_PASSWORD, Postgres, postgres
 from servers import PASSWORD, USER, Server
 
-from kexp.passwords import hidden
+from kexp.errors import without_passwords
 from kexp.tracking import StoreSettings, search
 from kexp.tracking.histories import History, read_histories
 
@@ -107,14 +107,13 @@ def test_a_password_in_the_address_is_nowhere_else(
     address = database.uri if how == "database" else asking.address.replace("://", f"://{USER}:{PASSWORD}@")
     told = [f"tracking.uri={address}", f"tracking.experiment=address-{how}"]
     run(tmp_path / "run", *SMALL, *told)
-    assert hidden(address) in run(tmp_path / "sweep", *LANES, "seed=range(2)", "sweep.name=secret", *told)
+    assert without_passwords(address) in run(tmp_path / "sweep", *LANES, "seed=range(2)", "sweep.name=secret", *told)
     again = ["secret", "--experiment", f"address-{how}"]
     run(tmp_path / "sweep", "resume", *again, environment={"MLFLOW_TRACKING_URI": address})
-    said = run(
-        tmp_path / "sweep", "compare", *again, "--uri", hidden(address), environment={"MLFLOW_TRACKING_URI": address}
-    )
+    shown = without_passwords(address)
+    said = run(tmp_path / "sweep", "compare", *again, "--uri", shown, environment={"MLFLOW_TRACKING_URI": address})
     assert "val_loss" in said
-    assert start(tmp_path / "sweep", "compare", *again, "--uri", hidden(address)).wait(60) == 2
+    assert start(tmp_path / "sweep", "compare", *again, "--uri", shown).wait(60) == 2
     assert "is not kept; set MLFLOW_TRACKING_URI" in (tmp_path / "sweep" / "said.txt").read_text()
     assert_no_password(tmp_path, asking.artifacts)
 
