@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from kexp.tracking.client import AT_ONCE, ask_once, is_transient
+from kexp.tracking.client import AT_ONCE, as_pairs, is_transient, make_once
 from kexp.tracking.delivery import RunSender
 from kexp.tracking.outbox import Header
 from kexp.tracking.record import RunRecord, user
@@ -96,27 +96,22 @@ def create_run(
         return client.create_run(experiment, start_ms, dict(tags), run_name=name)
     from mlflow.entities import Run
     from mlflow.protos.service_pb2 import CreateRun
-    from mlflow.utils.proto_json_utils import parse_dict
 
+    def find() -> Run | None:
+        return record_on_server(client, experiment, record_id)
+
+    if not fresh and (there := find()) is not None:
+        return there
     asked = {
         "experiment_id": experiment,
         "user_id": user(),
         "start_time": start_ms,
-        "tags": [{"key": key, "value": value} for key, value in {**tags, "kexp.record": record_id}.items()],
+        "tags": as_pairs({**tags, "kexp.record": record_id}),
         **({} if name is None else {"run_name": name}),
     }
-    if not fresh and (run := record_on_server(client, experiment, record_id)) is not None:
-        return run
-    try:
-        answer = ask_once(client._tracking_client.store, "/api/2.0/mlflow/runs/create", asked)
-    except Exception as error:
-        run = record_on_server(client, experiment, record_id) if is_transient(error) else None
-        if run is None:
-            raise
-        return run
-    created: Any = CreateRun.Response()
-    parse_dict(answer, created)
-    return Run.from_proto(created.run)
+    answer: Any = CreateRun.Response()
+    found = make_once(client._tracking_client.store, "runs/create", asked, answer, find)
+    return found or Run.from_proto(answer.run)
 
 
 def record_on_server(client: MlflowClient, experiment: str, record_id: str) -> Run | None:

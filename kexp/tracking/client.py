@@ -8,8 +8,8 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from kexp.disk import disk_full_error, is_disk_full
@@ -20,14 +20,17 @@ from kexp.tracking.settings import StoreSettings, database_file, is_remote, reso
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+Made = TypeVar("Made")
+
 __all__ = [
     "AT_ONCE",
-    "ask_once",
+    "as_pairs",
     "check_reachable",
     "client_for",
     "is_transient",
     "is_unanswered",
     "load_mlflow",
+    "make_once",
     "reason_of",
     "sql_store",
     "store_errors",
@@ -97,22 +100,42 @@ def sql_store(client: MlflowClient) -> Any | None:
     return store if type(store) is SqlAlchemyStore else None
 
 
-def ask_once(store: Any, endpoint: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """A server's answer to a POST that makes something: MLflow's client would ask again where the answer is lost.
+def make_once(
+    store: Any, endpoint: str, asked: Mapping[str, Any], answer: Any, find: Callable[[], Made | None]
+) -> Made | None:
+    """Has a server make something that must not be made twice: MLflow's client would ask again for a lost answer.
 
     Args:
         store: a client's access to a server, or to its registry.
-        endpoint: the path.
+        endpoint: the path below MLflow's own.
         asked: what is sent, as JSON.
+        answer: is given the answer; a message of MLflow's protocol.
+        find: looks for what may have been made where there was no answer.
+
+    Returns:
+        What was found; None where `answer` has it.
 
     Raises:
-        Exception: there is no answer, or a refusal. Where it `is_transient`, the thing may have been made.
+        Exception: there was no answer and nothing was made, or the server refuses it.
     """
+    from mlflow.utils.proto_json_utils import parse_dict
     from mlflow.utils.rest_utils import http_request, verify_rest_response
 
-    answer = http_request(store.get_host_creds(), endpoint, "POST", max_retries=0, json=dict(asked))
-    content: dict[str, Any] = verify_rest_response(answer, endpoint).json()
-    return content
+    path = f"/api/2.0/mlflow/{endpoint}"
+    try:
+        told = http_request(store.get_host_creds(), path, "POST", max_retries=0, json=dict(asked))
+        parse_dict(verify_rest_response(told, path).json(), answer)
+        return None
+    except Exception as error:
+        found = find() if is_transient(error) else None
+        if found is None:
+            raise
+        return found
+
+
+def as_pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
+    """Parameters or tags as MLflow's REST interface takes them."""
+    return [{"key": key, "value": value} for key, value in values.items()]
 
 
 def check_reachable(settings: StoreSettings, timeout_s: float = 5.0) -> None:

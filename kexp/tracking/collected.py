@@ -34,12 +34,8 @@ class CollectedRun(RowTracker):
         super().__init__(uuid.uuid4().hex, name, folder)
         self.parent_run_id = parent_run_id
         self.start_ms = now_ms()
-        self._rows: list[Row] = []
         self._end: Row | None = None
         self.set_tags(tags or {})
-
-    def put(self, row: Row) -> None:
-        self._rows.append(row)
 
     def log_figure(self, drawing: str, arrays: Mapping[str, np.ndarray] | None = None, **options: Any) -> None:
         from kexp.tracking.figures import draw_figure
@@ -59,4 +55,4 @@ class CollectedRun(RowTracker):
         """All of it. A run that has not ended counts as KILLED now."""
         end = self._end or {"end": {"status": "KILLED", "time_ms": now_ms()}}
         about = {"name": self.name, "start_ms": self.start_ms, "run_id": self.run_id}
-        return RunRecord.from_row({**about, "parent_run_id": self.parent_run_id}, joined([*self._rows, end]))
+        return RunRecord.from_row({**about, "parent_run_id": self.parent_run_id}, joined([*self.rows, end]))

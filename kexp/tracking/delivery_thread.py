@@ -6,43 +6,18 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from kexp.disk import says_disk_full
 from kexp.errors import StoreError, in_a_line
-from kexp.interrupts import interrupts_call
+from kexp.tracking.waiting import Standing
 
-__all__ = ["BRIEF_S", "DeliveryThread", "Standing", "wait_for"]
+__all__ = ["BRIEF_S", "DeliveryThread"]
 
 BRIEF_S = 2.0
 """How long a store that is away is tried where there is no use in waiting."""
 
 _RETRY_S = 5.0  # at most so long between two attempts while the store is away
 _LAST_RETRY_S = 1.0  # the same once nothing more is to come
-_SAY_S = 3.0
-_POLL_S = 0.2  # at most so long until Ctrl-C is heard
-_BAR = 20  # characters
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How a delivery stands.
-
-    Attributes:
-        failure: why the store did not take the last of what waits; empty where it does.
-        waits_s: how long a store that is away will still be waited for.
-        over: whether the delivery has ended.
-        refused: why the store will never take some of it.
-        models_refused: how many of that are models.
-        given_up: whether the user did not wait for it.
-    """
-
-    failure: str = ""
-    waits_s: float = 0.0
-    over: bool = False
-    refused: tuple[str, ...] = ()
-    models_refused: int = 0
-    given_up: bool = False
 
 
 class DeliveryThread:
@@ -143,51 +118,3 @@ class DeliveryThread:
             self._waits_s = max(last_taken + patience_s - time.monotonic(), 0.0)
             if not self._waits_s:
                 return
-
-
-def wait_for(
-    standing: Callable[[float], Standing],
-    left: Callable[[], int],
-    what: str,
-    say: Callable[[str], None] | None,
-    give_up: Callable[[], None],
-) -> Standing:
-    """Waits until a delivery is over.
-
-    Args:
-        standing: how the delivery stands when it is over, or a number of seconds has passed.
-        left: how much waits.
-        what: the name of that, in the plural.
-        say: is told every few seconds how much is left, and how long that will take; None says nothing.
-        give_up: called by Ctrl-C; the delivery is to be over soon.
-
-    Returns:
-        How it stood at its end.
-    """
-    given_up = False
-
-    def interrupted() -> None:
-        nonlocal given_up
-        given_up = True
-        give_up()
-
-    began = said = time.monotonic()
-    all_of_it = left()
-    with interrupts_call(interrupted):
-        while not (now := standing(_POLL_S)).over:
-            if say is None or given_up or time.monotonic() - said < _SAY_S:
-                continue
-            said, rest = time.monotonic(), left()
-            if rest:
-                say(_line(now, rest, max(all_of_it, rest), what, said - began))
-    return now
-
-
-def _line(now: Standing, left: int, all_of_it: int, what: str, passed_s: float) -> str:
-    sent = all_of_it - left
-    bar = f"[{'#' * (_BAR * sent // all_of_it):-<{_BAR}}]"
-    if now.failure:
-        rest = f"; it is away ({now.failure}) and is waited for {now.waits_s:.0f} s more"
-    else:
-        rest = f", {passed_s * left / sent:.0f} s left" if sent else ""
-    return f"store    {bar} {left} of {all_of_it} {what} are still to be sent{rest} (Ctrl-C: leave them)"

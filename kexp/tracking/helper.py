@@ -20,9 +20,9 @@ from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any
 
-from kexp.tracking.delivery_thread import Standing
 from kexp.tracking.outbox import Header
 from kexp.tracking.settings import StoreSettings, resolve_uri
+from kexp.tracking.waiting import Standing
 
 __all__ = ["Helper", "claim", "warm_up"]
 

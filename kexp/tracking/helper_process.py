@@ -15,11 +15,11 @@ from typing import Any
 
 from kexp.errors import KexpError
 from kexp.tracking.client import load_mlflow
-from kexp.tracking.delivery_thread import Standing
 from kexp.tracking.outbox import Header, Outbox
 from kexp.tracking.recorded import start_run
 from kexp.tracking.settings import StoreSettings
 from kexp.tracking.store import prepare_store
+from kexp.tracking.waiting import Standing
 from kexp.tracking.writer import Writer
 
 __all__ = ["main"]

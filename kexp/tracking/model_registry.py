@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import StoreError
 from kexp.tracking.addresses import asked, quoted
-from kexp.tracking.client import ask_once, is_transient
+from kexp.tracking.client import as_pairs, make_once
 from kexp.tracking.settings import is_remote, without_password
 
 if TYPE_CHECKING:
@@ -121,7 +122,6 @@ def _make_version(
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.protos.model_registry_pb2 import CreateModelVersion
     from mlflow.store.model_registry.rest_store import RestStore
-    from mlflow.utils.proto_json_utils import parse_dict
 
     registry = client._get_registry_client().store
     if type(registry) is not RestStore:  # a database, whose answer is not lost, or one that speaks another language
@@ -140,17 +140,13 @@ def _make_version(
         "run_id": run_id,
         "description": asked_for.description,
         "model_id": model_id,
-        "tags": [{"key": key, "value": value} for key, value in asked_for.tags.items()],
+        "tags": as_pairs(asked_for.tags),
     }
-    try:
-        answer: Any = CreateModelVersion.Response()
-        parse_dict(ask_once(registry, "/api/2.0/mlflow/model-versions/create", asked), answer)
-        return ModelVersion.from_proto(answer.model_version)
-    except Exception as error:
-        found = _version_of(client, asked_for.name, source) if is_transient(error) else None
-        if found is None:
-            raise
-        return found
+    answer: Any = CreateModelVersion.Response()
+    find = partial(_version_of, client, asked_for.name, source)
+    return make_once(registry, "model-versions/create", asked, answer, find) or ModelVersion.from_proto(
+        answer.model_version
+    )
 
 
 def _link(client: MlflowClient, model_id: str, name: str, version: int) -> None:

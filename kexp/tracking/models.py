@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp import serving
 from kexp.tracking.artifacts import repository_of, send_folder
-from kexp.tracking.client import AT_ONCE, ask_once, is_transient
+from kexp.tracking.client import AT_ONCE, as_pairs, make_once
 from kexp.tracking.model_registry import Registration, register
 from kexp.tracking.outbox import Cursor, Header, Outbox, Row
 from kexp.tracking.rows import param_row
@@ -176,26 +176,19 @@ def _create(client: MlflowClient, header: Header, row: dict[str, Any]) -> Logged
         )
     from mlflow.entities import LoggedModel
     from mlflow.protos.service_pb2 import CreateLoggedModel
-    from mlflow.utils.proto_json_utils import parse_dict
 
     asked = {
         "experiment_id": header.experiment_id,
         "name": row["name"],
         "model_type": "keras",
         "source_run_id": header.run_id,
-        "params": [{"key": key, "value": value} for key, value in list(params.items())[:_PARAMS]],
-        "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        "params": as_pairs(params)[:_PARAMS],
+        "tags": as_pairs(tags),
     }
-    try:
-        answer = ask_once(client._tracking_client.store, "/api/2.0/mlflow/logged-models", asked)
-        made: Any = CreateLoggedModel.Response()
-        parse_dict(answer, made)
-        model: LoggedModel = LoggedModel.from_proto(made.model)
-    except Exception as error:
-        found = _made_before(client, header, row) if is_transient(error) else None
-        if found is None:
-            raise
-        model = found
+    answer: Any = CreateLoggedModel.Response()
+    store = client._tracking_client.store
+    found = make_once(store, "logged-models", asked, answer, lambda: _made_before(client, header, row))
+    model: LoggedModel = found or LoggedModel.from_proto(answer.model)
     rest = dict(list(params.items())[_PARAMS:])
     if rest:
         client.log_model_params(model.model_id, rest)

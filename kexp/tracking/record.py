@@ -91,7 +91,7 @@ class RunRecord:
         Raises:
             StoreError: an artifact's path leads out of the run's artifacts, or a data set's digest is too long.
         """
-        run = _Rows(self.run_id, self.name, Path())
+        run = RowTracker(self.run_id, self.name, Path())
         run.set_tags({"mlflow.runName": self.name, **lineage(self.parent_run_id)})
         run.log_params(self.params)
         for key, value, step, stamp in self.metrics:
@@ -105,17 +105,6 @@ class RunRecord:
             run.log_dataset(**vars(dataset))
         run.put({"end": {"status": self.status, "time_ms": self.end_ms}})
         return joined(run.rows)
-
-
-class _Rows(RowTracker):
-    """The rows of a record, made as those of any run."""
-
-    def __init__(self, run_id: str, name: str, folder: Path) -> None:
-        super().__init__(run_id, name, folder)
-        self.rows: list[Row] = []
-
-    def put(self, row: Row) -> None:
-        self.rows.append(row)
 
 
 def lineage(parent_run_id: str | None) -> dict[str, str]:

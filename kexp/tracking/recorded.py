@@ -14,21 +14,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kexp.disk import says_disk_full
 from kexp.errors import StoreError
 from kexp.tracking.by_requests import create_run
 from kexp.tracking.client import client_for, store_errors
 from kexp.tracking.delivery import draw
-from kexp.tracking.delivery_thread import BRIEF_S, Standing, wait_for
+from kexp.tracking.delivery_thread import BRIEF_S
 from kexp.tracking.helper import Helper, claim
 from kexp.tracking.locks import file_lock
 from kexp.tracking.outbox import Header, Outbox
 from kexp.tracking.record import lineage
 from kexp.tracking.row_tracker import RowTracker, now_ms, reason_tags
 from kexp.tracking.rows import Row, tag_row
-from kexp.tracking.settings import StoreSettings, command_line, resolve_uri
+from kexp.tracking.settings import StoreSettings, resolve_uri
 from kexp.tracking.store import prepare_store
 from kexp.tracking.tracker import LastPoints, Status, Tracker
+from kexp.tracking.waiting import Standing, wait_for, what_waits
 from kexp.tracking.writer import Writer
 
 if TYPE_CHECKING:
@@ -149,7 +149,11 @@ class RecordedRun(RowTracker):
             ending = self._wait(BRIEF_S if self.hurries or status == "KILLED" else self.settings.end_timeout_s)
             waiting = self._outbox.waiting()
             self.undelivered = waiting + ending.models_refused
-            self.notice = _notice(waiting, self._outbox, self.folder, ending)
+            if waiting:
+                self.notice = what_waits(ending, f"{waiting} rows", self.folder)
+            elif ending.refused:
+                count, first = len(ending.refused), ending.refused[0]
+                self.notice = f"The tracking store refused {count} rows, kept in {self._outbox.folder}: {first}"
         self._outbox.close()
         self._lock.close()
         self.model_id = next(reversed(self._outbox.cursor().models.values()), None)
@@ -163,7 +167,7 @@ class RecordedRun(RowTracker):
             if now is None and not given_up:  # a helper that was killed at the last moment
                 self._delivery = self._deliver_here()
                 self._delivery.finish(patience_s)
-            return replace(now or Standing(), over=True, given_up=True) if given_up else now or Standing()
+            return replace(now or Standing(), over=True) if given_up else now or Standing()
 
         def give_up() -> None:
             nonlocal given_up
@@ -263,20 +267,3 @@ def add_to_run(header: Header, *, folder: Path, points: LastPoints | None = None
     recorded = RecordedRun(StoreSettings(uri=header.uri), header, folder, adds=True)
     recorded.last_points.update({key: (value, at, stamp) for key, (value, at, stamp) in (points or {}).items()})
     return recorded
-
-
-def _notice(waiting: int, outbox: Outbox, folder: Path, ending: Standing) -> str:
-    """What the user should know about a delivery: nothing when all is well."""
-    if waiting:
-        away = f" ({ending.failure})" if ending.failure else ""
-        place = os.path.relpath(folder) if folder.absolute().is_relative_to(Path.cwd()) else str(folder)
-        how = f"deliver them with `{command_line('sync', place)}`"
-        if says_disk_full(ending.failure):
-            return f"The disk is full ({ending.failure}): {waiting} rows wait in {place}; make room, and {how}."
-        if ending.given_up:
-            return f"You did not wait for the tracking store: {waiting} rows wait in {place}; {how}."
-        return f"The tracking store is away{away}: {waiting} rows wait in {place}; {how}."
-    if ending.refused:
-        count, first = len(ending.refused), ending.refused[0]
-        return f"The tracking store refused {count} rows, kept in {outbox.folder}: {first}"
-    return ""

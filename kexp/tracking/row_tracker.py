@@ -14,12 +14,15 @@ __all__ = ["RowTracker", "now_ms", "reason_tags"]
 
 
 class RowTracker:
-    """The part of a Tracker that knows no store: checks what it is told, and hands it to `put` as rows.
+    """The part of a Tracker that knows no store: checks what it is told, and hands it to `put`, which keeps it.
 
     Args:
         run_id: the run's id.
         name: its name.
         folder: where the run keeps its files.
+
+    Attributes:
+        rows: what it was told, unless another `put` keeps that elsewhere.
     """
 
     def __init__(self, run_id: str, name: str, folder: Path) -> None:
@@ -29,13 +32,14 @@ class RowTracker:
         self.hurries = False
         self.model_id: str | None = None
         self.last_points: dict[str, tuple[float, int, int]] = {}  # value, step and time of each metric
+        self.rows: list[Row] = []
         self._params: dict[str, str] = {}
         self._infinite: dict[str, str] = {}
         self._datasets: dict[tuple[str, str], str] = {}
 
     def put(self, row: Row) -> None:
         """Takes a row."""
-        raise NotImplementedError
+        self.rows.append(row)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         row, long = param_row(params)

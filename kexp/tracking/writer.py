@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from kexp.tracking.client import check_reachable, client_for
 from kexp.tracking.delivery import RunSender, draw, load_for
-from kexp.tracking.delivery_thread import BRIEF_S, DeliveryThread, Standing
+from kexp.tracking.delivery_thread import BRIEF_S, DeliveryThread
 from kexp.tracking.outbox import Header, Outbox
 from kexp.tracking.settings import StoreSettings
+from kexp.tracking.waiting import Standing
 
 __all__ = ["Writer"]
 

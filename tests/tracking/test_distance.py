@@ -208,7 +208,7 @@ def test_metrics_and_the_end_do_not_wait_for_artifacts_that_cannot_be_brought(fa
 def test_the_end_of_a_run_tells_what_is_still_to_be_sent(
     far: Distant, then: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kexp.tracking.delivery_thread._SAY_S", 0.1)
+    monkeypatch.setattr("kexp.tracking.waiting._SAY_S", 0.1)
     settings, said = StoreSettings(uri=far.address, experiment=f"waits, {then}", flush_interval_s=0.05), list[str]()
 
     def say(line: str) -> None:
@@ -294,7 +294,7 @@ def test_a_server_that_cannot_take_so_much_at_once_is_asked_for_less(
 def test_ctrl_c_at_the_end_leaves_what_is_not_sent_for_sync(
     far: Distant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kexp.tracking.delivery_thread._SAY_S", 0.1)
+    monkeypatch.setattr("kexp.tracking.waiting._SAY_S", 0.1)
     settings, said, notices = StoreSettings(uri=far.address, experiment="left"), [], list[str]()
     sweep = log_finished_runs(settings, [RunRecord("sweep", "FINISHED", 1, 2)])[0]
     far.delay_s = 0.3

@@ -7,7 +7,6 @@ Each waits on disk until the store has it. What a kill leaves there, or a store 
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections import deque
@@ -17,15 +16,16 @@ from pathlib import Path
 
 from kexp.disk import disk_full_error, is_disk_full
 from kexp.errors import StoreError, in_a_line
-from kexp.tracking import RunRecord, StoreSettings, command_line, resolve_uri
+from kexp.tracking import RunRecord, StoreSettings, resolve_uri
 from kexp.tracking.client import AT_ONCE
 from kexp.tracking.delivery import load_for
-from kexp.tracking.delivery_thread import DeliveryThread, wait_for
+from kexp.tracking.delivery_thread import DeliveryThread
 from kexp.tracking.finished import deliver_records
 from kexp.tracking.outbox_trials import TrialOutbox
 from kexp.tracking.settings import is_remote
 from kexp.tracking.stale import delete_runs, unfinished_runs
 from kexp.tracking.syncing import deliver, deliver_trials
+from kexp.tracking.waiting import wait_for, what_waits
 
 __all__ = ["Recorder"]
 
@@ -135,21 +135,16 @@ class Recorder:
             StoreError: the store refused trials; or it is away, and the disk does not take them either.
         """
         self._thread.finish()
-        wait_for(self._thread.standing, self._left, "trials and models", say, self._thread.give_up)
+        ending = wait_for(self._thread.standing, self._left, "trials and models", say, self._thread.give_up)
         self.trials_left, self.models_left = len(self._waiting), len(self._added)
         self._keep_on_disk(self._waiting)
         for _, then in self._added:  # for `kexp sync` now, and not to be saved again
             then()
         if self.trials_left or self.models_left:
-            why = "You did not wait for the tracking store"
-            if not self._thread.given_up:
-                why = f"The tracking store is away ({self._thread.failure})"
             what = [f"{self.trials_left} of the sweep's trials"] * bool(self.trials_left)
             what += [f"{self.models_left} saved models"] * bool(self.models_left)
-            folder = os.path.relpath(self._outbox.sweep_folder)
-            how = f"deliver them with `{command_line('sync', folder)}`"
-            how += "" if self.models_left else f", or go on with the sweep by `{self._go_on}`"
-            self._notices.append(f"{why}: {' and '.join(what)} wait in {folder}; {how}.")
+            go_on = "" if self.models_left else f"go on with the sweep by `{self._go_on}`"
+            self._notices.append(what_waits(ending, " and ".join(what), self._outbox.sweep_folder, go_on))
         if self.refused:
             raise StoreError(
                 f"{len(self.refused)} trials that are over were refused by the store, and are kept in "
