@@ -3,10 +3,10 @@
     python benchmarks/distance.py --trials 16 256 --delays 0 0.05 0.2 0.5
 
 The server is a real `mlflow server` on SQLite. Beside kexp stand a loop of Keras trainings with MLflow's own callback,
-and KerasTuner with that callback in each trial, both without saved models and at the first size alone (`--no-peer`
-leaves them out). `one` is a single run of kexp's. `compare` is `kexp compare`, a process of its
-own, once and again. Requests are all but those for models: those of the report, of the plan and of the sweep's own run
-are among them.
+and KerasTuner with that callback in each trial, both without saved models (`--only peers`; `--only kexp` leaves them
+out). `one` is a single run of kexp's. `compare` is `kexp compare` from the server alone, and again.
+Requests are all but those for models; those of the report, the plan and the sweep's own run are among them. `MB` is
+what the sweep's process took at most.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -70,18 +71,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, nargs="+", default=[16, 256])
     parser.add_argument("--delays", type=float, nargs="+", default=[0, 0.05, 0.2, 0.5], help="seconds a request")
-    parser.add_argument("--no-peer", action="store_true", help="leave out the loop and KerasTuner")
+    parser.add_argument("--only", choices=("kexp", "peers"), help="leave out the others")
     options = parser.parse_args()
-    named = ("trials", "delay", "kexp s", "req/trial", "compare s", "one s", "loop s", "tuner s")
-    print("  ".join(f"{name:>{width}}" for name, width in zip(named, (6, 5, 7, 9, 13, 6, 7, 7), strict=True)))
+    kexp = "" if options.only == "peers" else "   kexp s  req/trial   MB   compare s          one s"
+    print(f"trials  delay{kexp}{'' if options.only == 'kexp' else '   loop s  tuner s'}", flush=True)
     with tempfile.TemporaryDirectory() as folder, _server(Path(folder)) as address:
         for trials in options.trials:
             for delay in options.delays:
                 with distant(address, delay) as far:
-                    row = _measure(far, trials, Path(folder))
-                    peers = [] if options.no_peer or trials != options.trials[0] else [LOOP, TUNER]
-                    seconds = "  ".join(f"{_peer(far, peer.replace('{trials}', str(trials))):7.1f}" for peer in peers)
-                print(f"{trials:>6}  {delay:>5}  {row}  {seconds}", flush=True)
+                    row = f"{trials:>6}  {delay:>5}"
+                    row += "" if options.only == "peers" else _measure(far, trials, Path(folder))
+                    for peer in [] if options.only == "kexp" else [LOOP, TUNER]:
+                        row += f"  {_peer(far, peer.replace('{trials}', str(trials))):7.1f}"
+                print(row, flush=True)
 
 
 @contextlib.contextmanager
@@ -102,9 +104,10 @@ def _measure(far: Distant, trials: int, folder: Path) -> str:
     models = sum(count for each, count in far.counts().items() if "logged-models" in each or "outputs" in each)
     uploads = far.counts()["PUT artifact"] - 2 * trials
     requests = (len(far.requests) - models - uploads) / trials
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     compared = [_run(place, "compare", "far", *where) for _ in range(2)]
     one = _run(place, "data=iris", "trainer.epochs=5", "seed=100000", "trainer.verbose=0", *where)
-    return f"{seconds:7.1f}  {requests:9.1f}  {compared[0]:6.1f} {compared[1]:6.1f}  {one:6.1f}"
+    return f"  {seconds:7.1f}  {requests:9.1f}  {largest:5.0f}  {compared[0]:6.1f} {compared[1]:6.1f}  {one:8.1f}"
 
 
 def _run(place: Path, *arguments: str) -> float:

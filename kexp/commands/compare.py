@@ -74,7 +74,7 @@ def _written(comparison: Comparison, kind: str, limit: int | None, settings: Sto
     if kind == "json":
         return report.rows_json(comparison)
     if kind == "html":
-        return report.report_page(comparison, histories_of(settings))
+        return report.report_page(comparison, histories_of(settings, comparison.folder))
     return report.text_table(comparison, width=100 if to_file else report.screen_width(), limit=limit)
 
 

@@ -58,9 +58,10 @@ def compare(
     if objective is None and len(own) == 1:
         objective, own_direction = own.pop()
         direction = direction or own_direction
-    return compare_trials(
+    folder = found[0].folder if len(found) == 1 else None
+    compared = compare_trials(
         trials,
-        histories=histories_of(settings),
+        histories=histories_of(settings, folder),
         title=", ".join(dict.fromkeys(sweep.title for sweep in found)),
         params=params,
         metrics=metrics,
@@ -69,6 +70,7 @@ def compare(
         direction=direction,
         confidence=confidence,
     )
+    return replace(compared, folder=folder)
 
 
 def compare_trials(

@@ -43,6 +43,11 @@ class KeptHistories:
         self._file = folder / "histories.jsonl"
         self._writing = threading.Lock()
 
+    @classmethod
+    def folder_of(cls, name: str) -> Path | None:
+        """The folder, where histories are kept in it already: a store may name any."""
+        return Path(name) if name and cls(Path(name))._file.is_file() else None
+
     def keep(self, run_id: str, history: History) -> None:
         """Adds a run's history."""
         self._append({"run": run_id, "metrics": history})

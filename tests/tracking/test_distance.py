@@ -18,6 +18,7 @@ import pytest
 from distant import Distant, distant
 from servers import Server
 
+from kexp.sweeps.comparing import compare
 from kexp.sweeps.record.recorder import Recorder
 from kexp.tracking import (
     DatasetRecord,
@@ -260,6 +261,27 @@ def test_histories_are_read_in_bulk_once_and_are_those_that_were_sent(far: Dista
     again = read_histories(settings, run_ids[:-1], kept)
     assert again == {run_id: found[run_id] for run_id in run_ids[:-1]}
     assert not far.requests
+
+
+def test_a_sweep_is_compared_again_without_asking_for_histories_again(far: Distant, tmp_path: Path) -> None:
+    settings = StoreSettings(uri=far.address, experiment="compared")
+    tags = {"kexp.sweep.name": "compared", "kexp.sweep.objective": "val_loss", "kexp.folder": tmp_path}
+    sweep = log_finished_runs(settings, [RunRecord("compared", "FINISHED", 1, 2, tags=tags)])[0]
+    restored = {"callbacks.early_stopping.restore_best_weights": True, "callbacks.early_stopping.monitor": "val_loss"}
+    records = trials(4, "compared")
+    mine = [replace(each, parent_run_id=sweep, params={**each.params, **restored}) for each in records]
+    run_ids = log_finished_runs(settings, mine)
+    kept = KeptHistories(tmp_path)
+    kept.keep(run_ids[0], history_of(mine[0]))  # the folder is one that histories are kept in
+    asked = []
+    for _ in range(2):
+        far.requests.clear()
+        compared = compare("compared", uri=settings.uri, experiment=settings.experiment)
+        asked.append(sum("get-history" in each for each in far.counts()))
+        values = [value for row in compared.rows for value in row.values.values()]
+        assert values == [number + 0.1 for number in range(4)], "of the epoch whose weights were kept"
+    assert asked[0] > 0
+    assert asked[1] == 0
 
 
 def test_an_older_server_is_asked_for_histories_one_by_one(far: Distant) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp.sweeps.compare.folds import Fold
@@ -59,6 +60,7 @@ class Comparison:
         lost: trials without a result, each with the reason.
         notes: caveats for the reader of the table.
         confidence: confidence level of intervals and tests, between 0 and 1.
+        folder: the sweep's folder with cached histories; None if it is not on this machine.
     """
 
     title: str
@@ -70,6 +72,7 @@ class Comparison:
     lost: list[tuple[TrialResult, str]] = field(repr=False)
     notes: list[str] = field(default_factory=list)
     confidence: float = 0.95
+    folder: Path | None = None
 
     @property
     def draws(self) -> str:

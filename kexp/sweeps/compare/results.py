@@ -73,6 +73,7 @@ class SweepResults:
         objective: the metric that the sweep was configured with; None if it was not.
         direction: minimize or maximize, likewise.
         notes: caveats for the reader.
+        folder: the sweep's folder with cached histories; None if it is not on this machine.
     """
 
     trials: list[TrialResult]
@@ -80,6 +81,7 @@ class SweepResults:
     run_id: str = ""
     objective: str | None = None
     direction: str | None = None
+    folder: Path | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -154,6 +156,7 @@ def read_sweep(
         run_id=parent.run_id,
         objective=parent.tags.get("kexp.sweep.objective") or None,
         direction=parent.tags.get("kexp.sweep.direction") or None,
+        folder=KeptHistories.folder_of(parent.tags.get("kexp.folder", "")),
     )
 
 
