@@ -205,6 +205,30 @@ def test_metrics_and_the_end_do_not_wait_for_artifacts_that_cannot_be_brought(fa
     assert next(search(settings)).metrics == {"loss": 0.5}
 
 
+def test_what_an_older_server_does_not_know_is_named_and_stops_nothing_else(far: Distant, tmp_path: Path) -> None:
+    settings = StoreSettings(uri=far.address, experiment="older-server", flush_interval_s=0.05)
+    prepare_store(settings)
+    missing = ("runs/log-inputs", "mlflow/logged-models")
+    far.fault = lambda method, path: 404 if path.endswith(missing) else None
+    run = open_run(settings, name="older", folder=tmp_path / "run")
+    run.log_dataset(name="iris", digest="d", context="train")
+    run.log_metrics({"loss": 0.5}, step=1)
+    run.end("FINISHED")
+    reason = "it knows no {} (404), and so is an older MLflow than kexp takes"
+    refused = "The tracking store refused 1 rows, kept in {}: " + reason
+    assert run.notice == refused.format(tmp_path / "run" / "outbox", "runs/log-inputs")
+    assert run.undelivered == 0
+    import keras
+
+    model, x = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]), np.zeros((2, 4), "float32")
+    run = open_run(settings, name="with a model", folder=tmp_path / "modelled")
+    run.log_keras_model(model, x, np.asarray(model(x)))
+    run.end("FINISHED")
+    assert run.notice == refused.format(tmp_path / "modelled" / "outbox", "logged-models")
+    assert run.undelivered == 1, "a model that is nowhere is not as asked"
+    assert {view.status for view in search(settings)} == {"FINISHED"}
+
+
 @pytest.mark.parametrize("then", ["it comes back", "Ctrl-C"])
 def test_the_end_of_a_run_tells_what_is_still_to_be_sent(
     far: Distant, then: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
