@@ -125,7 +125,7 @@ class RunSender:
         try:
             self.send(row)
         except Exception as error:
-            if self._is_away(error):
+            if self._is_away(error, row):
                 raise StoreError(reason_of(error)) from error
             parts = list(parts_of(row))
             if len(parts) > 1:
@@ -138,10 +138,12 @@ class RunSender:
             self.models_refused += len(row.get("models", ()))
             self.outbox.refuse(row, reason)
 
-    def _is_away(self, error: Exception) -> bool:
+    def _is_away(self, error: Exception, row: Row) -> bool:
         """INTERNAL_ERROR may also be said of a row that MLflow cannot digest: reading the run tells which."""
         if not is_transient(error):
             return False
+        if row.keys() <= _HEAVY:  # what keeps artifacts may be away while the run can be read
+            return True
         if getattr(error, "error_code", None) != "INTERNAL_ERROR" or "locked" in str(error) or is_unanswered(error):
             return True
         try:

@@ -179,7 +179,7 @@ def test_a_run_and_its_model_are_there_once_by_few_requests(
     assert {(each.key, each.value) for each in logged.metrics} == {("loss", 0.5), ("val_loss", 0.25)}
     if registered is not None:
         (version,) = client.search_model_versions("name = 'registered'")
-        assert (version.run_id, version.model_id) == (run.run_id, logged.model_id)
+        assert (version.run_id, version.source) == (run.run_id, f"models:/{logged.model_id}")
     if lost == "none":
         assert far.at_once >= 4, "the model's files are sent side by side"
         asked = [each for each in counted if each.startswith("GET") or "search" in each]
@@ -303,7 +303,7 @@ def test_a_sweep_is_compared_again_without_asking_for_histories_again(far: Dista
         compared = compare("compared", uri=settings.uri, experiment=settings.experiment)
         asked.append(sum("get-history" in each for each in far.counts()))
         values = [value for row in compared.rows for value in row.values.values()]
-        assert values == [number + 0.1 for number in range(4)], "of the epoch whose weights were kept"
+        assert sorted(values) == [number + 0.1 for number in range(4)], "of the epoch whose weights were kept"
     assert asked[0] > 0
     assert asked[1] == 0
 
