@@ -289,7 +289,7 @@ def test_histories_are_read_in_bulk_once_and_are_those_that_were_sent(far: Dista
 
 def test_a_sweep_is_compared_again_without_asking_for_histories_again(far: Distant, tmp_path: Path) -> None:
     settings = StoreSettings(uri=far.address, experiment="compared")
-    tags = {"kexp.sweep.name": "compared", "kexp.sweep.objective": "val_loss", "kexp.folder": tmp_path}
+    tags = {"kexp.sweep.name": "compared", "kexp.sweep.objective": "val_loss", "kexp.folder": str(tmp_path)}
     sweep = log_finished_runs(settings, [RunRecord("compared", "FINISHED", 1, 2, tags=tags)])[0]
     restored = {"callbacks.early_stopping.restore_best_weights": True, "callbacks.early_stopping.monitor": "val_loss"}
     records = trials(4, "compared")
