@@ -1,10 +1,10 @@
-"""Data: rows of features and targets, split, encoded and fed to Keras in an order that the seed alone decides.
+"""Data: rows of features and targets, split, encoded and fed to Keras in an order that only the seed decides.
 
-Everything is random-access rows. A `Source` reads any rows in any order, `split` cuts row numbers into parts by seed,
-`epoch_order` is a pure function of seed and epoch, and `feed` cuts batches of row numbers from it. So NumPy and tf.data
-give the same batches, files larger than memory stream, and training can resume at any epoch.
+All data is rows with random access. A `Source` reads any rows in any order, `split` divides row numbers into parts by
+seed, `epoch_order` is a pure function of seed and epoch, and `feed` cuts batches of row numbers from it. NumPy and
+tf.data therefore yield the same batches, files larger than memory are streamed, and training can resume at any epoch.
 
-Names are handed on lazily: listing components and showing a factory's parameters imports no NumPy.
+Names are imported lazily: listing components and showing a factory's parameters does not import NumPy.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One part cut into batches, whose rows the seed alone decides."""
+"""Cut a part into batches. Only the seed decides which rows a batch has."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ __all__ = ["Batches"]
 
 
 class Batches:
-    """Batches by step.
+    """The batches of a part, by step.
 
     Step s of epoch e takes batch `(e * steps_per_epoch + s) % batches` of pass `(e * steps_per_epoch + s) // batches`
-    over the rows. With the default `steps_per_epoch`, which is all batches of a pass, epoch and pass are the same;
-    with another, an epoch goes on where the one before it stopped. Either way the rows of every step are a function of
-    the seed alone, and any epoch can be the first.
+    over the rows. By default, `steps_per_epoch` is the number of batches of a pass, so an epoch is a pass. Otherwise an
+    epoch continues where the one before it stopped. In both cases the rows of a step depend only on the seed, and
+    training can start at any epoch.
 
     Args:
-        part: what to feed.
-        held: whether rows are read into memory once, if they are not there already.
-        batch_size: rows a step; the last batch of a pass holds what is left, of fewer rows all.
+        part: the part to feed.
+        held: whether to read the rows into memory once, if they are not in memory already.
+        batch_size: rows of a batch; the last batch of a pass has the remaining rows.
         seed: decides the order of every pass.
         shuffle: False feeds rows in order.
-        class_weight: weight by class index or name, 1 for classes left out; multiplies the rows' own weights.
+        class_weight: class index or name -> weight; 1 for classes that are left out. Multiplied with sample weights.
     """
 
     def __init__(
@@ -50,16 +50,16 @@ class Batches:
         self.weights = _weights(part, class_weight)
 
     def rows(self, step: int, *, in_order: bool = False) -> NDArray[np.intp]:
-        """Positions within the part that one step takes; `step` is counted from the start of epoch 0."""
+        """Returns the positions in the part that a step takes; `step` counts from the start of epoch 0."""
         start = step % self.batches * self.batch_size
         return self.order(step // self.batches, in_order=in_order)[start : start + self.batch_size]
 
     def order(self, number: int, *, in_order: bool = False) -> NDArray[np.intp]:
-        """Positions within the part in the order of one pass, counted from 0."""
+        """Returns the positions in the part in the order of a pass; passes count from 0."""
         return epoch_order(len(self.part), self.seed, number if self.shuffle else 0, self.shuffle and not in_order)
 
     def batch(self, rows: NDArray[np.intp]) -> tuple[NDArray[Any], ...]:
-        """Features, targets and, where rows do not count alike, weights of the given positions within the part."""
+        """Returns features, targets and, if rows have weights, the weights of the given positions in the part."""
         if self.in_memory:
             x, y = self.part.arrays()
             x, y = x[rows], y[rows]
@@ -69,7 +69,7 @@ class Batches:
 
 
 def _weights(part: Part, class_weight: Mapping[Any, float] | None) -> NDArray[np.float32] | None:
-    """How much each row of a part counts: its own weight, times its class's; None where all count alike."""
+    """Return the weight of each row: its sample weight times its class weight; None if all are equal."""
     by_index = class_weights(part, class_weight)
     if by_index is None:
         return part.weights

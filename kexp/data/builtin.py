@@ -1,4 +1,4 @@
-"""Data sets that need no network and no file: scikit-learn's bundled ones, and random numbers."""
+"""Data sets that need no network and no file of the user's: those bundled with scikit-learn, and random numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["breast_cancer", "diabetes", "digits", "iris", "random", "wine"]
 
-# Feature names that stand in no data file of scikit-learn's.
+# Feature names that scikit-learn's data files do not have.
 _WINE = """
     alcohol malic_acid ash alcalinity_of_ash magnesium total_phenols flavanoids nonflavanoid_phenols proanthocyanins
     color_intensity hue od280/od315_of_diluted_wines proline
@@ -58,19 +58,19 @@ def breast_cancer() -> Data:
 
 
 def diabetes() -> Data:
-    """Diabetes: 442 rows of 10 standardised measurements, a regression of the disease's progress after a year."""
+    """Diabetes: 442 rows of 10 standardised measurements; regression of the disease's progress after a year."""
     return _bundled("diabetes")
 
 
 def random(rows: int = 1000, features: int = 32, targets: int = 10, classes: int | None = None, seed: int = 0) -> Data:
-    """Uniform random numbers: features to learn nothing from, for trying things out.
+    """Uniform random numbers, for tests: the features carry no information on the targets.
 
     Args:
         rows: number of rows; > 0.
         features: number of features, each uniform in [0, 1); > 0.
-        targets: columns of the regression's targets, each uniform in [0, 1); > 0; unused where `classes` is set.
-        classes: number of random classes instead; None for a regression, else >= 2.
-        seed: decides the numbers.
+        targets: number of regression targets, each uniform in [0, 1); > 0; unused if `classes` is set.
+        classes: number of random classes, >= 2; None for a regression.
+        seed: random seed.
     """
     import numpy as np
 

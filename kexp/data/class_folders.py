@@ -1,4 +1,4 @@
-"""Files in a folder for each class."""
+"""Data as files in one folder for each class."""
 
 from __future__ import annotations
 
@@ -11,10 +11,18 @@ __all__ = ["class_files"]
 
 
 def class_files(path: str, endings: Sequence[str], key: str) -> tuple[list[Path], list[str]]:
-    """The files of a folder that has a folder for each class, and the class of each, in the order of their names.
+    """List the files of a folder that has one folder for each class.
+
+    Args:
+        path: the folder.
+        endings: the endings of file names to include.
+        key: the config key, for messages.
+
+    Returns:
+        The files, and the class name of each, sorted by name.
 
     Raises:
-        DataError: no folder, fewer than two classes, a class without such a file.
+        DataError: the path is not a folder, has fewer than two classes, or a class has no such file.
     """
     root = Path(path).expanduser()
     if not root.is_dir():

@@ -1,4 +1,4 @@
-"""What a user's own function may return, made into Data."""
+"""Convert the result of a user's data function to Data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ACCEPTED = (
 
 
 class Rows(NamedTuple):
-    """Features, targets and weights as they were given."""
+    """Features, targets and weights, as given."""
 
     x: Any
     y: Any
@@ -34,17 +34,17 @@ class Rows(NamedTuple):
 
 
 def as_data(made: object, *, key: str = "data") -> Data:
-    """Data from what a data component returned.
+    """Convert the result of a data component to Data.
 
     Args:
-        made: a Data; (x, y) or (x, y, weight) of arrays or pandas; two such, for given training and test rows; a
-            mapping of such by the names train, validation and test; a finite `tf.data.Dataset`, a
-            `keras.utils.PyDataset` or a generator of batches in their place. What comes in batches is read once; what
-            is large goes to a temporary file, not to memory.
-        key: config key that a complaint begins with.
+        made: a Data; (x, y) or (x, y, weight) of arrays or pandas objects; two of these, as training and test rows; or
+            a mapping of these with the names train, validation and test. A finite `tf.data.Dataset`, a
+            `keras.utils.PyDataset` or a generator of batches may take the place of (x, y); it is read once, and large
+            features go to a temporary file instead of memory.
+        key: the config key, for messages.
 
     Raises:
-        DataError: another kind of thing, or data that `arrays` refuses.
+        DataError: the result has another type, or `arrays` refuses the data.
     """
     if isinstance(made, Data):
         return made
@@ -63,7 +63,7 @@ def _is_part(part: object) -> bool:
 
 
 def _comes_in_batches(made: object) -> bool:
-    """Whether this is a dataset or a generator; who has not imported a library cannot have made one of its things."""
+    """Return whether this is a dataset or a generator. Objects of libraries that are not imported cannot occur."""
     tensorflow, keras = sys.modules.get("tensorflow"), sys.modules.get("keras")
     if tensorflow is not None and isinstance(made, tensorflow.data.Dataset):
         return True
@@ -80,7 +80,7 @@ def _rows(part: object, key: str) -> Rows:
 
 
 def _values(values: Any, name: str, key: str) -> Any:
-    """An array, or pandas' own where it is features."""
+    """Return the values as an array; a pandas object stays one if it holds features."""
     if isinstance(values, np.memmap) or (name == "x" and _is_frame(values)):
         return values
     try:
@@ -100,7 +100,7 @@ def _is_frame(values: Any) -> bool:
 
 
 def _framed(array: Any) -> Any:
-    """Text, or objects of several kinds, as a data frame; objects that are numbers as the array that they are."""
+    """Convert an array of text or mixed objects to a data frame; return an array of numbers as it is."""
     import pandas as pd
 
     if array.dtype.kind == "O":
@@ -126,7 +126,7 @@ def _data(rows: Rows, splits: GivenSplits | None, key: str) -> Data:
 
 
 def _of_frame(rows: Rows, splits: GivenSplits | None, key: str) -> Data:
-    """A data frame, encoded as a table is."""
+    """Return Data of a data frame, encoded as a table."""
     from kexp.data.table.data import Plan, data_of
     from kexp.data.table.options import ReadOptions
     from kexp.data.table.reading import read_frame
@@ -151,7 +151,7 @@ def _of_frame(rows: Rows, splits: GivenSplits | None, key: str) -> Data:
 
 
 def _is_prose(texts: Any) -> bool:
-    """Whether texts are of several words, and not names of categories."""
+    """Return whether texts have several words, unlike names of categories."""
     return sum(len(str(text).split()) for text in texts) > 2 * len(texts)
 
 
@@ -162,7 +162,7 @@ def _free(name: str, frame: pd.DataFrame) -> str:
 
 
 def _from_parts(parts: dict[str, Rows], key: str) -> Data:
-    """One Data over all parts, one after another, with their rows as given splits."""
+    """Return one Data with the rows of all parts, and the parts as given splits."""
     splits, start = {}, 0
     shapes = {np.shape(part.x)[1:] for part in parts.values()}
     if len(shapes) > 1:

@@ -1,4 +1,4 @@
-"""Which rows are cut off for a part: by chance, by group or by time; and rows cut into folds."""
+"""Choose the rows of a part at random, by group or by time, and divide rows into folds."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SplitBy = Literal["random", "time", "group"]
 
 
 def split_kind(data: Data, by: str | None) -> str:
-    """How the data is split: as asked, else as the data itself asks.
+    """Return the kind of split: `by` if given, else the data's own.
 
     Raises:
-        DataError: by time or group, of data that names none.
+        DataError: the kind is unknown, or the data has no times or groups to split by.
     """
     if by is None:
         return data.split_by
@@ -35,17 +35,20 @@ def split_kind(data: Data, by: str | None) -> str:
 def cut(
     data: Data, rows: NDArray[np.intp], fraction: float, random: np.random.Generator, *, by: str, name: str, key: str
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """What stays and what is cut off, both in ascending order.
+    """Separate a fraction of rows.
 
     Args:
-        data: what the rows are of.
+        data: the data.
         rows: row numbers.
-        fraction: how much to cut off, above 0 and below 1.
-        random: decides what chance decides.
-        by: random: rows by chance, in the classes' proportions. group: whole groups by chance. time: the last rows;
-            rows of one time stay together, and a row that begins before the cut and ends after it is in no part.
-        name: of the part cut off.
-        key: config key of the fraction.
+        fraction: the fraction to separate, above 0 and below 1.
+        random: the random generator.
+        by: "random": random rows, in the proportions of the classes. "group": random whole groups. "time": the last
+            rows; rows of equal time stay together, and a row that begins before the cut and ends after it is dropped.
+        name: the name of the separated part, for messages.
+        key: the config key of the fraction, for messages.
+
+    Returns:
+        The row numbers that remain, and those that are separated, both ascending.
 
     Raises:
         DataError: a part would be empty.
@@ -65,10 +68,20 @@ def cut(
 def folds_of(
     data: Data, rows: NDArray[np.intp], count: int, random: np.random.Generator, *, by: str
 ) -> NDArray[np.intp]:
-    """The fold of each row, shape (rows,), from 0: in the classes' proportions, or whole groups.
+    """Assign each row to a fold: in the proportions of the classes, or by whole groups.
+
+    Args:
+        data: the data.
+        rows: row numbers.
+        count: the number of folds.
+        random: the random generator.
+        by: "random" or "group".
+
+    Returns:
+        The fold of each row, from 0; shape (rows,).
 
     Raises:
-        DataError: by time; fewer rows, rows of a class, or groups than folds.
+        DataError: the split is by time, or there are fewer rows, rows of a class, or groups than folds.
     """
     if by == "time":
         raise DataError(
@@ -90,7 +103,7 @@ def folds_of(
                 f"data.folds: each of {count} folds needs a row of every class, but {data.class_name(rarest)!r} has "
                 f"{counts[rarest]} besides the test part"
             )
-    # Classes one after another, dealt out in turn: no two folds differ by more than a row, in sum or of a class.
+    # Deal out the rows in turn, class by class: folds differ by at most one row, in total and for each class.
     order = random.permutation(len(rows))
     order = order[np.argsort(labels[order], kind="stable")]
     folds = np.empty(len(rows), dtype=np.intp)
@@ -118,7 +131,7 @@ def _by_group(
     if len(found) < 2:
         raise DataError(f"data.group: leaves no group for the {name} part, got {len(found)} group in {len(rows)} rows")
     order = random.permutation(len(found))
-    so_far = np.cumsum(sizes[order])[:-1]  # one group at least stays
+    so_far = np.cumsum(sizes[order])[:-1]  # at least one group remains
     count = int(np.argmin(np.abs(so_far - total))) + 1
     taken: NDArray[np.bool_] = np.isin(member, order[:count])
     return taken
@@ -128,7 +141,7 @@ def _by_time(data: Data, rows: NDArray[np.intp], total: int, name: str) -> tuple
     assert data.times is not None
     begins, ends = data.times[rows, 0], data.times[rows, 1]
     times, first = np.unique(np.sort(begins), return_index=True)
-    counts = len(rows) - first  # rows from each time on
+    counts = len(rows) - first  # number of rows from each time on
     for place in np.argsort(np.abs(counts - total), kind="stable"):
         stays = ends < times[place]
         if stays.any():
@@ -139,7 +152,7 @@ def _by_time(data: Data, rows: NDArray[np.intp], total: int, name: str) -> tuple
 def _group_folds(
     groups: NDArray[np.intp], labels: NDArray[np.intp], count: int, random: np.random.Generator
 ) -> NDArray[np.intp]:
-    """Largest groups first, each to the fold that has least of what the group holds, class by class."""
+    """Assign groups to folds, largest first, each to the fold with the fewest rows of the group's classes."""
     found, member = np.unique(groups, return_inverse=True)
     if len(found) < count:
         raise DataError(f"data.folds: must be at most the {len(found)} groups besides the test part, got {count}")
@@ -158,10 +171,10 @@ def _group_folds(
 
 
 def _shares(counts: NDArray[np.intp], total: int) -> NDArray[np.intp]:
-    """How many of each class to cut off, so that they add up to `total` in the classes' proportions.
+    """Return how many rows of each class to separate, so that they sum to `total` in the proportions of the classes.
 
-    Largest remainder, within bounds: one row at least of a class that has two, and one row at least stays behind. Where
-    the bounds leave no room for `total`, they win over it.
+    The largest-remainder method, within bounds: at least one row of a class that has two is separated, and at least one
+    row remains. The bounds take precedence over `total`.
     """
     ideal = counts * (total / counts.sum())
     low, high = np.minimum(1, counts - 1), counts - 1

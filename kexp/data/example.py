@@ -1,7 +1,7 @@
-"""Rows that are serialized tf.train.Example messages, read without TensorFlow.
+"""Read serialized tf.train.Example messages without TensorFlow.
 
-An Example is a protocol buffer of three fields: features (1) holds a map (1) from name (1) to feature (2), and a
-feature is a list of bytes (1), of floats (2, 4 bytes each) or of integers (3, variable length), packed or not.
+An Example is a protocol buffer: features (1) holds a map (1) from name (1) to feature (2), and a feature is a list of
+bytes (1), of floats (2, 4 bytes each) or of integers (3, variable length), packed or not.
 Source: https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/example/feature.proto and
 https://protobuf.dev/programming-guides/encoding/
 """
@@ -28,17 +28,17 @@ BYTES_LIST, FLOAT_LIST, INT64_LIST = 1, 2, 3
 
 
 class ExampleSource:
-    """Examples by position; a Source once `targets` are set.
+    """Examples by position; a Source once `targets` is set.
 
     Args:
-        rows: where the records are.
+        rows: the byte ranges of the records.
         x: name of the feature with a row's features.
         y: name of the feature with its target.
-        shape: shape of a row's features; flat where it is None.
+        shape: shape of a row's features; None for flat.
         dtype: NumPy type of features stored as raw bytes.
 
     Raises:
-        DataError: the shape does not fit the values, the type is unknown, a feature is not there.
+        DataError: the shape does not fit the values, the type is unknown, or a feature does not exist.
     """
 
     def __init__(self, rows: ByteRows, x: str, y: str, shape: tuple[int, ...] | None, dtype: str | None) -> None:
@@ -69,7 +69,7 @@ class ExampleSource:
         return x if self.shape is None else x.reshape(len(rows), *self.shape), self.targets[rows]
 
     def raw_targets(self) -> NDArray[Any]:
-        """Targets of all rows as they are stored: integers, floats or text, shape (rows,) or (rows, outputs)."""
+        """Returns the targets of all rows as stored: integers, floats or text, shape (rows,) or (rows, outputs)."""
         chunks: list[NDArray[Any]] = []
         for start in range(0, len(self), CHUNK_ROWS):
             rows = np.arange(start, min(start + CHUNK_ROWS, len(self)))
@@ -106,10 +106,13 @@ class ExampleSource:
 
 
 def parse_example(record: bytes) -> dict[str, NDArray[Any] | list[bytes]]:
-    """Features by name: float32 or int64 of shape (values,), or a list of bytes.
+    """Parse an Example.
+
+    Returns:
+        Name -> feature: float32 or int64 of shape (values,), or a list of bytes.
 
     Raises:
-        DataError: the bytes are no Example.
+        DataError: the bytes are not an Example.
     """
     try:
         found: dict[str, NDArray[Any] | list[bytes]] = {}
@@ -121,7 +124,7 @@ def parse_example(record: bytes) -> dict[str, NDArray[Any] | list[bytes]]:
                 found[name.decode()] = _list(feature)
         return found
     except (IndexError, ValueError, TypeError):
-        raise DataError("data.path: holds a record that is no tf.train.Example") from None
+        raise DataError("data.path: has a record that is not a tf.train.Example") from None
 
 
 def _list(feature: bytes) -> NDArray[Any] | list[bytes]:
@@ -138,7 +141,7 @@ def _list(feature: bytes) -> NDArray[Any] | list[bytes]:
 
 
 def _fields(message: bytes, *wanted: int) -> Iterator[tuple[int, Any]]:
-    """Fields of a message in order: integers as int, all else as bytes. Others than those wanted are passed over."""
+    """Yield the wanted fields of a message in order: integers as int, all else as bytes."""
     at, size = 0, len(message)
     while at < size:
         tag, at = _varint(message, at)

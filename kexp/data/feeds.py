@@ -1,4 +1,4 @@
-"""Feeding a part to Keras: the same batches in the same order from NumPy and from tf.data."""
+"""Feed a part to Keras, with the same batches in the same order from NumPy and from tf.data."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ FeedKind = Literal["numpy", "tfdata"]
 
 
 class Feed(Batches):
-    """Batches in the forms that Keras takes; made by `feed`.
+    """Batches in the forms that Keras takes; created by `feed`.
 
     Args:
-        part: what to feed.
-        kind: "numpy" reads the part into memory once; "tfdata" streams what is not in memory already.
-        steps_per_epoch: steps that make an epoch; all batches of a pass by default.
-        epochs: last epoch that `epochs` gives, counted from 0; endless by default.
-        options: as of `Batches`.
+        part: the part to feed.
+        kind: "numpy" reads the part into memory once; "tfdata" streams rows that are not in memory already.
+        steps_per_epoch: steps of an epoch; all batches of a pass by default.
+        epochs: the epoch, counted from 0, before which the method `epochs` ends; endless by default.
+        options: the other arguments of `Batches`.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Feed(Batches):
         self.steps_per_epoch = self.batches if steps_per_epoch is None else steps_per_epoch
 
     def epochs(self, first_epoch: int = 0) -> Any:
-        """All epochs from `first_epoch` on, in a row, for `fit(x=..., steps_per_epoch=feed.steps_per_epoch)`."""
+        """Returns the batches of all epochs from `first_epoch` on, for `fit(x=..., steps_per_epoch=...)`."""
         first = first_epoch * self.steps_per_epoch
         last = None if self.last_epoch is None else self.last_epoch * self.steps_per_epoch
         if self.kind == "tfdata":
@@ -46,7 +46,7 @@ class Feed(Batches):
         return self._generate(first, last)
 
     def once(self) -> Any:
-        """One pass in row order, for evaluate, predict and validation_data; may be iterated again."""
+        """Returns one pass in row order, for evaluate, predict and validation_data; it can be iterated repeatedly."""
         if self.kind == "tfdata":
             from kexp.data.tfdata import dataset
 
@@ -71,11 +71,11 @@ def feed(
     steps_per_epoch: int | None = None,
     epochs: int | None = None,
 ) -> Feed:
-    """A feed of a part; arguments as in `Feed` and `Batches`.
+    """Create a feed of a part; see `Feed` and `Batches` for the arguments.
 
     Raises:
-        UnknownNameError: there is no such kind.
-        DataError: a batch size or a number of steps that is not positive.
+        UnknownNameError: the kind is unknown.
+        DataError: the batch size or the number of steps is not positive.
     """
     if kind not in get_args(FeedKind):
         raise UnknownNameError("data.feed", "feed", kind, get_args(FeedKind))
@@ -95,9 +95,9 @@ def feed(
 
 
 def _one_pass(batches: Batches) -> Any:
-    """A `keras.utils.PyDataset` of the batches in row order.
+    """Return a `keras.utils.PyDataset` of the batches in row order.
 
-    Arrays would do for evaluate, but not a generator: as validation data it would be spent after the first epoch.
+    A generator cannot be used, because as validation data it would be exhausted after the first epoch.
     """
     import keras
 

@@ -1,4 +1,4 @@
-"""Rows that are byte ranges of files: found once, read by position, never all in memory."""
+"""Rows as byte ranges of files, read by position without loading whole files into memory."""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ __all__ = ["ByteRows", "existing", "matching"]
 
 
 def existing(path: str, key: str) -> Path:
-    """The file of this name.
+    """Return the path of an existing file.
+
+    Args:
+        path: the file's path.
+        key: the config key, for messages.
 
     Raises:
-        DataError: there is none; names the nearest in its folder.
+        DataError: the file does not exist (the message has the nearest name), is a folder or cannot be read.
     """
     file = Path(path).expanduser()
     if file.is_dir():
@@ -37,7 +41,15 @@ def existing(path: str, key: str) -> Path:
 
 
 def matching(path: str, key: str) -> list[Path]:
-    """The file of this name, or all files that a pattern with `*`, `?` or `[` matches, in the order of their names."""
+    """Return the file of this name, or all files that a pattern with `*`, `?` or `[` matches, sorted by name.
+
+    Args:
+        path: a path or a pattern.
+        key: the config key, for messages.
+
+    Raises:
+        DataError: no file matches.
+    """
     if glob.has_magic(path) and not Path(path).exists():
         found = [Path(name) for name in sorted(glob.glob(os.path.expanduser(path), recursive=True))]
         found = [file for file in found if file.is_file()]
@@ -48,12 +60,12 @@ def matching(path: str, key: str) -> list[Path]:
 
 
 class ByteRows:
-    """Byte ranges in one or more files. Reads by position, so that threads do not disturb each other.
+    """Byte ranges in one or more files. Reads by position, so several threads can read at once.
 
     Args:
         paths: the files.
-        starts: for each file, where its rows begin, shape (rows,).
-        ends: for each file, where its rows end, exclusive, shape (rows,).
+        starts: for each file, the first byte of each row; shape (rows,).
+        ends: for each file, the end of each row, exclusive; shape (rows,).
     """
 
     def __init__(
@@ -77,11 +89,11 @@ class ByteRows:
         return (ByteRows, (self.paths, [self.starts[cut] for cut in cuts], [self.ends[cut] for cut in cuts]))
 
     def file_of(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Which file each row is in."""
+        """Returns the index of the file of each row."""
         return np.searchsorted(self.first, rows, side="right") - 1
 
     def read(self, rows: NDArray[np.intp]) -> list[bytes]:
-        """The bytes of each row, in the order given; neighbours in a file are read together."""
+        """Returns the bytes of each row, in the given order. Adjacent rows of a file are read together."""
         if not len(rows):
             return []
         files, starts, ends = self.file_of(rows), self.starts[rows], self.ends[rows]

@@ -1,4 +1,4 @@
-"""Images in a folder for each class, decoded by rows when they are asked for."""
+"""`data=image_folder`: images in one folder for each class, decoded when they are read."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Images:
 
     Args:
         files: the files.
-        targets: class index of each, shape (files,).
-        size: height and width that each is scaled to.
-        color: grey for one channel, rgb for three.
+        targets: class index of each file, shape (files,).
+        size: height and width, in pixels, that images are scaled to.
+        color: "grey" for one channel, "rgb" for three.
     """
 
     def __init__(self, files: Sequence[Path], targets: NDArray[Any], size: Sequence[int], color: Color) -> None:
@@ -37,19 +37,19 @@ class Images:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Height, width, channels."""
+        """(height, width, channels)."""
         return self.size[0], self.size[1], 1 if self.color == "grey" else 3
 
     @property
     def is_large(self) -> bool:
-        """Whether they are not to be held in memory."""
+        """Whether the decoded images are too large to keep in memory."""
         return len(self.files) * math.prod(self.shape) * 4 > LARGE_BYTES
 
     def __len__(self) -> int:
         return len(self.files)
 
     def read(self, rows: NDArray[np.intp]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """See `Source.read`: float32 from 0 to 1."""
+        """See `Source.read`. Features are float32 in [0, 1]."""
         import numpy as np
 
         x = np.empty((len(rows), *self.shape), dtype=np.float32)
@@ -75,15 +75,15 @@ def image_folder(
     color: Literal["grey", "rgb"] = "rgb",
     classes: list[str] | None = None,
 ) -> Data:
-    """Images in a folder with a folder for each class, or with folders train, validation and test that have those.
+    """Images in a folder with one folder for each class, or with folders train, validation and test that have those.
 
-    Images are decoded when they are needed. Those that take more than a gigabyte once decoded are decoded anew in each
-    epoch, and so they all are with `data.feed=tfdata`: they may be larger than memory.
+    Images are decoded when they are read. If the decoded images take more than a gigabyte, or with `data.feed=tfdata`,
+    they are decoded again in each epoch, so they may be larger than memory.
 
     Args:
         path: the folder.
-        image_size: height and width that images are scaled to: one number, or both.
-        color: grey for one channel, rgb for three; values from 0 to 1.
+        image_size: height and width, in pixels, that images are scaled to: one number, or both.
+        color: grey for one channel, rgb for three; values in [0, 1].
         classes: order of the class names; sorted by default.
     """
     import numpy as np
@@ -118,10 +118,14 @@ def image_folder(
 
 
 def image_files(path: Path, key: str) -> list[Path]:
-    """The images of a folder, whatever folders are in it, in the order of their names; or the one that a file is.
+    """List the images of a folder and its subfolders, sorted by name; or return a single image file.
+
+    Args:
+        path: a folder or an image file.
+        key: the config key, for messages.
 
     Raises:
-        DataError: there is none.
+        DataError: the folder has no image, or the file does not exist.
     """
     from kexp.errors import DataError
 
@@ -132,14 +136,14 @@ def image_files(path: Path, key: str) -> list[Path]:
 
 
 def images_like(files: Sequence[Path], shape: Sequence[int]) -> Images:
-    """Files without targets, read as images of a shape (height, width, channels)."""
+    """Return image files without targets as a source of images of a shape (height, width, channels)."""
     import numpy as np
 
     return Images(files, np.zeros(len(files), dtype=np.int64), shape[:2], "grey" if shape[2] == 1 else "rgb")
 
 
 def _parts(path: str) -> dict[str, Path]:
-    """The folders of given parts, or the one of all rows as training rows."""
+    """Return part -> folder; the whole folder as `train` if it has no folders of parts."""
     from kexp.errors import DataError
 
     root = Path(path).expanduser()
@@ -154,7 +158,7 @@ def _parts(path: str) -> dict[str, Path]:
 
 
 def _checked(file: Path) -> bytes:
-    """The digest of a file that begins as an image does."""
+    """Return the digest of an image file, after checking its first bytes."""
     from PIL import Image
 
     from kexp.errors import DataError

@@ -1,4 +1,4 @@
-"""Data from NumPy arrays: what the targets are is read off them."""
+"""Data from NumPy arrays. The task is inferred from the targets."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def arrays(
     """Data from arrays in memory.
 
     Args:
-        x: features, shape (rows, ...), numbers; kept as float32.
+        x: features, shape (rows, ...), numbers; converted to float32.
         y: targets. Integers, booleans or strings of shape (rows,) or (rows, 1) are classes, indexed by sorted value,
-            and so are one-hot rows; integers of 0 and 1, (rows, labels), several labels a row; integers at each step or
-            pixel of the features a class there; other numbers a regression.
-        task: overrules what `y` looks like.
-        classes: names by class index, for `y` that holds indices; or the order of the names, for `y` that holds names.
-        image_shape: (height, width, channels) that the flat features fold to.
-        splits: row numbers of "train", "validation", "test", where they are given.
-        feature_names: one name a feature.
-        weights: how much each row counts, shape (rows,): numbers of 0 or more.
-        key: config key that a complaint begins with.
+            and so are one-hot rows. Integers of 0 and 1 of shape (rows, labels) are several labels a row. Integers at each
+            step or pixel of the features are a class at each. Other numbers are a regression.
+        task: the task, instead of the inferred one.
+        classes: names by class index, if `y` has indices; or the order of the names, if `y` has names.
+        image_shape: (height, width, channels) of the image that a row of flat features is.
+        splits: row numbers of "train", "validation" and "test"; None to split by seed.
+        feature_names: one name for each feature.
+        weights: sample weights, shape (rows,); each at least 0.
+        key: the config key, for messages.
 
     Raises:
-        DataError: lengths differ, values that are not finite numbers, a single class.
+        DataError: lengths differ, a value is not a finite number, or there is only one class.
     """
     features = _features(x, key)
     targets = index_targets(np.asarray(y), task, classes, key, np.asarray(x))
@@ -75,12 +75,16 @@ def _features(x: ArrayLike, key: str) -> NDArray[np.float32]:
         values = values[:, None]
     if 0 in values.shape[1:]:
         raise DataError(f"{key}: has no features")
-    with np.errstate(over="ignore"):  # what does not fit float32 becomes infinity, and is refused as such
+    with np.errstate(over="ignore"):  # a value outside float32 becomes infinity, which is refused later
         return np.array(values, dtype=np.float32, order="C")
 
 
 def image_shape_of(given: Sequence[int] | None, shape: tuple[int, ...], key: str) -> tuple[int, int, int] | None:
-    """The image that a row's features fold to, where it is given or the features have three dimensions."""
+    """Return (height, width, channels) of a row's image: as given, or the shape if it has three dimensions, else None.
+
+    Raises:
+        DataError: the given image does not fit the features.
+    """
     if given is None:
         return (shape[0], shape[1], shape[2]) if len(shape) == 3 else None
     image = tuple(int(side) for side in given)

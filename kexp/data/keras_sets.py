@@ -1,7 +1,6 @@
-"""Data sets that Keras brings, from its cache or its download, without Keras in this process.
+"""Keras' data sets, from its cache or downloaded, without importing Keras in this process.
 
-A child process runs `keras.datasets`, on no backend of the experiment's, and leaves plain arrays in kexp's cache; a
-second run reads those at once.
+A child process runs `keras.datasets` and writes plain arrays to kexp's cache. Later runs read those arrays.
 """
 
 from __future__ import annotations
@@ -48,27 +47,27 @@ def cifar100() -> Data:
 
 
 def imdb(words: int = 10000, length: int = 200) -> Data:
-    """Film reviews as numbers of words: 25,000 to train on and 25,000 to test on, negative or positive.
+    """Film reviews as word indices: 25,000 to train on and 25,000 to test on, negative or positive.
 
     Args:
-        words: so many of the most frequent words, all others as one; > 3.
-        length: words of a review: of longer ones the last, shorter ones filled with 0 in front; > 0.
+        words: size of the vocabulary: the most frequent words; all others share one index; > 3.
+        length: words of a review: the last words of longer ones; shorter ones are padded with 0 in front; > 0.
     """
     return _tokens("imdb", ("negative", "positive"), words, length)
 
 
 def reuters(words: int = 10000, length: int = 200) -> Data:
-    """News as numbers of words: 11,228 in 46 topics, a fifth of them to test on.
+    """News as word indices: 11,228 texts in 46 topics, a fifth of them to test on.
 
     Args:
-        words: so many of the most frequent words, all others as one; > 3.
-        length: words of a text: of longer ones the last, shorter ones filled with 0 in front; > 0.
+        words: size of the vocabulary: the most frequent words; all others share one index; > 3.
+        length: words of a text: the last words of longer ones; shorter ones are padded with 0 in front; > 0.
     """
     return _tokens("reuters", None, words, length)
 
 
 def california_housing() -> Data:
-    """Districts of California: 20,640 rows of 8 numbers, a regression of the price of a house in dollars."""
+    """Districts of California: 20,640 rows of 8 numbers; regression of the price of a house in dollars."""
     return _data("california_housing", _loaded("california_housing", {}))
 
 
@@ -100,10 +99,10 @@ def _data(name: str, loaded: dict[str, Any], **options: Any) -> Data:
 
 
 def _loaded(name: str, options: dict[str, int]) -> dict[str, Any]:
-    """The arrays x_train, y_train, x_test and y_test.
+    """Return the arrays x_train, y_train, x_test and y_test.
 
     Raises:
-        DataError: they are neither in Keras' cache nor to be had from where Keras downloads them.
+        DataError: the data set is not in Keras' cache and cannot be downloaded.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""The child process of `keras_sets`: runs `keras.datasets`, and writes what it gives as plain arrays."""
+"""The child process of `keras_sets`: loads a data set with `keras.datasets` and writes it as plain arrays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["load", "main"]
 
 
 def load(name: str, words: int | None = None, length: int | None = None) -> dict[str, Any]:
-    """x_train, y_train, x_test and y_test of a data set of Keras', texts padded to one length."""
+    """Load x_train, y_train, x_test and y_test of a Keras data set, with texts padded to one length."""
     import numpy as np
 
     module = importlib.import_module(f"keras.datasets.{name}")
@@ -25,7 +25,7 @@ def load(name: str, words: int | None = None, length: int | None = None) -> dict
 
 
 def main(arguments: list[str]) -> int:
-    """`NAME FILE [words=N length=N]`; what goes wrong is one line on standard error."""
+    """Run the command `NAME FILE [words=N length=N]`. An error is printed as one line on standard error."""
     import numpy as np
 
     name, file, *options = arguments

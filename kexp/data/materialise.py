@@ -1,4 +1,4 @@
-"""What comes in batches, read once into arrays; what is large into a temporary file that memory maps."""
+"""Read batches once into arrays; large features go to a memory-mapped temporary file."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 __all__ = ["materialise"]
 
 MEMORY_BYTES = 256 * 2**20
-MOST_BYTES = 2**36  # of a generator, which cannot say whether it ends
+MOST_BYTES = 2**36  # size at which a generator is taken to be endless
 
 
 def materialise(made: Any, key: str, memory_bytes: int = MEMORY_BYTES) -> tuple[NDArray[Any], ...]:
-    """Features, targets and weights of all elements, in their order.
+    """Read all elements of a dataset, in order.
 
     Args:
-        made: a finite tf.data.Dataset of (x, y) or (x, y, weight), batched or not; a keras.utils.PyDataset or a
+        made: a finite tf.data.Dataset of (x, y) or (x, y, weight), batched or not; a keras.utils.PyDataset; or a
             generator of batches.
-        key: config key that a complaint begins with.
-        memory_bytes: size of the features from which they go to a temporary file.
+        key: the config key, for messages.
+        memory_bytes: features of at least this size go to a temporary file.
 
     Returns:
-        Features (rows, ...), a `numpy.memmap` of float32 where they are large; targets (rows, ...); and weights
-        (rows,), where there are any.
+        Features (rows, ...), as a `numpy.memmap` of float32 if they are large; targets (rows, ...); and weights
+        (rows,), if there are any.
 
     Raises:
-        DataError: it is endless or empty, or its elements are not pairs or triples of arrays.
+        DataError: the dataset is endless or empty, or its elements are not pairs or triples of arrays.
     """
     held: list[NDArray[Any]] = []
     rest: list[tuple[NDArray[Any], ...]] = []
@@ -50,7 +50,7 @@ def materialise(made: Any, key: str, memory_bytes: int = MEMORY_BYTES) -> tuple[
             held.append(x)
             continue
         if file is None:
-            file = tempfile.TemporaryFile(prefix="kexp-data-")  # noqa: SIM115 - lives as long as the map of it
+            file = tempfile.TemporaryFile(prefix="kexp-data-")  # noqa: SIM115 - stays open as long as its map
             for earlier in held:
                 file.write(_float32(earlier).data)
         held = [x[:0]]
@@ -60,7 +60,7 @@ def materialise(made: Any, key: str, memory_bytes: int = MEMORY_BYTES) -> tuple[
     targets, *weights = (np.concatenate(arrays) for arrays in zip(*rest, strict=True))
     if file is None:
         return np.concatenate(held), targets, *weights
-    with file:  # the map holds it open for itself
+    with file:  # the map keeps the file open
         file.flush()
         mapped = np.memmap(file, dtype=np.float32, mode="r", shape=(len(targets), *held[0].shape[1:]))
         return mapped, targets, *weights
@@ -71,7 +71,7 @@ def _float32(x: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _batches(made: Any, key: str) -> Iterator[tuple[NDArray[Any], ...]]:
-    """Batches of two or three arrays of as many rows."""
+    """Yield batches of two or three arrays with equal numbers of rows."""
     if hasattr(made, "element_spec"):
         elements, batched = _of_dataset(made, key)
     elif isinstance(made, Iterator):
@@ -93,7 +93,7 @@ def _batches(made: Any, key: str) -> Iterator[tuple[NDArray[Any], ...]]:
 
 
 def _of_dataset(dataset: Any, key: str) -> tuple[Iterator[Any], bool]:
-    """A tf.data.Dataset's elements, and whether they are batches."""
+    """Return an iterator over a tf.data.Dataset's elements, and whether they are batches."""
     spec = dataset.element_spec
     tensors = isinstance(spec, tuple) and all(type(part).__name__ == "TensorSpec" for part in spec)
     if not tensors or len(spec) not in (2, 3):
@@ -104,15 +104,16 @@ def _of_dataset(dataset: Any, key: str) -> tuple[Iterator[Any], bool]:
 
 
 def _is_batched(spec: Any) -> bool:
-    """Whether the leading dimension of all tensors is the batch's.
+    """Return whether the leading dimension of all tensors is the batch.
 
-    A pair of vectors of one length could be either; it is taken for one row, for a batch of scalar features is rare.
+    A pair of vectors of equal length is ambiguous. It is taken for one row, because batches of scalar features are
+    rare.
     """
     x, y = (part.shape for part in spec[:2])
     if x.rank is None or y.rank is None or x.rank < 1 or y.rank < 1:
         return x.rank != 0 and y.rank is None
     if x[0] is None or y[0] is None:
         return True
-    if len(spec) == 3:  # a row's weight is a number
+    if len(spec) == 3:  # the weight of a single row is a scalar
         return bool(spec[2].shape.rank)
     return bool(x.rank >= 2 and x[0] == y[0])

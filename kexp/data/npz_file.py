@@ -1,4 +1,4 @@
-"""Data from a NumPy archive."""
+"""`data=npz`: data from a NumPy archive."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def npz(
     classes: list[str] | None = None,
     image_shape: list[int] | None = None,
 ) -> Data:
-    """Arrays of an .npz file; arrays of Python objects are refused, for reading them could run code.
+    """Arrays of an .npz file. Arrays of Python objects are refused, because reading them could run code.
 
     Args:
         path: the file.
-        x: name of the features' array, shape (rows, ...).
-        y: name of the targets' array: whole numbers or text are classes, other numbers a regression.
-        x_validation: name of given validation features; with `y_validation`.
-        y_validation: name of given validation targets.
-        x_test: name of given test features; with `y_test`.
-        y_test: name of given test targets.
-        train_rows: name of an array of row numbers of `x` to train on, as a given split.
+        x: name of the array of features, shape (rows, ...).
+        y: name of the array of targets: whole numbers or text are classes, other numbers a regression.
+        x_validation: name of the array of validation features; with `y_validation`.
+        y_validation: name of the array of validation targets.
+        x_test: name of the array of test features; with `y_test`.
+        y_test: name of the array of test targets.
+        train_rows: name of an array of row numbers of `x` to train on.
         validation_rows: name of an array of row numbers to validate on.
         test_rows: name of an array of row numbers to test on.
-        task: classification, regression or labels, where the targets' type does not tell.
+        task: classification, regression or labels; auto infers it from the targets' type.
         classes: class names by class index.
-        image_shape: height, width and channels that flat features fold to.
+        image_shape: height, width and channels of the image that a row of flat features is.
     """
     from kexp.data.inference import arrays
 
@@ -67,7 +67,7 @@ def npz(
 def _parts(
     archive: Any, path: str, named: Mapping[str, tuple[str | None, str | None, str | None]]
 ) -> tuple[Any, Any, dict[str, Any] | None]:
-    """Features and targets of all parts, one after another, and which rows each part has, where that is given."""
+    """Return features and targets of all parts, concatenated, and the rows of each part; None if no parts are given."""
     import numpy as np
 
     from kexp.errors import DataError
@@ -99,7 +99,7 @@ def _parts(
         xs.append(features)
         ys.append(targets)
     if rows and len(given) > 1:
-        raise DataError("data.train_rows: row numbers and given arrays cannot both say what the splits are")
+        raise DataError("data.train_rows: must not be given together with arrays of validation or test rows")
     return np.concatenate(xs), np.concatenate(ys), rows or (given if len(given) > 1 else None)
 
 
@@ -115,7 +115,7 @@ def _open(path: str) -> Any:
     try:
         archive = np.load(file, allow_pickle=False)
     except (ValueError, EOFError, OSError, zipfile.BadZipFile):
-        raise DataError(f"data.path: must be an .npz archive, but {file.name} is none") from None
+        raise DataError(f"data.path: must be an .npz archive, but {file.name} is not") from None
     if not hasattr(archive, "files"):
         raise DataError(f"data.path: must be an .npz archive of named arrays, but {file.name} is a single array")
     return archive
@@ -131,7 +131,7 @@ def _read(archive: Any, path: str, key: str, name: str) -> Any:
     try:
         values = archive[name]
     except ValueError:
-        raise DataError(f"{key}: array {name!r} holds Python objects, which are not loaded for safety") from None
+        raise DataError(f"{key}: array {name!r} has Python objects, which are not loaded for safety") from None
     if values.ndim == 0:
         raise DataError(f"{key}: array {name!r} must have rows, got a single value")
     return values

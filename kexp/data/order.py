@@ -1,4 +1,4 @@
-"""The order of an epoch: a pure function of seed and epoch."""
+"""The order of rows in an epoch, a pure function of seed and epoch."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ _WORD = 2**64
 _SPLIT_STREAM = _WORD - 1
 
 
-@lru_cache(maxsize=4)  # a pass is asked for step by step, and lanes of one seed share it
+@lru_cache(maxsize=4)  # each step of a pass, and lanes with equal seeds, ask for the same order
 def epoch_order(n: int, seed: int, epoch: int, shuffle: bool = True) -> NDArray[np.intp]:
-    """Row positions of one epoch, each of 0..n-1 once.
+    """Return the row positions of an epoch in order, each of 0..n-1 once.
 
-    The permutation is `numpy.random.Generator(Philox(key=[seed, epoch])).permutation(n)`: Philox is counter-based, so
-    that the order of any epoch is had without those before it, and keys that differ in one bit give unrelated streams.
+    The permutation is `numpy.random.Generator(Philox(key=[seed, epoch])).permutation(n)`. Philox is counter-based, so
+    the order of any epoch is computed without those before it, and keys that differ in one bit give unrelated streams.
 
     Args:
         n: number of rows.
         seed: any integer; taken modulo 2**64.
-        epoch: number of the epoch, from 0.
+        epoch: the epoch, from 0.
         shuffle: False gives 0..n-1.
 
     Returns:
-        Positions, shape (n,); not to be written to.
+        Positions, shape (n,), read-only.
+
+    Source:
+        Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3.
     """
     order = np.arange(n, dtype=np.intp)
     if shuffle:
@@ -40,7 +43,7 @@ def epoch_order(n: int, seed: int, epoch: int, shuffle: bool = True) -> NDArray[
 
 
 def split_generator(seed: int) -> np.random.Generator:
-    """The generator that decides a split: a stream that no epoch's order uses."""
+    """Return the random generator of a split, whose stream no epoch's order uses."""
     return _generator(seed, _SPLIT_STREAM)
 
 

@@ -1,4 +1,4 @@
-"""One part of a split: rows of the data, with targets in the form that the loss wants."""
+"""A part of a split: rows of the data, with targets in the form that the loss takes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Part:
     Args:
         data: the data, encoded.
         rows: row numbers in the data, shape (n,).
-        targets: form of the targets that `batch` and `arrays` give.
+        targets: the form of targets that `batch` and `arrays` return.
     """
 
     data: Data
@@ -38,38 +38,39 @@ class Part:
 
     @property
     def spec(self) -> DataSpec:
-        """What a row looks like."""
+        """The description of a row."""
         return self.data.spec
 
     @property
     def in_memory(self) -> bool:
-        """Whether the rows are in memory already, so that a copy of them costs no more than they do."""
+        """Whether the rows are in memory already, so that a copy takes no more memory than they do."""
         source = self.data.source
         return isinstance(source, ArraySource) and not isinstance(source.x, np.memmap)
 
     @cached_property
     def weights(self) -> NDArray[np.float32] | None:
-        """How much each of these rows counts; None where all count alike."""
+        """The sample weights of the rows; None if all are equal."""
         return None if self.data.weights is None else self.data.weights[self.rows]
 
     @cached_property
     def labels(self) -> NDArray[Any]:
-        """Targets of these rows as the source gives them: class indices (n, *positions), or float32."""
+        """The targets of the rows as the source returns them: class indices (n, *positions), or float32."""
         found: NDArray[Any] = self.data.targets[self.rows]
         return found
 
     def encode(self, targets: TargetForm) -> Part:
-        """The same rows with targets in another form, without loss.
+        """Returns the same rows with targets in another form, without loss of information.
 
         Args:
-            targets: what follows is at each position of a row. "class_index": int64. "one_hot": float32 (classes,).
-                "binary": two classes as 0/1 float32 (1,), more as one-hot; labels as they are. "signed": two classes as
-                -1/1 (1,), more as one-hot of -1/1; labels as -1/1. "dense": one-hot for classes; labels and a
-                regression's targets, float32 (outputs,). "non_negative": the same, none of a regression's below 0.
+            targets: the form, at each position of a row. "class_index": int64. "one_hot": float32 (classes,).
+                "binary": two classes as 0/1 float32 (1,), more classes as one-hot; labels unchanged. "signed": two
+                classes as -1/1 (1,), more classes as one-hot of -1/1; labels as -1/1. "dense": classes as one-hot;
+                labels and a regression's targets as float32 (outputs,). "non_negative": as "dense", and no target of a
+                regression may be below 0.
 
         Raises:
-            DataError: the data has no classes, and the form needs them (or targets in 0..1, in -1..1, not below 0).
-                The message is a rule without a config key: the caller knows which loss or metric asked.
+            DataError: the form needs classes (or targets in 0..1, in -1..1, or at least 0), and the data has none. The
+                message has no config key; the caller adds that of the loss or metric.
         """
         if targets not in get_args(TargetForm):
             raise DataError(f"there is no target form {targets!r}{suggestion(str(targets), get_args(TargetForm))}")
@@ -80,16 +81,16 @@ class Part:
         return replace(self, targets=targets)
 
     def batch(self, rows: NDArray[np.intp]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Features and targets of some rows of this part.
+        """Returns features and targets of some rows of this part.
 
         Args:
-            rows: positions within this part, shape (k,), each in [0, len).
+            rows: positions in this part, shape (k,), each in [0, len).
         """
         x, y = self.data.source.read(self.rows[rows])
         return x, encode_targets(y, self.targets, self.spec)
 
     def arrays(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """All rows in memory, in row order; read once."""
+        """Returns features and targets of all rows, in row order. They are read once and then kept in memory."""
         return self._arrays
 
     @cached_property
@@ -98,7 +99,7 @@ class Part:
             return self.batch(np.arange(len(self), dtype=np.intp))
         x = np.empty((len(self), *self.spec.feature_shape), dtype=self.spec.feature_dtype)
         targets = []
-        for start in range(0, len(self), CHUNK_ROWS):  # a source may need more memory to read a row than the row takes
+        for start in range(0, len(self), CHUNK_ROWS):  # in chunks, because reading may take more memory than the rows
             rows = np.arange(start, min(start + CHUNK_ROWS, len(self)), dtype=np.intp)
             x[rows], y = self.batch(rows)
             targets.append(y)
@@ -106,7 +107,7 @@ class Part:
 
 
 def encode_targets(y: NDArray[Any], form: TargetForm, spec: DataSpec) -> NDArray[Any]:
-    """Targets of a source in the form asked for; shapes as in `Part.encode`."""
+    """Convert a source's targets to a form; see `Part.encode` for the forms and their shapes."""
     if spec.task == "regression" or form == "class_index":
         return y
     dense = y

@@ -1,4 +1,4 @@
-"""Windows of series: some steps of each series as features, the steps after them as targets."""
+"""Windows of time series: a window of steps as features, and the steps after it as targets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["Plan", "Windows", "forecasts", "series_data", "series_encoded"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be made of a table of series; see `series_component.series`."""
+    """The settings of `data=series`; see `series_component.series`."""
 
     target: tuple[str, ...]
     time: str
@@ -50,7 +50,7 @@ class Plan:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """A name for each output: the target, and how many steps ahead."""
+        """A name for each output: the target and the number of steps ahead."""
         if self.horizon == 1:
             return self.target
         return tuple(f"{name} +{step + 1}" for step in range(self.horizon) for name in self.target)
@@ -60,10 +60,10 @@ class Windows:
     """Windows over encoded rows; a Source.
 
     Args:
-        encoded: the rows, those of a series one after another.
-        starts: where windows begin among them, shape (windows,).
+        encoded: the rows, sorted by series and time.
+        starts: the position of each window's first row, shape (windows,).
         size: steps of a window.
-        targets: of each window.
+        targets: the targets of each window.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Windows:
 
 @dataclass(frozen=True)
 class _Encoder:
-    """Encodes the columns by what the rows of training windows hold."""
+    """Encodes the columns, with an encoding learned from the rows of training windows."""
 
     columns: TableEncoder
     starts: NDArray[np.intp]
@@ -107,11 +107,17 @@ class _Encoder:
 
 
 def series_data(path: str | None, query: str | None, how: ReadOptions, plan: Plan) -> Data:
-    """Windows over a table, its encoding still to be fitted.
+    """Load windows over a table, whose encoding is not fitted yet.
+
+    Args:
+        path: the path of `data=series`; None with a query.
+        query: SQL that returns the rows; None with a path.
+        how: how to read text files.
+        plan: the settings of the windows.
 
     Raises:
-        DataError: files that cannot be read, columns that are not there or have no order, no series as long as a window
-            with its horizon.
+        DataError: a file cannot be read, a column does not exist or cannot be ordered, or every series is shorter than
+            a window and its horizon.
     """
     if (path is None) == (query is None):
         raise DataError("data.path: must be given, or data.query in its place, and not both")
@@ -156,7 +162,16 @@ def series_data(path: str | None, query: str | None, how: ReadOptions, plan: Pla
 
 
 def series_encoded(path: str, encoding: Mapping[str, Any], *, key: str = "data.path") -> Data:
-    """All windows of other series that have their targets, read as a run read its own."""
+    """Load all windows of other series that have targets, with the encoding of a run.
+
+    Args:
+        path: the path of a table.
+        encoding: the run's encoding.
+        key: the config key or argument, for messages.
+
+    Raises:
+        DataError: the table cannot be read, or has no window with all of its targets.
+    """
     table, order, groups, times, plan = _again(path, encoding, key)
     wanted = _targets(table, plan, order)
     starts, _ = _starts(groups, plan)
@@ -181,11 +196,16 @@ def series_encoded(path: str, encoding: Mapping[str, Any], *, key: str = "data.p
 
 
 def forecasts(path: str, encoding: Mapping[str, Any], *, key: str) -> tuple[Windows, dict[str, list[str]]]:
-    """The last window of each series, whose targets are yet to come.
+    """Load the last window of each series, to forecast the steps after it.
+
+    Args:
+        path: the path of a table.
+        encoding: the run's encoding.
+        key: the argument, for messages.
 
     Returns:
-        The windows, one a series in the order of their names, and columns that tell which is which: the group, and the
-        time of the window's last step.
+        The windows, one for each series, sorted by name; and labels of the windows: the columns of the group and of the
+        time of the last step.
 
     Raises:
         DataError: a series is shorter than the window.
@@ -208,7 +228,7 @@ def forecasts(path: str, encoding: Mapping[str, Any], *, key: str) -> tuple[Wind
 
 
 def _again(path: str, encoding: Mapping[str, Any], key: str) -> tuple[Table, Any, Any, Any, Plan]:
-    """Another table, in the order of its series, and the plan of the run."""
+    """Read another table sorted by series, and the run's settings."""
     known = encoding["series"]
     table = read_table(table_files(path, key), ReadOptions.as_kept(encoding))
     for column in encoding["columns"]:
@@ -241,7 +261,7 @@ def _features(table: Table, plan: Plan) -> list[str]:
 
 
 def _in_order(table: Table, plan: Plan) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-    """Rows of the table by series and time, and the group and the time of each."""
+    """Return the rows of the table sorted by series and time, and the group and time of each."""
     rows = np.arange(len(table), dtype=np.intp)
     times = times_of(table, plan.time, rows)
     groups = groups_of(table, plan.group, rows)
@@ -255,7 +275,7 @@ def _in_order(table: Table, plan: Plan) -> tuple[NDArray[np.intp], NDArray[np.in
         row = order[twice[0]]
         which = "data.group names the column that tells series apart" if plan.group is None else "one row a time"
         raise DataError(
-            f"data.time: a time must not stand twice in {_group_name(table, plan, row)}, got "
+            f"data.time: a time must not occur twice in {_group_name(table, plan, row)}, got "
             f"{table.columns[plan.time].shown(row)} twice; {which}"
         )
     return order, groups, times
@@ -272,7 +292,7 @@ def _targets(table: Table, plan: Plan, order: NDArray[np.intp]) -> NDArray[np.fl
 
 
 def _starts(groups: NDArray[np.intp], plan: Plan) -> tuple[NDArray[np.intp], int]:
-    """Where windows begin, and how many series are too short for one."""
+    """Return the first position of each window, and the number of series that are too short for one."""
     ends = np.append(np.flatnonzero(np.diff(groups)) + 1, len(groups))
     begins = np.append(0, ends[:-1])
     need = plan.window + plan.horizon

@@ -1,4 +1,4 @@
-"""`data=series`: the component."""
+"""The component `data=series`."""
 
 from __future__ import annotations
 
@@ -32,32 +32,32 @@ def series(
     names: list[str] | None = None,
     max_categories: int = 100,
 ) -> Data:
-    """Series in a table, a row a step: the next steps from a window of steps before them.
+    """Time series in a table with one row for each step: forecast the next steps from a window of steps before them.
 
-    A row of features is a window, shape (steps, columns), its columns encoded as those of a table; targets are the
-    columns to forecast at each of the next steps. Windows stay within a series. Parts are cut by time: no training
-    target lies in the time of the test part; windows that lie across the cut are in no part.
+    Features are windows, shape (steps, columns), with columns encoded as in `data=table`. Targets are the columns to
+    forecast at each of the next steps. A window stays within a series. Parts are split by time: no training target lies
+    in the time of the test part, and windows across the split are in no part.
 
     Args:
-        path: a file, a pattern that matches several, a folder of them, or an address, as of `data=table`.
-        target: column to forecast, or several, of numbers.
+        path: a file, a pattern that matches several, a folder of files, or a URL, as for `data=table`.
+        target: column to forecast, or several; numbers.
         time: column of dates or numbers that orders the rows.
-        group: column that tells series apart; one series unless given.
+        group: column that identifies the series of a row; one series unless given.
         window: steps that a forecast is made from; > 0.
-        horizon: steps ahead that are forecast; > 0.
-        stride: steps between the beginnings of two windows; > 0.
-        query: SQL that gives the rows instead.
-        columns: feature columns; all but time and group by default, the target too.
+        horizon: steps to forecast; > 0.
+        stride: steps between the starts of two windows; > 0.
+        query: SQL that returns the rows, instead of a path.
+        columns: feature columns; by default all except time and group, including the target.
         drop: columns to leave out.
-        categorical: columns that are categories whatever they hold.
+        categorical: columns to treat as categories, whatever they contain.
         dates: columns that must be dates.
-        na_values: what is missing, in every column.
-        delimiter: between fields of a CSV file; found by default; tab for a tab.
-        decimal: the decimal mark, . or , ; found by default.
-        encoding: of a CSV file, for example latin-1; found by default.
-        header: whether the first line of a CSV file names its columns; found by default.
-        names: of the columns of a CSV file, in place of those of its header; without one they are column_1 and so on.
-        max_categories: most categories of a column: the most frequent, and one more for all others.
+        na_values: texts that mean a missing value, in every column.
+        delimiter: delimiter of a CSV file; detected by default; tab for a tab.
+        decimal: the decimal mark, . or , ; detected by default.
+        encoding: encoding of a CSV file, for example latin-1; detected by default.
+        header: whether the first line of a CSV file names its columns; detected by default.
+        names: names of the columns of a CSV file, instead of its header; without a header, column_1 and so on.
+        max_categories: most categories of a column: the most frequent ones, and one for all others.
     """
     from kexp.data.series import Plan, series_data
     from kexp.data.table.options import ReadOptions

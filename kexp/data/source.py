@@ -1,4 +1,4 @@
-"""What data is: a source of rows, a description of them, a digest of their content, what must yet be learned of it."""
+"""The data model: a source of rows, the description of a row, the digest of the content, and an encoder to fit."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ PART_NAMES = ("train", "validation", "test")
 
 @runtime_checkable
 class Source(Protocol):
-    """Rows in any order. Must be safe to read from several threads at once."""
+    """Rows with random access. Reading from several threads at once must be safe."""
 
     def __len__(self) -> int: ...
 
     def read(self, rows: NDArray[np.intp]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The given rows, in the given order.
+        """Reads the given rows, in the given order.
 
         Args:
             rows: row numbers, shape (k,), each in [0, len).
@@ -44,20 +44,20 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What one row looks like.
+    """The description of a row.
 
     Args:
         feature_shape: shape of one row's features, for example (64,).
-        task: classification, regression, or labels: several in a row, each 0 or 1.
-        classes: class names by class index; None where the task is not classification.
-        outputs: columns of a regression's targets; number of classes for classification; number of labels.
-        positions: where in a row targets stand: () for one target a row, (12,) for one at each of 12 steps, (16, 16)
-            for one at each pixel.
-        target_names: one name an output, where a regression's or the labels have names.
-        image_shape: how flat features fold to (height, width, channels), where they are an image.
-        feature_names: one name a feature where they are flat and named.
+        task: classification, regression, or labels (several in a row, each 0 or 1).
+        classes: class names by class index; None if the task is not classification.
+        outputs: number of regression targets, of classes, or of labels.
+        positions: positions in a row that have targets: () for one target a row, (12,) for one at each of 12 steps,
+            (16, 16) for one at each pixel.
+        target_names: one name for each output of a regression or of labels; None if they have no names.
+        image_shape: (height, width, channels) of the image that flat features are; None if they are not an image.
+        feature_names: one name for each flat feature; None if they have no names.
         feature_dtype: NumPy name of the features' type.
-        words: how many numbers of words there are, where features are such; None where they are not.
+        words: size of the vocabulary, if features are word indices; else None.
     """
 
     feature_shape: tuple[int, ...]
@@ -73,25 +73,25 @@ class DataSpec:
 
     @property
     def is_stratified(self) -> bool:
-        """Whether a row has one class, which a split can hold to its proportions."""
+        """Whether each row has one class, so that a split can be stratified."""
         return self.task == "classification" and not self.positions
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """What a data component returns.
+    """The result of a data component.
 
     Args:
         source: the rows.
-        spec: what a row looks like. While `encoder` is set, the features' shape is not final: `split` settles it.
-        digest: SHA-256 of features and targets in row order, hexadecimal; the same through either feed and file format.
-        targets: targets of all rows, in memory, as `Source.read` gives them.
-        splits: row numbers of "train", "validation" and "test" where the data comes with them, else None.
-        encoder: what must still be fitted on the training rows before features are numbers, or None.
-        weights: how much each row counts, float32, shape (rows,) or (rows, *positions), or None where all count alike.
-        times: when each row begins and ends, shape (rows, 2), or None where rows have no time.
-        groups: number of each row's group, shape (rows,), or None where there are no groups.
-        split_by: how parts are cut unless the config says so: "random", "time" or "group".
+        spec: the description of a row. While `encoder` is set, the shape of features is not final; `split` sets it.
+        digest: SHA-256 of features and targets in row order, hexadecimal; independent of the feed and the file format.
+        targets: targets of all rows, in memory, as `Source.read` returns them.
+        splits: row numbers of "train", "validation" and "test", if the data has given parts; else None.
+        encoder: must be fitted on the training rows to make features numbers; None if they are numbers already.
+        weights: sample weights, float32, shape (rows,) or (rows, *positions); None if all are equal.
+        times: start and end of each row, shape (rows, 2); None if rows have no time.
+        groups: the group number of each row, shape (rows,); None if there are no groups.
+        split_by: the default kind of split: "random", "time" or "group".
     """
 
     source: Source
@@ -109,19 +109,19 @@ class Data:
         return len(self.source)
 
     def class_name(self, index: int) -> str:
-        """The name of a class."""
+        """Returns the name of a class."""
         return str(index) if self.spec.classes is None else self.spec.classes[index]
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A fitted encoder's work.
+    """The result of fitting an encoder.
 
     Attributes:
         source: reads encoded features.
-        spec: what a row looks like now.
-        encoding: what was learned, as plain JSON.
-        words: what was done with the columns, in a line.
+        spec: the description of an encoded row.
+        encoding: the learned encoding, as plain JSON.
+        words: a line for the user that describes what became of the columns.
     """
 
     source: Source
@@ -131,15 +131,15 @@ class Encoded:
 
 
 class Encoder(Protocol):
-    """Learns vocabularies, medians and the like, from training rows only."""
+    """Learns an encoding (vocabularies, medians and so on) from training rows only."""
 
     def fit(self, rows: NDArray[np.intp]) -> Encoded:
-        """What these training rows teach, and the source that applies it."""
+        """Learns the encoding from these training rows, and returns it with a source that applies it."""
         ...
 
 
 class ArraySource:
-    """Rows that are in memory.
+    """Rows in memory.
 
     Args:
         x: features, shape (rows, *feature_shape).
@@ -158,7 +158,7 @@ class ArraySource:
 
 
 class ContentHash:
-    """Digest of rows that arrive in chunks; where the chunks are cut makes no difference."""
+    """The digest of rows that are added in chunks; it does not depend on the sizes of chunks."""
 
     def __init__(self) -> None:
         self._columns: dict[str, Any] = {}
@@ -168,7 +168,7 @@ class ContentHash:
         hashed.update(np.ascontiguousarray(values).view(np.uint8).reshape(-1).data)
 
     def digest(self, task: str, splits: GivenSplits | None) -> str:
-        """The whole content as 64 hexadecimal digits; given splits are content, splits by seed are not."""
+        """Returns the digest as 64 hexadecimal digits. Given splits are part of the content; splits by seed are not."""
         whole = hashlib.sha256(task.encode())
         for name, hashed in sorted(self._columns.items()):
             whole.update(f"|{name}:{hashed.hexdigest()}".encode())
@@ -186,17 +186,17 @@ def from_source(
     weights: NDArray[Any] | None = None,
     key: str = "data",
 ) -> Data:
-    """Data over a source: reads it once, in chunks, for its digest and its targets, and checks every value.
+    """Create Data from a source. Reads it once in chunks, for its digest and targets, and checks every value.
 
     Args:
         source: the rows.
-        spec: what a row looks like.
-        splits: row numbers of given parts, by name; "train" is required when any is given.
-        weights: how much each row counts.
-        key: config key that a complaint begins with.
+        spec: the description of a row.
+        splits: part name -> row numbers of given parts, which must include "train"; None to split by seed.
+        weights: sample weights; None if all are equal.
+        key: the config key, for messages.
 
     Raises:
-        DataError: no rows, features or targets that are not finite, a single class, splits that overlap.
+        DataError: there are no rows, a feature or target is not finite, there is only one class, or splits overlap.
     """
     n = len(source)
     if n == 0:
@@ -230,14 +230,14 @@ def from_source(
 
 
 def check_targets(y: NDArray[Any], start: int, key: str) -> None:
-    """Refuse targets that are not numbers; `start` is the number of the first row."""
+    """Refuse targets that are not finite; `start` is the number of the first row."""
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         row = start + int(np.argmin(np.isfinite(y).reshape(len(y), -1).all(axis=1)))
         raise DataError(f"{key}: targets must be finite, got NaN or infinity in row {row}")
 
 
 def check_classes(targets: NDArray[Any], spec: DataSpec, key: str) -> None:
-    """Refuse a classification with fewer than two classes present, or an index beyond the classes."""
+    """Refuse a classification with fewer than two classes, or with an index out of range."""
     if spec.task != "classification":
         return
     present = np.unique(targets)
@@ -251,7 +251,17 @@ def check_classes(targets: NDArray[Any], spec: DataSpec, key: str) -> None:
 
 
 def check_weights(weights: NDArray[Any], targets: NDArray[Any], spec: DataSpec, key: str) -> NDArray[np.float32]:
-    """Weights as they are fed: one a row, or one a position of each row; none below 0, not all of them 0."""
+    """Check sample weights and convert them to float32.
+
+    Args:
+        weights: one for each row, or one for each position of each row.
+        targets: the targets of all rows.
+        spec: the description of a row.
+        key: the config key, for messages.
+
+    Raises:
+        DataError: the shape is wrong, a weight is below 0, or all are 0.
+    """
     found = np.asarray(weights)
     if found.dtype.kind not in "fiub":
         raise DataError(f"{key}: must be numbers, got {found.dtype.name}")
@@ -269,7 +279,11 @@ def check_weights(weights: NDArray[Any], targets: NDArray[Any], spec: DataSpec, 
 
 
 def check_splits(splits: GivenSplits, n: int, key: str) -> dict[str, NDArray[np.intp]]:
-    """Given splits as row numbers, in the order train, validation, test; disjoint and within the rows."""
+    """Check given splits, and return them as row numbers in the order train, validation, test.
+
+    Raises:
+        DataError: a part is unknown or empty, there is no "train", rows are out of range, or parts overlap.
+    """
     for name in splits:
         if name not in PART_NAMES:
             raise DataError(f"{key}: given splits must be named train, validation or test, got {name!r}")
@@ -286,7 +300,7 @@ def check_splits(splits: GivenSplits, n: int, key: str) -> dict[str, NDArray[np.
         if rows.min() < 0 or rows.max() >= n:
             raise DataError(f"{key}: the {name} split must hold rows in [0, {n}), got {rows.min()} to {rows.max()}")
         if seen[rows].any() or len(np.unique(rows)) < len(rows):
-            raise DataError(f"{key}: a row must stand in one split once, but row {_repeated(rows, seen)} is repeated")
+            raise DataError(f"{key}: a row must be in one split once, but row {_repeated(rows, seen)} is repeated")
         seen[rows] = True
         checked[name] = rows.astype(np.intp)
     return checked

@@ -1,4 +1,4 @@
-"""Cutting rows into training, validation and test parts."""
+"""Split rows into training, validation and test parts."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Splits", "split"]
 
-_Rows = tuple["NDArray[np.intp]", "NDArray[np.intp] | None", "NDArray[np.intp] | None"]  # of training, validation, test
-_last: WeakKeyDictionary[Data, tuple[tuple[Any, ...], _Rows]] = WeakKeyDictionary()  # a sweep asks again
+_Rows = tuple["NDArray[np.intp]", "NDArray[np.intp] | None", "NDArray[np.intp] | None"]  # train, validation, test
+_last: WeakKeyDictionary[Data, tuple[tuple[Any, ...], _Rows]] = WeakKeyDictionary()  # trials of a sweep share it
 
 TEST_KEY, VALIDATION_KEY = "data.test_split", "trainer.validation_split"
 
@@ -33,8 +33,8 @@ class Splits:
         train: training rows.
         validation: validation rows, or None.
         test: test rows, or None.
-        encoding: what was learned from the training rows to encode features, as plain JSON; empty where nothing was.
-        words: what was done with a table's columns, in a line; empty where the data is no table.
+        encoding: the encoding learned from the training rows, as plain JSON; empty if features needed none.
+        words: a line for the user that describes what became of a table's columns; empty for other data.
     """
 
     train: Part
@@ -45,16 +45,16 @@ class Splits:
 
     @property
     def data(self) -> Data:
-        """The data as fed: encoded, with its final spec."""
+        """The encoded data, with its final spec."""
         return self.train.data
 
     @property
     def spec(self) -> DataSpec:
-        """What a row looks like, now that encoding is settled."""
+        """The description of an encoded row."""
         return self.train.data.spec
 
     def encode(self, targets: Any) -> Splits:
-        """Every part with targets in another form; see `Part.encode`."""
+        """Returns all parts with targets in another form; see `Part.encode`."""
         validation = None if self.validation is None else self.validation.encode(targets)
         test = None if self.test is None else self.test.encode(targets)
         return Splits(self.train.encode(targets), validation, test, self.encoding, self.words)
@@ -70,23 +70,23 @@ def split(
     folds: int | None = None,
     fold: int | None = None,
 ) -> Splits:
-    """Training, validation and test parts; splits that the data came with win.
+    """Split data into training, validation and test parts. Given splits of the data take precedence.
 
-    Rows of a part are in ascending order. A random split of a classification is stratified: each part holds classes in
-    the data's proportions, and at least one row of each class that has enough.
+    Rows of a part are in ascending order. A random split of a classification is stratified: each part has classes in
+    the data's proportions, and at least one row of each class that has enough rows.
 
     Args:
-        data: what to split.
-        test: fraction of the rows held out for the final test, in [0, 1); 0 for none.
-        validation: fraction of what is left after the test rows, in [0, 1); 0 for none. Folds take its place.
-        seed: decides which rows go where.
-        by: "random", "time" (the test part is the last) or "group" (rows of a group stand in one part); None for what
-            the data asks for.
-        folds: into how many folds what is left after the test rows is cut, one of which validates.
-        fold: which one, from 0.
+        data: the data.
+        test: fraction of the rows for the final test, in [0, 1); 0 for none.
+        validation: fraction of the other rows, in [0, 1); 0 for none. Ignored with folds.
+        seed: decides the rows of each part.
+        by: "random", "time" (the last rows are the test part) or "group" (the rows of a group are in one part); None
+            for the data's default.
+        folds: number of folds that the rows besides the test part are divided into; one fold is the validation part.
+        fold: the validation fold, from 0.
 
     Raises:
-        DataError: a fraction out of range, a part asked for that would be empty, a single class left for training.
+        DataError: a fraction is out of range, a requested part would be empty, or only one class is left for training.
     """
     _check_fraction(TEST_KEY, test)
     _check_fraction(VALIDATION_KEY, validation)
@@ -129,7 +129,7 @@ def _rows(data: Data, test: float, validation: float, seed: int, by: str, folds:
 
 
 def _check_classes(data: Data, rows: NDArray[np.intp], by: str, test: float, folds: int | None) -> None:
-    """Refuses training rows of a single class, and a fold that has all rows of one."""
+    """Refuse training rows of a single class, and a fold that contains all rows of a class."""
     present = np.unique(data.targets[rows])
     if folds is not None and len(present) < len(np.unique(data.targets)):
         missing = np.setdiff1d(np.unique(data.targets), present)[0]

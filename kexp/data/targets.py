@@ -1,4 +1,4 @@
-"""What targets are: read off their type, their shape and their values."""
+"""Infer the task from the type, the shape and the values of targets."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MOST_CLASSES_OF_PIXELS = 256
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """Targets as sources give them.
+    """Targets in the form that a source returns.
 
     Attributes:
         values: class indices (rows, *positions) int64; else (rows, *positions, outputs) float32.
-        task: what they are.
-        classes: class names by index; None where they are no classes.
-        outputs: number of classes, of a regression's columns, or of labels.
+        task: classification, regression or labels.
+        classes: class names by index; None if the targets are not classes.
+        outputs: number of classes, of regression targets, or of labels.
         positions: as in `DataSpec`.
     """
 
@@ -39,7 +39,7 @@ class Targets:
     positions: tuple[int, ...] = ()
 
     def spec(self, feature_shape: tuple[int, ...], **more: Any) -> DataSpec:
-        """What a row looks like that has these targets."""
+        """Returns the description of a row with these targets."""
         return DataSpec(feature_shape, self.task, self.classes, self.outputs, self.positions, **more)
 
 
@@ -50,18 +50,21 @@ def index_targets(
     key: str,
     features: NDArray[Any] | None = None,
 ) -> Targets:
-    """Targets as sources give them.
+    """Convert targets to the form that a source returns, and infer their task.
 
-    Whole numbers, booleans and text of shape (rows,) are classes, and so are one-hot rows. Whole numbers of more
-    dimensions are a class at each step or pixel where the features have those steps or pixels, or are tokens
-    themselves; several labels a row where they are 0 and 1; else a regression, as all other numbers are.
+    Whole numbers, booleans and text of shape (rows,) are classes, and so are one-hot rows. Whole numbers with more
+    dimensions are a class at each step or pixel, if the features have these steps or pixels or are tokens; several
+    labels a row, if they are 0 and 1; otherwise a regression. All other numbers are a regression.
 
     Args:
         y: targets, shape (rows, ...).
-        task: overrules that.
-        classes: names by class index, for `y` that holds indices; or the order of the names, for `y` that holds names.
-        key: config key that a complaint begins with.
-        features: what they are the targets of.
+        task: the task, instead of the inferred one.
+        classes: names by class index, if `y` has indices; or the order of the names, if `y` has names.
+        key: the config key, for messages.
+        features: the features of the rows.
+
+    Raises:
+        DataError: the targets do not fit the task, or values are missing or not finite.
     """
     if task is not None and task not in TASKS:
         raise DataError(f"{key}.task: there is no task {task!r}{suggestion(str(task), TASKS)}")
@@ -99,7 +102,7 @@ def _task(y: NDArray[Any], features: NDArray[Any] | None) -> Task:
     if y.ndim == 2 and not steps:
         return "labels" if _are_labels(y) else "regression"
     if y.shape == features.shape and np.array_equal(y, features):
-        return "regression"  # features from themselves
+        return "regression"  # an autoencoder: the targets are the features
     pixels = y.ndim > 2 and len(np.unique(y)) <= MOST_CLASSES_OF_PIXELS
     return "classification" if y.min(initial=0) >= 0 and (tokens or steps or pixels) else "regression"
 
@@ -143,7 +146,7 @@ def _indexed(y: NDArray[Any], classes: Sequence[str] | None, key: str) -> tuple[
         return _named(y, tuple(str(name) for name in classes), key)
     values, index = np.unique(y, return_inverse=True)
     if y.ndim > 1 and y.dtype.kind in "iu" and values[0] >= 0 and values[-1] < 2 * len(values):
-        return y.astype(np.int64), tuple(str(value) for value in range(int(values[-1]) + 1))  # tokens, a few unused
+        return y.astype(np.int64), tuple(str(value) for value in range(int(values[-1]) + 1))  # tokens, some unused
     return index.reshape(y.shape).astype(np.int64), tuple(str(value) for value in values)
 
 

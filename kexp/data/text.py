@@ -1,7 +1,7 @@
-"""Texts as numbers of words, by a vocabulary of the training rows that is kept with the run.
+"""Texts as word indices, by a vocabulary that is learned from the training rows and stored with the run.
 
-Words are found, counted and numbered as by Keras' TextVectorization, without TensorFlow: so the model takes numbers,
-which every backend, every format and every lane takes, and the vocabulary is plain JSON beside it.
+Words are split, counted and numbered as in Keras' TextVectorization, but without TensorFlow. The model therefore takes
+numbers, which every backend, format and lane supports, and the vocabulary is plain JSON.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan", "text_data", "text_encoded", "text_rows", "texts_of", "vocabulary"]
 
-MOST_WORDS = 200  # of a text, unless the config says otherwise
+MOST_WORDS = 200  # default number of words of a text
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be made of texts; see `text_component.text`."""
+    """The settings of `data=text`; see `text_component.text`."""
 
     target: str | None
     column: str | None
@@ -62,7 +62,7 @@ class _Encoder:
     taught: Sequence[str] | None = None
 
     def with_encoding(self, encoding: Mapping[str, Any], label: str) -> _Encoder:
-        """This encoder with the vocabulary of an earlier run.
+        """Returns this encoder with the vocabulary of an earlier run.
 
         Raises:
             DataError: the run had no texts, or texts of another length.
@@ -92,7 +92,7 @@ class _Encoder:
 
 
 def vocabulary(texts: Iterable[str], most: int) -> list[str]:
-    """The most frequent words, at most `most - 2` of them: two numbers stand for no word, and for all other words."""
+    """Return the most frequent words, at most `most - 2`: one index is for padding, and one for all other words."""
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(words_of(text))
@@ -101,10 +101,14 @@ def vocabulary(texts: Iterable[str], most: int) -> list[str]:
 
 
 def text_data(path: str, plan: Plan) -> Data:
-    """Texts of a table's column, or of a folder of .txt files with a folder for each class.
+    """Load the texts of a table's column, or of .txt files in one folder for each class.
+
+    Args:
+        path: the table or folder.
+        plan: the settings.
 
     Raises:
-        DataError: there are none, an empty folder of a class, a single class, no column that is text.
+        DataError: there are no texts, a class has no file, there is only one class, or no column is text.
     """
     if Path(path).expanduser().is_dir() and not _tables_in(Path(path).expanduser()):
         files, names = class_files(path, (".txt",), "data.path")
@@ -126,7 +130,7 @@ def text_data(path: str, plan: Plan) -> Data:
 
 
 def text_rows(texts: Sequence[str], y: NDArray[Any], splits: GivenSplits | None, key: str) -> Data:
-    """Texts that a function of one's own returns: of each as many words as the longest has, 200 at most."""
+    """Convert texts that a user's function returns; their length is that of the longest text, at most 200 words."""
     targets = index_targets(y, None, None, key)
     length = max(1, min(MOST_WORDS, max(len(words_of(text)) for text in texts)))
     kind = "text" if targets.classes is not None and y.dtype.kind in "OUS" else "number"
@@ -155,7 +159,7 @@ def _of(
 
 
 def text_encoded(path: str, encoding: Mapping[str, Any], *, key: str = "data.path") -> Data:
-    """Other texts with their targets, in the words that a run knows."""
+    """Load other texts with their targets, encoded with a run's vocabulary."""
     if not encoding["target"]:
         files, names = class_files(path, (".txt",), key)
         texts = [_read(file) for file in files]
@@ -176,8 +180,18 @@ def text_encoded(path: str, encoding: Mapping[str, Any], *, key: str = "data.pat
 
 
 def texts_of(path: Path, encoding: Mapping[str, Any], key: str) -> tuple[list[str], dict[str, list[str]]]:
-    """Texts to predict: a table's column; of a .txt file each line, or the whole where the run read files; all .txt
-    files of a folder. With them, where they are files, their names."""
+    """Read texts to predict from a table's column, a .txt file or a folder of .txt files.
+
+    A .txt file is one text if the run's data was files; otherwise, each line is a text.
+
+    Args:
+        path: the table, file or folder.
+        encoding: the run's encoding.
+        key: the argument, for messages.
+
+    Returns:
+        The texts, and their labels: the column `file` with file names, if each text is a file.
+    """
     column = encoding["text"]["column"]
     if path.is_dir():
         files = sorted(path.rglob("*.txt"))
@@ -223,7 +237,7 @@ def _column_texts(table: Table, name: str, rows: NDArray[np.intp]) -> list[str]:
 
 
 def _tables_in(folder: Path) -> bool:
-    """Whether a folder holds tables; a .txt file beside the folders of classes, a note about them, is none."""
+    """Return whether a folder has tables; a .txt file beside class folders, such as a readme, is not a table."""
     names = [each.name for each in folder.iterdir() if each.is_file() and each.suffix.lower() != ".txt"]
     return any(ending_of(name) in ENDINGS for name in names)
 

@@ -1,4 +1,4 @@
-"""`data=text`: the component."""
+"""The component `data=text`."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def text(
     task: Literal["auto", "classification", "regression"] = "auto",
     classes: list[str] | None = None,
 ) -> Data:
-    """Texts as numbers of words, for `model=text`: a column of a table, or a folder of .txt files for each class.
+    """Texts as word indices, for `model=text`: a column of a table, or .txt files in one folder for each class.
 
-    The vocabulary is that of the training rows, words found and numbered as by Keras' TextVectorization; it is kept
-    with the run, and `kexp predict` takes texts.
+    The vocabulary is learned from the training rows, with words split and numbered as in Keras' TextVectorization. It
+    is stored with the run, and `kexp predict` takes texts.
 
     Args:
-        path: a table, as of `data=table`, or a folder with a folder of .txt files for each class.
-        target: column to predict; of folders their names are the classes.
-        text: column of the texts; the column of the longest texts unless given.
-        words: most words that have a number; the most frequent have one, and all others one together.
-        length: words of a text: of longer ones the first, shorter ones are filled with 0.
-        task: what the targets are; auto takes text, and whole numbers of at most 20 kinds, for classes.
+        path: a table, as for `data=table`, or a folder with one folder of .txt files for each class.
+        target: column to predict; for folders, their names are the classes.
+        text: column of the texts; the column with the longest texts unless given.
+        words: size of the vocabulary: the most frequent words; all others share one index.
+        length: words of a text: the first words of longer ones; shorter ones are padded with 0.
+        task: the task; auto treats text, and whole numbers with at most 20 distinct values, as classes.
         classes: order of the class names; sorted by default.
     """
     from kexp.data.text import Plan, text_data

@@ -1,4 +1,4 @@
-"""A feed as a tf.data.Dataset. The one file here that needs TensorFlow to feed."""
+"""A feed as a tf.data.Dataset. Only this file needs TensorFlow to feed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ BLOCK_ROWS, BLOCK_BYTES = 1024, 16 * 2**20
 
 
 def dataset(feed: Batches, first: int, last: int | None, *, in_order: bool) -> Any:
-    """Batches of steps `first` to `last` (exclusive; None for endless), as `Batches.rows` orders them.
+    """Return a tf.data.Dataset of the batches of a range of steps, in the order of `Batches.rows`.
 
-    What is in memory is gathered inside TensorFlow; what is not is read by row, a few batches ahead, in a fixed order.
+    Rows in memory are gathered inside TensorFlow. Other rows are read by Python a few batches ahead, in a fixed order.
+
+    Args:
+        feed: the batches.
+        first: the first step.
+        last: the end of the range, exclusive; None for endless.
+        in_order: whether to take rows in order instead of shuffled.
     """
     import tensorflow as tf
 
-    with tf.device("CPU:0"):  # batches are cut on the host whatever the model runs on
+    with tf.device("CPU:0"):  # batches are cut on the host, whatever device the model runs on
         made = (_gathered if feed.in_memory else _read)(tf, feed, first, last, in_order)
         made = made.prefetch(tf.data.AUTOTUNE)
         if last is not None:
@@ -34,10 +40,10 @@ def dataset(feed: Batches, first: int, last: int | None, *, in_order: bool) -> A
 
 
 def _gathered(tf: Any, feed: Batches, first: int, last: int | None, in_order: bool) -> Any:
-    """Orders of whole passes are cut into batches inside TensorFlow: one call of Python a pass, not a step."""
+    """Cut the order of a whole pass into batches inside TensorFlow, which calls Python once a pass, not once a step."""
     held = [tf.constant(array) for array in feed.batch(np.arange(len(feed.part), dtype=np.intp))]
     if in_order and (first, last) == (0, feed.batches):
-        # Evaluation starts a new pass each epoch: without Python in it, that takes a quarter of the time.
+        # Evaluation starts a new pass each epoch, which takes a quarter of the time without a call of Python.
         return tf.data.Dataset.from_tensor_slices(tuple(held)).batch(feed.batch_size)
 
     def order_of(number: Any) -> Any:
@@ -59,11 +65,11 @@ def _gathered(tf: Any, feed: Batches, first: int, last: int | None, in_order: bo
 
 
 def _read(tf: Any, feed: Batches, first: int, last: int | None, in_order: bool) -> Any:
-    """Rows are read some steps at a time, a little ahead: a call costs about as much for a thousand rows as for ten."""
+    """Read the rows of several steps at once, ahead of use: a call takes about as long for 1,000 rows as for 10."""
     probe = feed.batch(np.zeros(1, dtype=np.intp))
     types = [tf.as_dtype(array.dtype) for array in probe]
     steps = block_steps(feed, sum(array.nbytes for array in probe))
-    blocks = -(-feed.batches // steps)  # of a pass; no block spans two
+    blocks = -(-feed.batches // steps)  # blocks of a pass; no block spans two passes
 
     def read(block: Any) -> Any:
         begin = int(block) % blocks * steps * feed.batch_size
@@ -89,6 +95,6 @@ def _read(tf: Any, feed: Batches, first: int, last: int | None, in_order: bool) 
 
 
 def block_steps(feed: Batches, row_bytes: int) -> int:
-    """How many steps to read at once: about a thousand rows, or fewer where they are large."""
+    """Return how many steps to read at once: about 1,000 rows, or fewer if rows are large."""
     rows = min(BLOCK_ROWS, BLOCK_BYTES // max(1, row_bytes))
     return max(1, min(rows // feed.batch_size, feed.batches))

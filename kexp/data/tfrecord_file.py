@@ -1,4 +1,4 @@
-"""Data from TFRecord files."""
+"""`data=tfrecord`: data from TFRecord files."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def tfrecord(
     validation_path: str | None = None,
     test_path: str | None = None,
 ) -> Data:
-    """TFRecord files of tf.train.Example. Records are read when they are needed: files may be larger than memory.
+    """TFRecord files of tf.train.Example. Records are read when needed, so files may be larger than memory.
 
     Args:
         path: a file, or a pattern that matches several, read in the order of their names; not compressed.
-        x: name of the feature that holds a row's features: floats, whole numbers, or raw bytes with `dtype`.
-        y: name of the feature that holds its target: whole numbers or text are classes, floats a regression.
+        x: name of the feature with a row's features: floats, whole numbers, or raw bytes with `dtype`.
+        y: name of the feature with its target: whole numbers or text are classes, floats a regression.
         shape: shape of a row's features; flat by default.
         dtype: NumPy type of features that are stored as raw bytes, for example uint8.
-        task: classification, regression or labels, where the targets' type does not tell.
+        task: classification, regression or labels; auto infers it from the targets' type.
         classes: class names by class index.
-        image_shape: height, width and channels that flat features fold to.
-        validation_path: file or pattern of validation rows; taken from `path` by default.
-        test_path: file or pattern of test rows; taken from `path` by default.
+        image_shape: height, width and channels of the image that a row of flat features is.
+        validation_path: file or pattern of validation rows; split from `path` by default.
+        test_path: file or pattern of test rows; split from `path` by default.
     """
     import numpy as np
 
@@ -61,12 +61,12 @@ def tfrecord(
 
 
 def write_tfrecord(path: str | Path, x: ArrayLike, y: ArrayLike) -> None:
-    """Writes rows as a TFRecord file that `data=tfrecord` and TensorFlow read.
+    """Write rows to a TFRecord file that `data=tfrecord` and TensorFlow can read.
 
     Args:
         path: the file to write.
-        x: features, shape (rows, ...); stored flat, whole numbers as such and others as float32.
-        y: targets, shape (rows,) or (rows, outputs); whole numbers, text, or floats.
+        x: features, shape (rows, ...); stored flat, whole numbers as integers and others as float32.
+        y: targets, shape (rows,) or (rows, outputs); whole numbers, text or floats.
     """
     import numpy as np
     import tensorflow as tf
@@ -87,7 +87,7 @@ def write_tfrecord(path: str | Path, x: ArrayLike, y: ArrayLike) -> None:
 
 
 def _rows(paths: Mapping[str, str | None]) -> tuple[ByteRows, dict[str, Any] | None]:
-    """Records of all files, and which rows came from which where several parts are given."""
+    """Return the records of all files, and the rows of each part if several parts are given."""
     import numpy as np
 
     from kexp.data.files import ByteRows, matching

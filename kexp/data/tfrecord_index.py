@@ -1,4 +1,4 @@
-"""Where the records of a TFRecord file begin and end.
+"""Find the byte ranges of the records in a TFRecord file.
 
 Source of the format: https://www.tensorflow.org/tutorials/load_data/tfrecord - a length (uint64), a masked CRC-32C of
 the length (uint32), the data, and a masked CRC-32C of the data (uint32), all little-endian.
@@ -24,14 +24,17 @@ MASK_DELTA = 0xA282EAD8
 
 
 def index_records(path: Path, key: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Byte ranges of the records' data.
+    """Find the byte ranges of the records' data.
 
     Args:
         path: the file.
-        key: config key that a complaint begins with.
+        key: the config key, for messages.
+
+    Returns:
+        The start and the end (exclusive) of each record's data, each of shape (records,).
 
     Raises:
-        DataError: the file is compressed, cut short, damaged in a length, empty, or no TFRecord file.
+        DataError: the file is compressed, truncated, damaged in a length, empty, or not a TFRecord file.
     """
     size = path.stat().st_size
     starts: list[int] = []
@@ -39,7 +42,7 @@ def index_records(path: Path, key: str) -> tuple[NDArray[np.int64], NDArray[np.i
     at = 0
     with path.open("rb") as file:
         if file.read(2) == b"\x1f\x8b":
-            raise DataError(f"{key}: {path.name} must not be compressed, for its rows are read in any order")
+            raise DataError(f"{key}: {path.name} must not be compressed, as its rows are read in any order")
         while at < size:
             file.seek(at)
             header = file.read(HEADER_BYTES)
@@ -54,7 +57,7 @@ def index_records(path: Path, key: str) -> tuple[NDArray[np.int64], NDArray[np.i
     wrong = np.flatnonzero(_masked_crc(raw[:, :8]) != told)
     if len(wrong) or at < size:
         first = wrong[0] if len(wrong) else len(starts)
-        raise DataError(f"{key}: {path.name} is no TFRecord file, or is damaged at record {first}")
+        raise DataError(f"{key}: {path.name} is not a TFRecord file, or is damaged at record {first}")
     if not starts:
         raise DataError(f"{key}: {path.name} has no records")
     start = np.array(starts, dtype=np.int64)
@@ -62,7 +65,7 @@ def index_records(path: Path, key: str) -> tuple[NDArray[np.int64], NDArray[np.i
 
 
 def _masked_crc(rows: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """Masked CRC-32C of each row of bytes."""
+    """Compute the masked CRC-32C of each row of bytes."""
     table = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         table = (table >> np.uint32(1)) ^ np.where(table & np.uint32(1), np.uint32(CASTAGNOLI), np.uint32(0))

@@ -1,4 +1,4 @@
-"""Class weights from config, by class index."""
+"""Class weights of the config, by class index."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ KEY = "trainer.class_weight"
 
 
 def class_weights(part: Part, spec: str | Mapping[Any, float] | None) -> dict[int, float] | None:
-    """Weight of each class, by class index.
+    """Return the weight of each class.
 
     Args:
-        part: the training part, which "balanced" counts.
-        spec: None; "balanced": n / (k * count) for n rows and k classes, so that classes weigh the same in sum; or
-            weights by class name or class index, where classes left out weigh 1.
+        part: the training part, whose rows "balanced" counts.
+        spec: None; "balanced", which is n / (k * count) for n rows and k classes, so that the weights of each class
+            have the same sum; or class name or index -> weight, with 1 for classes that are left out.
+
+    Returns:
+        Class index -> weight; None if `spec` is None.
 
     Raises:
-        DataError: the data has no class a row, a weight is no positive number, "balanced" meets a class without rows.
-        UnknownNameError: there is no such class.
+        DataError: rows have no class, a weight is below 0, or a class has no rows for "balanced".
+        UnknownNameError: a class does not exist.
     """
     if spec is None:
         return None

@@ -40,7 +40,7 @@ def last_windows(frame: Any, encoding: Mapping[str, Any]) -> tuple[NDArray[np.fl
     twice = np.flatnonzero((np.diff(times) == 0) & (np.diff(groups) == 0))
     if len(twice):
         where = f"{plan['group']} {names[groups[twice[0]]]!r}" if plan["group"] else "the series"
-        raise RequestError(f"a time must not stand twice in {where}, got {shown(order[twice[0]])} twice")
+        raise RequestError(f"a time must not occur twice in {where}, got {shown(order[twice[0]])} twice")
     ends = np.append(np.flatnonzero(np.diff(groups)) + 1, len(groups))
     begins = np.append(0, ends[:-1])
     short = np.flatnonzero(ends - begins < plan["window"])

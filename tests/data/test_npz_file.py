@@ -40,7 +40,7 @@ def test_npz_takes_given_arrays_and_given_rows(tmp_path: Path, random: np.random
         ({"x": "imputs"}, "data.x: there is no array 'imputs' in a.npz; did you mean 'inputs'?"),
         (
             {"x": "inputs", "y": "objects"},
-            "data.y: array 'objects' holds Python objects, which are not loaded for safety",
+            "data.y: array 'objects' has Python objects, which are not loaded for safety",
         ),
         ({"x": "inputs", "y": "short"}, "data.y: must have as many rows as data.x, got 3 and 4"),
         ({"x": "inputs", "y": "single"}, "data.y: array 'single' must have rows, got a single value"),
@@ -70,7 +70,7 @@ def test_npz_refuses_in_one_sentence(options: dict[str, Any], message: str, tmp_
 
 def test_npz_refuses_what_is_no_archive(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_text("hello")
-    with pytest.raises(DataError, match=r"^data\.path: must be an \.npz archive, but a\.npz is none$"):
+    with pytest.raises(DataError, match=r"^data\.path: must be an \.npz archive, but a\.npz is not$"):
         npz(str(tmp_path / "a.npz"))
     np.save(tmp_path / "b.npy", np.zeros(3))
     with pytest.raises(DataError, match="is a single array"):

@@ -89,7 +89,7 @@ def test_other_series_are_read_by_the_encoding_of_a_run(sales: tuple[Path, pd.Da
         ({"window": 70}, r"data.window: a window of 70 and a horizon of 3 need 73 rows of one series.*longest has 60"),
         ({"window": 0}, r"data.window: must be a positive integer, got 0"),
         ({"horizon": 0}, r"data.horizon: must be a positive integer, got 0"),
-        ({"group": None}, r"data.time: a time must not stand twice in the series.*data.group names the column"),
+        ({"group": None}, r"data.time: a time must not occur twice in the series.*data.group names the column"),
         ({"group": "shp"}, r"data.group: there is no column 'shp' in sales.csv; did you mean 'shop'\?"),
         ({"time": "shop"}, r"data.time: column 'shop' must hold dates or numbers, which have an order, got text"),
         ({"target": "shop"}, r"data.target: column 'shop' must hold numbers to forecast, got text"),

@@ -144,7 +144,7 @@ def test_tfrecord_refuses_damaged_files(tmp_path: Path) -> None:
     flipped[2 * record] ^= 1
     for damaged, where in ((good[:-3], 4), (bytes(flipped), 2), (b"a,b\n1,2\n" * 9, 0)):
         (tmp_path / "b.tfrecord").write_bytes(damaged)
-        with pytest.raises(DataError, match=rf"b\.tfrecord is no TFRecord file, or is damaged at record {where}"):
+        with pytest.raises(DataError, match=rf"b\.tfrecord is not a TFRecord file, or is damaged at record {where}"):
             tfrecord(str(tmp_path / "b.tfrecord"))
     with tf.io.TFRecordWriter(str(tmp_path / "c.tfrecord"), options="GZIP") as writer:
         writer.write(b"")
