@@ -34,8 +34,8 @@ def arrays(
     Args:
         x: features, shape (rows, ...), numbers; converted to float32.
         y: targets. Integers, booleans or strings of shape (rows,) or (rows, 1) are classes, indexed by sorted value,
-            and so are one-hot rows. Integers of 0 and 1 of shape (rows, labels) are several labels a row. Integers at each
-            step or pixel of the features are a class at each. Other numbers are a regression.
+            and so are one-hot rows. Integers of 0 and 1 of shape (rows, labels) are several labels a row. Integers at
+            each step or pixel of the features are a class at each. Other numbers are a regression.
         task: the task, instead of the inferred one.
         classes: names by class index, if `y` has indices; or the order of the names, if `y` has names.
         image_shape: (height, width, channels) of the image that a row of flat features is.

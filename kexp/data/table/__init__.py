@@ -1,5 +1,5 @@
-"""Tables: read by DuckDB into columns on disk, encoded as numbers by what the training rows teach.
+"""Tables: read by DuckDB into columns on disk, and encoded as numbers with an encoding learned from the training rows.
 
-`reading` makes columns of files, `stored` keeps them where any row is read at once, `targets` takes the targets from
-them, `columns` decides what becomes of each feature column, `encoding` applies that, `summary` describes it.
+`reading` converts files to columns, `stored` stores columns with random access to rows, `targets` extracts the targets,
+`columns` chooses the encoding of each feature column, `encoding` applies it, and `summary` describes it.
 """

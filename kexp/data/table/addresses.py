@@ -1,4 +1,4 @@
-"""Files at addresses, fetched into the cache: what did not change since is not fetched again."""
+"""Download files at URLs into the cache. A file that has not changed is not downloaded again."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _CHANGES = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}  # wh
 
 
 def fetched(file: TableFile) -> TableFile:
-    """The file as it is now, on this machine.
+    """Return a local copy of a remote file, downloaded again if it has changed.
 
     Raises:
-        DataError: it is not there, its server does not answer, or no library reads such an address.
+        DataError: the file does not exist, its server does not answer, or no installed library reads such a URL.
     """
     web = file.path.startswith(("http://", "https://"))
     folder = cache_folder() / "fetched" / hashlib.sha256(file.path.encode()).hexdigest()[:32]

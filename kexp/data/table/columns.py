@@ -1,4 +1,4 @@
-"""What becomes of each feature column, by what the training rows hold."""
+"""Choose the encoding of each feature column from its values in the training rows."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ Decision = dict[str, Any]
 
 @dataclass(frozen=True)
 class Choices:
-    """What the user decides over what is found.
+    """The user's choices, which take precedence over what the values suggest.
 
     Attributes:
-        categorical: columns that are categories whatever they hold.
-        text: columns that are text.
-        max_categories: most categories of a column; all that are less frequent count as one.
-        listed: columns that are features by their names.
+        categorical: columns to treat as categories, whatever they contain.
+        text: columns to treat as text.
+        max_categories: most categories of a column; less frequent ones are merged into one.
+        listed: columns that the user named as features.
     """
 
     categorical: tuple[str, ...] = ()
@@ -44,15 +44,21 @@ class Choices:
 
 
 def fit_column(column: Column, rows: NDArray[np.intp], choices: Choices) -> Decision:
-    """A column as the encoding keeps it: `kind` and what that kind needs, or `left_out` and why.
+    """Learn the encoding of a column.
 
-    Kinds:
-        number: `median` stands where the value is missing; `missing` adds a feature that is 1 there.
-        category: a feature for each of `categories`, in sorted order; one for the `others`; one for `missing`.
-        date: `median` and `first`, days since 1970; `times` where there are times of the day.
+    Args:
+        column: the column.
+        rows: the training rows.
+        choices: the user's choices.
+
+    Returns:
+        The encoding as JSON: `left_out` with the reason, or `kind` with its parameters:
+        number: `median` replaces missing values; `missing` adds a feature that is 1 if the value is missing.
+        category: one feature for each of `categories`, in sorted order; one for `others`; one for `missing`.
+        date: `median` and `first`, in days since 1970; `times` if the column has times of day.
 
     Raises:
-        DataError: numbers that are not finite.
+        DataError: a number is not finite.
     """
     values = column.values[rows]
     missing = column.missing(values)

@@ -1,4 +1,4 @@
-"""`data=csv` and `data=table`: the components, and other rows read as a run read its own."""
+"""The components `data=csv` and `data=table`, and reading other tables with the encoding of a run."""
 
 from __future__ import annotations
 
@@ -37,38 +37,38 @@ def table(
     test_path: str | None = None,
     max_categories: int = 100,
 ) -> Data:
-    """A table: CSV, TSV, Parquet, Feather or JSON lines, compressed or not. What its columns hold is found by itself.
+    """A table: CSV, TSV, Parquet, Feather or JSON lines, compressed or not. The kinds of its columns are detected.
 
-    Numbers are features as they are, missing ones the median of the training rows; text is categories, a feature each;
-    a date is its year, its days of the year and of the week, and the days since the first. Columns that say nothing,
-    another text in every row or the same value, are left out. What this takes is learned from the training rows and
-    kept with the run; one line at the start of a run says what was done.
+    Numbers are features, with missing values replaced by the median of the training rows. Text is encoded as
+    categories, one feature each. A date is encoded as its year, its day of the year and of the week, and the days since
+    the first date. Columns without information (a different text in every row, or always the same value) are left out.
+    The encoding is learned from the training rows and stored with the run; a line at the start of a run describes it.
 
     Args:
-        path: a file, a pattern that matches several, a folder of them, or an address (s3://, https://).
+        path: a file, a pattern that matches several, a folder of files, or a URL (s3://, https://).
         target: column to predict, or several: columns of 0 and 1 are labels, other numbers a regression.
-        query: SQL that gives the rows instead, as DuckDB reads it: select ... from 'file.csv'.
-        task: what the targets are; auto takes text, and whole numbers of at most 20 kinds, for classes.
+        query: SQL for DuckDB that returns the rows, instead of a path: select ... from 'file.csv'.
+        task: the task; auto treats text, and whole numbers with at most 20 distinct values, as classes.
         columns: feature columns; all but the target by default.
         drop: columns to leave out.
-        categorical: columns that are categories whatever they hold.
+        categorical: columns to treat as categories, whatever they contain.
         dates: columns that must be dates.
-        text: columns that are text, which a table of numbers leaves out.
+        text: columns to treat as text, which is not encoded.
         classes: order of the class names; sorted by default.
-        weight: column that says how much each row counts, in loss and weighted metrics; numbers of 0 or more.
-        time: column of dates or numbers: the test part is the last in time, not a part by chance.
-        group: column whose groups are kept whole: rows of one stand in one part alone. It is no feature unless
-            `columns` names it.
-        missing_target: whether rows without a target are left out, or an error.
-        na_values: what is missing, in every column; the empty field always, and NA, n/a, ? and the like in numbers.
-        delimiter: between fields of a CSV file; found by default; tab for a tab.
-        decimal: the decimal mark, . or , ; found by default.
-        encoding: of a CSV file, for example latin-1; found by default.
-        header: whether the first line of a CSV file names its columns; found by default.
-        names: of the columns of a CSV file, in place of those of its header; without one they are column_1 and so on.
-        validation_path: rows to validate on; taken from `path` by default.
-        test_path: rows to test on; taken from `path` by default.
-        max_categories: most categories of a column: the most frequent, and one more for all others.
+        weight: column of sample weights for loss and weighted metrics; each at least 0.
+        time: column of dates or numbers: the test part is the last rows in time, not random rows.
+        group: column of groups: all rows of a group are in one part. It is not a feature unless `columns` names it.
+        missing_target: whether to drop rows without a target, or to raise an error.
+        na_values: texts that mean a missing value, in every column. Empty fields are always missing, and in columns of
+            numbers so are NA, n/a, ? and similar texts.
+        delimiter: delimiter of a CSV file; detected by default; tab for a tab.
+        decimal: the decimal mark, . or , ; detected by default.
+        encoding: encoding of a CSV file, for example latin-1; detected by default.
+        header: whether the first line of a CSV file names its columns; detected by default.
+        names: names of the columns of a CSV file, instead of its header; without a header, column_1 and so on.
+        validation_path: rows to validate on; split from `path` by default.
+        test_path: rows to test on; split from `path` by default.
+        max_categories: most categories of a column: the most frequent ones, and one for all others.
     """
     from kexp.data.table.data import Plan, table_data
     from kexp.data.table.options import ReadOptions
@@ -97,19 +97,19 @@ csv = table
 
 
 def table_encoded(path: str, encoding: Mapping[str, Any], *, key: str = "data.path") -> Data:
-    """Other rows, with the encoding that a run learned: its `data_encoding.json`.
+    """Load another table with the encoding of a run, its `data_encoding.json`.
 
     Args:
-        path: a table with the feature columns; the target's columns may be missing, and targets are zeros then.
-        encoding: as `Splits.encoding` had it.
-        key: config key or argument that a complaint begins with.
+        path: a table with the feature columns. If it has no target columns, targets are zeros.
+        encoding: the encoding, as in `Splits.encoding`.
+        key: the config key or argument, for messages.
 
     Returns:
-        Data whose features are the run's, in the order of the file's rows; of rows without a target only those that
-        have one, where the file has the target's column.
+        Data with the run's features, in the order of the file's rows. If the table has the target columns, rows without
+        a target are dropped.
 
     Raises:
-        DataError: a column of the encoding is not there, or holds text where the run had numbers.
+        DataError: a column of the encoding does not exist, or has text instead of numbers.
     """
     from kexp.data.table.data import read_encoded
 

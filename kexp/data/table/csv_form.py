@@ -1,4 +1,4 @@
-"""CSV files as DuckDB reads them: the dialect found, the header held to its rules, the first bad row named."""
+"""Read CSV files with DuckDB: detect the dialect, check the header, and report the first invalid row."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _SAME = 0.98  # of the lines must have as many words, for spaces to separate fie
 
 @dataclass(frozen=True)
 class ReadCsv:
-    """What was read into the table `tried`.
+    """The result of reading a CSV file into the table `tried`.
 
     Attributes:
-        has_header: whether the first line named the columns.
-        notes: what a person should know of how it was read.
+        has_header: whether the first line names the columns.
+        notes: notices for the user on how the file was read.
     """
 
     has_header: bool
@@ -64,16 +64,16 @@ class _Dialect:
 
 
 def read_csv(connection: duckdb.DuckDBPyConnection, file: TableFile, how: ReadOptions, folder: Path) -> ReadCsv:
-    """Puts a file's rows into the table `tried`, a column each, typed where all rows agree and as text where not.
+    """Read a file's rows into the table `tried`. A column has a type if all rows agree with it, else it is text.
 
     Args:
-        connection: to DuckDB.
-        file: a plain file on this machine.
-        how: what is known of it.
-        folder: where a copy goes, of a file that DuckDB does not read as it is.
+        connection: the connection to DuckDB.
+        file: a plain local file.
+        how: the user's options.
+        folder: the folder for a copy of a file that DuckDB cannot read directly.
 
     Raises:
-        DataError: a column twice, a row with another number of fields.
+        DataError: a column occurs twice, or a row has another number of fields.
     """
     import duckdb
 

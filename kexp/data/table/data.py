@@ -1,4 +1,4 @@
-"""A table as Data: its columns named and chosen, its targets and weights taken, its digest."""
+"""Create Data from a table: choose its columns, extract targets and weights, and compute its digest."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["Plan", "Unfitted", "data_of", "digest_of", "kinds_read", "read_encod
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be made of a table; see `component.table`."""
+    """The settings of `data=table`; see `component.table`."""
 
     target: tuple[str, ...]
     task: str = "auto"
@@ -50,16 +50,16 @@ class Plan:
 
 
 def table_data(paths: Mapping[str, str | None], query: str | None, how: ReadOptions, plan: Plan) -> Data:
-    """Data over files, its encoding still to be fitted.
+    """Load Data from files, whose encoding is not fitted yet.
 
     Args:
-        paths: by the names of the config's keys: `path`, `validation_path`, `test_path`.
-        query: in place of files.
-        how: how text is read.
-        plan: what is made of the columns.
+        paths: config key (`path`, `validation_path`, `test_path`) -> path.
+        query: SQL that returns the rows, instead of files.
+        how: how to read text files.
+        plan: the settings of the columns.
 
     Raises:
-        DataError: files that are not there or cannot be read, and what `data_of` refuses.
+        DataError: a file does not exist or cannot be read, or `data_of` refuses the table.
     """
     if (paths["path"] is None) == (query is None):
         raise DataError("data.path: must be given, or data.query in its place, and not both")
@@ -87,10 +87,17 @@ def table_data(paths: Mapping[str, str | None], query: str | None, how: ReadOpti
 
 
 def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None, how: ReadOptions | None = None) -> Data:
-    """Data over a table.
+    """Create Data from a table.
+
+    Args:
+        table: the table.
+        plan: the settings of the columns.
+        splits: row numbers of given parts; None to split by seed.
+        how: how the table's text was read; stored with the encoding.
 
     Raises:
-        DataError: a column that is not there, no features, targets of the wrong kind, numbers not finite.
+        DataError: a column does not exist, there are no features, targets have the wrong kind, or a number is not
+            finite.
     """
     columns = [table.column(name, "data.target") for name in plan.target]
     features = _features(table, plan)
@@ -150,7 +157,7 @@ def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None, how: Re
 
 
 def read_encoded(path: str, encoding: Mapping[str, Any], key: str) -> Data:
-    """Data over a table with an encoding that is already known; arguments as in `component.table_encoded`."""
+    """Load Data from a table with an existing encoding; see `component.table_encoded` for the arguments."""
     how = ReadOptions.as_kept(encoding)
     used = [column["name"] for column in encoding["columns"] if "left_out" not in column]
     wanted = {name: (how.kinds or {})[name] for name in (*used, *encoding["target"])}
@@ -187,7 +194,7 @@ def read_encoded(path: str, encoding: Mapping[str, Any], key: str) -> Data:
 
 
 class Unfitted:
-    """Stands for the source until `split` has fitted the encoding on the training rows."""
+    """A placeholder for the source until `split` has fitted the encoding on the training rows."""
 
     def __init__(self, rows: int) -> None:
         self._rows = rows
@@ -259,7 +266,7 @@ def _kept(splits: GivenSplits, kept: NDArray[np.intp], count: int) -> dict[str, 
 
 
 def kinds_read(used: Sequence[Column], targets: Sequence[Column]) -> dict[str, list[str | None]]:
-    """What columns were read as, and how their dates are written: another file is read so again."""
+    """Return the kinds of columns and the formats of their dates, so that other files are read in the same way."""
     return {column.name: [column.kind, column.format] for column in (*used, *targets)}
 
 
@@ -271,9 +278,9 @@ def digest_of(
     splits: GivenSplits | None,
     weights: NDArray[Any] | None,
 ) -> str:
-    """Digest of a table before encoding, so that it is the file's and not the split's.
+    """Compute the digest of a table before encoding, so that it does not depend on the split.
 
-    A table of numbers alone has the digest of the same numbers in any other form.
+    A table of numbers has the same digest as these numbers in any other file format.
     """
     hashed = ContentHash()
     numbers = [column for column in columns if column.kind in ("number", "boolean")]

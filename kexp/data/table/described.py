@@ -1,4 +1,4 @@
-"""A table's columns as a person looks at them before training."""
+"""Describe a table's columns for the user, before training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEADINGS = ("column", "kind", "missing", "distinct", "range", "becomes")
 
 
 def columns_of(source: EncodedTable, encoding: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """A row for each column that may be a feature, under a row of headings."""
+    """Return a text table of the columns that may be features: a row of headings, then one row for each column."""
     found: list[tuple[str, ...]] = [HEADINGS]
     for fitted in encoding["columns"]:
         column = source.table.columns[fitted["name"]]

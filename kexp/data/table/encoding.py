@@ -1,4 +1,4 @@
-"""Encoding a table's columns as numbers, as the training rows taught; kept as plain JSON."""
+"""Encode a table's columns as numbers. The encoding is learned from the training rows and stored as plain JSON."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ Fill = Callable[["NDArray[np.float32]", "NDArray[np.intp]"], None]
 
 @dataclass(frozen=True)
 class TableEncoder:
-    """Learns what becomes of a table's columns from its training rows.
+    """Learns the encoding of a table's columns from its training rows.
 
     Args:
-        table: the columns.
-        rows: the table's rows that the data has: those that have targets.
-        targets: of these rows.
-        spec: of the targets; its feature shape is settled here.
+        table: the table.
+        rows: the rows of the table that have targets.
+        targets: the targets of these rows.
+        spec: the spec of the targets; fitting sets its feature shape.
         features: names of the columns that may become features.
-        choices: what the user decides.
-        about: what else is kept with the encoding.
-        dropped: how many rows were left out, and for want of which target.
-        taught: an earlier run's encoding and what to call the run: its columns are taken, and nothing is learned.
+        choices: the user's choices.
+        about: further content to store with the encoding.
+        dropped: the number of dropped rows, and the target that they lack.
+        taught: the encoding of an earlier run and the run's label; its columns are used, and nothing is learned.
     """
 
     table: Table
@@ -52,10 +52,10 @@ class TableEncoder:
     taught: tuple[Mapping[str, Any], str] | None = None
 
     def with_encoding(self, encoding: Mapping[str, Any], label: str) -> TableEncoder:
-        """This encoder with the columns of an earlier run's encoding.
+        """Returns this encoder with the encoding of an earlier run.
 
         Raises:
-            DataError: a column that the run had is not there, is none of the features, or of another kind; the run had
+            DataError: a column of the run does not exist, is not a feature or has another kind, or the run's data is
                 texts.
         """
         if "columns" not in encoding:
@@ -72,7 +72,7 @@ class TableEncoder:
         return replace(self, taught=(encoding, label))
 
     def fit(self, rows: NDArray[np.intp]) -> Encoded:
-        """The encoding learned from these rows of the data, and the table as it encodes it.
+        """Learns the encoding from these rows, and returns it with the encoded table.
 
         Raises:
             DataError: no column becomes a feature.
@@ -104,13 +104,13 @@ class TableEncoder:
 
 
 class EncodedTable:
-    """Rows of a table with an encoding applied; a Source.
+    """Encoded rows of a table; a Source.
 
     Args:
-        table: the columns.
-        rows: the table's rows that the data has.
-        targets: of these rows.
-        encoding: as `TableEncoder.fit` made it.
+        table: the table.
+        rows: the rows of the table that the data has.
+        targets: the targets of these rows.
+        encoding: the encoding, as `TableEncoder.fit` returns it.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class EncodedTable:
         return encoded, self.targets[rows]
 
     def unseen(self) -> dict[str, int]:
-        """How many rows have a category that the training rows did not have, by column."""
+        """Returns column -> number of rows with a category that the training rows did not have."""
         found = {}
         for column in self._used:
             if column["kind"] == "category" and not column["others"]:
@@ -149,7 +149,7 @@ class EncodedTable:
 
 
 def encoded_spec(encoding: Mapping[str, Any]) -> DataSpec:
-    """What a row looks like once encoded."""
+    """Return the description of an encoded row."""
     names = tuple(name for column in encoding["columns"] for name in feature_names(column))
     classes, target = encoding["classes"], tuple(encoding["target"])
     spec = DataSpec(

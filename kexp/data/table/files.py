@@ -1,4 +1,4 @@
-"""Which files make a table, and what each is by its name."""
+"""Find the files of a table, and the format of each from its name."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ ADDRESSES = ("s3://", "http://", "https://", "gs://", "hf://", "az://")
 
 @dataclass(frozen=True)
 class TableFile:
-    """One file.
+    """A file of a table.
 
     Attributes:
-        path: a path, or an address.
+        path: a path or a URL.
         key: the config key that names it.
-        form: what it is.
-        called: what messages call it, where that is not the path's name.
+        form: its format.
+        called: its name in messages, if that is not the name of the path.
     """
 
     path: str
@@ -51,20 +51,20 @@ class TableFile:
 
     @property
     def name(self) -> str:
-        """What to call it in messages."""
+        """The file's name in messages."""
         return self.called or self.path.rpartition("/")[2] or self.path
 
     @property
     def is_remote(self) -> bool:
-        """Whether it is an address."""
+        """Whether the path is a URL."""
         return self.path.startswith(ADDRESSES)
 
 
 def table_files(path: str, key: str) -> list[TableFile]:
-    """A file, all that a pattern matches, all tables of a folder, or what an address names.
+    """Return the files of a path, a pattern, a folder or a URL.
 
     Raises:
-        DataError: there is no such file, the folder holds no table.
+        DataError: no file exists, or the folder has no table.
     """
     if path.startswith(ADDRESSES):
         return [TableFile(path, key, form_of(path))]
@@ -79,12 +79,12 @@ def table_files(path: str, key: str) -> list[TableFile]:
 
 
 def form_of(name: str) -> Form:
-    """What a file is by its name; a file of unknown name is taken for text with delimiters."""
+    """Return the format of a file from its name; an unknown ending means delimited text."""
     return ENDINGS.get(ending_of(name), "csv")
 
 
 def ending_of(name: str) -> str:
-    """The ending of a file's name, that of its packing left out."""
+    """Return the ending of a file's name, without the ending of its compression."""
     stem = name.lower().partition("?")[0]
     for packed in PACKED:
         stem = stem.removesuffix(packed)

@@ -1,4 +1,4 @@
-"""What a table's columns hold, asked of DuckDB in one query over all rows."""
+"""Detect the kind of each column of a table, with one DuckDB query over all rows."""
 
 from __future__ import annotations
 
@@ -45,8 +45,7 @@ _SAMPLE = 200  # rows that a format must fit before all are tried
 
 @dataclass(frozen=True)
 class Found:
-    """A column: its name, what it holds, the SQL that gives its values as they are kept, how its dates or numbers are
-    written."""
+    """A column: its name, its kind, the SQL of its stored values, and the format of its dates or numbers."""
 
     name: str
     kind: Kind
@@ -55,13 +54,13 @@ class Found:
 
 
 def find_kinds(connection: duckdb.DuckDBPyConnection, how: ReadOptions) -> list[Found]:
-    """The columns of the table `rows`.
+    """Detect the kinds of the columns of the table `rows`.
 
-    A column of text is one of numbers where all its values are numbers or words for a missing one; of dates where one
-    format fits all; else it is text, in which only the empty field is missing.
+    A text column is a column of numbers if all its values are numbers or texts for a missing value, and a column of
+    dates if one format fits all values. Otherwise it is text, in which only empty fields are missing.
 
     Raises:
-        DataError: a column that is to be of a kind that its values are not.
+        DataError: a value does not have the kind that the options require.
     """
     described = connection.execute("select column_name, column_type from (describe rows)").fetchall()
     found: dict[str, Found] = {}

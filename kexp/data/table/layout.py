@@ -1,4 +1,4 @@
-"""What the first lines of a CSV file tell: where its rows begin, and whether the first of them names the columns."""
+"""Detect the layout of a CSV file from its first lines: where rows start, and whether there is a header."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Rows = Sequence[Sequence[str]]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where rows are.
+    """The layout of a CSV file.
 
     Attributes:
-        skip: lines before the header, or before the first row.
-        names: of the columns, in their order; empty where there is none.
+        skip: number of lines before the header, or before the first row.
+        names: names of the columns in order; empty if there are none.
         has_header: whether the first line that is not skipped names the columns.
     """
 
@@ -34,7 +34,7 @@ class Layout:
 
 
 def most_fields(rows: Rows) -> tuple[int, float]:
-    """How many fields most lines have, and which share of the lines has them; the first line does not count."""
+    """Return the most common number of fields, and the fraction of lines that have it; the first line is ignored."""
     counts = Counter(len(row) for row in rows[1:] if row) or Counter(len(row) for row in rows if row)
     if not counts:
         return 0, 0.0
@@ -43,16 +43,16 @@ def most_fields(rows: Rows) -> tuple[int, float]:
 
 
 def layout_of(rows: Rows, ends: Sequence[int], header: bool | None, known: frozenset[str]) -> Layout:
-    """The layout of a file.
+    """Detect the layout of a file.
 
-    The header is the first line with as many fields as nearly all lines have; or with one less, where rows begin with
-    a name that the header leaves out, as R writes them, or end in a delimiter.
+    The header is the first line with as many fields as nearly all lines. It may have one field less, if rows start with
+    a row name that the header omits, as R writes them, or end with a delimiter.
 
     Args:
-        rows: fields of the first lines.
-        ends: for each of them, how many lines of the file it and those before take.
-        header: whether there is one, where that is known.
-        known: names of columns that the file should have: a line of these is a header.
+        rows: the fields of the first lines.
+        ends: for each of these, the number of lines of the file up to its end.
+        header: whether there is a header; None to detect it.
+        known: names of columns that the file should have; a line of these is a header.
     """
     fields, share = most_fields(rows)
     first = next((place for place, row in enumerate(rows) if row), 0)
@@ -120,7 +120,7 @@ def _counts_on(numbers: Sequence[str]) -> bool:
 
 
 def fields_of(lines: Sequence[str], mark: str, quote: str) -> tuple[list[list[str]], list[int]]:
-    """Fields of each line, and how many lines each and those before it take."""
+    """Return the fields of each record, and for each record the number of lines up to its end."""
     reader = csv.reader(lines, delimiter=mark, quotechar=quote, skipinitialspace=True)
     rows, ends = [], []
     for row in reader:

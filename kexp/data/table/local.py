@@ -1,4 +1,4 @@
-"""Any file of a table as a plain file on this machine: fetched from its address, unpacked, known by its first bytes."""
+"""Get a plain local file from any file of a table: download it, decompress it, and detect its format."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ _ENDINGS = {
 
 
 def plain(file: TableFile, folder: Path) -> TableFile:
-    """The file, or what it holds, as a plain one.
+    """Return the file, or the file that it contains, as a plain file.
 
     Args:
-        file: on this machine.
-        folder: where what is unpacked goes.
+        file: a local file.
+        folder: the folder for decompressed files.
 
     Raises:
-        DataError: an archive of several tables or of none, a file of another kind.
+        DataError: an archive has several tables or none, or the file is not a table.
     """
     start = _start(file.path)
     said = _ENDINGS.get(ending_of(file.name))

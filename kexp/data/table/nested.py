@@ -1,4 +1,4 @@
-"""Columns that hold more than a value: a record becomes a column for each of its fields, lists are left out."""
+"""Flatten nested columns: each field of a record becomes a column; lists are dropped."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ __all__ = ["flat"]
 
 
 def flat(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Makes columns of values of the table `rows`; what was left out, in words.
+    """Flatten the nested columns of the table `rows`.
 
-    A record's fields are columns named `record.field`, as pandas' json_normalize names them.
+    The fields of a record become columns named `record.field`, as in pandas' json_normalize.
+
+    Returns:
+        A notice for each column that was dropped.
     """
     left: list[str] = []
     while True:

@@ -1,4 +1,4 @@
-"""Numbers as people write them: with thousands set apart, a decimal comma, a currency, a percent sign, a unit."""
+"""Parse formatted numbers: with thousands separators, a decimal comma, a currency, a percent sign or a unit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST_UNIT = 6
 
 
 def number_in(value: str, form: str) -> str:
-    """SQL of the number that a text holds in this form; NULL where it holds none.
+    """Return SQL of the number in a text of this form; NULL if the text is not such a number.
 
     Args:
         value: SQL of the text, trimmed.
@@ -31,10 +31,10 @@ def number_in(value: str, form: str) -> str:
 
 
 def affixes_fit(value: str) -> str:
-    """SQL, over all rows: whether what stands around the numbers is one unit and one currency at most.
+    """Return SQL of an aggregate: whether all numbers have at most one unit and one currency.
 
     Args:
-        value: SQL of the text, trimmed; NULL where it is missing.
+        value: SQL of the text, trimmed; NULL for a missing value.
     """
     value = _signed(value)
     before = f"nullif(trim(regexp_replace(regexp_extract({value}, '^[^0-9.,]*'), '[+-]', '')), '')"

@@ -1,4 +1,4 @@
-"""How the text of a table is read."""
+"""Options for reading the text of a table."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["MISSING_WORDS", "ReadOptions"]
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How text is read.
+    """Options for reading text.
 
     Attributes:
-        delimiter: between fields of a CSV file; found unless given.
-        decimal: the decimal mark; found unless given.
-        encoding: of a CSV file; found unless given.
-        na_values: what stands for a missing value, in every column, besides the empty field; None for the usual words
-            in columns of numbers.
-        header: whether the first line of a CSV file names the columns; found unless given.
-        names: of the columns of a CSV file, in place of those of its header.
-        kinds: what columns are to be read as, where that is known: "number", "boolean", "date" or "text".
-        formats: how dates of columns are written, where that is known.
+        delimiter: delimiter of a CSV file; detected unless given.
+        decimal: the decimal mark; detected unless given.
+        encoding: encoding of a CSV file; detected unless given.
+        na_values: texts that mean a missing value in every column, besides the empty field; None for the usual texts in
+            columns of numbers.
+        header: whether the first line of a CSV file names the columns; detected unless given.
+        names: names of the columns of a CSV file, instead of its header.
+        kinds: column -> "number", "boolean", "date" or "text", for columns whose kind is given.
+        formats: column -> format of its dates, for columns whose format is given.
     """
 
     delimiter: str | None = None
@@ -46,7 +46,7 @@ class ReadOptions:
         header: bool | None,
         names: Sequence[str] | None,
     ) -> ReadOptions:
-        """As a config has it."""
+        """Creates options from config values."""
         missing = None if na_values is None else tuple(map(str, na_values))
         return ReadOptions(
             delimiter, decimal, encoding, missing, header, None if names is None else tuple(map(str, names))
@@ -54,7 +54,7 @@ class ReadOptions:
 
     @staticmethod
     def as_kept(encoding: Mapping[str, Any]) -> ReadOptions:
-        """How a run read its table, as the encoding of the run keeps it: another table is read so too."""
+        """Creates the options with which a run read its table, from the run's encoding."""
         kept = dict(encoding.get("reading") or {})
         for name in ("na_values", "names"):
             kept[name] = None if kept.get(name) is None else tuple(kept[name])
@@ -63,17 +63,17 @@ class ReadOptions:
         return ReadOptions(**kept, kinds=kinds, formats=formats)
 
     def refuse_unused(self, forms: Iterable[str]) -> None:
-        """Refuses what is said of CSV files where there are none.
+        """Refuses options of CSV files if no file is a CSV file.
 
         Raises:
-            DataError: something is.
+            DataError: such an option is given.
         """
         for name in ("delimiter", "encoding", "header", "names"):
             if getattr(self, name) is not None and "csv" not in forms:
                 raise DataError(f"data.{name}: is of CSV files, and must be left out here, got {getattr(self, name)!r}")
 
     def kept(self, table_has_header: bool | None) -> dict[str, Any]:
-        """What another table is to be read by, as JSON."""
+        """Returns the options to store in a run's encoding, as JSON."""
         named = {name: getattr(self, name) for name in ("delimiter", "decimal", "encoding", "na_values", "names")}
         return {name: value for name, value in {**named, "header": table_has_header}.items() if value is not None}
 

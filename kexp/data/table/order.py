@@ -1,4 +1,4 @@
-"""What a split by time or group goes by: a column of times, a column of groups."""
+"""The times and groups of rows, for splits by time or group."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["groups_of", "times_of"]
 
 
 def times_of(table: Table, name: str | None, rows: NDArray[np.intp]) -> NDArray[np.float64] | None:
-    """The times of rows as numbers in order, shape (rows,); None where no column is named.
+    """Return the times of rows as numbers, shape (rows,); None if no column is named.
 
     Raises:
-        DataError: there is no such column, it holds text, or a row has no time.
+        DataError: the column does not exist or has text, or a row has no time.
     """
     if name is None:
         return None
@@ -33,10 +33,10 @@ def times_of(table: Table, name: str | None, rows: NDArray[np.intp]) -> NDArray[
 
 
 def groups_of(table: Table, name: str | None, rows: NDArray[np.intp]) -> NDArray[np.intp] | None:
-    """Numbers of the groups of rows, shape (rows,), from 0; None where no column is named.
+    """Return the group number of each row, from 0, shape (rows,); None if no column is named.
 
     Raises:
-        DataError: there is no such column, or a row has no group.
+        DataError: the column does not exist, or a row has no group.
     """
     if name is None:
         return None

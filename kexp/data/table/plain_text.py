@@ -1,4 +1,4 @@
-"""The text of a CSV file: its encoding, its first lines, and a copy in which only its rows are left."""
+"""The text of a CSV file: detect its encoding, read its first lines, and write a copy with only its rows."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _START_BYTES = 1 << 16
 
 
 def encoding_of(file: TableFile, given: str | None) -> tuple[str, str]:
-    """A text file's encoding, and a note where that is a guess: UTF-8 if it is that, else Windows' Western one.
+    """Return a text file's encoding, and a notice if it is a guess: UTF-8 if that is valid, else Windows-1252.
 
     Raises:
-        DataError: there is no encoding of that name, or the text is in none that is known.
+        DataError: the given encoding does not exist or is not that of the text, or no encoding fits.
     """
     if given is not None:
         try:
@@ -70,7 +70,7 @@ def _decodes(path: str, encoding: str) -> bool:
 
 
 def first_lines(path: str, encoding: str) -> list[str]:
-    """The whole lines among the first characters of a text."""
+    """Return the complete lines in the first characters of a text."""
     with open(path, encoding=encoding, newline="") as content:
         start = content.read(_START_BYTES)
     lines = list(io.StringIO(start, newline=""))
@@ -78,20 +78,20 @@ def first_lines(path: str, encoding: str) -> list[str]:
 
 
 def ends_alike(lines: Sequence[str]) -> bool:
-    """Whether all lines end as the first does, as DuckDB needs it."""
+    """Return whether all lines have the same line ending, which DuckDB requires."""
     return len({line[len(line.rstrip("\r\n")) :] for line in lines[:-1]}) < 2
 
 
 def rewritten(path: str, encoding: str, to: Path, *, skip: int, comments: bool, split: Split | None) -> str:
-    """A copy in UTF-8, from the header on.
+    """Write a copy in UTF-8, starting at the header.
 
     Args:
-        path: the text.
-        encoding: of the text.
+        path: the text file.
+        encoding: its encoding.
         to: the copy.
-        skip: lines before the header, which are left out.
-        comments: whether lines that begin with # are left out.
-        split: how lines become fields where no delimiter separates them; tabs separate them in the copy.
+        skip: number of lines before the header to leave out.
+        comments: whether to leave out lines that begin with #.
+        split: splits lines into fields that no delimiter separates; the copy separates them by tabs.
     """
     with open(path, encoding=encoding) as content, open(to, "w", encoding="utf-8", newline="") as out:
         lines: Iterator[str] = itertools.islice(content, skip, None)
@@ -105,20 +105,20 @@ def rewritten(path: str, encoding: str, to: Path, *, skip: int, comments: bool, 
 
 
 def split_at_spaces(lines: Iterable[str], quote: str) -> Iterator[list[str]]:
-    """Fields between which any number of spaces and tabs stands."""
+    """Split lines into fields at runs of spaces and tabs."""
     bare = (line.replace("\t", " ").strip() for line in lines)
     return csv.reader(bare, delimiter=" ", skipinitialspace=True, quotechar=quote or '"')
 
 
 def split_at_places(lines: Iterable[str], starts: Sequence[int]) -> Iterator[list[str]]:
-    """Fields that begin at the same place of each line."""
+    """Split lines into fields that start at the same positions in each line."""
     ends = [*starts[1:], None]
     for line in lines:
         yield [line[start:end].strip() for start, end in zip(starts, ends, strict=True)] if line.strip() else []
 
 
 def places_of(lines: Sequence[str]) -> list[int]:
-    """Where the fields of lines of fixed width begin: after what is blank in all of them."""
+    """Return the positions where fields of fixed width start: after the columns that are blank in all lines."""
     there = [line.rstrip() for line in lines if line.strip()]
     width = max(map(len, there), default=0)
     filled = [any(place < len(line) and line[place] != " " for line in there) for place in range(width)]

@@ -1,5 +1,7 @@
-"""Files to columns: DuckDB finds delimiter, quotes and types, and reads; what a column of text really holds is asked of
-it in one query. What was read is kept in the cache under a digest of the files' content."""
+"""Read files into columns with DuckDB, and cache the columns under a digest of the files' content.
+
+DuckDB detects delimiter, quotes and types. One further query detects the kinds of text columns.
+"""
 
 from __future__ import annotations
 
@@ -47,10 +49,10 @@ class _Relation(NamedTuple):
 
 
 def read_table(files: Sequence[TableFile], how: ReadOptions) -> Table:
-    """The rows of files with the same columns, one file's after another's.
+    """Read files with the same columns into one table.
 
     Raises:
-        DataError: a file that cannot be read, without rows, with a column twice or a row of another length.
+        DataError: a file cannot be read, has no rows, has a column twice, or has a row with another number of fields.
     """
     name = files[0].name
     files = [fetched(each) if each.is_remote else each for each in files]
@@ -63,7 +65,11 @@ def read_table(files: Sequence[TableFile], how: ReadOptions) -> Table:
 
 
 def read_query(query: str, how: ReadOptions) -> Table:
-    """What a query gives; it may name files."""
+    """Read the result of an SQL query, which may name files.
+
+    Raises:
+        DataError: the query fails, or returns no rows.
+    """
 
     def load(connection: duckdb.DuckDBPyConnection) -> Head:
         import duckdb
@@ -78,7 +84,7 @@ def read_query(query: str, how: ReadOptions) -> Table:
 
 
 def read_frame(frame: pd.DataFrame, how: ReadOptions) -> Table:
-    """A pandas data frame."""
+    """Convert a pandas data frame to a table."""
 
     def load(connection: duckdb.DuckDBPyConnection) -> Head:
         connection.register("frame", frame)

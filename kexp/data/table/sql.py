@@ -1,4 +1,4 @@
-"""Words of SQL."""
+"""Quote names and texts in SQL."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _APART = "\x1f"  # between a name and its number, where DuckDB would take two na
 
 
 def inside(names: Iterable[str]) -> list[str]:
-    """Names of columns as DuckDB is told them, to which A and a are one."""
+    """Make column names unique for DuckDB, which ignores case."""
     seen: dict[str, int] = {}
     told = []
     for name in names:
@@ -20,21 +20,21 @@ def inside(names: Iterable[str]) -> list[str]:
 
 
 def outside(name: str) -> str:
-    """The name of a column that DuckDB is told as this."""
+    """Return the original name of a column from its name in DuckDB."""
     return name.partition(_APART)[0]
 
 
 def quoted(name: str) -> str:
-    """A column's name."""
+    """Quote the name of a column."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def text(value: str) -> str:
-    """A text."""
+    """Quote a text."""
     return "'" + value.replace("'", "''") + "'"
 
 
 def sentence(error: Exception) -> str:
-    """The first line of what DuckDB says, without the name of the error's kind."""
+    """Return the first line of a DuckDB error, without the name of the error class."""
     line = str(error).strip().splitlines()[0]
     return line.partition("Error: ")[2] or line

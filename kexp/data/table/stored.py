@@ -1,4 +1,4 @@
-"""A table's columns in files, one after another, mapped into memory: any rows in any order, at the speed of memory."""
+"""A table's columns in memory-mapped files, for fast random access to rows."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Column:
         name: its name.
         kind: "number", "boolean" (0 and 1), "date" (seconds since 1970) as float64, NaN where missing; "text" as int32
             codes into `words`, -1 where missing.
-        folder: where its values are.
-        place: among the columns of its block.
-        format: how its dates are written, where the reader was not sure by itself.
-        opened: blocks that are mapped already, by name.
+        folder: the folder of its values.
+        place: its index among the columns of its block.
+        format: the format of its dates, if it had to be detected.
+        opened: name -> block, for blocks that are mapped already.
     """
 
     name: str
@@ -49,17 +49,17 @@ class Column:
 
     @property
     def block(self) -> str:
-        """The file of all columns of its type."""
+        """The name of the file of all columns of its type."""
         return "codes" if self.kind == "text" else "numbers"
 
     @property
     def words_file(self) -> Path:
-        """Where its texts are."""
+        """The file of its texts."""
         return self.folder / f"words-{self.place}.arrow"
 
     @property
     def values(self) -> NDArray[Any]:
-        """All rows' values, shape (rows,)."""
+        """The values of all rows, shape (rows,)."""
         if self.block not in self.opened:
             self.opened[self.block] = np.load(self.folder / f"{self.block}.npy", mmap_mode="r")
         values: NDArray[Any] = self.opened[self.block][self.place]
@@ -75,7 +75,7 @@ class Column:
             return words
 
     def shown(self, row: int) -> str:
-        """The value of a row as a person writes it."""
+        """Returns the value of a row as text for the user."""
         value = self.values[row]
         if self.kind == "text":
             return str(self.words[value])
@@ -84,7 +84,7 @@ class Column:
         return f"{value:.12g}"
 
     def sent(self, row: int) -> str | float | bool | None:
-        """The value of a row as JSON or a file has it, in the column's own form."""
+        """Returns the value of a row as in JSON or a file, in the column's own format."""
         value = self.values[row]
         if self.missing(value):
             return None
@@ -103,16 +103,16 @@ class Column:
         return grouped if self.format == GROUPED else grouped.translate(str.maketrans(",.", ".,"))
 
     def missing(self, values: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which of these values of the column are missing."""
+        """Returns whether each of these values of the column is missing."""
         return values < 0 if self.kind == "text" else np.isnan(values)
 
 
 class Table:
-    """Columns of as many rows.
+    """A table of columns.
 
     Args:
-        folder: where they are.
-        name: what to call the table in messages: its file's name.
+        folder: the folder of its columns.
+        name: the table's name in messages, usually the file's name.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -128,29 +128,29 @@ class Table:
         return sum(self.file_rows)
 
     def column(self, name: str, key: str) -> Column:
-        """The column of that name.
+        """Returns the column of that name.
 
         Raises:
-            DataError: there is none; names the nearest.
+            DataError: the column does not exist; the message has the nearest name.
         """
         if name not in self.columns:
             raise DataError(f"{key}: there is no column {name!r} in {self.name}{suggestion(name, self.columns)}")
         return self.columns[name]
 
     def rows_of_file(self, file: int) -> NDArray[np.intp]:
-        """Row numbers of one of the files that the table was read from."""
+        """Returns the row numbers of one of the files that the table was read from."""
         first = sum(self.file_rows[:file])
         return np.arange(first, first + self.file_rows[file], dtype=np.intp)
 
 
 @dataclass(frozen=True)
 class Head:
-    """What a table was read from.
+    """A description of the files that a table was read from.
 
     Attributes:
-        files: rows of each file.
-        notes: what a person should know of how they were read.
-        header: whether a CSV file's first line names its columns; None of other files.
+        files: the number of rows of each file.
+        notes: notices for the user on how they were read.
+        header: whether the first line of a CSV file names its columns; None for other files.
     """
 
     files: list[int]
@@ -159,7 +159,7 @@ class Head:
 
 
 def write_head(folder: Path, head: Head, columns: list[Column]) -> None:
-    """Writes what `Table` reads first; the columns' files are there already."""
+    """Write the head of a table, which `Table` reads first. The files of the columns must exist already."""
     listed = [{name: getattr(each, name) for name in ("name", "kind", "place", "format")} for each in columns]
     told = {**asdict(head), "columns": listed}
     (folder / HEAD).write_text(json.dumps(told), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What was done with a table's columns, in words."""
+"""Summarise for the user what became of a table's columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST_NAMED = 4
 
 
 def summary_line(rows: int, dropped: tuple[int, str], columns: Sequence[Mapping[str, Any]]) -> str:
-    """A table in a line: its rows, its columns by kind, and what is left out and why."""
+    """Return a line on a table: its rows, its columns by kind, and the columns that are left out and why."""
     count, target = dropped
     without = f" ({count} without {target} left out)" if count else ""
     kinds = [column["kind"] for column in columns if "left_out" not in column]
@@ -28,7 +28,7 @@ def summary_line(rows: int, dropped: tuple[int, str], columns: Sequence[Mapping[
 
 
 def unseen_notices(unseen: Mapping[str, int]) -> list[str]:
-    """What to say of rows with categories that the training rows did not have."""
+    """Return a notice for each column with categories that the training rows did not have."""
     return [
         f"{count} row{'s have' if count > 1 else ' has'} a {name!r} that the training rows did not have"
         for name, count in unseen.items()

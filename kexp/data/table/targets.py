@@ -1,4 +1,4 @@
-"""The targets in a table's columns."""
+"""Extract targets from a table's columns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_INTEGER_CLASSES = 20
 
 
 def rows_with(columns: Sequence[Column], rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Those of the rows that have a value in every column."""
+    """Return the rows that have a value in every column."""
     there = np.ones(len(rows), dtype=bool)
     for column in columns:
         there &= ~column.missing(column.values[rows])
@@ -29,13 +29,13 @@ def rows_with(columns: Sequence[Column], rows: NDArray[np.intp]) -> NDArray[np.i
 
 
 def targets_of(columns: Sequence[Column], rows: NDArray[np.intp], task: str, classes: Sequence[str] | None) -> Targets:
-    """Targets of rows that all have them.
+    """Return the targets of rows that all have targets.
 
-    Text, true and false, and whole numbers of at most 20 kinds that repeat are classes, unless `task` says otherwise;
-    several columns of 0 and 1, or of true and false, are labels; other numbers a regression.
+    Unless `task` says otherwise, text, true and false, and repeating whole numbers with at most 20 distinct values are
+    classes; several columns of 0 and 1, or of true and false, are labels; other numbers are a regression.
 
     Raises:
-        DataError: text where numbers are needed, a class that is not named.
+        DataError: a column has text but the task needs numbers, or `classes` lacks a class.
     """
     asked = None if task == "auto" else cast(Task, task)
     for column in columns:
@@ -79,7 +79,11 @@ def targets_of(columns: Sequence[Column], rows: NDArray[np.intp], task: str, cla
 
 
 def known_targets(table: Table, encoding: Mapping[str, Any], rows: NDArray[np.intp], key: str) -> NDArray[Any]:
-    """Targets of rows that come after training: the classes are those of the run."""
+    """Return the targets of another table, with the class indices of the run.
+
+    Raises:
+        DataError: the table has a class that the run's data did not have, or a value is missing.
+    """
     columns = [table.column(name, key) for name in encoding["target"]]
     if encoding["task"] != "classification":
         wide = np.stack([_numbers(column, rows, key) for column in columns], axis=1)
@@ -100,7 +104,11 @@ def known_targets(table: Table, encoding: Mapping[str, Any], rows: NDArray[np.in
 
 
 def numbers_of(column: Column, rows: NDArray[np.intp], key: str) -> NDArray[np.float64]:
-    """A column of numbers, none of them missing."""
+    """Return the values of a column of numbers.
+
+    Raises:
+        DataError: the column does not have numbers, or a value is missing.
+    """
     if column.kind not in ("number", "boolean"):
         raise DataError(f"{key}: column {column.name!r} must hold numbers, got {column.kind}")
     values = np.asarray(column.values[rows])
