@@ -33,7 +33,7 @@ _HOMES = {
     "Source": "source",
     "Splits": "splits",
     "arrays": "inference",
-    "as_data": "made",
+    "as_data": "conversion",
     "class_weights": "weights",
     "epoch_order": "order",
     "feed": "feeds",
