@@ -165,7 +165,7 @@ def test_times_are_read_in_the_ways_they_are_written(way: str, tmp_path: Path) -
     np.testing.assert_array_equal(feature(splits, "seen (year)"), DAYS.year)
 
 
-@pytest.mark.parametrize("form", ["%Y%m%d", "%Y-%m", "%b-%y", "%B %Y"])
+@pytest.mark.parametrize("form", ["%Y%m%d", "%Y-%m", "%b-%y", "%B %Y", "%d.%m.%y", "%d/%m/%y", "%d-%m-%y"])
 def test_days_and_months_without_a_time_are_dates(form: str, tmp_path: Path) -> None:
     days = pd.date_range("2019-01-01", periods=ROWS, freq="MS")
     splits = made(tmp_path, PLAIN.assign(seen=days.strftime(form)).to_csv(index=False), "kind")

@@ -21,7 +21,7 @@ from kexp.data.table.plain_text import (
     split_at_places,
     split_at_spaces,
 )
-from kexp.data.table.sql import inside, sentence, text
+from kexp.data.table.sql import inside, quoted, sentence, text
 from kexp.errors import DataError
 
 if TYPE_CHECKING:
@@ -124,7 +124,9 @@ def _load(
         if name in typed and (kind == "text" or (how.formats or {}).get(name)):
             typed[name] = "VARCHAR"  # read as the run read it
     if _reads(connection, _query(path, dialect, typed, how, skip)):
-        return []
+        early = _of_the_first_century(connection, typed)
+        if not early or _reads(connection, _query(path, dialect, typed | dict.fromkeys(early, "VARCHAR"), how, skip)):
+            return []
     plain = _query(path, dialect, dict.fromkeys(names, "VARCHAR"), how, skip)
     return [] if _reads(connection, plain) else _without_end(connection, file, plain, len(names), skip)
 
@@ -229,6 +231,17 @@ def _reads(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
     except duckdb.Error:
         return False
     return True
+
+
+def _of_the_first_century(connection: duckdb.DuckDBPyConnection, typed: Mapping[str, str]) -> list[str]:
+    """Columns of dates that DuckDB took 05/01/20 in for the fifth year of our era: they are to be read as text."""
+    pairs = zip(inside(typed), typed.items(), strict=True)
+    dates = {name: told for told, (name, kind) in pairs if kind in ("DATE", "TIMESTAMP")}
+    if not dates:
+        return []
+    asked = ", ".join(f"min(year({quoted(told)}))" for told in dates.values())
+    (years,) = connection.execute(f"select {asked} from tried").fetchall()
+    return [name for name, year in zip(dates, years, strict=True) if year is not None and year < 100]
 
 
 def _without_end(

@@ -31,7 +31,19 @@ NUMBERS += ("UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
 # How people write days, besides what DuckDB finds by itself. Months before days where both would do, as in pandas.
 _DAYS = (
     *("%Y-%m-%d", "%Y/%m/%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%m/%d/%y", "%d/%m/%y"),
-    *("%d.%m.%y", "%b %d %Y", "%b %d, %Y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%B %d %Y", "%B %d, %Y", "%d %B %Y"),
+    *(
+        "%d.%m.%y",
+        "%d-%m-%y",
+        "%m-%d-%y",
+        "%b %d %Y",
+        "%b %d, %Y",
+        "%d %b %Y",
+        "%d-%b-%Y",
+        "%d-%b-%y",
+        "%B %d %Y",
+        "%B %d, %Y",
+        "%d %B %Y",
+    ),
     *("%a %b %d %Y", "%A, %B %d, %Y", "%Y %b %d", "%d %b, %Y", "%d. %B %Y", "%b-%d-%Y"),
 )
 _MONTHS = ("%Y-%m", "%b-%y", "%b %Y", "%B %Y", "%b-%Y", "%m/%Y", "%Y/%m")
@@ -95,7 +107,7 @@ def _typed(name: str, kind: str) -> Found | None:
     if base in ("DATE", "TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP_S", "TIMESTAMP WITH TIME ZONE"):
         return Found(name, "date", f"epoch({column})::double")
     if base == "TIME":
-        return Found(name, "number", f"epoch({column})::double")  # seconds since midnight
+        return Found(name, "number", f"epoch({column})::double", _CLOCKS[1])  # seconds since midnight
     return None
 
 
@@ -217,13 +229,19 @@ def _clock(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions) -
 def _fitting(connection: duckdb.DuckDBPyConnection, value: str, formats: tuple[str, ...]) -> str | None:
     """The first format that all values have."""
     for rows in (f"limit {_SAMPLE}", ""):
-        counts = ", ".join(f"count(try_strptime(v, {text(each)}))" for each in formats)
+        counts = ", ".join(f"count({_read_by(each)})" for each in formats)
         source = f"(select {value} as v from rows where {value} is not null {rows})"
         (row,) = connection.execute(f"select count(v), {counts} from {source}").fetchall()
         formats = tuple(each for each, fits in zip(formats, row[1:], strict=True) if fits == row[0])
         if not formats:
             return None
     return formats[0]
+
+
+def _read_by(form: str) -> str:
+    """SQL of a value `v` as a moment; DuckDB alone takes the 20 of 05.01.20 for the year 20 of our era."""
+    read = f"try_strptime(v, {text(form)})"
+    return f"case when regexp_matches(v, '[0-9]{{4}}') then {read} end" if "%Y" in form else read
 
 
 def _misfit(connection: duckdb.DuckDBPyConnection, name: str, wanted: str, how: ReadOptions) -> str:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_frame", "read_query", "read_table"]
 
-VERSION = 7
+VERSION = 8
 ROWS_AT_ONCE = 1 << 19
 KEPT_BYTES = 20 << 30  # of tables in the cache; those that were not used for longest go first
 _A_DAY_S = 86_400.0

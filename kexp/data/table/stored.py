@@ -97,8 +97,12 @@ class Column:
             iso = moment.isoformat(" ").removesuffix(" 00:00:00")
             return moment.strftime(self.format) if self.format else iso
         number = int(value) if value == int(value) else float(value)
-        if self.format is None:
-            return number
+        return number if self.format is None else self._written(number)
+
+    def _written(self, number: float) -> str:
+        """A number as the file has it: with thousands set apart, or as a time of the day."""
+        if str(self.format).startswith("%"):
+            return (datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=number)).strftime(str(self.format))
         grouped = f"{number:,}"
         return grouped if self.format == GROUPED else grouped.translate(str.maketrans(",.", ".,"))
 
