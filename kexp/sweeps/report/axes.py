@@ -17,6 +17,7 @@ Figure = dict[str, Any]
 _DECADES = 1.5  # a logarithmic axis where positive values span more
 _FENCE, _TIMES = 3.0, 1000.0
 _MOST_TICKS = 14
+_DOUBLING = {"dtick": math.log10(2), "tickformat": ".3~g"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class Extent:
         """The axis for Plotly, with a little room at both ends."""
         ends = [self.place(self.low), self.place(self.high)]
         room = 0.04 * (ends[1] - ends[0]) or 0.1 * abs(ends[0]) or 1.0
-        kind = {"type": "log", "exponentformat": "power", "dtick": 1 if ends[1] - ends[0] > 2 else "D2"}
+        # Ticks at 1, 10, 100, or at 1, 2, 4, 8: between decades Plotly's own ones have a first digit alone.
+        decades = ends[1] - ends[0] > 2
+        kind = {"type": "log", **({"exponentformat": "power", "dtick": 1} if decades else _DOUBLING)}
         return {"title": {"text": title}, "range": [ends[0] - room, ends[1] + room], **(kind if self.log else {})}
 
 

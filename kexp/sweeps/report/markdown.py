@@ -10,24 +10,25 @@ __all__ = ["markdown_report"]
 
 def markdown_report(comparison: Comparison, most_rows: int = 100, most_lost: int = 50) -> str:
     """Heading, conclusion, ranked table, what is behind the verdicts, and the trials without a result."""
-    rows = comparison.rows[:most_rows]
+    ranked = [row for row in comparison.rows if row.values] or comparison.rows  # the others' trials are told below
+    rows = ranked[:most_rows]
     columns = table_columns(comparison, rows)
     objective = comparison.objective
     lines = [
         f"# {_escape(comparison.title) or 'Sweep'}",
         "",
-        f"{len(comparison.trials):,} trials, {len(comparison.rows):,} choices, "
-        f"by `{objective.metric}` ({objective.direction}).",
-        "",
         _escape(comparison.conclusion()),
+        "",
+        f"{len(comparison.trials):,} trials, {len(comparison.rows):,} choices, by `{objective.metric}` "
+        f"({'less' if objective.direction == 'minimize' else 'more'} is better).",
         "",
         "| " + " | ".join(_escape(column.heading) for column in columns) + " |",
         "|" + "|".join(" ---: " if column.right else " --- " for column in columns) + "|",
     ]
     for cells in zip(*(column.cells for column in columns), strict=True):
         lines.append("| " + " | ".join(_escape(cell) for cell in cells) + " |")
-    if len(rows) < len(comparison.rows):
-        lines += ["", f"The best {len(rows):,} of {len(comparison.rows):,} rows; `trials.csv` has every trial."]
+    if len(rows) < len(ranked):
+        lines += ["", f"The best {len(rows):,} of {len(ranked):,} rows; `trials.csv` has every trial."]
     lines += ["", *(f"- {_escape(note)}" for note in (*comparison.notes, method_note(comparison)) if note)]
     if comparison.lost:
         lines += [

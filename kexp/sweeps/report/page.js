@@ -134,15 +134,46 @@ function buildTable() {
   showTable();
 }
 
-/** Marks a row, or no longer: in the table, and its line among the curves. */
+/** Marks a row, or no longer: in the table, and in each figure that is drawn. */
 function mark(row) {
   if (!state.marked.delete(row)) state.marked.add(row);
   showTable();
-  markCurves();
+  Object.keys(markers).filter((name) => drawn[name]).forEach((name) => markers[name]());
+}
+
+const markers = { parallel: markParallel, curves: markCurves, history: markPoints, front: () => markPoints("front") };
+
+/** The marked lines stand on top of the others, in the colour of text. */
+function markParallel() {
+  const { data: [trace], rows } = figures.parallel;
+  const order = rows.map((_, place) => place);
+  order.sort((a, b) => state.marked.has(rows[a]) - state.marked.has(rows[b]) || a - b);
+  figures.parallel.order = order;
+  const any = state.marked.size > 0, top = trace.line.cmax, above = 1.12 * top;
+  const scale = trace.line.colorscale.map(([at, colour]) => [any ? at * top / above * 0.999 : at, colour]);
+  const change = {
+    "line.color": [order.map((place) => (state.marked.has(rows[place]) ? above : trace.line.color[place]))],
+    "line.cmax": any ? above : top,
+    "line.colorscale": [any ? [...scale, [top / above, css("--ink")], [1, css("--ink")]] : scale],
+    "line.colorbar.tickvals": [[0, top, ...(any ? [above] : [])]],
+    "line.colorbar.ticktext": [[...trace.line.colorbar.ticktext, ...(any ? ["marked"] : [])]],
+  };
+  trace.dimensions.forEach((each, at) => { change[`dimensions[${at}].values`] = [order.map((place) => each.values[place])]; });
+  Plotly.restyle("parallel", change, [0]);
+}
+
+/** The marked points are large, and the others fade. */
+function markPoints(name = "history") {
+  const change = { selectedpoints: [], "selected.marker.size": 13, "selected.marker.opacity": 1, "unselected.marker.opacity": 0.25 };
+  const traces = figures[name].data.map((trace, place) => [trace, place]).filter(([trace]) => trace.customdata);
+  for (const [trace] of traces) {
+    const chosen = trace.customdata.flatMap((row, place) => (state.marked.has(row) ? [place] : []));
+    change.selectedpoints.push(state.marked.size ? chosen : null);
+  }
+  Plotly.restyle(name, change, traces.map(([, place]) => place));
 }
 
 function markCurves() {
-  if (!drawn.curves) return;
   const lines = figures.curves.data.map((trace, place) => [trace, place]).filter(([trace]) => trace.meta !== undefined);
   const is = ([trace]) => state.marked.has(trace.meta);
   const grey = (trace) => trace.meta >= content.colours.length;
@@ -152,7 +183,7 @@ function markCurves() {
   }, lines.map(([, place]) => place));
 }
 
-// --- The figures: Plotly's, unpacked once, each drawn when it comes into view. ---
+// --- The figures: Plotly's, unpacked once the table is there, each drawn when it comes into view. ---
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -185,7 +216,9 @@ function brushedRows() {
   if (!limits.length) return null;
   const within = (place) => limits.every(([values, ranges]) =>
     ranges.some(([a, b]) => Math.min(a, b) <= values[place] && values[place] <= Math.max(a, b)));
-  return new Set(figures.parallel.rows.filter((_, place) => within(place)));
+  const { rows, order } = figures.parallel;
+  const shown = order ? order.map((place) => rows[place]) : rows;
+  return new Set(shown.filter((_, place) => within(place)));
 }
 
 function tip(text, event) {
@@ -198,11 +231,17 @@ function tip(text, event) {
 
 function listen(name, element) {
   if (name === "parallel") {
-    element.on("plotly_restyle", () => { state.brushed = brushedRows(); state.from = 0; showTable(); });
+    element.on("plotly_restyle", ([change]) => {
+      if (!Object.keys(change).some((key) => key.includes("constraintrange"))) return;
+      state.brushed = brushedRows();
+      state.from = 0;
+      showTable();
+    });
     let pointer = null;
     element.addEventListener("mousemove", (event) => { pointer = event; });
     element.on("plotly_hover", (event) => {
-      const row = figures.parallel.rows[event.curveNumber];
+      const { rows, order } = figures.parallel;
+      const row = rows[order ? order[event.curveNumber] : event.curveNumber];
       if (row === undefined) return;
       tip(columns.filter((each) => each.param || each.heading === columns[table.behind].heading || each.heading === "rank")
         .map((each) => `${each.heading} ${each.cells[row]}`).join("  ·  "), pointer);
@@ -221,10 +260,11 @@ async function draw(name) {
   if (drawn[name]) return;
   drawn[name] = true;
   const element = document.getElementById(name), figure = figures[name];
-  const config = { displaylogo: false, responsive: true, showSendToCloud: false }; // nothing leaves the page
+  // Nothing leaves the page; and lines need no more pixels than the screen has.
+  const config = { displaylogo: false, responsive: true, showSendToCloud: false, plotGlPixelRatio: devicePixelRatio };
   await Plotly.newPlot(element, structuredClone(figure.data), themed(figure.layout), config);
   listen(name, element);
-  if (name === "curves") markCurves();
+  if (state.marked.size && markers[name]) markers[name]();
 }
 
 async function drawFigures() {
@@ -238,11 +278,11 @@ async function drawFigures() {
   }
   const seen = new IntersectionObserver((entries) => {
     entries.filter((entry) => entry.isIntersecting).forEach((entry) => { seen.unobserve(entry.target); draw(entry.target.id); });
-  }, { rootMargin: "400px" });
+  }, { rootMargin: "40px" });
   names.forEach((name) => seen.observe(document.getElementById(name)));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => names.filter((name) => drawn[name])
     .forEach((name) => Plotly.relayout(name, themed(document.getElementById(name).layout))));
 }
 
 buildTable();
-drawFigures();
+requestAnimationFrame(() => setTimeout(drawFigures)); // the table is seen first

@@ -110,16 +110,26 @@ def _counts(comparison: Comparison) -> str:
     for trial in comparison.trials:
         states[trial.state.lower()] = states.get(trial.state.lower(), 0) + 1
     told = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items(), key=lambda item: -item[1]))
-    spent = math.fsum(trial.duration_s or 0.0 for trial in comparison.trials)
+    spent = datetime.timedelta(seconds=round(_busy_s(comparison)))
     objective = comparison.objective
     less = "less is better" if objective.direction == "minimize" else "more is better"
     made = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
     choices = f"{len(comparison.rows):,} choice{'s' * (len(comparison.rows) != 1)}"
     return (
         f"{len(comparison.trials):,} trials ({told}) of {choices}, "
-        f"ranked by <b>{escape(objective.metric)}</b> ({less}); "
-        f"{datetime.timedelta(seconds=round(spent))} of training in all. Written {made}."
+        f"ranked by <b>{escape(objective.metric)}</b> ({less})"
+        f"{f'; training took {spent}' if spent else ''}. Written {made}."
     )
+
+
+def _busy_s(comparison: Comparison) -> float:
+    """Seconds in which a trial ran; those in which several did count once."""
+    spans = sorted((each.start_ms / 1000, each.duration_s) for each in comparison.trials if each.duration_s)
+    busy, until = 0.0, -math.inf
+    for began, lasted in spans:
+        busy += max(0.0, began + lasted - max(began, until))
+        until = max(until, began + lasted)
+    return busy
 
 
 def _table_section(comparison: Comparison) -> Iterator[str]:
@@ -127,7 +137,8 @@ def _table_section(comparison: Comparison) -> Iterator[str]:
     if len(comparison.rows) > _MOST_ROWS:
         yield f'<p class="soft small">The best {_MOST_ROWS:,} of {len(comparison.rows):,}; trials.csv has all.</p>'
     yield '<div id="table"><noscript>This table needs JavaScript; report.md has it as text.</noscript></div>'
-    yield f'<p class="soft small">{escape(method_note(comparison))}</p>'
+    told = f"Click a row to mark it in the figures. {method_note(comparison)}".strip()
+    yield f'<p class="soft small">{escape(told)}</p>'
 
 
 def _table(comparison: Comparison) -> dict[str, Any]:
@@ -183,9 +194,7 @@ def _curves_note(comparison: Comparison) -> str:
     )
     if rows > DRAWN:
         told += f" The best {DRAWN} of {rows:,} choices are drawn."
-    return (
-        f"{told} Click in the legend to hide a line, twice to see it alone; click a row of the table to mark its line."
-    )
+    return f"{told} Click in the legend to hide a line, twice to see it alone."
 
 
 def _parallel_note(comparison: Comparison) -> str:
