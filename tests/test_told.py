@@ -199,7 +199,9 @@ def test_the_models_metrics_are_linked_to_the_data_that_they_were_measured_on(vi
         inputs = client.get_run(run_id).inputs.dataset_inputs
         digests = {each.tags[0].value: each.dataset.digest for each in inputs}
         (model_id,) = find_run(StoreSettings(), run_id).model_ids
-        linked = {metric.key: metric.dataset_digest for metric in client.get_logged_model(model_id).metrics}
+        logged = client.get_logged_model(model_id)
+        assert logged.params["optimizer.name"] == find_run(StoreSettings(), run_id).params["optimizer.name"]
+        linked = {metric.key: metric.dataset_digest for metric in logged.metrics}
         expected = {"": "train", "val_": "validation", "test_": "test"}
         assert linked == {
             "learning_rate": digests["train"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,12 @@ def main(arguments: Sequence[str]) -> int:
     run = find_stored(given)
     experiment = stored.load_experiment(run)
     persistence.check_formats(formats, experiment.backend, "--format")
+    known = stored.describe(run, experiment)
+    formats, told = stored.serving_formats(formats, experiment, known)
+    for each in told:
+        print(f"note: {each}", file=sys.stderr)
     stored.use_backend(experiment.backend)
-    model = stored.open_model(run, experiment, stored.describe(run, experiment), given.source)
+    model = stored.open_model(run, experiment, known, given.source)
     if not hasattr(model, "layers"):
         raise LoadError(f"{run.label} saved its predictions alone, which cannot be converted to another format")
     for path in persistence.save_model(model, given.folder, formats, _probe(model)):

@@ -20,7 +20,7 @@ from kexp.experiment.recording import (
 )
 from kexp.experiment.result import Result
 from kexp.experiment.running import check_installed, checkpointing_of, run, store_of
-from kexp.experiment.served import outputs_of
+from kexp.experiment.served import formats_for_serving, outputs_of, rows_of
 from kexp.experiment.state import TrainedState, leave_state
 from kexp.experiment.tracing import why_untraceable
 
@@ -40,6 +40,7 @@ __all__ = [
     "described",
     "engine_of",
     "feeds",
+    "formats_for_serving",
     "inherited_variables",
     "leave_state",
     "load_data",
@@ -51,6 +52,7 @@ __all__ = [
     "own_tags",
     "prepare",
     "record_setup",
+    "rows_of",
     "run",
     "run_parameters",
     "run_tags",

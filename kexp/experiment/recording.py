@@ -234,6 +234,7 @@ def record_model(
             datasets=data_of_metrics(prepared),
             register=_registration(tracker, prepared, {**history.last, **(tested or {})}),
             step=last,
+            params=run_parameters(prepared.experiment.as_dict()),
             served=served(prepared, model, math.prod(y.shape[1:])),
         )
 

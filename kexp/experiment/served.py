@@ -18,7 +18,7 @@ from kexp.tracking import Served
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["outputs_of", "served"]
+__all__ = ["formats_for_serving", "outputs_of", "rows_of", "served"]
 
 EXAMPLE_ROWS = 3
 MOST_NUMBERS = 10_000  # numbers in an example of arrays
@@ -51,6 +51,40 @@ def outputs_of(
     logits = bool(parameters.get("from_logits"))
     names = None if classes is None else tuple(classes)
     return Outputs(names, tuple(target_names or ()), activation, logits, task, tuple(positions))
+
+
+def rows_of(
+    data: str, encoding: Mapping[str, Any], feature_shape: Sequence[int], feature_names: Sequence[str] | None
+) -> dict[str, Any]:
+    """What rows of a run's data are, before they are encoded.
+
+    Args:
+        data: name of the data's component.
+        encoding: what was learned from the training rows; empty where they were numbers.
+        feature_shape: of an encoded row.
+        feature_names: one name a feature, where they have names.
+    """
+    shape = list(feature_shape)
+    if "text" in encoding:
+        return {"kind": "text", "column": encoding["text"]["column"] or "text", "encoding": {"text": encoding["text"]}}
+    if "columns" in encoding:
+        kept = {key: encoding[key] for key in ("columns", "kinds", "series") if key in encoding}
+        kept["columns"] = [column for column in kept["columns"] if "left_out" not in column]
+        said = (encoding.get("reading") or {}).get("na_values")
+        kept |= {"reading": {"na_values": list(said)}} if said else {}
+        return {"kind": "series" if "series" in encoding else "table", "shape": shape, "encoding": kept}
+    if data == "image_folder":
+        return {"kind": "images", "shape": shape}
+    return {"kind": "array", "shape": shape, "names": None if feature_names is None else list(feature_names)}
+
+
+def formats_for_serving(
+    formats: Mapping[str, Any], rows: Mapping[str, Any], outputs: Outputs
+) -> tuple[dict[str, Any], list[str]]:
+    """Formats by name, where they can for models that take raw rows, and what there is to tell of these."""
+    kept = {"rows": rows, "outputs": outputs.as_json()}
+    known = {name: each.serving(kept) if hasattr(each, "serving") else each for name, each in formats.items()}
+    return known, [each.told for each in known.values() if getattr(each, "told", "")]
 
 
 def served(prepared: Prepared, model: keras.Model, width: int) -> Served:
@@ -90,33 +124,21 @@ def served(prepared: Prepared, model: keras.Model, width: int) -> Served:
 def _rows(prepared: Prepared) -> tuple[dict[str, Any], list[Column], Any]:
     """Return the description of rows, the inputs of the signature, and an example."""
     spec, encoding = prepared.splits.spec, prepared.splits.encoding
-    shape = list(spec.feature_shape)
-    if "text" in encoding:
-        name = encoding["text"]["column"] or "text"
-        sample = " ".join(encoding["text"]["vocabulary"][:8])
-        return (
-            {"kind": "text", "column": name, "encoding": {"text": encoding["text"]}},
-            [_column(name, "string")],
-            {"columns": [name], "data": [[sample]]},
-        )
-    if "columns" in encoding:
-        kept = {key: encoding[key] for key in ("columns", "kinds", "series") if key in encoding}
-        kept["columns"] = [column for column in kept["columns"] if "left_out" not in column]
-        kind = "series" if "series" in encoding else "table"
+    rows = rows_of(prepared.experiment.data.name, encoding, spec.feature_shape, spec.feature_names)
+    if rows["kind"] == "text":
+        known = " ".join(encoding["text"]["vocabulary"][:8])
+        return rows, [_column(rows["column"], "string")], {"columns": [rows["column"]], "data": [[known]]}
+    if rows["kind"] in ("table", "series"):
         inputs = _inputs(encoding, prepared)
-        example = _table_rows(prepared, [column["name"] for column in inputs])
-        return {"kind": kind, "shape": shape, "encoding": kept}, inputs, example
-    if prepared.experiment.data.name == "image_folder":
+        return rows, inputs, _table_rows(prepared, [column["name"] for column in inputs])
+    if rows["kind"] == "images":
         example = {"columns": ["image"], "data": [[_png(prepared)]]}
-        return {"kind": "images", "shape": shape}, [{"type": "any", "name": "image", "required": True}], example
-    names = None if spec.feature_names is None else list(spec.feature_names)
-    count = max(1, min(EXAMPLE_ROWS, MOST_NUMBERS // max(1, math.prod(shape))))
-    some = _first(prepared, count)
+        return rows, [{"type": "any", "name": "image", "required": True}], example
+    count = max(1, min(EXAMPLE_ROWS, MOST_NUMBERS // max(1, math.prod(spec.feature_shape))))
+    some, names = _first(prepared, count).tolist(), rows["names"]
     if names:
-        inputs = [_column(name, "double") for name in names]
-        return {"kind": "array", "shape": shape, "names": names}, inputs, {"columns": names, "data": some.tolist()}
-    inputs = [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, *shape]}}]
-    return {"kind": "array", "shape": shape, "names": None}, inputs, some.tolist()
+        return rows, [_column(name, "double") for name in names], {"columns": names, "data": some}
+    return rows, [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, *spec.feature_shape]}}], some
 
 
 def _column(name: str, kind: str, needed: bool = True) -> Column:

@@ -12,6 +12,7 @@ from kexp import traits
 from kexp.build import build_format, build_model
 from kexp.errors import ConfigError, SaveError
 from kexp.experiment.prepared import Prepared
+from kexp.experiment.served import formats_for_serving, outputs_of, rows_of
 from kexp.registry import OURSELVES
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class UsableFormats:
     Attributes:
         formats: name -> format, for the chosen formats that can.
         mlflow: whether an MLflow model can.
-        notices: (label, text) for each format that is left out, with the reason.
+        notices: (label, text) for each format that is left out, or takes encoded rows, with the reason.
     """
 
     def __init__(self, formats: Mapping[str, Format], mlflow: bool = True, left_out: Sequence[str] = ()) -> None:
@@ -47,10 +48,13 @@ def usable_formats(prepared: Prepared, model: keras.Model, formats: Mapping[str,
     Raises:
         ConfigError: a format that the user chose cannot store the model; the message has the reason.
     """
-    experiment = prepared.experiment
+    experiment, spec, encoding = prepared.experiment, prepared.splits.spec, prepared.splits.encoding
+    rows = rows_of(experiment.data.name, encoding, spec.feature_shape, spec.feature_names)
+    outputs = outputs_of(experiment, spec.task, spec.classes, spec.target_names, spec.positions)
+    formats, lines = formats_for_serving(formats, rows, outputs)
     if _is_plain(prepared, model):
-        return UsableFormats(formats)
-    usable, lines = {}, []
+        return UsableFormats(formats, left_out=lines)
+    usable = {}
     for name, fmt in formats.items():
         reason = _why_not(prepared, model, name, fmt)
         if reason and name in experiment.save.formats:

@@ -36,8 +36,13 @@ class Format(Protocol):
     - `requires_backend` (None): names of the only Keras backends on which it works.
     - `requires_package` (None): a pair of the importable packages that it needs and the command that installs them.
 
-    One more method is optional: `optimizer_values(path)` returns the arrays of the optimizer's state in the file. They
-    are compared with the model's optimizer when the file is read back.
+    Two more methods are optional:
+
+    - `optimizer_values(path)` returns the arrays of the optimizer's state in the file. They are compared with the
+      model's optimizer when the file is read back.
+    - `serving(contract)` returns the same format for models whose raw rows and outputs are known, as in `serving.json`.
+      That format may have an attribute `notice`, a line to print before training, and a method `difference(loaded)`,
+      which compares what was read back with the contract and returns what differs, or None.
     """
 
     filename: str

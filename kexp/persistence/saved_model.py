@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import re
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["saved_model"]
 
+_RAW, _ENCODED = "serving_default", "encoded"
+
 
 def saved_model() -> Format:
-    """The predictions alone as a TensorFlow SavedModel for serving (saved_model/)."""
+    """The predictions alone as a TensorFlow SavedModel for serving (saved_model/), of raw columns by name."""
     return _SavedModel()
 
 
@@ -26,14 +31,41 @@ class _SavedModel:
     carries = "function"
     requires_backend = frozenset({"tensorflow", "jax"})
 
+    def __init__(self, kept: Mapping[str, Any] | None = None) -> None:
+        self._kept = kept
+
+    def serving(self, kept: Mapping[str, Any]) -> Format:
+        """See `Format`."""
+        return _SavedModel(kept)
+
+    @property
+    def told(self) -> str:
+        """See `Format`."""
+        from kexp.persistence.tensorflow_rows import why_encoded
+
+        why = why_encoded(self._kept["rows"]) if self._kept else ""
+        return f"saved_model takes {why}" if why else ""
+
     def save(self, model: keras.Model, path: Path) -> None:
-        model.export(path, format="tf_saved_model", verbose=False)
+        if self._kept is None or self.told:
+            model.export(path, format="tf_saved_model", verbose=False)
+            return
+        with tempfile.TemporaryDirectory(prefix="kexp-export-") as folder:
+            model.export(folder, format="tf_saved_model", verbose=False)
+            _write_raw(_tensorflow().saved_model.load(folder), self._kept, model.input_shape[0], path)
 
     def load(self, path: Path, *, architecture: Callable[[], keras.Model]) -> Predictor:
-        import tensorflow as tf
-
+        tf = _tensorflow()
         # The loaded object owns the variables that `serve` uses, so a reference to it must be kept.
         return _Served(tf.saved_model.load(str(path)))
+
+    def difference(self, loaded: Any) -> str | None:
+        """See `Format`."""
+        if self._kept is None or self.told:
+            return None
+        from kexp.persistence.tried_rows import raw_difference
+
+        return raw_difference(loaded, self._kept)
 
 
 class _Served:
@@ -44,3 +76,90 @@ class _Served:
         import numpy as np
 
         return np.asarray(self._loaded.serve(inputs))
+
+    def answers(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """The named outputs of raw columns by name."""
+        import numpy as np
+        import tensorflow as tf
+
+        given = {name: tf.constant(values) for name, values in columns.items()}
+        return {name: np.asarray(found) for name, found in self._loaded.signatures[_RAW](**given).items()}
+
+
+def _tensorflow() -> Any:
+    """TensorFlow, without its remarks on gradients, which a function that is served has no use for.
+
+    Its import sets the level of its logger anew. The caller sets it back.
+    """
+    import tensorflow as tf
+
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    return tf
+
+
+def _write_raw(exported: Any, kept: Mapping[str, Any], batch: int | None, path: Path) -> None:
+    """Writes what Keras exported with a signature on raw columns before it."""
+    import tensorflow as tf
+
+    from kexp.persistence.tensorflow_rows import RawRows, named_answers
+    from kexp.serving.outputs import Outputs
+
+    rows, outputs = RawRows(kept["rows"], batch), Outputs.of_json(kept["outputs"])
+    specs = rows.inputs()
+    safe = _safe_names(specs)
+    columns = {safe[name]: tf.TensorSpec(spec.shape, spec.dtype, safe[name]) for name, spec in specs.items()}
+
+    def answers(**given: Any) -> dict[str, Any]:
+        features = rows.features({name: given[safe[name]] for name in specs})
+        return named_answers(outputs, exported.serve(features))
+
+    both = tf.Module()
+    both.exported, both.serve, both.tables = exported, exported.serve, rows.tables
+    encoded = exported.signatures[_RAW]
+    raw = tf.function(answers).get_concrete_function(**columns)
+    # What JAX has written is there without its gradients.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(both, str(path), {_RAW: raw, _ENCODED: encoded}, options)
+    _rename(path, {other: name for name, other in safe.items() if other != name})
+
+
+def _safe_names(names: Mapping[str, Any]) -> dict[str, str]:
+    """The columns' names as TensorFlow has them: those of Python's parameters."""
+    import keyword
+
+    safe: dict[str, str] = {}
+    for name in names:
+        plain = re.sub(r"\W", "_", name, flags=re.ASCII)
+        plain = plain if plain.isidentifier() and not keyword.iskeyword(plain) else f"column_{plain}"
+        while plain in safe.values() or (plain != name and plain in names):
+            plain += "_"
+        safe[name] = plain
+    return safe
+
+
+def _rename(path: Path, names: Mapping[str, str]) -> None:
+    """Gives the inputs of the first signature names that no parameter of Python's can have.
+
+    TensorFlow writes none but those of parameters, and reads any: what serves a SavedModel looks inputs up by the names
+    in its signature, and Python's loader by its list of keywords.
+    """
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    if not names:
+        return
+    file = path / "saved_model.pb"
+    saved = SavedModel()
+    saved.ParseFromString(file.read_bytes())
+    (graph,) = saved.meta_graphs
+    inputs = graph.signature_def[_RAW].inputs
+    known = set(inputs)
+    for plain, name in names.items():
+        inputs[name].CopyFrom(inputs[plain])
+        del inputs[plain]
+    for node in graph.object_graph_def.nodes:
+        keywords = node.bare_concrete_function.argument_keywords
+        if node.HasField("bare_concrete_function") and set(keywords) == known:
+            renamed = [names.get(each, each) for each in keywords]
+            del keywords[:]
+            keywords.extend(renamed)
+    file.write_bytes(saved.SerializeToString())

@@ -190,6 +190,8 @@ def _write_verified(
     stored = getattr(fmt, "optimizer_values", None)
     if wrong is None and stored is not None:
         wrong = reference.optimizer_difference(lambda: stored(temporary))
+    if wrong is None and hasattr(fmt, "difference"):
+        wrong = fmt.difference(loaded)
     if wrong is not None:
         raise SaveError(f"it {wrong}")
 

@@ -78,8 +78,8 @@ def _number_in(text: str, form: str | None) -> float | None:
         return math.nan
     if form in FORMS:
         return _written(text, str(form))
-    if form is not None and form.startswith("%"):
-        return _since_midnight(text, form)
+    if form is not None and form.startswith("%") and (seconds := _since_midnight(text, form)) is not None:
+        return seconds
     if _PLAIN.fullmatch(text):
         return float(text)
     if lower in ("true", "false"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -129,14 +130,15 @@ def encode(frame: Any, encoding: Mapping[str, Any]) -> NDArray[np.float32]:
     absent = [column["name"] for column in columns if required(column) and column["name"] not in frame.columns]
     if absent:
         what = f"the column {absent[0]!r}" if len(absent) == 1 else f"the columns {', '.join(map(repr, absent))}"
-        raise RequestError(f"{what} must be there, got {', '.join(repr(str(name)) for name in frame.columns)}")
+        there = ", ".join(repr(str(name)) for name in frame.columns) or "none"
+        raise RequestError(f"{what} must be there, got {there}")
     names = [feature_names(column) for column in columns]
     encoded = np.zeros((len(frame), sum(map(len, names))), dtype=np.float32)
     at = 0
     for column, features in zip(columns, names, strict=True):
         values = _column(frame, column["name"])
         if said := encoding.get("reading", {}).get("na_values"):
-            values = values.mask(values.isin(said))
+            values = values.mask(values.isin([*said, *_as_numbers(said)]))
         with np.errstate(over="ignore"):  # what float32 does not hold becomes infinity, and is refused as such
             _fill(encoded, at, values, column, encoding)
         here = encoded[:, at : at + len(features)]
@@ -168,6 +170,15 @@ def _place(known: Mapping[str, int], word: str) -> int:
     """The place of a category; pandas reads a file's 3 as 3.0 beside missing ones, and its True as a truth."""
     tried = [word, word.removesuffix(".0"), *((word.title(), word.upper()) if word in ("true", "false") else ())]
     return next((known[each] for each in tried if each in known), -1)
+
+
+def _as_numbers(said: Sequence[str]) -> list[float]:
+    """Those of the words for a missing value that are numbers: pandas reads a file's -999 as one."""
+    found = []
+    for each in said:
+        with contextlib.suppress(ValueError):
+            found.append(float(each))
+    return found
 
 
 def _column(frame: Any, name: str) -> Any:

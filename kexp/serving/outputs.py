@@ -67,28 +67,25 @@ class Outputs:
             return ("class", "probabilities" if self.probable else "scores") if self.positions else ()
         return ("prediction",) if self.positions and width > MOST_COLUMNS else ()
 
-    def names(self, width: int, prefix: str = "") -> list[str]:
+    def names(self, width: int) -> list[str]:
         """The names of the columns.
 
         Args:
             width: outputs of a row, over all positions.
-            prefix: in front of the names of a regression's targets; one target is then called by the prefix alone.
         """
         if self.classes is not None and self.task != "labels":
             return ["class", *(f"{'p' if self.probable else 'score'}_{name}" for name in self.classes)]
-        own = self.outputs if len(self.outputs) == width else tuple(str(index) for index in range(width))
+        named = len(self.outputs) == width
+        own = self.outputs if named else tuple(str(index) for index in range(width))
         if self.task == "labels":
             return [f"{'p' if self.probable else 'score'}_{name}" for name in own]
-        if width == 1 and (prefix or not self.outputs):
-            return [prefix or "prediction"]
-        return [f"{prefix or 'prediction'}_{name}" if prefix or len(self.outputs) != width else name for name in own]
+        return list(own) if named else ["prediction"] if width == 1 else [f"prediction_{name}" for name in own]
 
-    def columns(self, predicted: NDArray[Any], prefix: str = "") -> dict[str, NDArray[Any]]:
+    def columns(self, predicted: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """A table's columns by name.
 
         Args:
             predicted: the model's outputs, shape (rows, outputs).
-            prefix: see `names`.
 
         Returns:
             `class` and `p_NAME` for each class (`score_NAME` where the outputs are no probabilities); `p_NAME` for each
@@ -104,10 +101,10 @@ class Outputs:
                 raise ValueError(f"each row has a class at each of {self.positions}, which no table holds")
             index, scores = self.decided(predicted)
             columns = [np.asarray(self.classes)[index], *scores.T]
-            return dict(zip(self.names(len(self.classes), prefix), columns, strict=True))
+            return dict(zip(self.names(len(self.classes)), columns, strict=True))
         flat = self._probabilities(predicted).reshape(len(predicted), -1) if self.task == "labels" else predicted
         flat = flat.reshape(len(flat), -1)
-        return dict(zip(self.names(flat.shape[1], prefix), flat.T, strict=True))
+        return dict(zip(self.names(flat.shape[1]), flat.T, strict=True))
 
     def decided(self, predicted: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Class indices, shape (rows, *positions), and a probability or score for each class, (..., classes)."""

@@ -129,9 +129,14 @@ def load(path: str) -> Served:
 
 
 def _refusal(sentence: str) -> Exception:
-    from mlflow.exceptions import MlflowException
+    from mlflow.exceptions import INVALID_PARAMETER_VALUE, MlflowException
 
-    return MlflowException.invalid_parameter_value(sentence)  # type: ignore[no-any-return]
+    class Refusal(MlflowException):  # type: ignore[misc]
+        """MLflow's server would put all that was sent before an error's message; the sentence says what is wrong."""
+
+        message = property(lambda self: sentence, lambda self, text: None)
+
+    return Refusal(sentence, INVALID_PARAMETER_VALUE)
 
 
 def _take_what_people_have() -> None:

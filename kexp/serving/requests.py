@@ -67,7 +67,7 @@ def items_of(given: Any, name: str) -> Any:
         given = pd.DataFrame(given)
     if isinstance(given, pd.DataFrame):
         if name not in given.columns and len(given.columns) != 1:
-            raise RequestError(f"the column {name!r} must be there, got {', '.join(map(repr, given.columns))}")
+            raise RequestError(f"the column {name!r} must be there, got {_named(given.columns)}")
         given = given[name] if name in given.columns else given.iloc[:, 0]
     if isinstance(given, pd.Series):
         return given.tolist()
@@ -121,7 +121,7 @@ def _numbers(frame: Any, shape: Sequence[int], names: Sequence[str] | None) -> A
         frame = frame.rename(columns=str)
         absent = [name for name in names if name not in frame.columns]
         if absent:
-            raise RequestError(f"the column {absent[0]!r} must be there, got {', '.join(map(repr, frame.columns))}")
+            raise RequestError(f"the column {absent[0]!r} must be there, got {_named(frame.columns)}")
         frame = frame[list(names)]
     elif len(frame.columns) == 1 and math.prod(shape) > 1:
         return np.array(frame.iloc[:, 0].tolist())
@@ -159,6 +159,10 @@ def _unquoted(values: Any) -> Any:
     if isinstance(values, np.ndarray) and values.dtype.kind == "U":
         return [None if value == "None" else value for value in values.tolist()]
     return values
+
+
+def _named(columns: Any) -> str:
+    return ", ".join(map(repr, columns)) or "none"
 
 
 def _shown(shape: Sequence[int]) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Registration", "register", "registration", "set_alias", "version_named"]
 
+_ABOUT = "Models trained by kexp. Each version says which run trained it, of what parts, and how good it is."
 _LINEAGE = ("kexp.fingerprint", "kexp.version", "kexp.begins_with", "mlflow.parentRunId")
 
 
@@ -96,7 +97,7 @@ def register(client: MlflowClient, uri: str, asked_for: Registration, model_id: 
     from mlflow.exceptions import MlflowException
 
     try:
-        client.create_registered_model(asked_for.name)
+        client.create_registered_model(asked_for.name, description=_ABOUT)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -107,7 +108,11 @@ def register(client: MlflowClient, uri: str, asked_for: Registration, model_id: 
         version = _make_version(client, asked_for, source, model_id, run_id)
         _link(client, model_id, asked_for.name, int(version.version))
     if asked_for.alias:
-        set_alias(client, uri, asked_for.name, asked_for.alias, str(version.version))
+        try:
+            set_alias(client, uri, asked_for.name, asked_for.alias, str(version.version))
+        except StoreError as error:
+            there = f"models:/{asked_for.name}/{version.version}"
+            raise StoreError(f"{error}; {there} is registered, without the alias {asked_for.alias!r}") from error
     return version
 
 

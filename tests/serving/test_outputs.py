@@ -31,7 +31,6 @@ def test_numbers_at_a_few_positions_are_columns_and_at_many_an_array() -> None:
 def test_numbers_have_their_targets_names_and_what_is_kept_is_read_back() -> None:
     outputs = Outputs(None, ("price", "rent"), "linear", False, "regression")
     assert outputs.names(2) == ["price", "rent"]
-    assert outputs.names(2, "prediction") == ["prediction_price", "prediction_rent"]
     assert Outputs(None, ("price",), "linear", False, "regression").names(1) == ["price"]
     assert Outputs(None, (), "linear", False, "regression").names(1) == ["prediction"]
     assert Outputs.of_json(outputs.as_json()) == outputs

@@ -1,0 +1,236 @@
+"""Single values of raw rows inside a TensorFlow graph: the texts that `kexp.serving.cells` reads, read by RE2."""
+
+from __future__ import annotations
+
+import calendar
+import re
+from typing import Any
+
+import numpy as np
+
+from kexp.serving.cells import COMMA, FORMS, GROUPED, MISSING_WORDS
+
+__all__ = ["days_from_civil", "moments", "numbers", "refuse", "trimmed", "unknown_directives", "year_of"]
+
+DAY_S = 86400.0
+
+_MISSING = "|".join(map(re.escape, MISSING_WORDS))
+_PLAIN = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_SPACES = " '\u00a0\u202f"  # which set thousands apart too
+_CLOCK = r"(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2})(?:\.(?P<f>\d+))?)?"
+_ZONE = r"(?P<z>Z|[+-]\d{2}:?\d{2})"
+_ISO = rf"(?P<Y>\d{{4}})(?:[-/](?P<m>\d{{1,2}})(?:[-/](?P<d>\d{{1,2}})(?:[ T]{_CLOCK})?)?)? ?{_ZONE}?"
+_MONTHS = [name.lower() for name in calendar.month_abbr[1:]]
+_MONTH = "|".join(calendar.month_name[1:]) + "|" + "|".join(calendar.month_abbr[1:])
+_DAY = "|".join([*calendar.day_name, *calendar.day_abbr])
+_DIRECTIVES = {
+    "Y": r"(?P<Y>\d{4})",
+    "y": r"(?P<y>\d{2})",
+    "m": r"(?P<m>1[0-2]|0[1-9]|[1-9])",
+    "b": rf"(?P<b>{_MONTH})",
+    "B": rf"(?P<b>{_MONTH})",
+    "d": r"(?P<d>3[01]|[12]\d|0[1-9]|[1-9])",
+    "a": rf"(?:{_DAY})",
+    "A": rf"(?:{_DAY})",
+    "H": r"(?P<H>2[0-3]|[01]\d|\d)",
+    "I": r"(?P<I>1[0-2]|0[1-9]|[1-9])",
+    "p": r"(?P<p>AM|PM)",
+    "M": r"(?P<M>[0-5]\d|\d)",
+    "S": r"(?P<S>[0-5]\d|\d)",
+    "f": r"(?P<f>\d{1,6})",
+    "z": _ZONE,
+}
+
+
+def unknown_directives(form: str) -> list[str]:
+    """What of a `strptime` format has no place in a graph; the names of time zones, say."""
+    return [f"%{each}" for each in re.findall(r"%(.)", form) if each not in _DIRECTIVES and each != "%"]
+
+
+def trimmed(texts: Any) -> Any:
+    """Texts without the spaces around them."""
+    import tensorflow as tf
+
+    return tf.strings.regex_replace(texts, "^ +| +$", "")
+
+
+def refuse(wrong: Any, shown: Any, sentence: str) -> None:
+    """Ends the computation where a value of a batch is wrong, with the sentence and the first such value."""
+    import tensorflow as tf
+
+    tf.debugging.Assert(tf.logical_not(tf.reduce_any(wrong)), [sentence, tf.boolean_mask(shown, wrong)[:1]])
+
+
+def numbers(texts: Any, name: str, form: str | None) -> Any:
+    """Texts as float64, NaN where missing. See `kexp.serving.cells.number_of`."""
+    import tensorflow as tf
+
+    texts = trimmed(texts)
+    missing = _missing(texts)
+    plain = _written(texts, form) if form in FORMS else _truths_as_numbers(tf.strings.regex_replace(texts, "_", ""))
+    there = tf.strings.regex_full_match(plain, _PLAIN)
+    found = _number(plain, there)
+    clock = form is not None and form.startswith("%")
+    for pattern in (*([_pattern_of(str(form))] if clock else []), *([] if form in FORMS else [_CLOCK])):
+        fits, parts = _parts(texts, pattern)
+        there, found = there | fits, tf.where(fits & ~there, _seconds_of_the_day(parts), found)
+    refuse(~(there | missing), texts, f"column {name!r} must hold numbers, got")
+    return tf.where(missing, tf.constant(np.nan, tf.float64), found)
+
+
+def moments(texts: Any, name: str, form: str | None) -> Any:
+    """Texts as seconds since 1970, float64, NaN where missing. See `kexp.serving.cells.dates_of`."""
+    import tensorflow as tf
+
+    texts = trimmed(texts)
+    missing = _missing(texts)
+    there, parts = _parts(texts, _pattern_of(form) if form else _ISO)
+    year, month, day = _civil(parts)
+    length = tf.gather(tf.constant([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], tf.int64), month - 1)
+    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0)) & (month == 2)
+    there &= (day >= 1) & (day <= length + tf.cast(leap, tf.int64))
+    refuse(~(there | missing), texts, f"column {name!r} must hold dates, got")
+    found = tf.cast(days_from_civil(year, month, day), tf.float64) * DAY_S + _seconds_of_the_day(parts)
+    return tf.where(missing, tf.constant(np.nan, tf.float64), found)
+
+
+def days_from_civil(year: Any, month: Any, day: Any) -> Any:
+    """Days since 1970 of dates of the Gregorian calendar, as int64.
+
+    Years are counted from March, so that the leap day is a year's last, and in cycles of 400, which are equally long.
+    """
+    import tensorflow as tf
+
+    year -= tf.cast(month <= 2, tf.int64)
+    cycle = year // 400
+    of_cycle = year - cycle * 400
+    of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    return cycle * 146097 + of_cycle * 365 + of_cycle // 4 - of_cycle // 100 + of_year - 719468
+
+
+def year_of(days: Any) -> Any:
+    """The year of days since 1970, as int64."""
+    import tensorflow as tf
+
+    shifted = days + 719468
+    cycle = shifted // 146097
+    of_cycle = shifted - cycle * 146097
+    year = (of_cycle - of_cycle // 1460 + of_cycle // 36524 - of_cycle // 146096) // 365
+    since_march = of_cycle - (365 * year + year // 4 - year // 100)
+    return year + cycle * 400 + tf.cast(since_march >= 306, tf.int64)  # the first of January after
+
+
+def _missing(texts: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.strings.regex_full_match(tf.strings.lower(texts), _MISSING)
+
+
+def _truths_as_numbers(texts: Any) -> Any:
+    import tensorflow as tf
+
+    for word, number in (("true", "1"), ("false", "0")):
+        texts = tf.strings.regex_replace(texts, f"(?i)^{word}$", number)
+    return texts
+
+
+def _written(texts: Any, form: str | None) -> Any:
+    """The number in texts that are written for people; nothing where they are not written so."""
+    import tensorflow as tf
+
+    group, mark = (",", ".") if form == GROUPED else (".", ",")
+    assert form in (GROUPED, COMMA)
+    signed = tf.strings.regex_replace(texts, r"^\((.*)\)$", r"-\1")
+    bare = tf.strings.regex_replace(signed, "[^0-9]*$", "", replace_global=False)
+    bare = tf.strings.regex_replace(bare, r"^[^0-9.,+-]*([+-]?)[^0-9.,]*", r"\1", replace_global=False)
+    apart = f"[{re.escape(group)}{_SPACES}]"
+    fits = tf.strings.regex_full_match(bare, f"[+-]?([0-9]*|[0-9]{{1,3}}({apart}[0-9]{{3}})+)([{mark}][0-9]+)?")
+    plain = tf.strings.regex_replace(tf.strings.regex_replace(bare, apart, ""), ",", ".")
+    return tf.where(fits, plain, "")
+
+
+def _number(texts: Any, there: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.strings.to_number(tf.where(there, texts, "0"), tf.float64)
+
+
+def _pattern_of(form: str) -> str:
+    """The pattern of a `strptime` format, its parts in groups."""
+    pattern = ""
+    for directive, other in re.findall(r"%(.)|([^%]+)", form):
+        if other:
+            pattern += re.sub(r"(?:\\?\s)+", r"\\s+", re.escape(other))
+        else:
+            pattern += "%" if directive == "%" else _DIRECTIVES[directive]
+    return pattern
+
+
+def _parts(texts: Any, pattern: str) -> tuple[Any, dict[str, Any]]:
+    """Which texts the pattern fits, and what its groups hold of these, empty elsewhere."""
+    import tensorflow as tf
+
+    pattern = f"(?i)^(?:{pattern})$"
+    there = tf.strings.regex_full_match(texts, pattern)
+    groups = re.compile(pattern).groupindex
+    taken = {each: tf.strings.regex_replace(texts, pattern, rf"\{place}") for each, place in groups.items()}
+    return there, {each: tf.where(there, found, "") for each, found in taken.items()}
+
+
+def _civil(parts: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """Year, month and day; the first where one is not told."""
+    import tensorflow as tf
+
+    year = _whole(parts["Y"], 1970) if "Y" in parts else _whole(parts["y"], 70)
+    if "Y" not in parts:
+        year += tf.where(year < 69, tf.constant(2000, tf.int64), tf.constant(1900, tf.int64))
+    month = _whole(parts["m"], 1) if "m" in parts else _month_named(parts["b"]) if "b" in parts else tf.ones_like(year)
+    day = _whole(parts["d"], 1) if "d" in parts else tf.ones_like(year)
+    return year, tf.clip_by_value(month, 1, 12), tf.where((month < 1) | (month > 12), tf.zeros_like(day), day)
+
+
+def _month_named(texts: Any) -> Any:
+    import tensorflow as tf
+
+    names = tf.strings.substr(tf.strings.lower(texts), 0, 3)
+    return tf.argmax(tf.equal(names[:, None], tf.constant(_MONTHS)[None, :]), axis=1) + 1
+
+
+def _seconds_of_the_day(parts: dict[str, Any]) -> Any:
+    """Seconds since midnight; what a time zone is ahead of UTC is taken from them."""
+    import tensorflow as tf
+
+    some = next(iter(parts.values()))
+    hours = _whole(parts["H"] if "H" in parts else parts["I"], 0) if {"H", "I"} & set(parts) else _zeros(some)
+    if "p" in parts and "H" not in parts:
+        afternoon = tf.cast(tf.equal(tf.strings.upper(parts["p"]), "PM"), tf.int64)
+        hours = hours % 12 + 12 * afternoon
+    minutes, whole = (_whole(parts[each], 0) if each in parts else _zeros(some) for each in "MS")
+    seconds = tf.cast(hours * 3600 + minutes * 60 + whole, tf.float64)
+    if "f" in parts:
+        seconds += tf.strings.to_number(tf.strings.join(["0.", parts["f"], "0"]), tf.float64)
+    if "z" in parts:
+        digits = tf.strings.regex_replace(parts["z"], "[^0-9]", "")
+        ahead = _ahead(digits)
+        sign = tf.where(tf.strings.regex_full_match(parts["z"], r"-.*"), -1.0, 1.0)
+        seconds -= tf.cast(sign, tf.float64) * tf.cast(ahead, tf.float64)
+    return seconds
+
+
+def _ahead(digits: Any) -> Any:
+    """Seconds of the four digits of a time zone, 0 where there are none."""
+    number = _whole(digits, 0)
+    return (number // 100) * 3600 + (number % 100) * 60
+
+
+def _whole(digits: Any, otherwise: int) -> Any:
+    import tensorflow as tf
+
+    there = tf.strings.length(digits) > 0
+    return tf.strings.to_number(tf.where(there, digits, str(otherwise)), tf.int64)
+
+
+def _zeros(texts: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.zeros_like(tf.strings.length(texts), tf.int64)

@@ -1,0 +1,97 @@
+"""Raw rows that a graph is tried on: each category, one that is none of them, missing values, days of leap years."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kexp.serving.cells import COMMA, GROUPED
+from kexp.serving.encoding import encode, used
+from kexp.serving.outputs import Outputs
+from kexp.serving.texts import tokens
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["raw_difference", "tried_rows"]
+
+_DAYS = ("2024-02-29", "1999-12-31", "1969-07-20", "2000-01-01", "2023-03-01")
+_NUMBERS = (0.0, -1.5, 1234567.0, 3.25)
+_TOLERANCE = 1e-5  # as of every format's predictions
+
+
+def raw_difference(loaded: Any, kept: Mapping[str, Any]) -> str | None:
+    """How the answers of a saved graph to raw rows differ from those to the rows that NumPy encoded.
+
+    Args:
+        loaded: a Predictor with `answers`.
+        kept: what `serving.json` says of rows and outputs.
+    """
+    given, features = tried_rows(kept["rows"])
+    expected = _named(Outputs.of_json(kept["outputs"]), np.asarray(loaded(features)))
+    answers = loaded.answers(given)
+    if set(answers) != set(expected):
+        return f"answers {', '.join(sorted(answers))} instead of {', '.join(sorted(expected))}"
+    for name, wanted in expected.items():
+        found = answers[name]
+        if found.dtype.kind == "O":  # a near tie may be decided otherwise
+            continue
+        if found.shape != wanted.shape or not np.allclose(found, wanted, rtol=_TOLERANCE, atol=_TOLERANCE):
+            return f"answers other {name} to raw rows than to encoded ones"
+    return None
+
+
+def tried_rows(rows: Mapping[str, Any]) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32]]:
+    """Rows as a graph takes them, and the features that NumPy makes of them."""
+    import pandas as pd
+
+    random = np.random.default_rng(0)
+    shape = rows.get("shape", ())
+    if rows["kind"] == "text":
+        words = rows["encoding"]["text"]
+        texts = [" ".join(words["vocabulary"][:9]), "Who? What, never!", "", "  a\n b "]
+        return {rows["column"]: np.array(texts, dtype=object)}, tokens(texts, words["vocabulary"], words["length"])
+    if rows["kind"] == "array":
+        x = random.random((4, *shape)).astype(np.float32)
+        flat = x.reshape(len(x), -1)
+        names = rows.get("names")
+        return {name: flat[:, at].astype(float) for at, name in enumerate(names)} if names else {"inputs": x}, x
+    encoding = rows["encoding"]
+    values = {column["name"]: _values(column, encoding) for column in used(encoding)}
+    window = shape[0] if rows["kind"] == "series" else 1
+    count = max(map(len, values.values()))
+    count = -(-count // window) * window
+    frame = pd.DataFrame({name: [each[row % len(each)] for row in range(count)] for name, each in values.items()})
+    of_rows = (-1, window) if rows["kind"] == "series" else (-1,)
+    sent = {str(name): np.asarray(frame[name]).reshape(of_rows) for name in frame}
+    return sent, encode(frame, encoding).reshape(-1, *shape)
+
+
+def _values(column: Mapping[str, Any], encoding: Mapping[str, Any]) -> list[Any]:
+    """Values of a column as a graph takes them: numbers, or texts in the column's own form."""
+    kind, form = encoding["kinds"][column["name"]]
+    form = column.get("format") or form
+    if column["kind"] == "date" or (form or "").startswith("%"):
+        moments = [datetime.datetime.fromisoformat(f"{day}T13:45:06") for day in _DAYS]
+        return [*(each.strftime(form) if form else each.isoformat(" ") for each in moments), ""]
+    if kind == "boolean":
+        return ["true", "False", "1", "", "n/a"]
+    if column["kind"] == "category" and kind != "number":
+        return [*column["categories"], "none of them", "", f" {column['categories'][0]} "]
+    known = [float({"true": 1, "false": 0}.get(each, each)) for each in column.get("categories", ())]
+    numbers = [*known, column.get("median", 0.0), *_NUMBERS]
+    if not form:
+        return [*numbers, np.nan]
+    texts = [f"{number:,}" for number in numbers]
+    if form == COMMA:
+        texts = [text.translate(str.maketrans(",.", ".,")) for text in texts]
+    assert form in (GROUPED, COMMA)
+    return [*texts, f"$ {texts[0]} km", f"({texts[-1]})", ""]
+
+
+def _named(outputs: Outputs, predicted: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    arrays = outputs.arrays(predicted)
+    return outputs.columns(predicted) if arrays is None else arrays
