@@ -47,7 +47,7 @@ def test_a_regression_has_a_column_a_target() -> None:
     assert list(reading(None, "linear").columns(outputs[:, :1])) == ["prediction"]
     assert list(reading(None, "linear").columns(outputs)) == ["prediction_0", "prediction_1"]
     named = Reading(None, ("height", "width"), "linear", False).columns(outputs)
-    np.testing.assert_array_equal(named["prediction_width"], outputs[:, 1])
+    np.testing.assert_array_equal(named["width"], outputs[:, 1])
 
 
 def test_outputs_of_another_width_than_the_classes_are_refused() -> None:
