@@ -84,7 +84,7 @@ def formats_for_serving(
     """Formats by name, where they can for models that take raw rows, and what there is to tell of these."""
     kept = {"rows": rows, "outputs": outputs.as_json()}
     known = {name: each.serving(kept) if hasattr(each, "serving") else each for name, each in formats.items()}
-    return known, [each.told for each in known.values() if getattr(each, "told", "")]
+    return known, [each.notice for each in known.values() if getattr(each, "notice", "")]
 
 
 def served(prepared: Prepared, model: keras.Model, width: int) -> Served:

@@ -31,28 +31,29 @@ class _SavedModel:
     carries = "function"
     requires_backend = frozenset({"tensorflow", "jax"})
 
-    def __init__(self, kept: Mapping[str, Any] | None = None) -> None:
-        self._kept = kept
+    def __init__(self, contract: Mapping[str, Any] | None = None) -> None:
+        self._contract = contract
 
-    def serving(self, kept: Mapping[str, Any]) -> Format:
+    def serving(self, contract: Mapping[str, Any]) -> Format:
         """See `Format`."""
-        return _SavedModel(kept)
+        return _SavedModel(contract)
 
     @property
-    def told(self) -> str:
+    def notice(self) -> str:
         """See `Format`."""
         from kexp.persistence.tensorflow_rows import why_encoded
 
-        why = why_encoded(self._kept["rows"]) if self._kept else ""
+        why = why_encoded(self._contract["rows"]) if self._contract else ""
         return f"saved_model takes {why}" if why else ""
 
     def save(self, model: keras.Model, path: Path) -> None:
-        if self._kept is None or self.told:
+        if self._contract is None or self.notice:
             model.export(path, format="tf_saved_model", verbose=False)
             return
         with tempfile.TemporaryDirectory(prefix="kexp-export-") as folder:
             model.export(folder, format="tf_saved_model", verbose=False)
-            _write_raw(_tensorflow().saved_model.load(folder), self._kept, model.input_shape[0], path)
+            batch = model.inputs[0].shape[0] if getattr(model, "inputs", None) else None
+            _write_raw(_tensorflow().saved_model.load(folder), self._contract, batch, path)
 
     def load(self, path: Path, *, architecture: Callable[[], keras.Model]) -> Predictor:
         tf = _tensorflow()
@@ -61,11 +62,11 @@ class _SavedModel:
 
     def difference(self, loaded: Any) -> str | None:
         """See `Format`."""
-        if self._kept is None or self.told:
+        if self._contract is None or self.notice:
             return None
         from kexp.persistence.tried_rows import raw_difference
 
-        return raw_difference(loaded, self._kept)
+        return raw_difference(loaded, self._contract)
 
 
 class _Served:
@@ -76,6 +77,12 @@ class _Served:
         import numpy as np
 
         return np.asarray(self._loaded.serve(inputs))
+
+    @property
+    def batch(self) -> int | None:
+        """The rows of a call; None for any number."""
+        size: int | None = self._loaded.signatures[_RAW].inputs[0].shape[0]
+        return size
 
     def answers(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """The named outputs of raw columns by name."""

@@ -27,10 +27,13 @@ def raw_difference(loaded: Any, kept: Mapping[str, Any]) -> str | None:
     """How the answers of a saved graph to raw rows differ from those to the rows that NumPy encoded.
 
     Args:
-        loaded: a Predictor with `answers`.
+        loaded: a Predictor with `batch` and `answers`.
         kept: what `serving.json` says of rows and outputs.
     """
     given, features = tried_rows(kept["rows"])
+    if loaded.batch is not None:
+        some = np.arange(loaded.batch) % len(features)
+        given, features = {name: each[some] for name, each in given.items()}, features[some]
     expected = _named(Outputs.of_json(kept["outputs"]), np.asarray(loaded(features)))
     answers = loaded.answers(given)
     if set(answers) != set(expected):

@@ -127,9 +127,9 @@ class Outputs:
 
         if not self.from_logits:
             return predicted
-        raised: NDArray[Any] = np.exp(predicted - predicted.max(axis=-1, keepdims=True))
-        whole: NDArray[Any] = raised.sum(axis=-1, keepdims=True)
         if self.task == "labels":
-            raised, whole = np.ones_like(predicted), 1 + np.exp(-predicted)
-        probabilities: NDArray[Any] = raised / whole
+            sigmoid: NDArray[Any] = np.exp(-np.logaddexp(0, -predicted))  # which does not overflow
+            return sigmoid
+        raised: NDArray[Any] = np.exp(predicted - predicted.max(axis=-1, keepdims=True))
+        probabilities: NDArray[Any] = raised / raised.sum(axis=-1, keepdims=True)
         return probabilities

@@ -144,4 +144,4 @@ def test_what_a_graph_cannot_read_is_told() -> None:
     assert why_encoded(rows_of(zoned, 1)) == told
     assert why_encoded({"kind": "images", "shape": [8, 8, 3]}).startswith("arrays of pixels from 0 to 1")
     kept = {"rows": rows_of(zoned, 1), "outputs": Outputs(None, (), "linear", False, "regression").as_json()}
-    assert saved_model().serving(kept).told == f"saved_model takes {told}"  # type: ignore[attr-defined]
+    assert saved_model().serving(kept).notice == f"saved_model takes {told}"  # type: ignore[attr-defined]
