@@ -3,10 +3,10 @@
     import kexp
 
     result = kexp.run(["optimizer=adam", "trainer.epochs=5"])
-    result.history            # a DataFrame with one row an epoch
+    result.history.frame()    # a DataFrame with one row per epoch
     result.model              # the trained Keras model
 
-Importing this package imports neither Keras, TensorFlow, JAX, MLflow, NumPy nor pandas.
+Importing this package does not import Keras, TensorFlow, JAX, MLflow, NumPy or pandas.
 """
 
 from __future__ import annotations

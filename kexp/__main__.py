@@ -1,4 +1,4 @@
-"""`python -m kexp` is the program `kexp`."""
+"""Makes `python -m kexp` run the program `kexp`."""
 
 from kexp.cli import main
 

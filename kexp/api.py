@@ -1,4 +1,4 @@
-"""kexp from Python: the same experiments as on the command line."""
+"""`kexp.run`: runs one experiment from Python, as the command line does."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def run(
 
     Args:
         overrides: as on the command line: `["optimizer=adam", "trainer.epochs=3"]`.
-        config_dir: a folder of YAML of your own, as `--config-dir`.
-        folder: where the run's files go; `outputs/DATE/TIME` unless given.
+        config_dir: your folder of YAML, as `--config-dir`.
+        folder: the folder for the run's files; `outputs/DATE/TIME` by default.
 
     Returns:
         The finished run: `run_id`, `history` (`history.frame()` is a DataFrame), `metrics`, `model`, `folder`.
 
     Raises:
-        ConfigError: the overrides or what they choose cannot be; nothing was computed.
+        ConfigError: the overrides are wrong, or a chosen component cannot be used; nothing was computed.
         TrainingError: training diverged; the run is recorded as FAILED.
         StoreError: the tracking store cannot be reached or written.
     """
@@ -59,7 +59,7 @@ def run(
 
 
 def new_folder() -> Path:
-    """`outputs/DATE/TIME`, as Hydra names it; a second run in the same second gets a number."""
+    """Creates `outputs/DATE/TIME`, as Hydra names it; a second run in the same second gets a number."""
     now = datetime.datetime.now()
     base = Path("outputs", now.strftime("%Y-%m-%d"), now.strftime("%H-%M-%S"))
     folder, number = base, 1

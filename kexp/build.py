@@ -1,4 +1,4 @@
-"""From a config node to the object it names. What goes wrong while building is told with the config path behind it."""
+"""Builds the object that a config node names. Errors while building name the config path."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kexp import signatures
-from kexp.blame import own_sentence
 from kexp.errors import BuildError, ComponentError, DataError, KexpError
 from kexp.groups import GROUPS, group_of_parameter
-from kexp.ready import fresh
+from kexp.instances import copy_instance
 from kexp.registry import OURSELVES
 from kexp.schema import Node, component_node
+from kexp.user_errors import describe_user_error
 
 _IN_FILES = ("initializer", "regularizer", "constraint", "schedule")
 
@@ -40,15 +40,18 @@ __all__ = [
 
 
 def build(node: Node, **given: Any) -> Any:
-    """The object that a node names.
+    """Builds the object that a node names.
 
     Args:
         node: a checked component node.
-        given: what kexp hands to factories that declare it (`spec` to a model's).
+        given: arguments of kexp's for factories that declare them (`spec` for a model).
+
+    Returns:
+        The object, of the type that the component's group requires.
 
     Raises:
         BuildError: the component refused its parameters; also an instance of the original error's type.
-        ComponentError: it returned another kind of thing than its group promises.
+        ComponentError: the factory returned an object of another type.
     """
     component = node.component
     factory, reading = component.load(), component.reading()
@@ -61,22 +64,27 @@ def build(node: Node, **given: Any) -> Any:
 
         return as_part(component, factory, reading, parameters)
     if reading.kind == "copied":
-        made = _call(node.path, lambda **values: fresh(factory, values, lambda: component.load(anew=True)), parameters)
+        made = _call(
+            node.path, lambda **values: copy_instance(factory, values, lambda: component.load(anew=True)), parameters
+        )
     else:
         declared = signatures.of_callable(factory) if given and not component.exported else ()
         made = _call(node.path, factory, parameters | {key: each for key, each in given.items() if key in declared})
     if component.group == "layer" and hasattr(made, "_keras_history"):
-        made = made._keras_history.operation  # `keras.Input` gives the tensor of the InputLayer that it makes
-    _hold_to_promise(node, made)
+        made = made._keras_history.operation  # `keras.Input` returns the tensor of its InputLayer
+    _check_type(node, made)
     return _with_config(node, made)
 
 
 def build_optimizer(node: Node, total_steps: int) -> keras.optimizers.Optimizer:
-    """The optimizer, its learning rate a schedule where one is chosen.
+    """Builds the optimizer, with a schedule as its learning rate if one is chosen.
 
     Args:
         node: the optimizer's node.
-        total_steps: optimizer steps of the whole training; the default length of schedules.
+        total_steps: optimizer steps of the whole training, > 0; the default length of schedules.
+
+    Raises:
+        BuildError: see `build`.
     """
     from kexp.components import schedules
 
@@ -93,18 +101,18 @@ def build_optimizer(node: Node, total_steps: int) -> keras.optimizers.Optimizer:
 
 
 def build_loss(node: Node) -> Any:
-    """The loss: a Keras loss or a function of (y_true, y_pred)."""
+    """Builds the loss: a Keras loss or a function of (y_true, y_pred)."""
     made = _callable(node, build(node))
     return made if isinstance(made, str) or hasattr(made, "get_config") else _function(node, made)
 
 
 def build_metrics(nodes: Mapping[str, Node]) -> list[Any]:
-    """The metrics, each measured under the key it stands at."""
-    return [_callable(node, _named(node, key)) for key, node in nodes.items()]
+    """Builds the metrics, each named by its config key."""
+    return [_callable(node, _build_metric(node, key)) for key, node in nodes.items()]
 
 
 def build_activation(node: Node) -> Any:
-    """The hidden layers' activation: Keras' name for it, or what makes a layer where it has parameters of its own."""
+    """Builds the activation of hidden layers: Keras' name, or a factory of layers if it has parameters."""
     from kexp.components.activations import as_layer, make_activation
 
     reading = node.component.reading()
@@ -114,7 +122,16 @@ def build_activation(node: Node) -> Any:
 
 
 def build_model(node: Node, spec: ModelSpec) -> keras.Model:
-    """The model, built for the data's shapes."""
+    """Builds the model for the data's shapes.
+
+    Args:
+        node: the model's node.
+        spec: the data's shapes and task.
+
+    Raises:
+        BuildError: see `build`.
+        ComponentError: the model does not fit the data.
+    """
     from kexp.model import check_model
 
     model = build(node, spec=spec)
@@ -122,10 +139,13 @@ def build_model(node: Node, spec: ModelSpec) -> keras.Model:
 
 
 def build_data(node: Node) -> Data:
-    """The data that a node names, whatever form its factory returns it in.
+    """Builds the data, in any form that its factory returns.
+
+    Args:
+        node: the data's node.
 
     Raises:
-        ComponentError: the factory returned no data.
+        ComponentError: the factory returned something else.
         DataError: the data cannot be used.
     """
     from kexp.data import as_data
@@ -140,11 +160,11 @@ def build_data(node: Node) -> Data:
 
 
 def build_format(name: str, key: str = "save.formats") -> Format:
-    """The file format of that registered name.
+    """Builds a file format.
 
     Args:
         name: a registered name or a reference.
-        key: the config key to blame in messages.
+        key: the config key for messages.
 
     Raises:
         ComponentError: the factory returned something without `filename`, `save` and `load`.
@@ -161,24 +181,24 @@ def build_format(name: str, key: str = "save.formats") -> Format:
 
 
 def build_callbacks(nodes: Mapping[str, Node]) -> list[keras.callbacks.Callback]:
-    """The callbacks, in the order of the config."""
+    """Builds the callbacks, in the order of the config."""
     return [build(node) for node in nodes.values()]
 
 
 def _copy(value: Any) -> Any:
-    """A list of the config's as one of the part's own, which its code may change."""
+    """Copies lists and mappings of the config, because the component's code may change them."""
     return copy.deepcopy(value) if isinstance(value, (list, dict)) else value
 
 
 class _Made:
-    """A parameter's value that is an object already."""
+    """A parameter's value that is already built."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
 
 
 def _inner(key: str, value: Any, path: str) -> Any:
-    """A parameter's value, with the components that it names built."""
+    """Returns a parameter's value, with the components in it built."""
     if isinstance(value, _Made):
         return value.value
     group = group_of_parameter(key)
@@ -198,7 +218,7 @@ def _inner(key: str, value: Any, path: str) -> Any:
 def _call(path: str, factory: Callable[..., Any], parameters: Mapping[str, Any]) -> Any:
     try:
         with warnings.catch_warnings():
-            # The older `input_shape` and `input_dim` of a first layer are accepted, so Keras need not advise against.
+            # kexp accepts the older `input_shape` and `input_dim` of a first layer, so Keras' advice is hidden.
             warnings.filterwarnings("ignore", message="Do not pass an `input_shape`")
             return factory(**parameters)
     except KexpError as error:
@@ -206,15 +226,15 @@ def _call(path: str, factory: Callable[..., Any], parameters: Mapping[str, Any])
             raise
         raise BuildError.wrap(error, path) from error
     except Exception as error:
-        raise BuildError.wrap(error, path, own_sentence(error)) from error
+        raise BuildError.wrap(error, path, describe_user_error(error)) from error
 
 
-def _named(node: Node, key: str) -> Any:
-    """A metric, named by its key; a bare function is averaged over the rows."""
+def _build_metric(node: Node, key: str) -> Any:
+    """Builds a metric and names it by its key; a plain function is averaged over the rows."""
     made = build(node)
     if isinstance(made, str):
         return made
-    if hasattr(made, "update_state"):  # a metric object; callable as well, so asked first
+    if hasattr(made, "update_state"):  # a metric object, which is callable as well
         made.name = key
     elif callable(made):
         import keras
@@ -238,7 +258,7 @@ def _callable(node: Node, made: Any) -> Any:
 
 
 def _with_config(node: Node, made: Any) -> Any:
-    """A part that files name, with a `get_config` where its class has none: what the config gave it."""
+    """Adds a `get_config` to an object that saved files contain, if its class has none."""
     if node.component.group not in _IN_FILES or node.component.distribution == OURSELVES:
         return made
     try:
@@ -251,7 +271,7 @@ def _with_config(node: Node, made: Any) -> Any:
 
 @functools.cache
 def _configured(kind: type[Any]) -> type[Any]:
-    """The class with a `get_config`, of what each object was made with; in files it goes by its own name."""
+    """Returns a subclass with a `get_config` that returns the arguments, under the name of the class itself."""
 
     def begin(self: Any, **given: Any) -> None:
         kind.__init__(self, **given)
@@ -261,11 +281,11 @@ def _configured(kind: type[Any]) -> type[Any]:
     return type(kind.__name__, (kind,), body)
 
 
-def _hold_to_promise(node: Node, made: Any) -> None:
-    promised = GROUPS[node.component.group].makes
-    if not promised:
+def _check_type(node: Node, made: Any) -> None:
+    required = GROUPS[node.component.group].makes
+    if not required:
         return
-    module, _, name = promised.partition(":")
+    module, _, name = required.partition(":")
     kind = getattr(importlib.import_module(module), name)
     if not isinstance(made, kind):
         raise ComponentError(f"{node.path}: {_source(node)} must return a {module}.{name}, got {type(made).__name__}")

@@ -1,4 +1,4 @@
-"""The program `kexp`: overrides run an experiment through Hydra, a first word that is a command runs the command."""
+"""The program `kexp`: runs a command if the first word is one, else an experiment or a sweep by Hydra's overrides."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from kexp._version import __version__
 from kexp.commands import COMMANDS
-from kexp.disk import DiskFullError, disk_full_error, is_disk_full, what_is_free
+from kexp.disk import DiskFullError, disk_full_error, free_space_hint, is_disk_full
 from kexp.errors import ConfigError, KexpError, nearest, suggestion
 from kexp.groups import GROUPS
 
@@ -27,18 +27,24 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command line and exits: 0 all well, 1 a run that failed, 2 a request that cannot be met."""
+    """Runs the command line and exits.
+
+    The exit code is 0 for success, 1 for a failed run, 2 for a request that cannot be met, 130 for Ctrl-C.
+
+    Args:
+        argv: the arguments; those of the process by default.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [each for each in arguments if each != "--debug"]
     if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.insert(0, os.getcwd())  # references to the user's own modules
+        sys.path.insert(0, os.getcwd())  # for references to the user's own modules
     try:
         sys.exit(_dispatch(arguments))
     except KexpError as error:
         if debug:
             raise
-        print(f"kexp: {error}{what_is_free(error)}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
+        print(f"kexp: {error}{free_space_hint(error)}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # `kexp components | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -71,7 +77,7 @@ def _dispatch(arguments: list[str]) -> int:
             if not suggested and nearest(first, COMMANDS) is None:
                 suggested = f"; to train, write overrides alone: kexp {' '.join(arguments[1:]) or 'model=mlp'}"
             raise ConfigError(f"there is no command {first!r}{suggested or suggestion(first, COMMANDS)}")
-        # What lives to the end need not be searched for cycles then: 0.7 s after MLflow's import.
+        # Skips the garbage collection at exit, which takes 0.7 s after MLflow's import.
         atexit.register(gc.freeze)
         module = importlib.import_module(f"kexp.commands.{first}")
         code: int = module.main(arguments[1:])
@@ -80,7 +86,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _hydra(arguments: list[str]) -> int:
-    """One experiment or a sweep, or what Hydra shows of it."""
+    """Runs one experiment or a sweep, or prints what a flag of Hydra's asks for; returns the exit code."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -163,18 +169,18 @@ def _help() -> str:
     commands = "\n".join(f"  {name:<11} {help}" for name, help in COMMANDS.items())
     return f"""kexp [OVERRIDE ...]               run one experiment
 kexp -m OVERRIDE=A,B ...          run a sweep: every combination
-kexp COMMAND ...                  use what is recorded (kexp COMMAND --help)
+kexp COMMAND ...                  work with data, runs and models (kexp COMMAND --help)
 
 An override chooses (optimizer=adam) or sets (optimizer.learning_rate=0.01, seed=3, trainer.epochs=50).
-Groups to choose from: {", ".join(GROUPS)},
-trainer, tracking, save, experiment. `kexp components GROUP` lists a group, `kexp show GROUP NAME` explains a name.
+Groups: {", ".join(GROUPS)},
+trainer, tracking, save, experiment. `kexp components GROUP` lists a group, `kexp show GROUP NAME` describes one.
 
 commands
 {commands}
 
 flags
   --cfg job              print the composed config and stop
-  --config-dir DIR       a folder of YAML of your own, which wins over kexp's
+  --config-dir DIR       your folder of YAML, which takes precedence over kexp's
   -m, --multirun         run a sweep
   --debug                show tracebacks
   --hydra-help           Hydra's other flags
@@ -183,5 +189,5 @@ flags
 
 
 def _quiet() -> None:
-    """Keeps the warnings of the libraries underneath from the user; their errors still show."""
+    """Hides the warnings of libraries; their errors still show."""
     warnings.filterwarnings("ignore")

@@ -1,4 +1,4 @@
-"""A disk that is full: recognised in whatever error it shows as, and said in one sentence."""
+"""Recognises a full disk behind any error, and describes it in one sentence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from pathlib import Path
 
 from kexp.errors import KexpError
 
-__all__ = ["DiskFullError", "disk_full_error", "is_disk_full", "no_room", "says_disk_full", "what_is_free"]
+__all__ = [
+    "DiskFullError",
+    "disk_full_error",
+    "free_space_hint",
+    "is_disk_full",
+    "is_nearly_full",
+    "mentions_disk_full",
+]
 
 _NUMBERS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_ROOM_BYTES = 50_000
@@ -18,26 +25,26 @@ _WORDS = ("No space left on device", "database or disk is full", "Disk quota exc
 
 
 class DiskFullError(KexpError):
-    """There is no room for a file. What was written whole before stays."""
+    """The disk has no space for a file. Files that were complete before are unchanged."""
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether the error, or one that it came from, says that a disk is full."""
-    return any(getattr(each, "errno", None) in _NUMBERS or says_disk_full(str(each)) for each in _chain(error))
+    """Returns whether an error, or one of its causes, reports a full disk."""
+    return any(getattr(each, "errno", None) in _NUMBERS or mentions_disk_full(str(each)) for each in _chain(error))
 
 
-def says_disk_full(text: str) -> bool:
-    """Whether a reason that was kept as text says so."""
+def mentions_disk_full(text: str) -> bool:
+    """Returns whether a text, such as a recorded reason, reports a full disk."""
     return any(words in text for words in _WORDS)
 
 
 def disk_full_error(error: BaseException, *, needed_bytes: int | None = None, go_on: str = "") -> DiskFullError:
-    """The error as a sentence: the folder, what is free there, and what is needed where that is known.
+    """Returns an error that names the folder, its free space, and the needed space if known.
 
     Args:
-        error: what was raised; one of those that `is_disk_full` recognises.
-        needed_bytes: the size of the file that did not fit.
-        go_on: the command to type once there is room; the same as before unless given.
+        error: an error that `is_disk_full` recognises.
+        needed_bytes: the size of the file that did not fit; None if unknown.
+        go_on: the command to type afterwards; the same command by default.
     """
     names = (getattr(each, "filename", None) for each in _chain(error))
     named = next((str(each) for each in names if each), "")
@@ -53,13 +60,13 @@ def disk_full_error(error: BaseException, *, needed_bytes: int | None = None, go
     )
 
 
-def no_room(folder: Path) -> bool:
-    """Whether hardly anything fits on the folder's disk: what fails there then may not say why."""
+def is_nearly_full(folder: Path) -> bool:
+    """Returns whether a folder's disk has less than 50 kB left. Errors there may then have no clear message."""
     return shutil.disk_usage(folder).free < _NO_ROOM_BYTES
 
 
-def what_is_free(error: BaseException) -> str:
-    """The tail of a sentence on an error of ours that a full disk has caused; empty for any other."""
+def free_space_hint(error: BaseException) -> str:
+    """Returns the end of a sentence on an error that a full disk caused; empty for other errors."""
     if isinstance(error, DiskFullError) or not is_disk_full(error):
         return ""
     return f"; {_size(shutil.disk_usage(Path.cwd()).free)} are free here; make room, and type the command again"

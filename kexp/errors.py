@@ -1,17 +1,17 @@
-"""What can go wrong, as one tree.
+"""kexp's exceptions, as one tree.
 
     KexpError
-    ├── ConfigError              what was asked for cannot be; nothing was computed (exit code 2)
-    │   ├── UnknownNameError     a name that does not exist, with the nearest that does
-    │   ├── ComponentError       a registered component that is broken, clashes or breaks its promise
+    ├── ConfigError              the request is invalid; nothing was computed (exit code 2)
+    │   ├── UnknownNameError     a name does not exist; the message has the nearest valid one
+    │   ├── ComponentError       a registered component is broken, clashes or returns the wrong type
     │   ├── BuildError           a component refused its parameters; keeps the original type as well
     │   └── DataError            the data cannot be read, split or used for this task
-    ├── TrainingError            training began and could not end well (NaN, say)
+    ├── TrainingError            training failed (NaN, for example)
     ├── StoreError               the tracking store cannot be reached, read or written
     ├── SaveError                a model could not be written so that it reads back identically
-    └── LoadError                a saved model is missing, damaged, or not what it claims to be
+    └── LoadError                a saved model is missing, damaged, or of another kind
 
-A message is one sentence: the config key, the rule, the value, and the nearest valid name where there is one.
+A message is one sentence: the config key, the rule, the value, and the nearest valid name if there is one.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ __all__ = [
 ]
 
 
-_WORDS = {"None": "null", "True": "true", "False": "false"}  # as YAML and the command line have them
+_WORDS = {"None": "null", "True": "true", "False": "false"}  # as in YAML and on the command line
 
 
 class KexpError(Exception):
-    """Anything that kexp raises by intent. `str(error)` is a sentence for the user."""
+    """The base class of kexp's exceptions. `str(error)` is a sentence for the user."""
 
     exit_code = 1
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows in a notebook: the sentence, without our frames; HYDRA_FULL_ERROR=1 shows them."""
+        """Returns the lines that IPython shows: the sentence only, or the traceback with HYDRA_FULL_ERROR=1."""
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             return "".join(traceback.format_exception(self)).splitlines()
         notes: list[str] = getattr(self, "__notes__", [])
@@ -57,25 +57,31 @@ class KexpError(Exception):
 
 
 class ConfigError(KexpError):
-    """What was asked for cannot be. Raised before any compute where that is possible."""
+    """The request is invalid. Raised before any compute if possible."""
 
     exit_code = 2
 
     @classmethod
     def at(cls, key: str, rule: str, *value: Any) -> ConfigError:
-        """The usual sentence: `key: rule, got value`."""
+        """Returns an error with the usual sentence: `key: rule, got value`.
+
+        Args:
+            key: the config key or the command's argument.
+            rule: begins with a verb, "must be positive".
+            value: the value, if it is to be shown.
+        """
         got = f", got {_WORDS.get(repr(value[0]), repr(value[0]))}" if value else ""
         return cls(f"{key}: {rule}{got}")
 
 
 class UnknownNameError(ConfigError):
-    """A name that does not exist where it was used.
+    """A name that does not exist.
 
     Args:
-        key: where the name was used: a config key or a command's argument.
-        what: the kind of thing it should name, for example "optimizer".
+        key: the config key or the command's argument with the name.
+        what: the kind of object it should name, for example "optimizer".
         name: the name as given.
-        known: every name that would have been valid.
+        known: every valid name.
     """
 
     def __init__(self, key: str, what: str, name: object, known: Iterable[str]) -> None:
@@ -87,20 +93,20 @@ class UnknownNameError(ConfigError):
 
 
 class ComponentError(ConfigError):
-    """A registered component cannot be used: it does not import, clashes, or breaks its group's promise."""
+    """A registered component cannot be used: its import fails, its name clashes, or it returns the wrong type."""
 
 
 class BuildError(ConfigError):
-    """A component refused its parameters. Raised through `BuildError.wrap`, which keeps the original type too."""
+    """A component refused its parameters. Created by `BuildError.wrap`, which keeps the original type too."""
 
     @classmethod
     def wrap(cls, error: Exception, path: str, text: str = "") -> BuildError:
-        """`error` again, its message led by the config path, catchable as its own type and as BuildError.
+        """Returns an error of both types, the original's and BuildError, whose message begins with the config path.
 
         Args:
-            error: what the component raised.
-            path: where the config names it.
-            text: what to say in place of the error's first line.
+            error: the component's error.
+            path: the config path of the component.
+            text: replaces the error's first line, if not empty.
         """
         message = f"{path}: {text or first_line(error)}"
         kind = type(error)
@@ -118,7 +124,7 @@ class DataError(ConfigError):
 
 
 class TrainingError(KexpError):
-    """Training began and could not end well."""
+    """Training failed after it began."""
 
 
 class StoreError(KexpError):
@@ -130,11 +136,19 @@ class SaveError(KexpError):
 
 
 class LoadError(KexpError):
-    """A saved model is missing, damaged, or not what it claims to be."""
+    """A saved model is missing, damaged, or of another kind than expected."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like `name`, or that it begins or abbreviates; None where nothing is alike."""
+    """Finds the valid name that is most similar to a wrong one.
+
+    Args:
+        name: the wrong name; initials (`mse`) and beginnings of a name count as similar.
+        known: the valid names.
+
+    Returns:
+        The nearest name; None if none is similar.
+    """
     names = list(known)
     folded = {candidate.lower(): candidate for candidate in names}
     if len(name) > 1:
@@ -147,7 +161,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """The tail of a message about an unknown name: the nearest one, or the first few there are."""
+    """Returns the end of a message about an unknown name: the nearest valid name, or the first few."""
     names = list(known)
     best = nearest(name, names)
     if best is not None:
@@ -159,32 +173,31 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message that says something, or its type's name where none does.
+    """Returns the first informative line of an error's message, or the type's name if the message is empty.
 
-    Keras' errors begin with the layer that was called, and colour the line after it. A password in an address becomes
-    stars.
+    Keras' line about the called layer, colours and passwords in addresses are removed.
     """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     text = without_passwords(text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith("Exception encountered when calling")]
-    return next(iter(telling or lines), type(error).__name__)
+    informative = [line for line in lines if not line.startswith("Exception encountered when calling")]
+    return next(iter(informative or lines), type(error).__name__)
 
 
 def without_passwords(text: str) -> str:
-    """The text with a password in an address, `http://me:secret@host`, replaced by stars."""
+    """Replaces passwords in the addresses of a text, `http://me:secret@host`, by stars."""
     text = re.sub(r"(://[^/\s:@]*):[^/\s]*@", r"\1:***@", text)
     return re.sub(r"(://\S*[?&]password=)[^&\s'\"]*", r"\1***", text)
 
 
 def in_a_line(error: BaseException) -> str:
-    """An error as one line: its type and what it says first."""
+    """Formats an error as one line: its type and the first line of its message."""
     name, text = type(error).__name__, first_line(error)
     return name if text == name else f"{name}: {text}"
 
 
 def _plain(error: BuildError) -> tuple[Any, ...]:
-    """A made-up class does not travel between processes; the sentence does."""
+    """Pickles the sentence only, because other processes do not have the combined class."""
     return (BuildError, (str(error),))
 
 

@@ -1,4 +1,4 @@
-"""What makes two runs the same: a digest of everything that can change the result, and of nothing else."""
+"""The fingerprint of an experiment: a digest of everything that can change its result, and of nothing else."""
 
 from __future__ import annotations
 
@@ -28,15 +28,18 @@ IRRELEVANT = (
     "trainer.checkpoint_seconds",
 )
 
-INITIAL_VALUES = 1  # raised when a seed comes to stand for other initial values
+INITIAL_VALUES = 1  # to be raised when equal seeds give other initial values than before
 
 
 def fingerprint(experiment: Experiment, data_digest: str) -> str:
-    """64 hexadecimal digits, equal for equal experiments.
+    """Computes the fingerprint, which is equal for equal experiments.
 
     Args:
-        experiment: settled, with nothing left to the data.
+        experiment: complete, with all values that follow from the data.
         data_digest: the digest of the data's content.
+
+    Returns:
+        A SHA-256 digest, 64 hexadecimal digits.
     """
     config = experiment.as_dict()
     for key in IRRELEVANT:
@@ -45,11 +48,11 @@ def fingerprint(experiment: Experiment, data_digest: str) -> str:
             config[group].pop(leaf, None)
         else:
             config.pop(group, None)
-    config["data"].pop("feed", None)  # either feed gives the same batches
+    config["data"].pop("feed", None)  # both feeds give the same batches
     if not config["trainer"]["changes"]:
         del config["trainer"]["changes"]
     if experiment.trainer.engine == "fit" or experiment.fused.max_lanes is None:
-        config.pop("fused")  # the number of lanes decides the last bits of a compiled training, and of no other
+        config.pop("fused")  # the number of lanes affects the last bits of a compiled training only
     providers = {node.component.distribution: node.component.version for node in experiment.nodes()}
     references = {
         node.component.target: node.component.version

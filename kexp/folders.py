@@ -1,4 +1,4 @@
-"""Folders: where kexp's own config is, and where things are kept that can be made again."""
+"""kexp's own folders: its config and its cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["cache_folder", "conf_folder"]
 
 
 def cache_folder() -> Path:
-    """A folder of the user's own; `KEXP_CACHE` names another."""
+    """Returns the cache folder: `KEXP_CACHE` if set, else the platform's usual one for the user."""
     given = os.environ.get("KEXP_CACHE")
     if given:
         return Path(given)
@@ -22,7 +22,11 @@ def cache_folder() -> Path:
 
 
 def conf_folder() -> Path:
-    """The folder of the primary config: inside the installed package, or beside it in a clone."""
+    """Returns the folder of the primary config: inside the installed package, or beside it in a clone.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
     package = Path(__file__).resolve().parent
     for folder in (package / "conf", package.parent / "conf"):
         if (folder / "config.yaml").is_file():

@@ -1,7 +1,7 @@
-"""The component groups: what each is called, what its members make, and what every member takes besides its own.
+"""The component groups: their names, the types that their components return, and their common parameters.
 
-One word everywhere: the group `optimizer` is the config group `optimizer`, the config node `optimizer` and the
-entry-point group `kexp.optimizer`.
+A group has one name everywhere: `optimizer` is the config group, the config node, and in `kexp.optimizer` the
+entry-point group.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ class Group:
     """A kind of component.
 
     Attributes:
-        name: the group's one name.
-        makes: `module:Class` that a member must return an instance of; empty where any callable will do or where
-            the owner of the group checks for itself.
-        common: parameters that every member has and kexp itself interprets.
-        own: parameters that a member of another package, or by reference, has besides.
-        passes: parameters of Keras' base class that reach members through `**kwargs`.
-        called_with: what Keras calls a member with. A function of just these, whatever their names, is a member itself
-            (`def my_loss(target, output)`); `reading` has the rule.
-        optional: how many of these, the last ones, a function need not take.
-        given: parameters that kexp fills in where a factory declares them; never config keys.
-        package: the config node its options land in, where that is not the group's name.
-        several: options nest under their own names, so that several can be chosen at once.
+        name: the group's name.
+        makes: `module:Class` whose instance a component must return; empty if any callable is accepted or the group's
+            own code checks.
+        common: parameters of every component that kexp itself interprets.
+        own: further parameters of components by reference or from other packages.
+        passes: parameters of Keras' base class that reach components through `**kwargs`.
+        called_with: the arguments with which Keras calls a component. A function of just these, under any names, is
+            itself the component (`def my_loss(target, output)`); `kexp.reading` has the rule.
+        optional: how many of the last of these arguments a function may omit.
+        given: parameters that kexp passes to factories that declare them; never config keys.
+        package: the config node of its options, if that is not the group's name.
+        several: whether several options can be chosen at once, each under its own key.
     """
 
     name: str
@@ -47,23 +47,27 @@ class Group:
 
     @property
     def noun(self) -> str:
-        """One member, in a sentence."""
+        """The noun for one component, in messages."""
         return self.name.removesuffix("s") if self.several else self.name
 
     @property
     def least_called_with(self) -> int:
-        """How many of the parameters that Keras fills in a function must take to be a member itself."""
+        """The least number of Keras' arguments that a function must take to be itself a component."""
         return len(self.called_with) - self.optional
 
     @property
     def one(self) -> str:
-        """One member with its article, in a sentence."""
+        """The noun for one component with its article, in messages."""
         if self.noun == "data":
             return self.noun
         return f"{'an' if self.noun[0] in 'aeiou' else 'a'} {self.noun}"
 
     def node(self, option: str) -> str:
-        """The config node that an option fills. A reference's is called by its attribute: keys have no colon."""
+        """Returns the config node of an option; that of a reference has the attribute's name, since keys have no colon.
+
+        Args:
+            option: a registered name or a reference.
+        """
         if self.several:
             return f"{self.name}.{option.rpartition(':')[2].rpartition('.')[2]}"
         return self.package or self.name
@@ -77,7 +81,7 @@ _TARGETS = _parameter(
     "targets",
     None,
     Literal["class_index", "one_hot", "binary", "signed"] | None,
-    "The form of a classification's targets; found out by a try on a few rows unless set.",
+    "The form of a classification's targets; by default found by a trial call on a few rows.",
 )
 _ALL = (
     Group(
@@ -106,18 +110,18 @@ _ALL = (
         "data",
         common=(
             _parameter("feed", "numpy", Literal["numpy", "tfdata"], "How batches reach the model: numpy or tfdata."),
-            _parameter("test_split", 0.2, float, "Share of the rows kept for the test, in [0, 1)."),
-            _parameter("split_seed", "${seed}", int, "Seed of the split; the experiment's seed unless set."),
+            _parameter("test_split", 0.2, float, "Share of the rows in the test split, in [0, 1)."),
+            _parameter("split_seed", "${seed}", int, "Seed of the split; by default the experiment's seed."),
             _parameter(
                 "split",
                 None,
                 Literal["random", "time", "group"] | None,
-                "How parts are cut: random, time (the test part is the last) or group; as the data asks unless set.",
+                "How rows are split: random, time (the last rows are the test) or group; by default as the data asks.",
             ),
             _parameter(
-                "folds", None, int | None, "Folds that the rows besides the test part are cut into; one validates."
+                "folds", None, int | None, "Number of folds of the rows outside the test split; one is the validation."
             ),
-            _parameter("fold", None, int | None, "Which fold validates, from 0."),
+            _parameter("fold", None, int | None, "The fold that is the validation split, from 0."),
         ),
     ),
     Group("callbacks", makes="keras.callbacks:Callback", several=True),
@@ -131,10 +135,14 @@ GROUPS = {group.name: group for group in _ALL}
 
 
 def the_group(name: str, key: str = "GROUP") -> Group:
-    """The group of that name.
+    """Returns the group with a name.
+
+    Args:
+        name: the group's name.
+        key: the config key or argument for messages.
 
     Raises:
-        UnknownNameError: there is none.
+        UnknownNameError: there is no such group.
     """
     if name not in GROUPS:
         raise UnknownNameError(key, "group", name, GROUPS)
@@ -142,7 +150,7 @@ def the_group(name: str, key: str = "GROUP") -> Group:
 
 
 def group_of_parameter(parameter: str) -> str | None:
-    """The group that a layer's parameter draws on: `kernel_initializer` -> initializer; None for plain values."""
+    """Returns the group of a layer's parameter: `kernel_initializer` -> `initializer`; None for plain values."""
     if parameter in ("layer", "layers", "forward_layer", "backward_layer", "cell", "cells"):
         return "layer"
     for group in ("initializer", "regularizer", "constraint", "activation"):

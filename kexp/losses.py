@@ -1,4 +1,4 @@
-"""What can be asked of a loss."""
+"""Predicates on losses."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _NAMES = frozenset({"categorical_crossentropy", "CategoricalCrossentropy"})
 
 
 def is_categorical_crossentropy(loss: Any) -> bool:
-    """Is this loss the categorical crossentropy, the one of one-hot targets?
+    """Returns whether a loss is the categorical crossentropy for one-hot targets.
 
-    Imports nothing: a loss is known by its name and the module it comes from.
+    Imports nothing: the loss is recognised by its name and module.
 
     Args:
         loss: a name, a loss function (bare or with arguments bound), a loss object or class, or a Keras config
             `{"class_name": ..., "config": ...}`.
 
     Returns:
-        False for every other loss, the sparse one too, and for a stranger's of the same name.
+        False for every other loss, including the sparse one and one of the same name outside Keras.
     """
     if isinstance(loss, str):
         return loss in _NAMES

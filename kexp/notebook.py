@@ -1,6 +1,6 @@
-"""A Jupyter notebook, where kexp runs in one: a text that stands in one place of a cell's output and changes there.
+"""Output in a Jupyter notebook: a text that is updated in place in a cell's output.
 
-A kernel's standard output is no terminal: what is written stays, and no escape code takes it back.
+A kernel's standard output is not a terminal, so escape codes cannot replace a line that was written.
 """
 
 from __future__ import annotations
@@ -11,11 +11,16 @@ from contextlib import contextmanager
 from html import escape
 from typing import Any
 
-__all__ = ["displays_held_back", "standing_text", "table"]
+__all__ = ["hide_displays", "table", "updating_text"]
 
 
 def table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A small table of texts as HTML, for `_repr_html_`."""
+    """Formats a table of texts as HTML, for `_repr_html_`.
+
+    Args:
+        heads: the columns' heads.
+        lines: the rows, each of as many texts.
+    """
 
     def cells(kind: str, texts: Sequence[str]) -> str:
         return "".join(f"<{kind}>{escape(text)}</{kind}>" for text in texts)
@@ -24,8 +29,8 @@ def table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return f"<table><thead><tr>{cells('th', heads)}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def standing_text() -> Callable[[str], None] | None:
-    """A function that shows a text in the cell's output, in the place of the one before; None outside a notebook."""
+def updating_text() -> Callable[[str], None] | None:
+    """Returns a function that shows a text in place of its previous one; None outside a notebook."""
     if not _in_kernel():
         return None
     from IPython.display import display
@@ -45,8 +50,8 @@ def standing_text() -> Callable[[str], None] | None:
 
 
 @contextmanager
-def displays_held_back() -> Iterator[None]:
-    """Keeps what a library displays of its own accord from the cell's output; prints come through."""
+def hide_displays() -> Iterator[None]:
+    """Hides what libraries display in the cell's output; printed text still shows."""
     if not _in_kernel():
         yield
         return
@@ -57,6 +62,6 @@ def displays_held_back() -> Iterator[None]:
 
 
 def _in_kernel() -> bool:
-    """Whether this process is a kernel: it has imported IPython then, and its shell belongs to one."""
+    """Returns whether this process is a Jupyter kernel."""
     ipython = sys.modules.get("IPython")
     return ipython is not None and hasattr(ipython.get_ipython(), "kernel")

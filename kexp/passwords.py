@@ -1,7 +1,7 @@
-"""Passwords in addresses of stores: known to this process and its children, and shown or written nowhere.
+"""Hides passwords in addresses of stores: they are neither printed nor written to a file.
 
-`http://me:secret@host` becomes `http://me:***@host` as soon as it is read. The whole address is in the environment, as
-MLflow's own variables for user and password are, and is put back where a connection is made.
+`http://me:secret@host` becomes `http://me:***@host` as soon as it is read. The whole address is kept in an environment
+variable, for this process and its children, and is restored when a connection is made.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from collections.abc import Iterable
 
 from kexp.errors import ConfigError, without_passwords
 
-__all__ = ["SECRET_KEYS", "hidden", "whole", "with_hidden"]
+__all__ = ["SECRET_KEYS", "hide_password", "hide_passwords", "restore_password"]
 
 SECRET_KEYS = ("tracking.uri", "hydra.sweeper.storage")
-"""Config keys of addresses that may have a password in them."""
+"""Config keys of addresses that may contain a password."""
 
-_KNOWN = "KEXP_ADDRESSES"  # JSON: the address as it is shown -> the whole address
+_KNOWN = "KEXP_ADDRESSES"  # JSON: hidden address -> whole address
 _ADDRESS = re.compile(r"\w[\w+.-]*://[^\s'\"]+")
 _USER = re.compile(r"(?<=://)[^/\s]*@")
 
 
-def hidden(address: str) -> str:
-    """The address with its password replaced by stars, which `whole` undoes in this process and its children."""
+def hide_password(address: str) -> str:
+    """Replaces the password of an address by stars; see `restore_password`."""
     shown = without_passwords(address)
     if shown != address:
         known = _known()
@@ -33,18 +33,21 @@ def hidden(address: str) -> str:
     return shown
 
 
-def whole(address: str, key: str = "tracking.uri") -> str:
-    """The address that `hidden` has hidden; itself where it has no password.
+def restore_password(address: str, key: str = "tracking.uri") -> str:
+    """Restores the password of an address that `hide_password` returned in this process or its parent.
 
-    Its password may come from the environment as well: `MLFLOW_TRACKING_URI` with the whole address, or of a server
-    MLflow's variables for user and password.
+    The password may also come from `MLFLOW_TRACKING_URI` with the whole address, or for a server from MLflow's
+    variables for user and password.
 
     Args:
-        address: the address.
-        key: what it is given as, for the message.
+        address: an address with a hidden password, or without one.
+        key: the config key of the address, for messages.
+
+    Returns:
+        The whole address.
 
     Raises:
-        ConfigError: nobody has said the password to this process.
+        ConfigError: the password is not known.
     """
     if ":***@" not in address and "password=***" not in address:
         return address
@@ -54,17 +57,17 @@ def whole(address: str, key: str = "tracking.uri") -> str:
         return found
     if address.startswith("http") and {"MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"} & set(os.environ):
         return _USER.sub("", address)
-    told = "set MLFLOW_TRACKING_URI to" if key == "tracking.uri" else "give"
-    raise ConfigError(f"{key}: the password of {address} is not kept; {told} the whole address")
+    remedy = "set MLFLOW_TRACKING_URI to" if key == "tracking.uri" else "give"
+    raise ConfigError(f"{key}: the password of {address} is not kept; {remedy} the whole address")
 
 
-def with_hidden(overrides: Iterable[str]) -> list[str]:
-    """Overrides without the passwords of the addresses among them."""
+def hide_passwords(overrides: Iterable[str]) -> list[str]:
+    """Hides the passwords of the addresses in overrides."""
     return [_ADDRESS.sub(_hide, each) if _is_secret(each) else each for each in overrides]
 
 
 def _hide(found: re.Match[str]) -> str:
-    return hidden(re.sub(r"\\(.)", r"\1", found[0]))  # as Hydra reads what is written with backslashes
+    return hide_password(re.sub(r"\\(.)", r"\1", found[0]))  # without the backslashes that escape for Hydra
 
 
 def _is_secret(override: str) -> bool:

@@ -1,4 +1,4 @@
-"""What libraries say to the terminal on their own account, kept from it; what concerns the user becomes a notice."""
+"""Silences the log output of libraries; warnings that concern the user become notices."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["banners_held_back", "hush", "warnings_as_notices"]
+__all__ = ["hide_banners", "silence_libraries", "warnings_as_notices"]
 
 _LOUD = ("tensorflow", "jax")
-# What keeps these libraries quiet once they are loaded.
+# Environment variables that silence these libraries once they are loaded.
 _LEVELS = {"TF_CPP_MIN_LOG_LEVEL": "3", "ABSL_MIN_LOG_LEVEL": "3", "GLOG_minloglevel": "2", "GRPC_VERBOSITY": "ERROR"}
 
-# What C++ logging writes before a program can configure it, and what is no more than a banner.
+# Lines that C++ logging writes before a program can configure it.
 _BANNER = re.compile(
     rb"^(WARNING: All log messages before absl|[IWE]\d{4} |\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWE] )"
 )
 
 
 @contextmanager
-def banners_held_back() -> Iterator[None]:
-    """Drops the log lines that C++ libraries write to standard error while they are loaded; other lines come through.
+def hide_banners() -> Iterator[None]:
+    """Drops the log lines that C++ libraries write to standard error while they are loaded; other lines still show.
 
-    No setting reaches them: they are written before the library's logging is initialised.
+    No setting hides these lines, because they are written before the library's logging is initialised.
     """
     try:
         sys.stderr.flush()
@@ -50,19 +50,18 @@ def banners_held_back() -> Iterator[None]:
                     os.write(2, line)
 
 
-def hush() -> None:
-    """Keeps what TensorFlow, absl and JAX say for their developers from the terminal, whoever imports them from here
-    on. Imports nothing."""
+def silence_libraries() -> None:
+    """Silences the logs of TensorFlow, absl, JAX and h5py for later imports by any code. Imports nothing."""
     for name in ("tensorflow", "jax", "h5py", "absl"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for name, level in _LEVELS.items():
         os.environ.setdefault(name, level)
-    if _Listening not in sys.meta_path:
-        sys.meta_path.insert(0, _Listening)
+    if _QuietImports not in sys.meta_path:
+        sys.meta_path.insert(0, _QuietImports)
 
 
-class _Listening:
-    """A finder that holds back what a library writes while it is loaded, and leaves the finding to the others."""
+class _QuietImports:
+    """A finder that wraps other finders' results, to hide what a library writes while it is loaded."""
 
     @classmethod
     def find_spec(cls, name: str, path: Any = None, target: Any = None) -> Any:
@@ -74,7 +73,7 @@ class _Listening:
         if load is not None:
 
             def quietly(module: Any) -> None:
-                with banners_held_back():
+                with hide_banners():
                     load(module)
 
             spec.loader.exec_module = quietly  # type: ignore[union-attr, method-assign]
@@ -82,8 +81,8 @@ class _Listening:
 
 
 @contextmanager
-def warnings_as_notices(tell: Callable[[str], None]) -> Iterator[None]:
-    """Hands the UserWarnings raised inside to `tell`, as single lines; the rest concerns developers and is dropped."""
+def warnings_as_notices(notice: Callable[[str], None]) -> Iterator[None]:
+    """Calls `notice` with each UserWarning raised inside, as one line. Other warnings concern developers: dropped."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -91,4 +90,4 @@ def warnings_as_notices(tell: Callable[[str], None]) -> Iterator[None]:
         finally:
             for each in caught:
                 if issubclass(each.category, UserWarning):
-                    tell(" ".join(str(each.message).split()))
+                    notice(" ".join(str(each.message).split()))

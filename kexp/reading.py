@@ -68,9 +68,9 @@ def read_object(group: Group, made: Any, label: str) -> Reading:
         ComponentError: it has no readable signature, or can be read in two ways.
     """
     if is_there_already(made):
-        from kexp.ready import settings_of
+        from kexp.instances import settings_of_instance
 
-        return Reading("copied", settings_of(made))
+        return Reading("copied", settings_of_instance(made))
     try:
         signature = signatures.of_callable(made)
     except (TypeError, ValueError) as error:

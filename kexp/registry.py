@@ -22,19 +22,20 @@ from pathlib import Path
 from typing import Any
 
 from kexp import signatures
+from kexp.aliases import keras_aliases
 from kexp.errors import ComponentError, UnknownNameError, first_line, suggestion
 from kexp.groups import GROUPS, Group, the_group
 from kexp.hyperparameters import Tunable, as_tunable
 from kexp.own_code import digest_of
-from kexp.quiet import hush
+from kexp.quiet import silence_libraries
 from kexp.reading import Reading, is_there_already, read_object, read_signature
-from kexp.second_names import second_names
 from kexp.signatures import Parameter, Signature, to_snake_case
 
 __all__ = [
     "OURSELVES",
     "PARTS",
     "Component",
+    "aliases_of",
     "components",
     "find",
     "find_part",
@@ -43,7 +44,6 @@ __all__ = [
     "offers",
     "part_names",
     "refresh",
-    "second_names_of",
     "unread_references",
 ]
 
@@ -102,7 +102,7 @@ class Component:
                 SystemExit and SyntaxError too, is its own and ends here.
         """
         module, _, attribute = self.target.partition(":")
-        hush()
+        silence_libraries()
         try:
             with _no_arguments():
                 made: Any = _run_again(module) if anew else importlib.import_module(module)
@@ -181,7 +181,7 @@ def offers(group: str, name: str) -> bool:
     return name in _table(group) or name in _second(group)
 
 
-def second_names_of(group: str, label: str) -> list[str]:
+def aliases_of(group: str, label: str) -> list[str]:
     """The further words that Keras takes for the component of that name, sorted. Imports nothing."""
     return sorted(second for second, first in _second(group).items() if first == label)
 
@@ -257,7 +257,7 @@ def _second(group: str) -> dict[str, str]:
     for entry in _entries():
         if entry.group != "exports" or entry.name != group:
             continue
-        for second, stands_for in second_names(entry.value).items():
+        for second, stands_for in keras_aliases(entry.value).items():
             label = next((each for each in (stands_for, _offered_name(group, stands_for)) if each in table), None)
             if label is not None and second not in table:
                 found[second] = label

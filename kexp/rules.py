@@ -1,7 +1,7 @@
-"""The rules that values of a config must keep: types and ranges, each with its sentence.
+"""The rules for values of a config: types and ranges, with a sentence for each violation.
 
-An annotation is the rule: `epochs: Annotated[int, Range(ge=1)]`. Keras annotates nothing, so its parameters go by
-the type of their default and, for names that mean the same everywhere in Keras, by the table `KERAS_RANGES`.
+An annotation is the rule: `epochs: Annotated[int, Range(ge=1)]`. Keras does not annotate its parameters, so their rule
+is the type of the default and, for names with one meaning everywhere in Keras, the range in `KERAS_RANGES`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Range:
-    """Bounds of a number; None is no bound."""
+    """Bounds of a number; None for no bound.
+
+    Attributes:
+        ge: the least value.
+        gt: a lower bound that is excluded.
+        le: the greatest value.
+        lt: an upper bound that is excluded.
+    """
 
     ge: float | None = None
     gt: float | None = None
@@ -97,7 +104,7 @@ KERAS_RANGES: dict[str, Range] = {
     "patience": Range(ge=0),
 }
 _WHOLE_IN_KERAS = frozenset({"k", "units", "filters", "patience", "decay_steps", "first_decay_steps"})
-# Where Keras itself takes another word for the first of these, with a warning.
+# Keras replaces other values by the first of these, with a warning.
 _CHOICES_IN_KERAS: dict[str, tuple[str, ...]] = {"mode": ("auto", "min", "max")}
 _NOUNS = {
     bool: "true or false",
@@ -110,10 +117,15 @@ _NOUNS = {
 
 
 def check_parameter(key: str, value: Any, parameter: Parameter) -> None:
-    """Holds `value` against what `parameter` takes.
+    """Checks a value against a parameter's rule.
+
+    Args:
+        key: the config key for messages.
+        value: the value.
+        parameter: the parameter.
 
     Raises:
-        ConfigError: the sentence names the key, the rule and the value.
+        ConfigError: the value breaks the rule; the sentence names the key, the rule and the value.
     """
     if parameter.annotation is not None:
         check_value(key, value, parameter.annotation)
@@ -122,10 +134,15 @@ def check_parameter(key: str, value: Any, parameter: Parameter) -> None:
 
 
 def check_value(key: str, value: Any, annotation: Any) -> None:
-    """Holds `value` against an annotation; one that is no plain type is taken to allow anything.
+    """Checks a value against an annotation. Annotations other than plain types allow any value.
+
+    Args:
+        key: the config key for messages.
+        value: the value.
+        annotation: the rule.
 
     Raises:
-        ConfigError: the sentence names the key, the rule and the value.
+        ConfigError: the value breaks the rule; the sentence names the key, the rule and the value.
     """
     origin = get_origin(annotation)
     if origin is Annotated:
@@ -181,7 +198,7 @@ def _check_union(key: str, value: Any, options: tuple[Any, ...]) -> None:
             failures.append((option, error))
         else:
             return
-    # A value of the right type but out of range deserves that sentence, not a list of types.
+    # A value of the right type but out of range gets the sentence about the range.
     ranged = [error for _, error in failures if re.search("must be (at least|at most|greater|less)", str(error))]
     inside = [error for _, error in failures if str(error).startswith((f"{key}.", f"{key}["))]
     for each in (ranged, inside):
@@ -229,7 +246,7 @@ def _check_unannotated(key: str, value: Any, parameter: Parameter) -> None:
 
 
 def rule_of(annotation: Any) -> str:
-    """What a value must be by an annotation, in words: `a whole number at least 1 or null`."""
+    """Describes an annotation in words: `a whole number at least 1 or null`."""
     if get_origin(annotation) in (Union, types.UnionType):
         return _either(get_args(annotation))
     return _noun(annotation)

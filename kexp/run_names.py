@@ -1,4 +1,4 @@
-"""Names of runs made from their config: `tracking.run_name='${optimizer.name}-${seed}'`."""
+"""Run names from a template over the config: `tracking.run_name='${optimizer.name}-${seed}'`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ _LONGEST = 250  # characters of a run's name in MLflow's database
 
 
 def check_run_name(template: str, config: Mapping[str, Any]) -> None:
-    """Refuses a template that is empty, or that names what the config has not.
+    """Refuses a template that is empty or refers to a missing key.
+
+    Args:
+        template: the value of `tracking.run_name`.
+        config: the plain config.
 
     Raises:
-        ConfigError: it does.
+        ConfigError: the template is refused.
     """
     if not template.strip():
         raise ConfigError.at(_KEY, "must be a name", template)
@@ -31,9 +35,16 @@ def check_run_name(template: str, config: Mapping[str, Any]) -> None:
 
 
 def run_name(config: Mapping[str, Any]) -> str | None:
-    """The name that a run's whole config gives it; None where it gives none.
+    """Fills in the template of a run's name. Resolvers such as `${oc.env:USER}` are evaluated now.
 
-    What a resolver gives, `${oc.env:USER}`, is asked for now.
+    Args:
+        config: the plain config, complete.
+
+    Returns:
+        The name, at most 250 characters; None if there is no template.
+
+    Raises:
+        ConfigError: a resolver failed.
     """
     template = config["tracking"]["run_name"]
     if template is None:

@@ -15,13 +15,13 @@ from typing import Any, Literal, get_type_hints
 from kexp import registry
 from kexp.errors import ConfigError, UnknownNameError
 from kexp.groups import GROUPS, group_of_parameter
-from kexp.passwords import hidden
-from kexp.registered import check_alias, check_model_name, check_tag, check_tag_text
+from kexp.layer_lists import refuse_unlistable
+from kexp.mlflow_names import check_alias, check_model_name, check_tag, check_tag_text
+from kexp.passwords import hide_password
 from kexp.registry import Component
 from kexp.rules import Count, Fraction, Positive, Whole, check_parameter, check_value
 from kexp.run_names import check_run_name
 from kexp.signatures import REQUIRED, UNREADABLE, Parameter, Signature, argument_helps
-from kexp.standing import refuse_misplaced
 
 __all__ = [
     "Experiment",
@@ -119,7 +119,7 @@ class Tracking:
 
     def __post_init__(self) -> None:
         if self.uri is not None:  # a config is shown and kept
-            object.__setattr__(self, "uri", hidden(self.uri))
+            object.__setattr__(self, "uri", hide_password(self.uri))
 
 
 @dataclass(frozen=True)
@@ -536,7 +536,7 @@ def _layers(owner: Component, key: str, value: Any) -> Any:
         return component_node("layer", value, key).as_dict()
     nodes = [component_node("layer", each, f"{key}[{place}]") for place, each in enumerate(value)]
     if key.endswith(".layers"):
-        refuse_misplaced({node.path: node.name for node in nodes if node.component.distribution == registry.OURSELVES})
+        refuse_unlistable({node.path: node.name for node in nodes if node.component.distribution == registry.OURSELVES})
     return [node.as_dict() for node in nodes]
 
 

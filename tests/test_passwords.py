@@ -9,7 +9,7 @@ import pytest
 from kexp.config import compose, plain, prepare_overrides
 from kexp.config.typed import compose_typed
 from kexp.errors import ConfigError, without_passwords
-from kexp.passwords import hidden, whole
+from kexp.passwords import hide_password, restore_password
 from kexp.schema import check
 from kexp.tracking import StoreSettings, command_line, resolve_uri
 
@@ -38,14 +38,14 @@ def test_a_password_is_hidden_and_found_again(form: str, password: str) -> None:
     address = form.format(password)
     shown = resolve_uri(StoreSettings(uri=address))
     assert shown == form.format("***")
-    assert whole(shown) == address
+    assert restore_password(shown) == address
     assert resolve_uri(StoreSettings(uri=shown)) == shown
     assert without_passwords(f"cannot reach {address}: refused") == f"cannot reach {shown}: refused"
 
 
 @pytest.mark.parametrize("address", ["http://host", "http://me@host", "sqlite:///a:b@c.db", "postgresql://me@host/db"])
 def test_an_address_without_a_password_stays_as_it_is(address: str) -> None:
-    assert hidden(address) == whole(address) == address
+    assert hide_password(address) == restore_password(address) == address
 
 
 @pytest.mark.parametrize("written", ["{}", "'{}'", '"{}"'])
@@ -57,7 +57,7 @@ def test_overrides_lose_the_password_before_anybody_keeps_them(written: str, mar
     assert "horse" not in " ".join(prepared)
     config = compose(prepared, with_hydra=True)
     assert "horse" not in str(config)
-    assert whole(config.tracking.uri) == address
+    assert restore_password(config.tracking.uri) == address
 
 
 def test_a_file_of_configs_loses_it_too_and_an_interpolation_stays(
@@ -74,7 +74,7 @@ def test_a_file_of_configs_loses_it_too_and_an_interpolation_stays(
     for name in ("written", "named"):
         experiment = check(plain(compose_typed([f"experiment={name}"], tmp_path)))
         assert "horse" not in str(experiment.as_dict())
-        assert whole(experiment.tracking.uri or "") == address
+        assert restore_password(experiment.tracking.uri or "") == address
 
 
 def test_what_is_kept_finds_its_password_in_the_environment_or_says_what_to_set(
@@ -84,9 +84,9 @@ def test_what_is_kept_finds_its_password_in_the_environment_or_says_what_to_set(
     with pytest.raises(
         ConfigError, match=r"the password of http://me:\*\*\*@host:5000 is not kept; set MLFLOW_TRACKING"
     ):
-        whole(kept)
+        restore_password(kept)
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
-    assert whole(kept) == "http://host:5000"
+    assert restore_password(kept) == "http://host:5000"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@host:5000")
-    assert whole(kept) == "http://me:secret@host:5000"
+    assert restore_password(kept) == "http://me:secret@host:5000"
     assert command_line("sync", store=StoreSettings(uri=kept)) == "kexp sync"

@@ -21,7 +21,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str]) -> int:
     """Registers a run's MLflow model; returns exit code 1 if `--if-better` finds that it is not better."""
     given = _parser().parse_args(arguments)
-    from kexp.registered import check_alias, check_model_name
+    from kexp.mlflow_names import check_alias, check_model_name
 
     check_model_name("NAME", given.name)
     if given.alias is not None:

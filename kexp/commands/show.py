@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     signature = component.signature()
     print(f"{given.group}={name}  ({component.target}, {component.origin})")
     second = [name for name, each in registry.components(given.group) if each.target == component.target]
-    second += [word for name in second for word in registry.second_names_of(given.group, name)]
+    second += [word for name in second for word in registry.aliases_of(given.group, name)]
     if len(second) > 1:
         print(f"names: {', '.join(second)}")
     if component.distribution != registry.OURSELVES:

@@ -12,7 +12,7 @@ from kexp.config.opening import open_hydra
 from kexp.config.source import KEEP
 from kexp.config.unset import name_default_optimizer
 from kexp.errors import ConfigError
-from kexp.passwords import SECRET_KEYS, hidden
+from kexp.passwords import SECRET_KEYS, hide_password
 
 __all__ = ["compose", "compose_head", "is_sweep", "overrides_of", "plain", "refuse_several"]
 
@@ -92,8 +92,8 @@ def _hide_passwords(config: DictConfig) -> None:
         parent = OmegaConf.select(config, node)
         if parent is None or name not in parent or OmegaConf.is_interpolation(parent, name):
             continue  # an interpolation is saved unresolved, so it holds no password
-        if isinstance(value := parent[name], str) and hidden(value) != value:
-            parent[name] = hidden(value)
+        if isinstance(value := parent[name], str) and hide_password(value) != value:
+            parent[name] = hide_password(value)
 
 
 def overrides_of(config: Any, kind: str = "task") -> list[str]:

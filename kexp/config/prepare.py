@@ -12,7 +12,7 @@ from kexp.config.table import refuse_filled_in
 from kexp.config.text import readable
 from kexp.errors import ConfigError, suggestion
 from kexp.groups import GROUPS
-from kexp.passwords import with_hidden
+from kexp.passwords import hide_passwords
 
 __all__ = ["cannot_remove", "prepare_overrides"]
 
@@ -32,7 +32,7 @@ def prepare_overrides(overrides: Sequence[str]) -> list[str]:
     """
     if isinstance(overrides, str) or not all(isinstance(each, str) for each in overrides):
         raise ConfigError.at("overrides", 'must be a list of texts such as ["optimizer=adam", "seed=3"]', overrides)
-    overrides = with_hidden(overrides)
+    overrides = hide_passwords(overrides)
     for place, each in enumerate(overrides):
         if each.startswith("-"):
             raise ConfigError(f"{each!r} is a flag of the command line, not an override; write KEY=VALUE")

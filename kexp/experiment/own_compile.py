@@ -175,12 +175,12 @@ def _node(group: str, part: Any, path: str) -> Node:
 
 def _given(group: str, part: Any, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """An object's config as a node's, without what the component does not take or has by default."""
-    from kexp.ready import tidy
+    from kexp.instances import shorten_float
 
     kind = part if isinstance(part, type) else type(part)
     name = _name(group, kind, name)
     taken = {each.name: each.default for each in registry.find(group, name).signature().parameters}
-    values = {key: tidy(value) for key, value in config.items() if key in taken}
+    values = {key: shorten_float(value) for key, value in config.items() if key in taken}
     return {"name": name, **{key: value for key, value in values.items() if value != taken[key]}}
 
 

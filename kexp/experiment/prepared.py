@@ -17,7 +17,7 @@ from kexp.experiment.own_compile import compiled_by_model
 from kexp.experiment.own_compile import in_words as in_words_of_compile
 from kexp.experiment.targets import find_targets, in_words
 from kexp.fingerprint import fingerprint
-from kexp.ready import is_made_anew
+from kexp.instances import needs_reload
 from kexp.registry import OURSELVES
 from kexp.schema import Experiment, Node, Taken, component_node
 
@@ -200,7 +200,7 @@ def _made_anew(experiment: Experiment) -> list[tuple[str, str]]:
     return [
         (node.component.group, f"{node.name} cannot be copied by its config; each run runs its module once more")
         for node in copied
-        if is_made_anew(node.component.load())
+        if needs_reload(node.component.load())
     ]
 
 

@@ -17,7 +17,7 @@ from kexp.experiment.lineage import data_of_metrics, record_data
 from kexp.experiment.prepared import Prepared, feeds
 from kexp.experiment.served import served
 from kexp.experiment.usable_formats import UsableFormats, reload_options
-from kexp.notebook import displays_held_back
+from kexp.notebook import hide_displays
 from kexp.own_code import is_kept, sources_of
 from kexp.run_names import run_name
 from kexp.schema import AUTO, Experiment, Taken, Tracking
@@ -86,7 +86,7 @@ def own_tags(tracking: Tracking) -> dict[str, Any]:
 def summary_of(model: keras.Model) -> str:
     """Return Keras' table of the model's layers."""
     lines: list[str] = []
-    with displays_held_back():  # Keras also displays the table in a notebook
+    with hide_displays():  # Keras also displays the table in a notebook
         model.summary(print_fn=lambda text, **_: lines.append(text), line_length=100)
     return "\n".join(lines)
 

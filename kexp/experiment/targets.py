@@ -11,11 +11,11 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from kexp import traits
-from kexp.blame import sentence_of
 from kexp.build import build_loss, build_metrics
 from kexp.errors import ComponentError, ConfigError, DataError
 from kexp.own_state import untouched
 from kexp.schema import Experiment, Node
+from kexp.user_errors import describe_error
 
 if TYPE_CHECKING:
     from kexp.data import Splits
@@ -75,7 +75,7 @@ def _taken(node: Node, splits: Splits, backend: str) -> tuple[str, ...]:
         errors = {form: error for form, error in results.items() if isinstance(error, Exception)}
         # What no form of targets could mend tells more than what came of another form.
         errors = {form: error for form, error in errors.items() if isinstance(error, _MISTAKES)} or errors
-        said = {form: sentence_of(error) for form, error in errors.items()}
+        said = {form: describe_error(error) for form, error in errors.items()}
         told = said.values() if len({*said.values()}) == 1 else (f"with {_FORMS[form]} {said[form]}" for form in said)
         raise ConfigError(f"{node.path}: {node.name} does not work: {'; '.join(dict.fromkeys(told))}")
     return tuple(form for form, rank in ranks.items() if rank == best)

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from kexp.blame import sentence_of
 from kexp.build import build_metrics
 from kexp.errors import ConfigError
 from kexp.experiment.prepared import Prepared, feeds
@@ -15,6 +14,7 @@ from kexp.experiment.recording import own_modules
 from kexp.own_state import untouched
 from kexp.registry import OURSELVES
 from kexp.schema import Experiment
+from kexp.user_errors import describe_error
 
 if TYPE_CHECKING:
     import keras
@@ -118,7 +118,7 @@ def _tries(experiment: Experiment, model: keras.Model, x: Any, y: Any) -> Iterat
 
 
 def _sentence(component: str, why: Exception) -> str:
-    return f"{component} cannot be compiled by JAX: {sentence_of(why)}"
+    return f"{component} cannot be compiled by JAX: {describe_error(why)}"
 
 
 def _called(experiment: Experiment, layer: Any, position: int) -> str:

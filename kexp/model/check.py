@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kexp.blame import own_sentence
 from kexp.errors import ComponentError, ConfigError
 from kexp.model.spec import ModelSpec
+from kexp.user_errors import describe_user_error
 
 if TYPE_CHECKING:
     import keras
@@ -211,4 +211,4 @@ def _misfit(
 
 def _why(error: Exception) -> str:
     """Return the message of an exception in the user's code, with its line; else the first sentence of Keras' error."""
-    return own_sentence(error) or first_sentence(error)
+    return describe_user_error(error) or first_sentence(error)

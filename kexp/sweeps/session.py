@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kexp.disk import disk_full_error, no_room, says_disk_full
+from kexp.disk import disk_full_error, is_nearly_full, mentions_disk_full
 from kexp.errors import ConfigError
 from kexp.interrupts import deferred_interrupts, no_interrupts
 from kexp.run_names import run_name
@@ -442,7 +442,7 @@ class Session:
             self._jobs.ended(trial, self.value(trial))
         if self._told is not None:
             self._told(trial, outcome)
-        if not self._full and (says_disk_full(outcome.reason) or no_room(self.folder)):
+        if not self._full and (mentions_disk_full(outcome.reason) or is_nearly_full(self.folder)):
             self._full = True  # every other trial would fail as well
             self.notices.append(
                 str(disk_full_error(OSError(0, "", str(self.folder / "trial")), go_on=self.resume_command))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from kexp.config import as_typed
-from kexp.notebook import standing_text
+from kexp.notebook import updating_text
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.trials import Trial
 from kexp.training.progress import format_seconds
@@ -43,7 +43,7 @@ class LiveTable:
     ) -> None:
         self.trials, self.objective, self.verbose = trials, objective, verbose
         self.out = out or sys.stderr
-        self._show = standing_text() if verbose and out is None else None
+        self._show = updating_text() if verbose and out is None else None
         self.live = bool(verbose) and (self._show is not None or self.out.isatty())
         # Time of the first end, the number of trials that had ended, and that of trials that had ended or were running.
         self._first_end: tuple[float, int, int] | None = None

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from kexp.disk import disk_full_error, is_disk_full
 from kexp.errors import KexpError, StoreError, first_line
-from kexp.passwords import whole
+from kexp.passwords import restore_password
 from kexp.tracking.settings import StoreSettings, database_file, is_remote, resolve_uri, without_password
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def client_for(uri: str) -> MlflowClient:
 
     with _lock:
         if uri not in _clients:
-            there = whole(uri)
+            there = restore_password(uri)
             registry = os.environ.get("MLFLOW_REGISTRY_URI") or there
             _clients[uri] = MlflowClient(tracking_uri=there, registry_uri=registry)
         return _clients[uri]

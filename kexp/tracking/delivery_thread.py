@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from kexp.disk import says_disk_full
+from kexp.disk import mentions_disk_full
 from kexp.errors import StoreError, in_a_line
 from kexp.tracking.waiting import Standing
 
@@ -114,7 +114,7 @@ class DeliveryThread:
                 return
             if not last_taken or left < before:  # a slow store is waited for, not one that is away
                 last_taken = time.monotonic()
-            patience_s = min(self._patience_s, BRIEF_S) if says_disk_full(self.failure) else self._patience_s
+            patience_s = min(self._patience_s, BRIEF_S) if mentions_disk_full(self.failure) else self._patience_s
             self._waits_s = max(last_taken + patience_s - time.monotonic(), 0.0)
             if not self._waits_s:
                 return

@@ -9,7 +9,7 @@ import uuid
 from pathlib import Path
 
 from kexp.disk import disk_full_error, is_disk_full
-from kexp.passwords import whole
+from kexp.passwords import restore_password
 from kexp.tracking.settings import database_file
 
 __all__ = ["create_or_migrate", "schema_state"]
@@ -35,7 +35,7 @@ def schema_state(uri: str) -> str:
     from alembic.script import ScriptDirectory
     from mlflow.store.db import utils
 
-    engine = sqlalchemy.create_engine(whole(uri))
+    engine = sqlalchemy.create_engine(restore_password(uri))
     try:
         version = utils._get_schema_version(engine)
     finally:
@@ -44,7 +44,7 @@ def schema_state(uri: str) -> str:
         return "empty"
     if version == utils._get_latest_schema_revision():
         return "current"
-    known = ScriptDirectory.from_config(utils._get_alembic_config(whole(uri))).walk_revisions()
+    known = ScriptDirectory.from_config(utils._get_alembic_config(restore_password(uri))).walk_revisions()
     return "older" if version in {revision.revision for revision in known} else "newer"
 
 

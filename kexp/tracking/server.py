@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kexp.errors import ConfigError, StoreError
-from kexp.passwords import whole
+from kexp.passwords import restore_password
 from kexp.tracking.settings import StoreSettings, is_remote, resolve_uri, without_password
 from kexp.tracking.status import sigterm_raises
 from kexp.tracking.store import prepare_store
@@ -83,7 +83,7 @@ def running_server(
     command += options
     # Its job workers take 1.2 GB for features that no run of ours uses.
     lean = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    store = {"MLFLOW_BACKEND_STORE_URI": whole(uri)}  # everybody can read a command line
+    store = {"MLFLOW_BACKEND_STORE_URI": restore_password(uri)}  # everybody can read a command line
     inherited = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     with tempfile.TemporaryFile() as output:
         # A session of its own, so that a Ctrl-C reaches us alone and we end all of the server's processes.

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from kexp.errors import ConfigError, without_passwords
-from kexp.passwords import hidden
+from kexp.passwords import hide_password
 
 __all__ = [
     "DEFAULT_EXPERIMENT",
@@ -60,7 +60,7 @@ def resolve_uri(settings: StoreSettings) -> str:
     # What leaves here is shown and kept; `client_for` knows the password.
     uri = settings.uri or _uri_set_in_python() or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT_URI
     _check_scheme("tracking.uri" if settings.uri else "MLFLOW_TRACKING_URI", uri)
-    return hidden(_absolute(_at_home(uri)))
+    return hide_password(_absolute(_at_home(uri)))
 
 
 def _at_home(uri: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kexp.disk import says_disk_full
+from kexp.disk import mentions_disk_full
 from kexp.interrupts import interrupts_call
 from kexp.tracking.settings import command_line
 
@@ -101,7 +101,7 @@ def what_waits(standing: Standing, what: str, folder: Path, go_on: str = "") -> 
     how = f"deliver them with `{command_line('sync', place)}`" + (f", or {go_on}" if go_on else "")
     if standing.given_up:
         return f"You did not wait for the tracking store: {what} wait in {place}; {how}."
-    if says_disk_full(standing.failure):
+    if mentions_disk_full(standing.failure):
         return f"The disk is full ({standing.failure}): {what} wait in {place}; make room, and {how}."
     away = f" ({standing.failure})" if standing.failure else ""
     return f"The tracking store is away{away}: {what} wait in {place}; {how}."

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from kexp.errors import ConfigError
-from kexp.quiet import hush
+from kexp.quiet import silence_libraries
 
 __all__ = [
     "check_backend",
@@ -79,7 +79,7 @@ def check_backend(name: str) -> None:
             "imported"
         )
     os.environ["KERAS_BACKEND"] = name
-    hush()
+    silence_libraries()
 
 
 def prepare_backend(name: str) -> None:

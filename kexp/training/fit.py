@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from kexp.blame import sentence_of
 from kexp.errors import ConfigError, KexpError, TrainingError
 from kexp.quiet import warnings_as_notices
 from kexp.training.batches import Feed, batches_of, first_batches
@@ -16,6 +15,7 @@ from kexp.training.listeners import EpochListener, Stop, notify_resumed
 from kexp.training.plan import Plan
 from kexp.training.state import build_optimizer, mismatch, state_variables
 from kexp.training.watch import Between, as_callback
+from kexp.user_errors import describe_error
 
 if TYPE_CHECKING:
     import keras
@@ -140,7 +140,7 @@ def _failures_in_a_sentence(history: History) -> Iterator[None]:
     except Exception as error:  # user code may raise anything
         if type(error).__name__ == "ResourceExhaustedError" or "RESOURCE_EXHAUSTED" in str(error):
             raise  # TensorFlow or JAX ran out of memory: the user's code is not at fault
-        failed = TrainingError(f"training failed: {sentence_of(error)}")
+        failed = TrainingError(f"training failed: {describe_error(error)}")
         failed.history = history  # type: ignore[attr-defined]
         raise failed from error
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from kexp.notebook import standing_text
+from kexp.notebook import updating_text
 
 if TYPE_CHECKING:
     from kexp.training.history import History
@@ -33,7 +33,7 @@ class Progress:
     def __init__(self, epochs: int, first: int = 0, verbose: int = 1, out: TextIO | None = None) -> None:
         self.epochs, self.first, self.verbose = epochs, first, verbose
         self.out = out or sys.stderr
-        self._show = standing_text() if verbose == 1 and out is None else None
+        self._show = updating_text() if verbose == 1 and out is None else None
         terminal = self.out.isatty() and os.environ.get("TERM") != "dumb"
         self.live = verbose == 1 and (self._show is not None or terminal)
         self.started = time.monotonic()

@@ -83,7 +83,7 @@ PICTURES = (
     " RandAugment Resizing Solarization"
 ).split()
 SEVERAL = (
-    "takes several inputs, and a list of layers hands on one; write the model as a function and choose it by reference,"
+    "takes several inputs, and a list of layers passes one; write the model as a function and choose it by reference,"
     " model=my_module:my_model"
 )
 FUNCTION = "takes a function, which a config cannot write; write a layer of your own and name it, my_module:MyLayer"
@@ -98,7 +98,7 @@ REFUSED = {
     "StackedRNNCells": (
         "is one step of a recurrent layer; write {name: RNN, cell: {name: StackedRNNCells, cells: [...]}}"
     ),
-    "Wrapper": "is what Keras makes wrappers of, and does nothing itself; TimeDistributed and Bidirectional are two",
+    "Wrapper": "is the base class of Keras' wrappers and does nothing itself; use TimeDistributed or Bidirectional",
 }
 # What the layer reads tells whether it can stand there: a file, text. Their refusals are asserted below.
 READERS = {

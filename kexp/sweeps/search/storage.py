@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kexp.errors import ConfigError, first_line
-from kexp.passwords import whole
+from kexp.passwords import restore_password
 from kexp.sweeps.search.optional import require_optuna, silent
 
 __all__ = ["may_have_study", "open_storage"]
@@ -40,7 +40,7 @@ def open_storage(location: str | None, folder: Path) -> Any:
     try:
         with silent():
             if "://" in location:
-                return optuna.storages.RDBStorage(whole(location, _KEY))
+                return optuna.storages.RDBStorage(restore_password(location, _KEY))
             path = Path(location).resolve()
             if path.suffix in (".log", ".db"):
                 path.parent.mkdir(parents=True, exist_ok=True)

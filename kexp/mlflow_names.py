@@ -1,4 +1,4 @@
-"""MLflow's rules for names, aliases and tags, known without MLflow and before anything is computed."""
+"""MLflow's rules for names, aliases and tags, checked before any compute and without importing MLflow."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ _LONGEST_KEY, _LONGEST_TAG = 250, 8000
 
 
 def check_model_name(key: str, name: str) -> None:
-    """Refuses what no registered model may be called.
+    """Checks the name of a registered model.
+
+    Args:
+        key: the config key or argument for messages.
+        name: the name.
 
     Raises:
-        ConfigError: it has `/`, `:` or a control character, is a path such as `..`, is empty, or is too long.
+        ConfigError: the name has `/`, `:` or a control character, is a path such as `..`, is empty, or is too long.
     """
     odd = re.search(r"[/:\x00-\x1f]", name)
     if odd or not name.strip() or name in (".", "..") or len(name) > _LONGEST_NAME:
@@ -25,10 +29,14 @@ def check_model_name(key: str, name: str) -> None:
 
 
 def check_alias(key: str, alias: str) -> None:
-    """Refuses what no alias of a registered model may be called.
+    """Checks the alias of a registered model.
+
+    Args:
+        key: the config key or argument for messages.
+        alias: the alias.
 
     Raises:
-        ConfigError: it has others than letters, digits, `_` and `-`, is too long, or has a meaning of its own.
+        ConfigError: the alias has other characters than letters, digits, `_` and `-`, is too long, or is reserved.
     """
     if not re.fullmatch(r"[\w-]+", alias) or len(alias) > _LONGEST_ALIAS:
         raise ConfigError.at(key, "must be of letters, digits, _ and -", alias)
@@ -37,10 +45,15 @@ def check_alias(key: str, alias: str) -> None:
 
 
 def check_tag(key: str, name: str, value: Any) -> None:
-    """Refuses a tag that MLflow would refuse or cut, or that kexp sets itself.
+    """Refuses a tag that MLflow would refuse or cut off, or that kexp sets itself.
+
+    Args:
+        key: the config key of the tags, for messages.
+        name: the tag's name.
+        value: its value.
 
     Raises:
-        ConfigError: it is one.
+        ConfigError: the tag is refused.
     """
     parts = name.split("/")
     if not re.fullmatch(r"[\w\-./: ]+", name) or len(name) > _LONGEST_KEY or {"", ".", ".."} & set(parts):
@@ -54,10 +67,14 @@ def check_tag(key: str, name: str, value: Any) -> None:
 
 
 def check_tag_text(key: str, text: str) -> None:
-    """Refuses a text that MLflow would cut.
+    """Refuses a text that MLflow would cut off.
+
+    Args:
+        key: the config key for messages.
+        text: a tag's value.
 
     Raises:
-        ConfigError: it is too long.
+        ConfigError: the text is too long.
     """
     if len(text) > _LONGEST_TAG:
         raise ConfigError(f"{key}: must have at most {_LONGEST_TAG:,} characters, got {len(text):,}")

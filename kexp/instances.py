@@ -1,8 +1,8 @@
-"""Parts that a module has made already: what their settings are, and a new one for each run.
+"""Components that a user's module has already created: their settings, and a copy for each run.
 
-A run trains a copy, so that runs in one process share no state. The copy comes from the object's own config
-(`get_config`, or of a callback the arguments that it keeps under their names), where what comes of it proves to be
-the same; what has no such config, or holds functions, which may hold anything, is made anew by its module.
+A run trains a copy, so that runs in one process share no state. The copy is made from the object's config
+(`get_config`, or for a callback the attributes named like its arguments) if a first copy proves equal. An object
+without such a config, or with functions, which may hold any state, is created again by reloading its module.
 """
 
 from __future__ import annotations
@@ -15,65 +15,67 @@ from typing import Any
 
 from kexp.signatures import UNREADABLE, Parameter, Signature
 
-__all__ = ["fresh", "settings_of", "tidy"]
+__all__ = ["copy_instance", "settings_of_instance", "shorten_float"]
 
 _PLAIN = (bool, int, float, str, type(None))
-# What differs between an object and its copy, or says nothing of what it does.
+# Attributes that differ between an object and its copy, or do not affect its behaviour.
 _ASIDE = frozenset({"_name", "name", "_path", "_auto_config", "_tracker", "_lock", "_inbound_nodes", "_outbound_nodes"})
 _DEPTH = 6
-_found: dict[int, tuple[Any, dict[str, Any] | None]] = {}  # with the object, so that its number stays its own
+_found: dict[int, tuple[Any, dict[str, Any] | None]] = {}  # keeps the object too, so that its id is not reused
 
 
-def settings_of(made: Any) -> Signature:
-    """The settings of an object that is there already, as a component's parameters."""
+def settings_of_instance(made: Any) -> Signature:
+    """Returns the settings of an existing object as a component's parameters."""
     config = _config_of(made) or {}
     parameters = tuple(
-        Parameter(key, tidy(value) if _is_plain(value) else UNREADABLE, keyword_only=True)
+        Parameter(key, shorten_float(value) if _is_plain(value) else UNREADABLE, keyword_only=True)
         for key, value in config.items()
         if key != "name"
     )
     return Signature(parameters, inspect.getdoc(type(made)) or "")
 
 
-def fresh(made: Any, parameters: Mapping[str, Any], made_anew: Callable[[], Any]) -> Any:
-    """Another object like `made`, with other settings where the config has some.
+def copy_instance(made: Any, parameters: Mapping[str, Any], reload: Callable[[], Any]) -> Any:
+    """Copies an existing object, with the settings of the config.
 
     Args:
         made: the object.
-        parameters: its settings, those that the config changes among them.
-        made_anew: makes it once more in the way it was made.
+        parameters: its settings, including those that the config changes.
+        reload: reloads the module and returns its object.
     """
     import keras
 
     config = _config_of(made)
     if config is None:
-        return made_anew()
+        return reload()
     if isinstance(made, keras.layers.Layer):
         config.pop("name", None)  # a model may have several of its copies
-    changed = {key: value for key, value in parameters.items() if key not in config or tidy(config[key]) != value}
+    changed = {
+        key: value for key, value in parameters.items() if key not in config or shorten_float(config[key]) != value
+    }
     return _rebuilt(made, {**config, **changed})
 
 
-def is_made_anew(made: Any) -> bool:
-    """Whether a run's own copy of an object takes running its module once more."""
+def needs_reload(made: Any) -> bool:
+    """Returns whether copying an object requires reloading its module."""
     return _config_of(made) is None
 
 
 def _config_of(made: Any) -> dict[str, Any] | None:
-    """What makes another of the kind; None where nothing proves to. Found out once an object."""
+    """Returns the config from which an equal copy can be made; None if there is none. Cached by object."""
     if id(made) not in _found:
         _found[id(made)] = made, _proven_config(made)
     return _found[id(made)][1]
 
 
 def _proven_config(made: Any) -> dict[str, Any] | None:
-    drawn = random.getstate()  # Keras draws initializers' seeds there, and this copy is not the one that trains
+    drawn = random.getstate()  # Keras draws the seeds of initializers from this generator
     try:
         config = _config(made)
         copied = _rebuilt(made, config)
-        if _is_graph(made):  # which its config says in full; how it was compiled is read from the object
+        if _is_graph(made):  # its config is complete; compile settings are read from the object
             return config if made.get_config() == copied.get_config() else None
-    except Exception:  # the object's own code: whatever it raises, it cannot be copied in this way
+    except Exception:  # the object's own code may raise anything; it cannot be copied in this way
         return None
     finally:
         random.setstate(drawn)
@@ -81,7 +83,7 @@ def _proven_config(made: Any) -> dict[str, Any] | None:
 
 
 def _is_graph(made: Any) -> bool:
-    """Whether an object is a model of Keras' own classes."""
+    """Returns whether an object is a model of one of Keras' own classes."""
     import keras
 
     return isinstance(made, keras.Model) and type(made).__module__.startswith("keras.")
@@ -112,7 +114,7 @@ def _rebuilt(made: Any, config: Mapping[str, Any]) -> Any:
 
 
 def _same(a: Any, b: Any, depth: int) -> bool:
-    """Whether two objects have the same settings, as far as these are plain values."""
+    """Returns whether two objects have the same settings, as far as these are plain values."""
     if a is b or type(a) is not type(b):
         return a is b
     if isinstance(a, (list, tuple)):
@@ -125,14 +127,14 @@ def _same(a: Any, b: Any, depth: int) -> bool:
 
 
 def _inside(value: Any) -> dict[str, Any]:
-    """What an object or a function holds."""
+    """Returns the attributes of an object, or the code and closure of a function."""
     if isinstance(value, types.FunctionType):
         return {"code": value.__code__, "cells": [cell.cell_contents for cell in value.__closure__ or ()]}
     return {key: each for key, each in getattr(value, "__dict__", {}).items() if key not in _ASIDE}
 
 
 def _is_state(value: Any) -> bool:
-    """Variables begin anew, and what Keras and the backend keep of their own is no setting."""
+    """Returns whether a value is state of Keras or the backend, such as a variable, and not a setting."""
     import keras
 
     kinds = (types.CodeType, keras.Variable, keras.KerasTensor, keras.random.SeedGenerator, keras.DTypePolicy)
@@ -145,8 +147,8 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, _PLAIN)
 
 
-def tidy(value: Any) -> Any:
-    """A number that was kept in 32 bits, as it was written: 0.05, not 0.05000000074505806."""
+def shorten_float(value: Any) -> Any:
+    """Returns a float that was stored in 32 bits as it was written: 0.05, not 0.05000000074505806; tuples as lists."""
     if type(value) is not float:
         return list(value) if isinstance(value, tuple) else value
     import numpy as np

@@ -1,6 +1,6 @@
-"""The other words that Keras takes for its own: `uniform` is `random_uniform`, `mse` is `mean_squared_error`.
+"""Keras' aliases for its own names: `uniform` is `random_uniform`, `mse` is `mean_squared_error`.
 
-Read from the source of Keras' tables, `ALL_OBJECTS_DICT`, and looked at only where a name is none of kexp's.
+They are read from the source of Keras' tables, `ALL_OBJECTS_DICT`, and used only for names that kexp does not have.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ from functools import cache
 
 from kexp import signatures
 
-__all__ = ["second_names"]
+__all__ = ["keras_aliases"]
 
 _LISTED, _TABLE = "ALL_OBJECTS", "ALL_OBJECTS_DICT"
 
 
 @cache
-def second_names(module: str) -> dict[str, str]:
-    """What Keras' module takes as text, each with the name of the class or function that it stands for.
+def keras_aliases(module: str) -> dict[str, str]:
+    """Returns the names that a module of Keras accepts as text. Imports nothing.
 
     Args:
-        module: a public one, `keras.losses`. Nothing is imported. Empty for one without a table.
+        module: a public module, such as `keras.losses`.
+
+    Returns:
+        Alias -> name of the class or function; empty for a module without a table.
     """
     package, _, rest = module.partition(".")
     if package != "keras":

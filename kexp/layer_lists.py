@@ -1,4 +1,4 @@
-"""Which of Keras' layers cannot stand in a list of layers, and what to do instead."""
+"""Refuses Keras layers that cannot be in a list of layers, and names the alternative."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 from kexp.errors import ConfigError
 
-__all__ = ["refuse_misplaced"]
+__all__ = ["refuse_unlistable"]
 
 _SEVERAL = (
-    "takes several inputs, and a list of layers hands on one; write the model as a function and choose it by reference,"
+    "takes several inputs, and a list of layers passes one; write the model as a function and choose it by reference,"
     " model=my_module:my_model"
 )
 _FUNCTION = "takes a function, which a config cannot write; write a layer of your own and name it, my_module:MyLayer"
@@ -21,19 +21,19 @@ _NOT_IN_A_LIST = {
     **dict.fromkeys(("HashedCrossing", "MaxNumBoundingBoxes"), _SEVERAL),
     **dict.fromkeys(("GRUCell", "LSTMCell", "SimpleRNNCell"), _CELL),
     "StackedRNNCells": "is one step of a recurrent layer; write {{name: RNN, cell: {{name: {name}, cells: [...]}}}}",
-    "Wrapper": "is what Keras makes wrappers of, and does nothing itself; TimeDistributed and Bidirectional are two",
+    "Wrapper": "is the base class of Keras' wrappers and does nothing itself; use TimeDistributed or Bidirectional",
     **dict.fromkeys(("FlaxLayer", "JaxLayer", "Lambda", "TorchModuleWrapper"), _FUNCTION),
 }
 
 
-def refuse_misplaced(layers: Mapping[str, Any]) -> None:
-    """Refuses a layer of Keras' that no list of layers can hold.
+def refuse_unlistable(layers: Mapping[str, Any]) -> None:
+    """Refuses a Keras layer that cannot be in a list of layers.
 
     Args:
-        layers: config key -> name of each layer of a list, in order, where Keras has it.
+        layers: config key -> name of each Keras layer of a list, in order.
 
     Raises:
-        ConfigError: there is one.
+        ConfigError: the list has such a layer, or an input layer that is not the first.
     """
     for place, (key, name) in enumerate(layers.items()):
         if name in _NOT_IN_A_LIST:
