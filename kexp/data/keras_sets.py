@@ -107,8 +107,8 @@ def _loaded(name: str, options: dict[str, int]) -> dict[str, Any]:
     import numpy as np
 
     home = os.environ.get("KERAS_HOME", str(Path.home() / ".keras"))
-    told = "|".join([version("keras"), home, name, *(f"{key}={value}" for key, value in options.items())])
-    file = cache_folder() / "keras_sets" / f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:16]}.npz"
+    identity = "|".join([version("keras"), home, name, *(f"{key}={value}" for key, value in options.items())])
+    file = cache_folder() / "keras_sets" / f"{name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.npz"
     if not file.is_file():
         _load_in_child(name, options, file, home)
     with np.load(file, allow_pickle=False) as archive:

@@ -312,6 +312,6 @@ def _group_name(table: Table, plan: Plan, row: Any) -> str:
 
 def _words(groups: NDArray[np.intp], starts: NDArray[np.intp], short: int, empty: int, plan: Plan) -> str:
     count = len(np.unique(groups))
-    told = f"{count} series, {len(starts)} windows of {plan.window} steps, {plan.horizon} ahead"
-    told += f"; {short} series shorter than {plan.window + plan.horizon} rows left out" if short else ""
-    return told + (f"; {empty} windows without all targets left out" if empty else "")
+    line = f"{count} series, {len(starts)} windows of {plan.window} steps, {plan.horizon} ahead"
+    line += f"; {short} series shorter than {plan.window + plan.horizon} rows left out" if short else ""
+    return line + (f"; {empty} windows without all targets left out" if empty else "")

@@ -53,8 +53,8 @@ def index_records(path: Path, key: str) -> tuple[NDArray[np.int64], NDArray[np.i
             headers.append(header)
             at += HEADER_BYTES + length + FOOTER_BYTES
     raw = np.frombuffer(b"".join(headers), dtype=np.uint8).reshape(-1, HEADER_BYTES)
-    told = raw[:, 8:].copy().view("<u4")[:, 0]
-    wrong = np.flatnonzero(_masked_crc(raw[:, :8]) != told)
+    stored = raw[:, 8:].copy().view("<u4")[:, 0]
+    wrong = np.flatnonzero(_masked_crc(raw[:, :8]) != stored)
     if len(wrong) or at < size:
         first = wrong[0] if len(wrong) else len(starts)
         raise DataError(f"{key}: {path.name} is not a TFRecord file, or is damaged at record {first}")

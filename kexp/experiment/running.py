@@ -82,7 +82,7 @@ def run(
         checkpoint: the folder of checkpoints. An interrupted training resumes from it. With `trainer.checkpoint=auto`,
             checkpoints are written only if it is given; with true, to `folder/checkpoint` unless it is given.
         state_file: write the trained variables to this file, and leave the model's files and figures to `save_kept`.
-        report: told before training what was decided for the user; prints it unless given.
+        report: called before training with notices on decisions made for the user; prints them unless given.
 
     Raises:
         ConfigError: the experiment is not valid; raised before any compute and before a run is created.
