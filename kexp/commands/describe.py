@@ -36,8 +36,8 @@ def _lines(name: str, splits: Splits) -> list[tuple[str, str]]:
     spec, data = splits.spec, splits.data
     shape = " x ".join(map(str, spec.feature_shape))
     lines = [("data", f"{name}, {len(data)} rows of {shape} features")]
-    if splits.words:
-        lines.append(("table", splits.words))
+    if splits.summary:
+        lines.append(("table", splits.summary))
     lines += [("", row) for row in _table(splits)]
     lines += _targets(splits)
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}

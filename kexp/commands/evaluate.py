@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         print(json.dumps(metrics))
         return 0
     print(f"run       {run.view.name}  {run.view.run_id}")
-    print(f"data      {rows.words}, {len(rows.part)} rows")
+    print(f"data      {rows.description}, {len(rows.part)} rows")
     for note in rows.notes:
         print(f"note      {note}")
     width = max(len(name) for name in metrics)

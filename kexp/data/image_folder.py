@@ -65,7 +65,7 @@ class Images:
             with file.open("rb") as content:
                 return decoded(content, self.shape)
         except (OSError, ValueError):
-            raise DataError(f"data.path: {file} is no image that can be read") from None
+            raise DataError(f"data.path: {file} is not a readable image") from None
 
 
 def image_folder(
@@ -147,11 +147,11 @@ def _parts(path: str) -> dict[str, Path]:
     from kexp.errors import DataError
 
     root = Path(path).expanduser()
-    there = [each for each in root.iterdir() if each.is_dir()] if root.is_dir() else []
-    given = {PARTS[each.name.lower()]: each for each in there if each.name.lower() in PARTS}
+    folders = [each for each in root.iterdir() if each.is_dir()] if root.is_dir() else []
+    given = {PARTS[each.name.lower()]: each for each in folders if each.name.lower() in PARTS}
     if "train" not in given:
         return {"train": root}
-    others = sorted(each.name for each in there if each.name.lower() not in PARTS and not each.name.startswith("."))
+    others = sorted(each.name for each in folders if each.name.lower() not in PARTS and not each.name.startswith("."))
     if others:
         raise DataError(f"data.path: must hold folders of parts or of classes, got both: train and {others[0]}")
     return {part: given[part] for part in ("train", "validation", "test") if part in given}
@@ -169,4 +169,4 @@ def _checked(file: Path) -> bytes:
         with file.open("rb") as content:
             return hashlib.file_digest(content, "sha256").digest()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise DataError(f"data.path: {file} is no image that can be read") from None
+        raise DataError(f"data.path: {file} is not a readable image") from None

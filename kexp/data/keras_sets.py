@@ -124,9 +124,9 @@ def _load_in_child(name: str, options: dict[str, int], file: Path, home: str) ->
     try:
         child = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if child.returncode:
-            said = (child.stderr.strip().splitlines() or ["no reason was given"])[-1]
+            reason = (child.stderr.strip().splitlines() or ["no reason was given"])[-1]
             raise DataError(
-                f"data={name}: is neither in Keras' cache ({Path(home) / 'datasets'}) nor can it be downloaded: {said}"
+                f"data={name}: is not in Keras' cache ({Path(home) / 'datasets'}), and cannot be downloaded: {reason}"
             )
         temporary.replace(file)
     finally:

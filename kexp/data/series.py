@@ -90,7 +90,7 @@ class _Encoder:
     starts: NDArray[np.intp]
     size: int
     targets: NDArray[np.float32]
-    words: str
+    summary: str
 
     def with_encoding(self, encoding: Mapping[str, Any], label: str) -> _Encoder:
         """See `TableEncoder.with_encoding`."""
@@ -103,7 +103,7 @@ class _Encoder:
         made = self.columns.fit(np.flatnonzero(seen))
         assert isinstance(made.source, EncodedTable)
         source = Windows(made.source, self.starts, self.size, self.targets)
-        return Encoded(source, _spec(made.encoding), made.encoding, f"{self.words}; {made.words}")
+        return Encoded(source, _spec(made.encoding), made.encoding, f"{self.summary}; {made.summary}")
 
 
 def series_data(path: str | None, query: str | None, how: ReadOptions, plan: Plan) -> Data:
@@ -154,7 +154,7 @@ def series_data(path: str | None, query: str | None, how: ReadOptions, plan: Pla
         spec,
         digest_of([*columns], order, y, form, None, None),
         y,
-        encoder=_Encoder(encoder, starts, plan.window, y, _words(groups, starts, short, (~whole).sum(), plan)),
+        encoder=_Encoder(encoder, starts, plan.window, y, _summary(groups, starts, short, (~whole).sum(), plan)),
         times=np.stack([times[steps[:, 0]], times[steps[:, -1]]], axis=1),
         groups=groups[starts] if plan.group is not None else None,
         split_by="time",
@@ -310,7 +310,7 @@ def _group_name(table: Table, plan: Plan, row: Any) -> str:
     return "the series" if plan.group is None else f"{plan.group} {table.columns[plan.group].shown(row)!r}"
 
 
-def _words(groups: NDArray[np.intp], starts: NDArray[np.intp], short: int, empty: int, plan: Plan) -> str:
+def _summary(groups: NDArray[np.intp], starts: NDArray[np.intp], short: int, empty: int, plan: Plan) -> str:
     count = len(np.unique(groups))
     line = f"{count} series, {len(starts)} windows of {plan.window} steps, {plan.horizon} ahead"
     line += f"; {short} series shorter than {plan.window + plan.horizon} rows left out" if short else ""

@@ -121,13 +121,13 @@ class Encoded:
         source: reads encoded features.
         spec: the description of an encoded row.
         encoding: the learned encoding, as plain JSON.
-        words: a line for the user that describes what became of the columns.
+        summary: a line for the user that describes what became of the columns.
     """
 
     source: Source
     spec: DataSpec
     encoding: dict[str, Any]
-    words: str = ""
+    summary: str = ""
 
 
 class Encoder(Protocol):
@@ -221,12 +221,12 @@ def from_source(
         raise DataError(
             f"{key}: features must be finite, got NaN or infinity in {bad_rows} of {n} rows, first in feature {name!r}"
         )
-    known = np.concatenate(targets)
-    check_classes(known, spec, key)
+    all_targets = np.concatenate(targets)
+    check_classes(all_targets, spec, key)
     if weights is not None:
-        weights = check_weights(weights, known, spec, f"{key}.weight")
+        weights = check_weights(weights, all_targets, spec, f"{key}.weight")
         hashed.add("weights", weights)
-    return Data(source, spec, hashed.digest(spec.task, splits), known, splits, weights=weights)
+    return Data(source, spec, hashed.digest(spec.task, splits), all_targets, splits, weights=weights)
 
 
 def check_targets(y: NDArray[Any], start: int, key: str) -> None:

@@ -34,14 +34,14 @@ class Splits:
         validation: validation rows, or None.
         test: test rows, or None.
         encoding: the encoding learned from the training rows, as plain JSON; empty if features needed none.
-        words: a line for the user that describes what became of a table's columns; empty for other data.
+        summary: a line for the user that describes what became of a table's columns; empty for other data.
     """
 
     train: Part
     validation: Part | None
     test: Part | None
     encoding: dict[str, Any] = field(default_factory=dict)
-    words: str = ""
+    summary: str = ""
 
     @property
     def data(self) -> Data:
@@ -57,7 +57,7 @@ class Splits:
         """Returns all parts with targets in another form; see `Part.encode`."""
         validation = None if self.validation is None else self.validation.encode(targets)
         test = None if self.test is None else self.test.encode(targets)
-        return Splits(self.train.encode(targets), validation, test, self.encoding, self.words)
+        return Splits(self.train.encode(targets), validation, test, self.encoding, self.summary)
 
 
 def split(
@@ -91,24 +91,24 @@ def split(
     _check_fraction(TEST_KEY, test)
     _check_fraction(VALIDATION_KEY, validation)
     _check_folds(data, folds, fold)
-    asked = (test, validation, seed, by, folds, fold)
-    known, rows = _last.get(data, (None, None))
-    if rows is None or known != asked:
+    settings = (test, validation, seed, by, folds, fold)
+    cached, rows = _last.get(data, (None, None))
+    if rows is None or cached != settings:
         rows = _rows(data, test, validation, seed, split_kind(data, by), folds, fold)
-        _last[data] = asked, rows
+        _last[data] = settings, rows
     left, validation_rows, test_rows = rows
     encoding: dict[str, Any] = {}
-    words = ""
+    summary = ""
     if data.encoder is not None:
         encoded = data.encoder.fit(left)
-        encoding, words = encoded.encoding, encoded.words
-        between = len(data) - sum(len(part) for part in rows if part is not None)
-        if between:
-            words += f"; {between} across a cut in time are in no part"
+        encoding, summary = encoded.encoding, encoded.summary
+        dropped = len(data) - sum(len(part) for part in rows if part is not None)
+        if dropped:
+            summary += f"; {dropped} across a cut in time are in no part"
         data = replace(data, source=encoded.source, spec=encoded.spec, encoder=None)
     form: Any = "class_index" if data.spec.task == "classification" else "dense"
     parts = [None if some is None else Part(data, some, form) for some in (validation_rows, test_rows)]
-    return Splits(Part(data, left, form), parts[0], parts[1], encoding, words)
+    return Splits(Part(data, left, form), parts[0], parts[1], encoding, summary)
 
 
 def _rows(data: Data, test: float, validation: float, seed: int, by: str, folds: int | None, fold: int | None) -> _Rows:

@@ -75,20 +75,20 @@ class _Encoder:
         return replace(self, taught=encoding["text"]["vocabulary"])
 
     def fit(self, rows: NDArray[np.intp]) -> Encoded:
-        known = self.taught
-        if known is None:
-            known = vocabulary((self.texts[row] for row in rows), self.plan.words)
+        learned = self.taught
+        if learned is None:
+            learned = vocabulary((self.texts[row] for row in rows), self.plan.words)
         targets = self.targets
         encoding = {
             **self.about,
-            "text": {"column": self.plan.column, "length": self.plan.length, "vocabulary": list(known)},
+            "text": {"column": self.plan.column, "length": self.plan.length, "vocabulary": list(learned)},
             "task": targets.task,
             "classes": None if targets.classes is None else list(targets.classes),
             "outputs": targets.outputs,
         }
-        source = ArraySource(tokens(self.texts, known, self.plan.length), targets.values)
-        words = f"{len(self.texts)} texts, {len(known)} words, the first {self.plan.length} of a text"
-        return Encoded(source, _spec(encoding), encoding, words)
+        source = ArraySource(tokens(self.texts, learned, self.plan.length), targets.values)
+        summary = f"{len(self.texts)} texts, {len(learned)} words, the first {self.plan.length} of a text"
+        return Encoded(source, _spec(encoding), encoding, summary)
 
 
 def vocabulary(texts: Iterable[str], most: int) -> list[str]:

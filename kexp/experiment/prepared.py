@@ -182,8 +182,8 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
     )
     if earlier is not None:
         notices = (("model", describe_earlier(experiment, earlier)), *notices)
-    if splits.words:
-        notices = (("table", splits.words), *notices)
+    if splits.summary:
+        notices = (("table", splits.summary), *notices)
     digest = fingerprint(experiment, data.digest)
     # A batch that is larger than the number of rows has all rows, as in Keras.
     size = min(experiment.trainer.batch_size, len(splits.train))

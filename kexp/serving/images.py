@@ -22,7 +22,7 @@ def decoded(file: IO[bytes], shape: Sequence[int]) -> NDArray[np.float32]:
     """An image file as float32 from 0 to 1, upright, scaled to a shape (height, width, channels).
 
     Raises:
-        ValueError: it is no image that can be read.
+        ValueError: it is not a readable image.
     """
     from PIL import Image, ImageOps
 
@@ -31,7 +31,7 @@ def decoded(file: IO[bytes], shape: Sequence[int]) -> NDArray[np.float32]:
         with Image.open(file) as image:
             upright = ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise ValueError("is no image that can be read") from None
+        raise ValueError("is not a readable image") from None
     if upright.size != (width, height):
         upright = upright.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(upright, dtype=np.float32).reshape(height, width, channels) / np.float32(255)

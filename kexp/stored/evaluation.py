@@ -29,12 +29,12 @@ class Rows:
 
     Attributes:
         part: the rows, with targets in the form that the loss takes.
-        words: a description of the rows for the user.
+        description: a description of the rows for the user.
         notes: notices on the rows, such as categories that the training rows did not have.
     """
 
     part: Part
-    words: str
+    description: str
     notes: tuple[str, ...] = ()
 
 

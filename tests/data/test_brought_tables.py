@@ -62,7 +62,9 @@ def test_rows_without_a_target_are_left_out_and_counted() -> None:
     frame = pd.read_csv(CASES / "missing_target.csv")
     splits = parts("missing_target", "mass")
     assert len(splits.data) == frame.mass.notna().sum()
-    assert splits.words.startswith(f"120 rows ({frame.mass.isna().sum()} without mass left out): 2 numbers, 2 categor")
+    assert splits.summary.startswith(
+        f"120 rows ({frame.mass.isna().sum()} without mass left out): 2 numbers, 2 categor"
+    )
     assert np.array_equal(splits.data.targets[:, 0], frame.mass.dropna().to_numpy(np.float32))
     with pytest.raises(
         DataError, match=r"^data\.target: column 'mass' must have a value in every row, got none in row 5"
@@ -86,7 +88,7 @@ def test_words_for_a_missing_number_are_missing_in_numbers_alone() -> None:
 
 def test_what_names_each_row_is_left_out_and_said_so() -> None:
     splits = parts("identifier", "kind")
-    assert splits.words == "120 rows: 3 numbers, 1 category; left out: id (another in every row)"
+    assert splits.summary == "120 rows: 3 numbers, 1 category; left out: id (another in every row)"
     same_rows(splits, parts("plain", "kind"))
 
 
@@ -226,7 +228,7 @@ def test_a_row_alone_is_read_as_the_run_read_its_own(tmp_path: Path) -> None:
 )
 def test_what_real_files_have_is_said_in_a_line(name: str, target: str, words: str) -> None:
     splits = parts(name, target)
-    assert splits.words == words
+    assert splits.summary == words
     assert len(splits.spec.classes or ()) == 2
 
 

@@ -59,11 +59,11 @@ def test_what_is_no_image_folder_is_told_in_a_sentence(tmp_path: Path, random: n
     with pytest.raises(DataError, match=r"data.path: the folder of class 'birch' holds no file \(\.jpg"):
         image_folder(str(root))
     (root / "birch" / "broken.png").write_text("no image")
-    with pytest.raises(DataError, match=r"data.path: .*broken\.png is no image that can be read"):
+    with pytest.raises(DataError, match=r"data.path: .*broken\.png is not a readable image"):
         image_folder(str(root))
     whole = (root / "ash" / "0.png").read_bytes()
     (root / "birch" / "broken.png").write_bytes(whole[: len(whole) // 2])  # begins as an image does
-    with pytest.raises(DataError, match=r"data.path: .*broken\.png is no image that can be read"):
+    with pytest.raises(DataError, match=r"data.path: .*broken\.png is not a readable image"):
         image_folder(str(root), image_size=4).source.read(np.array([3]))
     for size in (0, [4], [4, 0]):
         with pytest.raises(DataError, match=r"data.image_size: must be a positive integer, or height and width, got"):

@@ -70,7 +70,7 @@ def test_texts_are_padded_numbers_of_words(
 
 
 def test_a_set_that_is_nowhere_is_told_in_a_sentence() -> None:
-    with pytest.raises(DataError, match=r"data=mnist: is neither in Keras' cache \(.*\) nor can it be downloaded: "):
+    with pytest.raises(DataError, match=r"data=mnist: is not in Keras' cache \(.*\), and cannot be downloaded: "):
         keras_sets.mnist()
     command = [sys.executable, "-m", "kexp", "data=california_housing", "trainer.epochs=1"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -102,10 +102,10 @@ def feature(splits: Splits, name: str) -> np.ndarray:
 
 def test_a_file_without_a_header_is_read_from_its_first_row_and_said_so(tmp_path: Path) -> None:
     splits = made(tmp_path, "\n".join(LINES), "column_4")
-    assert splits.words.endswith("no header, so that its columns are column_1 to column_4")
+    assert splits.summary.endswith("no header, so that its columns are column_1 to column_4")
     assert len(splits.data) == ROWS and splits.spec.classes == ("ash", "birch", "cedar")
     named = made(tmp_path, "\n".join(LINES), "kind", names=["width", "height", "site", "kind"])
-    assert named.data.digest == table(str(_plain(tmp_path)), "kind").digest and "header" not in named.words
+    assert named.data.digest == table(str(_plain(tmp_path)), "kind").digest and "header" not in named.summary
     (tmp_path / "one.csv").write_text(LINES[0] + "\n")
     alone = table_encoded(str(tmp_path / "one.csv"), {**splits.encoding, "target": []})
     np.testing.assert_array_equal(alone.source.read(np.arange(1))[0], splits.data.source.read(np.arange(1))[0])
@@ -124,7 +124,7 @@ def _plain(folder: Path) -> Path:
 def test_a_header_of_numbers_is_a_header(header: str, tmp_path: Path) -> None:
     rows = [f"{row % 7},{row * 1.5},{row % 4},{row % 3}" for row in range(40)]
     splits = made(tmp_path, "\n".join([header, *rows]), header.rpartition(",")[2])
-    assert len(splits.data) == 40 and "header" not in splits.words
+    assert len(splits.data) == 40 and "header" not in splits.summary
 
 
 def test_fields_of_fixed_width_are_cut_at_their_places(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_fields_of_fixed_width_are_cut_at_their_places(tmp_path: Path) -> None:
 def test_text_that_is_no_utf8_is_read_as_windows_western_and_said_so(tmp_path: Path) -> None:
     splits = made(tmp_path, CSV.replace("width", "größe").encode("latin-1"), "kind")
     assert "größe" in (splits.spec.feature_names or ())
-    assert splits.words.endswith("read as cp1252, for it is no UTF-8 (data.encoding says otherwise)")
+    assert splits.summary.endswith("read as cp1252, for it is no UTF-8 (data.encoding says otherwise)")
     cyrillic = made(tmp_path, CSV.replace("north", "север").encode("cp1251"), "kind", encoding="cp1251")
     assert "site=север" in (cyrillic.spec.feature_names or ())
 
@@ -195,7 +195,7 @@ def test_records_in_records_become_columns_and_lists_are_left_out(tmp_path: Path
     rows = [{**row, "place": {"lat": row["width"]}, "tags": ["a"]} for row in PLAIN.to_dict("records")]
     splits = made(tmp_path, json.dumps(rows), "kind", "t.json")
     np.testing.assert_array_equal(feature(splits, "place.lat"), PLAIN.width.to_numpy(np.float32))
-    assert splits.words.endswith("left out, for they hold lists or the like: tags")
+    assert splits.summary.endswith("left out, for they hold lists or the like: tags")
 
 
 def test_few_whole_numbers_that_do_not_repeat_are_no_classes(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_windows_and_targets_are_those_that_pandas_gives(sales: tuple[Path, pd.D
     x, y = splits.data.source.read(np.arange(len(splits.data)))
     assert np.array_equal(x, np.stack(expected_x)) and np.array_equal(y, np.stack(expected_y))
     assert splits.spec.target_names == ("sold +1", "sold +2", "sold +3")
-    assert "3 series, 84 windows of 6 steps, 3 ahead; 1 series shorter than 9 rows left out" in splits.words
+    assert "3 series, 84 windows of 6 steps, 3 ahead; 1 series shorter than 9 rows left out" in splits.summary
     assert len(split(series(str(file), "sold", **ASKED, stride=4)).data) == 13 + 8  # type: ignore[arg-type]
 
 
@@ -58,7 +58,7 @@ def test_no_training_target_lies_in_the_time_of_a_later_part(sales: tuple[Path, 
     train, validation, test = (data.times[part.rows] for part in (splits.train, splits.validation, splits.test))
     assert train.max() < validation.min() and validation.max() < test.min()
     left_out = len(data) - len(train) - len(validation) - len(test)
-    assert f"{left_out} across a cut in time are in no part" in splits.words
+    assert f"{left_out} across a cut in time are in no part" in splits.summary
     grouped = split(data, by="group", validation=0)
     assert data.groups is not None and grouped.test is not None
     assert not set(data.groups[grouped.train.rows]) & set(data.groups[grouped.test.rows])

@@ -85,7 +85,7 @@ def test_however_rows_are_sent_the_answer_is_the_same(served: dict[str, Kind]) -
         ("iris", 3, "the column 'sepal width (cm)' must be there"),
         ("array", 2, "rows must have the shape (4, 3), got (2, 3)"),
         ("images", 6, "image 1 must be of the size 16 x 16 x 3, got 8 x 16 x 3"),
-        ("images", 7, "image 1 is no image that can be read"),
+        ("images", 7, "image 1 is not a readable image"),
         ("text", 6, "column 'said' must hold text, got 3 in row 1"),
         ("series", 2, "every series must have the 5 rows of a window, got 3 in shop 'b'"),
         ("series", 3, "the column 'day' must be there"),
