@@ -19,8 +19,8 @@ __all__ = [
     "mentions_disk_full",
 ]
 
-_NUMBERS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_NO_ROOM_BYTES = 50_000
+_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NEARLY_FULL_BYTES = 50_000
 _WORDS = ("No space left on device", "database or disk is full", "Disk quota exceeded", "File too large")
 
 
@@ -30,7 +30,7 @@ class DiskFullError(KexpError):
 
 def is_disk_full(error: BaseException) -> bool:
     """Returns whether an error, or one of its causes, reports a full disk."""
-    return any(getattr(each, "errno", None) in _NUMBERS or mentions_disk_full(str(each)) for each in _chain(error))
+    return any(getattr(each, "errno", None) in _ERRNOS or mentions_disk_full(str(each)) for each in _chain(error))
 
 
 def mentions_disk_full(text: str) -> bool:
@@ -51,18 +51,18 @@ def disk_full_error(error: BaseException, *, needed_bytes: int | None = None, go
     folder = Path(named).absolute().parent if named else Path.cwd()
     while not folder.is_dir():
         folder = folder.parent
-    where = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
-    where = str(folder) if where == "." else where
+    place = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
+    place = str(folder) if place == "." else place
     needed = "" if needed_bytes is None else f", and {_size(needed_bytes)} are needed"
-    then = f"go on by: {go_on}" if go_on else "type the command again"
+    then = f"continue with: {go_on}" if go_on else "type the command again"
     return DiskFullError(
-        f"the disk is full: {_size(shutil.disk_usage(folder).free)} are free in {where}{needed}; make room, and {then}"
+        f"the disk is full: {_size(shutil.disk_usage(folder).free)} are free in {place}{needed}; make room, and {then}"
     )
 
 
 def is_nearly_full(folder: Path) -> bool:
     """Returns whether a folder's disk has less than 50 kB left. Errors there may then have no clear message."""
-    return shutil.disk_usage(folder).free < _NO_ROOM_BYTES
+    return shutil.disk_usage(folder).free < _NEARLY_FULL_BYTES
 
 
 def free_space_hint(error: BaseException) -> str:

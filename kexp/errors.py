@@ -150,14 +150,14 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
         The nearest name; None if none is similar.
     """
     names = list(known)
-    folded = {candidate.lower(): candidate for candidate in names}
+    by_lower_case = {candidate.lower(): candidate for candidate in names}
     if len(name) > 1:
-        by_initials = {"".join(word[0] for word in each.split("_") if word): each for each in folded}
-        begun = [each for each in folded if each.startswith(name.lower() + "_")]
+        by_initials = {"".join(word[0] for word in each.split("_") if word): each for each in by_lower_case}
+        begun = [each for each in by_lower_case if each.startswith(name.lower() + "_")]
         if exact := by_initials.get(name.lower()) or min(begun, key=len, default=None):
-            return folded[exact]
-    found = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
-    return folded[found[0]] if found else None
+            return by_lower_case[exact]
+    found = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.5)
+    return by_lower_case[found[0]] if found else None
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -19,98 +19,100 @@ __all__ = ["copy_instance", "settings_of_instance", "shorten_float"]
 
 _PLAIN = (bool, int, float, str, type(None))
 # Attributes that differ between an object and its copy, or do not affect its behaviour.
-_ASIDE = frozenset({"_name", "name", "_path", "_auto_config", "_tracker", "_lock", "_inbound_nodes", "_outbound_nodes"})
+_IGNORED = frozenset(
+    {"_name", "name", "_path", "_auto_config", "_tracker", "_lock", "_inbound_nodes", "_outbound_nodes"}
+)
 _DEPTH = 6
-_found: dict[int, tuple[Any, dict[str, Any] | None]] = {}  # keeps the object too, so that its id is not reused
+_cached: dict[int, tuple[Any, dict[str, Any] | None]] = {}  # keeps the object too, so that its id is not reused
 
 
-def settings_of_instance(made: Any) -> Signature:
+def settings_of_instance(instance: Any) -> Signature:
     """Returns the settings of an existing object as a component's parameters."""
-    config = _config_of(made) or {}
+    config = _config_of(instance) or {}
     parameters = tuple(
         Parameter(key, shorten_float(value) if _is_plain(value) else UNREADABLE, keyword_only=True)
         for key, value in config.items()
         if key != "name"
     )
-    return Signature(parameters, inspect.getdoc(type(made)) or "")
+    return Signature(parameters, inspect.getdoc(type(instance)) or "")
 
 
-def copy_instance(made: Any, parameters: Mapping[str, Any], reload: Callable[[], Any]) -> Any:
+def copy_instance(instance: Any, parameters: Mapping[str, Any], reload: Callable[[], Any]) -> Any:
     """Copies an existing object, with the settings of the config.
 
     Args:
-        made: the object.
+        instance: the object.
         parameters: its settings, including those that the config changes.
         reload: reloads the module and returns its object.
     """
     import keras
 
-    config = _config_of(made)
+    config = _config_of(instance)
     if config is None:
         return reload()
-    if isinstance(made, keras.layers.Layer):
-        config.pop("name", None)  # a model may have several of its copies
+    if isinstance(instance, keras.layers.Layer):
+        config.pop("name", None)  # a model may contain several copies
     changed = {
         key: value for key, value in parameters.items() if key not in config or shorten_float(config[key]) != value
     }
-    return _rebuilt(made, {**config, **changed})
+    return _rebuilt(instance, {**config, **changed})
 
 
-def needs_reload(made: Any) -> bool:
+def needs_reload(instance: Any) -> bool:
     """Returns whether copying an object requires reloading its module."""
-    return _config_of(made) is None
+    return _config_of(instance) is None
 
 
-def _config_of(made: Any) -> dict[str, Any] | None:
+def _config_of(instance: Any) -> dict[str, Any] | None:
     """Returns the config from which an equal copy can be made; None if there is none. Cached by object."""
-    if id(made) not in _found:
-        _found[id(made)] = made, _proven_config(made)
-    return _found[id(made)][1]
+    if id(instance) not in _cached:
+        _cached[id(instance)] = instance, _proven_config(instance)
+    return _cached[id(instance)][1]
 
 
-def _proven_config(made: Any) -> dict[str, Any] | None:
-    drawn = random.getstate()  # Keras draws the seeds of initializers from this generator
+def _proven_config(instance: Any) -> dict[str, Any] | None:
+    random_state = random.getstate()  # Keras draws the seeds of initializers from this generator
     try:
-        config = _config(made)
-        copied = _rebuilt(made, config)
-        if _is_graph(made):  # its config is complete; compile settings are read from the object
-            return config if made.get_config() == copied.get_config() else None
+        config = _config(instance)
+        copied = _rebuilt(instance, config)
+        if _is_graph(instance):  # its config is complete; compile settings are read from the object
+            return config if instance.get_config() == copied.get_config() else None
     except Exception:  # the object's own code may raise anything; it cannot be copied in this way
         return None
     finally:
-        random.setstate(drawn)
-    return config if _same(made, copied, _DEPTH) else None
+        random.setstate(random_state)
+    return config if _same(instance, copied, _DEPTH) else None
 
 
-def _is_graph(made: Any) -> bool:
+def _is_graph(instance: Any) -> bool:
     """Returns whether an object is a model of one of Keras' own classes."""
     import keras
 
-    return isinstance(made, keras.Model) and type(made).__module__.startswith("keras.")
+    return isinstance(instance, keras.Model) and type(instance).__module__.startswith("keras.")
 
 
-def _config(made: Any) -> dict[str, Any]:
+def _config(instance: Any) -> dict[str, Any]:
     import keras
 
-    if isinstance(made, keras.Model):
+    if isinstance(instance, keras.Model):
         return {}
-    if hasattr(made, "get_config"):
-        return dict(made.get_config())
-    taken = inspect.signature(type(made)).parameters.values()
-    config = {each.name: getattr(made, each.name) for each in taken if each.kind is not each.VAR_KEYWORD}
+    if hasattr(instance, "get_config"):
+        return dict(instance.get_config())
+    taken = inspect.signature(type(instance)).parameters.values()
+    config = {each.name: getattr(instance, each.name) for each in taken if each.kind is not each.VAR_KEYWORD}
     if any(callable(value) for value in config.values()):
         raise TypeError("a function may hold state")
     return config
 
 
-def _rebuilt(made: Any, config: Mapping[str, Any]) -> Any:
+def _rebuilt(instance: Any, config: Mapping[str, Any]) -> Any:
     import keras
 
-    if isinstance(made, keras.Model):
-        return keras.models.clone_model(made)
-    if hasattr(made, "get_config"):
-        return type(made).from_config(dict(config))
-    return type(made)(**config)
+    if isinstance(instance, keras.Model):
+        return keras.models.clone_model(instance)
+    if hasattr(instance, "get_config"):
+        return type(instance).from_config(dict(config))
+    return type(instance)(**config)
 
 
 def _same(a: Any, b: Any, depth: int) -> bool:
@@ -130,7 +132,7 @@ def _inside(value: Any) -> dict[str, Any]:
     """Returns the attributes of an object, or the code and closure of a function."""
     if isinstance(value, types.FunctionType):
         return {"code": value.__code__, "cells": [cell.cell_contents for cell in value.__closure__ or ()]}
-    return {key: each for key, each in getattr(value, "__dict__", {}).items() if key not in _ASIDE}
+    return {key: each for key, each in getattr(value, "__dict__", {}).items() if key not in _IGNORED}
 
 
 def _is_state(value: Any) -> bool:
@@ -148,7 +150,11 @@ def _is_plain(value: Any) -> bool:
 
 
 def shorten_float(value: Any) -> Any:
-    """Returns a float that was stored in 32 bits as it was written: 0.05, not 0.05000000074505806; tuples as lists."""
+    """Returns a float32 value as its shortest decimal: 0.05, not 0.05000000074505806.
+
+    Args:
+        value: any setting; a tuple becomes a list, and other values are unchanged.
+    """
     if type(value) is not float:
         return list(value) if isinstance(value, tuple) else value
     import numpy as np

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at moments that must not be cut in two."""
+"""Defers, ignores or redirects Ctrl-C and SIGTERM for a block that must not be interrupted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def deferred_interrupts() -> Iterator[None]:
-    """What arrives within the block takes effect right after it."""
+    """Defers signals that arrive within the block until its end."""
     arrived: list[tuple[int, FrameType | None]] = []
     before = _handle(lambda number, frame: arrived.append((number, frame)))
     try:
@@ -33,7 +33,11 @@ def deferred_interrupts() -> Iterator[None]:
 
 @contextmanager
 def no_interrupts(signals: Sequence[signal.Signals] = _SIGNALS) -> Iterator[None]:
-    """The sweep is ending already; asking again changes nothing, and would cost what is not written yet."""
+    """Ignores signals within the block, for an end that is already under way: a second Ctrl-C would lose data.
+
+    Args:
+        signals: the signals to ignore.
+    """
     before = _handle(lambda number, frame: None, signals)
     try:
         yield
@@ -42,9 +46,9 @@ def no_interrupts(signals: Sequence[signal.Signals] = _SIGNALS) -> Iterator[None
 
 
 @contextmanager
-def interrupts_call(told: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C within the block calls `told`, and nothing else."""
-    before = _handle(lambda number, frame: told(), [signal.SIGINT])
+def interrupts_call(handler: Callable[[], None]) -> Iterator[None]:
+    """Makes Ctrl-C within the block call `handler` and do nothing else."""
+    before = _handle(lambda number, frame: handler(), [signal.SIGINT])
     try:
         yield
     finally:
@@ -52,7 +56,7 @@ def interrupts_call(told: Callable[[], None]) -> Iterator[None]:
 
 
 def _handle(handler: Any, signals: Sequence[signal.Signals] = _SIGNALS) -> dict[signal.Signals, Any]:
-    """Python takes handlers in the main thread alone; signals interrupt no other."""
+    """Sets a handler and returns the previous ones; does nothing outside the main thread, which alone gets signals."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     return {number: signal.signal(number, handler) for number in signals}

@@ -1,4 +1,4 @@
-"""What a launcher of another package imports. `docs/plugins.md` describes these names, and they keep their meaning.
+"""The public names for launchers in other packages. They are stable; `docs/plugins.md` describes them.
 
 from kexp.launching import Events, Feed, HydraLauncher, run_trial
 

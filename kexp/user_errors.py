@@ -32,7 +32,7 @@ def describe_error(error: BaseException) -> str:
     Returns:
         The sentence, without name and place if only library code was involved.
     """
-    error = _first(error)
+    error = _root_error(error)
     place, text = _place(error), first_line(error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if text.startswith("in user code"):
@@ -55,25 +55,25 @@ def describe_error(error: BaseException) -> str:
 
 def describe_user_error(error: BaseException) -> str:
     """Describes an error of the user's own code, as `describe_error` does; empty if only installed code is involved."""
-    return describe_error(error) if _place(_first(error), _is_user_code) else ""
+    return describe_error(error) if _place(_root_error(error), _is_user_code) else ""
 
 
-def _first(error: BaseException) -> BaseException:
+def _root_error(error: BaseException) -> BaseException:
     """Returns the original error of JAX if Keras failed to re-create it with its own message."""
     while "_error_repr" in str(error) and error.__context__ is not None:
         error = error.__context__
     return error
 
 
-def _place(error: BaseException, counts: Callable[[str], bool] | None = None) -> str:
+def _place(error: BaseException, is_wanted: Callable[[str], bool] | None = None) -> str:
     """Returns name and place of the innermost function outside kexp and the libraries; empty if there is none."""
     frames = [(each.filename, each.lineno or 0, each.name) for each in traceback.extract_tb(error.__traceback__)]
     first_own = next((place for place, (file, *_) in enumerate(frames) if file.startswith(_KEXP)), 0)
     frames = frames[first_own:]  # kexp's callers are not involved
     frames += [(file, int(line), name) for file, line, name in _IN_USER_CODE.findall(str(error))]
     for file, line, name in reversed(frames):
-        if (counts or _is_foreign)(file) and name != "<module>":
-            return f"{name} ({_shown(file)}, line {line})"
+        if (is_wanted or _is_foreign)(file) and name != "<module>":
+            return f"{name} ({_relative(file)}, line {line})"
     return ""
 
 
@@ -90,6 +90,6 @@ def _is_user_code(file: str) -> bool:
     return _is_foreign(file) and "site-packages" not in Path(file).parts
 
 
-def _shown(file: str) -> str:
+def _relative(file: str) -> str:
     path = Path(file)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

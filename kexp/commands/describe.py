@@ -73,7 +73,7 @@ def _targets(splits: Splits) -> list[tuple[str, str]]:
         shares = ", ".join(
             f"{label} {int(y[:, place].sum())}" for place, label in enumerate(spec.target_names or range(spec.outputs))
         )
-        lines = [("targets", f"{spec.outputs} labels a row, rows that have them: {shares}")]
+        lines = [("targets", f"{spec.outputs} labels per row, rows with each: {shares}")]
     else:
         columns = f"{spec.outputs} column{'s' if spec.outputs > 1 else ''}"
         lines = [("targets", f"{named}regression of {columns}{at}, {y.min():g} to {y.max():g}")]

@@ -41,9 +41,9 @@ def main(arguments: Sequence[str]) -> int:
     experiment = stored.load_experiment(run)
     persistence.check_formats(formats, experiment.backend, "--format")
     known = stored.describe(run, experiment)
-    formats, told = stored.serving_formats(formats, experiment, known)
-    for each in told:
-        print(f"note: {each}", file=sys.stderr)
+    formats, notices = stored.serving_formats(formats, experiment, known)
+    for notice in notices:
+        print(f"note: {notice}", file=sys.stderr)
     stored.use_backend(experiment.backend)
     model = stored.open_model(run, experiment, known, given.source)
     if not hasattr(model, "layers"):

@@ -111,7 +111,7 @@ def function_of(group: str, name: str) -> Callable[..., Any]:
     if found is None and ":" not in name:
         found = registry.find(group, name).load()
     if found is None:
-        raise ComponentError(f"{group}: {name} is not known here; import it and hand it in as a custom object")
+        raise ComponentError(f"{group}: {name} is not known here; import it and pass it as a custom object")
     return cast(Callable[..., Any], found)
 
 
@@ -134,18 +134,18 @@ def function_part(group: str) -> type[Any]:
 
         def __init__(self, function: str, taken: list[str], parameters: Mapping[str, Any]) -> None:
             self.function, self.taken, self.parameters = function, taken, dict(parameters)
-            self._applied = function_of(group, function)
+            self._function = function_of(group, function)
 
         def __call__(self, *values: Any, dtype: Any = None, **more: Any) -> Any:
             if group != "initializer":
-                return self._applied(*values, **self.parameters)
+                return self._function(*values, **self.parameters)
             shape, *rest = values
             dtype = rest[0] if rest else dtype
             if "dtype" in self.taken:
                 more["dtype"] = dtype
             elif len(self.taken) > 1:
-                return self._applied(shape, dtype, **self.parameters)
-            return self._applied(shape, **self.parameters, **more)
+                return self._function(shape, dtype, **self.parameters)
+            return self._function(shape, **self.parameters, **more)
 
         def get_config(self) -> dict[str, Any]:
             return {"function": self.function, "taken": self.taken, "parameters": self.parameters}

@@ -89,36 +89,36 @@ def _pair(written: str) -> str:
 
 def _split(text: str) -> list[str]:
     """Splits a text at the commas outside brackets and quotes."""
-    parts, begun, open_, quote = [], 0, "", ""
-    for place, sign in enumerate(text):
+    parts, start, open_, quote = [], 0, "", ""
+    for place, character in enumerate(text):
         if place and text[place - 1] == "\\":
             continue
         if quote:
-            quote = "" if sign == quote else quote
-        elif sign in "'\"":
+            quote = "" if character == quote else quote
+        elif character in "'\"":
             if not (text[place - 1 : place].isalnum() and text[place + 1 : place + 2].isalnum()):  # an apostrophe
-                quote = sign
-        elif sign in _CLOSING:
-            open_ += sign
-        elif sign in _CLOSING.values():
-            if not open_ or _CLOSING[open_[-1]] != sign:
-                raise _NotPlainError(f"the bracket {sign} was not opened")
+                quote = character
+        elif character in _CLOSING:
+            open_ += character
+        elif character in _CLOSING.values():
+            if not open_ or _CLOSING[open_[-1]] != character:
+                raise _NotPlainError(f"the bracket {character} was not opened")
             open_ = open_[:-1]
-        elif sign == "," and not open_:
-            parts.append(text[begun:place])
-            begun = place + 1
+        elif character == "," and not open_:
+            parts.append(text[start:place])
+            start = place + 1
     if quote:
         raise _NotPlainError(f"the quote {quote} is not closed")
     if open_:
         raise _NotPlainError(f"the bracket {open_[-1]} is not closed")
-    return [*parts, text[begun:]]
+    return [*parts, text[start:]]
 
 
 def _closes(text: str) -> bool:
     """Returns whether the bracket that opens the text closes at its end."""
     depth = 0
-    for place, sign in enumerate(text):
-        depth += (sign in _CLOSING) - (sign in _CLOSING.values())
+    for place, character in enumerate(text):
+        depth += (character in _CLOSING) - (character in _CLOSING.values())
         if not depth:
             return place == len(text) - 1
     return False

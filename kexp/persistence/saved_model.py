@@ -80,12 +80,12 @@ class _Served:
 
     @property
     def batch(self) -> int | None:
-        """The rows of a call; None for any number."""
+        """The number of rows of a call; None for any number."""
         size: int | None = self._loaded.signatures[_RAW].inputs[0].shape[0]
         return size
 
     def answers(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """The named outputs of raw columns by name."""
+        """Predicts raw columns by name; returns the outputs by name."""
         import numpy as np
         import tensorflow as tf
 
@@ -94,9 +94,9 @@ class _Served:
 
 
 def _tensorflow() -> Any:
-    """TensorFlow, without its remarks on gradients, which a function that is served has no use for.
+    """Imports TensorFlow without its warnings about gradients, which a served function does not need.
 
-    Its import sets the level of its logger anew. The caller sets it back.
+    The import resets the level of TensorFlow's logger; the caller restores it.
     """
     import tensorflow as tf
 
@@ -105,7 +105,7 @@ def _tensorflow() -> Any:
 
 
 def _write_raw(exported: Any, kept: Mapping[str, Any], batch: int | None, path: Path) -> None:
-    """Writes what Keras exported with a signature on raw columns before it."""
+    """Writes a SavedModel of Keras' with an additional signature that takes raw columns."""
     import tensorflow as tf
 
     from kexp.persistence.tensorflow_rows import RawRows, named_answers
@@ -124,14 +124,14 @@ def _write_raw(exported: Any, kept: Mapping[str, Any], batch: int | None, path: 
     both.exported, both.serve, both.tables = exported, exported.serve, rows.tables
     encoded = exported.signatures[_RAW]
     raw = tf.function(answers).get_concrete_function(**columns)
-    # What JAX has written is there without its gradients.
+    # A function that JAX exported has no gradients.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(both, str(path), {_RAW: raw, _ENCODED: encoded}, options)
     _rename(path, {other: name for name, other in safe.items() if other != name})
 
 
 def _safe_names(names: Mapping[str, Any]) -> dict[str, str]:
-    """The columns' names as TensorFlow has them: those of Python's parameters."""
+    """Returns column name -> a valid name of a Python parameter, which TensorFlow requires."""
     import keyword
 
     safe: dict[str, str] = {}
@@ -145,10 +145,10 @@ def _safe_names(names: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _rename(path: Path, names: Mapping[str, str]) -> None:
-    """Gives the inputs of the first signature names that no parameter of Python's can have.
+    """Renames the inputs of the first signature to names that a Python parameter cannot have.
 
-    TensorFlow writes none but those of parameters, and reads any: what serves a SavedModel looks inputs up by the names
-    in its signature, and Python's loader by its list of keywords.
+    TensorFlow only writes names of parameters, but reads any: servers use the names in the signature, and Python's
+    loader uses the list of keywords.
     """
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 

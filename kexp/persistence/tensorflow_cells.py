@@ -1,4 +1,4 @@
-"""Single values of raw rows inside a TensorFlow graph: the texts that `kexp.serving.cells` reads, read by RE2."""
+"""Parses single values of raw rows inside a TensorFlow graph, as `kexp.serving.cells` does, with RE2 patterns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DAY_S = 86400.0
 
 _MISSING = "|".join(map(re.escape, MISSING_WORDS))
 _PLAIN = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_SPACES = " '\u00a0\u202f"  # which set thousands apart too
+_SPACES = " '\u00a0\u202f"  # further separators of thousands
 _CLOCK = r"(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2})(?:\.(?P<f>\d+))?)?"
 _ZONE = r"(?P<z>Z|[+-]\d{2}:?\d{2})"
 _ISO = rf"(?P<Y>\d{{4}})(?:[-/](?P<m>\d{{1,2}})(?:[-/](?P<d>\d{{1,2}})(?:[ T]{_CLOCK})?)?)? ?{_ZONE}?"
@@ -43,26 +43,41 @@ _DIRECTIVES = {
 
 
 def unknown_directives(form: str) -> list[str]:
-    """What of a `strptime` format has no place in a graph; the names of time zones, say."""
+    """Returns the directives of a `strptime` format that a graph cannot parse, such as names of time zones."""
     return [f"%{each}" for each in re.findall(r"%(.)", form) if each not in _DIRECTIVES and each != "%"]
 
 
 def trimmed(texts: Any) -> Any:
-    """Texts without the spaces around them."""
+    """Removes the spaces around texts."""
     import tensorflow as tf
 
     return tf.strings.regex_replace(texts, "^ +| +$", "")
 
 
 def refuse(wrong: Any, shown: Any, sentence: str) -> None:
-    """Ends the computation where a value of a batch is wrong, with the sentence and the first such value."""
+    """Stops the computation if a value of a batch is wrong.
+
+    Args:
+        wrong: bool for each value.
+        shown: the values.
+        sentence: the error's message, followed by the first wrong value.
+    """
     import tensorflow as tf
 
     tf.debugging.Assert(tf.logical_not(tf.reduce_any(wrong)), [sentence, tf.boolean_mask(shown, wrong)[:1]])
 
 
 def numbers(texts: Any, name: str, form: str | None) -> Any:
-    """Texts as float64, NaN where missing. See `kexp.serving.cells.number_of`."""
+    """Parses texts as numbers; see `kexp.serving.cells.number_of`.
+
+    Args:
+        texts: of shape (rows,).
+        name: the column's name, for messages.
+        form: how the numbers are written; None for plain numbers.
+
+    Returns:
+        float64, NaN for missing values.
+    """
     import tensorflow as tf
 
     texts = trimmed(texts)
@@ -79,7 +94,16 @@ def numbers(texts: Any, name: str, form: str | None) -> Any:
 
 
 def moments(texts: Any, name: str, form: str | None) -> Any:
-    """Texts as seconds since 1970, float64, NaN where missing. See `kexp.serving.cells.dates_of`."""
+    """Parses texts as dates; see `kexp.serving.cells.dates_of`.
+
+    Args:
+        texts: of shape (rows,).
+        name: the column's name, for messages.
+        form: a `strptime` format; None for ISO 8601.
+
+    Returns:
+        Seconds since 1970, float64, NaN for missing values.
+    """
     import tensorflow as tf
 
     texts = trimmed(texts)
@@ -95,9 +119,10 @@ def moments(texts: Any, name: str, form: str | None) -> Any:
 
 
 def days_from_civil(year: Any, month: Any, day: Any) -> Any:
-    """Days since 1970 of dates of the Gregorian calendar, as int64.
+    """Computes days since 1970 of dates of the Gregorian calendar, int64.
 
-    Years are counted from March, so that the leap day is a year's last, and in cycles of 400, which are equally long.
+    Years are counted from March, so that the leap day is the last of a year, and in cycles of 400 years, which have
+    equal lengths.
     """
     import tensorflow as tf
 
@@ -109,7 +134,7 @@ def days_from_civil(year: Any, month: Any, day: Any) -> Any:
 
 
 def year_of(days: Any) -> Any:
-    """The year of days since 1970, as int64."""
+    """Computes the year of days since 1970, int64."""
     import tensorflow as tf
 
     shifted = days + 719468
@@ -135,7 +160,7 @@ def _truths_as_numbers(texts: Any) -> Any:
 
 
 def _written(texts: Any, form: str | None) -> Any:
-    """The number in texts that are written for people; nothing where they are not written so."""
+    """Converts numbers with grouped thousands, currency or decimal commas to plain ones; empty for other texts."""
     import tensorflow as tf
 
     group, mark = (",", ".") if form == GROUPED else (".", ",")
@@ -156,7 +181,7 @@ def _number(texts: Any, there: Any) -> Any:
 
 
 def _pattern_of(form: str) -> str:
-    """The pattern of a `strptime` format, its parts in groups."""
+    """Returns the pattern of a `strptime` format, with one group for each directive."""
     pattern = ""
     for directive, other in re.findall(r"%(.)|([^%]+)", form):
         if other:
@@ -167,7 +192,7 @@ def _pattern_of(form: str) -> str:
 
 
 def _parts(texts: Any, pattern: str) -> tuple[Any, dict[str, Any]]:
-    """Which texts the pattern fits, and what its groups hold of these, empty elsewhere."""
+    """Returns which texts match a pattern, and the texts of its groups, empty for texts that do not match."""
     import tensorflow as tf
 
     pattern = f"(?i)^(?:{pattern})$"
@@ -178,7 +203,7 @@ def _parts(texts: Any, pattern: str) -> tuple[Any, dict[str, Any]]:
 
 
 def _civil(parts: dict[str, Any]) -> tuple[Any, Any, Any]:
-    """Year, month and day; the first where one is not told."""
+    """Returns year, month and day; a missing one is the first."""
     import tensorflow as tf
 
     year = _whole(parts["Y"], 1970) if "Y" in parts else _whole(parts["y"], 70)
@@ -197,7 +222,7 @@ def _month_named(texts: Any) -> Any:
 
 
 def _seconds_of_the_day(parts: dict[str, Any]) -> Any:
-    """Seconds since midnight; what a time zone is ahead of UTC is taken from them."""
+    """Returns seconds since midnight, minus the offset of the time zone from UTC."""
     import tensorflow as tf
 
     some = next(iter(parts.values()))
@@ -218,7 +243,7 @@ def _seconds_of_the_day(parts: dict[str, Any]) -> Any:
 
 
 def _ahead(digits: Any) -> Any:
-    """Seconds of the four digits of a time zone, 0 where there are none."""
+    """Returns the seconds of a time zone's four digits, 0 for an empty text."""
     number = _whole(digits, 0)
     return (number // 100) * 3600 + (number % 100) * 60
 

@@ -1,4 +1,4 @@
-"""Raw rows as features inside a TensorFlow graph, and a model's outputs by name: what `kexp.serving` does by NumPy."""
+"""Encodes raw rows and names a model's outputs inside a TensorFlow graph, as `kexp.serving` does with NumPy."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ __all__ = ["RawRows", "named_answers", "why_encoded"]
 
 Column = Mapping[str, Any]
 
-_NUMBERS = ("number", "boolean")  # what columns of categories may have been read as, besides text
+_NUMBERS = ("number", "boolean")  # types of category columns that are not text
 
 
 def why_encoded(rows: Mapping[str, Any]) -> str:
-    """Why a graph cannot take rows as people have them, and takes them encoded; empty where it can.
+    """Returns what a graph takes instead of raw rows, with the reason; empty if it can take raw rows.
 
     Args:
-        rows: what `serving.json` says of them.
+        rows: the description of rows in `serving.json`.
     """
     if rows["kind"] == "images":
         return "arrays of pixels from 0 to 1, for TensorFlow scales files otherwise"
@@ -46,26 +46,26 @@ def why_encoded(rows: Mapping[str, Any]) -> str:
 
 
 class RawRows:
-    """Rows as a graph is given them.
+    """Raw rows as inputs of a graph.
 
     Args:
-        rows: what `serving.json` says of them; `why_encoded` finds nothing.
-        batch: how many rows each call has; None for any number.
+        rows: the description of rows in `serving.json`, for which `why_encoded` is empty.
+        batch: the number of rows of each call; None for any number.
     """
 
     def __init__(self, rows: Mapping[str, Any], batch: int | None = None) -> None:
         self.kind, self.shape, self.names = rows["kind"], tuple(rows.get("shape", ())), rows.get("names") or ()
         self.encoding, self.column, self.batch = rows.get("encoding") or {}, rows.get("column", ""), batch
-        self.said = (self.encoding.get("reading") or {}).get("na_values") or []
-        self.tables = self._tables()  # made outside the graph, which refers to them
+        self.na_values = (self.encoding.get("reading") or {}).get("na_values") or []
+        self.tables = self._tables()  # created outside the graph, which refers to them
 
     @property
     def whole(self) -> bool:
-        """Whether rows are features already, in one tensor."""
+        """Whether rows are already features, in one tensor."""
         return self.kind == "images" or (self.kind == "array" and not self.names)
 
     def inputs(self) -> dict[str, Any]:
-        """The tensors by the names of the columns: float64 for numbers, text for all else."""
+        """Returns the input tensors by column name: float64 for numbers, text for all others."""
         import tensorflow as tf
 
         one, whole = (self.batch,), self.whole
@@ -82,7 +82,7 @@ class RawRows:
         }
 
     def features(self, given: Mapping[str, Any]) -> Any:
-        """The features, float32, of tensors by the names of `inputs`."""
+        """Returns the features, float32, of tensors with the names of `inputs`."""
         import tensorflow as tf
 
         if self.whole:
@@ -101,45 +101,45 @@ class RawRows:
         return kind == "number" and not form
 
     def _encoded(self, column: Column, values: Any) -> Any:
-        """A column's features, shape (rows, features)."""
+        """Returns a column's features, shape (rows, features)."""
         import tensorflow as tf
 
         name, (_, form) = column["name"], _read_as(column, self.encoding)
         if name in self.tables:
             return _one_hot(column, *self._places_of_texts(column, values))
         if column["kind"] == "date":
-            return _date(column, moments(self._without_said(values), name, form))
+            return _date(column, moments(self._without_na(values), name, form))
         found = tf.cast(values, tf.float64) if self._is_plain(column) else None
-        found = numbers(self._without_said(values), name, form) if found is None else self._numbers_said(found)
+        found = numbers(self._without_na(values), name, form) if found is None else self._numbers_without_na(found)
         if column["kind"] == "category":
             return _one_hot(column, _places_of_numbers(column["categories"], found), tf.math.is_nan(found))
         missing = tf.math.is_nan(found)
         filled = tf.cast(tf.where(missing, tf.constant(column["median"], tf.float64), found), tf.float32)
         return _with_missing(column, _finite(filled, f"column {name!r}")[:, None], missing)
 
-    def _without_said(self, texts: Any) -> Any:
-        """Texts, empty where the run's `na_values` say that they are missing."""
+    def _without_na(self, texts: Any) -> Any:
+        """Replaces texts that are among the run's `na_values` by empty ones."""
         import tensorflow as tf
 
-        for each in self.said:
+        for each in self.na_values:
             texts = tf.where(tf.equal(trimmed(texts), each), "", texts)
         return texts
 
-    def _numbers_said(self, values: Any) -> Any:
+    def _numbers_without_na(self, values: Any) -> Any:
         import tensorflow as tf
 
-        for each in self.said:
+        for each in self.na_values:
             try:
-                said = float(each)
+                missing = float(each)
             except ValueError:
                 continue
-            values = tf.where(tf.equal(values, said), tf.constant(np.nan, tf.float64), values)
+            values = tf.where(tf.equal(values, missing), tf.constant(np.nan, tf.float64), values)
         return values
 
     def _places_of_texts(self, column: Column, texts: Any) -> tuple[Any, Any]:
         import tensorflow as tf
 
-        texts = trimmed(self._without_said(texts))
+        texts = trimmed(self._without_na(texts))
         return self.tables[column["name"]].lookup(texts), tf.equal(texts, "")
 
     def _tokens(self, texts: Any) -> Any:
@@ -152,7 +152,7 @@ class RawRows:
         return tf.cast(found.to_tensor(0, shape=(None, words["length"])), tf.float32)
 
     def _tables(self) -> dict[str, Any]:
-        """What looks texts up, by the names of columns."""
+        """Returns column name -> lookup table of its texts."""
         if self.kind == "text":
             words = self.encoding["text"]["vocabulary"]
             return {self.column: _table({word: place for place, word in enumerate(words, start=2)}, UNKNOWN)}
@@ -163,11 +163,14 @@ class RawRows:
 
 
 def named_answers(outputs: Outputs, predicted: Any) -> dict[str, Any]:
-    """What a model gives, by the names that `kexp.serving.outputs` gives it.
+    """Names a model's outputs as `kexp.serving.outputs` does.
 
     Args:
-        outputs: how they are read.
-        predicted: of shape (rows, ...).
+        outputs: how to interpret them.
+        predicted: the model's output, shape (rows, ...).
+
+    Returns:
+        Name -> tensor of shape (rows, ...).
     """
     import tensorflow as tf
 
@@ -192,13 +195,13 @@ def named_answers(outputs: Outputs, predicted: Any) -> dict[str, Any]:
 
 
 def _read_as(column: Column, encoding: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """What the run read a column as, and how its values are written."""
+    """Returns the type as which the run read a column, and the format of its values."""
     kind, form = encoding.get("kinds", {}).get(column["name"], (None, None))
     return kind, column.get("format") or form
 
 
 def _places(categories: Sequence[str]) -> dict[str, int]:
-    """The place of each category, in each way that it may be sent; see `kexp.serving.encoding`."""
+    """Returns each spelling of a category -> its index; see `kexp.serving.encoding`."""
     known = {name: place for place, name in enumerate(categories)}
     for name, place in list(known.items()):
         known.setdefault(f"{name}.0", place)
@@ -210,7 +213,7 @@ def _places(categories: Sequence[str]) -> dict[str, int]:
 
 
 def _table(known: Mapping[str, int], otherwise: int) -> Any:
-    """What looks texts up."""
+    """Returns a lookup table of texts, with a default for unknown ones."""
     import tensorflow as tf
 
     keys, values = list(known) or [""], list(known.values()) or [otherwise]

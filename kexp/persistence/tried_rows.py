@@ -1,4 +1,4 @@
-"""Raw rows that a graph is tried on: each category, one that is none of them, missing values, days of leap years."""
+"""Sample rows to verify a saved graph on: every category, an unknown one, missing values, days of leap years."""
 
 from __future__ import annotations
 
@@ -20,15 +20,18 @@ __all__ = ["raw_difference", "tried_rows"]
 
 _DAYS = ("2024-02-29", "1999-12-31", "1969-07-20", "2000-01-01", "2023-03-01")
 _NUMBERS = (0.0, -1.5, 1234567.0, 3.25)
-_TOLERANCE = 1e-5  # as of every format's predictions
+_TOLERANCE = 1e-5  # the default for every format's predictions
 
 
 def raw_difference(loaded: Any, kept: Mapping[str, Any]) -> str | None:
-    """How the answers of a saved graph to raw rows differ from those to the rows that NumPy encoded.
+    """Compares a saved graph's predictions for raw rows with those for the same rows encoded by NumPy.
 
     Args:
         loaded: a Predictor with `batch` and `answers`.
-        kept: what `serving.json` says of rows and outputs.
+        kept: the description of rows and outputs in `serving.json`.
+
+    Returns:
+        The difference, as the end of a sentence; None if there is none.
     """
     given, features = tried_rows(kept["rows"])
     if loaded.batch is not None:
@@ -40,7 +43,7 @@ def raw_difference(loaded: Any, kept: Mapping[str, Any]) -> str | None:
         return f"answers {', '.join(sorted(answers))} instead of {', '.join(sorted(expected))}"
     for name, wanted in expected.items():
         found = answers[name]
-        if found.dtype.kind == "O":  # a near tie may be decided otherwise
+        if found.dtype.kind == "O":  # classes with nearly equal scores may be decided differently
             continue
         if found.shape != wanted.shape or not np.allclose(found, wanted, rtol=_TOLERANCE, atol=_TOLERANCE):
             return f"answers other {name} to raw rows than to encoded ones"
@@ -48,7 +51,11 @@ def raw_difference(loaded: Any, kept: Mapping[str, Any]) -> str | None:
 
 
 def tried_rows(rows: Mapping[str, Any]) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32]]:
-    """Rows as a graph takes them, and the features that NumPy makes of them."""
+    """Returns sample rows by column in the form that a graph takes, and the features that NumPy encodes from them.
+
+    Args:
+        rows: the description of rows in `serving.json`.
+    """
     import pandas as pd
 
     random = np.random.default_rng(0)
@@ -74,7 +81,7 @@ def tried_rows(rows: Mapping[str, Any]) -> tuple[dict[str, NDArray[Any]], NDArra
 
 
 def _values(column: Mapping[str, Any], encoding: Mapping[str, Any]) -> list[Any]:
-    """Values of a column as a graph takes them: numbers, or texts in the column's own form."""
+    """Returns sample values of a column in the form that a graph takes: numbers, or texts in the column's format."""
     kind, form = encoding["kinds"][column["name"]]
     form = column.get("format") or form
     if column["kind"] == "date" or (form or "").startswith("%"):

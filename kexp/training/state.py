@@ -192,7 +192,7 @@ def _callback_state(
     callback: Any, given: Mapping[str, Any], parts: Sequence[Any], arrays: Arrays
 ) -> tuple[dict[str, Any], list[str]]:
     name, lost = type(callback).__qualname__, []
-    if _keeps_itself(callback):
+    if _has_state_methods(callback):
         try:
             return {"get_state": pack(callback.get_state(), arrays)}, []
         except NotPlainError as found:
@@ -210,7 +210,7 @@ def _callback_state(
 
 def _restore_callback(callback: Any, attributes: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
     for key, packed in attributes.items():
-        if key == "get_state" and _keeps_itself(callback):
+        if key == "get_state" and _has_state_methods(callback):
             callback.set_state(unpack(packed, arrays))
         elif isinstance(packed, dict) and "variable" in packed:
             vars(callback)[key].assign(unpack(packed["variable"], arrays))
@@ -218,7 +218,7 @@ def _restore_callback(callback: Any, attributes: Mapping[str, Any], arrays: Mapp
             vars(callback)[key] = unpack(packed, arrays)
 
 
-def _keeps_itself(callback: Any) -> bool:
+def _has_state_methods(callback: Any) -> bool:
     return callable(getattr(callback, "get_state", None)) and callable(getattr(callback, "set_state", None))
 
 
