@@ -75,14 +75,14 @@ def create(name: str, group: str, directory: Path) -> Path:
         raise ConfigError(f"NAME: {target} exists and is not overwritten; choose another name or --directory")
     if not directory.is_dir():
         raise ConfigError(f"--directory: there is no folder {directory}")
-    words = {"@NAME@": name, "@MODULE@": module, "@GROUP@": group, "@CLASS@": module.title().replace("_", "")}
+    values = {"@NAME@": name, "@MODULE@": module, "@GROUP@": group, "@CLASS@": module.title().replace("_", "")}
     scratch = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=directory))
     try:
         for source in (TEMPLATES / _SHARED, TEMPLATES / group):
             for file in sorted(source.rglob(f"*{_ENDING}")):
-                place = scratch / _filled(str(file.relative_to(source)), words).removesuffix(_ENDING)
+                place = scratch / _fill_in(str(file.relative_to(source)), values).removesuffix(_ENDING)
                 place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_text(_filled(file.read_text(encoding="utf-8"), words), encoding="utf-8")
+                place.write_text(_fill_in(file.read_text(encoding="utf-8"), values), encoding="utf-8")
         scratch.chmod(0o755)
         scratch.rename(target)
     except OSError as error:
@@ -92,8 +92,8 @@ def create(name: str, group: str, directory: Path) -> Path:
     return target
 
 
-def _filled(text: str, words: dict[str, str]) -> str:
-    for mark, word in words.items():
+def _fill_in(text: str, values: dict[str, str]) -> str:
+    for mark, word in values.items():
         text = text.replace(mark, word)
     return text
 

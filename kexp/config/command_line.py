@@ -65,8 +65,8 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
     parser.error = refuse  # type: ignore[method-assign]
     flags, unknown = parser.parse_known_args(typed)
     for each in unknown:
-        behind = list(arguments)[list(arguments).index(each) + 1 :] if each in arguments else []
-        suggested = suggest_override(each, behind[0] if behind and "=" not in behind[0] else "")
+        rest = list(arguments)[list(arguments).index(each) + 1 :] if each in arguments else []
+        suggested = suggest_override(each, rest[0] if rest and "=" not in rest[0] else "")
         raise ConfigError(f"there is no flag {each!r}{suggested or suggestion(each, parser._option_string_actions)}")
     _check(flags, refuse)
     return CommandLine(flags, written, flags.config_dir or flags.config_path, flags.config_name or "config")

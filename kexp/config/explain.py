@@ -174,14 +174,14 @@ def _innermost(key: str, overrides: Sequence[str], config: DictConfig) -> tuple[
         return key, value
     while isinstance(parsed, Mapping):
         node = OmegaConf.select(config, key)
-        strange = [name for name in parsed if not isinstance(node, DictConfig) or name not in node]
+        unknown = [name for name in parsed if not isinstance(node, DictConfig) or name not in node]
         inner = [name for name, each in parsed.items() if isinstance(each, Mapping)]
-        if not isinstance(node, DictConfig) or not (strange or inner):
+        if not isinstance(node, DictConfig) or not (unknown or inner):
             break
-        name = (strange or inner)[0]
+        name = (unknown or inner)[0]
         key, parsed = f"{key}.{name}", parsed[name]
         value = "..." if isinstance(parsed, (Mapping, list)) else str(parsed)
-        if strange:
+        if unknown:
             break
     return key, value
 

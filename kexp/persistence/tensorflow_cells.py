@@ -83,13 +83,13 @@ def numbers(texts: Any, name: str, form: str | None) -> Any:
     texts = trimmed(texts)
     missing = _missing(texts)
     plain = _written(texts, form) if form in FORMS else _truths_as_numbers(tf.strings.regex_replace(texts, "_", ""))
-    there = tf.strings.regex_full_match(plain, _PLAIN)
-    found = _number(plain, there)
+    valid = tf.strings.regex_full_match(plain, _PLAIN)
+    found = _number(plain, valid)
     clock = form is not None and form.startswith("%")
     for pattern in (*([_pattern_of(str(form))] if clock else []), *([] if form in FORMS else [_CLOCK])):
         fits, parts = _parts(texts, pattern)
-        there, found = there | fits, tf.where(fits & ~there, _seconds_of_the_day(parts), found)
-    refuse(~(there | missing), texts, f"column {name!r} must hold numbers, got")
+        valid, found = valid | fits, tf.where(fits & ~valid, _seconds_of_the_day(parts), found)
+    refuse(~(valid | missing), texts, f"column {name!r} must hold numbers, got")
     return tf.where(missing, tf.constant(np.nan, tf.float64), found)
 
 
@@ -108,12 +108,12 @@ def moments(texts: Any, name: str, form: str | None) -> Any:
 
     texts = trimmed(texts)
     missing = _missing(texts)
-    there, parts = _parts(texts, _pattern_of(form) if form else _ISO)
+    valid, parts = _parts(texts, _pattern_of(form) if form else _ISO)
     year, month, day = _civil(parts)
     length = tf.gather(tf.constant([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], tf.int64), month - 1)
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0)) & (month == 2)
-    there &= (day >= 1) & (day <= length + tf.cast(leap, tf.int64))
-    refuse(~(there | missing), texts, f"column {name!r} must hold dates, got")
+    valid &= (day >= 1) & (day <= length + tf.cast(leap, tf.int64))
+    refuse(~(valid | missing), texts, f"column {name!r} must hold dates, got")
     found = tf.cast(days_from_civil(year, month, day), tf.float64) * DAY_S + _seconds_of_the_day(parts)
     return tf.where(missing, tf.constant(np.nan, tf.float64), found)
 
@@ -174,10 +174,10 @@ def _written(texts: Any, form: str | None) -> Any:
     return tf.where(fits, plain, "")
 
 
-def _number(texts: Any, there: Any) -> Any:
+def _number(texts: Any, valid: Any) -> Any:
     import tensorflow as tf
 
-    return tf.strings.to_number(tf.where(there, texts, "0"), tf.float64)
+    return tf.strings.to_number(tf.where(valid, texts, "0"), tf.float64)
 
 
 def _pattern_of(form: str) -> str:
@@ -196,10 +196,10 @@ def _parts(texts: Any, pattern: str) -> tuple[Any, dict[str, Any]]:
     import tensorflow as tf
 
     pattern = f"(?i)^(?:{pattern})$"
-    there = tf.strings.regex_full_match(texts, pattern)
+    valid = tf.strings.regex_full_match(texts, pattern)
     groups = re.compile(pattern).groupindex
     taken = {each: tf.strings.regex_replace(texts, pattern, rf"\{place}") for each, place in groups.items()}
-    return there, {each: tf.where(there, found, "") for each, found in taken.items()}
+    return valid, {each: tf.where(valid, found, "") for each, found in taken.items()}
 
 
 def _civil(parts: dict[str, Any]) -> tuple[Any, Any, Any]:
@@ -248,11 +248,11 @@ def _ahead(digits: Any) -> Any:
     return (number // 100) * 3600 + (number % 100) * 60
 
 
-def _whole(digits: Any, otherwise: int) -> Any:
+def _whole(digits: Any, default: int) -> Any:
     import tensorflow as tf
 
-    there = tf.strings.length(digits) > 0
-    return tf.strings.to_number(tf.where(there, digits, str(otherwise)), tf.int64)
+    valid = tf.strings.length(digits) > 0
+    return tf.strings.to_number(tf.where(valid, digits, str(default)), tf.int64)
 
 
 def _zeros(texts: Any) -> Any:

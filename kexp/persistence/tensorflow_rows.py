@@ -35,7 +35,7 @@ def why_encoded(rows: Mapping[str, Any]) -> str:
         rows: the description of rows in `serving.json`.
     """
     if rows["kind"] == "images":
-        return "arrays of pixels from 0 to 1, for TensorFlow scales files otherwise"
+        return "arrays of pixels from 0 to 1, for TensorFlow scales files default"
     encoding = rows.get("encoding") or {}
     for column in used(encoding) if "columns" in encoding else ():
         _, form = _read_as(column, encoding)
@@ -212,13 +212,13 @@ def _places(categories: Sequence[str]) -> dict[str, int]:
     return known
 
 
-def _table(known: Mapping[str, int], otherwise: int) -> Any:
+def _table(known: Mapping[str, int], default: int) -> Any:
     """Returns a lookup table of texts, with a default for unknown ones."""
     import tensorflow as tf
 
-    keys, values = list(known) or [""], list(known.values()) or [otherwise]
+    keys, values = list(known) or [""], list(known.values()) or [default]
     pairs = tf.lookup.KeyValueTensorInitializer(keys, values, tf.string, tf.int64)
-    return tf.lookup.StaticHashTable(pairs, otherwise)
+    return tf.lookup.StaticHashTable(pairs, default)
 
 
 def _finite(values: Any, what: str) -> Any:

@@ -38,13 +38,13 @@ class _Outcome:
         chosen: title -> (group, name, parameters).
         passed: title -> number of checks that passed.
         failed: title -> (check, sentence) for each that failed.
-        unmet: title -> the message about a package that the check needs.
+        blocked: title -> the message about a package that the check needs.
     """
 
     chosen: dict[str, tuple[str, str, dict[str, Any]]]
     passed: dict[str, int] = field(default_factory=dict)
     failed: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    unmet: dict[str, str] = field(default_factory=dict)
+    blocked: dict[str, str] = field(default_factory=dict)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         numbers = [f"number{index}" for index in range(len(self.chosen))]  # a title may have any character
@@ -63,7 +63,7 @@ class _Outcome:
         check = report.nodeid.rpartition("::")[2].partition("[")[0].removeprefix("test_").replace("_", " ")
         sentence = _sentence(report) if report.failed else ""
         if _NOT_INSTALLED in sentence:
-            self.unmet[title] = sentence
+            self.blocked[title] = sentence
         elif report.failed:
             if not any(sentence == known for _, known in self.failed.get(title, ())):  # one fault fails several checks
                 self.failed.setdefault(title, []).append((check, sentence))
@@ -111,7 +111,7 @@ def _checked(components: Sequence[Component], given: Mapping[str, Any] | None, s
     for component in seams:
         outcome.passed[_title(component)], failed = check_seam(component)
         outcome.failed |= {_title(component): failed} if failed else {}
-    skipped |= outcome.unmet
+    skipped |= outcome.blocked
     skipped |= {title: "no check reached it" for title in chosen if title not in outcome.passed | outcome.failed}
     width = max(len(_title(each)) for each in components)
     for component in components:
