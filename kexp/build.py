@@ -157,6 +157,10 @@ def build_data(node: Node) -> Data:
         if node.component.distribution == OURSELVES:
             raise
         raise DataError(f"{error} (from {_source(node)})") from error
+    except Exception as error:  # of a generator or a dataset that is read only now
+        if node.component.distribution == OURSELVES:
+            raise
+        raise BuildError.wrap(error, node.path, own_sentence(error)) from error
 
 
 def build_format(name: str, key: str = "save.formats") -> Format:

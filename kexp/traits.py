@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kexp.schema import Node
 
 __all__ = [
+    "WITHOUT_ACTIVATION",
     "Traits",
     "choices_for",
     "classes_of",
@@ -46,6 +47,7 @@ Task = Literal["classification", "regression", "labels"]
 
 # The activation of the output layer that goes with a classification's targets.
 _OUTPUTS = {"class_index": "softmax", "one_hot": "softmax", "binary": "sigmoid", "signed": "linear"}
+WITHOUT_ACTIVATION = ("linear", "saved", "sequential")  # kexp's models that the group `activation` says nothing to
 _ATTRIBUTE, _CLASSES = "kexp_traits", "kexp_classes"
 _TARGETS, _INPUTS = get_args(Targets), get_args(Inputs)
 

@@ -15,6 +15,7 @@ from kexp.errors import DataError, suggestion
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 __all__ = ["as_data"]
 
@@ -72,7 +73,7 @@ def _comes_in_batches(made: object) -> bool:
 
 def _rows(part: object, key: str) -> Rows:
     if _comes_in_batches(part):
-        return Rows(*materialise(part, key))
+        part = materialise(part, key)
     if isinstance(part, (tuple, list)) and len(part) in (2, 3):
         names = ("x", "y", "weight")
         return Rows(*(_values(each, name, key) for each, name in zip(part, names, strict=False)))
@@ -89,8 +90,19 @@ def _values(values: Any, name: str, key: str) -> Any:
         raise DataError(f"{key}: {name} must be a rectangular array, got rows of different lengths") from None
     if array.ndim == 0:
         raise DataError(f"{key}: must be made of {ACCEPTED}, got {type(values).__name__} for {name}")
-    if name == "x" and array.dtype.kind in "OUS" and array.ndim <= 2:
+    array = _decoded(array)
+    if name == "x" and array.dtype.kind in "OU" and array.ndim <= 2:
         return _framed(array)
+    return array
+
+
+def _decoded(array: NDArray[Any]) -> NDArray[Any]:
+    """Texts, which TensorFlow gives as bytes, as texts."""
+    if array.dtype.kind == "S":
+        return np.char.decode(array, "utf-8")
+    if array.dtype.kind == "O" and array.size and isinstance(array.flat[0], bytes):
+        texts = [each.decode("utf-8") if isinstance(each, bytes) else each for each in array.flat]
+        return np.array(texts, dtype=object).reshape(array.shape)
     return array
 
 
@@ -108,19 +120,17 @@ def _framed(array: Any) -> Any:
             return array.astype(np.float32)
         except (TypeError, ValueError):
             pass
-    if array.dtype.kind == "S":
-        array = np.char.decode(array, "utf-8")
     wide = array[:, None] if array.ndim == 1 else array
-    names = ["text"] if array.ndim == 1 else [f"column_{index}" for index in range(wide.shape[1])]
+    names = ["text"] if wide.shape[1] == 1 else [f"column_{index}" for index in range(wide.shape[1])]
     return pd.DataFrame(wide, columns=names).infer_objects()
 
 
 def _data(rows: Rows, splits: GivenSplits | None, key: str) -> Data:
     if _is_frame(rows.x):
-        if rows.weight is None and list(rows.x.columns) == ["text"] and _is_prose(rows.x["text"]):
+        if len(rows.x.columns) == 1 and _is_prose(texts := rows.x.iloc[:, 0]):
             from kexp.data.text import text_rows
 
-            return text_rows(rows.x["text"].fillna("").tolist(), np.asarray(rows.y), splits, key)
+            return text_rows(texts.fillna("").tolist(), rows.y, rows.weight, splits, key)
         return _of_frame(rows, splits, key)
     return arrays(rows.x, rows.y, weights=rows.weight, splits=splits, key=key)
 
@@ -151,8 +161,8 @@ def _of_frame(rows: Rows, splits: GivenSplits | None, key: str) -> Data:
 
 
 def _is_prose(texts: Any) -> bool:
-    """Return whether texts have several words, unlike names of categories."""
-    return sum(len(str(text).split()) for text in texts) > 2 * len(texts)
+    """Return whether a column has texts of several words, unlike numbers or names of categories."""
+    return texts.dtype.kind in "OU" and sum(len(str(text).split()) for text in texts) > 2 * len(texts)
 
 
 def _free(name: str, frame: pd.DataFrame) -> str:

@@ -62,6 +62,12 @@ def cut(
     if by == "time":
         return _by_time(data, rows, total, name)
     taken = _by_group(data, rows, total, random, name) if by == "group" else _by_chance(data, rows, total, random)
+    if not taken.any():
+        classes = len(np.unique(data.targets[rows]))
+        raise DataError(
+            f"{key}: leaves no {name} rows, for the only row of a class is a training row, and there are {classes} "
+            f"classes in {n} rows"
+        )
     return rows[~taken], rows[taken]
 
 

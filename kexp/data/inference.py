@@ -64,6 +64,8 @@ def _features(x: ArrayLike, key: str) -> NDArray[np.float32]:
     if isinstance(x, np.memmap) and x.dtype == np.float32 and x.ndim > 1:
         return x  # stays on disk
     values = np.asarray(x)
+    if values.dtype.kind == "c":
+        raise DataError(f"{key}: features must be real numbers, got {values.dtype.name}")
     if values.dtype.kind not in "fiub":
         try:
             values = values.astype(np.float32)

@@ -46,7 +46,7 @@ def materialise(made: Any, key: str, memory_bytes: int = MEMORY_BYTES) -> tuple[
         size += x.nbytes
         if size > MOST_BYTES:
             raise DataError(f"{key}: must end, but gave {len(rest)} batches and {size >> 30} GiB so far")
-        if file is None and size <= memory_bytes:
+        if file is None and (size <= memory_bytes or x.dtype.kind in "OUS"):  # texts are objects, which no file maps
             held.append(x)
             continue
         if file is None:

@@ -142,7 +142,7 @@ def series_data(path: str | None, query: str | None, how: ReadOptions, plan: Pla
         "target": list(plan.target),
         "names": list(plan.names),
         "kinds": kinds_read(columns, [*targets, table.columns[plan.time]]),
-        "reading": how.kept(table.has_header),
+        "reading": how.kept(table.has_header, table.missing),
         "series": {key: getattr(plan, key) for key in ("time", "group", "window", "horizon", "stride")},
     }
     spec = DataSpec((plan.window, len(features)), "regression", None, y.shape[1], target_names=plan.names)

@@ -12,24 +12,24 @@ __all__ = ["series"]
 
 def series(
     path: str | None = None,
-    target: str | list[str] | None = None,
+    target: str | int | list[str | int] | None = None,
     *,
-    time: str,
-    group: str | None = None,
+    time: str | int,
+    group: str | int | None = None,
     window: int = 16,
     horizon: int = 1,
     stride: int = 1,
     query: str | None = None,
-    columns: list[str] | None = None,
-    drop: list[str] | None = None,
-    categorical: list[str] | None = None,
-    dates: list[str] | None = None,
-    na_values: list[str] | None = None,
+    columns: list[str | int] | None = None,
+    drop: list[str | int] | None = None,
+    categorical: list[str | int] | None = None,
+    dates: list[str | int] | None = None,
+    na_values: list[str | int | float] | None = None,
     delimiter: str | None = None,
     decimal: str | None = None,
     encoding: str | None = None,
     header: bool | None = None,
-    names: list[str] | None = None,
+    names: list[str | int] | None = None,
     max_categories: int = 100,
 ) -> Data:
     """Time series in a table with one row for each step: forecast the next steps from a window of steps before them.
@@ -60,19 +60,19 @@ def series(
         max_categories: most categories of a column: the most frequent ones, and one for all others.
     """
     from kexp.data.series import Plan, series_data
-    from kexp.data.table.options import ReadOptions
+    from kexp.data.table.options import ReadOptions, listed, named
 
     plan = Plan(
-        target=(target,) if isinstance(target, str) else tuple(target or ()),
-        time=time,
-        group=group,
+        target=listed(target) or (),
+        time=str(time),
+        group=named(group),
         window=window,
         horizon=horizon,
         stride=stride,
-        columns=None if columns is None else tuple(columns),
-        drop=tuple(drop or ()),
-        categorical=tuple(categorical or ()),
-        dates=tuple(dates or ()),
+        columns=listed(columns),
+        drop=listed(drop) or (),
+        categorical=listed(categorical) or (),
+        dates=listed(dates) or (),
         max_categories=max_categories,
     )
     how = ReadOptions.of(delimiter, decimal, encoding, na_values, header, names)

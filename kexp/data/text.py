@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kexp.data.class_folders import class_files
-from kexp.data.source import ArraySource, ContentHash, Data, DataSpec, Encoded, GivenSplits, check_classes, check_splits
+from kexp.data.source import (
+    ArraySource,
+    ContentHash,
+    Data,
+    DataSpec,
+    Encoded,
+    GivenSplits,
+    check_classes,
+    check_splits,
+    check_weights,
+)
 from kexp.data.table.data import Unfitted
 from kexp.data.table.files import ENDINGS, ending_of, table_files
 from kexp.data.table.options import ReadOptions
@@ -129,13 +139,16 @@ def text_data(path: str, plan: Plan) -> Data:
     return _of(texts, targets, plan, about, "data.target" if plan.target else "data.path")
 
 
-def text_rows(texts: Sequence[str], y: NDArray[Any], splits: GivenSplits | None, key: str) -> Data:
+def text_rows(texts: Sequence[str], y: Any, weights: Any, splits: GivenSplits | None, key: str) -> Data:
     """Convert texts that a user's function returns; their length is that of the longest text, at most 200 words."""
+    y = np.asarray(y)
+    if len(texts) != len(y):
+        raise DataError(f"{key}: x and y must have as many rows, got {len(texts)} and {len(y)}")
     targets = index_targets(y, None, None, key)
     length = max(1, min(MOST_WORDS, max(len(words_of(text)) for text in texts)))
     kind = "text" if targets.classes is not None and y.dtype.kind in "OUS" else "number"
     about = {"target": ["y"], "kinds": {"y": [kind, None]}}
-    return _of(texts, targets, Plan("y", "text", 10_000, length), about, key, splits)
+    return _of(texts, targets, Plan("y", "text", 10_000, length), about, key, splits, weights)
 
 
 def _of(
@@ -145,6 +158,7 @@ def _of(
     about: Mapping[str, Any],
     key: str,
     splits: GivenSplits | None = None,
+    weights: Any = None,
 ) -> Data:
     spec = targets.spec((plan.length,), words=plan.words)
     check_classes(targets.values, spec, key)
@@ -153,9 +167,12 @@ def _of(
     joined = "".join(f"{len(text)}:{text}" for text in texts).encode()
     hashed.add("texts", np.frombuffer(joined, dtype=np.uint8))
     hashed.add("targets", targets.values)
+    if weights is not None:
+        weights = check_weights(np.asarray(weights), targets.values, spec, key)
+        hashed.add("weights", weights)
     digest = hashed.digest(spec.task, splits)
     encoder = _Encoder(texts, targets, plan, about)
-    return Data(Unfitted(len(texts)), spec, digest, targets.values, splits, encoder)
+    return Data(Unfitted(len(texts)), spec, digest, targets.values, splits, encoder, weights)
 
 
 def text_encoded(path: str, encoding: Mapping[str, Any], *, key: str = "data.path") -> Data:
@@ -219,6 +236,8 @@ def _spec(encoding: Mapping[str, Any]) -> DataSpec:
 
 def _text_column(table: Table, plan: Plan) -> str:
     if plan.column is not None:
+        if plan.column == plan.target:
+            raise DataError(f"data.text: must not be the target, got {plan.column!r}")
         if table.column(plan.column, "data.text").kind != "text":
             raise DataError(f"data.text: column {plan.column!r} must hold text, got {table.columns[plan.column].kind}")
         return plan.column

@@ -12,13 +12,13 @@ __all__ = ["text"]
 
 def text(
     path: str,
-    target: str | None = None,
+    target: str | int | None = None,
     *,
-    text: str | None = None,
+    text: str | int | None = None,
     words: int = 10000,
     length: int = 200,
     task: Literal["auto", "classification", "regression"] = "auto",
-    classes: list[str] | None = None,
+    classes: list[str | int] | None = None,
 ) -> Data:
     """Texts as word indices, for `model=text`: a column of a table, or .txt files in one folder for each class.
 
@@ -34,6 +34,7 @@ def text(
         task: the task; auto treats text, and whole numbers with at most 20 distinct values, as classes.
         classes: order of the class names; sorted by default.
     """
+    from kexp.data.table.options import listed, named
     from kexp.data.text import Plan, text_data
 
-    return text_data(path, Plan(target, text, words, length, task, classes))
+    return text_data(path, Plan(named(target), named(text), words, length, task, listed(classes)))

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Prepared", "feeds", "load_data", "prepare", "split_as"]
 
 
-_WITH_HIDDEN_LAYERS = ("mlp", "cnn", "lstm", "text")  # kexp's models that use `activation`
 _DEFAULT_SPLIT = 0.2  # default fraction of the rows for validation and for test
 
 
@@ -229,7 +228,7 @@ def _check_used(experiment: Experiment, data: Data) -> None:
     """Refuse settings that would have no effect: an unused activation, or the fraction of a part that the data has."""
     model, activation = experiment.model, experiment.activation
     is_built_in = model.component.distribution == OURSELVES
-    has_hidden = model.name in _WITH_HIDDEN_LAYERS if is_built_in else _takes_spec(model.component.load())
+    has_hidden = model.name not in traits.WITHOUT_ACTIVATION if is_built_in else _takes_spec(model.component.load())
     if activation.name != "relu" and not has_hidden:
         raise ConfigError(f"activation: must be left out with model={model.name}, which does not take it")
     shares = {

@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from .periods import PERIODS, day_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,26 +19,41 @@ __all__ = [
     "COMMA",
     "FORMS",
     "GROUPED",
+    "MINUSES",
     "MISSING_WORDS",
     "RequestError",
     "dates_of",
+    "grouped",
     "number_of",
+    "numbers_in",
     "numbers_of",
     "text_of",
     "texts_of",
 ]
 
 # What stands for a missing number in files that people keep; in a column of text these may be names.
-MISSING_WORDS = ("na", "n/a", "#n/a", "nan", "null", "none", "?", "-", "--", ".", "")
+MISSING_WORDS = (
+    *("na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nan", "-nan", "null", "(null)", "nil", "none", "missing", "unknown"),
+    *("undefined", "not available", "#value!", "#div/0!", "#ref!", "#name?", "#num!", "#null!"),
+    *("0000-00-00", "0000-00-00 00:00:00", "?", "-", "--", "---", ".", "..", "...", ""),
+)
 
 GROUPED, COMMA = "1,234.5", "1.234,5"  # the two ways to write a number for people, named by an example
 FORMS = (GROUPED, COMMA)
 
 _SPACES = " '\u00a0\u202f"  # which set thousands apart too
+MINUSES = "\u2212\u2013"  # as typesetters write it
+
+
+def grouped(marks: str) -> str:
+    """The pattern of a number with thousands set apart, or as in India lakhs and crores."""
+    return f"[0-9]{{1,3}}([{marks}][0-9]{{3}})+|[0-9]{{1,2}}([{marks}][0-9]{{2}})+[{marks}][0-9]{{3}}"
+
+
 _PLAIN = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)", re.ASCII | re.IGNORECASE)
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d+)?))?", re.ASCII)
 _PATTERNS = {
-    form: re.compile(rf"[+-]?([0-9]*|[0-9]{{1,3}}([{group}{_SPACES}][0-9]{{3}})+)([{mark}][0-9]+)?")
+    form: re.compile(rf"[+-]?([0-9]*|{grouped(group + _SPACES)})([{mark}][0-9]+)?")
     for form, group, mark in ((GROUPED, ",", "."), (COMMA, ".", ","))
 }
 
@@ -105,7 +122,7 @@ def _written(text: str, form: str) -> float | None:
     """A number as people write it: with thousands set apart, a currency, a percent sign or a unit around it."""
     if text.startswith("(") and text.endswith(")"):  # as accounts have what is owed
         text = f"-{text[1:-1]}"
-    bare = re.sub(r"[^0-9]*$", "", text)
+    bare = re.sub(r"[^0-9]*$", "", text.translate(dict.fromkeys(map(ord, MINUSES), "-")))
     bare = re.sub(r"^[^0-9.,+-]*([+-]?)[^0-9.,]*", r"\1", bare, count=1)
     if not _PATTERNS[form].fullmatch(bare):
         return None
@@ -115,6 +132,11 @@ def _written(text: str, form: str) -> float | None:
         return float(plain)
     except ValueError:
         return None
+
+
+def numbers_in(words: Iterable[str]) -> list[float]:
+    """Those of the words that are numbers."""
+    return [float(word) for word in words if _PLAIN.fullmatch(word)]
 
 
 def text_of(value: Any) -> str | None:
@@ -166,6 +188,8 @@ def dates_of(values: Any, name: str, form: str | None) -> NDArray[np.float64]:
         raise RequestError(f"column {name!r} must hold dates, got the number {values.dropna().iloc[0]!r}")
 
     def moments(given: list[str], form: str | None = form) -> NDArray[np.float64]:
+        if form in PERIODS:
+            return moments([str(day_of(each, form) or "") for each in given], None)
         return _seconds(pd.to_datetime(given, format=form or "ISO8601", utc=True, errors="coerce"))
 
     def written(value: Any) -> float | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .cells import RequestError, dates_of, numbers_of, texts_of
+from .cells import RequestError, dates_of, numbers_in, numbers_of, texts_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -137,8 +136,9 @@ def encode(frame: Any, encoding: Mapping[str, Any]) -> NDArray[np.float32]:
     at = 0
     for column, features in zip(columns, names, strict=True):
         values = _column(frame, column["name"])
-        if said := encoding.get("reading", {}).get("na_values"):
-            values = values.mask(values.isin([*said, *_as_numbers(said)]))
+        reading = encoding.get("reading", {})
+        if said := [*reading.get("na_values", ()), *reading.get("missing", {}).get(column["name"], ())]:
+            values = _without(values, said)
         with np.errstate(over="ignore"):  # what float32 does not hold becomes infinity, and is refused as such
             _fill(encoded, at, values, column, encoding)
         here = encoded[:, at : at + len(features)]
@@ -147,6 +147,16 @@ def encode(frame: Any, encoding: Mapping[str, Any]) -> NDArray[np.float32]:
             raise RequestError(f"column {column['name']!r} must be finite, got infinity in row {row}")
         at += len(features)
     return encoded
+
+
+def _without(values: Any, said: Sequence[str]) -> Any:
+    """The values, with nothing in place of these words, and of these numbers however they are written."""
+    import pandas as pd
+
+    found = values.isin(said)
+    if numbers := numbers_in(said):
+        found |= pd.to_numeric(values, errors="coerce").isin(numbers)
+    return values.mask(found)
 
 
 def _fill(encoded: NDArray[np.float32], at: int, values: Any, column: Column, encoding: Mapping[str, Any]) -> None:
@@ -170,15 +180,6 @@ def _place(known: Mapping[str, int], word: str) -> int:
     """The place of a category; pandas reads a file's 3 as 3.0 beside missing ones, and its True as a truth."""
     tried = [word, word.removesuffix(".0"), *((word.title(), word.upper()) if word in ("true", "false") else ())]
     return next((known[each] for each in tried if each in known), -1)
-
-
-def _as_numbers(said: Sequence[str]) -> list[float]:
-    """Those of the words for a missing value that are numbers: pandas reads a file's -999 as one."""
-    found = []
-    for each in said:
-        with contextlib.suppress(ValueError):
-            found.append(float(each))
-    return found
 
 
 def _column(frame: Any, name: str) -> Any:

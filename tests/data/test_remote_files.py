@@ -65,6 +65,23 @@ def test_what_did_not_change_is_not_sent_again(served: tuple[Path, str, list[int
     assert sent == [200, 304, 200]
 
 
+def test_what_was_not_asked_for_longest_goes_where_there_is_too_much(
+    served: tuple[Path, str, list[int]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder, address, _ = served
+    for place, name in enumerate("abc"):
+        ROWS.assign(a=place).to_csv(folder / f"{name}.csv", index=False)
+    table(f"{address}/a.csv", "kind")
+    table(f"{address}/b.csv", "kind")
+    for place, name in enumerate("ba"):  # a was asked for again
+        (used,) = (each.parent / ".used" for each in (tmp_path / "cache" / "fetched").glob(f"*/{name}.csv"))
+        os.utime(used, (1e9 + place, 1e9 + place))
+    size = (folder / "a.csv").stat().st_size
+    monkeypatch.setattr("kexp.data.table.room.KEPT_BYTES", size * 3 // 2)
+    assert len(table(f"{address}/c.csv", "kind")) == 40
+    assert sorted(each.name for each in (tmp_path / "cache" / "fetched").glob("*/?.csv")) == ["a.csv", "c.csv"]
+
+
 def test_an_address_without_a_table_is_one_sentence(served: tuple[Path, str, list[int]]) -> None:
     folder, address, _ = served
     with pytest.raises(DataError, match=rf"^data\.path: {address}/no\.csv cannot be read: HTTP 404 File not found$"):

@@ -183,9 +183,9 @@ def test_csv_digest_sees_every_cell(tmp_path: Path, random: np.random.Generator)
         ("a,price\n1,2\n3,4\n", {"target": "price", "columns": ["price"]}, "data.columns: must not hold the target"),
         ("a,price\n1,2\n3,4\n", {"target": "price", "delimiter": ";;"}, "data.delimiter: must be one ASCII character"),
         (
-            "a,y\n1,2\n3\n",
+            "a,y\n1,2\n3,4,5\n",
             {"target": "y"},
-            "data.path: every row of x.csv must have the 2 fields of its header, got 1 in row 2",
+            "data.path: every row of x.csv must have the 2 fields of its header, got 3 in row 2",
         ),
         ("a,y\n1,2\n3,4,5\n", {"target": "y"}, "must have the 2 fields of its header, got 3 in row 2"),
         ("a,a\n1,2\n", {"target": "a"}, "data.path: x.csv must have each column once, got 'a' 2 times"),
@@ -249,7 +249,7 @@ def test_making_room_in_the_cache_leaves_alone_what_another_process_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KEXP_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("kexp.data.table.reading.KEPT_BYTES", 0)
+    monkeypatch.setattr("kexp.data.table.room.KEPT_BYTES", 0)
     tables = tmp_path / "cache" / "tables"
     now, killed = tables / ".new-now", tables / ".new-killed"
     for folder in (now, killed):

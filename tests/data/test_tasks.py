@@ -200,6 +200,14 @@ def test_what_comes_in_batches_is_refused_where_it_does_not_end_or_differs() -> 
         as_data(iter([]))
 
 
+def test_what_a_generator_raises_is_one_sentence_with_its_place_and_complex_numbers_are_refused() -> None:
+    said = r"^data: breaks \(.*brought\.py, line \d+\) raises OSError: no such file: day3\.npz$"
+    with pytest.raises(ConfigError, match=said):
+        prepared("breaks")
+    with pytest.raises(DataError, match=r"^data: features must be real numbers, got complex128$"):
+        as_data((np.zeros((4, 2)) + 1j, np.arange(4) % 2))
+
+
 def test_figure_of_labels_is_drawn(tmp_path: Path) -> None:
     from kexp.tracking.figures import labels
 

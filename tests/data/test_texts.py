@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,6 +58,44 @@ def test_a_column_of_a_table_is_read_and_its_words_are_of_the_training_rows(tmp_
     assert texts_of(lines, splits.encoding, "INPUT")[0] == ["a fine day", "the cold room"]
 
 
+@pytest.mark.parametrize("form", ["list", "array", "bytes", "column", "series", "frame", "dataset", "batches", "parts"])
+def test_texts_of_a_function_are_texts_in_whatever_form_it_returns_them(form: str, texts: list[str]) -> None:
+    import pandas as pd
+
+    from kexp.data import as_data
+
+    y, weights = np.arange(80) % 2, np.linspace(0.5, 2, 80)
+    expected = split(as_data((texts, y, weights)))
+    if form == "parts":
+        data = as_data({"train": (texts[:60], y[:60]), "test": (texts[60:], y[60:])})
+        assert data.spec.words is not None and data.splits is not None
+        return
+    made: dict[str, Any] = {
+        "list": lambda: (texts, y, weights),
+        "array": lambda: (np.array(texts), y, weights),
+        "bytes": lambda: (np.array([text.encode() for text in texts]), y, weights),
+        "column": lambda: (np.array(texts, dtype=object)[:, None], y, weights),
+        "series": lambda: (pd.Series(texts), y, weights),
+        "frame": lambda: (pd.DataFrame({"review": texts}), y, weights),
+        "dataset": lambda: _dataset((texts, y, weights)),
+        "batches": lambda: (
+            (texts[start : start + 9], y[start : start + 9], weights[start : start + 9]) for start in range(0, 80, 9)
+        ),
+    }
+    found = split(as_data(made[form]()))
+    rows = np.arange(80)
+    assert np.array_equal(found.data.source.read(rows)[0], expected.data.source.read(rows)[0])
+    assert found.spec.words == expected.spec.words and found.data.digest == expected.data.digest
+    assert np.array_equal(found.train.weights, weights.astype(np.float32)[found.train.rows])  # type: ignore[arg-type]
+    assert expected.encoding["text"]["vocabulary"] == vocabulary((texts[row] for row in expected.train.rows), 10000)
+
+
+def _dataset(rows: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensor_slices(rows).batch(7)
+
+
 def test_an_earlier_run_teaches_its_words_to_texts_alone(tmp_path: Path, texts: list[str]) -> None:
     import pandas as pd
 
@@ -108,6 +147,7 @@ def test_folders_that_are_no_classes_are_told_in_a_sentence(tmp_path: Path) -> N
     [
         ({}, r"data.target: must name the column to predict"),
         ({"target": "verdict", "words": 2}, r"data.words: must be at least 3, got 2"),
+        ({"target": "verdict", "text": "verdict"}, r"data.text: must not be the target, got .verdict.$"),
         ({"target": "verdict", "text": "number"}, r"data.text: column 'number' must hold text, got number"),
         ({"target": "verdict", "text": "reviw"}, r"data.text: there is no column 'reviw'.*did you mean 'review'"),
     ],

@@ -87,6 +87,36 @@ EXAMPLES: dict[str, tuple[str, np.ndarray[Any, Any], np.ndarray[Any, Any], str]]
         TOKENS % 3,
         "auto",
     ),
+    "sums as sequences of digits": (  # sequence to sequence: one-hot characters in, a character at each step out
+        "[{name: LSTM, units: 4}, {name: RepeatVector, n: 3}, {name: LSTM, units: 4, return_sequences: true},"
+        " {name: Dense, units: 12, activation: softmax}]",
+        np.eye(12)[TOKENS % 12],
+        TOKENS[:, :3] % 12,
+        "auto",
+    ),
+    "a class for every pixel": (
+        "[{name: Rescaling, scale: 0.0039}, {name: Conv2D, filters: 3, kernel_size: 3, strides: 2, padding: same,"
+        " activation: relu}, {name: UpSampling2D, size: 2}, {name: Conv2D, filters: 3, kernel_size: 3, padding: same,"
+        " activation: softmax}]",
+        PIXELS[..., None],
+        (PIXELS // 64).astype(int) % 3,
+        "auto",
+    ),
+    "an autoencoder of series, for anomalies": (
+        "[{name: Conv1D, filters: 4, kernel_size: 7, padding: same, strides: 2, activation: relu}, {name: Dropout,"
+        " rate: 0.2}, {name: Conv1DTranspose, filters: 4, kernel_size: 7, padding: same, strides: 2, activation: relu},"
+        " {name: Conv1DTranspose, filters: 1, kernel_size: 7, padding: same}]",
+        SERIES,
+        SERIES,
+        "mse",
+    ),
+    "the next frame": (
+        "[{name: ConvLSTM2D, filters: 2, kernel_size: 3, padding: same, return_sequences: true, activation: relu},"
+        " BatchNormalization, {name: Conv3D, filters: 1, kernel_size: 3, activation: sigmoid, padding: same}]",
+        SHARES[:, None, :4, :4].repeat(3, axis=1),
+        SHARES[:, None, :4, :4].repeat(3, axis=1),
+        "binary_crossentropy",
+    ),
     "separable convolutions": (
         "[{name: Reshape, target_shape: [8, 8, 1]}, {name: SeparableConv2D, filters: 4, kernel_size: 3,"
         " use_bias: false}, BatchNormalization, {name: Activation, activation: relu}, GlobalAveragePooling2D]",

@@ -66,6 +66,12 @@ def test_a_value_that_every_choice_takes_is_part_of_every_trial(workplace: Path)
             3,
             "model.filters is no parameter of experim",
         ),
+        (
+            ["model=mlp,linear", "activation=relu,tanh"],
+            3,
+            "activation has no effect with model=linear; those trials run without it",
+        ),
+        (["model=mlp,linear", "activation=elu", "activation.alpha=0.5,1", "seed=1,2"], 6, "activation has no effect"),
     ],
 )
 def test_a_choice_without_the_parameter_is_run_once(
@@ -79,6 +85,12 @@ def test_a_choice_without_the_parameter_is_run_once(
 
 def test_trials_that_were_asked_for_twice_stay_two(workplace: Path) -> None:
     assert len(planned("optimizer=sgd,adam", "optimizer.learning_rate=0.1,0.1")[0]) == 4
+
+
+def test_an_activation_that_no_model_takes_is_the_error(workplace: Path) -> None:
+    with opened_sweeper(["model=linear", "activation=elu,tanh", "hydra/launcher=serial"]) as (sweeper, swept):
+        reasons = {trial.reason for trial in sweeper.plan(swept)}
+    assert reasons == {"activation: must be left out with model=linear, which does not take it"}
 
 
 def test_a_parameter_that_no_choice_has_is_the_error(workplace: Path) -> None:

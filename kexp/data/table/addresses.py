@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from kexp.data.table.files import TableFile
+from kexp.data.table.room import make_room
 from kexp.errors import DataError
 from kexp.folders import cache_folder
 
 __all__ = ["fetched"]
 
 _TIMEOUT_S = 60.0
+_USED = ".used"  # its time is when the file was last asked for
 _CHANGES = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}  # what a server says, and is asked
 
 
@@ -33,6 +35,8 @@ def fetched(file: TableFile) -> TableFile:
     web = file.path.startswith(("http://", "https://"))
     folder = cache_folder() / "fetched" / hashlib.sha256(file.path.encode()).hexdigest()[:32]
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder / _USED).touch()
+    make_room(folder.parent, _USED)
     name = Path(urllib.parse.urlsplit(file.path).path).name or "table"
     target = folder / name
     try:

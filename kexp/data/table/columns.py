@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["Choices", "fit_column"]
 
 MOST_FOR_MEDIAN = 2_000_000  # rows; of more the median is that of rows evenly spread among them
+_FIRST = "column_1"  # of a file without a header
 WORDS_OF_TEXT = 4  # words in a value, on average, from which a column is text and not categories
 
-# id, customer_id, PassengerId, the row numbers that pandas and R write
-_NAMES_ROWS = re.compile(r"(?i:^(id|index|row|rownames?|key)$|^unnamed: \d+$|[ _-]id$)|[a-z]I[dD]$")
+# id, customer_id, PassengerId, S. No., the row numbers that pandas and R write
+_NAMES_ROWS = re.compile(
+    r"(?i:^(id|index|row|rownames?|key|no\.?|nr\.?|s\.? ?no\.?|serial|seq|sequence|obs|observation|record|case|#)$"
+    r"|^unnamed: \d+(\.\d+)?$|[ _.-](id|no\.?|nr\.?|number)$)|[a-z](I[dD]|No)$"
+)
 
 Decision = dict[str, Any]
 
@@ -67,7 +71,7 @@ def fit_column(column: Column, rows: NDArray[np.intp], choices: Choices) -> Deci
     if not len(present):
         return {**base, "left_out": "empty"}
     if column.kind == "text" or column.name in choices.categorical:
-        return {**base, **_categories(column, present, choices)}
+        return {**base, **_categories(column, present, choices, alone=not base["missing"])}
     if np.isinf(present).any():
         row = int(rows[np.argmax(np.isinf(values))]) + 1
         raise DataError(f"data.path: column {column.name!r} must be finite, got infinity in row {row}")
@@ -83,10 +87,10 @@ def fit_column(column: Column, rows: NDArray[np.intp], choices: Choices) -> Deci
     return {**base, "kind": column.kind, "median": float(_median(present))}
 
 
-def _categories(column: Column, present: NDArray[Any], choices: Choices) -> Decision:
+def _categories(column: Column, present: NDArray[Any], choices: Choices, *, alone: bool) -> Decision:
     codes, counts = np.unique(present, return_counts=True)
     forced = column.name in choices.categorical
-    if len(codes) == 1 and len(present) > 1 and not forced:
+    if len(codes) == 1 and alone and len(present) > 1 and not forced:
         return {"left_out": f"{column.words[codes[0]]!r} in every row"}
     if not forced and (reason := _no_category(column, codes, counts, choices)):
         return {"left_out": reason}
@@ -103,10 +107,17 @@ def _categories(column: Column, present: NDArray[Any], choices: Choices) -> Deci
 
 
 def _is_identifier(column: Column, present: NDArray[Any]) -> bool:
-    """Whether a column of whole numbers, named as such columns are, names each row."""
-    if column.kind != "number" or len(present) < FEWEST_IDENTIFIERS or not _NAMES_ROWS.search(column.name):
+    """Whether a column of whole numbers names each row: by its own name, or the first without a name by counting."""
+    if column.kind != "number" or len(present) < FEWEST_IDENTIFIERS:
+        return False
+    if not _NAMES_ROWS.search(column.name) and not (column.name == _FIRST and _counts_rows(column)):
         return False
     return bool((present == np.round(present)).all()) and len(np.unique(present)) == len(present)
+
+
+def _counts_rows(column: Column) -> bool:
+    values = np.asarray(column.values)
+    return bool(values[0] in (0, 1) and (np.diff(values) == 1).all())
 
 
 def _no_category(column: Column, codes: NDArray[Any], counts: NDArray[Any], choices: Choices) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kexp.data.table.comments import has_comments, header_again, without_comments
 from kexp.data.table.files import TableFile
 from kexp.data.table.layout import Layout, fields_of, layout_of, most_fields
 from kexp.data.table.options import ReadOptions
@@ -83,17 +85,18 @@ def read_csv(connection: duckdb.DuckDBPyConnection, file: TableFile, how: ReadOp
         raise DataError(f"{file.key}: {file.name} is empty")
     alike = ends_alike(lines)
     lines = lines if alike else [line.replace("\r\n", "\n") for line in lines]
-    comments = _comments(lines)
-    told = lines[comments:]
+    comments, told = without_comments(lines)
     try:
         dialect = _sniffed(connection, told, how, folder)
         spaced = _by_spaces(told, dialect) if how.delimiter is None else None
         layout = _layout(told, dialect, how, spaced)
-        path, marked = file.path, _has_comments(told, layout)
-        if comments or marked or layout.skip or spaced or not alike or encoding != "utf-8-sig":
-            before, copied = comments + layout.skip, folder / "rows.csv"
-            path = rewritten(file.path, encoding, copied, skip=before, comments=marked, split=spaced)
-        dialect = _typed(connection, path, _Dialect("\t", '"', '"') if spaced else dialect, layout)
+        path, marked, skip = file.path, has_comments(told, layout), int(layout.has_header)
+        again = header_again(told, layout)
+        plain = layout.begin == skip and not (comments or marked or again or spaced)
+        if not plain or not alike or encoding != "utf-8-sig":
+            before, copied, skip = comments + layout.begin, folder / "rows.csv", 0
+            path = rewritten(file.path, encoding, copied, skip=before, comments=marked, without=again, split=spaced)
+        dialect = _typed(connection, path, _Dialect("\t", '"', '"') if spaced else dialect, skip)
     except duckdb.Error as error:
         raise DataError(f"{file.key}: {file.name} cannot be read: {sentence(error)}") from None
     connection.execute(f"set variable mark = {text(dialect.mark)}")  # tells how numbers are written
@@ -101,7 +104,12 @@ def read_csv(connection: duckdb.DuckDBPyConnection, file: TableFile, how: ReadOp
     notes = [note] if note else []
     if not layout.has_header and how.header is None and how.names is None:
         notes.append(f"no header, so that its columns are {names[0]} to {names[-1]}")
-    notes += _load(connection, file, path, dialect, names, how, int(layout.has_header))
+    if layout.units:
+        notes.append(f"units below its header left out: {', '.join(filter(None, layout.units))}")
+    if again:
+        notes.append("lines that repeat its header left out")
+    codes = {name for name, told in zip(names, layout.names, strict=True) if told in layout.codes}
+    notes += _load(connection, file, path, dialect, names, how, skip, codes)
     return ReadCsv(layout.has_header, tuple(notes))
 
 
@@ -113,13 +121,14 @@ def _load(
     names: list[str],
     how: ReadOptions,
     skip: int,
+    codes: set[str],
 ) -> list[str]:
-    """Reads all rows by the types guessed, or as text where not all are of them."""
+    """Reads all rows by the types guessed, or as text where not all are of them, and where they are codes."""
     typed = dict.fromkeys(names, "VARCHAR")
     if len(dialect.types) == len(names):
         # Yes and no are names, not truths.
         pairs = zip(names, dialect.types, strict=True)
-        typed = {name: "VARCHAR" if kind == "BOOLEAN" else kind for name, kind in pairs}
+        typed = {name: "VARCHAR" if kind == "BOOLEAN" or name in codes else kind for name, kind in pairs}
     for name, kind in (how.kinds or {}).items():
         if name in typed and (kind == "text" or (how.formats or {}).get(name)):
             typed[name] = "VARCHAR"  # read as the run read it
@@ -144,7 +153,8 @@ def _sniffed(connection: duckdb.DuckDBPyConnection, lines: list[str], how: ReadO
         ).fetchall()
         mark, quote, escape, columns = row
         quote = '"' if quote == "(empty)" else quote
-        found = _Dialect(how.delimiter or mark, quote, quote if escape == "(empty)" else escape)
+        mark = how.delimiter or _beside_decimal_commas(lines[begin:]) or mark
+        found = _Dialect(mark, quote, quote if escape == "(empty)" else escape)
         if columns > 1 or how.delimiter:
             return found
     # No mark that DuckDB knows: another that stands in every line as often.
@@ -154,10 +164,19 @@ def _sniffed(connection: duckdb.DuckDBPyConnection, lines: list[str], how: ReadO
     )
 
 
-def _typed(connection: duckdb.DuckDBPyConnection, path: str, dialect: _Dialect, layout: Layout) -> _Dialect:
+def _beside_decimal_commas(lines: list[str]) -> str:
+    """The mark that stands in every line as often, where all commas stand between digits; "" where there is none."""
+    there = [line for line in lines if line.strip()]
+    if not any("," in line for line in there) or any(re.search(r"(?<!\d),|,(?!\d)", line) for line in there[1:]):
+        return ""
+    counts = {mark: {line.count(mark) for line in there} for mark in ";\t|"}
+    return next((mark for mark, found in counts.items() if len(found) == 1 and found != {0}), "")
+
+
+def _typed(connection: duckdb.DuckDBPyConnection, path: str, dialect: _Dialect, skip: int) -> _Dialect:
     """The dialect, with DuckDB's guess of each column's type."""
     (row,) = connection.execute(
-        f"select Columns from sniff_csv({text(path)}, header=false, skip={int(layout.has_header)}, "
+        f"select Columns from sniff_csv({text(path)}, header=false, skip={skip}, "
         f"delim={text(dialect.mark)}, quote={text(dialect.quote)}, escape={text(dialect.escape)}, ignore_errors=true)"
     ).fetchall()
     return _Dialect(dialect.mark, dialect.quote, dialect.escape, tuple(each["type"] for each in row[0]))
@@ -168,28 +187,14 @@ def _layout(lines: list[str], dialect: _Dialect, how: ReadOptions, spaced: Split
         rows = list(spaced(lines))
         ends = list(range(1, len(lines) + 1))
     else:
-        rows, ends = fields_of(lines, dialect.mark, dialect.quote)
+        rows, ends = fields_of(lines, dialect.mark, dialect.quote, dialect.escape)
     header = how.header if how.header is not None or how.names is None else False
     layout = layout_of(rows, ends, header, frozenset(how.kinds or ()) if how.header is False else frozenset())
     if how.names is None:
         return layout
     if len(how.names) != len(layout.names):
         raise DataError(f"data.names: must name the {len(layout.names)} columns, got {len(how.names)} names")
-    return Layout(layout.skip, how.names, layout.has_header)
-
-
-def _comments(lines: list[str]) -> int:
-    """How many lines before the header are comments. A single one of as many fields as the next line is the header."""
-    count = next((index for index, line in enumerate(lines) if not line.startswith("#")), 0)
-    if count == 1 and any(lines[0].count(mark) == lines[1].count(mark) > 0 for mark in ",;\t|"):
-        return 0
-    return count
-
-
-def _has_comments(lines: list[str], layout: Layout) -> bool:
-    """Whether lines among the rows are comments: they begin with #, and no other line has one."""
-    marked = [line for line in lines[layout.skip + 1 :] if "#" in line]
-    return bool(marked) and all(line.startswith("# ") for line in marked)
+    return replace(layout, names=how.names)
 
 
 def _by_spaces(lines: list[str], dialect: _Dialect) -> Split | None:
@@ -244,10 +249,15 @@ def _of_the_first_century(connection: duckdb.DuckDBPyConnection, typed: Mapping[
     return [name for name, year in zip(dates, years, strict=True) if year is not None and year < 100]
 
 
+def _counted(rows: int) -> str:
+    return f"{rows} rows" if rows > 1 else "1 row"
+
+
 def _without_end(
     connection: duckdb.DuckDBPyConnection, file: TableFile, query: str, fields: int, skip: int
 ) -> list[str]:
-    """Reads what stands before notes at the end of a file: lines of a single field, after all others.
+    """Reads what stands before notes at the end of a file, lines of a single field after all others; or rows that end
+    early, as if they had what is missing.
 
     Raises:
         DataError: what is wrong with the first row that cannot be read.
@@ -257,7 +267,9 @@ def _without_end(
     try:
         connection.execute(f"create or replace temp table tried as {query[:-1]}, store_rejects=true)")
         found = connection.execute(
-            "select line, min(error_type), max(error_message), max(error_message like '%Found: 1') from reject_errors "
+            "select line, min(error_type), case when min(error_type) like 'MISSING%' "
+            "then arg_min(error_message, column_idx) else max(error_message) end, "
+            "max(error_message like '%Found: 1') from reject_errors "
             "group by line order by line"
         ).fetchall()
         ((good,),) = connection.execute("select count(*) from tried").fetchall()
@@ -268,6 +280,9 @@ def _without_end(
     line, kind, message, _ = found[0]
     if fields > 2 and good and line > good + skip and all(single for *_, single in found):
         return [f"{len(found)} lines at its end left out, which are no rows"]
+    padded = f"{query[:-1]}, null_padding=true, parallel=false)"
+    if good and all("MISSING" in each for _, each, *_ in found) and _reads(connection, padded):
+        return [f"what is missing at the end of {_counted(len(found))} taken for missing values"]
     if "COLUMN" in kind:
         got = message.rpartition("Found: ")[2]
         raise DataError(

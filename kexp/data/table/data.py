@@ -129,7 +129,7 @@ def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None, how: Re
         "target": list(plan.target),
         "weight": plan.weight,
         "kinds": kinds_read(used, columns),
-        "reading": (how or ReadOptions()).kept(table.has_header),
+        "reading": (how or ReadOptions()).kept(table.has_header, table.missing),
     }
     encoder = TableEncoder(
         table,
@@ -252,7 +252,7 @@ def _features(table: Table, plan: Plan) -> list[str]:
 def _counts_rows(table: Table, name: str) -> bool:
     """Whether a column is the row numbers that pandas and R write, without a name, in front of the others."""
     column = table.columns[name]
-    if name != UNNAMED or column.kind != "number":
+    if name != UNNAMED or column.kind != "number" or table.has_header is False:
         return False
     values = np.asarray(column.values)
     return bool(len(values) > 1 and (np.diff(values) == 1).all())

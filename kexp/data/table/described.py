@@ -41,7 +41,7 @@ def _range(column: Column, distinct: Any) -> str:
     if not len(distinct):
         return ""
     if column.kind == "text":
-        shown = ", ".join(column.words[code] for code in distinct[:4])
+        shown = ", ".join(" ".join(column.words[code].split()) for code in distinct[:4])  # a line, whatever is in it
         return f"{shown[:40]}{', ...' if len(distinct) > 4 else ''}"
     low, high = distinct[0], distinct[-1]
     if column.kind == "date":

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from kexp.data.table.days import CLOCKS, COMPACT, FORMATS, moment_in
 from kexp.data.table.numbers import COMMA, FORMS, GROUPED, affixes_fit, number_in
 from kexp.data.table.options import MISSING_WORDS, ReadOptions
 from kexp.data.table.sql import outside, quoted, text
 from kexp.data.table.stored import Kind
+from kexp.data.table.strays import no_measurements, stray_words
 from kexp.errors import DataError
+from kexp.serving.cells import numbers_in
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,41 +31,21 @@ NUMBERS: tuple[str, ...] = (
     "UBIGINT",
 )
 NUMBERS += ("UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
-# How people write days, besides what DuckDB finds by itself. Months before days where both would do, as in pandas.
-_DAYS = (
-    *("%Y-%m-%d", "%Y/%m/%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%m/%d/%y", "%d/%m/%y"),
-    *(
-        "%d.%m.%y",
-        "%d-%m-%y",
-        "%m-%d-%y",
-        "%b %d %Y",
-        "%b %d, %Y",
-        "%d %b %Y",
-        "%d-%b-%Y",
-        "%d-%b-%y",
-        "%B %d %Y",
-        "%B %d, %Y",
-        "%d %B %Y",
-    ),
-    *("%a %b %d %Y", "%A, %B %d, %Y", "%Y %b %d", "%d %b, %Y", "%d. %B %Y", "%b-%d-%Y"),
-)
-_MONTHS = ("%Y-%m", "%b-%y", "%b %Y", "%B %Y", "%b-%Y", "%m/%Y", "%Y/%m")
-_WITH_ZONES = ("%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %Z", "%Y%m%dT%H%M%S")
-_TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S", ", %H:%M", ", %H:%M:%S")
-FORMATS = (*(day + time for time in _TIMES for day in _DAYS), *_MONTHS, *_WITH_ZONES)
-_CLOCKS = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p")  # the time of a day: seconds since midnight
-_COMPACT = "%Y%m%d"
 _SAMPLE = 200  # rows that a format must fit before all are tried
+_FEWEST_MONTHS = 10  # of numbers such as 202401, from which they are months
+_DIGITS = 0.7  # of a column's first values must have digits, for strays to be looked for among numbers and dates
 
 
 @dataclass(frozen=True)
 class Found:
-    """A column: its name, its kind, the SQL of its stored values, and the format of its dates or numbers."""
+    """A column: its name, its kind, the SQL of its stored values, the format of its dates or numbers, and texts that
+    mean a missing value in it besides the usual ones."""
 
     name: str
     kind: Kind
     expression: str
     format: str | None = None
+    missing: tuple[str, ...] = ()
 
 
 def find_kinds(connection: duckdb.DuckDBPyConnection, how: ReadOptions) -> list[Found]:
@@ -89,7 +72,7 @@ def find_kinds(connection: duckdb.DuckDBPyConnection, how: ReadOptions) -> list[
     for name, kind in described:
         if found[name].kind == "number" and kind in ("BIGINT", "INTEGER") and outside(name) not in (how.kinds or {}):
             found[name] = _compact(connection, name) or found[name]
-    columns = [found[name] for name, _ in described]
+    columns = _without_codes(connection, [found[name] for name, _ in described], how)
     for column in columns:
         wanted = (how.kinds or {}).get(outside(column.name))
         if wanted is not None and wanted != column.kind and {wanted, column.kind} != {"number", "boolean"}:
@@ -107,8 +90,28 @@ def _typed(name: str, kind: str) -> Found | None:
     if base in ("DATE", "TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP_S", "TIMESTAMP WITH TIME ZONE"):
         return Found(name, "date", f"epoch({column})::double")
     if base == "TIME":
-        return Found(name, "number", f"epoch({column})::double", _CLOCKS[1])  # seconds since midnight
+        return Found(name, "number", f"epoch({column})::double", CLOCKS[1])  # seconds since midnight
     return None
+
+
+def _without_codes(connection: duckdb.DuckDBPyConnection, columns: list[Found], how: ReadOptions) -> list[Found]:
+    """The columns, with nothing where a number stands for nothing: -999."""
+    plain = [column for column in columns if column.kind == "number" and column.format is None]
+    if how.missing is not None:
+        known = {column.name: numbers_in(how.missing.get(outside(column.name), ())) for column in plain}
+    elif how.na_values is None:
+        codes = no_measurements(connection, [column.expression for column in plain])
+        known = {column.name: [code] for column, code in zip(plain, codes, strict=True) if code is not None}
+    else:
+        known = dict.fromkeys((column.name for column in plain), numbers_in(how.na_values))
+    whole = []
+    for column in columns:
+        expression = column.expression
+        for code in known.get(column.name, ()):
+            expression = f"nullif({expression}, {code})"
+        told = () if how.na_values is not None else tuple(f"{code:.12g}" for code in known.get(column.name, ()))
+        whole.append(replace(column, expression=expression, missing=(*column.missing, *told)))
+    return whole
 
 
 def _of_texts(connection: duckdb.DuckDBPyConnection, names: list[str], how: ReadOptions) -> dict[str, Found]:
@@ -118,13 +121,13 @@ def _of_texts(connection: duckdb.DuckDBPyConnection, names: list[str], how: Read
     whole = _counted(connection, likely, how, "rows") if likely else {}
     found = {}
     for name in names:
-        present, numbers, truths, digits = whole.get(name, some[name])
+        present, numbers, truths, digits, codes = whole.get(name, some[name])
         numbers, truths = (numbers, truths) if name in whole else (-1, -1)
         wanted, given = (how.kinds or {}).get(outside(name)), (how.formats or {}).get(outside(name))
-        if wanted == "text" or (not present and wanted is None):
+        if wanted == "text" or (wanted is None and (not present or codes)):
             found[name] = Found(name, "text", _value(name, how))
         elif (
-            wanted in (None, "number") and numbers == present and how.decimal != "," and given not in (*FORMS, *_CLOCKS)
+            wanted in (None, "number") and numbers == present and how.decimal != "," and given not in (*FORMS, *CLOCKS)
         ):
             found[name] = Found(name, "number", _number(name, how))
         elif wanted in (None, "boolean") and truths == present and truths:
@@ -134,22 +137,38 @@ def _of_texts(connection: duckdb.DuckDBPyConnection, names: list[str], how: Read
             dates = _date(connection, name, how) if digits and written is None else None
             if dates is None and written is None and digits and wanted in (None, "number"):
                 dates = _clock(connection, name, how)
-            found[name] = written or dates or Found(name, "text", _value(name, how))
+            strays = None
+            if wanted is None and not (written or dates) and digits >= _DIGITS * present:
+                strays = _with_strays(connection, name, how)
+            found[name] = written or dates or strays or Found(name, "text", _value(name, how))
     return found
+
+
+def _with_strays(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions) -> Found | None:
+    """The column as numbers or dates where nearly all its values are, and the few words among them are missing ones."""
+    if how.na_values is not None or how.missing is not None:
+        return None
+    words = stray_words(connection, _present(name, how))
+    found = _of_texts(connection, [name], replace(how, missing={outside(name): words}))[name] if words else None
+    return None if found is None or found.kind == "text" else replace(found, missing=words)
 
 
 def _counted(
     connection: duckdb.DuckDBPyConnection, names: list[str], how: ReadOptions, source: str
-) -> dict[str, tuple[int, int, int, int]]:
-    """Of each column: how many values are there, are numbers, are true or false, and have a digit."""
+) -> dict[str, tuple[int, ...]]:
+    """Of each column: how many values are there, are numbers, are true or false, and have a digit; whether they are
+    codes, digits as many in each, as 02139 is."""
     asked = []
     for name in names:
         value, present = _value(name, how), _present(name, how)
         words = f"count(*) filter (lower({value}) in ('true', 'false'))"
         digits = f"count(*) filter (regexp_matches({present}, '[0-9]'))"
-        asked += [f"count({present})", f"count({_number(name, how)})", words, digits]
+        zeros = f"bool_or(regexp_full_match({present}, '0[0-9]+'))"
+        codes = f"{zeros} and bool_and(regexp_full_match({present}, '[0-9]+'))"
+        codes = f"coalesce({codes} and min(length({present})) = max(length({present})), false)::int"
+        asked += [f"count({present})", f"count({_number(name, how)})", words, digits, codes]
     (row,) = connection.execute(f"select {', '.join(asked)} from {source}").fetchall()
-    return {name: (row[4 * at], row[4 * at + 1], row[4 * at + 2], row[4 * at + 3]) for at, name in enumerate(names)}
+    return {name: tuple(row[5 * at : 5 * at + 5]) for at, name in enumerate(names)}
 
 
 def _written(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions) -> Found | None:
@@ -188,7 +207,8 @@ def _present(name: str, how: ReadOptions) -> str:
     """The text of a column where it is no word for a missing number."""
     if how.na_values is not None:
         return _value(name, how)
-    listed = ", ".join(text(each) for each in MISSING_WORDS)
+    words = (*MISSING_WORDS, *(how.missing or {}).get(outside(name), ()))
+    listed = ", ".join(text(each.lower()) for each in words)
     value = _value(name, how)
     return f"(case when lower({value}) in ({listed}) then null else {value} end)"
 
@@ -199,29 +219,31 @@ def _number(name: str, how: ReadOptions) -> str:
 
 def _date(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions) -> Found | None:
     """The column as dates, where a format fits every value."""
-    value, given = _value(name, how), (how.formats or {}).get(outside(name))
+    value, given = _present(name, how), (how.formats or {}).get(outside(name))
     wanted = (how.kinds or {}).get(outside(name)) == "date"
-    formats = (given,) if given and given not in (*FORMS, *_CLOCKS) else FORMATS + ((_COMPACT, "%Y") if wanted else ())
+    formats = (given,) if given and given not in (*FORMS, *CLOCKS) else FORMATS + ((*COMPACT, "%Y") if wanted else ())
     fits = _fitting(connection, value, formats)
-    return Found(name, "date", f"epoch(try_strptime({value}, {text(fits)}))::double", fits) if fits else None
+    return Found(name, "date", f"epoch({moment_in(value, fits)})::double", fits) if fits else None
 
 
 def _compact(connection: duckdb.DuckDBPyConnection, name: str) -> Found | None:
-    """A column of whole numbers as dates, where each is one: 20240131."""
+    """A column of whole numbers as dates, where each is one: 20240131, and 202401 where there are many."""
     value = f"{quoted(name)}::varchar"
     some = f"(select {quoted(name)} as v from rows where {quoted(name)} is not null"
-    asked = "select count(distinct v) > 1 and min(v) >= 18000101 and max(v) <= 21001231 and "
-    asked += f"count(*) = count(try_strptime(v::varchar, {text(_COMPACT)})) from "
-    for rows in (f" limit {_SAMPLE})", ")"):
-        if not connection.execute(f"{asked}{some}{rows}").fetchall()[0][0]:
-            return None
-    return Found(name, "date", f"epoch(try_strptime({value}, {text(_COMPACT)}))::double", _COMPACT)
+    for form, (first, last) in COMPACT.items():
+        fewest = 1 if form == "%Y%m%d" else _FEWEST_MONTHS
+        asked = f"select count(distinct v) > {fewest} and min(v) >= {first} and max(v) <= {last} and "
+        asked += f"count(*) = count({moment_in('v::varchar', form)}) from "
+        if all(connection.execute(f"{asked}{some}{rows}").fetchall()[0][0] for rows in (f" limit {_SAMPLE})", ")")):
+            return Found(name, "date", f"epoch({moment_in(value, form)})::double", form)
+    return None
 
 
 def _clock(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions) -> Found | None:
     """The column as times of the day, in seconds since midnight; DuckDB has them on the first day of 1900."""
-    value, given = _value(name, how), (how.formats or {}).get(outside(name))
-    fits = _fitting(connection, value, (given,) if given in _CLOCKS else _CLOCKS)
+    value, given = _present(name, how), (how.formats or {}).get(outside(name))
+    value = f"(case when regexp_matches({value}, '^[0-9]+:[0-9]$') then 'no time' else {value} end)"  # 3:1 is a ratio
+    fits = _fitting(connection, value, (given,) if given in CLOCKS else CLOCKS)
     seconds = f"((epoch(try_strptime({value}, {text(fits or '')})) + 2208988800) % 86400)::double"
     return Found(name, "number", seconds, fits) if fits else None
 
@@ -229,19 +251,13 @@ def _clock(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions) -
 def _fitting(connection: duckdb.DuckDBPyConnection, value: str, formats: tuple[str, ...]) -> str | None:
     """The first format that all values have."""
     for rows in (f"limit {_SAMPLE}", ""):
-        counts = ", ".join(f"count({_read_by(each)})" for each in formats)
+        counts = ", ".join(f"count({moment_in('v', each)})" for each in formats)
         source = f"(select {value} as v from rows where {value} is not null {rows})"
         (row,) = connection.execute(f"select count(v), {counts} from {source}").fetchall()
         formats = tuple(each for each, fits in zip(formats, row[1:], strict=True) if fits == row[0])
         if not formats:
             return None
     return formats[0]
-
-
-def _read_by(form: str) -> str:
-    """SQL of a value `v` as a moment; DuckDB alone takes the 20 of 05.01.20 for the year 20 of our era."""
-    read = f"try_strptime(v, {text(form)})"
-    return f"case when regexp_matches(v, '[0-9]{{4}}') then {read} end" if "%Y" in form else read
 
 
 def _misfit(connection: duckdb.DuckDBPyConnection, name: str, wanted: str, how: ReadOptions) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,13 @@ from kexp.data.table.options import MISSING_WORDS
 __all__ = ["Layout", "layout_of", "most_fields"]
 
 _AGREE = 0.9  # of the lines must have as many fields, for a header to be looked for further down
-_FEWEST_ROWS = 5  # from which a first line that is like the others is taken for a row
+_FEWEST_ROWS = 5  # from which a first line of words that the others have too is taken for a row
+_FEW_NUMBERS = 3  # of which even steps say something, where they are whole
+_LONGEST_UNIT = 24
+_MOST_PATTERNS = 3  # of how values of a column are written, besides plain numbers
+_DIGITS_FIRST = re.compile(r"[-+(]?[$\u20ac\u00a3\u00a5]?\d")
+_RULER = re.compile(r":?[-=]{2,}:?")  # below the header of a table in Markdown
+_BRACKETS = re.compile(r"\(.*\)|\[.*\]|<.*>|\{.*\}")
 
 Rows = Sequence[Sequence[str]]
 
@@ -26,11 +33,17 @@ class Layout:
         skip: number of lines before the header, or before the first row.
         names: names of the columns in order; empty if there are none.
         has_header: whether the first line that is not skipped names the columns.
+        begin: lines before the first row: those skipped, the header, and one of units below it.
+        units: what the line below the header has, where these are units.
+        codes: columns of digits that begin with 0, as many in each value: codes, and no numbers.
     """
 
     skip: int
     names: tuple[str, ...]
     has_header: bool
+    begin: int
+    units: tuple[str, ...] = ()
+    codes: frozenset[str] = frozenset()
 
 
 def most_fields(rows: Rows) -> tuple[int, float]:
@@ -56,25 +69,45 @@ def layout_of(rows: Rows, ends: Sequence[int], header: bool | None, known: froze
     """
     fields, share = most_fields(rows)
     first = next((place for place, row in enumerate(rows) if row), 0)
-    if share >= _AGREE and fields > 1:
+    longest = max(map(len, rows), default=0)
+    if sum(len(row) == longest for row in rows) > 1 and rows[first] and _are_names(rows[first], longest):
+        pass  # a header of as many fields as any row has, where most rows end early
+    elif share >= _AGREE and fields > 1:
         first = next((place for place, row in enumerate(rows) if _may_begin(row, fields)), first)
     if not rows:
-        return Layout(0, (), True)
+        return Layout(0, (), True, 0)
     begin, after = rows[first], [row for row in rows[first + 1 :] if row]
     skip = ends[first - 1] if first else 0
     if header is not True and known and known <= {name.strip() for name in begin}:
         header = True
     if header is None:
         header = not _is_row(begin, [row for row in after if len(row) == len(begin)])
+    rows_after = after if header else [begin, *after]
+    units: tuple[str, ...] = ()
     if not header:
-        return Layout(skip, tuple(f"column_{place}" for place in range(1, len(begin) + 1)), False)
-    names = [name.strip() for name in begin]
+        names, start = [f"column_{place}" for place in range(1, len(begin) + 1)], skip
+    else:
+        names, start = _names(begin, after, fields, share), ends[first]
+        below = next((place for place in range(first + 1, len(rows)) if rows[place]), 0)
+        if below and _are_units(rows[below], after[1:]):
+            units, start, rows_after = tuple(field.strip() for field in rows[below]), ends[below], after[1:]
+    columns = _columns([row for row in rows_after if len(row) == len(names)], len(names))
+    codes = frozenset(name for name, column in zip(names, columns, strict=True) if _are_codes(column))
+    return Layout(skip, tuple(names), header, start, units, codes)
+
+
+def _names(header: Sequence[str], after: Rows, fields: int, share: float) -> list[str]:
+    names = [name.strip() for name in header]
     if len(names) == fields + 1 and not names[-1]:
         names.pop()
     elif len(names) == fields - 1 and share >= _AGREE:
         ends_empty = all(not row[-1].strip() for row in after if len(row) == fields)
         names = [*names, ""] if ends_empty else ["", *names]
-    return Layout(skip, tuple(names), True)
+    return names
+
+
+def _are_names(row: Sequence[str], fields: int) -> bool:
+    return len(row) == fields and all(field.strip() and _number(field) is None for field in row)
 
 
 def _may_begin(row: Sequence[str], fields: int) -> bool:
@@ -85,23 +118,70 @@ def _may_begin(row: Sequence[str], fields: int) -> bool:
 
 def _is_row(first: Sequence[str], after: Rows) -> bool:
     """Whether the first line is a row like the others: a number where they have numbers, a name that they have too."""
-    if len(after) < _FEWEST_ROWS or len(first) < 2 or not all(field.strip() for field in first):
+    after = [row for row in after if list(row) != list(first)]  # a header may be repeated further down
+    if not after or len(first) < 2:
         return False
-    columns = [[row[place].strip() for row in after] for place in range(len(first))]
+    columns = _columns(after, len(first))
     fields = [field.strip() for field in first]
-    numeric = [place for place, column in enumerate(columns) if _are_numbers(column)]
-    numbers = [fields[place] for place in numeric if fields[place].lower() not in MISSING_WORDS]
-    repeated = all(fields[place] in columns[place] for place in range(len(first)) if place not in numeric)
-    if not numbers:
-        return not numeric and repeated
-    if not _are_numbers(numbers):
+    measured = [place for place, column in enumerate(columns) if _are_values(column)]
+    told = [place for place in measured if fields[place].lower() not in MISSING_WORDS]
+    repeated = all(
+        fields[place] in columns[place] for place in range(len(first)) if fields[place] and place not in measured
+    )
+    if not told:
+        return not measured and repeated and len(after) >= _FEWEST_ROWS
+    if not all(_fits(fields[place], columns[place]) for place in told):
         return False
-    return not _counts_on(numbers) or (repeated and len(numeric) < len(first))
+    counts = _counts_on([fields[place] for place in told]) and not _counts_on([columns[place][0] for place in told])
+    return not counts or (repeated and len(measured) < len(first))
 
 
-def _are_numbers(texts: Sequence[str]) -> bool:
+def _are_units(line: Sequence[str], after: Rows) -> bool:
+    """Whether the line below the header has units: a word for each number, or brackets around each field."""
+    after = [row for row in after if len(row) == len(line)]
+    if not after:
+        return False
+    columns = _columns(after, len(line))
+    told = {place: field.strip() for place, field in enumerate(line) if field.strip()}
+    if not told or any(field in columns[place] or len(field) > _LONGEST_UNIT for place, field in told.items()):
+        return False
+    if all(_BRACKETS.fullmatch(field) or _RULER.fullmatch(field) for field in told.values()):
+        return True
+    measured = [place for place in told if _are_values(columns[place])]
+    words = [told[place] for place in measured if told[place].lower() not in MISSING_WORDS]
+    return bool(words) and not any(_fits(told[place], columns[place]) for place in measured)
+
+
+def _are_codes(texts: Sequence[str]) -> bool:
+    """Whether these are digits, as many in each, and some begin with 0: 02139."""
     there = [text for text in texts if text.lower() not in MISSING_WORDS]
-    return bool(there) and all(_number(text) is not None for text in there)
+    alike = len(set(map(len, there))) == 1 and all(text.isdecimal() for text in there)
+    return alike and len(there[0]) > 1 and any(text.startswith("0") for text in there)
+
+
+def _columns(rows: Rows, width: int) -> list[list[str]]:
+    return [[row[place].strip() for row in rows] for place in range(width)]
+
+
+def _are_values(texts: Sequence[str]) -> bool:
+    """Whether these are numbers, or are written alike in digits, as dates are; words for a missing one do not count."""
+    there = [text for text in texts if text.lower() not in MISSING_WORDS]
+    if not there:
+        return False
+    if all(_number(text) is not None for text in there):
+        return True
+    return (
+        all(_DIGITS_FIRST.match(text) for text in there) and len({_pattern(text) for text in there}) <= _MOST_PATTERNS
+    )
+
+
+def _fits(text: str, column: Sequence[str]) -> bool:
+    """Whether a text is written as the values of a column are."""
+    return _number(text) is not None or (_DIGITS_FIRST.match(text) and _pattern(text) in map(_pattern, column)) is True
+
+
+def _pattern(text: str) -> str:
+    return re.sub(r"\d+", "0", text)
 
 
 def _number(text: str) -> float | None:
@@ -111,17 +191,26 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _counts_on(numbers: Sequence[str]) -> bool:
-    """Whether these are years or places, in even steps: 1990, 1991, 1992."""
-    if not all(number.isdigit() for number in numbers):
+def _counts_on(texts: Sequence[str]) -> bool:
+    """Whether these are years, places or wavelengths, in even steps: 1990, 1991, 1992. Of one or two only years, and
+    places from 0 or 1 on."""
+    numbers = [number for text in texts if (number := _number(text)) is not None]
+    if not numbers or len(numbers) < len(texts):
         return False
-    steps = {int(b) - int(a) for a, b in itertools.pairwise(numbers)}
-    return len(steps) <= 1 and min(steps, default=1) > 0
+    steps = {round(b - a, 6) for a, b in itertools.pairwise(numbers)}
+    if len(steps) > 1 or min(steps, default=1) <= 0:
+        return False
+    if len(numbers) > _FEW_NUMBERS or (len(numbers) == _FEW_NUMBERS and all(text.isdigit() for text in texts)):
+        return True
+    return all(text.isdigit() and len(text) == 4 for text in texts) or (numbers[0] in (0, 1) and steps <= {1})
 
 
-def fields_of(lines: Sequence[str], mark: str, quote: str) -> tuple[list[list[str]], list[int]]:
+def fields_of(lines: Sequence[str], mark: str, quote: str, escape: str = "") -> tuple[list[list[str]], list[int]]:
     """Return the fields of each record, and for each record the number of lines up to its end."""
-    reader = csv.reader(lines, delimiter=mark, quotechar=quote, skipinitialspace=True)
+    slash = escape if escape == "\\" else None
+    reader = csv.reader(
+        lines, delimiter=mark, quotechar=quote, skipinitialspace=True, escapechar=slash, doublequote=slash is None
+    )
     rows, ends = [], []
     for row in reader:
         rows.append([] if row == [""] else row)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kexp.data.table.sql import text
-from kexp.serving.cells import COMMA, FORMS, GROUPED
+from kexp.serving.cells import COMMA, FORMS, GROUPED, MINUSES, grouped
 
 __all__ = ["COMMA", "FORMS", "GROUPED", "affixes_fit", "number_in"]
 
@@ -24,7 +24,7 @@ def number_in(value: str, form: str) -> str:
     bare = f"regexp_replace({signed}, '[^0-9]*$', '')"
     bare = f"regexp_replace({bare}, '^[^0-9.,+-]*([+-]?)[^0-9.,]*', '\\1')"
     apart = f"[{group}{_SPACES}]"
-    pattern = f"[+-]?([0-9]*|[0-9]{{1,3}}({apart}[0-9]{{3}})+)([{mark}][0-9]+)?"
+    pattern = f"[+-]?([0-9]*|{grouped(group + _SPACES)})([{mark}][0-9]+)?"
     plain = f"regexp_replace({bare}, {text(apart)}, '', 'g')"
     number = f"try_cast(replace({plain}, ',', '.') as double)"
     return f"(case when regexp_full_match({bare}, {text(pattern)}) then {number} end)"
@@ -47,4 +47,5 @@ def affixes_fit(value: str) -> str:
 
 def _signed(value: str) -> str:
     """SQL of the text with a minus where parentheses stand around the number, as accounts have it."""
+    value = f"translate({value}, '{MINUSES}', '{'-' * len(MINUSES)}')"
     return f"(case when {value} like '(%)' then '-' || trim({value}, '()') else {value} end)"

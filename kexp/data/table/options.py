@@ -9,7 +9,19 @@ from typing import Any
 from kexp.errors import DataError
 from kexp.serving.cells import MISSING_WORDS
 
-__all__ = ["MISSING_WORDS", "ReadOptions"]
+__all__ = ["MISSING_WORDS", "ReadOptions", "listed", "named"]
+
+
+def named(name: str | int | None) -> str | None:
+    """The name of a column, which a config may have as a number: 2021."""
+    return None if name is None else str(name)
+
+
+def listed(names: str | int | Sequence[str | int | float] | None) -> tuple[str, ...] | None:
+    """The names of columns, or the words, that a config lists; it may have a single one without a list."""
+    if names is None or not isinstance(names, Sequence) or isinstance(names, str):
+        return None if names is None else (str(names),)
+    return tuple(map(str, names))
 
 
 @dataclass(frozen=True)
@@ -26,6 +38,7 @@ class ReadOptions:
         names: names of the columns of a CSV file, instead of its header.
         kinds: column -> "number", "boolean", "date" or "text", for columns whose kind is given.
         formats: column -> format of its dates, for columns whose format is given.
+        missing: column -> texts that mean a missing value in it alone, where they are known.
     """
 
     delimiter: str | None = None
@@ -36,21 +49,19 @@ class ReadOptions:
     names: tuple[str, ...] | None = None
     kinds: Mapping[str, str] | None = None
     formats: Mapping[str, str] | None = None
+    missing: Mapping[str, tuple[str, ...]] | None = None
 
     @staticmethod
     def of(
         delimiter: str | None,
         decimal: str | None,
         encoding: str | None,
-        na_values: Sequence[str] | None,
+        na_values: Sequence[str | int | float] | None,
         header: bool | None,
-        names: Sequence[str] | None,
+        names: Sequence[str | int] | None,
     ) -> ReadOptions:
         """Creates options from config values."""
-        missing = None if na_values is None else tuple(map(str, na_values))
-        return ReadOptions(
-            delimiter, decimal, encoding, missing, header, None if names is None else tuple(map(str, names))
-        )
+        return ReadOptions(delimiter, decimal, encoding, listed(na_values), header, listed(names))
 
     @staticmethod
     def as_kept(encoding: Mapping[str, Any]) -> ReadOptions:
@@ -58,6 +69,7 @@ class ReadOptions:
         kept = dict(encoding.get("reading") or {})
         for name in ("na_values", "names"):
             kept[name] = None if kept.get(name) is None else tuple(kept[name])
+        kept["missing"] = {name: tuple(words) for name, words in kept.get("missing", {}).items()}
         kinds = {name: kind for name, (kind, _) in encoding["kinds"].items()}
         formats = {name: form for name, (_, form) in encoding["kinds"].items() if form}
         return ReadOptions(**kept, kinds=kinds, formats=formats)
@@ -72,10 +84,16 @@ class ReadOptions:
             if getattr(self, name) is not None and "csv" not in forms:
                 raise DataError(f"data.{name}: is of CSV files, and must be left out here, got {getattr(self, name)!r}")
 
-    def kept(self, table_has_header: bool | None) -> dict[str, Any]:
-        """Returns the options to store in a run's encoding, as JSON."""
+    def kept(self, has_header: bool | None, missing: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+        """Returns the options to store in a run's encoding, as JSON.
+
+        Args:
+            has_header: whether the table has a header.
+            missing: column -> texts that mean a missing value in it alone.
+        """
         named = {name: getattr(self, name) for name in ("delimiter", "decimal", "encoding", "na_values", "names")}
-        return {name: value for name, value in {**named, "header": table_has_header}.items() if value is not None}
+        found = {"header": has_header, "missing": dict(missing) or None}
+        return {name: value for name, value in {**named, **found}.items() if value is not None}
 
     def __post_init__(self) -> None:
         if self.decimal not in (None, ".", ","):

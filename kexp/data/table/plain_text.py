@@ -82,21 +82,26 @@ def ends_alike(lines: Sequence[str]) -> bool:
     return len({line[len(line.rstrip("\r\n")) :] for line in lines[:-1]}) < 2
 
 
-def rewritten(path: str, encoding: str, to: Path, *, skip: int, comments: bool, split: Split | None) -> str:
-    """Write a copy in UTF-8, starting at the header.
+def rewritten(
+    path: str, encoding: str, to: Path, *, skip: int, comments: bool, without: str, split: Split | None
+) -> str:
+    """Write a copy in UTF-8, starting at the first row.
 
     Args:
         path: the text file.
         encoding: its encoding.
         to: the copy.
-        skip: number of lines before the header to leave out.
+        skip: number of lines before the first row to leave out.
         comments: whether to leave out lines that begin with #.
+        without: a line to leave out wherever it stands; "" for none.
         split: splits lines into fields that no delimiter separates; the copy separates them by tabs.
     """
     with open(path, encoding=encoding) as content, open(to, "w", encoding="utf-8", newline="") as out:
         lines: Iterator[str] = itertools.islice(content, skip, None)
         if comments:
             lines = (line for line in lines if not line.startswith("#"))
+        if without:
+            lines = (line for line in lines if line.strip() != without)
         if split is None:
             out.writelines(lines)
         else:

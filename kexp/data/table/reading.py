@@ -10,10 +10,9 @@ import hashlib
 import json
 import shutil
 import tempfile
-import time
 import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +23,7 @@ from kexp.data.table.kinds import Found, find_kinds
 from kexp.data.table.local import plain
 from kexp.data.table.nested import flat
 from kexp.data.table.options import ReadOptions
+from kexp.data.table.room import make_room
 from kexp.data.table.sql import outside, quoted, sentence, text
 from kexp.data.table.stored import BLOCKS, HEAD, Column, Head, Table, write_head
 from kexp.errors import DataError
@@ -37,8 +37,6 @@ __all__ = ["read_frame", "read_query", "read_table"]
 
 VERSION = 8
 ROWS_AT_ONCE = 1 << 19
-KEPT_BYTES = 20 << 30  # of tables in the cache; those that were not used for longest go first
-_A_DAY_S = 86_400.0
 
 
 class _Relation(NamedTuple):
@@ -220,7 +218,11 @@ def _write(connection: duckdb.DuckDBPyConnection, folder: Path, loaded: Head, ho
         for array, target, known in zip(batch.columns, targets, words, strict=True):
             target[first : first + len(array)] = _numbers(array, known)
         first += batch.num_rows
-    write_head(folder, loaded, columns)
+    missing = {each.name: each.missing for each in found if each.missing}
+    if missing and how.missing is None:
+        listed = ", ".join(f"{' and '.join(words)} in {name}" for name, words in missing.items())
+        loaded.notes.append(f"taken for missing: {listed} (data.na_values says otherwise)")
+    write_head(folder, replace(loaded, missing=missing), columns)
 
 
 def _numbers(array: Any, words: Any) -> Any:
@@ -263,38 +265,18 @@ def _room(folder: Path) -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
     try:
         yield made
-        _make_room(folder.parent)
+        make_room(folder.parent, HEAD)
         with contextlib.suppress(OSError):
             made.rename(folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _make_room(parent: Path) -> None:
-    """Removes the tables that were not used for longest, where all of them are too large.
-
-    Other processes read and write here at the same time: what is gone in between is no matter.
-    """
-    found = []
-    for head in parent.glob(f"[!.]*/{HEAD}"):  # a folder with a dot is being written
-        with contextlib.suppress(FileNotFoundError):
-            size = sum(file.stat().st_size for file in head.parent.iterdir())
-            found.append((head.stat().st_mtime, size, head.parent))
-    total = 0
-    for _, size, folder in sorted(found, reverse=True):
-        total += size
-        if total > KEPT_BYTES:
-            shutil.rmtree(folder, ignore_errors=True)
-    for left in parent.glob(".new-*"):  # by a process that was killed
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - left.stat().st_mtime > _A_DAY_S:
-                shutil.rmtree(left, ignore_errors=True)
-
-
 def _key(files: Sequence[TableFile], how: ReadOptions) -> str:
     import duckdb
 
-    told = {**asdict(how), "kinds": dict(how.kinds or {}), "formats": dict(how.formats or {})}
+    told = {**asdict(how), "kinds": dict(how.kinds or {}), "formats": dict(how.formats or {}), "missing": None}
+    told["missing"] = None if how.missing is None else dict(how.missing)
     whole = hashlib.sha256(json.dumps([VERSION, duckdb.__version__, told], sort_keys=True).encode())
     for file in files:
         with open(file.path, "rb") as content:

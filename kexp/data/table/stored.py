@@ -13,6 +13,7 @@ import numpy as np
 
 from kexp.errors import DataError, suggestion
 from kexp.serving.cells import GROUPED
+from kexp.serving.periods import PERIODS, period_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,9 +94,7 @@ class Column:
         if self.kind == "boolean":
             return bool(value)
         if self.kind == "date":
-            moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=float(value))
-            iso = moment.isoformat(" ").removesuffix(" 00:00:00")
-            return moment.strftime(self.format) if self.format else iso
+            return self._date_sent(float(value))
         number = int(value) if value == int(value) else float(value)
         return number if self.format is None else self._written(number)
 
@@ -105,6 +104,12 @@ class Column:
             return (datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=number)).strftime(str(self.format))
         grouped = f"{number:,}"
         return grouped if self.format == GROUPED else grouped.translate(str.maketrans(",.", ".,"))
+
+    def _date_sent(self, seconds: float) -> str:
+        moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=seconds)
+        if self.format is None:
+            return moment.isoformat(" ").removesuffix(" 00:00:00")
+        return period_of(moment, self.format) if self.format in PERIODS else moment.strftime(self.format)
 
     def missing(self, values: NDArray[Any]) -> NDArray[np.bool_]:
         """Returns whether each of these values of the column is missing."""
@@ -125,6 +130,7 @@ class Table:
         self.file_rows: list[int] = head["files"]
         self.notes: list[str] = head["notes"]
         self.has_header: bool | None = head["header"]
+        self.missing: dict[str, list[str]] = head["missing"]
         opened: dict[str, NDArray[Any]] = {}
         self.columns = {each["name"]: Column(folder=folder, opened=opened, **each) for each in head["columns"]}
 
@@ -155,11 +161,13 @@ class Head:
         files: the number of rows of each file.
         notes: notices for the user on how they were read.
         header: whether the first line of a CSV file names its columns; None for other files.
+        missing: column -> texts that mean a missing value in it alone.
     """
 
     files: list[int]
     notes: list[str] = field(default_factory=list)
     header: bool | None = None
+    missing: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def write_head(folder: Path, head: Head, columns: list[Column]) -> None:

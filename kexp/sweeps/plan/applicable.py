@@ -1,15 +1,18 @@
 """Parameters that only some choices have: `optimizer=sgd,adam optimizer.momentum=0,0.9` makes three trials.
 
 If a trial's choices lack a parameter that other trials of the sweep have, the trial runs once, without that parameter.
-A parameter that no trial has is kept, so that checking the trial reports it as unknown.
+So does a trial whose model takes no activation, where the models of others do. A parameter that no trial has is kept,
+so that checking the trial reports it as unknown.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kexp.config import key_of
+from kexp.traits import WITHOUT_ACTIVATION
 
 __all__ = ["drop_inapplicable"]
 
@@ -24,23 +27,52 @@ def drop_inapplicable(combinations: Sequence[Sequence[str]], composer: Any) -> t
     Returns:
         The combinations, less those that become equal by the removal, and one line for each parameter that was removed.
     """
+    combinations, lines = _drop_activation(combinations, composer)
     bases = {choices: composer.base(choices) for choices in dict.fromkeys(map(composer.choices, combinations))}
     if len(bases) < 2:
-        return [tuple(each) for each in combinations], []
+        return combinations, lines
     keys = dict.fromkeys(key_of(each) for combination in combinations for each in composer.values(combination))
     lacking = {key: [choices for choices, base in bases.items() if base and not has(base, key)] for key in keys}
     having = {key: [choices for choices, base in bases.items() if base and has(base, key)] for key in keys}
     partly = {key: set(lacking[key]) for key in keys if lacking[key] and having[key]}
-    found: dict[tuple[str, ...], None] = {}
-    whole: list[tuple[str, ...]] = []
+    kept = []
     for combination in combinations:
-        choices = composer.choices(combination)
-        values = set(composer.values(combination))
-        kept = tuple(each for each in combination if each not in values or choices not in partly.get(key_of(each), ()))
-        if kept == tuple(combination) or kept not in found:
-            whole.append(kept)
-        found[kept] = None
-    return whole, [_line(key, lacking[key], having[key]) for key in partly]
+        choices, values = composer.choices(combination), set(composer.values(combination))
+        kept.append([each for each in combination if each not in values or choices not in partly.get(key_of(each), ())])
+    return _once(combinations, kept), [*lines, *(_line(key, lacking[key], having[key]) for key in partly)]
+
+
+def _drop_activation(combinations: Sequence[Sequence[str]], composer: Any) -> tuple[list[tuple[str, ...]], list[str]]:
+    """Remove the activation where a model takes none and other models of the sweep do."""
+    models = [_model_of(composer.base(composer.choices(each))) for each in combinations]
+    given = [any(_is_activation(override) for override in each) for each in combinations]
+    without = [model in WITHOUT_ACTIVATION for model in models]
+    if not any(map(operator.and_, given, without)) or all(without):
+        return [tuple(each) for each in combinations], []
+    kept = [
+        [override for override in each if not (lacks and _is_activation(override))]
+        for each, lacks in zip(combinations, without, strict=True)
+    ]
+    names = ", ".join(dict.fromkeys(f"model={model}" for model in models if model in WITHOUT_ACTIVATION))
+    return _once(combinations, kept), [f"activation has no effect with {names}; those trials run without it"]
+
+
+def _is_activation(override: str) -> bool:
+    return key_of(override).partition(".")[0] == "activation"
+
+
+def _model_of(base: Mapping[str, Any] | None) -> str:
+    return str(((base or {}).get("model") or {}).get("name"))
+
+
+def _once(given: Sequence[Sequence[str]], kept: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Return the kept combinations, less those that became equal to an earlier one by the removal."""
+    whole, found = [], set()
+    for before, after in zip(given, map(tuple, kept), strict=True):
+        if after == tuple(before) or after not in found:
+            whole.append(after)
+        found.add(after)
+    return whole
 
 
 def has(config: Mapping[str, Any], key: str) -> bool:

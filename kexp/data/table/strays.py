@@ -1,0 +1,60 @@
+"""What stands for a missing value in one column alone: a word among its numbers or dates, -999 among its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["no_measurements", "stray_words"]
+
+_FEWEST = 10  # distinct numbers or dates, for a word among them to be none of several classes
+_ONE_WORD, _FEW_WORDS = 0.2, 0.05  # of the values at most are strays, where they are one word, or up to three
+_CODES = (-999.0, -9999.0, -99999.0, -999999.0, -999.25)  # what instruments and agencies write in place of nothing
+
+
+def stray_words(connection: duckdb.DuckDBPyConnection, value: str) -> tuple[str, ...]:
+    """Words that nearly all other values differ from: those are numbers, or have digits as dates do.
+
+    Args:
+        connection: to DuckDB, which has the table `rows`.
+        value: SQL of the column's text; NULL where it is missing.
+    """
+    counted = (
+        f"select v, count(*) as n, try_cast(v as double) is not null as number, regexp_matches(v, '[0-9]') as digits "
+        f"from (select {value} as v from rows) where v is not null group by v"
+    )
+    for regular in ("number", "digits"):
+        asked = f"sum(n), sum(n) filter (not {regular}), count(*) filter ({regular})"
+        asked += f", list(v order by n desc, v) filter (not {regular})"
+        ((total, strays, others, words),) = connection.execute(f"select {asked} from ({counted})").fetchall()
+        if strays and others >= _FEWEST:
+            share = strays / total
+            if (len(words) == 1 and share <= _ONE_WORD) or (len(words) <= 3 and share <= _FEW_WORDS):
+                return tuple(words)
+    return ()
+
+
+def no_measurements(connection: duckdb.DuckDBPyConnection, numbers: Sequence[str]) -> list[float | None]:
+    """For each column of numbers the one that stands for none: it is far below all others, and repeats.
+
+    Args:
+        connection: to DuckDB, which has the table `rows`.
+        numbers: SQL of each column.
+    """
+    if not numbers:
+        return []
+    (lowest,) = connection.execute(f"select {', '.join(f'min({each})' for each in numbers)} from rows").fetchall()
+    return [
+        low if low in _CODES and _stands_apart(connection, number, low) else None
+        for number, low in zip(numbers, lowest, strict=True)
+    ]
+
+
+def _stands_apart(connection: duckdb.DuckDBPyConnection, number: str, low: float) -> bool:
+    ((count, next_lowest),) = connection.execute(
+        f"select count(*) filter (v = {low}), min(v) filter (v > {low}) from (select {number} as v from rows)"
+    ).fetchall()
+    return count > 1 and next_lowest is not None and next_lowest > low / 10

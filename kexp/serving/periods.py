@@ -1,0 +1,50 @@
+"""Quarters, weeks and months as files have them: each is a date, the first of its days."""
+
+from __future__ import annotations
+
+import datetime
+import re
+
+__all__ = ["PERIODS", "day_of", "period_of"]
+
+# Named by an example; the parts of a pattern are those of the name, in its order.
+PERIODS = {
+    "2024Q1": (r"([0-9]{4})[ /:.-]?[Qq]([1-4])", "year quarter"),
+    "Q1 2024": (r"[Qq]([1-4])[ /:.'-]?([0-9]{4})", "quarter year"),
+    "2024-W05": (r"([0-9]{4})[ -]?[Ww]([0-9]{1,2})", "year week"),
+    "2024-W05-1": (r"([0-9]{4})[ -]?[Ww]([0-9]{2})[ -]?([1-7])", "year week day"),
+    "2024M01": (r"([0-9]{4})[ -]?[Mm]([0-9]{1,2})", "year month"),
+}
+
+
+def day_of(text: str, form: str) -> datetime.date | None:
+    """The first day of the period that a text names; None where it names none.
+
+    Args:
+        text: a period.
+        form: one of `PERIODS`.
+    """
+    pattern, parts = PERIODS[form]
+    found = re.fullmatch(pattern, text.strip(" "))
+    if found is None:
+        return None
+    told = dict(zip(parts.split(), map(int, found.groups()), strict=True))
+    try:
+        if "week" in told:
+            return datetime.date.fromisocalendar(told["year"], told["week"], told.get("day", 1))
+        return datetime.date(told["year"], told.get("month", 3 * told.get("quarter", 1) - 2), 1)
+    except ValueError:
+        return None
+
+
+def period_of(day: datetime.date, form: str) -> str:
+    """The period that begins on a day, as its form writes it."""
+    year, week, weekday = day.isocalendar()
+    quarter = (day.month + 2) // 3
+    return {
+        "2024Q1": f"{day.year}Q{quarter}",
+        "Q1 2024": f"Q{quarter} {day.year}",
+        "2024-W05": f"{year}-W{week:02}",
+        "2024-W05-1": f"{year}-W{week:02}-{weekday}",
+        "2024M01": f"{day.year}M{day.month:02}",
+    }[form]
