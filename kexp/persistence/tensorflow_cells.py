@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kexp.serving.cells import COMMA, FORMS, GROUPED, MISSING_WORDS
+from kexp.serving.cells import COMMA, FORMS, GROUPED, MINUSES, MISSING_WORDS, grouped
 
 __all__ = ["days_from_civil", "moments", "numbers", "refuse", "trimmed", "unknown_directives", "year_of"]
 
@@ -165,11 +165,12 @@ def _written(texts: Any, form: str | None) -> Any:
 
     group, mark = (",", ".") if form == GROUPED else (".", ",")
     assert form in (GROUPED, COMMA)
+    texts = tf.strings.regex_replace(texts, f"[{MINUSES}]", "-")
     signed = tf.strings.regex_replace(texts, r"^\((.*)\)$", r"-\1")
     bare = tf.strings.regex_replace(signed, "[^0-9]*$", "", replace_global=False)
     bare = tf.strings.regex_replace(bare, r"^[^0-9.,+-]*([+-]?)[^0-9.,]*", r"\1", replace_global=False)
     apart = f"[{re.escape(group)}{_SPACES}]"
-    fits = tf.strings.regex_full_match(bare, f"[+-]?([0-9]*|[0-9]{{1,3}}({apart}[0-9]{{3}})+)([{mark}][0-9]+)?")
+    fits = tf.strings.regex_full_match(bare, f"[+-]?([0-9]*|{grouped(group + _SPACES)})([{mark}][0-9]+)?")
     plain = tf.strings.regex_replace(tf.strings.regex_replace(bare, apart, ""), ",", ".")
     return tf.where(fits, plain, "")
 

@@ -19,6 +19,7 @@ from kexp.persistence.tensorflow_cells import (
 )
 from kexp.serving.encoding import feature_names, fill_date, used
 from kexp.serving.outputs import Outputs
+from kexp.serving.periods import PERIODS
 from kexp.serving.texts import UNKNOWN
 
 __all__ = ["RawRows", "named_answers", "why_encoded"]
@@ -40,8 +41,9 @@ def why_encoded(rows: Mapping[str, Any]) -> str:
     for column in used(encoding) if "columns" in encoding else ():
         _, form = _read_as(column, encoding)
         unknown = unknown_directives(form) if form and form.startswith("%") else []
-        if unknown:
-            return f"encoded columns, for TensorFlow does not read {unknown[0]} in {column['name']!r}, written {form}"
+        if unknown or form in PERIODS:
+            what = unknown[0] if unknown else "periods"
+            return f"encoded columns, for TensorFlow does not read {what} in {column['name']!r}, written {form}"
     return ""
 
 
@@ -56,7 +58,6 @@ class RawRows:
     def __init__(self, rows: Mapping[str, Any], batch: int | None = None) -> None:
         self.kind, self.shape, self.names = rows["kind"], tuple(rows.get("shape", ())), rows.get("names") or ()
         self.encoding, self.column, self.batch = rows.get("encoding") or {}, rows.get("column", ""), batch
-        self.na_values = (self.encoding.get("reading") or {}).get("na_values") or []
         self.tables = self._tables()  # created outside the graph, which refers to them
 
     @property
@@ -108,27 +109,35 @@ class RawRows:
         if name in self.tables:
             return _one_hot(column, *self._places_of_texts(column, values))
         if column["kind"] == "date":
-            return _date(column, moments(self._without_na(values), name, form))
+            return _date(column, moments(self._without_na(name, values), name, form))
         found = tf.cast(values, tf.float64) if self._is_plain(column) else None
-        found = numbers(self._without_na(values), name, form) if found is None else self._numbers_without_na(found)
+        if found is None:
+            found = numbers(self._without_na(name, values), name, form)
+        else:
+            found = self._numbers_without_na(name, found)
         if column["kind"] == "category":
             return _one_hot(column, _places_of_numbers(column["categories"], found), tf.math.is_nan(found))
         missing = tf.math.is_nan(found)
         filled = tf.cast(tf.where(missing, tf.constant(column["median"], tf.float64), found), tf.float32)
         return _with_missing(column, _finite(filled, f"column {name!r}")[:, None], missing)
 
-    def _without_na(self, texts: Any) -> Any:
-        """Replaces texts that are among the run's `na_values` by empty ones."""
+    def _na_values(self, name: str) -> list[str]:
+        """Returns what means a missing value in a column, besides the usual texts."""
+        reading = self.encoding.get("reading") or {}
+        return [*(reading.get("na_values") or ()), *(reading.get("missing") or {}).get(name, ())]
+
+    def _without_na(self, name: str, texts: Any) -> Any:
+        """Replaces texts that mean a missing value in a column by empty ones."""
         import tensorflow as tf
 
-        for each in self.na_values:
+        for each in self._na_values(name):
             texts = tf.where(tf.equal(trimmed(texts), each), "", texts)
         return texts
 
-    def _numbers_without_na(self, values: Any) -> Any:
+    def _numbers_without_na(self, name: str, values: Any) -> Any:
         import tensorflow as tf
 
-        for each in self.na_values:
+        for each in self._na_values(name):
             try:
                 missing = float(each)
             except ValueError:
@@ -139,7 +148,7 @@ class RawRows:
     def _places_of_texts(self, column: Column, texts: Any) -> tuple[Any, Any]:
         import tensorflow as tf
 
-        texts = trimmed(self._without_na(texts))
+        texts = trimmed(self._without_na(column["name"], texts))
         return self.tables[column["name"]].lookup(texts), tf.equal(texts, "")
 
     def _tokens(self, texts: Any) -> Any:

@@ -145,3 +145,27 @@ def test_what_a_graph_cannot_read_is_told() -> None:
     assert why_encoded({"kind": "images", "shape": [8, 8, 3]}).startswith("arrays of pixels from 0 to 1")
     kept = {"rows": rows_of(zoned, 1), "outputs": Outputs(None, (), "linear", False, "regression").as_json()}
     assert saved_model().serving(kept).notice == f"saved_model takes {told}"  # type: ignore[attr-defined]
+
+
+def test_a_graph_reads_what_is_missing_in_a_column_alone_and_says_where_it_cannot_read(tmp_path: Path) -> None:
+    rows = 60
+    days = pd.date_range("2021-01-31", periods=rows)
+    seen = np.where(np.arange(rows) == 7, "not yet", days.strftime("%d/%m/%Y"))
+    owed = [f"\N{MINUS SIGN}{row},{row % 90 + 10},{row % 900 + 100}" if row else "gone" for row in range(rows)]
+    level = np.where(np.arange(rows) % 9 == 0, -999, np.arange(rows) / 4)
+    frame = pd.DataFrame({"seen": seen, "owed": owed, "level": level, "kind": ["a", "b"] * (rows // 2)})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    splits = split(table(str(tmp_path / "t.csv"), "kind"), test=0, validation=0)
+    source: Any = splits.train.data.source
+    expected = source.read(np.arange(rows))[0]
+    described = rows_of(splits.encoding, expected.shape[1])
+    assert why_encoded(described) == ""
+    fields = {name: frame[name] for name in ("seen", "owed", "level")}
+    np.testing.assert_array_equal(RawRows(described).features(tensors(fields)), expected)
+    frame.assign(seen=pd.period_range("2001Q1", periods=rows, freq="Q").astype(str)).to_csv(
+        tmp_path / "q.csv", index=False
+    )
+    quarters = split(table(str(tmp_path / "q.csv"), "kind"), test=0, validation=0)
+    assert why_encoded(rows_of(quarters.encoding, 1)).startswith(
+        "encoded columns, for TensorFlow does not read periods"
+    )
