@@ -160,7 +160,7 @@ def build_data(node: Node) -> Data:
     except Exception as error:  # of a generator or a dataset that is read only now
         if node.component.distribution == OURSELVES:
             raise
-        raise BuildError.wrap(error, node.path, own_sentence(error)) from error
+        raise BuildError.wrap(error, node.path, describe_user_error(error)) from error
 
 
 def build_format(name: str, key: str = "save.formats") -> Format:
