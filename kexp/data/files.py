@@ -32,8 +32,8 @@ def existing(path: str, key: str) -> Path:
     if file.is_dir():
         raise DataError(f"{key}: must be a file, but {path!r} is a folder")
     if not file.exists():
-        there = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
-        best = suggestion(file.name, there) if there else ""
+        names = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
+        best = suggestion(file.name, names) if names else ""
         raise DataError(f"{key}: no such file {path!r}{best if 'did you mean' in best else ''}")
     if not os.access(file, os.R_OK):
         raise DataError(f"{key}: the file {path!r} cannot be read")

@@ -83,8 +83,8 @@ def _parts(
             continue
         suffix = "" if part == "train" else f"_{part}"
         if x is None or y is None:
-            missing, there = ("x", "y") if x is None else ("y", "x")
-            raise DataError(f"data.{missing}{suffix}: must be set where data.{there}{suffix} is")
+            missing, other = ("x", "y") if x is None else ("y", "x")
+            raise DataError(f"data.{missing}{suffix}: must be set, because data.{other}{suffix} is set")
         features = _read(archive, path, f"data.x{suffix}", x)
         targets = _read(archive, path, f"data.y{suffix}", y)
         if len(features) != len(targets):

@@ -172,7 +172,7 @@ def series_encoded(path: str, encoding: Mapping[str, Any], *, key: str = "data.p
     Raises:
         DataError: the table cannot be read, or has no window with all of its targets.
     """
-    table, order, groups, times, plan = _again(path, encoding, key)
+    table, order, groups, times, plan = _read_again(path, encoding, key)
     wanted = _targets(table, plan, order)
     starts, _ = _starts(groups, plan)
     steps = starts[:, None] + plan.window + np.arange(plan.horizon)
@@ -210,7 +210,7 @@ def forecasts(path: str, encoding: Mapping[str, Any], *, key: str) -> tuple[Wind
     Raises:
         DataError: a series is shorter than the window.
     """
-    table, order, groups, _, plan = _again(path, encoding, key)
+    table, order, groups, _, plan = _read_again(path, encoding, key)
     ends = np.append(np.flatnonzero(np.diff(groups)) + 1, len(groups))
     begins = np.append(0, ends[:-1])
     if (ends - begins).min() < plan.window:
@@ -227,14 +227,14 @@ def forecasts(path: str, encoding: Mapping[str, Any], *, key: str) -> tuple[Wind
     return Windows(encoded, ends - plan.window, plan.window, outputs), labels
 
 
-def _again(path: str, encoding: Mapping[str, Any], key: str) -> tuple[Table, Any, Any, Any, Plan]:
+def _read_again(path: str, encoding: Mapping[str, Any], key: str) -> tuple[Table, Any, Any, Any, Plan]:
     """Read another table sorted by series, and the run's settings."""
-    known = encoding["series"]
+    settings = encoding["series"]
     table = read_table(table_files(path, key), ReadOptions.as_kept(encoding))
     for column in encoding["columns"]:
         if "left_out" not in column:
             table.column(column["name"], key)
-    plan = Plan(target=tuple(encoding["target"]), **known)
+    plan = Plan(target=tuple(encoding["target"]), **settings)
     return table, *_in_order(table, plan), plan
 
 

@@ -52,8 +52,8 @@ def tfrecord(
 
     rows, splits = _rows({"path": path, "validation_path": validation_path, "test_path": test_path})
     source = ExampleSource(rows, x, y, None if shape is None else tuple(shape), dtype)
-    asked = None if task == "auto" else task
-    targets = index_targets(source.raw_targets(), asked, classes, "data")
+    chosen = None if task == "auto" else task
+    targets = index_targets(source.raw_targets(), chosen, classes, "data")
     source.targets = targets.values
     feature_shape = source.read(np.zeros(1, dtype=np.intp))[0].shape[1:]
     spec = targets.spec(feature_shape, image_shape=image_shape_of(image_shape, feature_shape, "data"))

@@ -56,13 +56,13 @@ def outputs_of(
 def rows_of(
     data: str, encoding: Mapping[str, Any], feature_shape: Sequence[int], feature_names: Sequence[str] | None
 ) -> dict[str, Any]:
-    """What rows of a run's data are, before they are encoded.
+    """Describe the rows of a run's data before they are encoded.
 
     Args:
-        data: name of the data's component.
-        encoding: what was learned from the training rows; empty where they were numbers.
-        feature_shape: of an encoded row.
-        feature_names: one name a feature, where they have names.
+        data: the name of the data component.
+        encoding: the encoding learned from the training rows; empty if the features were numbers.
+        feature_shape: the shape of an encoded row.
+        feature_names: one name for each feature; None if they have no names.
     """
     shape = list(feature_shape)
     if "text" in encoding:
@@ -70,8 +70,8 @@ def rows_of(
     if "columns" in encoding:
         kept = {key: encoding[key] for key in ("columns", "kinds", "series") if key in encoding}
         kept["columns"] = [column for column in kept["columns"] if "left_out" not in column]
-        said = (encoding.get("reading") or {}).get("na_values")
-        kept |= {"reading": {"na_values": list(said)}} if said else {}
+        missing = (encoding.get("reading") or {}).get("na_values")
+        kept |= {"reading": {"na_values": list(missing)}} if missing else {}
         return {"kind": "series" if "series" in encoding else "table", "shape": shape, "encoding": kept}
     if data == "image_folder":
         return {"kind": "images", "shape": shape}
@@ -81,10 +81,19 @@ def rows_of(
 def formats_for_serving(
     formats: Mapping[str, Any], rows: Mapping[str, Any], outputs: Outputs
 ) -> tuple[dict[str, Any], list[str]]:
-    """Formats by name, where they can for models that take raw rows, and what there is to tell of these."""
+    """Configure the formats that can store a model of raw rows.
+
+    Args:
+        formats: name -> format.
+        rows: the description of raw rows, as `rows_of` returns it.
+        outputs: how to interpret the model's outputs.
+
+    Returns:
+        The formats, and their notices for the user.
+    """
     kept = {"rows": rows, "outputs": outputs.as_json()}
-    known = {name: each.serving(kept) if hasattr(each, "serving") else each for name, each in formats.items()}
-    return known, [each.notice for each in known.values() if getattr(each, "notice", "")]
+    made = {name: each.serving(kept) if hasattr(each, "serving") else each for name, each in formats.items()}
+    return made, [each.notice for each in made.values() if getattr(each, "notice", "")]
 
 
 def served(prepared: Prepared, model: keras.Model, width: int) -> Served:

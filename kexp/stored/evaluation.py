@@ -60,12 +60,12 @@ def own_rows(experiment: Experiment, name: str = "test") -> Rows:
     return Rows(part, f"{experiment.data.name}, {'all' if name == 'all' else f'the {name} split'}")
 
 
-def other_rows(experiment: Experiment, known: Description, name: str = "all") -> Rows:
+def other_rows(experiment: Experiment, run_data: Description, name: str = "all") -> Rows:
     """Return rows of other data, with the encoding and the class indices of the run's data.
 
     Args:
         experiment: the run's experiment, with the other data chosen.
-        known: the description of the run's data.
+        run_data: the description of the run's data.
         name: test, validation, train or all; a part is split off as the config says.
 
     Raises:
@@ -73,9 +73,9 @@ def other_rows(experiment: Experiment, known: Description, name: str = "all") ->
     """
     from kexp.experiment import split_as
 
-    data = _read(experiment, known)
-    _check_fit(data, known)
-    data = _with_classes(data, known)
+    data = _read(experiment, run_data)
+    _check_fit(data, run_data)
+    data = _with_classes(data, run_data)
     if name == "all":
         return Rows(_all_of(data, experiment), f"{experiment.data.name}, all rows", tuple(_notes(data)))
     splits = split_as(experiment, data)
@@ -122,11 +122,11 @@ def evaluate(model: keras.Model | Predictor, experiment: Experiment, rows: Rows)
     return {key: float(value) for key, value in measured.items()}
 
 
-def _read(experiment: Experiment, known: Description) -> Data:
+def _read(experiment: Experiment, run_data: Description) -> Data:
     from kexp.data import as_data, table_encoded
 
     node = experiment.data
-    encoding = known.encoding or {}
+    encoding = run_data.encoding or {}
     path = node.parameters.get("test_path") or node.parameters.get("path")
     kind = next((kind for kind in ("series", "text", "columns") if kind in encoding), None)
     if kind is None or not path or node.name not in ("csv", "table", kind):
@@ -149,29 +149,29 @@ def _notes(data: Data) -> list[str]:
     return unseen_notices(unseen()) if unseen is not None else []
 
 
-def _check_fit(data: Data, known: Description) -> None:
+def _check_fit(data: Data, run_data: Description) -> None:
     spec = data.spec
     if data.encoder is not None:
         raise DataError("data: the run's data was no table, so there is no encoding for the columns of this one")
-    if tuple(spec.feature_shape) != known.feature_shape:
+    if tuple(spec.feature_shape) != run_data.feature_shape:
         raise DataError(
-            f"data: must have rows of shape {known.feature_shape} as the run's data has, "
+            f"data: must have rows of shape {run_data.feature_shape} as the run's data has, "
             f"got {tuple(spec.feature_shape)}"
         )
-    if spec.positions != known.positions:
+    if spec.positions != run_data.positions:
         raise DataError(
-            f"data: must have targets at the positions {known.positions} of a row as the run's data has, "
+            f"data: must have targets at the positions {run_data.positions} of a row as the run's data has, "
             f"got {spec.positions}"
         )
-    if spec.task != known.task:
-        raise DataError(f"data: must be for a {known.task} as the run's data is, but is for a {spec.task}")
-    names, wanted = spec.feature_names, known.feature_names
+    if spec.task != run_data.task:
+        raise DataError(f"data: must be for a {run_data.task} as the run's data is, but is for a {spec.task}")
+    names, wanted = spec.feature_names, run_data.feature_names
     if names is not None and wanted is not None and tuple(names) != wanted:
         odd = next(i for i, (name, other) in enumerate(zip(names, wanted, strict=True)) if name != other)
         raise DataError(f"data: feature {odd} must be {wanted[odd]!r} as in the run's data, got {names[odd]!r}")
 
 
-def _with_classes(data: Data, known: Description) -> Data:
+def _with_classes(data: Data, run_data: Description) -> Data:
     """Return the data with the run's class indices, which differ if the data has fewer classes.
 
     Raises:
@@ -182,13 +182,13 @@ def _with_classes(data: Data, known: Description) -> Data:
     import numpy as np
 
     names = data.spec.classes
-    if names is None or known.classes is None or names == known.classes:
+    if names is None or run_data.classes is None or names == run_data.classes:
         return data
-    missing = [name for name in names if name not in known.classes]
+    missing = [name for name in names if name not in run_data.classes]
     if missing:
-        raise DataError(f"data: must have classes of the run's ({', '.join(known.classes)}), got {missing[0]!r}")
-    index = np.array([known.classes.index(name) for name in names], dtype=np.int64)
-    spec = replace(data.spec, classes=known.classes, outputs=len(known.classes))
+        raise DataError(f"data: must have classes of the run's ({', '.join(run_data.classes)}), got {missing[0]!r}")
+    index = np.array([run_data.classes.index(name) for name in names], dtype=np.int64)
+    spec = replace(data.spec, classes=run_data.classes, outputs=len(run_data.classes))
     return replace(data, source=_Renumbered(data.source, index), spec=spec, targets=index[data.targets])
 
 

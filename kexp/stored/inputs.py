@@ -47,8 +47,8 @@ def check_input(path: Path, key: str) -> None:
     """
     from kexp.data.image_folder import ENDINGS as IMAGES
 
-    known = path.suffix.lower() in (".npz", *IMAGES) or is_table(path) or path.is_dir()
-    if not known:
+    supported = path.suffix.lower() in (".npz", *IMAGES) or is_table(path) or path.is_dir()
+    if not supported:
         raise DataError(
             f"{key}: must end in .npz, or be a table (.csv, .tsv, .parquet, .feather, .jsonl), a text, an image or a "
             f"folder of these, got {path.name!r}"
@@ -58,7 +58,7 @@ def check_input(path: Path, key: str) -> None:
 def read_inputs(
     path: Path,
     experiment: Experiment,
-    known: Description,
+    run_data: Description,
     batch_size: int,
     array: str | None = None,
     notify: Callable[[str], None] = lambda _: None,
@@ -68,7 +68,7 @@ def read_inputs(
     Args:
         path: an .npz archive; a table with a header line, whose target columns are ignored; or texts or images.
         experiment: the run's config.
-        known: the description of the run's data.
+        run_data: the description of the run's data.
         batch_size: rows of a batch.
         array: the name of the features in an .npz archive; derived unless given.
         notify: called with each notice on the rows, such as categories that the training rows did not have.
@@ -80,19 +80,19 @@ def read_inputs(
     Raises:
         DataError: the file does not exist, its columns or arrays do not fit the model, or a value is not finite.
     """
-    labels, read, count = _source(path, experiment, known, array, notify)
+    labels, read, count = _source(path, experiment, run_data, array, notify)
     if not count:
         raise DataError(f"{_KEY}: {path.name} has no rows")
     return labels, _batches(read, count, batch_size, path)
 
 
 def _source(
-    path: Path, experiment: Experiment, known: Description, array: str | None, notify: Callable[[str], None]
+    path: Path, experiment: Experiment, run_data: Description, array: str | None, notify: Callable[[str], None]
 ) -> tuple[Mapping[str, Sequence[str]], Callable[[NDArray[Any]], NDArray[Any]], int]:
     """Return the labels of the rows, a function that reads the features of given rows, and the number of rows."""
-    encoding = known.encoding or {}
+    encoding = run_data.encoding or {}
     if path.suffix.lower() == ".npz":
-        x = _npz(path, experiment, known, array)
+        x = _npz(path, experiment, run_data, array)
         return {}, (lambda rows: x[rows]), len(x)
     if "series" in encoding:
         from kexp.data.series import forecasts
@@ -110,12 +110,12 @@ def _source(
         from kexp.data.image_folder import image_files, images_like
 
         files = image_files(path, _KEY)
-        images = images_like(files, known.feature_shape)
+        images = images_like(files, run_data.feature_shape)
         names = [str(file.relative_to(path)) if path.is_dir() else file.name for file in files]
         return {"file": names}, (lambda rows: images.read(rows)[0]), len(files)
     if path.is_dir() or not is_table(path):
         raise DataError(f"{_KEY}: must be an .npz archive or a table for a run of data={experiment.data.name}")
-    read, count = _table(path, known, notify)
+    read, count = _table(path, run_data, notify)
     return {}, read, count
 
 
@@ -132,20 +132,20 @@ def _batches(read: Any, count: int, batch_size: int, path: Path) -> Iterator[NDA
         yield batch
 
 
-def _table(path: Path, known: Description, notify: Callable[[str], None]) -> tuple[Any, int]:
-    if known.encoding is not None:
+def _table(path: Path, run_data: Description, notify: Callable[[str], None]) -> tuple[Any, int]:
+    if run_data.encoding is not None:
         from kexp.data import table_encoded
         from kexp.data.table.summary import unseen_notices
 
-        data = table_encoded(str(path), {**known.encoding, "target": [], "weight": None}, key=_KEY)
+        data = table_encoded(str(path), {**run_data.encoding, "target": [], "weight": None}, key=_KEY)
         for note in unseen_notices(data.source.unseen()):  # type: ignore[attr-defined]
             notify(note)
         return (lambda rows: data.source.read(rows)[0]), len(data)
-    x = _plain_csv(path, known)
+    x = _plain_csv(path, run_data)
     return (lambda rows: x[rows]), len(x)
 
 
-def _plain_csv(path: Path, known: Description) -> NDArray[Any]:
+def _plain_csv(path: Path, run_data: Description) -> NDArray[Any]:
     """Read a table of numbers for a run whose data was not a table, by feature names or else by column order."""
     import math
 
@@ -160,19 +160,19 @@ def _plain_csv(path: Path, known: Description) -> NDArray[Any]:
         frame = pd.read_csv(file, header=header)
     except (ValueError, UnicodeDecodeError) as error:  # pandas' own errors are ValueErrors
         raise DataError(f"{_KEY}: {path.name} cannot be read as CSV: {error}") from None
-    names, wanted = [str(name) for name in frame.columns], known.feature_names
+    names, wanted = [str(name) for name in frame.columns], run_data.feature_names
     if header is not None and wanted is not None and set(wanted) & set(names):
         for name in wanted:
             if name not in names:
                 raise UnknownNameError(_KEY, f"column of {path.name}", name, names)
         frame = frame[list(wanted)]
-    count = math.prod(known.feature_shape)
+    count = math.prod(run_data.feature_shape)
     if frame.shape[1] != count:
         raise DataError(f"{_KEY}: {path.name} must have {count} columns as the run's features, got {frame.shape[1]}")
     for name in frame.columns:
         if not pd.api.types.is_numeric_dtype(frame[name]):
             raise DataError(f"{_KEY}: column {str(name)!r} of {path.name} must hold numbers")
-    return frame.to_numpy(dtype=np.float32).reshape(len(frame), *known.feature_shape)
+    return frame.to_numpy(dtype=np.float32).reshape(len(frame), *run_data.feature_shape)
 
 
 def _all_numbers(file: Path) -> bool:
@@ -185,7 +185,7 @@ def _all_numbers(file: Path) -> bool:
     return True
 
 
-def _npz(path: Path, experiment: Experiment, known: Description, array: str | None) -> NDArray[Any]:
+def _npz(path: Path, experiment: Experiment, run_data: Description, array: str | None) -> NDArray[Any]:
     import zipfile
 
     import numpy as np
@@ -208,9 +208,9 @@ def _npz(path: Path, experiment: Experiment, known: Description, array: str | No
         raise DataError(f"{_KEY}: array {name!r} has Python objects, which are not loaded for safety") from None
     if x.dtype.kind not in "fiub":
         raise DataError(f"{_KEY}: array {name!r} must hold numbers, got {x.dtype.name}")
-    if x.shape[1:] != known.feature_shape:
+    if x.shape[1:] != run_data.feature_shape:
         raise DataError(
-            f"{_KEY}: array {name!r} must have rows of shape {known.feature_shape} as the run's data has, "
+            f"{_KEY}: array {name!r} must have rows of shape {run_data.feature_shape} as the run's data has, "
             f"got {x.shape[1:]}"
         )
     return np.asarray(x)

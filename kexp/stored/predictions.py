@@ -18,11 +18,11 @@ __all__ = ["Reading", "serving_formats"]
 
 
 def serving_formats(
-    formats: Mapping[str, Any], experiment: Experiment, known: Description
+    formats: Mapping[str, Any], experiment: Experiment, run_data: Description
 ) -> tuple[dict[str, Any], list[str]]:
-    """Formats by name, where they can for models that take the run's raw rows, and what there is to tell of these."""
-    rows = rows_of(experiment.data.name, known.encoding or {}, known.feature_shape, known.feature_names)
-    return formats_for_serving(formats, rows, Reading.of(experiment, known))
+    """Configure the formats that can store a model of the run's raw rows. Returns them and their notices."""
+    rows = rows_of(experiment.data.name, run_data.encoding or {}, run_data.feature_shape, run_data.feature_names)
+    return formats_for_serving(formats, rows, Reading.of(experiment, run_data))
 
 
 class Reading(Outputs):
@@ -32,10 +32,10 @@ class Reading(Outputs):
     """
 
     @classmethod
-    def of(cls, experiment: Experiment, known: Description) -> Reading:
+    def of(cls, experiment: Experiment, run_data: Description) -> Reading:
         """Returns the reading for an experiment, whose loss is chosen, and its data."""
-        targets = known.target_names or (known.encoding or {}).get("target", ())
-        found = outputs_of(experiment, known.task, known.classes, targets, known.positions)
+        targets = run_data.target_names or (run_data.encoding or {}).get("target", ())
+        found = outputs_of(experiment, run_data.task, run_data.classes, targets, run_data.positions)
         return cls(**vars(found))
 
     def columns(self, predicted: NDArray[Any]) -> dict[str, NDArray[Any]]:

@@ -54,7 +54,7 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """Whether every value is the same."""
+        """Whether all values are equal."""
         return not self.differences
 
 

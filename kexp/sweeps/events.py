@@ -1,4 +1,4 @@
-"""Between a sweep and its launcher: the tasks that a launcher is given, and the events that it reports."""
+"""The interface between a sweep and its launcher: the tasks to run, and the events to report."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ __all__ = ["Events", "Launcher", "NoEvents", "runs_tasks"]
 
 
 class Events(Protocol):
-    """A sweep, as its launcher sees it. Called from one thread at a time."""
+    """The events of a sweep, which its launcher reports. They are called from one thread at a time."""
 
     @property
     def settings(self) -> Sweep:
-        """The config's `sweep`: `trial_timeout_s` and `max_retries` are for the launcher to keep."""
+        """The config's `sweep`. The launcher must implement `trial_timeout_s` and `max_retries`."""
 
     def on_start(self, number: int) -> None:
-        """A trial starts.
+        """Reports that a trial starts.
 
         Args:
-            number: the trial's, of its `Task`.
+            number: the trial's number, as in its `Task`.
         """
 
     def on_epoch(self, number: int, epoch: int, metrics: Mapping[str, float]) -> str | None:
-        """An epoch of a trial has ended.
+        """Reports that an epoch of a trial has ended.
 
         Args:
-            number: the trial's.
-            epoch: counted from 1.
-            metrics: of the epoch, by name.
+            number: the trial's number.
+            epoch: the epoch, from 1.
+            metrics: metric -> value at the epoch.
 
         Returns:
-            Why the trial is to end now; None lets it go on. The answer counts where the trial's `Task.ask` is set.
+            The reason to end the trial now, or None to continue. Ignored unless the trial's `Task.ask` is set.
         """
 
     def on_end(self, outcome: Outcome) -> bool:
-        """A trial has ended, or is paused.
+        """Reports that a trial has ended or is paused.
 
         Returns:
-            Whether the sweep goes on. If not, the launcher ends what runs, starts nothing more, and returns.
+            Whether the sweep continues. If not, the launcher ends the running trials, starts no others, and returns.
         """
 
 
@@ -55,14 +55,14 @@ class Launcher(Protocol):
         """Runs every task, and reports each start, epoch and end.
 
         Args:
-            tasks: in the order to start them. A search decides on its next trial when there is room for it, so a
-                launcher takes a task when a worker is free, and not before.
-            events: the sweep.
+            tasks: the tasks, in the order to start them. A search chooses its next trial from the results so far, so a
+                launcher must take a task only when a worker is free.
+            events: the events of the sweep.
         """
 
 
 class NoEvents:
-    """Events that nobody listens to, as of trials that are planned and not run."""
+    """Events that do nothing, for trials that are planned but not run."""
 
     settings = Sweep()
 
@@ -77,10 +77,10 @@ class NoEvents:
 
 
 def runs_tasks(launcher: Any) -> bool:
-    """Whether a launcher runs kexp's tasks; one of Hydra's own runs jobs.
+    """Return whether a launcher runs kexp's tasks, unlike Hydra's own launchers, which run jobs.
 
     Raises:
-        ConfigError: its `run_tasks` takes other arguments, as it did for an earlier kexp.
+        ConfigError: its `run_tasks` takes other arguments, as for an earlier version of kexp.
     """
     run_tasks = getattr(launcher, "run_tasks", None)
     if run_tasks is None:
@@ -89,9 +89,9 @@ def runs_tasks(launcher: Any) -> bool:
     try:
         signature.bind(Feed(), NoEvents())
     except TypeError:
-        made = f"{run_tasks.__module__}:{run_tasks.__qualname__}"
+        name = f"{run_tasks.__module__}:{run_tasks.__qualname__}"
         raise ConfigError(
-            f"hydra/launcher: {made} must take (tasks, events), got {signature}; "
+            f"hydra/launcher: {name} must take (tasks, events), got {signature}; "
             "events has what a launcher for an earlier kexp took: settings, on_start, on_epoch, on_end"
         ) from None
     return True
