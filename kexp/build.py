@@ -60,9 +60,9 @@ def build(node: Node, **given: Any) -> Any:
         for key, value in node.parameters.items()
     }
     if reading.kind == "itself":
-        from kexp.components.functions import as_part
+        from kexp.components.functions import bind_function
 
-        return as_part(component, factory, reading, parameters)
+        return bind_function(component, factory, reading, parameters)
     if reading.kind == "copied":
         made = _call(
             node.path, lambda **values: copy_instance(factory, values, lambda: component.load(anew=True)), parameters

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from kexp.errors import UnknownNameError
 from kexp.signatures import Parameter
 
-__all__ = ["GROUPS", "Group", "group_of_parameter", "the_group"]
+__all__ = ["GROUPS", "Group", "find_group", "group_of_parameter"]
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ _ALL = (
 GROUPS = {group.name: group for group in _ALL}
 
 
-def the_group(name: str, key: str = "GROUP") -> Group:
+def find_group(name: str, key: str = "GROUP") -> Group:
     """Returns the group with a name.
 
     Args:

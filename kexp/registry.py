@@ -24,7 +24,7 @@ from typing import Any
 from kexp import signatures
 from kexp.aliases import keras_aliases
 from kexp.errors import ComponentError, UnknownNameError, first_line, suggestion
-from kexp.groups import GROUPS, Group, the_group
+from kexp.groups import GROUPS, Group, find_group
 from kexp.hyperparameters import Tunable, as_tunable
 from kexp.own_code import digest_of
 from kexp.quiet import silence_libraries
@@ -173,7 +173,7 @@ def names(group: str) -> list[str]:
     Raises:
         UnknownNameError: no such group.
     """
-    return sorted(_table(the_group(group).name))
+    return sorted(_table(find_group(group).name))
 
 
 def offers(group: str, name: str) -> bool:
@@ -188,7 +188,7 @@ def aliases_of(group: str, label: str) -> list[str]:
 
 def components(group: str | None = None) -> Iterator[tuple[str, Component]]:
     """Every offered name with its component, in order of group and name. Imports nothing."""
-    for each in [the_group(group).name] if group else GROUPS:
+    for each in [find_group(group).name] if group else GROUPS:
         yield from sorted(_table(each).items())
 
 
@@ -204,7 +204,7 @@ def find(group: str, name: str, key: str | None = None) -> Component:
         UnknownNameError: no such name; the message has the nearest.
         ComponentError: two packages claim the name.
     """
-    owner = the_group(group)
+    owner = find_group(group)
     if ":" in name:
         return _reference(owner, name)
     return _found(group, name, owner.noun, key or group)

@@ -20,7 +20,7 @@ from hydra.experimental.callback import Callback
 import kexp
 from kexp.cli import main
 from kexp.commands.completions import candidates
-from kexp.config import compose, compose_head, is_sweep, open_hydra, readable
+from kexp.config import compose, compose_head, is_sweep, open_hydra, quote_text
 from kexp.config.table import FLAGS, KEYS, rows
 from kexp.errors import ConfigError
 from kexp.sweeps.opening import opened_sweeper
@@ -221,7 +221,7 @@ def test_the_mode_of_a_sweep_is_not_a_runs(workplace: Path) -> None:
 
 
 def value(written: str) -> Any:
-    return OverridesParser.create().parse_override(readable(f"name={written}")).value()
+    return OverridesParser.create().parse_override(quote_text(f"name={written}")).value()
 
 
 def put(folder: Path, **files: str) -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 from kexp import registry
 from kexp.commands.options import Parser
 from kexp.errors import ConfigError, UnknownNameError
-from kexp.groups import GROUPS, the_group
+from kexp.groups import GROUPS, find_group
 from kexp.registry import Component
 
 __all__ = ["create", "main"]
@@ -62,7 +62,7 @@ def create(name: str, group: str, directory: Path) -> Path:
     Raises:
         ConfigError: the name is invalid or taken, the group is unknown, or the directory cannot be written.
     """
-    the_group(group)
+    find_group(group)
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise ConfigError.at("NAME", "must be lower-case words of letters and digits joined by hyphens", name)
     module = name.replace("-", "_")

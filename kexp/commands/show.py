@@ -15,7 +15,7 @@ from kexp import registry, traits
 from kexp.commands.options import add_experiment, store_parser
 from kexp.commands.preview import can_preview, preview
 from kexp.errors import ComponentError, ConfigError, UnknownNameError
-from kexp.groups import GROUPS, the_group
+from kexp.groups import GROUPS, find_group
 from kexp.registry import Component
 from kexp.rules import rule_of
 from kexp.schema import SETTINGS, settings_of
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
         if given.group not in SETTINGS:
             raise UnknownNameError("GROUP", "group", given.group, [*GROUPS, *SETTINGS])
         return _show_settings(given.group)
-    the_group(given.group)
+    find_group(given.group)
     if given.name is None:
         raise ConfigError(f"NAME: must be given, one of those that `kexp components {given.group}` lists")
     name = given.name.strip("[]") if GROUPS[given.group].several else given.name

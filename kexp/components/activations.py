@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from kexp.components.functions import function_of, remember
+from kexp.components.functions import function_of, register_function
 from kexp.errors import ComponentError
 from kexp.serving import parts
 from kexp.signatures import REQUIRED, Signature
@@ -38,7 +38,7 @@ def make_activation(
 
     of_keras = getattr(keras.activations, name, None) if name.isidentifier() else None
     if of_keras is not function:
-        return functools.partial(_parametric, remember("activation", name, function), dict(parameters))
+        return functools.partial(_parametric, register_function("activation", name, function), dict(parameters))
     defaults = {p.name: p.default for p in signature.parameters}
     default = all(value == defaults.get(key, REQUIRED) for key, value in parameters.items())
     if default and name != parts.HALVES:

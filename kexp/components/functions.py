@@ -13,7 +13,7 @@ from kexp.reading import Reading
 from kexp.registry import Component
 from kexp.traits import function_key
 
-__all__ = ["GROUPS_IN_FILES", "as_function", "as_part", "function_of", "function_part", "remember"]
+__all__ = ["GROUPS_IN_FILES", "as_function", "bind_function", "function_class", "function_of", "register_function"]
 
 # Groups whose components are written into files -> Keras' base class.
 _BASES = {
@@ -25,7 +25,9 @@ _BASES = {
 GROUPS_IN_FILES = tuple(_BASES)
 
 
-def as_part(component: Component, function: Callable[..., Any], reading: Reading, parameters: Mapping[str, Any]) -> Any:
+def bind_function(
+    component: Component, function: Callable[..., Any], reading: Reading, parameters: Mapping[str, Any]
+) -> Any:
     """Binds the parameters of a function that is used directly.
 
     Args:
@@ -38,8 +40,8 @@ def as_part(component: Component, function: Callable[..., Any], reading: Reading
         A function of Keras' arguments; for groups that are written into files, an instance of a Keras class.
     """
     if component.group in _BASES:
-        return function_part(component.group)(
-            remember(component.group, component.name, function), list(reading.taken), dict(parameters)
+        return function_class(component.group)(
+            register_function(component.group, component.name, function), list(reading.taken), dict(parameters)
         )
     first = [parameters[p.name] for p in reading.signature.parameters if p.positional_only and p.name in parameters]
     rest = {key: value for key, value in parameters.items() if key not in _positional(reading)}
@@ -74,7 +76,7 @@ def _positional(reading: Reading) -> frozenset[str]:
     return frozenset(p.name for p in reading.signature.parameters if p.positional_only)
 
 
-def remember(group: str, name: str, function: Callable[..., Any]) -> str:
+def register_function(group: str, name: str, function: Callable[..., Any]) -> str:
     """Registers a function that was chosen by reference as a custom object of Keras.
 
     A reference in a file is not imported when the file is read, so the function must be registered before.
@@ -95,7 +97,7 @@ def remember(group: str, name: str, function: Callable[..., Any]) -> str:
 
 
 def function_of(group: str, name: str) -> Callable[..., Any]:
-    """Finds the function that a file names: Keras' own, a registered one, or one that `remember` registered.
+    """Finds the function that a file names: Keras' own, a registered one, or one that `register_function` registered.
 
     Args:
         group: the component's group.
@@ -116,7 +118,7 @@ def function_of(group: str, name: str) -> Callable[..., Any]:
 
 
 @functools.cache
-def function_part(group: str) -> type[Any]:
+def function_class(group: str) -> type[Any]:
     """Returns the Keras class `kexp>FunctionInitializer` or `...Regularizer`, `...Constraint`, `...Schedule`.
 
     Its config is a function's name and parameters.

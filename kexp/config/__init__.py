@@ -7,9 +7,9 @@ from kexp.config.job import check_job, configure_logging, run_as_job
 from kexp.config.opening import open_hydra
 from kexp.config.options import as_choice, as_typed, key_of
 from kexp.config.prepare import prepare_overrides
+from kexp.config.quoting import quote_text
 from kexp.config.source import register
 from kexp.config.suggestions import suggest_override
-from kexp.config.text import readable
 from kexp.config.typed import compose_typed
 from kexp.config.unset import is_set, name_default_optimizer
 
@@ -33,7 +33,7 @@ __all__ = [
     "overrides_of",
     "plain",
     "prepare_overrides",
-    "readable",
+    "quote_text",
     "refuse_several",
     "register",
     "run_as_job",

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 
 from kexp.config.options import NO_NODE, as_choice, key_of
+from kexp.config.quoting import quote_text
 from kexp.config.source import SETTINGS_GROUPS
 from kexp.config.suggestions import options, suggest_key_of, suggest_name, suggest_override
 from kexp.config.table import refuse_filled_in
-from kexp.config.text import readable
 from kexp.errors import ConfigError, suggestion
 from kexp.groups import GROUPS
 from kexp.passwords import hide_passwords
@@ -52,7 +52,7 @@ def prepare_overrides(overrides: Sequence[str]) -> list[str]:
         _check_key(key, value)
         _check_prefix(each, key, value)
         adds_key = f"{key}.".startswith(_FREE_KEYS) and each.startswith(key)
-        prepared.append(as_choice(readable(f"++{each}" if adds_key else each)))
+        prepared.append(as_choice(quote_text(f"++{each}" if adds_key else each)))
     return prepared
 
 

@@ -64,7 +64,7 @@ class _SavedModel:
         """See `Format`."""
         if self._contract is None or self.notice:
             return None
-        from kexp.persistence.tried_rows import raw_difference
+        from kexp.persistence.sample_rows import raw_difference
 
         return raw_difference(loaded, self._contract)
 

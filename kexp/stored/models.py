@@ -230,10 +230,10 @@ def _rank(name: str) -> int:
 def own_classes(experiment: Experiment) -> dict[str, Any]:
     """Return name -> class of the model's custom objects: classes of kexp, of plugins and of the user's modules."""
     from kexp.components.activations import parametric_activation
-    from kexp.components.functions import GROUPS_IN_FILES, function_part
+    from kexp.components.functions import GROUPS_IN_FILES, function_class
     from kexp.experiment import begins_with_run
 
-    classes = [parametric_activation(), *map(function_part, GROUPS_IN_FILES)]
+    classes = [parametric_activation(), *map(function_class, GROUPS_IN_FILES)]
     found: dict[str, Any] = {kind.__name__: kind for kind in classes}
     if begins_with_run(experiment):
         earlier = find(str(experiment.model.parameters["run"]), tracking_uri=experiment.tracking.uri)

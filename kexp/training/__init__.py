@@ -10,7 +10,7 @@ from kexp.training.backend import (
     user_precision,
 )
 from kexp.training.checkpoint import Checkpointing, remove_checkpoints
-from kexp.training.cleanup import forget_model, settle
+from kexp.training.cleanup import forget_model, freeze_imports
 from kexp.training.fit import evaluate, fit, predict
 from kexp.training.history import History
 from kexp.training.listeners import Stop, notify_epoch, notify_resumed
@@ -30,6 +30,7 @@ __all__ = [
     "evaluate",
     "fit",
     "forget_model",
+    "freeze_imports",
     "notify_epoch",
     "notify_resumed",
     "own_process",
@@ -39,6 +40,5 @@ __all__ = [
     "remove_checkpoints",
     "seed_everything",
     "set_precision",
-    "settle",
     "user_precision",
 ]

@@ -10,11 +10,11 @@ from typing import Any
 
 from kexp.training.backend import is_own_process
 
-__all__ = ["forget_model", "settle"]
+__all__ = ["forget_model", "freeze_imports"]
 
 
 @functools.cache
-def settle() -> None:
+def freeze_imports() -> None:
     """Excludes the imported modules from later garbage collections. To be called once, after all imports.
 
     Does nothing in a process that is not kexp's own.

@@ -14,7 +14,7 @@ from kexp.training.history import History, plain_numbers
 from kexp.training.listeners import EpochListener, Stop, notify_resumed
 from kexp.training.plan import Plan
 from kexp.training.state import build_optimizer, mismatch, state_variables
-from kexp.training.watch import Between, as_callback
+from kexp.training.watch import EpochHandler, as_callback
 from kexp.user_errors import describe_error
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def fit(
     if found is not None:
         notify_resumed(listeners, history)
     steps = train.steps_per_epoch
-    between = Between(
+    handler = EpochHandler(
         plan, history, steps=steps, callbacks=callbacks, listeners=listeners, checkpoint=checkpoint, found=found
     )
     first = plan.initial_epoch if found is None else plan.epochs if found.finished else found.epoch
@@ -80,14 +80,14 @@ def fit(
             validation_freq=plan.validation_freq,
             epochs=plan.epochs,
             initial_epoch=first,
-            callbacks=[*callbacks, as_callback(between)],
+            callbacks=[*callbacks, as_callback(handler)],
             verbose=0,
             shuffle=False,
         )
-    history.duration_s = between.spent_s()
+    history.duration_s = handler.spent_s()
     history.best_epoch = _best_epoch(callbacks)
-    if between.diverged:
-        error = TrainingError(between.diverged)
+    if handler.diverged:
+        error = TrainingError(handler.diverged)
         error.history = history  # type: ignore[attr-defined]
         raise error
     if not history.stopped and history.epochs[-1][0] < plan.epochs:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import keras
     from numpy.typing import NDArray
 
-__all__ = ["Between", "as_callback", "check_monitors"]
+__all__ = ["EpochHandler", "as_callback", "check_monitors"]
 
 
-class Between:
+class EpochHandler:
     """The work between the epochs of one training, and between the compiled calls within them.
 
     Args:
@@ -145,15 +145,15 @@ def check_monitors(callbacks: Sequence[Any], epoch: int, metrics: Mapping[str, f
             )
 
 
-def as_callback(between: Between) -> Any:
-    """Returns a Keras callback that calls `between`."""
+def as_callback(handler: EpochHandler) -> Any:
+    """Returns a Keras callback that calls `handler`."""
     import keras
 
     class Watch(keras.callbacks.Callback):  # type: ignore[misc]
         epoch, first = 0, 1
 
         def on_train_begin(self, logs: Any = None) -> None:
-            between.begin(self.model)
+            handler.begin(self.model)
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self.epoch = epoch + 1
@@ -162,9 +162,9 @@ def as_callback(between: Between) -> Any:
             self.first = batch + 1
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            between.call_ended(self.model, self.epoch, self.first, batch + 1, logs or {})
+            handler.call_ended(self.model, self.epoch, self.first, batch + 1, logs or {})
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            between.epoch_ended(self.model, epoch + 1, logs or {})
+            handler.epoch_ended(self.model, epoch + 1, logs or {})
 
     return Watch()

@@ -12,9 +12,9 @@ import pytest
 from kexp.data import split
 from kexp.data.table.component import table
 from kexp.persistence import save_model
+from kexp.persistence.sample_rows import sample_rows
 from kexp.persistence.saved_model import saved_model
 from kexp.persistence.tensorflow_rows import RawRows, why_encoded
-from kexp.persistence.tried_rows import tried_rows
 from kexp.serving.cells import MISSING_WORDS
 from kexp.serving.outputs import Outputs
 
@@ -49,7 +49,7 @@ def test_a_graph_reads_fields_as_the_file_was_read(name: str) -> None:
     rows = rows_of(splits.encoding, expected.shape[1])
     assert why_encoded(rows) == ""
     raw = RawRows(rows)
-    given, features = tried_rows(rows)
+    given, features = sample_rows(rows)
     np.testing.assert_array_equal(raw.features(tensors(given)), features)
     frame = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True, **how).rename(columns=str.strip)
     fields = {name: frame[name].iloc[source.rows] for name in raw.inputs()}

@@ -24,7 +24,7 @@ from kexp.sweeps.events import Events, NoEvents
 from kexp.sweeps.feed import Feed
 from kexp.sweeps.launch.trial_run import run_trial, too_long
 from kexp.sweeps.trials import Outcome, Task
-from kexp.training import forget_model, own_process, settle
+from kexp.training import forget_model, freeze_imports, own_process
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -324,7 +324,7 @@ def _work(pipe: Connection, n_workers: int, index: int, parent: int) -> None:
 def import_keras(task: Task) -> None:
     """Done before the trial's clock starts. What goes wrong here goes wrong in the trial again, and is told there."""
     _import_keras(task.config["backend"])
-    settle()
+    freeze_imports()
 
 
 def _import_keras(backend: str) -> None:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kexp.config import as_choice, explain_grammar, key_of, readable
+from kexp.config import as_choice, explain_grammar, key_of, quote_text
 from kexp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def parse(arguments: Iterable[str], config_loader: Any = None) -> list[Override]
     from hydra.errors import OverrideParseException
 
     try:
-        ready = [as_choice(readable(each)) for each in arguments]
+        ready = [as_choice(quote_text(each)) for each in arguments]
         parsed = OverridesParser.create(config_loader=config_loader).parse_overrides(ready)
     except OverrideParseException as error:
         raise explain_grammar(error) from error
@@ -94,7 +94,7 @@ def axis(override: Override) -> list[str]:
             "choose hydra/sweeper=optuna, or list values"
         )
     # Functions of Hydra's grammar, such as `choice`, remove the quotes of their arguments.
-    values = [readable(f"{key}={value}") for value in override.sweep_string_iterator()]
+    values = [quote_text(f"{key}={value}") for value in override.sweep_string_iterator()]
     if not values:
         raise ConfigError(f"{override.key_or_group}: the sweep over it has no values")
     return values

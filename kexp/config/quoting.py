@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from kexp.config.functions import add_functions
 from kexp.errors import ConfigError
 
-__all__ = ["readable"]
+__all__ = ["quote_text"]
 
 _CLOSING = {"[": "]", "{": "}", "(": ")"}
 _PLAIN = re.compile(r"[A-Za-z0-9_.+/-]*")  # values that the grammar certainly reads
@@ -31,7 +31,7 @@ class _NotPlainError(Exception):
     """Why a value cannot be taken as one text."""
 
 
-def readable(override: str) -> str:
+def quote_text(override: str) -> str:
     """Quotes the value of an override so that Hydra's grammar reads it.
 
     Args:

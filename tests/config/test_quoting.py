@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from kexp.config import compose, readable
+from kexp.config import compose, quote_text
 from kexp.errors import ConfigError
 from kexp.sweeps.opening import opened_sweeper
 from kexp.sweeps.plan.axes import expand, parse
@@ -48,7 +48,7 @@ TEXTS = [
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_plain_text_is_taken_as_it_is(text: str) -> None:
-    override = OverridesParser.create().parse_override(readable(f"name={text}"))
+    override = OverridesParser.create().parse_override(quote_text(f"name={text}"))
     assert not override.is_sweep_override()
     assert override.value() == text
 
@@ -75,7 +75,7 @@ def test_a_comma_separates_values_of_a_sweep_each_of_which_may_be_text(workplace
     ],
 )
 def test_what_is_in_brackets_and_what_hydra_reads_keep_their_meaning(written: str, value: object) -> None:
-    assert OverridesParser.create().parse_override(readable(f"name={written}")).value() == value
+    assert OverridesParser.create().parse_override(quote_text(f"name={written}")).value() == value
 
 
 def test_functions_take_text_too(workplace: Path) -> None:
@@ -98,7 +98,7 @@ def test_functions_take_text_too(workplace: Path) -> None:
 )
 def test_what_is_not_plain_is_told_with_how_to_quote_it(value: str, why: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        readable(f"name={value}")
+        quote_text(f"name={value}")
     said, _, typed = str(caught.value).rpartition("; as one text, in quotes: ")
     assert said == f"name: {why}, got {value}"
     (override,) = shlex.split(typed)
@@ -111,4 +111,4 @@ def test_runs_and_yaml_take_text_as_the_command_line_does(workplace: Path) -> No
     (workplace / "sweep" / "named.yaml").write_text(text)
     with opened_sweeper(["+sweep=named", "seed=1", "hydra/launcher=serial"], workplace) as (sweeper, swept):
         assert [trial.config["name"] for trial in sweeper.plan(swept)] == ["标签", "a;b", "my file (1).csv"]
-    assert compose([readable("name=my file; 标签")]).name == "my file; 标签"
+    assert compose([quote_text("name=my file; 标签")]).name == "my file; 标签"

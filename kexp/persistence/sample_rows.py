@@ -16,7 +16,7 @@ from kexp.serving.texts import tokens
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["raw_difference", "tried_rows"]
+__all__ = ["raw_difference", "sample_rows"]
 
 _DAYS = ("2024-02-29", "1999-12-31", "1969-07-20", "2000-01-01", "2023-03-01")
 _NUMBERS = (0.0, -1.5, 1234567.0, 3.25)
@@ -33,7 +33,7 @@ def raw_difference(loaded: Any, kept: Mapping[str, Any]) -> str | None:
     Returns:
         The difference, as the end of a sentence; None if there is none.
     """
-    given, features = tried_rows(kept["rows"])
+    given, features = sample_rows(kept["rows"])
     if loaded.batch is not None:
         some = np.arange(loaded.batch) % len(features)
         given, features = {name: each[some] for name, each in given.items()}, features[some]
@@ -50,7 +50,7 @@ def raw_difference(loaded: Any, kept: Mapping[str, Any]) -> str | None:
     return None
 
 
-def tried_rows(rows: Mapping[str, Any]) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32]]:
+def sample_rows(rows: Mapping[str, Any]) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32]]:
     """Returns sample rows by column in the form that a graph takes, and the features that NumPy encodes from them.
 
     Args:
