@@ -45,7 +45,7 @@ def test_npz_takes_given_arrays_and_given_rows(tmp_path: Path, random: np.random
         ({"x": "inputs", "y": "short"}, "data.y: must have as many rows as data.x, got 3 and 4"),
         ({"x": "inputs", "y": "single"}, "data.y: array 'single' must have rows, got a single value"),
         ({"x": "inputs", "y": "nan"}, "data: targets must be finite, got NaN or infinity in row 2"),
-        ({"x": "inputs", "y": "good", "x_test": "inputs"}, "data.y_test: must be set where data.x_test is"),
+        ({"x": "inputs", "y": "good", "x_test": "inputs"}, "data.y_test: must be set, because data.x_test is set"),
         (
             {"x": "inputs", "y": "good", "x_test": "wide", "y_test": "good"},
             "data.x_test: must have rows of shape (1,) as data.x has, got (2,)",
