@@ -157,7 +157,7 @@ def build_data(node: Node) -> Data:
         if node.component.distribution == OURSELVES:
             raise
         raise DataError(f"{error} (from {_source(node)})") from error
-    except Exception as error:  # of a generator or a dataset that is read only now
+    except Exception as error:  # the user's generator or dataset is first read here
         if node.component.distribution == OURSELVES:
             raise
         raise BuildError.wrap(error, node.path, describe_user_error(error)) from error

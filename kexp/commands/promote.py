@@ -1,4 +1,4 @@
-"""`kexp promote RUN NAME`: registers a run's model in MLflow's model registry, under an alias, and if it is better."""
+"""`kexp promote RUN NAME`: registers a run's model in MLflow's model registry, optionally only if it is better."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prepares overrides as typed for Hydra, and refuses the wrong ones that Hydra would accept or name badly."""
+"""Converts overrides as typed for Hydra, and refuses those that Hydra would misread or report unclearly."""
 
 from __future__ import annotations
 
