@@ -1,4 +1,4 @@
-"""Lines of a CSV file that are none of its rows: comments before the header or among the rows, the header again."""
+"""Find lines of a CSV file that are not rows: comments before the header or among the rows, and repeated headers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ _COMMENTS = ("#", "%", "//", "!")  # how lines of comments begin
 
 
 def without_comments(lines: list[str]) -> tuple[int, list[str]]:
-    """How many lines before the header are comments, and the lines from the header on; it may be a comment itself."""
+    """Return the number of comment lines before the header, and the lines from the header on.
+
+    The header may be a comment itself, such as `# a,b,c`.
+    """
     count = next((index for index, line in enumerate(lines) if not line.startswith(_COMMENTS)), 0)
     if count and _names_columns(lines[count - 1], lines[count : count + 2], alone=count == 1):
         header = lines[count - 1]
@@ -42,12 +45,12 @@ def _is_number(text: str) -> bool:
 
 
 def header_again(lines: Sequence[str], layout: Layout) -> str:
-    """The line of the header where it stands among the rows as well, as in files that were put one behind another."""
+    """Return the header line if it also occurs among the rows, as in concatenated files; else an empty text."""
     header = lines[layout.skip].strip() if layout.has_header else ""
     return header if header and any(line.strip() == header for line in lines[layout.begin :]) else ""
 
 
 def has_comments(lines: Sequence[str], layout: Layout) -> bool:
-    """Whether lines among the rows are comments: they begin with #, and no other line has one."""
+    """Return whether lines among the rows are comments: they begin with #, and no other line contains it."""
     marked = [line for line in lines[layout.begin :] if "#" in line]
     return bool(marked) and all(line.startswith("# ") for line in marked)

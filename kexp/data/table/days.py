@@ -1,4 +1,4 @@
-"""How people write days, months and periods, and the SQL that reads them."""
+"""Formats of days, months and periods, and the SQL that parses them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COMPACT = {"%Y%m%d": (18000101, 21001231), "%Y%m": (180001, 210012)}  # whole nu
 
 
 def moment_in(value: str, form: str) -> str:
-    """SQL of the moment that a text names in this form; NULL where it names none."""
+    """Return SQL of the moment that a text of this format names; NULL if the text does not have the format."""
     if form not in PERIODS:
         read = f"try_strptime({value}, {text(form)})"
         # DuckDB alone takes the 20 of 05.01.20 for the year 20 of our era.

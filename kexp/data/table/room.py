@@ -1,4 +1,4 @@
-"""Room in the cache: of the folders of a kind those that were not used for longest go, where all are too large."""
+"""Limit the size of the cache: remove the least recently used folders."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _A_DAY_S = 86_400.0
 
 
 def make_room(parent: Path, mark: str) -> None:
-    """Removes the folders that were not used for longest, where all of them are too large.
+    """Remove the least recently used folders, if all of them together exceed the limit.
 
-    Other processes read and write here at the same time: what is gone in between is no matter.
+    Other processes may read and write the cache at the same time, so a folder may disappear at any moment.
 
     Args:
-        parent: of the folders; one whose name begins with a dot is being written.
-        mark: pattern of the file in a folder whose time is when the folder was used.
+        parent: contains the folders; one whose name begins with a dot is still being written.
+        mark: pattern of the file in a folder whose modification time is the time of the folder's last use.
     """
     found = []
     for used in parent.glob(f"[!.]*/{mark}"):

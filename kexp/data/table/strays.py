@@ -1,4 +1,4 @@
-"""What stands for a missing value in one column alone: a word among its numbers or dates, -999 among its numbers."""
+"""Detect values that mean a missing value in one column: a word among numbers or dates, or -999 among numbers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _CODES = (-999.0, -9999.0, -99999.0, -999999.0, -999.25)  # what instruments and
 
 
 def stray_words(connection: duckdb.DuckDBPyConnection, value: str) -> tuple[str, ...]:
-    """Words that nearly all other values differ from: those are numbers, or have digits as dates do.
+    """Return the few words in a column whose other values are numbers or dates.
 
     Args:
-        connection: to DuckDB, which has the table `rows`.
-        value: SQL of the column's text; NULL where it is missing.
+        connection: the connection to DuckDB, which has the table `rows`.
+        value: SQL of the column's text; NULL for a missing value.
     """
     counted = (
         f"select v, count(*) as n, try_cast(v as double) is not null as number, regexp_matches(v, '[0-9]') as digits "
@@ -38,11 +38,14 @@ def stray_words(connection: duckdb.DuckDBPyConnection, value: str) -> tuple[str,
 
 
 def no_measurements(connection: duckdb.DuckDBPyConnection, numbers: Sequence[str]) -> list[float | None]:
-    """For each column of numbers the one that stands for none: it is far below all others, and repeats.
+    """Find the number in each column that means a missing value: it repeats, and is far below all other numbers.
 
     Args:
-        connection: to DuckDB, which has the table `rows`.
-        numbers: SQL of each column.
+        connection: the connection to DuckDB, which has the table `rows`.
+        numbers: SQL of each column of numbers.
+
+    Returns:
+        For each column, the number; None if there is none.
     """
     if not numbers:
         return []
