@@ -144,12 +144,14 @@ def _run(
     )
     with run_status(tracker), log_extras(tracker, experiment.tracking) if own else nullcontext():
         record_setup(tracker, prepared, source, summary_of(model), size_of(model))
-        teller = EpochLogger(tracker, model, prepared)
+        epoch_logger = EpochLogger(tracker, model, prepared)
         trainer = experiment.trainer
         checkpointing = checkpointing_of(prepared, checkpoint, folder)
         with training.progress(trainer.epochs, trainer.initial_epoch, trainer.verbose) as progress:
             try:
-                trained = engine(prepared, model, listeners=[teller, progress, *listeners], checkpoint=checkpointing)
+                trained = engine(
+                    prepared, model, listeners=[epoch_logger, progress, *listeners], checkpoint=checkpointing
+                )
             except TrainingError as error:
                 recorded = f" and in run {tracker.name} ({tracker.run_id})" if experiment.tracking.enabled else ""
                 error.add_note(f"Its files are in {folder}{recorded}.")

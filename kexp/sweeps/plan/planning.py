@@ -98,12 +98,12 @@ class PlanCache:
 
     Attributes:
         data: data node -> the loaded data, or the error of loading it.
-        settled: settings that affect preparation -> what was derived from the data.
+        derived: settings that affect preparation -> what was derived from the data.
         installed: backend and file formats -> the error if something is not installed, else None.
     """
 
     data: dict[str, Data | ConfigError] = field(default_factory=dict)
-    settled: dict[str, _Settled | ConfigError] = field(default_factory=dict)
+    derived: dict[str, _Derived | ConfigError] = field(default_factory=dict)
     installed: dict[str, ConfigError | None] = field(default_factory=dict)
 
     def fingerprint(self, experiment: Experiment) -> str:
@@ -112,14 +112,14 @@ class PlanCache:
         Raises:
             ConfigError: they do not fit, or the data cannot be read.
         """
-        settled = self._settled(experiment)
-        experiment = experiment.compiled_with(settled.taken)
-        if settled.model is not None:
-            experiment = replace(experiment, model=settled.model)
+        derived = self._derived(experiment)
+        experiment = experiment.compiled_with(derived.taken)
+        if derived.model is not None:
+            experiment = replace(experiment, model=derived.model)
         unset = experiment.loss is None or experiment.metrics_follow_data or experiment.optimizer_follows_model
-        if unset or settled.targets:
-            experiment = experiment.choosing(settled.loss, settled.metrics, settled.targets)
-        return fingerprint(experiment, settled.digest)
+        if unset or derived.targets:
+            experiment = experiment.choosing(derived.loss, derived.metrics, derived.targets)
+        return fingerprint(experiment, derived.digest)
 
     def check_installed(self, experiment: Experiment) -> None:
         """Check that the backend and the file formats of the experiment are installed.
@@ -146,9 +146,9 @@ class PlanCache:
         Raises:
             ConfigError: as for `fingerprint`.
         """
-        return () if experiment.callbacks else self._settled(experiment).measured
+        return () if experiment.callbacks else self._derived(experiment).measured
 
-    def _settled(self, experiment: Experiment) -> _Settled:
+    def _derived(self, experiment: Experiment) -> _Derived:
         from kexp.experiment import begins_with_run, may_compile
 
         # Everything that `prepare` reads; learning rates, widths and epochs are not among it.
@@ -162,14 +162,14 @@ class PlanCache:
             {name: [node.name, node.parameters.get("monitor")] for name, node in experiment.callbacks.items()},
             experiment.model.as_dict() if may_compile(experiment.model) or begins_with_run(experiment) else None,
         )
-        settled = self.settled.get(key)
-        if settled is None:
-            settled = self.settled[key] = self._settle(experiment)
-        if isinstance(settled, ConfigError):
-            raise settled
-        return settled
+        derived = self.derived.get(key)
+        if derived is None:
+            derived = self.derived[key] = self._derive(experiment)
+        if isinstance(derived, ConfigError):
+            raise derived
+        return derived
 
-    def _settle(self, experiment: Experiment) -> _Settled | ConfigError:
+    def _derive(self, experiment: Experiment) -> _Derived | ConfigError:
         from kexp.experiment import prepare
 
         data = self._load(experiment.data)
@@ -182,11 +182,11 @@ class PlanCache:
         chosen, earlier = prepared.experiment, prepared.earlier
         if earlier is not None and experiment.model.parameters["run"] == "latest":
             return ConfigError(
-                "model.run: must be a run's id in a sweep, whose own trials are the latest soon; "
+                "model.run: must be a run's id in a sweep, because its own trials become the latest runs; "
                 f"latest is {earlier.run_id[:8]} now"
             )
         assert chosen.loss is not None
-        return _Settled(
+        return _Derived(
             chosen.loss.name,
             {key: node.name for key, node in chosen.metrics.items()},
             {path: form for path, form in prepared.targets.items() if form},
@@ -209,7 +209,7 @@ class PlanCache:
 
 
 @dataclass(frozen=True)
-class _Settled:
+class _Derived:
     """Settings that were derived from the data.
 
     Attributes:
