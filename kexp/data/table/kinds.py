@@ -148,7 +148,7 @@ def _with_strays(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOpti
     """The column as numbers or dates where nearly all its values are, and the few words among them are missing ones."""
     if how.na_values is not None or how.missing is not None:
         return None
-    words = stray_words(connection, _present(name, how))
+    words = stray_words(connection, quoted(name), _present(name, how))
     found = _of_texts(connection, [name], replace(how, missing={outside(name): words}))[name] if words else None
     return None if found is None or found.kind == "text" else replace(found, missing=words)
 
