@@ -93,7 +93,7 @@ def test_a_line_of_units_below_the_header_is_left_out_and_said(units: str, tmp_p
     rows = "\n".join(f"{x:.2f},{row % 7},{kind}" for row, (x, kind) in enumerate(zip(X, KIND, strict=True)))
     splits = made(tmp_path, f"speed,mass,kind\n{units}\n{rows}\n")
     assert (
-        splits.words == f"60 rows: 2 numbers; units below its header left out: {units.rstrip(',').replace(',', ', ')}"
+        splits.summary == f"60 rows: 2 numbers; units below its header left out: {units.rstrip(',').replace(',', ', ')}"
     )
     np.testing.assert_array_equal(column_of(splits, "speed"), X.astype(np.float32))
 
@@ -105,7 +105,7 @@ def test_a_first_row_without_numbers_is_no_line_of_units(tmp_path: Path) -> None
 def test_lines_that_repeat_the_header_are_left_out_and_said(tmp_path: Path) -> None:
     header, *rows = written(X).splitlines()
     splits = made(tmp_path, "\n".join([header, *rows[:20], header, *rows[20:]]))
-    assert splits.words == "60 rows: 2 numbers; lines that repeat its header left out"
+    assert splits.summary == "60 rows: 2 numbers; lines that repeat its header left out"
 
 
 PERIODS: dict[str, Callable[[datetime.date], str]] = {
@@ -144,7 +144,7 @@ def test_a_few_words_among_dates_or_numbers_are_missing_and_said(tmp_path: Path)
     days = pd.date_range("2021-01-31", periods=ROWS).strftime("%d/%m/%Y").to_numpy(dtype=object)
     days[[4, 20]] = "not yet"
     splits = made(tmp_path, written(days))
-    assert splits.words.endswith("; taken for missing: not yet in value (data.na_values says otherwise)")
+    assert splits.summary.endswith("; taken for missing: not yet in value (data.na_values says otherwise)")
     np.testing.assert_array_equal(np.flatnonzero(column_of(splits, "value is missing")), [4, 20])
     answers_alike(splits, tmp_path)
     measured = np.where(np.arange(ROWS) % 9 == 0, "<0.05", X.astype(str))
@@ -160,18 +160,18 @@ def test_a_few_words_among_dates_or_numbers_are_missing_and_said(tmp_path: Path)
 def test_what_instruments_write_in_place_of_nothing_is_missing_and_said(code: str, tmp_path: Path) -> None:
     values = np.where(np.arange(ROWS) % 7 == 0, code, X.astype(str))
     splits = made(tmp_path, written(values))
-    assert splits.words.endswith(f"taken for missing: {float(code):g} in value (data.na_values says otherwise)")
+    assert splits.summary.endswith(f"taken for missing: {float(code):g} in value (data.na_values says otherwise)")
     np.testing.assert_array_equal(column_of(splits, "value is missing"), np.arange(ROWS) % 7 == 0)
     answers_alike(splits, tmp_path)
     as_it_is = made(tmp_path, written(values), na_values=[])
-    assert column_of(as_it_is, "value").min() == float(code) and "taken" not in as_it_is.words
+    assert column_of(as_it_is, "value").min() == float(code) and "taken" not in as_it_is.summary
     told = made(tmp_path, written(values), na_values=[int(float(code))])
     np.testing.assert_array_equal(column_of(told, "value"), column_of(splits, "value"))
 
 
 def test_a_low_number_among_low_numbers_is_a_number(tmp_path: Path) -> None:
     splits = made(tmp_path, written(np.where(np.arange(ROWS) % 7 == 0, -999, -900 + np.arange(ROWS))))
-    assert "taken" not in splits.words and column_of(splits, "value").min() == -999
+    assert "taken" not in splits.summary and column_of(splits, "value").min() == -999
 
 
 def test_codes_with_zeros_in_front_are_categories(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_rows_that_end_early_have_missing_values_and_it_is_said(tmp_path: Path) 
     header, *rows = pd.DataFrame({"kind": KIND, "x": X, "y": X}).to_csv(index=False).splitlines()
     short = [row.rpartition(",")[0] if place in (3, 30) else row for place, row in enumerate(rows)]
     splits = made(tmp_path, "\n".join([header, *short]))
-    assert splits.words.endswith("; what is missing at the end of 2 rows taken for missing values")
+    assert splits.summary.endswith("; what is missing at the end of 2 rows taken for missing values")
     np.testing.assert_array_equal(np.flatnonzero(column_of(splits, "y is missing")), [3, 30])
     mostly = [row.rpartition(",")[0] if place % 12 else row for place, row in enumerate(rows)]
     assert len(made(tmp_path, "\n".join([header, *mostly])).spec.feature_names or ()) == 3
@@ -235,7 +235,7 @@ def test_rows_that_end_early_have_missing_values_and_it_is_said(tmp_path: Path) 
 def test_a_first_column_without_a_name_is_left_out_where_it_counts_the_rows(tmp_path: Path) -> None:
     rows = [f"{x:.2f},{kind}" for x, kind in zip(X, KIND, strict=True)]
     counted = made(tmp_path, "\n".join(f"{place},{row}" for place, row in enumerate(rows, 1)), "column_3")
-    assert "left out: column_1 (another in every row)" in counted.words
+    assert "left out: column_1 (another in every row)" in counted.summary
     years = made(tmp_path, "\n".join(f"{1700 + place},{row}" for place, row in enumerate(rows)), "column_3")
     assert years.spec.feature_names == ("column_1", "column_2")
 
