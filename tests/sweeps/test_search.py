@@ -302,9 +302,9 @@ def test_search_refuses(arguments: list[str], sentence: str) -> None:
     ("change", "sentence"),
     [
         (["optimizer.learning_rate=interval(0.1,1)"], "interval(0.1,1.0)"),
-        ([LR, "optimizer=sgd,adam"], "begun with no optimizer, and not optimizer=sgd,adam"),
-        ([LR, "trainer.epochs=5"], "begun with settings"),
-        ([LR, "sweep.objective=val_loss"], "begun with objective maximize val_accuracy, and not minimize val_loss"),
+        ([LR, "optimizer=sgd,adam"], "started with no optimizer, not optimizer=sgd,adam"),
+        ([LR, "trainer.epochs=5"], "started with settings"),
+        ([LR, "sweep.objective=val_loss"], "started with objective maximize val_accuracy, not minimize val_loss"),
     ],
 )
 def test_study_whose_space_changed_is_refused_before_there_is_a_run(change: list[str], sentence: str) -> None:

@@ -90,7 +90,7 @@ class Decisions:
         for was, now in zip(before, self._head["begun_with"], strict=True):
             if was != now:
                 raise ConfigError(
-                    f"the sweep {folder.name!r} was begun with {was}, and not {now}; give another sweep.name"
+                    f"the sweep {folder.name!r} was started with {was}, not {now}; give another sweep.name"
                 )
         same = found.get("trials") == self._head["trials"]
         self.made = [_decision(each) for each in found["decisions"]] if same else []

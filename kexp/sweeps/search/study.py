@@ -282,7 +282,7 @@ def refuse_change(name: str, storage: Any, space: Space, objectives: Sequence[Ob
         return
     change = _change(found[0].user_attrs, _identity(space, objectives, seeds))
     if change:
-        raise ConfigError(f"the study {name!r} {change}; keep to what it was begun with, or give another sweep.name")
+        raise ConfigError(f"the study {name!r} {change}; keep its settings, or give another sweep.name")
 
 
 def _identity(space: Space, objectives: Sequence[Objective], seeds: Sequence[int]) -> dict[str, Any]:
@@ -320,9 +320,9 @@ def _change(begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     for name in {**before, **after}:
         if before.get(name) != after.get(name):
             was, is_now = (each.get(name) or f"no {name}" for each in (before, after))
-            return f"was begun with {was}, and not {is_now}"
+            return f"was started with {was}, not {is_now}"
     for key, what in (("kexp.settings", "settings"), ("kexp.objectives", "objective"), ("kexp.seeds", "seeds")):
         if begun.get(key) != now[key]:
             was, is_now = (" ".join(map(str, each or [])) or f"no {what}" for each in (begun.get(key), now[key]))
-            return f"was begun with {what} {was}, and not {is_now}"
+            return f"was started with {what} {was}, not {is_now}"
     return ""
