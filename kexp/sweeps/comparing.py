@@ -102,7 +102,7 @@ def compare_trials(
         condition = parse_filter(where, taking_part)
         taking_part = [trial for trial in taking_part if condition(trial)]
     if not taking_part:
-        raise ConfigError(f"where: no trial meets {where!r}" if trials else "there are no trials to compare")
+        raise ConfigError(f"where: no trial matches {where!r}" if trials else "there are no trials to compare")
     measured = dict.fromkeys(name for trial in taking_part for name in trial.metrics)
     # A trial that ended before its parameters were logged belongs to no row.
     described = [trial for trial in taking_part if trial.state == "FINISHED" or SEED in trial.params]

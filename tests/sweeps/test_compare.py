@@ -290,7 +290,7 @@ def test_bad_requests_name_the_nearest() -> None:
         compare_trials(trials, metrics=["auc"])
     with pytest.raises(UnknownNameError, match="params: there is no parameter 'optimiser'; did you mean"):
         compare_trials(trials, params=["optimiser"])
-    with pytest.raises(ConfigError, match="no trial meets 'seed=9'"):
+    with pytest.raises(ConfigError, match="no trial matches 'seed=9'"):
         compare_trials(trials, where="seed=9")
     with pytest.raises(ConfigError, match="no trials"):
         compare_trials([])

@@ -86,7 +86,7 @@ def test_sampler_whose_package_is_missing_says_how_to_install_it(
 
 
 def test_several_objectives_are_refused_by_what_takes_one() -> None:
-    with pytest.raises(ConfigError, match="cmaes takes one objective"):
+    with pytest.raises(ConfigError, match="cmaes supports one objective"):
         choose_sampler("cmaes", objectives=2)
-    with pytest.raises(ConfigError, match="median judges by one objective"):
+    with pytest.raises(ConfigError, match="median supports one objective"):
         choose_pruner("median", epochs=5, objectives=2)

@@ -80,7 +80,9 @@ def plan_staged(
         raise ConfigError(f"{key}: must be left out with hydra/sweeper={name}, whose trials are lanes")
     if request.seeds or experiment.sweep.seeds is not None or experiment.sweep.folds is not None:
         what = "sweep.folds" if experiment.sweep.folds is not None else "sweep.seeds" if not request.seeds else "seed"
-        raise ConfigError(f"{what}: must be left out, or one seed, with hydra/sweeper={name}, which judges by one run")
+        raise ConfigError(
+            f"{what}: must be left out, or one seed, with hydra/sweeper={name}, which compares single runs"
+        )
     if experiment.trainer.changes:
         raise ConfigError(f"trainer.changes: must be left out with hydra/sweeper={name}")
     objectives = sweeper.objectives(experiment, space)

@@ -72,7 +72,7 @@ def choose_sampler(what: Any, key: str = "hydra.sweeper.sampler", *, objectives:
     name, parameters = _named(what, key, "sampler", SAMPLERS)
     if objectives > 1 and name in _ONE_OBJECTIVE:
         raise ConfigError(
-            f"{key}: {name} takes one objective, and sweep.objective names {objectives}; use nsga2 or tpe"
+            f"{key}: {name} supports one objective, but sweep.objective names {objectives}; use nsga2 or tpe"
         )
     kind = getattr(optuna.samplers, SAMPLERS[name])
 
@@ -109,7 +109,7 @@ def choose_pruner(what: Any, key: str = "hydra.sweeper.pruner", *, epochs: int, 
     optuna = require_optuna()
     name, parameters = _named(what, key, "pruner", [*PRUNERS, "none"])
     if objectives > 1:
-        raise ConfigError(f"{key}: {name} judges by one objective, and sweep.objective names {objectives}")
+        raise ConfigError(f"{key}: {name} supports one objective, but sweep.objective names {objectives}")
     kind = getattr(optuna.pruners, PRUNERS[name])
     _check_parameters(key, name, kind, parameters)
     given = {"max_resource": epochs, **parameters} if name == "hyperband" else parameters

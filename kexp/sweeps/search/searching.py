@@ -80,7 +80,7 @@ class Searching:
     @property
     def most(self) -> int:
         """The most trials that can still run."""
-        return max(0, self.n_trials - self.study.begun) * max(1, len(self.seeds))
+        return max(0, self.n_trials - self.study.started) * max(1, len(self.seeds))
 
     def restore(self) -> None:
         """Adds the trials of earlier runs of the search to the session's table."""
@@ -114,7 +114,7 @@ class Searching:
             ConfigError: all suggestions so far are invalid.
         """
         while not self._ready:
-            if self.study.begun >= self.n_trials:
+            if self.study.started >= self.n_trials:
                 return None
             suggestion = self.study.ask()
             if suggestion is None:

@@ -110,7 +110,7 @@ class Study:
                 for key, value in _identity(space, objectives, seeds).items():
                     self.optuna.set_user_attr(key, value)
                 self.optuna.set_metric_names([objective.metric for objective in objectives])
-        self.begun = self._queued = self._point = self._next = 0
+        self.started = self._queued = self._point = self._next = 0
         self._points: Iterator[dict[str, Any]] | None = space.points() if sampler.name == "grid" else None
 
     def resume(self) -> None:
@@ -130,7 +130,7 @@ class Study:
                 ]
             )
             trials = self._trials()
-            self.begun = sum(1 for trial in self._latest() if trial.state.is_finished())
+            self.started = sum(1 for trial in self._latest() if trial.state.is_finished())
         self._queued = sum(1 for trial in trials if trial.state == states.WAITING)
         self._next = 1 + max((trial.user_attrs.get(_NUMBER, -1) for trial in trials), default=-1)
         self._point = 1 + max((trial.user_attrs.get(_POINT, -1) for trial in trials), default=-1)
@@ -159,7 +159,7 @@ class Study:
                 return None
             self.optuna.sampler = self.sampler.make(_seed_of(self.seed, self._next))
             trial = self.optuna.ask()
-            self.begun += 1
+            self.started += 1
             self._queued = max(0, self._queued - 1)
             kept = trial.user_attrs.get(_NUMBER)
             if kept is None:

@@ -192,7 +192,7 @@ class _Search:
 def _seeds(request: Request, experiment: Experiment) -> tuple[int, ...]:
     if experiment.sweep.folds is not None:
         raise ConfigError(
-            "sweep.folds: a search judges by seeds (sweep.seeds); give data.folds and data.fold for one fold"
+            "sweep.folds: a search averages over seeds, not folds; give data.folds and data.fold for one fold"
         )
     count = experiment.sweep.seeds
     if count is None:
@@ -218,7 +218,7 @@ def _check_pruner(pruner: Chosen | None, objectives: Sequence[Objective], seeds:
 
 def _print_plan(session: Session, searching: Searching) -> None:
     if session.verbose:
-        study, done = searching.study, searching.study.begun
+        study, done = searching.study, searching.study.started
         counts = [f"{searching.n_trials} trials"] + ([f"{done} of them over already"] if done else [])
         several = f", each with {len(searching.seeds)} seeds" if len(searching.seeds) > 1 else ""
         pruned = f", pruned by {searching.pruner}" if searching.pruner else ""
