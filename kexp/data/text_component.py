@@ -12,13 +12,13 @@ __all__ = ["text"]
 
 def text(
     path: str,
-    target: str | int | None = None,
+    target: str | float | None = None,
     *,
-    text: str | int | None = None,
+    text: str | float | None = None,
     words: int = 10000,
     length: int = 200,
     task: Literal["auto", "classification", "regression"] = "auto",
-    classes: list[str | int] | None = None,
+    classes: list[str | float] | None = None,
 ) -> Data:
     """Texts as word indices, for `model=text`: a column of a table, or .txt files in one folder for each class.
 

@@ -188,13 +188,14 @@ def _layout(lines: list[str], dialect: _Dialect, how: ReadOptions, spaced: Split
         ends = list(range(1, len(lines) + 1))
     else:
         rows, ends = fields_of(lines, dialect.mark, dialect.quote, dialect.escape)
-    header = how.header if how.header is not None or how.names is None else False
-    layout = layout_of(rows, ends, header, frozenset(how.kinds or ()) if how.header is False else frozenset())
+    known = frozenset(how.kinds or ()) if how.header is False else frozenset()
+    layout = layout_of(rows, ends, how.header, known, renamed=how.names is not None)
     if how.names is None:
         return layout
     if len(how.names) != len(layout.names):
         raise DataError(f"data.names: must name the {len(layout.names)} columns, got {len(how.names)} names")
-    return replace(layout, names=how.names)
+    codes = frozenset(name for name, told in zip(how.names, layout.names, strict=True) if told in layout.codes)
+    return replace(layout, names=how.names, codes=codes)
 
 
 def _by_spaces(lines: list[str], dialect: _Dialect) -> Split | None:

@@ -55,7 +55,9 @@ def most_fields(rows: Rows) -> tuple[int, float]:
     return fields, count / counts.total()
 
 
-def layout_of(rows: Rows, ends: Sequence[int], header: bool | None, known: frozenset[str]) -> Layout:
+def layout_of(
+    rows: Rows, ends: Sequence[int], header: bool | None, known: frozenset[str], *, renamed: bool = False
+) -> Layout:
     """Detect the layout of a file.
 
     The header is the first line with as many fields as nearly all lines. It may have one field less, if rows start with
@@ -66,6 +68,8 @@ def layout_of(rows: Rows, ends: Sequence[int], header: bool | None, known: froze
         ends: for each of these, the number of lines of the file up to its end.
         header: whether there is a header; None to detect it.
         known: names of columns that the file should have; a line of these is a header.
+        renamed: whether the columns get other names. Then a header is one only if it is sure to be none of the rows:
+            above a column of numbers it has a word.
     """
     fields, share = most_fields(rows)
     first = next((place for place, row in enumerate(rows) if row), 0)
@@ -81,7 +85,8 @@ def layout_of(rows: Rows, ends: Sequence[int], header: bool | None, known: froze
     if header is not True and known and known <= {name.strip() for name in begin}:
         header = True
     if header is None:
-        header = not _is_row(begin, [row for row in after if len(row) == len(begin)])
+        alike = [row for row in after if len(row) == len(begin)]
+        header = not _is_row(begin, alike) and not (renamed and not any(map(_are_values, _columns(alike, len(begin)))))
     rows_after = after if header else [begin, *after]
     units: tuple[str, ...] = ()
     if not header:

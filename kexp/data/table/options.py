@@ -12,12 +12,12 @@ from kexp.serving.cells import MISSING_WORDS
 __all__ = ["MISSING_WORDS", "ReadOptions", "listed", "named"]
 
 
-def named(name: str | int | None) -> str | None:
+def named(name: str | float | None) -> str | None:
     """The name of a column, which a config may have as a number: 2021."""
     return None if name is None else str(name)
 
 
-def listed(names: str | int | Sequence[str | int | float] | None) -> tuple[str, ...] | None:
+def listed(names: str | float | Sequence[str | float] | None) -> tuple[str, ...] | None:
     """The names of columns, or the words, that a config lists; it may have a single one without a list."""
     if names is None or not isinstance(names, Sequence) or isinstance(names, str):
         return None if names is None else (str(names),)
@@ -56,9 +56,9 @@ class ReadOptions:
         delimiter: str | None,
         decimal: str | None,
         encoding: str | None,
-        na_values: Sequence[str | int | float] | None,
+        na_values: Sequence[str | float] | None,
         header: bool | None,
-        names: Sequence[str | int] | None,
+        names: Sequence[str | float] | None,
     ) -> ReadOptions:
         """Creates options from config values."""
         return ReadOptions(delimiter, decimal, encoding, listed(na_values), header, listed(names))
