@@ -86,7 +86,8 @@ def layout_of(
         header = True
     if header is None:
         alike = [row for row in after if len(row) == len(begin)]
-        header = not _is_row(begin, alike) and not (renamed and not any(map(_are_values, _columns(alike, len(begin)))))
+        measured = any(map(_are_values, _columns(alike[1:], len(begin))))  # the first may be a line of units
+        header = not _is_row(begin, alike) and (measured or not renamed)
     rows_after = after if header else [begin, *after]
     units: tuple[str, ...] = ()
     if not header:
