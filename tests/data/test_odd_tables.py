@@ -99,6 +99,7 @@ def test_a_line_of_units_below_the_header_is_left_out_and_said(units: str, tmp_p
 
 
 def test_a_first_row_without_numbers_is_no_line_of_units(tmp_path: Path) -> None:
+    assert len(made(tmp_path, "name,x,kind\nAnna,absent,ash\n" + written(KIND).partition("\n")[2]).data) == ROWS + 1
     assert len(made(tmp_path, "a,b,kind\nmissing,?,ash\n" + written(X).partition("\n")[2]).data) == ROWS + 1
 
 
@@ -206,6 +207,7 @@ def test_numbers_are_read_however_they_are_written(
 def test_a_mark_in_some_rows_is_a_feature_and_ratios_are_no_times(tmp_path: Path) -> None:
     marked = made(tmp_path, written(np.where(np.arange(ROWS) % 3 == 0, "x", "")))
     np.testing.assert_array_equal(column_of(marked, "value=x"), np.arange(ROWS) % 3 == 0)
+    assert "value=1000M12" in (made(tmp_path, written(["1000M12", "1000M10"] * 30)).spec.feature_names or ())
     assert "value=3:1" in (made(tmp_path, written(["3:1", "1:1", "2:1"] * 20)).spec.feature_names or ())
 
 

@@ -155,7 +155,10 @@ def _are_units(line: Sequence[str], after: Rows) -> bool:
         return True
     measured = [place for place in told if _are_values(columns[place])]
     words = [told[place] for place in measured if told[place].lower() not in MISSING_WORDS]
-    return bool(words) and not any(_fits(told[place], columns[place]) for place in measured)
+    names = [field for place, field in told.items() if place not in measured and field.lower() not in MISSING_WORDS]
+    # A single word beside names may be the value of a row: "Anna, absent".
+    alone = len(words) == 1 and bool(names)
+    return bool(words) and not alone and not any(_fits(told[place], columns[place]) for place in measured)
 
 
 def _are_codes(texts: Sequence[str]) -> bool:
