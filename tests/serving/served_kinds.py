@@ -36,7 +36,7 @@ def people(rows: int = 120) -> pd.DataFrame:
     random = np.random.default_rng(4)
     age = random.integers(18, 80, rows).astype(float)
     age[::9] = np.nan
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "age": age,
             "fare": random.gamma(2, 20, rows).round(2),
@@ -51,6 +51,10 @@ def people(rows: int = 120) -> pd.DataFrame:
             "calm": random.integers(0, 2, rows),
         }
     )
+    clock = pd.Timestamp("2020-01-01") + pd.to_timedelta(random.integers(0, 86400, rows), unit="s")
+    frame.insert(7, "woke", clock.strftime("%H:%M:%S"))
+    frame.insert(8, "warmth", np.where(random.random(rows) < 0.2, -999, random.normal(15, 5, rows).round(1)))
+    return frame.assign(spent=random.gamma(2, 300, rows).round())
 
 
 def shops() -> pd.DataFrame:
@@ -86,7 +90,7 @@ def brought(folder: Path) -> dict[str, tuple[list[str], list[Any], Path | None]]
     """The overrides of each run, requests to its model, and a file with the first one's rows for `kexp predict`."""
     frame = people()
     frame.to_csv(folder / "people.csv", index=False)
-    targets = ["bought", "income", "tall", "calm"]
+    targets = ["bought", "income", "tall", "calm", "spent"]
     raw = pd.read_csv(folder / "people.csv").drop(columns=targets)
     odd = raw.copy()
     odd.loc[0, "children"], odd.loc[1, "city"], odd.loc[2, "age"] = np.nan, "Atlantis", np.nan
@@ -109,18 +113,31 @@ def brought(folder: Path) -> dict[str, tuple[list[str], list[Any], Path | None]]
     table = ["data=csv", "data.path=people.csv"]
     others = "[{}]".format
     made: dict[str, tuple[list[str], list[Any], Path | None]] = {
-        "table": ([*table, "data.target=bought", f"data.drop={others('income,tall,calm')}"], requests, Path("odd.csv")),
+        "table": (
+            [*table, "data.target=bought", f"data.drop={others('income,tall,calm,spent')}"],
+            requests,
+            Path("odd.csv"),
+        ),
         "regression": (
-            [*table, "data.target=income", f"data.drop={others('bought,tall,calm')}"],
+            [
+                *table,
+                "data.target=[income,spent]",
+                f"data.drop={others('bought,tall,calm')}",
+                "data.na_values=['-999']",
+            ],
             [odd],
             Path("odd.csv"),
         ),
-        "labels": ([*table, "data.target=[tall,calm]", f"data.drop={others('bought,income')}"], [odd], Path("odd.csv")),
+        "labels": (
+            [*table, "data.target=[tall,calm]", f"data.drop={others('bought,income,spent')}"],
+            [odd],
+            Path("odd.csv"),
+        ),
         "own": (
             [
                 *table,
                 "data.target=income",
-                f"data.drop={others('bought,tall,calm')}",
+                f"data.drop={others('bought,tall,calm,spent')}",
                 "model=sequential",
                 "model.layers=[{name: Dense, units: 4, activation: served_parts:bent}, {name: 'served_parts:Twice'}]",
                 "loss=served_parts:far",

@@ -119,9 +119,11 @@ def test_signatures_have_names_types_and_what_may_be_missing(served: dict[str, K
         "member": ("string", True),
         "since": ("string", True),
         "price": ("string", True),
+        "woke": ("string", True),
+        "warmth": ("double", True),
     }
     assert read(table["outputs"]) == {"class": ("string", True), "p_no": ("float", True), "p_yes": ("float", True)}
-    assert list(read(served["regression"].told["outputs"])) == ["income"]
+    assert list(read(served["regression"].told["outputs"])) == ["income", "spent"]
     assert list(read(served["labels"].told["outputs"])) == ["p_tall", "p_calm"]
     assert list(read(served["series"].told["inputs"])) == ["day", "shop", "open", "sales"]
     assert list(read(served["series"].told["outputs"])) == ["shop", "day of the last step", "sales +1", "sales +2"]
@@ -131,6 +133,19 @@ def test_signatures_have_names_types_and_what_may_be_missing(served: dict[str, K
 @pytest.mark.parametrize("name", KINDS)
 def test_examples_are_answered(name: str, served: dict[str, Kind]) -> None:
     assert len(served[name].told["example"])
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_mlflows_server_answers_each_form_of_a_request_alike(name: str, served: dict[str, Kind]) -> None:
+    forms = dict(served[name].told["posted"])
+    status, refusal = forms.pop("without", (400, {"message": "the column must be there"}))
+    assert status == 400
+    assert "must be there" in refusal["message"] and "\n" not in refusal["message"]
+    if name == "images":  # whose signature takes arrays too, of which MLflow makes no CSV
+        assert forms.pop("csv")[0] == 400
+    answers = [json.dumps(answer) for _, answer in forms.values()]
+    assert [status for status, _ in forms.values()] == [200] * len(forms), forms
+    assert answers == answers[:1] * len(answers)
 
 
 def test_mlflow_serves_csv_and_json_where_kexp_is_not(served: dict[str, Kind], tmp_path: Path) -> None:
@@ -157,7 +172,7 @@ def test_mlflow_serves_csv_and_json_where_kexp_is_not(served: dict[str, Kind], t
         for bad, told in (
             (
                 {"dataframe_records": [{"age": 3}]},
-                "the columns 'fare', 'children', 'member', 'since', 'price' must be there",
+                "the columns 'fare', 'children', 'member', 'since', 'price', 'woke', 'warmth' must be there",
             ),
             ({"dataframe_records": [{**records[3], "since": "soon"}]}, "column 'since' must hold dates, got 'soon'"),
             ({"dataframe_records": [{**records[3], "fare": "cheap"}]}, "fare"),

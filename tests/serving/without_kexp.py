@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import pickle
 import sys
 import warnings
@@ -15,6 +17,60 @@ class NoKexp:
         if name.partition(".")[0] == "kexp":
             raise ModuleNotFoundError(f"No module named {name!r}: kexp is not installed here")
         return None
+
+
+def posted(app: Any, body: str, kind: str) -> tuple[int, Any]:
+    """Status and answer of MLflow's own server to a request, without a port."""
+    told: dict[str, Any] = {"body": b""}
+
+    async def ask() -> None:
+        parts = [{"type": "http.request", "body": body.encode(), "more_body": False}]
+
+        async def receive() -> Any:
+            return parts.pop(0) if parts else {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            told.setdefault("status", message.get("status"))
+            told["body"] += message.get("body", b"")
+
+        path = "/invocations"
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": "POST",
+            "path": path,
+            "query_string": b"",
+            "headers": [],
+        }
+        await app({**scope, "headers": [(b"content-type", kind.encode())]}, receive, send)
+
+    asyncio.run(ask())
+    return told["status"], json.loads(told["body"])
+
+
+def in_each_form(model: Any, example: Any) -> dict[str, tuple[int, Any]]:
+    """What MLflow's server answers to an example in each of its forms, and to one without a column."""
+    import pandas as pd
+    from mlflow.pyfunc.scoring_server import init
+
+    app = init(model)
+    if "inputs" in example:
+        bodies = {"inputs": example, "instances": {"instances": example["inputs"]}}
+        return {form: posted(app, json.dumps(body), "application/json") for form, body in bodies.items()}
+    frame = pd.DataFrame(example["dataframe_split"]["data"], columns=example["dataframe_split"]["columns"])
+    records = [dict(zip(frame, row, strict=True)) for row in example["dataframe_split"]["data"]]
+    columns = {name: [row[name] for row in records] for name in frame}
+    needed = [column["name"] for column in model.metadata.signature.inputs.to_dict() if column["required"]][-1]
+    without = [{name: value for name, value in row.items() if name != needed} for row in records]
+    bodies = {
+        "split": example,
+        "records": {"dataframe_records": [dict(reversed(row.items())) for row in records]},
+        "inputs": {"inputs": columns},
+        "instances": {"instances": records},
+        "without": {"dataframe_records": without},
+    }
+    found = {form: posted(app, json.dumps(body), "application/json") for form, body in bodies.items()}
+    return {**found, "csv": posted(app, frame[frame.columns[::-1]].to_csv(index=False), "text/csv")}
 
 
 def main(folder: Path) -> None:
@@ -52,6 +108,7 @@ def main(folder: Path) -> None:
                 "warned": [str(each.message) for each in (*caught, *of_keras)],
                 "inputs": signature.inputs.to_dict(),
                 "outputs": signature.outputs.to_dict(),
+                "posted": in_each_form(loaded, json.loads(Path(model, "serving_input_example.json").read_text())),
             }
         )
     (folder / "answers.pickle").write_bytes(pickle.dumps(answers))
