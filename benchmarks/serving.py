@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -106,6 +107,19 @@ def serve(model: Path, python: str, folder: Path) -> None:
         server.wait()
 
 
+def runs(folder: Path, repeats: int = 4) -> None:
+    """What a run takes as a whole process, with its MLflow model and without it, in turns."""
+    ways: dict[str, tuple[list[str], list[float]]] = {"with": ([], []), "without": (["save.model=false"], [])}
+    common = ["data=csv", "data.path=table.csv", "data.target=target", "trainer.epochs=5", "trainer.verbose=0"]
+    for turn in range(repeats + 1):
+        for more, times in ways.values():
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-m", "kexp", *common, *more], cwd=folder, check=True, capture_output=True)
+            times += [time.perf_counter() - began] if turn else []  # the first reads the table
+    for name, (_, times) in ways.items():
+        print(f"run {name} its MLflow model: median {statistics.median(times):.2f} s, least {min(times):.2f} s")
+
+
 def environment(model: Path, folder: Path) -> str:
     """The Python of an environment that the model's requirements make."""
     began = time.perf_counter()
@@ -129,6 +143,7 @@ def main() -> None:
         files = [file for file in model.rglob("*") if file.is_file()]
         print(f"model: {len(files)} files, {sum(file.stat().st_size for file in files) / 1e3:.0f} kB")
         compare(model)
+        runs(folder)
         serve(model, sys.executable, folder)
         if given.environment:
             serve(model, environment(model, folder), folder)
