@@ -123,7 +123,7 @@ def _write_raw(exported: Any, kept: Mapping[str, Any], batch: int | None, path: 
     both = tf.Module()
     both.exported, both.serve, both.tables = exported, exported.serve, rows.tables
     encoded = exported.signatures[_RAW]
-    raw = tf.function(answers).get_concrete_function(**columns)
+    raw = tf.function(answers, autograph=False).get_concrete_function(**columns)
     # A function that JAX exported has no gradients.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(both, str(path), {_RAW: raw, _ENCODED: encoded}, options)

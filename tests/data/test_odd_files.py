@@ -185,6 +185,15 @@ def test_accounts_write_what_is_owed_in_parentheses(tmp_path: Path) -> None:
     np.testing.assert_allclose(feature(splits, "paid"), paid, rtol=1e-6)
 
 
+@pytest.mark.parametrize("missing", [-999, -999.0])
+def test_a_number_for_a_missing_value_is_found_however_it_is_written(missing: float, tmp_path: Path) -> None:
+    gaps = np.arange(ROWS) % 4 == 0
+    frame = PLAIN.assign(width=PLAIN.width.mask(gaps, missing), site=PLAIN.site.mask(gaps, "unknown"))
+    splits = made(tmp_path, frame.to_csv(index=False), "kind", na_values=["-999", "unknown"])
+    np.testing.assert_array_equal(feature(splits, "width is missing"), gaps)
+    np.testing.assert_array_equal(feature(splits, "site is missing"), gaps)
+
+
 def test_columns_that_differ_in_case_are_two(tmp_path: Path) -> None:
     splits = made(tmp_path, CSV.replace("height", "Width", 1), "kind")
     np.testing.assert_array_equal(feature(splits, "width"), PLAIN.width.to_numpy(np.float32))
