@@ -70,8 +70,8 @@ def rows_of(
     if "columns" in encoding:
         kept = {key: encoding[key] for key in ("columns", "kinds", "series") if key in encoding}
         kept["columns"] = [column for column in kept["columns"] if "left_out" not in column]
-        missing = (encoding.get("reading") or {}).get("na_values")
-        kept |= {"reading": {"na_values": list(missing)}} if missing else {}
+        reading = encoding.get("reading") or {}
+        kept["reading"] = {key: reading[key] for key in ("na_values", "missing") if reading.get(key)}
         return {"kind": "series" if "series" in encoding else "table", "shape": shape, "encoding": kept}
     if data == "image_folder":
         return {"kind": "images", "shape": shape}
