@@ -97,13 +97,13 @@ def _typed(name: str, kind: str) -> Found | None:
 def _without_codes(connection: duckdb.DuckDBPyConnection, columns: list[Found], how: ReadOptions) -> list[Found]:
     """The columns, with nothing where a number stands for nothing: -999."""
     plain = [column for column in columns if column.kind == "number" and column.format is None]
-    if how.missing is not None:
+    if how.na_values is not None:
+        known = dict.fromkeys((column.name for column in plain), numbers_in(how.na_values))
+    elif how.missing is not None:
         known = {column.name: numbers_in(how.missing.get(outside(column.name), ())) for column in plain}
-    elif how.na_values is None:
+    else:
         codes = no_measurements(connection, [column.expression for column in plain])
         known = {column.name: [code] for column, code in zip(plain, codes, strict=True) if code is not None}
-    else:
-        known = dict.fromkeys((column.name for column in plain), numbers_in(how.na_values))
     whole = []
     for column in columns:
         expression = column.expression

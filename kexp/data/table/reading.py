@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_frame", "read_query", "read_table"]
 
-VERSION = 8
+VERSION = 9
 ROWS_AT_ONCE = 1 << 19
 
 
