@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
-from kexp.tracking.client import AT_ONCE, client_for, sql_store, store_errors
+from kexp.tracking.client import AT_ONCE, store_errors
 from kexp.tracking.reading import RunView, search
 from kexp.tracking.settings import StoreSettings, resolve_uri
 from kexp.tracking.store import experiment_id
+from kexp.tracking.tables import Database, open_database, tables
 from kexp.tracking.values import ABOUT
 
 __all__ = ["FinishedRun", "finished_with"]
@@ -44,14 +44,13 @@ def finished_with(settings: StoreSettings, fingerprints: Sequence[str]) -> dict[
         StoreError: the store cannot be read.
     """
     uri = resolve_uri(settings)
-    client = client_for(uri)
     with store_errors(uri, "looking for finished runs"):
         experiment = experiment_id(settings)
         if experiment is None or not fingerprints:
             return {}
-        store = sql_store(client)
-        if store is not None:
-            return _from_database(store, int(experiment), list(dict.fromkeys(fingerprints)))
+        database = open_database(uri)
+        if database is not None:
+            return _from_database(database, int(experiment), list(dict.fromkeys(fingerprints)))
     wanted = set(fingerprints)
     tags: list[dict[str, str] | None] = [None]
     if len(wanted) <= _FEW:
@@ -76,40 +75,37 @@ def _finished(settings: StoreSettings, tags: dict[str, str] | None) -> list[RunV
     return list(search(settings, tags=tags, status="FINISHED", newest_first=False))
 
 
-def _from_database(store: Any, experiment: int, fingerprints: Sequence[str]) -> dict[str, FinishedRun]:
-    from mlflow.store.tracking.dbmodels import models as sql
+def _from_database(database: Database, experiment: int, fingerprints: Sequence[str]) -> dict[str, FinishedRun]:
     from sqlalchemy import select
 
+    runs, tag, last = tables().runs.c, tables().tags.c, tables().latest_metrics.c
     found: dict[str, FinishedRun] = {}
-    with store.ManagedSessionMaker() as session:
+    with database.reading() as session:
         for first in range(0, len(fingerprints), _AT_ONCE):
             some = fingerprints[first : first + _AT_ONCE]
             query = (
-                select(sql.SqlTag.value, sql.SqlTag.run_uuid)
-                .join(sql.SqlRun, sql.SqlRun.run_uuid == sql.SqlTag.run_uuid)
+                select(tag.value, tag.run_uuid)
                 .where(
-                    sql.SqlTag.key == "kexp.fingerprint",
-                    sql.SqlTag.value.in_(some),
-                    sql.SqlRun.status == "FINISHED",
-                    sql.SqlRun.lifecycle_stage == "active",
-                    sql.SqlRun.experiment_id == experiment,
+                    runs.run_uuid == tag.run_uuid,
+                    tag.key == "kexp.fingerprint",
+                    tag.value.in_(some),
+                    runs.status == "FINISHED",
+                    runs.lifecycle_stage == "active",
+                    runs.experiment_id == experiment,
                 )
-                .order_by(sql.SqlRun.start_time)
+                .order_by(runs.start_time)
             )
             run_ids = {str(fingerprint): str(run_id) for fingerprint, run_id in session.execute(query)}
             ids = list(run_ids.values())
             metrics: dict[str, dict[str, float]] = {each: {} for each in ids}
-            latest = sql.SqlLatestMetric
             for run_id, key, value, nan in session.execute(
-                select(latest.run_uuid, latest.key, latest.value, latest.is_nan).where(latest.run_uuid.in_(ids))
+                select(last.run_uuid, last.key, last.value, last.is_nan).where(last.run_uuid.in_(ids))
             ):
                 if not key.startswith(ABOUT):
                     metrics[run_id][key] = float("nan") if nan else float(value)
             states = dict(
                 session.execute(
-                    select(sql.SqlTag.run_uuid, sql.SqlTag.value).where(
-                        sql.SqlTag.key == "kexp.state", sql.SqlTag.run_uuid.in_(ids)
-                    )
+                    select(tag.run_uuid, tag.value).where(tag.key == "kexp.state", tag.run_uuid.in_(ids))
                 ).all()
             )
             for fingerprint, run_id in run_ids.items():

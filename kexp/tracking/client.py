@@ -163,7 +163,8 @@ def is_transient(error: BaseException) -> bool:
     """Whether trying again can help: the store is away, locked or overloaded, rather than refusing what it got."""
     code = getattr(error, "error_code", None)
     if code is None:
-        return isinstance(error, OSError) or type(error).__module__.startswith(("requests", "urllib3"))
+        locked = type(error).__module__ == "sqlalchemy.exc" and type(error).__name__ == "OperationalError"
+        return locked or isinstance(error, OSError) or type(error).__module__.startswith(("requests", "urllib3"))
     # Two clients that bring a server the same new data set at once: one of them is told so, by the database's words.
     raced = code == "BAD_REQUEST" and ("IntegrityError" in str(error) or "UniqueViolation" in str(error))
     return raced or code in _TRANSIENT_CODES

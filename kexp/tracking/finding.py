@@ -16,7 +16,7 @@ BEST_TRIAL = "kexp.sweep.best"
 
 _WHOLE_ID = re.compile(r"[0-9a-f]{32}")
 _BEST = "best:"
-_SWEEPS = "tags.`kexp.sweep.name` LIKE '%'"
+_SWEEP = "kexp.sweep.name"
 
 
 def is_run_of_all(ref: str) -> bool:
@@ -40,8 +40,8 @@ def find_run(settings: StoreSettings, ref: str, *, key: str = "RUN") -> RunView:
         ConfigError: a prefix that several runs share, a sweep without a best trial, a model of another program.
         StoreError: the store cannot be read.
     """
-    client, uri = open_store(settings)
     if is_address(ref):
+        client, uri = open_store(settings)
         view = _whole(settings, run_id_at(client, uri, ref, key), key)
         if ref.startswith("models:") and "kexp.fingerprint" not in view.tags:
             raise ConfigError(f"{key}: {ref} is a model of another program; mlflow.pyfunc.load_model loads it")
@@ -78,11 +78,11 @@ def find_sweep(settings: StoreSettings, ref: str, *, key: str = "SWEEP") -> RunV
         StoreError: the store cannot be read.
     """
     if ref == "latest":
-        found = next(search(settings, filter_string=_SWEEPS, limit=1), None)
+        found = next(search(settings, tagged=_SWEEP, limit=1), None)
         if found is None:
             raise ConfigError(f"{key}: there is no sweep yet in experiment {settings.experiment!r}")
         return found
-    named = next(search(settings, tags={"kexp.sweep.name": ref}, limit=1), None) if ref else None
+    named = next(search(settings, tags={_SWEEP: ref}, limit=1), None) if ref else None
     if named is not None:
         return named
     try:
@@ -90,8 +90,8 @@ def find_sweep(settings: StoreSettings, ref: str, *, key: str = "SWEEP") -> RunV
     except UnknownNameError:
         if is_address(ref):
             raise
-        sweeps = search(settings, filter_string=_SWEEPS, limit=50)
-        names = dict.fromkeys(name for view in sweeps for name in (view.tags["kexp.sweep.name"], view.run_id))
+        sweeps = search(settings, tagged=_SWEEP, limit=50)
+        names = dict.fromkeys(name for view in sweeps for name in (view.tags[_SWEEP], view.run_id))
         raise UnknownNameError(key, "sweep or run", ref, [*names, "latest"]) from None
 
 
@@ -103,7 +103,7 @@ def _whole(settings: StoreSettings, run_id: str, key: str) -> RunView:
 
 
 def _best(settings: StoreSettings, sweep: RunView, key: str) -> RunView:
-    if "kexp.sweep.name" not in sweep.tags:
+    if _SWEEP not in sweep.tags:
         raise ConfigError(f"{key}: {sweep.name} is a run and no sweep")
     run_id = sweep.tags.get(BEST_TRIAL)
     if not run_id:
@@ -116,11 +116,9 @@ def _best(settings: StoreSettings, sweep: RunView, key: str) -> RunView:
 def _with_prefix(settings: StoreSettings, prefix: str) -> list[RunView]:
     if not re.fullmatch(r"[0-9a-f]{1,31}", prefix):
         return []
-    from mlflow.exceptions import MlflowException
-
     try:
-        return list(search(settings, filter_string=f"attributes.run_id LIKE '{prefix}%'"))
-    except (StoreError, MlflowException):  # a server that cannot search ids by pattern
+        return list(search(settings, prefix=prefix))
+    except StoreError:  # a server that cannot search ids by pattern
         return [view for view in search(settings) if view.run_id.startswith(prefix)]
 
 

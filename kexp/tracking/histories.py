@@ -14,10 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from kexp.tracking.client import AT_ONCE, client_for, sql_store, store_errors
+from kexp.tracking.client import AT_ONCE, client_for, store_errors
 from kexp.tracking.reading import metric_history, search
 from kexp.tracking.record import RunRecord
 from kexp.tracking.settings import StoreSettings, resolve_uri
+from kexp.tracking.tables import Database, open_database, tables
 from kexp.tracking.values import ABOUT, restored_metric
 
 __all__ = ["History", "KeptHistories", "history_of", "read_histories"]
@@ -94,9 +95,11 @@ def read_histories(
     Raises:
         StoreError: the store cannot be read.
     """
-    store = sql_store(client_for(resolve_uri(settings)))
-    if store is not None:
-        return _from_database(store, resolve_uri(settings), run_ids)
+    uri = resolve_uri(settings)
+    with store_errors(uri, "opening the store"):
+        database = open_database(uri)
+    if database is not None:
+        return _from_database(database, run_ids)
     found = kept.read(run_ids) if kept is not None else {}
     missing = [run_id for run_id in run_ids if run_id not in found]
     if missing:
@@ -118,15 +121,15 @@ def history_of(record: RunRecord) -> History:
     return {name: list(found.items()) for name, found in steps.items()}
 
 
-def _from_database(store: Any, uri: str, run_ids: Sequence[str]) -> dict[str, History]:
-    from mlflow.store.tracking.dbmodels.models import SqlMetric as Row
+def _from_database(database: Database, run_ids: Sequence[str]) -> dict[str, History]:
     from sqlalchemy import select
 
     points: dict[str, dict[str, dict[int, float]]] = {run_id: {} for run_id in run_ids}
-    with store_errors(uri, "reading metrics"), store.ManagedSessionMaker(read_only=True) as session:
+    row = tables().metrics.c
+    with store_errors(database.uri, "reading metrics"), database.reading() as session:
         for some in _chunks(run_ids, _RUNS_A_QUERY):
-            columns = (Row.run_uuid, Row.key, Row.step, Row.value, Row.is_nan)
-            query = select(*columns).where(Row.run_uuid.in_(some)).order_by(Row.step, Row.timestamp)
+            columns = (row.run_uuid, row.key, row.step, row.value, row.is_nan)
+            query = select(*columns).where(row.run_uuid.in_(some)).order_by(row.step, row.timestamp)
             for run_id, metric, step, value, is_nan in session.execute(query):
                 if metric.startswith(ABOUT):
                     continue
@@ -142,8 +145,7 @@ def _from_server(settings: StoreSettings, run_ids: Sequence[str]) -> tuple[dict[
     over: set[str] = set()
     names: dict[str, list[str]] = {}
     for some in _chunks(run_ids, _RUNS_A_REQUEST):
-        quoted = ", ".join(f"'{run_id}'" for run_id in some)
-        for view in search(settings, filter_string=f"attributes.run_id IN ({quoted})"):
+        for view in search(settings, run_ids=some):
             over |= {view.run_id} if view.status != "RUNNING" else set()
             for name in (each for each in view.metrics if not each.startswith(ABOUT)):
                 names.setdefault(name, []).append(view.run_id)

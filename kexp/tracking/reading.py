@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from kexp.errors import ConfigError, StoreError, UnknownNameError
-from kexp.tracking.client import check_reachable, client_for, sql_store, store_errors
-from kexp.tracking.database import found_runs
+from kexp.tracking.client import check_reachable, client_for, store_errors
+from kexp.tracking.database import artifact_folder, experiment_of, found_runs
 from kexp.tracking.rows import artifact_path
 from kexp.tracking.settings import StoreSettings, database_file, resolve_uri, without_password
 from kexp.tracking.store import experiment_id
+from kexp.tracking.tables import Database, open_database
 from kexp.tracking.values import restored_metric
 
 if TYPE_CHECKING:
@@ -83,6 +85,14 @@ def run_with_id(settings: StoreSettings, run_id: str) -> RunView | None:
     Raises:
         StoreError: the store cannot be read.
     """
+    if (database := _database(settings)) is not None:
+        with store_errors(database.uri, "reading the run"):
+            experiment = experiment_of(database, run_id)
+            if experiment is None:
+                return None
+            number, name = experiment
+            (found,) = found_runs(database, int(number), tags={}, run_ids=[run_id], deleted=True)
+            return RunView(experiment=name, **found)
     from mlflow.exceptions import MlflowException
 
     client, uri = open_store(settings)
@@ -103,7 +113,9 @@ def search(
     tags: Mapping[str, str] | None = None,
     status: str | None = None,
     parent_run_id: str | None = None,
-    filter_string: str = "",
+    tagged: str | None = None,
+    run_ids: Sequence[str] | None = None,
+    prefix: str = "",
     limit: int | None = None,
     newest_first: bool = True,
 ) -> Iterator[RunView]:
@@ -114,36 +126,43 @@ def search(
         tags: tags that a run must have, with these values.
         status: RUNNING, FINISHED, FAILED or KILLED.
         parent_run_id: only this sweep's trials.
-        filter_string: anything more, in MLflow's search language.
+        tagged: a tag that a run must have, with any value.
+        run_ids: only these runs; at most 400.
+        prefix: the beginning of a run's id, in hexadecimal digits.
         limit: at most so many.
         newest_first: by start time; else oldest first.
 
     Raises:
         StoreError: the store cannot be read.
     """
-    client, uri = open_store(settings)
     wanted = dict(tags or {})
     if parent_run_id is not None:
         wanted["mlflow.parentRunId"] = parent_run_id
-    experiment = experiment_id(settings)
+    database, experiment = _database(settings), experiment_id(settings)
     if experiment is None:
         return
-    store = sql_store(client)
-    if store is not None and not filter_string:
-        with store_errors(uri, "searching runs"):
+    if database is not None:
+        with store_errors(database.uri, "searching runs"):
             for found in found_runs(
-                store,
+                database,
                 int(experiment),
                 tags=wanted,
+                tagged=tagged,
+                run_ids=run_ids,
+                prefix=prefix,
                 status=status,
                 limit=limit,
                 newest_first=newest_first,
             ):
                 yield RunView(experiment=settings.experiment, **found)
         return
+    client, uri = open_store(settings)
     clauses = [f"tags.`{key}` = {_quoted(value)}" for key, value in wanted.items()]
     clauses += [f"attributes.status = '{status}'"] if status else []
-    clauses += [filter_string] if filter_string else []
+    clauses += [f"tags.`{tagged}` LIKE '%'"] if tagged else []
+    clauses += [f"attributes.run_id LIKE '{prefix}%'"] if prefix else []
+    if run_ids is not None:
+        clauses += [f"attributes.run_id IN ({', '.join(map(_quoted, run_ids))})"]
     order = [f"attributes.start_time {'DESC' if newest_first else 'ASC'}"]
     token, left = None, limit
     while True:
@@ -204,6 +223,11 @@ def fetch_artifact(settings: StoreSettings, run_id: str, path: str, to: Path) ->
         StoreError: `path` leads out of the run's artifacts, or the store cannot be read.
     """
     inside = artifact_path(path)
+    database = _database(settings)
+    if database is not None:
+        with store_errors(database.uri, "reading an artifact"):
+            if (here := artifact_folder(database, run_id)) is not None and (here / inside).exists():
+                return _copied(here, inside, to)
     client, uri = open_store(settings)
     folder = "" if str(inside.parent) == "." else str(inside.parent)
     with store_errors(uri, "listing artifacts"):
@@ -218,15 +242,38 @@ def fetch_artifact(settings: StoreSettings, run_id: str, path: str, to: Path) ->
     return fetched
 
 
+def _copied(folder: Path, inside: PurePath, to: Path) -> Path:
+    """Copy an artifact from a folder of this machine."""
+    target = to / inside
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if (folder / inside).is_dir():
+        shutil.copytree(folder / inside, target, dirs_exist_ok=True)
+    else:
+        shutil.copyfile(folder / inside, target)
+    return target
+
+
 def open_store(settings: StoreSettings) -> tuple[MlflowClient, str]:
-    """A client for reading, which makes no store where there is none."""
+    """Return a client for reading, which makes no store where there is none, and the store's address."""
+    uri = _existing(settings)
+    with store_errors(uri, "opening the store"):
+        return client_for(uri), uri
+
+
+def _database(settings: StoreSettings) -> Database | None:
+    """Return the database of a store that is there, or None if it is a server."""
+    uri = _existing(settings)
+    with store_errors(uri, "opening the store"):
+        return open_database(uri)
+
+
+def _existing(settings: StoreSettings) -> str:
     uri = resolve_uri(settings)
     file = database_file(uri)
     if file is not None and not file.is_file():
         raise StoreError(f"tracking.uri: there is no tracking store at {without_password(uri)}")
     check_reachable(settings)
-    with store_errors(uri, "opening the store"):
-        return client_for(uri), uri
+    return uri
 
 
 def _view(run: Run, experiment: str) -> RunView:

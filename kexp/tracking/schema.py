@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sqlite3
 import uuid
+from importlib import metadata
 from pathlib import Path
 
 from kexp.disk import disk_full_error, is_disk_full
 from kexp.passwords import restore_password
 from kexp.tracking.settings import database_file
 
-__all__ = ["create_or_migrate", "schema_state"]
+__all__ = ["create_or_migrate", "is_current", "schema_state"]
 
 
 def create_or_migrate(uri: str) -> None:
@@ -23,10 +25,26 @@ def create_or_migrate(uri: str) -> None:
     file = database_file(uri)
     if file is None:
         return
-    if file.exists() and file.stat().st_size > 0:
-        _migrate(uri)
-    else:
+    if not file.exists() or file.stat().st_size == 0:
         _make_store(file)
+    elif not is_current(file):
+        _migrate(uri)
+
+
+def is_current(file: Path) -> bool:
+    """Whether a SQLite file has the tables of the installed MLflow, as far as that is known without importing it."""
+    known = _template_file()
+    return known.is_file() and _version_of(file) == _version_of(known) is not None
+
+
+def _version_of(file: Path) -> str | None:
+    """Return the version of a SQLite file's tables, or None if it has none or cannot be read."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error:
+        return None
+    return None if row is None else str(row[0])
 
 
 def schema_state(uri: str) -> str:
@@ -90,15 +108,12 @@ def _make_store(file: Path) -> None:
 
 def _template() -> Path | None:
     """An empty database in the user's cache; None where the cache cannot be written."""
-    import mlflow
-
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kexp"
-    template = cache / f"mlflow-{mlflow.__version__}-empty.db"
+    template = _template_file()
     if template.is_file():
         return template
     fresh = template.with_name(f".{template.name}.{uuid.uuid4().hex}.new")
     try:
-        cache.mkdir(parents=True, exist_ok=True)
+        template.parent.mkdir(parents=True, exist_ok=True)
         _make_tables(fresh)
         os.replace(fresh, template)
     except Exception:  # a full or read-only disk; the store itself may be elsewhere
@@ -107,6 +122,11 @@ def _template() -> Path | None:
         with contextlib.suppress(OSError):
             fresh.unlink(missing_ok=True)
     return template
+
+
+def _template_file() -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kexp"
+    return cache / f"mlflow-{metadata.version('mlflow')}-empty.db"
 
 
 def _make_tables(file: Path) -> None:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from kexp.errors import StoreError, first_line
 from kexp.tracking.client import check_reachable, client_for, load_mlflow, store_errors
+from kexp.tracking.database import experiment_named
 from kexp.tracking.locks import file_lock
 from kexp.tracking.schema import create_or_migrate
 from kexp.tracking.server_check import check_artifacts_reachable, experiment_on_server
 from kexp.tracking.settings import StoreSettings, database_file, is_remote, resolve_uri
+from kexp.tracking.tables import open_database
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -57,6 +59,9 @@ def experiment_id(settings: StoreSettings) -> str | None:
         there = experiment_on_server(uri, settings.experiment)
         return None if there is None else str(there["experiment_id"])
     with store_errors(uri, "reading the experiment"):
+        database = open_database(uri)
+        if database is not None:
+            return experiment_named(database, settings.experiment)
         found = client_for(uri).get_experiment_by_name(settings.experiment)
     return None if found is None else str(found.experiment_id)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -21,6 +24,7 @@ from kexp.tracking import (
     reading,
     search,
 )
+from kexp.tracking.reading import run_with_id
 
 
 def runs(settings: StoreSettings, *run_ids: str) -> None:
@@ -77,20 +81,31 @@ def test_reading_makes_no_store(settings: StoreSettings, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("filter_string", ["", "attributes.status = 'FINISHED'"], ids=["tables", "client"])
-def test_search_pages_through_all(filter_string: str, settings: StoreSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("way", ["tables", "client"])
+def test_search_pages_through_all(way: str, settings: StoreSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     run_ids = [f"{index:032x}" for index in range(25)]
     runs(settings, *run_ids)
     monkeypatch.setattr(reading, "_PAGE", 4)
     monkeypatch.setattr(database, "_AT_ONCE", 4)
-    how = {"filter_string": filter_string}
-    assert [view.run_id for view in search(settings, newest_first=False, **how)] == run_ids
-    assert [view.run_id for view in search(settings, limit=9, **how)] == run_ids[::-1][:9]
-    assert [view.run_id for view in search(settings, tags={"kind": "it's"}, newest_first=False, **how)] == run_ids[1::2]
-    assert list(search(settings, status="RUNNING", **how)) == []
+    if way == "client":
+        monkeypatch.setattr(reading, "open_database", lambda uri: None)
+
+    def found(**how: Any) -> list[str]:
+        return [view.run_id for view in search(settings, **how)]
+
+    assert found(newest_first=False) == run_ids
+    assert found(limit=9) == run_ids[::-1][:9]
+    assert found(tags={"kind": "it's"}, newest_first=False) == run_ids[1::2]
+    assert found(tagged="kind", newest_first=False) == found(newest_first=False)
+    assert found(tagged="other") == []
+    assert found(run_ids=run_ids[3:5], newest_first=False) == run_ids[3:5]
+    assert found(prefix="0" * 30 + "1", newest_first=False) == run_ids[16:]
+    assert found(status="RUNNING") == []
 
 
-def test_a_run_is_read_from_the_tables_as_mlflows_client_reads_it(settings: StoreSettings) -> None:
+def test_a_run_is_read_from_the_tables_as_mlflows_client_reads_it(
+    settings: StoreSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     points = [("loss", 2.0, 1, 5), ("loss", 1.0, 2, 6), ("odd", float("inf"), 2, 6), ("none", float("nan"), 2, 6)]
     one = RunRecord("one", "FINISHED", 3, 4, {"a": 1, "b": None}, points)
     two = RunRecord("two", "KILLED", 1, 2, {"c": "x"}, points[:1], parent_run_id=one.run_id)
@@ -99,9 +114,35 @@ def test_a_run_is_read_from_the_tables_as_mlflows_client_reads_it(settings: Stor
     experiment = client.get_experiment_by_name(settings.experiment).experiment_id
     model = client.create_logged_model(experiment, "net", source_run_id=one.run_id)
     client.log_outputs(one.run_id, [LoggedModelOutput(model.model_id, 2)])
-    tables, client_read = (list(search(settings, filter_string=each)) for each in ("", "attributes.run_id LIKE '%'"))
+    tables = list(search(settings))
+    whole = run_with_id(settings, one.run_id)
+    assert repr(whole) == repr(next(view for view in tables if view.run_id == one.run_id))
+    monkeypatch.setattr(reading, "open_database", lambda uri: None)
+    client_read = list(search(settings))
+    assert repr(sorted_texts([run_with_id(settings, one.run_id)])) == repr(sorted_texts([whole]))
     assert repr(sorted_texts(tables)) == repr(sorted_texts(client_read))
     assert {view.model_ids for view in tables} == {(model.model_id,), ()}
+
+
+def test_runs_of_a_local_store_are_read_without_mlflow(settings: StoreSettings, tmp_path: Path) -> None:
+    log_finished_runs(
+        settings, [RunRecord("run", "FINISHED", 1, 2, metrics=[("loss", 1.0, 1, 1)], texts={"a/b": "x"}, run_id=A)]
+    )
+    code = f"""
+import sys
+from pathlib import Path
+from kexp.tracking import StoreSettings, fetch_artifact, find_run
+from kexp.tracking.histories import read_histories
+
+store = StoreSettings({settings.uri!r}, {settings.experiment!r})
+assert find_run(store, "latest") == find_run(store, "abc")
+assert read_histories(store, [{A!r}]) == {{{A!r}: {{"loss": [(1, 1.0)]}}}}
+assert fetch_artifact(store, {A!r}, "a/b", Path("got")).read_text() == "x"
+assert fetch_artifact(store, {A!r}, "a", Path("all")).joinpath("b").read_text() == "x"
+sys.exit(int("mlflow" in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def sorted_texts(views: list[RunView]) -> list[RunView]:

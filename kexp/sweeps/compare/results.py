@@ -189,8 +189,7 @@ def _listed(settings: StoreSettings, parent: RunView) -> list[str]:
 
 def _trials_of(settings: StoreSettings, run_ids: Sequence[str]) -> Iterator[TrialResult]:
     for some in _chunks(run_ids):
-        quoted = ", ".join(f"'{run_id}'" for run_id in some)
-        yield from map(trial_result, search(settings, filter_string=f"attributes.run_id IN ({quoted})"))
+        yield from map(trial_result, search(settings, run_ids=some))
 
 
 def histories_of(settings: StoreSettings, folder: Path | None = None) -> Histories:
