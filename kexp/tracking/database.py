@@ -14,7 +14,7 @@ from urllib.request import url2pathname
 from kexp.tracking.tables import Database, tables
 from kexp.tracking.values import restored_metric
 
-__all__ = ["artifact_folder", "experiment_named", "experiment_of", "found_runs"]
+__all__ = ["active_experiment", "artifact_folder", "experiment_named", "experiment_of", "found_runs"]
 
 _AT_ONCE = 400  # run ids in one query, below every database's limit
 
@@ -26,6 +26,22 @@ def experiment_named(database: Database, name: str) -> str | None:
     known = tables().experiments
     with database.reading() as session:
         found = session.scalars(select(known.c.experiment_id).where(known.c.name == name)).first()
+    return None if found is None else str(found)
+
+
+def active_experiment(database: Database, name: str, tag: str) -> str | None:
+    """Return the id of the experiment with this name, or None if it is missing, deleted or without the tag."""
+    from sqlalchemy import select
+
+    known, tags = tables().experiments.c, tables().experiment_tags.c
+    query = select(known.experiment_id).where(
+        known.name == name,
+        known.lifecycle_stage == "active",
+        tags.experiment_id == known.experiment_id,
+        tags.key == tag,
+    )
+    with database.reading() as session:
+        found = session.scalars(query).first()
     return None if found is None else str(found)
 
 
@@ -119,13 +135,12 @@ def _details(database: Database, run_ids: Sequence[str]) -> dict[str, dict[str, 
     with database.reading() as session:
         for name in ("tags", "params"):
             text = getattr(tables(), name).c
-            for run_id, key, value in session.execute(
-                select(text.run_uuid, text.key, text.value).where(text.run_uuid.in_(run_ids))
-            ):
+            texts = select(text.run_uuid, text.key, text.value).where(text.run_uuid.in_(run_ids))
+            for run_id, key, value in session.execute(texts).all():
                 found[run_id][name][key] = value
         last = tables().latest_metrics.c
         numbers = select(last.run_uuid, last.key, last.value, last.is_nan).where(last.run_uuid.in_(run_ids))
-        for run_id, key, value, is_nan in session.execute(numbers):
+        for run_id, key, value, is_nan in session.execute(numbers).all():
             found[run_id]["metrics"][key] = float("nan") if is_nan else restored_metric(value)
         link = tables().inputs.c
         models = select(link.source_id, link.destination_id).where(
@@ -133,6 +148,6 @@ def _details(database: Database, run_ids: Sequence[str]) -> dict[str, dict[str, 
             link.destination_type == "MODEL_OUTPUT",
             link.source_id.in_(run_ids),
         )
-        for run_id, model_id in session.execute(models):
+        for run_id, model_id in session.execute(models).all():
             found[run_id]["model_ids"] += (model_id,)
     return found

@@ -130,7 +130,7 @@ def _from_database(database: Database, run_ids: Sequence[str]) -> dict[str, Hist
         for some in _chunks(run_ids, _RUNS_A_QUERY):
             columns = (row.run_uuid, row.key, row.step, row.value, row.is_nan)
             query = select(*columns).where(row.run_uuid.in_(some)).order_by(row.step, row.timestamp)
-            for run_id, metric, step, value, is_nan in session.execute(query):
+            for run_id, metric, step, value, is_nan in session.execute(query).all():
                 if metric.startswith(ABOUT):
                     continue
                 found = float("nan") if is_nan else restored_metric(value)

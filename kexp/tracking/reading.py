@@ -223,23 +223,39 @@ def fetch_artifact(settings: StoreSettings, run_id: str, path: str, to: Path) ->
         StoreError: `path` leads out of the run's artifacts, or the store cannot be read.
     """
     inside = artifact_path(path)
-    database = _database(settings)
-    if database is not None:
-        with store_errors(database.uri, "reading an artifact"):
-            if (here := artifact_folder(database, run_id)) is not None and (here / inside).exists():
-                return _copied(here, inside, to)
-    client, uri = open_store(settings)
     folder = "" if str(inside.parent) == "." else str(inside.parent)
-    with store_errors(uri, "listing artifacts"):
-        there = [found.path for found in client.list_artifacts(run_id, folder or None)]
+    here = _artifacts_here(settings, run_id)
+    if here is not None:
+        there = [f"{folder}/{each.name}".lstrip("/") for each in _entries(here / folder)]
+    else:
+        client, uri = open_store(settings)
+        with store_errors(uri, "listing artifacts"):
+            there = [found.path for found in client.list_artifacts(run_id, folder or None)]
     if str(inside) not in there:
         raise UnknownNameError("artifact", f"artifact of run {run_id}", path, there)
     to.mkdir(parents=True, exist_ok=True)
-    with store_errors(uri, "reading an artifact"):
-        fetched = Path(client.download_artifacts(run_id, str(inside), str(to)))
+    with store_errors(resolve_uri(settings), "reading an artifact"):
+        fetched = (
+            _copied(here, inside, to)
+            if here is not None
+            else Path(client.download_artifacts(run_id, str(inside), str(to)))
+        )
     if not fetched.resolve().is_relative_to(to.resolve()):
         raise StoreError(f"{path!r} was fetched to {fetched}, which is outside of {to}")
     return fetched
+
+
+def _artifacts_here(settings: StoreSettings, run_id: str) -> Path | None:
+    """Return the folder of a run's artifacts, or None if only MLflow can read them."""
+    database = _database(settings)
+    if database is None:
+        return None
+    with store_errors(database.uri, "reading an artifact"):
+        return artifact_folder(database, run_id)
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def _copied(folder: Path, inside: PurePath, to: Path) -> Path:

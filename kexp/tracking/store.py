@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from kexp.errors import StoreError, first_line
 from kexp.tracking.client import check_reachable, client_for, load_mlflow, store_errors
-from kexp.tracking.database import experiment_named
+from kexp.tracking.database import active_experiment, experiment_named
 from kexp.tracking.locks import file_lock
-from kexp.tracking.schema import create_or_migrate
+from kexp.tracking.schema import create_or_migrate, is_current
 from kexp.tracking.server_check import check_artifacts_reachable, experiment_on_server
 from kexp.tracking.settings import StoreSettings, database_file, is_remote, resolve_uri
 from kexp.tracking.tables import open_database
@@ -42,11 +42,13 @@ def prepare_store(settings: StoreSettings) -> str:
     with _preparing:
         if (uri, settings.experiment) not in _ready:
             check_reachable(settings)
-            with _database_lock(uri):
-                load_mlflow()
-                with store_errors(uri, "opening the store"):
+            with _database_lock(uri), store_errors(uri, "opening the store"):
+                found = _local_experiment(uri, settings.experiment)
+                if found is None:
+                    load_mlflow()
                     create_or_migrate(uri)
-                    _ready[uri, settings.experiment] = _experiment(uri, settings)
+                    found = _experiment(uri, settings)
+                _ready[uri, settings.experiment] = found
         return _ready[uri, settings.experiment]
 
 
@@ -64,6 +66,15 @@ def experiment_id(settings: StoreSettings) -> str | None:
             return experiment_named(database, settings.experiment)
         found = client_for(uri).get_experiment_by_name(settings.experiment)
     return None if found is None else str(found.experiment_id)
+
+
+def _local_experiment(uri: str, name: str) -> str | None:
+    """Return the id of an experiment in a SQLite file, or None if MLflow is needed to make or to check something."""
+    file = database_file(uri)
+    if file is None or not is_current(file):
+        return None
+    database = open_database(uri)
+    return None if database is None else active_experiment(database, name, _KIND[0])
 
 
 def _experiment(uri: str, settings: StoreSettings) -> str:

@@ -24,6 +24,7 @@ __all__ = ["Database", "open_database", "tables"]
 _BUSY_S = 20.0  # how long a query waits for another process's lock; as in MLflow
 _COLUMNS = {
     "experiments": "experiment_id name lifecycle_stage",
+    "experiment_tags": "experiment_id key value",
     "runs": "run_uuid name status start_time end_time lifecycle_stage artifact_uri experiment_id",
     "tags": "run_uuid key value",
     "params": "run_uuid key value",

@@ -120,6 +120,9 @@ def _differing_keys(trials: Sequence[TrialResult]) -> list[str]:
         irrelevant = key in IRRELEVANT or key.split(".")[0] in IRRELEVANT
         if key in (SEED, FOLD) or key in nodes or irrelevant:
             continue
+        values = [trial.params.get(key, ABSENT) for trial in trials]
+        if all(value == values[0] for value in values) and len(set(map(type, values))) == 1:
+            continue  # most keys, found without parsing their values
         if len({_get(trial, key) for trial in trials}) > 1:
             differing.append(key)
     return sorted(differing, key=_config_order)
