@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kexp.disk import disk_full_error, is_nearly_full, mentions_disk_full
+from kexp.disk import disk_full_error, is_disk_full, is_nearly_full, mentions_disk_full
 from kexp.errors import ConfigError
 from kexp.interrupts import deferred_interrupts, no_interrupts
 from kexp.run_names import run_name
@@ -516,13 +516,21 @@ class Session:
             for left in ("checkpoints", "states"):
                 with contextlib.suppress(OSError):  # there is something in it where a trial was interrupted
                     (self.folder / left).rmdir()
-            summarise(self, tracker)
+            self._summarise(tracker)
         if self.store is not None and not self._interrupted:
             self._report.begin()
             files = self._report.files()
             for file in files:
                 tracker.log_file(file)
             describe(tracker, self.tracking, files)
+
+    def _summarise(self, tracker: Tracker) -> None:
+        try:
+            summarise(self, tracker)
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            raise disk_full_error(error, go_on=self.resume_command) from error
 
 
 class _TrialEvents:

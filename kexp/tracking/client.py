@@ -184,6 +184,8 @@ def reason_of(error: BaseException, patience_s: float | None = None) -> str:
         patience_s: how long an answer was waited for; MLflow's setting unless given.
     """
     text = str(error)
+    if is_disk_full(error):  # SQLAlchemy's first line is about something else
+        return "database or disk is full"
     if "timed out" in text:
         return f"it did not answer within {patience_s or os.environ['MLFLOW_HTTP_REQUEST_TIMEOUT']} s"
     unknown = re.search(r"endpoint '?(?:/api/2\.0/mlflow/)?([^\s']+)'? failed with error code (404|405)", text)

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Collection, Mapping, Sequence
 
+from kexp.disk import is_disk_full
 from kexp.errors import StoreError, in_a_line
 from kexp.tracking.artifacts import check_files
 from kexp.tracking.by_requests import send_runs
@@ -66,7 +67,8 @@ def log_finished_runs(
                     send_runs(client, experiment, left, fresh if attempt == 1 else (), run_ids)
                 break
             except Exception as error:
-                if not is_transient(error) or attempt == (_ATTEMPTS if in_database else 2):
+                attempts = 1 if is_disk_full(error) else _ATTEMPTS if in_database else 2
+                if not is_transient(error) or attempt == attempts:
                     raise StoreError(
                         f"tracking.uri: writing runs failed at {without_password(uri)}: {reason_of(error)}"
                     ) from error

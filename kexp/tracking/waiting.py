@@ -81,7 +81,9 @@ def wait_for(
 def _line(now: Standing, left: int, all_of_it: int, what: str, passed_s: float) -> str:
     sent = all_of_it - left
     bar = f"[{'#' * (_BAR * sent // all_of_it):-<{_BAR}}]"
-    if now.failure:
+    if mentions_disk_full(now.failure):
+        rest = f"; the disk is full ({now.failure})"
+    elif now.failure:
         rest = f"; it is away ({now.failure}) and is waited for {now.waits_s:.0f} s more"
     else:
         rest = f", {passed_s * left / sent:.0f} s left" if sent else ""
