@@ -174,7 +174,7 @@ def finish(session: Session) -> None:
         what += [f"{count} {which} not in the store"] * bool(count)
     if what:
         again = f"; run what is missing by: {session.resume_command}" if bad and session.store is not None else ""
-        error = SweepFailedError(" and ".join(what) + again)
+        error = SweepFailedError(", ".join(what) + again)
         error.session = session
         raise error
 

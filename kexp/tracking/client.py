@@ -183,9 +183,14 @@ def reason_of(error: BaseException, patience_s: float | None = None) -> str:
         error: what was raised.
         patience_s: how long an answer was waited for; MLflow's setting unless given.
     """
-    text = str(error)
     if is_disk_full(error):  # SQLAlchemy's first line is about something else
         return "database or disk is full"
+    text = str(error)
+    place = "its artifacts cannot be written: " if "/mlflow-artifacts/" in text else ""
+    return place + _reason(text, patience_s, first_line(error))
+
+
+def _reason(text: str, patience_s: float | None, otherwise: str) -> str:
     if "timed out" in text:
         return f"it did not answer within {patience_s or os.environ['MLFLOW_HTTP_REQUEST_TIMEOUT']} s"
     unknown = re.search(r"endpoint '?(?:/api/2\.0/mlflow/)?([^\s']+)'? failed with error code (404|405)", text)
@@ -200,7 +205,7 @@ def reason_of(error: BaseException, patience_s: float | None = None) -> str:
         r"|Connection aborted|Connection broken|Network is unreachable|No route to host",
         text,
     )
-    return broken[0].lower() if broken else first_line(error)
+    return broken[0].lower() if broken else otherwise
 
 
 @contextlib.contextmanager

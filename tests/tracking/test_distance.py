@@ -194,7 +194,9 @@ def test_metrics_and_the_end_do_not_wait_for_artifacts_that_cannot_be_brought(fa
     run.log_text("seed: 1", "config.yaml")
     run.log_metrics({"loss": 0.5}, step=1)
     run.end("FINISHED")
-    assert run.notice.startswith("The tracking store is away (it answers with status 503): 3 rows wait in ")
+    assert run.notice.startswith(
+        "The tracking store is away (its artifacts cannot be written: it answers with status 503): 3 rows wait in "
+    )
     (view,) = search(settings)
     assert (view.status, view.metrics) == ("FINISHED", {"loss": 0.5})
     far.fault = lambda method, path: None
