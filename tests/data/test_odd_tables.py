@@ -220,7 +220,7 @@ def test_names_of_columns_may_be_numbers(tmp_path: Path) -> None:
     rows = "\n".join(f"{row % 5},{row * 1.5},{row % 3}" for row in range(ROWS))
     splits = made(tmp_path, f"a,2020,2021\n{rows}\n", 2021, drop=[2020])
     assert splits.spec.feature_names == ("a",) and splits.spec.outputs == 3
-    assert made(tmp_path, f"0.25,0.5,y\n{rows}\n", 0.5, drop=["y"], task="regression").spec.feature_names == ("0.25",)
+    assert made(tmp_path, f"0.25,0.5,y\n{rows}\n", 0.5, drop="y", task="regression").spec.feature_names == ("0.25",)
 
 
 def test_other_names_take_the_place_of_those_of_the_header(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ class ReadOptions:
         delimiter: str | None,
         decimal: str | None,
         encoding: str | None,
-        na_values: Sequence[str | float] | None,
+        na_values: str | float | Sequence[str | float] | None,
         header: bool | None,
         names: Sequence[str | float] | None,
     ) -> ReadOptions:
