@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from kexp.data import Splits, split, table_encoded
 from kexp.data.table.component import table
 from kexp.errors import DataError
+from kexp.experiment.served import rows_of
 from kexp.serving.encoding import encode
 
 ROWS = 60
@@ -45,7 +47,8 @@ def answers_alike(splits: Splits, folder: Path) -> None:
     again = table_encoded(str(folder / "again.csv"), splits.encoding)
     np.testing.assert_array_equal(again.source.read(np.arange(len(again)))[0], expected)
     sent = pd.read_csv(folder / "t.csv", dtype=str, keep_default_na=False)
-    np.testing.assert_array_equal(encode(sent, splits.encoding), expected)
+    served = rows_of("csv", splits.encoding, expected.shape[1:], splits.spec.feature_names)["encoding"]
+    np.testing.assert_array_equal(encode(sent, json.loads(json.dumps(served))), expected)
 
 
 ROWS_ALONE = {
