@@ -118,7 +118,7 @@ def build_activation(node: Node) -> Any:
     reading = node.component.reading()
     if reading.kind == "itself":
         return make_activation(node.name, node.component.load(), reading.signature, node.parameters)
-    return lambda: as_layer(build(node), node.name)
+    return lambda: as_layer(build(node), node.name, node.component.load(), node.parameters)
 
 
 def build_model(node: Node, spec: ModelSpec) -> keras.Model:

@@ -49,6 +49,9 @@ def fingerprint(experiment: Experiment, data_digest: str) -> str:
         else:
             config.pop(group, None)
     config["data"].pop("feed", None)  # both feeds give the same batches
+    for key, metric in experiment.metrics.items():
+        if metric.common.get("weighted") is False:
+            del config["metrics"][key]["weighted"]
     if not config["trainer"]["changes"]:
         del config["trainer"]["changes"]
     if experiment.trainer.engine == "fit" or experiment.fused.max_lanes is None:

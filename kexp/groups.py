@@ -102,7 +102,15 @@ _ALL = (
         package="optimizer.schedule",
     ),
     Group("loss", called_with=("y_true", "y_pred"), own=(_TARGETS,)),
-    Group("metrics", called_with=("y_true", "y_pred"), own=(_TARGETS,), several=True),
+    Group(
+        "metrics",
+        common=(
+            _parameter("weighted", False, bool, "Measured with the weights of rows and classes: `weighted_metrics`."),
+        ),
+        called_with=("y_true", "y_pred"),
+        own=(_TARGETS,),
+        several=True,
+    ),
     Group("activation", called_with=("x",)),
     Group("layer", makes="keras.layers:Layer", passes=("input_shape", "input_dim", "dtype", "trainable", "autocast")),
     Group("model", makes="keras:Model", given=("spec",)),

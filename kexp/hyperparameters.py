@@ -232,15 +232,15 @@ def as_tunable(made: Any, label: str) -> Tunable | None:
     """A factory for what is written for KerasTuner; None for all else.
 
     Args:
-        made: a function whose one required parameter is called hp, or is annotated as HyperParameters; a HyperModel or
-            another object or class with a `build` of that kind.
+        made: what is called with hp alone, a function, a partial or a method: its one required parameter is called hp,
+            or is annotated as HyperParameters; a HyperModel or another object or class with a `build` of that kind.
         label: what it is called in messages.
 
     Raises:
         ComponentError: a HyperModel that trains the model in its own way.
     """
-    if inspect.isfunction(made):
-        return Tunable(made, label) if _takes_hp(made) else None
+    if callable(made) and not inspect.isclass(made) and _takes_hp(made):
+        return Tunable(made, label)
     build = getattr(made, "build", None)
     if build is None or not _takes_hp(build, bound=not inspect.isclass(made)):
         return None

@@ -15,7 +15,7 @@ from typing import Any
 
 from kexp.signatures import UNREADABLE, Parameter, Signature
 
-__all__ = ["copy_instance", "settings_of_instance", "shorten_float"]
+__all__ = ["arguments_of", "copy_instance", "settings_of_instance", "shorten_float"]
 
 _PLAIN = (bool, int, float, str, type(None))
 # Attributes that differ between an object and its copy, or do not affect its behaviour.
@@ -63,6 +63,25 @@ def needs_reload(instance: Any) -> bool:
     return _config_of(instance) is None
 
 
+def arguments_of(instance: Any) -> dict[str, Any] | None:
+    """Returns the arguments that create an equal object: its config, or its attributes of the arguments' names.
+
+    Args:
+        instance: the object.
+
+    Returns:
+        None if no arguments are proven to create an equal object.
+    """
+    config = _config_of(instance)
+    if config is not None:
+        return config
+    try:
+        config = _kept(instance)
+        return config if _same(instance, type(instance)(**config), _DEPTH) else None
+    except Exception:  # raised by the object's own code
+        return None
+
+
 def _config_of(instance: Any) -> dict[str, Any] | None:
     """Returns the config from which an equal copy can be made; None if there is none. Cached by object."""
     if id(instance) not in _cached:
@@ -98,6 +117,11 @@ def _config(instance: Any) -> dict[str, Any]:
         return {}
     if hasattr(instance, "get_config"):
         return dict(instance.get_config())
+    return _kept(instance)
+
+
+def _kept(instance: Any) -> dict[str, Any]:
+    """Returns the attributes of an object that have the names of its class's arguments."""
     taken = inspect.signature(type(instance)).parameters.values()
     config = {each.name: getattr(instance, each.name) for each in taken if each.kind is not each.VAR_KEYWORD}
     if any(callable(value) for value in config.values()):
@@ -109,7 +133,12 @@ def _rebuilt(instance: Any, config: Mapping[str, Any]) -> Any:
     import keras
 
     if isinstance(instance, keras.Model):
-        return keras.models.clone_model(instance)
+        # Keras would compile the clone too, and finds a loss by name only if it is its own.
+        compiled, instance.compiled = instance.compiled, False
+        try:
+            return keras.models.clone_model(instance)
+        finally:
+            instance.compiled = compiled
     if hasattr(instance, "get_config"):
         return type(instance).from_config(dict(config))
     return type(instance)(**config)

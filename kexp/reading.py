@@ -4,7 +4,8 @@
     an object of a Keras class                    is there already: each run has a copy
     a function of just what Keras calls the part  is the part itself; what else it takes are parameters of the config
     with, whatever its parameters' names
-    any other function                            makes the part
+    any other function                            makes the part, as one does that takes just these and gives back a
+                                                  function that it defines, or an object of a Keras class
 
 Keras calls a loss and a metric with two arguments, an activation, a regularizer and a constraint with one, an
 initializer with a shape and a dtype, a schedule with a step. A function takes "just these" where as many of its
@@ -20,6 +21,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from kexp import signatures
 from kexp.errors import ComponentError
 from kexp.groups import Group
+from kexp.returned import OWN, returned_by
 from kexp.signatures import REQUIRED, Parameter, Signature
 
 __all__ = ["Reading", "group_of", "is_there_already", "read_object", "read_signature"]
@@ -77,7 +79,7 @@ def read_object(group: Group, made: Any, label: str) -> Reading:
         if group.called_with and not inspect.isclass(made):  # a function in C, say
             return Reading("itself", Signature(()), group.called_with)
         raise ComponentError(f"{label} has no readable signature") from error
-    if inspect.isclass(made) or hasattr(made, "kexp_signature"):
+    if inspect.isclass(made) or hasattr(made, "kexp_signature") or _makes_parts(made):
         return Reading("made", _config(group, signature))
     return read_signature(group, signature, label)
 
@@ -112,18 +114,31 @@ def read_signature(group: Group, signature: Signature, label: str) -> Reading:
 
 
 def group_of(made: Any) -> str | None:
-    """The group that an object is plainly for: by its Keras class, or a loss by two arguments; None where unclear."""
-    kind = made if isinstance(made, type) else type(made)
-    for base in kind.__mro__:
-        if _is_keras(base) and base.__name__ in _BASES:
-            return _BASES[base.__name__]
+    """Returns the group that an object belongs to: by its Keras class or the class that it returns, or `loss` if it has
+    two arguments; None if that is unclear."""
+    if (owner := _group_of_class(made if isinstance(made, type) else type(made))) is not None:
+        return owner
     if isinstance(made, type) or not callable(made):
         return None
     try:
         bare = [p for p in signatures.of_callable(made).parameters if not p.keyword_only and p.default is REQUIRED]
     except (TypeError, ValueError):
         return None
+    if _makes_parts(made):
+        owners = {_group_of_class(kind) for kind in returned_by(made) if kind is not None and kind is not OWN}
+        return owners.pop() if len(owners) == 1 else None
     return "loss" if len(bare) == 2 and not any(map(_is_setting, bare)) else None
+
+
+def _group_of_class(kind: type) -> str | None:
+    bases = (base.__name__ for base in kind.__mro__ if _is_keras(base))
+    return next((_BASES[name] for name in bases if name in _BASES), None)
+
+
+def _makes_parts(made: Any) -> bool:
+    """Returns whether a function returns only components, according to its source."""
+    kinds = returned_by(made)
+    return bool(kinds) and all(kind is OWN or (kind and _group_of_class(kind)) for kind in kinds)
 
 
 def is_there_already(made: Any) -> bool:

@@ -117,8 +117,10 @@ class Component:
         if self.group == "model" and (tunable := _tunable(made, f"model={self.name}: {self.target} of {self.origin}")):
             return tunable
         if not callable(made) and not is_there_already(made):
+            each = "; choose each member by a reference to it" if isinstance(made, (list, tuple, dict)) else ""
             raise ComponentError(
-                f"{self.group}={self.name}: {self.target} of {self.origin} must be callable, got {type(made).__name__}"
+                f"{self.group}={self.name}: {self.target} of {self.origin} must be callable, got "
+                f"{type(made).__name__}{each}"
             )
         return made
 

@@ -238,6 +238,7 @@ class Taken:
     metrics: dict[str, Node] | None = None
     trainer: Mapping[str, Any] = field(default_factory=dict)  # how the step is compiled, by the trainer's keys
     ignored: tuple[str, ...] = ()  # what nothing of kexp's stands for, as it was written
+    unnamed: Mapping[str, ConfigError] = field(default_factory=dict)  # part -> why no config can name it
 
 
 @dataclass(frozen=True)
@@ -272,6 +273,18 @@ class Experiment:
             yield self.optimizer.common["schedule"]
         yield from self.metrics.values()
         yield from self.callbacks.values()
+
+    def compiled_metrics(self, *, rows_weighted: bool) -> tuple[dict[str, Node], dict[str, Node]]:
+        """Returns the metrics as `compile` takes them: `metrics` and `weighted_metrics`.
+
+        Args:
+            rows_weighted: whether rows have sample weights. Each metric is then also measured with them; Keras calls it
+                `weighted_NAME` if it is measured without them too.
+        """
+        asked = {key: node for key, node in self.metrics.items() if node.common.get("weighted")}
+        rest = {key: node for key, node in self.metrics.items() if key not in asked}
+        too = {key: node for key, node in rest.items() if rows_weighted and f"weighted_{key}" not in asked}
+        return rest, {**too, **asked}
 
     def as_dict(self) -> dict[str, Any]:
         """The experiment as a plain config that checks to an equal experiment."""

@@ -30,6 +30,7 @@ __all__ = [
     "of_source",
     "statements",
     "to_snake_case",
+    "written",
 ]
 
 
@@ -90,14 +91,14 @@ def of_callable(made: Callable[..., Any]) -> Signature:
         return declared
     signature = inspect.signature(made)
     scope = _scope(made)
-    documentation = inspect.getdoc(_written(made)) or ""
+    documentation = inspect.getdoc(written(made)) or ""
     if inspect.isclass(made) and not documentation:
         documentation = inspect.getdoc(made.__init__) or ""
     helps = argument_helps(documentation)
     parameters = tuple(
         Parameter(
             p.name,
-            REQUIRED if p.default is p.empty else p.default,
+            REQUIRED if p.default is p.empty else _readable(p.default),
             None if p.annotation is p.empty else _resolved(p.annotation, scope),
             helps.get(p.name, ""),
             keyword_only=p.kind is p.KEYWORD_ONLY,
@@ -285,13 +286,26 @@ def _of_function(node: ast.FunctionDef, documentation: str, skip: int) -> Signat
     )
 
 
+def _readable(default: Any) -> Any:
+    """A default as config can hold it; `UNREADABLE` for a function, an array or another object."""
+    if getattr(default, "shape", None) == () and hasattr(default, "dtype"):
+        return default.item()  # a number of NumPy's
+    if isinstance(default, dict):
+        plain = all(isinstance(key, str) and _readable(each) is not UNREADABLE for key, each in default.items())
+    elif isinstance(default, (list, tuple)):
+        plain = all(_readable(each) is not UNREADABLE for each in default)
+    else:
+        plain = default is None or isinstance(default, (bool, int, float, str))
+    return default if plain else UNREADABLE
+
+
 def _scope(made: Callable[..., Any]) -> dict[str, Any]:
     """The names that a callable's annotations are written in."""
-    function = made.__init__ if inspect.isclass(made) else _written(made)
+    function = made.__init__ if inspect.isclass(made) else written(made)
     return dict(getattr(function, "__globals__", {}))
 
 
-def _written(made: Callable[..., Any]) -> Callable[..., Any]:
+def written(made: Callable[..., Any]) -> Callable[..., Any]:
     """The function that somebody wrote, behind what binds its arguments, wraps it or compiles it."""
     while isinstance(made, functools.partial):
         made = made.func

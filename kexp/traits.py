@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 from kexp.reading import is_there_already
 from kexp.registry import OURSELVES, Component
+from kexp.serving.parts import from_factory
 from kexp.signatures import to_snake_case
 
 if TYPE_CHECKING:
@@ -186,6 +187,8 @@ def classes_of(component: Component) -> dict[str, Any]:
         found[function_key(component.group, component.name)] = made
     elif kind is made or is_there_already(made):
         found[kind.__name__] = kind
+    if component.group == "activation" and component.reading().kind == "made":
+        found[function_key(component.group, component.name)] = from_factory(made)
     home = component.target.partition(":")[0] if is_there_already(made) else getattr(made, "__module__", "")
     module = sys.modules.get(home)
     for name, each in vars(module).items() if module is not None else ():

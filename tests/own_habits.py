@@ -90,7 +90,41 @@ def configured(y_true, y_pred):
     return ops.sum(-y_true * ops.power(1 - y_pred, CONFIG.gamma) * ops.log(y_pred + 1e-7), axis=-1)
 
 
+def focal_loss(gamma, alpha):
+    def focal_loss_fixed(y_true, y_pred):
+        return -alpha * ops.sum(y_true * (1 - y_pred) ** gamma * ops.log(y_pred + 1e-7), axis=-1)
+
+    return focal_loss_fixed
+
+
+class BrierLoss(keras.losses.Loss):
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        return ops.mean(ops.square(ops.cast(y_true, y_pred.dtype) - y_pred))
+
+
+def by_class(y_true, y_pred, weights=np.array([1.0, 2.0, 0.5], "float32")):  # noqa: B008
+    return -ops.sum(weights * y_true * ops.log(y_pred + 1e-7), axis=-1)
+
+
 # Metrics
+
+
+class Recalls(keras.metrics.Metric):
+    """Of each class, in a dict."""
+
+    def __init__(self, name="recalls", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.hits = self.add_weight(shape=(3,), initializer="zeros", name="hits")
+        self.rows = self.add_weight(shape=(3,), initializer="zeros", name="rows")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        hit = ops.cast(ops.equal(ops.argmax(y_true, -1), ops.argmax(y_pred, -1)), "float32")
+        self.hits.assign_add(ops.sum(y_true * ops.expand_dims(hit, -1), axis=0))
+        self.rows.assign_add(ops.sum(y_true, axis=0))
+
+    def result(self):
+        shares = self.hits / (self.rows + 1e-7)
+        return {f"recall_of_{place}": shares[place] for place in range(3)}
 
 
 class PerClassRecall(keras.metrics.Metric):
@@ -179,7 +213,61 @@ class WarmRestarts(keras.callbacks.Callback):
         self.model.optimizer.learning_rate = self.min_lr + share * (self.max_lr - self.min_lr)
 
 
+# Schedules
+
+
+class Triangular(keras.optimizers.schedules.LearningRateSchedule):
+    def __init__(self, low=0.001, high=0.05, half=5, scale_fn=lambda cycle: 1.0):
+        self.low, self.high, self.half, self.scale_fn = low, high, half, scale_fn
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        cycle = ops.floor(1 + step / (2 * self.half))
+        share = ops.maximum(0.0, 1 - ops.abs(step / self.half - 2 * cycle + 1))
+        return self.low + (self.high - self.low) * share * self.scale_fn(cycle)
+
+
+# Activations
+
+
+class Aria:
+    def __init__(self, alpha=1.0, beta=2.0):
+        self.alpha, self.beta = alpha, beta
+
+    def __call__(self, x):
+        return x * ops.sigmoid(self.beta * x) ** self.alpha
+
+
+def leaky(slope):
+    return lambda x: ops.maximum(x, slope * x)
+
+
+squash = layers.Lambda(lambda x: x / (1 + ops.abs(x)))
+
+
 # Layers
+
+
+class ResidualWrap(layers.Wrapper):
+    def call(self, x):
+        return x + self.layer(x)
+
+
+class MinimalCell(layers.Layer):
+    def __init__(self, units=6, **kwargs):
+        super().__init__(**kwargs)
+        self.units = self.state_size = units
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], self.units), initializer="uniform", name="kernel")
+        self.recurrent = self.add_weight(shape=(self.units, self.units), initializer="uniform", name="recurrent")
+
+    def call(self, inputs, states):
+        output = ops.tanh(ops.matmul(inputs, self.kernel) + ops.matmul(states[0], self.recurrent))
+        return output, [output]
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
 
 
 class SpectralDense(layers.Layer):

@@ -13,8 +13,8 @@ _SUM = ("data=diabetes",)
 SMALL = ("trainer.epochs=2", "trainer.verbose=0", "trainer.shuffle=false", "tracking=none", "save.model=false")
 
 
-def _layer(node: str) -> tuple[tuple[str, ...], Plain]:
-    return ("model=sequential", f"model.layers=[{{name: Dense, units: 8}}, {node}]"), lambda own: {}
+def _layer(node: str, *words: str, **plain: Any) -> tuple[tuple[str, ...], Plain]:
+    return ("model=sequential", f"model.layers=[{{name: Dense, units: 8}}, {node}]", *words), lambda own: plain
 
 
 def _of_model(*words: str) -> tuple[tuple[str, ...], Plain]:
@@ -53,19 +53,40 @@ QUICK: dict[str, tuple[tuple[str, ...], Plain]] = {
     "regularizer": _of_model("model.kernel_regularizer={name: own_kinds:L2Regularizer, strength: 0.1}"),
 }
 HABITS: dict[str, tuple[tuple[str, ...], Plain]] = {
-    "partial": (("loss=own_habits:very_smoothed",), lambda own: {"loss": lambda t, p: own.smoothed(t, p, eps=0.2)}),
-    "dataclass": (("loss=own_habits:PolyLoss", "loss.epsilon=2"), lambda own: {"loss": own.PolyLoss(2.0).__call__}),
-    "center loss": (("loss=own_habits:CenterLoss",), lambda own: {"loss": own.CenterLoss()}),
-    "lookahead": (
-        ("optimizer=own_habits:Lookahead", "optimizer.k=3"),
-        lambda own: {"optimizer": own.Lookahead(k=3)},
+    "closure": (
+        ("loss=own_habits:focal_loss", "loss.gamma=2", "loss.alpha=0.5"),
+        lambda own: {"loss": own.focal_loss(2.0, 0.5)},
     ),
+    "recalls": (
+        ("metrics=[own_habits:Recalls]", "loss=categorical_crossentropy"),
+        lambda own: {"loss": "categorical_crossentropy", "metrics": [own.Recalls()]},
+    ),
+    "aria": _of_model("activation=own_habits:Aria", "activation.beta=1.5"),
+    "center loss": (("loss=own_habits:CenterLoss",), lambda own: {"loss": own.CenterLoss()}),
     "metric around metrics": (
         ("data=breast_cancer", "metrics=[own_habits:F1]", "loss=binary_crossentropy"),
         lambda own: {"loss": "binary_crossentropy", "metrics": [own.F1()]},
     ),
 }
 SLOW: dict[str, tuple[tuple[str, ...], Plain]] = {
+    "partial": (("loss=own_habits:very_smoothed",), lambda own: {"loss": lambda t, p: own.smoothed(t, p, eps=0.2)}),
+    "dataclass": (("loss=own_habits:PolyLoss", "loss.epsilon=2"), lambda own: {"loss": own.PolyLoss(2.0).__call__}),
+    "brier": (("loss=own_habits:BrierLoss",), lambda own: {"loss": own.BrierLoss()}),
+    "array for a default": (("loss=own_habits:by_class",), lambda own: {"loss": own.by_class}),
+    "function for a default": (
+        ("optimizer=sgd", "schedule=own_habits:Triangular", "optimizer.schedule.high=0.1"),
+        lambda own: {"optimizer": own.keras.optimizers.SGD(own.Triangular(high=0.1))},
+    ),
+    "lookahead": (
+        ("optimizer=own_habits:Lookahead", "optimizer.k=3"),
+        lambda own: {"optimizer": own.Lookahead(k=3)},
+    ),
+    "leaky": _of_model("activation=own_habits:leaky", "activation.slope=0.2"),
+    "lambda layer": _of_model("activation=own_habits:squash"),
+    "wrapper": _layer("{name: own_habits:ResidualWrap, layer: {name: Dense, units: 8}}"),
+    "cell": _layer(
+        "{name: Reshape, target_shape: [8, 1]}, {name: RNN, cell: {name: own_habits:MinimalCell, units: 4}}"
+    ),
     "dice and bce": ((*_ONE, "loss=own_kinds:dice_bce"), lambda own: {"loss": own.dice_bce}),
     "contrastive": (
         (*_ONE, "loss=own_kinds:contrastive", "loss.margin=2"),
@@ -98,7 +119,9 @@ SLOW: dict[str, tuple[tuple[str, ...], Plain]] = {
         ("metrics=[own_kinds:matthews]", "loss=categorical_crossentropy"),
         lambda own: {"loss": "categorical_crossentropy", "metrics": [own.matthews]},
     ),
-    "attention pooling": _layer("own_kinds:AttentionPooling"),
+    # What is added to all inputs of a softmax changes nothing: the gradient of such a bias is rounding alone, which
+    # Adam divides by its own size. `test_a_bias_before_a_softmax_is_rounding_alone` shows it in plain Keras.
+    "attention pooling": _layer("own_kinds:AttentionPooling", "optimizer=sgd", optimizer="sgd"),
     "add_loss": _layer("{name: own_kinds:ActivityPenalty, rate: 0.1}"),
     "mixup": _layer("own_kinds:Mixup"),
     "one cycle": (
@@ -143,7 +166,7 @@ SLOW: dict[str, tuple[tuple[str, ...], Plain]] = {
         lambda own: {"optimizer": "sgd", "callbacks": [own.WarmRestarts()]},
     ),
     "spectral norm": _layer("own_habits:SpectralDense"),
-    "self attention": _layer("{name: own_habits:SelfAttention, dim: 4}"),
+    "self attention": _layer("{name: own_habits:SelfAttention, dim: 4}", "optimizer=sgd", optimizer="sgd"),
     "swish": _of_model("activation=own_kinds:Swish", "activation.beta=0.5"),
     "mish": _of_model("activation=own_kinds:mish"),
 }

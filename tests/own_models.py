@@ -127,6 +127,11 @@ def compiled(rate: float = 0.05, smoothing: float = 0.0):
 compiled_already = compiled()
 
 
+compiled_with_its_own_already = keras.Sequential(
+    [keras.Input((4,)), layers.Dense(8, "relu"), layers.Dense(3, "softmax")]
+)
+
+
 def compiled_in_full():
     model = keras.Sequential([layers.Dense(8, "relu"), layers.Dense(3, "softmax")])
     measured = {"metrics": ["accuracy"], "weighted_metrics": ["mse"]}
@@ -166,10 +171,54 @@ def penalised(target, output):
     return keras.losses.categorical_crossentropy(target, output) + ops.mean(ops.square(output), axis=-1)
 
 
+compiled_with_its_own_already.compile(keras.optimizers.SGD(0.05), penalised, metrics=["accuracy"])
+
+
 def compiled_with_its_own():
     model = keras.Sequential([layers.Dense(8, "relu"), layers.Dense(3, "softmax")])
     rate = keras.optimizers.schedules.ExponentialDecay(0.05, 10, 0.9)
-    model.compile(keras.optimizers.RMSprop(rate), penalised, metrics=[keras.metrics.CategoricalAccuracy()])
+    measured = {"metrics": [keras.metrics.CategoricalAccuracy()], "weighted_metrics": ["categorical_accuracy", "mse"]}
+    model.compile(keras.optimizers.RMSprop(rate), penalised, **measured)
+    return model
+
+
+class Pulled(keras.losses.Loss):
+    """No get_config."""
+
+    def __init__(self, by=1.0):
+        super().__init__()
+        self.by = by
+
+    def call(self, target, output):
+        return self.by * ops.mean(ops.square(target - output), axis=-1)
+
+
+def compiled_with_a_loss_of_settings():
+    model = keras.Sequential([layers.Dense(8, "relu"), layers.Dense(3, "softmax")])
+    model.compile("sgd", Pulled(3.0), metrics=["accuracy"])
+    return model
+
+
+def focal(gamma):
+    def loss(target, output):
+        return -ops.sum(target * (1 - output) ** gamma * ops.log(output + 1e-7), axis=-1)
+
+    return loss
+
+
+half_focal = focal(0.5)
+surest = lambda target, output: ops.max(output, axis=-1)  # noqa: E731
+
+
+def compiled_with_what_the_module_names():
+    model = keras.Sequential([layers.Dense(8, "relu"), layers.Dense(3, "softmax")])
+    model.compile("sgd", half_focal, metrics=[surest])
+    return model
+
+
+def compiled_with_a_closure():
+    model = keras.Sequential([layers.Dense(8, "relu"), layers.Dense(3, "softmax")])
+    model.compile("sgd", focal(2.0), metrics=["accuracy"])
     return model
 
 

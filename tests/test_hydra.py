@@ -109,6 +109,7 @@ def test_what_does_not_go_is_refused(
     ("arguments", "shown"),
     [
         (["--cfg", "job", "--package", "optimizer", "optimizer=sgd"], "name: sgd"),
+        (["--cfg", "job", "--package", "optimizer", "optimizer.learning_rate=0.1"], "name: adam"),
         (["-c", "job", "-p", "data", "--resolve", "seed=7"], "split_seed: 7"),
         (["--cfg", "hydra", "hydra.job.name=mine"], "name: mine"),
         (["--cfg", "all", "-cn", "other", "-cd", "mine"], "seed: 41"),

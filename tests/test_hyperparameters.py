@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
@@ -33,11 +34,22 @@ class Habit:
         return network(hp)
 
 
+def with_settings(hp: Any, deep: bool) -> list[Any]:
+    return network(hp) if deep else []
+
+
+class Called:
+    def __call__(self, hp: Any) -> Any:
+        return network(hp)
+
+
 class Trains(Habit):
     def fit(self, hp: Any, model: Any, *args: Any, **more: Any) -> Any: ...
 
 
-@pytest.mark.parametrize("made", [network, Habit, Habit()])
+@pytest.mark.parametrize(
+    "made", [network, Habit, Habit(), Habit().build, Called(), functools.partial(with_settings, deep=True)]
+)
 def test_what_is_declared_has_its_default_and_its_condition(made: Any) -> None:
     tunable = as_tunable(made, "it")
     assert tunable is not None

@@ -214,20 +214,26 @@ def test_files_that_cannot_hold_a_layer_of_one_s_own_are_left_out_or_refused_bef
     np.testing.assert_allclose(again, result.model.predict(rows, verbose=0), rtol=1e-6)
 
 
-def test_a_dtype_policy_that_a_module_sets_gives_way_and_is_told(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("set_for_all", "told"),
+    [
+        ("set_dtype_policy('mixed_bfloat16')", "whatever dtype policy a module sets, here mixed_bfloat16"),
+        ("set_floatx('float64')", "whatever floatx a module sets, here float64"),
+    ],
+)
+def test_a_precision_that_a_module_sets_for_all_of_keras_gives_way_and_is_told(
+    set_for_all: str, told: str, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.syspath_prepend(str(workplace))
-    (workplace / "in_bfloat16.py").write_text(
-        "import keras\n\nkeras.config.set_dtype_policy('mixed_bfloat16')\n\n\n"
-        "def mine(t, p):\n    return keras.ops.mean(keras.ops.square(t - p), axis=-1)\n"
-    )
+    module = f"setting_{set_for_all[4:9]}"
+    loss = "    return keras.ops.mean(keras.ops.square(t - p), axis=-1)\n"
+    (workplace / f"{module}.py").write_text(f"import keras\n\nkeras.config.{set_for_all}\n\n\ndef mine(t, p):\n{loss}")
     talking = [each for each in own_checks.SMALL if not each.startswith("trainer.verbose")]
-    result = kexp.run([*talking, "loss=in_bfloat16:mine"])
-    assert "trainer  layers compute in float32, whatever dtype policy a module sets, here mixed_bfloat16" in (
-        capsys.readouterr().out
-    )
+    result = kexp.run([*talking, f"loss={module}:mine"])
+    assert f"trainer  layers compute in float32, {told}\n" in capsys.readouterr().out
     assert {layer.compute_dtype for layer in result.model.layers} == {"float32"}
+    assert {str(variable.dtype) for variable in result.model.trainable_variables} == {"float32"}
+    assert {metric.dtype for metric in result.model.metrics} == {"float32"}
 
 
 def test_a_script_is_imported_as_one_that_is_given_no_arguments(

@@ -31,6 +31,44 @@ def asks_for_one(alpha: Any, gamma: Any = 2.0) -> Any: ...
 def annotated(alpha: float, gamma: float) -> Any: ...
 
 
+def closure(alpha: Any, gamma: Any) -> Any:
+    """Defines the loss."""
+    if gamma is None:
+        gamma = 2.0
+
+    def loss(y_true: Any, y_pred: Any) -> Any:
+        return alpha * (y_true - y_pred) ** gamma
+
+    loss.__name__ = "focal"
+    return loss
+
+
+def named_lambda(alpha: Any, gamma: Any) -> Any:
+    weigh = lambda t, p: alpha * (t - p) ** gamma  # noqa: E731
+    return weigh
+
+
+def partly(alpha: Any, gamma: Any) -> Any:
+    return functools.partial(two, power=alpha * gamma)
+
+
+def of_a_class(alpha: Any, gamma: Any) -> Any:
+    import keras
+
+    class Mine(keras.losses.Loss):
+        def call(self, y_true: Any, y_pred: Any) -> Any:
+            return alpha * (y_true - y_pred) ** gamma
+
+    return Mine()
+
+
+def uses_a_function(t: Any, p: Any) -> Any:
+    def weigh(value: Any) -> Any:
+        return lambda: value
+
+    return weigh(t - p)()
+
+
 def undressed(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*values: Any, **more: Any) -> Any:
         return function(*values, **more)
@@ -59,6 +97,13 @@ def dressed(function: Callable[..., Any]) -> Callable[..., Any]:
         (asks_for_one, "made", (), ["alpha", "gamma"]),
         (annotated, "made", (), ["alpha", "gamma"]),
         (Rows, "made", (), []),
+        (closure, "made", (), ["alpha", "gamma"]),
+        (dressed(closure), "made", (), ["alpha", "gamma"]),
+        (named_lambda, "made", (), ["alpha", "gamma"]),
+        (lambda alpha, gamma: lambda t, p: alpha * (t - p) ** gamma, "made", (), ["alpha", "gamma"]),
+        (partly, "made", (), ["alpha", "gamma"]),
+        (of_a_class, "made", (), ["alpha", "gamma"]),
+        (uses_a_function, "itself", ("t", "p"), []),
     ],
 )
 def test_a_loss_is_read_by_what_it_takes(made: Any, kind: str, taken: tuple[str, ...], parameters: list[str]) -> None:
@@ -109,3 +154,21 @@ def test_the_group_of_an_object_is_told_where_it_is_plain() -> None:
     assert group_of(keras.callbacks.EarlyStopping()) == "callbacks"
     assert group_of(keras.Sequential()) == "model"
     assert group_of(lambda x: x) is None
+    assert group_of(closure) is None
+
+
+def test_a_function_of_one_argument_that_gives_an_object_of_a_keras_class_makes_it() -> None:
+    import keras
+
+    def penalty(factor: Any) -> Any:
+        return keras.regularizers.L2(factor)
+
+    def decaying(rate: Any) -> Any:
+        from keras.optimizers.schedules import ExponentialDecay
+
+        schedule = ExponentialDecay(rate, 10, 0.9)
+        return schedule
+
+    for group, made in (("regularizer", penalty), ("schedule", decaying)):
+        assert read_object(GROUPS[group], made, "mine").kind == "made"
+    assert group_of(penalty) == "regularizer"

@@ -118,7 +118,7 @@ def _default(value: Any) -> str:
     if value is REQUIRED:
         return "(required)"
     if value is UNREADABLE:
-        return "(Keras' own)"
+        return "(its own)"
     if isinstance(value, (list, tuple)):
         return f"[{','.join(_default(each) for each in value)}]"
     return json.dumps(value) if value is None or isinstance(value, bool) else str(value)

@@ -61,12 +61,14 @@ def _parametric(name: str, parameters: Mapping[str, Any]) -> keras.layers.Layer:
     return parametric_activation()(name, parameters)
 
 
-def as_layer(made: Any, source: str) -> keras.layers.Layer:
+def as_layer(made: Any, name: str, factory: Callable[..., Any], parameters: Mapping[str, Any]) -> keras.layers.Layer:
     """Converts the result of an activation's factory to a layer.
 
     Args:
         made: a layer, a function of one argument, or Keras' name of one.
-        source: the factory's name, for messages.
+        name: the factory's name.
+        factory: the factory; saved files refer to it if they cannot refer to `made`.
+        parameters: what the factory was called with.
 
     Raises:
         ComponentError: `made` is something else.
@@ -77,7 +79,11 @@ def as_layer(made: Any, source: str) -> keras.layers.Layer:
         return made
     if not isinstance(made, str) and not callable(made):
         raise ComponentError(
-            f"activation: {source} must return a keras.layers.Layer, a function of x or its name, "
+            f"activation: {name} must return a keras.layers.Layer, a function of x or its name, "
             f"got {type(made).__name__}"
         )
-    return keras.layers.Activation(made)
+    takes_components = any(isinstance(value, Mapping) for value in parameters.values())  # and a file has their configs
+    by_name = isinstance(made, str) or made is getattr(keras.activations, getattr(made, "__name__", ""), None)
+    if by_name or takes_components:
+        return keras.layers.Activation(made)
+    return _parametric(register_function("activation", name, parts.from_factory(factory)), parameters)

@@ -11,6 +11,7 @@ from kexp import registry
 from kexp.errors import ComponentError
 from kexp.reading import Reading
 from kexp.registry import Component
+from kexp.serving.parts import from_factory
 from kexp.traits import function_key
 
 __all__ = ["GROUPS_IN_FILES", "as_function", "bind_function", "function_class", "function_of", "register_function"]
@@ -111,7 +112,10 @@ def function_of(group: str, name: str) -> Callable[..., Any]:
     found = getattr(keras.activations, name, None) if group == "activation" else None
     found = found or keras.saving.get_registered_object(function_key(group, name))
     if found is None and ":" not in name:
-        found = registry.find(group, name).load()
+        component = registry.find(group, name)
+        found = component.load()
+        if group == "activation" and component.reading().kind == "made":
+            found = from_factory(found)
     if found is None:
         raise ComponentError(f"{group}: {name} is not known here; import it and pass it as a custom object")
     return cast(Callable[..., Any], found)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from kexp.config.suggestions import suggest_override
+from kexp.config.unset import name_default_optimizer
 from kexp.errors import ConfigError, suggestion
 
 __all__ = ["CommandLine", "read_command_line", "show"]
@@ -91,6 +92,8 @@ def show(hydra: Any, line: CommandLine) -> int:
     elif flags.hydra_help:
         hydra.hydra_help(config_name=name, args_parser=get_args_parser(), args=flags)
     elif flags.cfg:
+        composed = hydra.compose_config
+        hydra.compose_config = lambda *given, **more: name_default_optimizer(composed(*given, **more))
         try:
             hydra.show_cfg(name, overrides, flags.cfg, flags.package, flags.resolve)
         except SystemExit:  # Hydra has printed that the package does not exist

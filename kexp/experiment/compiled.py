@@ -81,9 +81,10 @@ def compile_model(experiment: Experiment, model: keras.Model, steps_per_epoch: i
         experiment: the experiment, whose loss is chosen.
         model: a model that was built, or loaded from a file.
         steps_per_epoch: training steps of an epoch; a schedule spans the steps of the whole training.
-        weighted: whether rows have sample weights; each metric is then also measured with them, as `weighted_NAME`.
+        weighted: whether rows have sample weights; each metric is then also measured with them.
     """
     trainer = experiment.trainer
+    metrics, weighted_metrics = experiment.compiled_metrics(rows_weighted=weighted)
     assert experiment.loss is not None
     training.compile_model(
         model,
@@ -92,8 +93,8 @@ def compile_model(experiment: Experiment, model: keras.Model, steps_per_epoch: i
         optimizer=_own_optimizer(experiment, model)
         or build_optimizer(experiment.optimizer, steps_per_epoch * trainer.epochs),
         loss=build_loss(experiment.loss),
-        metrics=build_metrics(experiment.metrics),
-        weighted_metrics=build_metrics(experiment.metrics) if weighted else None,
+        metrics=build_metrics(metrics),
+        weighted_metrics=build_metrics(weighted_metrics) or None,
     )
 
 

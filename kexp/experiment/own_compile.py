@@ -9,11 +9,15 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kexp import registry, training
 from kexp.build import build
 from kexp.errors import ConfigError
+from kexp.groups import GROUPS
+from kexp.instances import arguments_of, shorten_float
+from kexp.own_code import modules_of
 from kexp.schema import Experiment, Node, Taken, component_node, optimizer_node
 from kexp.signatures import to_snake_case
 
@@ -61,19 +65,20 @@ def compiled_by_model(experiment: Experiment, spec: Callable[[], ModelSpec]) -> 
                 made = build(node, spec=spec()) if _takes_spec(node) else build(node)
             except (Exception, SystemExit):  # what cannot be made says so where it is made for a training
                 return Taken()
-        _found[key] = _of(made) if getattr(made, "compiled", False) else Taken()
-    return _found[key]
+        module = node.component.target.partition(":")[0]
+        _found[key] = _of(made, module) if getattr(made, "compiled", False) else Taken()
+    taken = _found[key]
+    for part in _following(experiment):
+        if part in taken.unnamed:
+            raise taken.unnamed[part]
+    return taken
 
 
 def in_words(experiment: Experiment, taken: Taken) -> str:
     """What is used of what the model compiled, and what gives way to the config; empty where it compiled nothing."""
     used: list[str] = []
     left: list[str] = []
-    follows = {
-        "optimizer": experiment.optimizer_follows_model,
-        "loss": experiment.loss is None,
-        "metrics": experiment.metrics_follow_data,
-    }
+    follows = _following(experiment)
     for part, nodes in (
         ("optimizer", [taken.optimizer]),
         ("loss", [taken.loss]),
@@ -81,7 +86,7 @@ def in_words(experiment: Experiment, taken: Taken) -> str:
     ):
         named = ", ".join(node.name for node in nodes if node is not None)
         if named:
-            (used if follows[part] else left).append(f"{part} {named}")
+            (used if part in follows else left).append(f"{part} {named}")
     used += [f"{key} {str(value).lower()}" for key, value in experiment.follows_model(taken).items()]
     left += [
         f"{key} {str(value).lower()}"
@@ -98,6 +103,16 @@ def in_words(experiment: Experiment, taken: Taken) -> str:
     return "; ".join(texts)
 
 
+def _following(experiment: Experiment) -> set[str]:
+    """The parts that the config leaves to the model's own code."""
+    follows = {
+        "optimizer": experiment.optimizer_follows_model,
+        "loss": experiment.loss is None,
+        "metrics": experiment.metrics_follow_data,
+    }
+    return {part for part, does in follows.items() if does}
+
+
 def _takes_spec(node: Node) -> bool:
     made = node.component.load()
     try:
@@ -106,18 +121,35 @@ def _takes_spec(node: Node) -> bool:
         return False
 
 
-def _of(model: Any) -> Taken:
+def _of(model: Any, module: str) -> Taken:
     given = getattr(getattr(model, "_compile_config", None), "config", {})
-    metrics = [given.get("metrics"), given.get("weighted_metrics")]  # alike where rows have no weights
-    named = dict(_metric(each) for each in _flat(metrics)) or None
     losses = list(_flat(model.loss))
     if len(losses) > 1:
         raise ConfigError("model: must have one output, and is compiled with several losses")
-    loss = _node("loss", losses[0], "loss") if losses else None
-    optimizer = None if model.optimizer is None else _optimizer(model.optimizer)
+    unnamed: dict[str, ConfigError] = {}
+
+    def named(part: str, read: Callable[[], Any]) -> Any:
+        try:
+            return read()
+        except ConfigError as error:
+            unnamed[part] = error
+            return None
+
+    optimizer = named("optimizer", lambda: model.optimizer and _optimizer(model.optimizer))
+    loss = named("loss", lambda: losses and _node("loss", losses[0], "loss", module)) or None
+    metrics = named("metrics", lambda: _metrics(given, module)) or None
     weights = given.get("loss_weights")
     ignored = () if weights is None or set(_flat(weights)) == {1.0} else (f"loss_weights {weights}",)
-    return Taken(optimizer, loss, named, _step(model, given), ignored)
+    return Taken(optimizer, loss, metrics, _step(model, given), ignored, unnamed)
+
+
+def _metrics(given: Mapping[str, Any], module: str) -> dict[str, Node]:
+    metrics = dict(_metric(each, module) for each in _flat(given.get("metrics")))
+    for each in _flat(given.get("weighted_metrics")):
+        key, node = _metric(each, module)
+        name = f"weighted_{key}" if key in metrics else key  # as Keras calls it
+        metrics[name] = replace(node, common={**node.common, "weighted": True}, path=f"metrics.{name}")
+    return metrics
 
 
 def _step(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,42 +173,90 @@ def _flat(given: Any) -> Iterator[Any]:
 
 def _optimizer(optimizer: Any) -> Node:
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # mixed precision wraps it
+    if isinstance(rate := optimizer._learning_rate, _schedules()):
+        _hold("schedule", rate)
+    _hold("optimizer", optimizer)
     config = optimizer.get_config()
-    rate = config.get("learning_rate")
     given = _given("optimizer", optimizer, type(optimizer).__name__.lower(), config)
-    if isinstance(rate, Mapping):
+    if isinstance(serialized := config.get("learning_rate"), Mapping):
         given.pop("learning_rate", None)
-        given["schedule"] = _given(
-            "schedule", optimizer._learning_rate, to_snake_case(rate["class_name"]), rate["config"]
-        )
+        given["schedule"] = _given("schedule", rate, to_snake_case(serialized["class_name"]), serialized["config"])
     return optimizer_node(given)
 
 
-def _metric(metric: Any) -> tuple[str, Node]:
+def _schedules() -> type[Any]:
+    import keras
+
+    kind: type[Any] = keras.optimizers.schedules.LearningRateSchedule
+    return kind
+
+
+def _hold(noun: str, part: Any) -> None:
+    """Refuses an object of a class of one's own that its config would not make again.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    kind = type(part)
+    if "<" in kind.__qualname__ or (not _is_keras_s(kind) and arguments_of(part) is None):
+        raise _not_again(noun, part)
+
+
+def _metric(metric: Any, module: str) -> tuple[str, Node]:
     metric = "accuracy" if metric == "acc" else metric  # kexp's one word for it
-    key = metric if isinstance(metric, str) else getattr(metric, "name", None) or metric.__name__
-    return key, _node("metrics", metric, f"metrics.{key}")
+    node = _node("metrics", metric, "metrics", module)
+    key: str = metric if isinstance(metric, str) else getattr(metric, "name", "") or getattr(metric, "__name__", "<>")
+    key = node.name.rpartition(":")[2].rpartition(".")[2] if "<" in key else key  # a lambda, a partial
+    return key, replace(node, path=f"metrics.{key}")
 
 
-def _node(group: str, part: Any, path: str) -> Node:
-    """A loss or a metric as `compile` takes it: a name, a function, an object."""
+def _node(group: str, part: Any, path: str, module: str) -> Node:
+    """A loss or a metric as `compile` takes it: a name, a function, an object.
+
+    Raises:
+        ConfigError: nothing that a config can name makes it again.
+    """
     import keras
 
     if isinstance(part, str):
         if part in registry.names(group):
             return component_node(group, {"name": part}, path)
         part = getattr(keras, "losses" if group == "loss" else group).get(part)
-    if inspect.isfunction(part):
-        return component_node(group, {"name": _name(group, part, part.__name__)}, path)
-    kind = part if isinstance(part, type) else type(part)
-    config = {} if isinstance(part, type) else part.get_config()
-    return component_node(group, _given(group, kind, to_snake_case(kind.__name__), config), path)
+    kind = part if isinstance(part, type) or inspect.isfunction(part) else type(part)
+    if "<" not in kind.__qualname__:
+        if inspect.isfunction(part):
+            return component_node(group, {"name": _name(group, part, part.__name__)}, path)
+        config = {} if part is kind else arguments_of(part)
+        config = part.get_config() if config is None and _is_keras_s(kind) and hasattr(part, "get_config") else config
+        if config is not None:
+            return component_node(group, _given(group, kind, to_snake_case(kind.__name__), config), path)
+    if (name := _reference(part, module)) is None:
+        raise _not_again(GROUPS[group].noun, part)
+    return component_node(group, {"name": name}, path)
+
+
+def _reference(part: Any, module: str) -> str | None:
+    """What the model's module, or one beside it that it imports, calls a thing; None where it has no name there."""
+    if inspect.ismethod(part):
+        owner = _reference(part.__self__, module)
+        return owner and f"{owner}.{part.__name__}"
+    for home in modules_of(module):
+        for name, each in vars(sys.modules[home]).items() if home in sys.modules else ():
+            if each is part:
+                return f"{home}:{name}"
+    return None
+
+
+def _not_again(noun: str, part: Any) -> ConfigError:
+    name = part.__qualname__ if hasattr(part, "__qualname__") else type(part).__qualname__
+    return ConfigError(
+        f"model: is compiled with {'an' if noun == 'optimizer' else 'a'} {noun}, {name}, that no run could make again: "
+        "define it in the module or give it a name there, and a class a get_config of all its settings"
+    )
 
 
 def _given(group: str, part: Any, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """An object's config as a node's, without what the component does not take or has by default."""
-    from kexp.instances import shorten_float
-
     kind = part if isinstance(part, type) else type(part)
     name = _name(group, kind, name)
     taken = {each.name: each.default for each in registry.find(group, name).signature().parameters}
@@ -186,11 +266,8 @@ def _given(group: str, part: Any, name: str, config: Mapping[str, Any]) -> dict[
 
 def _name(group: str, part: Any, name: str) -> str:
     """A registered name, or a reference to what a module has."""
-    if part.__module__.startswith("keras."):
-        return name
-    if "<" in part.__qualname__:
-        raise ConfigError(
-            f"model: is compiled with a {group.removesuffix('s')} that is defined inside a function, "
-            f"{part.__qualname__}, which no run can name; define it in the module"
-        )
-    return f"{part.__module__}:{part.__qualname__}"
+    return name if _is_keras_s(part) else f"{part.__module__}:{part.__qualname__}"
+
+
+def _is_keras_s(part: Any) -> bool:
+    return str(part.__module__).startswith("keras.")

@@ -55,11 +55,17 @@ class Prepared:
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The names of all measured metrics, except those that callbacks may add."""
-        weighted = self.experiment.metrics if self.is_weighted else ()
-        trained = ("loss", *self.experiment.metrics, *(f"weighted_{name}" for name in weighted))
+        """The names of all measured metrics, except those that callbacks, or metrics that return a dict, may add."""
+        plainly, weighed = self.experiment.compiled_metrics(rows_weighted=self.is_weighted)
+        trained = ("loss", *plainly, *(f"weighted_{name}" if name in plainly else name for name in weighed))
         parts = {"": True, "val_": self.splits.validation is not None, "test_": self.splits.test is not None}
         return tuple(prefix + name for prefix, exists in parts.items() if exists for name in trained)
+
+    @property
+    def names_are_open(self) -> bool:
+        """Whether a user's metric may return a dict, whose names only the metric knows."""
+        own = [node.component for node in self.experiment.metrics.values() if node.component.distribution != OURSELVES]
+        return any(each.reading().kind != "itself" and not _is_of_keras(each.load()) for each in own)
 
     @property
     def is_weighted(self) -> bool:
@@ -204,12 +210,13 @@ def _made_anew(experiment: Experiment) -> list[tuple[str, str]]:
 
 
 def _precision(experiment: Experiment) -> list[tuple[str, str]]:
-    """Return a notice if a user's module set a global dtype policy that the config overrides."""
-    found, used = training.user_precision(), "mixed_float16" if experiment.trainer.mixed_precision else "float32"
-    if found in (None, used):
+    """Return a notice if a user's module set a global dtype policy or floatx that the config overrides."""
+    used = "mixed_float16" if experiment.trainer.mixed_precision else "float32"
+    setting, found = training.user_precision() or ("", used)
+    if found == used:
         return []
     advice = "; trainer.mixed_precision=true is for it" if found == "mixed_float16" else ""
-    return [("trainer", f"layers compute in {used}, whatever dtype policy a module sets, here {found}{advice}")]
+    return [("trainer", f"layers compute in {used}, whatever {setting} a module sets, here {found}{advice}")]
 
 
 def _check_text(experiment: Experiment, spec: DataSpec) -> None:
@@ -249,10 +256,14 @@ def _takes_spec(factory: Any) -> bool:
     return any(each.name == "spec" or each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters)
 
 
+def _is_of_keras(made: Any) -> bool:
+    return (made if isinstance(made, type) else type(made)).__module__.startswith("keras.")
+
+
 def _check_monitors(prepared: Prepared) -> None:
     """Refuse a callback that monitors an unknown metric, unless a callback other than Keras' may measure it."""
     callbacks = prepared.experiment.callbacks
-    if not all(node.component.exported for node in callbacks.values()):
+    if prepared.names_are_open or not all(node.component.exported for node in callbacks.values()):
         return
     measured = [name for name in prepared.measured if not name.startswith("test_")]
     for node in callbacks.values():

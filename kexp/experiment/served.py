@@ -110,7 +110,7 @@ def served(prepared: Prepared, model: keras.Model, width: int) -> Served:
     outputs = outputs_of(prepared.experiment, spec.task, spec.classes, spec.target_names, spec.positions)
     rows, inputs, example = _rows(prepared)
     objects, functions = _objects(model)
-    modules = [module for module, _ in (*objects.values(), *functions.values())]
+    modules = [module for module, *_ in (*objects.values(), *functions.values())]
     kept = {
         "version": 1,
         "backend": keras.backend.backend(),
@@ -245,7 +245,10 @@ def _objects(model: keras.Model) -> tuple[dict[str, list[str]], dict[str, list[s
             if kind.__module__.partition(".")[0] not in _NOT_CARRIED and "<" not in kind.__qualname__:
                 found[keras.saving.get_registered_name(kind)] = [kind.__module__, kind.__qualname__]
         if type(layer) is parametric_activation() and layer._applied.__module__.partition(".")[0] != "keras":
-            functions[layer.function] = [layer._applied.__module__, layer._applied.__qualname__]
+            applied = layer._applied
+            module, _, name = layer.function.partition(":")  # a lambda, say, goes by its reference alone
+            place = [module, name] if name else [applied.__module__, applied.__qualname__]
+            functions[layer.function] = [*place, *(["made"] if hasattr(applied, "factory") else [])]
     return found, functions
 
 

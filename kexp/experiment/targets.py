@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp import traits
 from kexp.build import build_loss, build_metrics
-from kexp.errors import ComponentError, ConfigError, DataError
+from kexp.errors import BuildError, ComponentError, ConfigError, DataError
 from kexp.own_state import untouched
 from kexp.schema import Experiment, Node
 from kexp.user_errors import describe_error
@@ -95,7 +95,7 @@ def _try(node: Node, splits: Splits, form: str) -> int | Exception:
         with warnings.catch_warnings(), np.errstate(all="ignore"), untouched([own]):
             warnings.simplefilter("ignore")
             result = _called(node, targets, _outputs((count, *splits.spec.positions, units), activation))
-    except (ComponentError, DataError):
+    except (BuildError, ComponentError, DataError):
         raise
     except Exception as error:  # the function's own: whatever it raises, it does not take these targets
         return error
@@ -121,10 +121,14 @@ def _called(node: Node, targets: Any, outputs: Any) -> Any:
 
     if node.component.group == "loss":
         loss = build_loss(node)
-        function = loss.call if isinstance(loss, keras.losses.Loss) else loss
+        plain = keras.losses.Loss
+        function = loss.call if isinstance(loss, plain) and type(loss).__call__ is plain.__call__ else loss
         made = function(keras.ops.convert_to_tensor(targets, "float32"), keras.ops.convert_to_tensor(outputs))
     else:
         (metric,) = build_metrics({"tried": node})
         metric.update_state(keras.ops.convert_to_tensor(targets), keras.ops.convert_to_tensor(outputs))
-        made = metric.result()
-    return np.asarray(keras.ops.convert_to_numpy(made))
+        made = metric.result()  # of some metrics a dict of results
+    values = [np.asarray(keras.ops.convert_to_numpy(each)) for each in keras.tree.flatten(made)]
+    if not values or any(each.dtype.kind not in "biuf" for each in values):
+        raise TypeError(f"{node.name} gives {type(made).__name__} where numbers are wanted")
+    return values[0] if len(values) == 1 else np.concatenate([np.ravel(each) for each in values])

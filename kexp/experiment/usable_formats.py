@@ -88,8 +88,9 @@ def _is_plain(prepared: Prepared, model: keras.Model) -> bool:
     """Return whether every format can store the model: a model of kexp's, with layers of Keras or kexp only."""
     if prepared.experiment.model.component.distribution != OURSELVES or prepared.earlier is not None:
         return False
-    homes = {type(layer).__module__.partition(".")[0] for layer in model._flatten_layers()}
-    return homes <= {"keras", OURSELVES}
+    kinds = {type(layer) for layer in model._flatten_layers()}
+    homes = {kind.__module__.partition(".")[0] for kind in kinds}
+    return homes <= {"keras", OURSELVES} and "Lambda" not in {kind.__name__ for kind in kinds}
 
 
 def _called(prepared: Prepared) -> str:

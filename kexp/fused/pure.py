@@ -173,9 +173,12 @@ class Lane:
         mapping = list(zip(self.model.metrics_variables, metrics, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
             results = self.model.get_metrics_result()
+        flat: dict[str, Any] = {}
+        for name, value in results.items():  # of some metrics a dict, which Keras' fit opens
+            flat |= value if isinstance(value, dict) else {name: value}
         numbers = {  # named as `training.plain_numbers` names them
             f"{name}_{place}" if jnp.ndim(value) else name: each
-            for name, value in results.items()
+            for name, value in flat.items()
             for place, each in enumerate(jnp.atleast_1d(value))
         }
         names[:] = list(numbers)

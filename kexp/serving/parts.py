@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-__all__ = ["HALVES", "parametric_activation", "stand_ins"]
+__all__ = ["HALVES", "from_factory", "parametric_activation", "stand_ins"]
 
 HALVES = "glu"  # one half of its input gates the other; Keras' own layers take the shape of any activation to stay
 
@@ -46,6 +46,18 @@ def parametric_activation(function_of: Callable[[str], Callable[..., Any]]) -> t
     return ParametricActivation
 
 
+def from_factory(factory: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns an activation as a function of x and of its factory's settings."""
+
+    def applied(x: Any, **settings: Any) -> Any:
+        return factory(**settings)(x)
+
+    applied.__module__ = getattr(factory, "__module__", "")  # a partial has no name
+    applied.__qualname__ = getattr(factory, "__qualname__", "")
+    applied.factory = factory  # type: ignore[attr-defined]
+    return applied
+
+
 def named(module: str, name: str) -> Any:
     """What a module has under a dotted name."""
     found: Any = importlib.import_module(module)
@@ -60,18 +72,18 @@ def stand_ins(functions: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     What begins, bounds or holds weights has done so: a model that is read gets its weights from its file.
 
     Args:
-        functions: module and name of each activation's function that is not Keras' own.
+        functions: module and name of each activation's function that is not Keras' own; with a third word, of what
+            makes it.
     """
     import keras
 
     def function_of(name: str) -> Callable[..., Any]:
+        if name in functions:
+            module, place, *made = functions[name]
+            found = named(module, place)
+            return from_factory(found) if made else cast("Callable[..., Any]", found)
         module, _, place = name.partition(":")
-        function: Callable[..., Any] = (
-            named(*functions[name])
-            if name in functions
-            else getattr(keras.activations, name, None) or named(module, place)
-        )
-        return function
+        return cast("Callable[..., Any]", getattr(keras.activations, name, None) or named(module, place))
 
     def part(base: type[Any], call: Callable[..., Any]) -> type[Any]:
         inside = {"__init__": _keep, "__call__": lambda self, *given, **more: call(*given), "get_config": _config}

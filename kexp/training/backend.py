@@ -29,7 +29,8 @@ __all__ = [
 _MODULES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 _OPTIONAL_IMPORTS = ("sklearn", "matplotlib", "pandas")  # Keras' wrappers, galleries and data frames
 _skipped_imports: set[str] = set()
-_policies = {"float32"}  # Keras' default, and the policies that kexp has set
+_FLOATX = "float32"
+_policies = {_FLOATX}  # Keras' default, and the policies that kexp has set
 
 
 def own_process() -> None:
@@ -117,24 +118,31 @@ def _hidden(names: set[str]) -> Iterator[None]:
 
 
 def set_precision(policy: str) -> None:
-    """Sets Keras' global dtype policy.
+    """Sets Keras' global dtype policy, which layers use, and its `floatx`, which losses and metrics use.
 
     Args:
         policy: `float32`, `mixed_float16` or another name that Keras takes.
     """
     import keras
 
+    keras.config.set_floatx(_FLOATX)
     keras.config.set_dtype_policy(policy)
     _policies.add(policy)
 
 
-def user_precision() -> str | None:
-    """Returns the dtype policy that user code has set; None if it is Keras' default or kexp's. Imports nothing."""
+def user_precision() -> tuple[str, str] | None:
+    """Returns what user code has set globally, `dtype policy` or `floatx`, and its value. Imports nothing.
+
+    Returns:
+        None if both are Keras' default or kexp's.
+    """
     keras = sys.modules.get("keras")
     if keras is None:
         return None
+    if (floats := keras.config.floatx()) != _FLOATX:
+        return "floatx", floats
     policy: str = keras.config.dtype_policy().name
-    return None if policy in _policies else policy
+    return None if policy in _policies else ("dtype policy", policy)
 
 
 def seed_everything(seed: int) -> None:

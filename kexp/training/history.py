@@ -17,14 +17,16 @@ def plain_numbers(measured: Mapping[str, Any]) -> dict[str, float]:
     """Converts metrics to floats.
 
     Args:
-        measured: metric -> a scalar or a vector, such as one score for each class.
+        measured: metric -> a scalar, a vector, such as one score for each class, or a dict of these.
 
     Returns:
-        Metric -> float; a vector NAME becomes NAME_0, NAME_1, ...
+        Metric -> float; a vector NAME becomes NAME_0, NAME_1, ...; a dict's members keep their own names.
     """
     found: dict[str, float] = {}
     for key, value in measured.items():
-        if len(getattr(value, "shape", ())):
+        if isinstance(value, Mapping):
+            found |= plain_numbers(value)
+        elif len(getattr(value, "shape", ())):
             found |= {f"{key}_{place}": float(each) for place, each in enumerate(value)}
         else:
             found[key] = float(value)

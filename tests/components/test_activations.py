@@ -13,6 +13,7 @@ import pytest
 from kexp.build import build, build_activation
 from kexp.model.spec import activation_layer
 from kexp.schema import component_node
+from kexp.serving.parts import stand_ins
 
 Array = Any
 
@@ -102,3 +103,18 @@ def test_activation_of_a_dense_layer_takes_parameters() -> None:
     again.build(x.shape)
     again.set_weights(dense.get_weights())
     np.testing.assert_array_equal(np.asarray(again(x)), y)
+
+
+@pytest.mark.parametrize(
+    ("kept", "settings", "expected"),
+    [
+        (["own_habits", "leaky", "made"], {"slope": 0.5}, [-1.0, 4.0]),
+        (["own_parts", "wave"], {}, [-0.9092974, -0.7568025]),
+    ],
+)
+def test_a_model_finds_an_activation_of_ones_own_where_kexp_is_not(
+    kept: list[str], settings: dict[str, float], expected: list[float]
+) -> None:
+    name = ":".join(kept[:2])
+    layer = stand_ins({name: kept})["kexp>ParametricActivation"](name, settings)
+    np.testing.assert_allclose(np.asarray(layer(np.array([-2.0, 4.0], np.float32))), expected, rtol=1e-6)

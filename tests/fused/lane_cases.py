@@ -394,7 +394,8 @@ def trainings() -> Iterator[Case]:
         {f"{plateau}.patience": (1, 2), f"{plateau}.factor": (0.5, 0.3)},
     )
     yield Case("stopping-or-none", ("trainer.epochs=4",), {"callbacks": ("[early_stopping]", "[]")})
-    yield Case("class-weights", (), {"trainer.class_weight": ("{0: 1.0, 1: 2.0, 2: 0.5}", "balanced")})
+    weighted = ("metrics=[accuracy]", "metrics.accuracy.weighted=true")
+    yield Case("class-weights", weighted, {"trainer.class_weight": ("{0: 1.0, 1: 2.0, 2: 0.5}", "balanced")})
     yield Case("splits", (), {"trainer.validation_split": (0.2, 0.201), "data.split_seed": (1, 2)})
     yield Case("shuffle", (), {"trainer.shuffle": ("true", "false")})
     yield Case("validation_freq", ("trainer.epochs=4",), {"trainer.validation_freq": (1, 2)})

@@ -22,7 +22,7 @@ from kexp.training.initial_values import initial_values
 SHORT = ["data=iris", "trainer.epochs=2", "trainer.verbose=0", "seed=3", "tracking.figures=false", "save.model=false"]
 
 
-def measured_by_hand(name: str) -> dict[str, float]:
+def measured_by_hand(name: str, class_weight: dict[int, float] | None = None) -> dict[str, float]:
     """Keras' own history of the model as its code compiles it, on the same rows in the same order."""
     prepared = prepare(check(plain(compose([*SHORT, f"model=own_models:{name}"]))))
     train = feeds(prepared)[0]
@@ -34,22 +34,36 @@ def measured_by_hand(name: str) -> dict[str, float]:
     history: dict[str, float] = {}
     for epoch in range(2):
         order = train.order(epoch)
-        got = model.fit(x[order], y[order], batch_size=32, epochs=1, shuffle=False, verbose=0)
+        got = model.fit(
+            x[order], y[order], batch_size=32, epochs=1, shuffle=False, verbose=0, class_weight=class_weight
+        )
         history = {key: values[-1] for key, values in got.history.items()}
     return history
 
 
 def _as_compiled(made: Any) -> Any:
-    copy = keras.models.clone_model(made)
-    copy.compile_from_config(made.get_compile_config())
+    with keras.saving.custom_object_scope({"penalised": own_models.penalised}):
+        copy = keras.models.clone_model(made)
+        copy.compile_from_config(made.get_compile_config())
     return copy
 
 
-@pytest.mark.parametrize("name", ["compiled", "compiled_already", "compiled_with_its_own"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "compiled",
+        "compiled_already",
+        "compiled_with_its_own",
+        "compiled_with_its_own_already",
+        "compiled_with_a_loss_of_settings",
+        "compiled_with_what_the_module_names",
+    ],
+)
 def test_optimizer_loss_and_metrics_are_the_models_own(workplace: Path, name: str) -> None:
     result = kexp.run([*SHORT, f"model=own_models:{name}"])
     for key, value in measured_by_hand(name).items():
-        np.testing.assert_allclose(result.history.columns()[key][-1], value, rtol=1e-4)
+        measured = result.history.columns()["surest" if key == "lambda" else key]
+        np.testing.assert_allclose(measured[-1], value, rtol=1e-4)
     # What was taken is written out in the run's config, so that it is there without the model's code.
     stored = load_experiment(find(result.run_id))
     assert stored.optimizer == result.experiment.optimizer
@@ -57,6 +71,27 @@ def test_optimizer_loss_and_metrics_are_the_models_own(workplace: Path, name: st
     assert stored.metrics == result.experiment.metrics
     loaded, trained = (each.optimizer.get_config() for each in (kexp.load_model(result.run_id), result.model))
     assert {**loaded, "name": ""} == {**trained, "name": ""}
+
+
+def test_class_weights_weigh_the_metrics_that_the_model_compiles_as_weighted_ones(workplace: Path) -> None:
+    weights = {0: 0.5, 1: 2.0, 2: 3.0}
+    chosen = ["model=own_models:compiled_with_its_own", f"trainer.class_weight={str(weights).replace(' ', '')}"]
+    result = kexp.run([*SHORT, *chosen])
+    expected = measured_by_hand("compiled_with_its_own", weights)
+    assert set(expected) == {"loss", "categorical_accuracy", "weighted_categorical_accuracy", "mse"}
+    for key, value in expected.items():
+        np.testing.assert_allclose(result.history.columns()[key][-1], value, rtol=1e-4)
+    assert load_experiment(find(result.run_id)).metrics == result.experiment.metrics
+    asked = ["metrics=[accuracy,mean_squared_error]", "metrics.mean_squared_error.weighted=true"]
+    again = kexp.run([*SHORT, *chosen, *asked, "tracking=none", "save=none"]).history.columns()
+    np.testing.assert_allclose(again["mean_squared_error"], result.history.columns()["mse"], rtol=1e-6)
+
+
+def test_what_no_config_can_name_is_refused_unless_the_config_names_another(workplace: Path) -> None:
+    few = [*SHORT, "model=own_models:compiled_with_a_closure", "tracking=none", "save=none"]
+    with pytest.raises(ConfigError, match=r"compiled with a loss, focal.<locals>.loss, that no run could make again"):
+        kexp.run(few)
+    assert "accuracy" in kexp.run([*few, "loss=categorical_crossentropy"]).history.columns()
 
 
 def test_what_the_config_names_takes_the_place_of_what_the_model_compiled(

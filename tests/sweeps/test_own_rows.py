@@ -8,39 +8,44 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
+import own_kind_rows as rows
 import pytest
+from omegaconf import OmegaConf
 
 from kexp.sweeps.compare.results import read_sweep
 from kexp.tracking import StoreSettings
 
 TESTS = Path(__file__).parents[1]
-# Name of the trial -> what it chooses, and its settings, in YAML.
-ROWS = {
-    "squared": ("loss: own_parts:squared", ""),
-    "sharper": ("loss: own_parts:sharper", "loss: {power: 3}"),
-    "by_index": ("loss: own_parts:by_index", ""),
-    "soft": ("loss: own_parts:soft", ""),
-    "hit": ("metrics: [own_parts:hit]", ""),
-    "best_two": ("metrics: [own_parts:best_two]", ""),
-    "wave": ("activation: own_parts:wave", ""),
-    "small": ("", "model: {kernel_initializer: own_parts:small}"),
-    "lasso": ("", "model: {kernel_regularizer: own_parts:lasso}"),
-    "boxed": ("", "model: {kernel_constraint: own_parts:boxed}"),
-    "halving": ("optimizer: sgd\n  - override /schedule: own_parts:halving", ""),
-    "heavy_ball": ("optimizer: own_parts:heavy_ball", ""),
-    "shrinking": ("callbacks: [own_parts:shrinking]", ""),
-    "ready": ("model: own_models:ready", ""),
-    "two_ways": ("model: own_models:two_ways", ""),
-    "Residual": ("model: own_models:Residual", ""),
-    "compiled": ("model: own_models:compiled", "model: {rate: 0.1}"),
-    "tunable": ("model: own_models:tunable", "model: {units: 8}"),
+# Name of the trial -> what it chooses.
+PARTS = {
+    "squared": ["loss=own_parts:squared"],
+    "sharper": ["loss=own_parts:sharper", "loss.power=3"],
+    "by_index": ["loss=own_parts:by_index"],
+    "soft": ["loss=own_parts:soft"],
+    "hit": ["metrics=[own_parts:hit]"],
+    "best_two": ["metrics=[own_parts:best_two]"],
+    "wave": ["activation=own_parts:wave"],
+    "small": ["model.kernel_initializer=own_parts:small"],
+    "lasso": ["model.kernel_regularizer=own_parts:lasso"],
+    "boxed": ["model.kernel_constraint=own_parts:boxed"],
+    "halving": ["optimizer=sgd", "schedule=own_parts:halving"],
+    "heavy_ball": ["optimizer=own_parts:heavy_ball"],
+    "shrinking": ["callbacks=[own_parts:shrinking]"],
+    "ready": ["model=own_models:ready"],
+    "two_ways": ["model=own_models:two_ways"],
+    "Residual": ["model=own_models:Residual"],
+    "compiled": ["model=own_models:compiled", "model.rate=0.1"],
+    "tunable": ["model=own_models:tunable", "model.units=8"],
 }
+TOLD = ["own_parts:by_index takes class numbers", "own_parts:shrinking cannot be copied by its config"]
 # What a sweep tells while it runs; all else in its standard error is a library's.
 _TOLD = re.compile(r"sweep |trial |\d+/\d+ trials|best ")
 READ = """
 import contextlib, io, json
+from pathlib import Path
 import numpy as np
 import kexp
 from kexp.cli import main
@@ -55,7 +60,7 @@ def command(*words):
             assert not end.code, (words, said.getvalue())
     return said.getvalue()
 
-np.savez("rows.npz", x=np.load("rows.npy"))
+rng = np.random.default_rng()
 for run_id in json.load(open("runs.json")):
     run = find(run_id)
     measured = json.loads(command("evaluate", run_id, "--json"))
@@ -63,10 +68,16 @@ for run_id in json.load(open("runs.json")):
     assert recorded.keys() == measured.keys(), (run.view.name, recorded, measured)
     for key, value in recorded.items():
         np.testing.assert_allclose(measured[key], value, rtol=1e-4, atol=1e-6, err_msg=f"{run.view.name} {key}")
+    model = kexp.load_model(run_id)
+    shape = getattr(model, "input_shape", (None, 4))  # a model that is no graph is given rows of Iris
+    rows = rng.uniform(0, 7, size=(9, *shape[1:])).astype(np.float32)
+    np.savez("rows.npz", x=rows)
     command("predict", run_id, "rows.npz", "predicted.npz")
-    expected = kexp.load_model(run_id).predict(np.load("rows.npy"), verbose=0)
-    np.testing.assert_allclose(np.load("predicted.npz")["probabilities"], expected, rtol=1e-4, atol=1e-6)
-    assert any(file.endswith("own_parts.py") or file.endswith("own_models.py") for file in run.files("code"))
+    predicted = np.load("predicted.npz")
+    (given,) = (predicted[key] for key in ("probabilities", "predictions") if key in predicted)
+    expected = model.predict(rows, verbose=0)
+    np.testing.assert_allclose(np.reshape(given, expected.shape), expected, rtol=1e-4, atol=1e-6)
+    assert any(Path(file).name.startswith("own_") for file in run.files("code")), run.view.name
     print(run.view.name)
 """
 
@@ -78,38 +89,67 @@ def _kexp(*words: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
+def _preset(words: list[str]) -> str:
+    """The words of a command line as a file of `experiment/`."""
+    chosen = [word for word in words if "." not in word.partition("=")[0]]
+    settings = OmegaConf.from_dotlist([word for word in words if word not in chosen])
+    overrides = "".join(f"  - override /{word.replace('=', ': ', 1)}\n" for word in chosen)
+    return f"# @package _global_\ndefaults:\n{overrides}{OmegaConf.to_yaml(settings) if len(settings) else ''}"
+
+
+def _kinds(names: Iterable[str]) -> dict[str, list[str]]:
+    return {name.replace(" ", "_"): rows.overrides(name) for name in names}
+
+
+_FEW = tuple(rows.HABITS)
+
+
 @pytest.mark.parametrize(
-    ("launcher", "backend"),
+    ("launcher", "backend", "kinds"),
     [
-        ("fused", "jax"),
-        pytest.param("serial", "tensorflow", marks=pytest.mark.slow),
-        pytest.param("serial", "jax", marks=pytest.mark.slow),
-        pytest.param("processes", "tensorflow", marks=pytest.mark.slow),
+        ("fused", "jax", _FEW),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in (
+                ("serial", "tensorflow", _FEW),
+                ("serial", "jax", _FEW),
+                ("processes", "tensorflow", _FEW),
+                ("fused", "jax", [*rows.QUICK, *rows.HABITS, *rows.SLOW]),
+                ("serial", "tensorflow", [*rows.QUICK, *rows.HABITS, *rows.SLOW, *rows.TENSORFLOW]),
+            )
+        ),
+    ],
+    ids=[
+        "lanes",
+        "serial on TensorFlow",
+        "serial on JAX",
+        "processes",
+        "all kinds as lanes",
+        "all kinds on TensorFlow",
     ],
 )
 def test_what_a_module_has_trains_in_a_sweep_and_is_read_back_by_a_new_process(
-    workplace: Path, launcher: str, backend: str
+    workplace: Path, launcher: str, backend: str, kinds: Iterable[str]
 ) -> None:
-    import numpy as np
-
-    for name in ("own_parts.py", "own_models.py"):
-        shutil.copy(TESTS / name, workplace)
+    for file in TESTS.glob("own_*.py"):
+        shutil.copy(file, workplace)
     presets = workplace / "conf" / "experiment"
     presets.mkdir(parents=True)
-    for name, (chosen, settings) in ROWS.items():
-        override = f"defaults:\n  - override /{chosen}\n" if chosen else ""
-        (presets / f"{name}.yaml").write_text(f"# @package _global_\n{override}{settings}\n")
-    common = ["data=iris", "trainer.epochs=2", f"backend={backend}", f"hydra/launcher={launcher}", "save.keep=all"]
-    swept = _kexp("-m", "--config-dir", "conf", f"experiment={','.join(ROWS)}", *common, "sweep.name=rows")
-    for told in ("own_parts:by_index takes class numbers", "own_parts:shrinking cannot be copied by its config"):
-        assert swept.stdout.count(told) == 1
+    with_parts = kinds is _FEW
+    trials = {**(PARTS if with_parts else {}), **_kinds(kinds)}
+    for name, words in trials.items():
+        data = [] if any(word.startswith("data=") for word in words) else ["data=iris"]
+        (presets / f"{name}.yaml").write_text(_preset([*data, *words]))
+    common = ["trainer.epochs=2", f"backend={backend}", f"hydra/launcher={launcher}", "save.keep=all"]
+    swept = _kexp("-m", "--config-dir", "conf", f"experiment={','.join(trials)}", *common, "sweep.name=rows")
+    assert [swept.stdout.count(told) for told in TOLD if with_parts] == [1, 1] * with_parts
     runs = [trial.run_id for trial in read_sweep(StoreSettings(), "rows").trials]
-    assert len(runs) == len(ROWS)
-    np.save("rows.npy", np.random.default_rng().uniform(0, 7, size=(9, 4)).astype(np.float32))
+    assert len(runs) == len(trials)
     Path("runs.json").write_text(json.dumps(runs))
     environment = {**os.environ, "KERAS_BACKEND": backend}
     done = subprocess.run([sys.executable, "-c", READ], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(done.stdout.split()) == len(ROWS)
+    assert len(done.stdout.split()) == len(trials)
     # The source is kept once, in the sweep's run, whatever process recorded the trials.
-    assert len(list(workplace.glob("mlruns/*/*/artifacts/**/code/own_parts.py"))) == 1
+    module = "own_parts.py" if with_parts else "own_kinds.py"
+    assert len(list(workplace.glob(f"mlruns/*/*/artifacts/**/code/{module}"))) == 1
