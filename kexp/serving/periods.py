@@ -1,4 +1,4 @@
-"""Quarters, weeks and months as files have them: each is a date, the first of its days."""
+"""Parse quarters, weeks and months: each is a date, its first day."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 __all__ = ["PERIODS", "day_of", "period_of"]
 
-# Named by an example; the parts of a pattern are those of the name, in its order.
+# Each format is named by an example. The groups of its pattern are the parts listed beside it.
 PERIODS = {
     "2024Q1": (r"((?:1[6-9]|2[01])[0-9]{2})[ /:.-]?[Qq]([1-4])", "year quarter"),
     "Q1 2024": (r"[Qq]([1-4])[ /:.'-]?((?:1[6-9]|2[01])[0-9]{2})", "quarter year"),
@@ -18,7 +18,7 @@ PERIODS = {
 
 
 def day_of(text: str, form: str) -> datetime.date | None:
-    """The first day of the period that a text names; None where it names none.
+    """Return the first day of the period that a text names; None if it names none.
 
     Args:
         text: a period.
@@ -38,7 +38,7 @@ def day_of(text: str, form: str) -> datetime.date | None:
 
 
 def period_of(day: datetime.date, form: str) -> str:
-    """The period that begins on a day, as its form writes it."""
+    """Return the text of the period that starts on a day, in a format of `PERIODS`."""
     year, week, weekday = day.isocalendar()
     quarter = (day.month + 2) // 3
     return {

@@ -25,7 +25,7 @@ def without_comments(lines: list[str]) -> tuple[int, list[str]]:
 
 
 def _names_columns(comment: str, rows: list[str], *, alone: bool) -> bool:
-    """Whether a comment has as many fields as the line below it, which is a row and no header itself: it has numbers,
+    """Return whether a comment has as many fields as the line below it, which is a row and no header itself: it has numbers,
     or, below a single comment, the next has none either."""
     bare = comment.removeprefix("#")
     for mark in (*",;\t|", None):  # None for any number of spaces

@@ -95,7 +95,7 @@ def _typed(name: str, kind: str) -> Found | None:
 
 
 def _without_codes(connection: duckdb.DuckDBPyConnection, columns: list[Found], how: ReadOptions) -> list[Found]:
-    """The columns, with nothing where a number stands for nothing: -999."""
+    """Return the columns, with NULL for a number that means a missing value: -999."""
     plain = [column for column in columns if column.kind == "number" and column.format is None]
     if how.na_values is not None:
         known = dict.fromkeys((column.name for column in plain), numbers_in(how.na_values))
@@ -145,7 +145,7 @@ def _of_texts(connection: duckdb.DuckDBPyConnection, names: list[str], how: Read
 
 
 def _with_strays(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions) -> Found | None:
-    """The column as numbers or dates where nearly all its values are, and the few words among them are missing ones."""
+    """Return the column as numbers or dates, if nearly all its values are; the few words among them are missing."""
     if how.na_values is not None or how.missing is not None:
         return None
     words = stray_words(connection, quoted(name), _present(name, how))
@@ -227,7 +227,7 @@ def _date(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions) ->
 
 
 def _compact(connection: duckdb.DuckDBPyConnection, name: str) -> Found | None:
-    """A column of whole numbers as dates, where each is one: 20240131, and 202401 where there are many."""
+    """Return a column of whole numbers as dates, if each is one: 20240131, or 202401 if there are many."""
     value = f"{quoted(name)}::varchar"
     some = f"(select {quoted(name)} as v from rows where {quoted(name)} is not null"
     for form, (first, last) in COMPACT.items():

@@ -123,7 +123,7 @@ def _may_begin(row: Sequence[str], fields: int) -> bool:
 
 
 def _is_row(first: Sequence[str], after: Rows) -> bool:
-    """Whether the first line is a row like the others: a number where they have numbers, a name that they have too."""
+    """Return whether the first line is a row like the others: a number where they have numbers, a name that they have too."""
     after = [row for row in after if list(row) != list(first)]  # a header may be repeated further down
     if not after or len(first) < 2:
         return False
@@ -143,7 +143,7 @@ def _is_row(first: Sequence[str], after: Rows) -> bool:
 
 
 def _are_units(line: Sequence[str], after: Rows) -> bool:
-    """Whether the line below the header has units: a word for each number, or brackets around each field."""
+    """Return whether the line below the header has units: a word for each number, or brackets around each field."""
     after = [row for row in after if len(row) == len(line)]
     if not after:
         return False
@@ -162,7 +162,7 @@ def _are_units(line: Sequence[str], after: Rows) -> bool:
 
 
 def _are_codes(texts: Sequence[str]) -> bool:
-    """Whether these are digits, as many in each, and some begin with 0: 02139."""
+    """Return whether these are digits, as many in each, and some begin with 0: 02139."""
     there = [text for text in texts if text.lower() not in MISSING_WORDS]
     alike = len(set(map(len, there))) == 1 and all(text.isdecimal() for text in there)
     return alike and len(there[0]) > 1 and any(text.startswith("0") for text in there)
@@ -173,7 +173,7 @@ def _columns(rows: Rows, width: int) -> list[list[str]]:
 
 
 def _are_values(texts: Sequence[str]) -> bool:
-    """Whether these are numbers, or are written alike in digits, as dates are; words for a missing one do not count."""
+    """Return whether these are numbers, or are written alike in digits, as dates are; words for a missing one do not count."""
     there = [text for text in texts if text.lower() not in MISSING_WORDS]
     if not there:
         return False
@@ -185,7 +185,7 @@ def _are_values(texts: Sequence[str]) -> bool:
 
 
 def _fits(text: str, column: Sequence[str]) -> bool:
-    """Whether a text is written as the values of a column are."""
+    """Return whether a text is written as the values of a column are."""
     return _number(text) is not None or (_DIGITS_FIRST.match(text) and _pattern(text) in map(_pattern, column)) is True
 
 
@@ -201,7 +201,7 @@ def _number(text: str) -> float | None:
 
 
 def _counts_on(texts: Sequence[str]) -> bool:
-    """Whether these are years, places or wavelengths, in even steps: 1990, 1991, 1992. Of one or two only years, and
+    """Return whether these are years, places or wavelengths, in even steps: 1990, 1991, 1992. Of one or two only years, and
     places from 0 or 1 on."""
     numbers = [number for text in texts if (number := _number(text)) is not None]
     if not numbers or len(numbers) < len(texts):

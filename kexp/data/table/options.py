@@ -13,12 +13,12 @@ __all__ = ["MISSING_WORDS", "ReadOptions", "listed", "named"]
 
 
 def named(name: str | float | None) -> str | None:
-    """The name of a column, which a config may have as a number: 2021."""
+    """Return the name of a column as text; a config may have it as a number: 2021."""
     return None if name is None else str(name)
 
 
 def listed(names: str | float | Sequence[str | float] | None) -> tuple[str, ...] | None:
-    """The names of columns, or the words, that a config lists; it may have a single one without a list."""
+    """Return the names or texts that a config lists, as texts; a config may have a single one without a list."""
     if names is None or not isinstance(names, Sequence) or isinstance(names, str):
         return None if names is None else (str(names),)
     return tuple(map(str, names))
