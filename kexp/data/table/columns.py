@@ -107,7 +107,7 @@ def _categories(column: Column, present: NDArray[Any], choices: Choices, *, alon
 
 
 def _is_identifier(column: Column, present: NDArray[Any]) -> bool:
-    """Return whether a column of whole numbers names each row: by its own name, or the first without a name by counting."""
+    """Return whether whole numbers identify each row: the column has such a name, or has none and counts the rows."""
     if column.kind != "number" or len(present) < FEWEST_IDENTIFIERS:
         return False
     if not _NAMES_ROWS.search(column.name) and not (column.name == _FIRST and _counts_rows(column)):

@@ -25,8 +25,10 @@ def without_comments(lines: list[str]) -> tuple[int, list[str]]:
 
 
 def _names_columns(comment: str, rows: list[str], *, alone: bool) -> bool:
-    """Return whether a comment has as many fields as the line below it, which is a row and no header itself: it has numbers,
-    or, below a single comment, the next has none either."""
+    """Return whether a comment is the header: it has as many fields as the line below, which is a row.
+
+    A line is a row if it has numbers, or, below a single comment, if the next line has none either.
+    """
     bare = comment.removeprefix("#")
     for mark in (*",;\t|", None):  # None for any number of spaces
         names, *below = ([field.strip() for field in line.strip().split(mark)] for line in (bare, *rows))

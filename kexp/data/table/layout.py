@@ -123,7 +123,7 @@ def _may_begin(row: Sequence[str], fields: int) -> bool:
 
 
 def _is_row(first: Sequence[str], after: Rows) -> bool:
-    """Return whether the first line is a row like the others: a number where they have numbers, a name that they have too."""
+    """Return whether the first line is a row: numbers where other rows have numbers, names that other rows have too."""
     after = [row for row in after if list(row) != list(first)]  # a header may be repeated further down
     if not after or len(first) < 2:
         return False
@@ -173,7 +173,7 @@ def _columns(rows: Rows, width: int) -> list[list[str]]:
 
 
 def _are_values(texts: Sequence[str]) -> bool:
-    """Return whether these are numbers, or are written alike in digits, as dates are; words for a missing one do not count."""
+    """Return whether texts are numbers, or have digits in the same places, as dates do; missing values are ignored."""
     there = [text for text in texts if text.lower() not in MISSING_WORDS]
     if not there:
         return False
@@ -201,8 +201,10 @@ def _number(text: str) -> float | None:
 
 
 def _counts_on(texts: Sequence[str]) -> bool:
-    """Return whether these are years, places or wavelengths, in even steps: 1990, 1991, 1992. Of one or two only years, and
-    places from 0 or 1 on."""
+    """Return whether texts are numbers in even steps, such as years or wavelengths: 1990, 1991, 1992.
+
+    One or two numbers count only if they are years, or places from 0 or 1 on.
+    """
     numbers = [number for text in texts if (number := _number(text)) is not None]
     if not numbers or len(numbers) < len(texts):
         return False
