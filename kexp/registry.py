@@ -23,7 +23,7 @@ from typing import Any
 
 from kexp import signatures
 from kexp.aliases import keras_aliases
-from kexp.errors import ComponentError, UnknownNameError, first_line, suggestion
+from kexp.errors import ComponentError, UnknownNameError, first_line, nearest, suggestion
 from kexp.groups import GROUPS, Group, find_group
 from kexp.hyperparameters import Tunable, as_tunable
 from kexp.own_code import digest_of
@@ -304,7 +304,11 @@ def _why(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         ended = f"its module calls sys.exit({'' if error.code is None else repr(error.code)})"
         return f"{ended}; put what a script alone does below if __name__ == '__main__'"
-    return f"{type(error).__name__}: {first_line(error)}"
+    meant = ""
+    if isinstance(error, AttributeError) and error.name is not None:
+        best = nearest(error.name, [each for each in dir(error.obj) if not each.startswith("_")])
+        meant = f"; did you mean {best!r}?" if best is not None else ""
+    return f"{type(error).__name__}: {first_line(error)}{meant}"
 
 
 @contextmanager

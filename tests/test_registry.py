@@ -99,6 +99,7 @@ def test_a_package_can_register_a_whole_module_of_exports(tmp_path: Path) -> Non
         ("def broken(:\n", "SyntaxError"),
         ("raise SystemExit(3)\n", r"its module calls sys\.exit\(3\)"),
         ("other = 1\n", "AttributeError"),
+        ("def thin(t, p):\n    return t\n", "has no attribute 'thing'; did you mean 'thin'?"),
         ("thing = 3\n", "must be callable, got int"),
     ],
 )
