@@ -259,9 +259,8 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _copied(folder: Path, inside: PurePath, to: Path) -> Path:
-    """Copy an artifact from a folder of this machine."""
-    target = to / inside
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """Copy an artifact from a folder of this machine, under its last name, as MLflow does."""
+    target = to / inside.name
     if (folder / inside).is_dir():
         shutil.copytree(folder / inside, target, dirs_exist_ok=True)
     else:
