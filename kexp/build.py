@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kexp import signatures
+from kexp.disk import DiskFullError
 from kexp.errors import BuildError, ComponentError, DataError, KexpError
 from kexp.groups import GROUPS, group_of_parameter
 from kexp.instances import copy_instance
@@ -225,6 +226,8 @@ def _call(path: str, factory: Callable[..., Any], parameters: Mapping[str, Any])
             # kexp accepts the older `input_shape` and `input_dim` of a first layer, so Keras' advice is hidden.
             warnings.filterwarnings("ignore", message="Do not pass an `input_shape`")
             return factory(**parameters)
+    except DiskFullError:
+        raise
     except KexpError as error:
         if str(error).startswith(path):
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -61,6 +62,19 @@ def test_a_store_that_does_not_fit_is_not_made_by_half(disk: Disk) -> None:
     assert again.returncode == 0, again.stderr
     (run,) = search(StoreSettings(uri=f"sqlite:///{disk.folder / 'mlflow.db'}"))
     assert run.status == "FINISHED"
+
+
+def test_a_table_that_does_not_fit_into_the_cache_is_told(disk: Disk, tmp_path: Path) -> None:
+    """A write to a mapped file on a full disk would end the process by a signal."""
+    rows = "".join(f"{number / 7},{number % 2}\n" for number in range(40_000))
+    (tmp_path / "large.csv").write_text(f"x,y\n{rows}")
+    command = [sys.executable, "-m", "kexp", "describe", "data=csv", "data.path=large.csv", "data.target=y"]
+    environment = {**os.environ, "KEXP_CACHE": str(disk.folder)}
+    said = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout) == (1, "")
+    (line,) = said.stderr.splitlines()
+    assert re.search(r"the disk is full: [\d.]+ kB are free in .*, and 0\.6 MB are needed; make room, and type", line)
+    assert not [file for file in disk.folder.rglob("*") if file.is_file()]
 
 
 @pytest.mark.slow

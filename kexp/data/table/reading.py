@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 import weakref
@@ -26,6 +27,7 @@ from kexp.data.table.options import ReadOptions
 from kexp.data.table.room import make_room
 from kexp.data.table.sql import outside, quoted, sentence, text
 from kexp.data.table.stored import BLOCKS, HEAD, Column, Head, Table, write_head
+from kexp.disk import disk_full_error
 from kexp.errors import DataError
 from kexp.folders import cache_folder
 
@@ -194,8 +196,6 @@ def _count(connection: duckdb.DuckDBPyConnection, key: str, name: str, before: i
 
 def _write(connection: duckdb.DuckDBPyConnection, folder: Path, loaded: Head, how: ReadOptions) -> None:
     """The table `rows` as columns in a folder."""
-    import numpy as np
-
     found = find_kinds(connection, how)
     count, places = sum(loaded.files), dict.fromkeys(BLOCKS, 0)
     columns, words = [], []
@@ -206,7 +206,7 @@ def _write(connection: duckdb.DuckDBPyConnection, folder: Path, loaded: Head, ho
         places[block] += 1
     # A file for all columns of a type: of thousands of columns, a file each takes seconds to make and to open.
     blocks = {
-        name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype=dtype, shape=(places[name], count))
+        name: _new_array(folder / f"{name}.npy", dtype, (places[name], count))
         for name, dtype in BLOCKS.items()
         if places[name]
     }
@@ -223,6 +223,27 @@ def _write(connection: duckdb.DuckDBPyConnection, folder: Path, loaded: Head, ho
         listed = ", ".join(f"{' and '.join(words)} in {name}" for name, words in missing.items())
         loaded.notes.append(f"taken for missing: {listed} (data.na_values says otherwise)")
     write_head(folder, replace(loaded, missing=missing), columns)
+
+
+def _new_array(file: Path, dtype: Any, shape: tuple[int, int]) -> Any:
+    """Create an array in a file and reserve its disk space.
+
+    On a full disk, a write to a mapped file without reserved space ends the process by SIGBUS.
+
+    Raises:
+        DiskFullError: it does not fit.
+    """
+    import numpy as np
+
+    array = np.lib.format.open_memmap(file, "w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # macOS has none
+        with open(file, "r+b") as opened:
+            try:
+                os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+            except OSError as error:
+                named = OSError(error.errno, error.strerror, str(file))
+                raise disk_full_error(named, needed_bytes=file.stat().st_size) from error
+    return array
 
 
 def _numbers(array: Any, words: Any) -> Any:
