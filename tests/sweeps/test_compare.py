@@ -223,7 +223,9 @@ def test_directions_are_known_from_names(metric: str, direction: str | None) -> 
 
 
 def test_an_unknown_direction_is_asked_for() -> None:
-    with pytest.raises(ConfigError, match="direction: must be given as minimize or maximize, because 'val_foo'"):
+    with pytest.raises(
+        ConfigError, match="direction: must be given as minimize or maximize, because the name 'val_foo'"
+    ):
         choose_objective(["val_foo"], "val_foo")
     assert choose_objective(["val_foo"], "val_foo", "maximize").direction == "maximize"
     with pytest.raises(ConfigError, match="must be minimize or maximize, got 'up'"):

@@ -35,11 +35,14 @@ def drop_inapplicable(combinations: Sequence[Sequence[str]], composer: Any) -> t
     lacking = {key: [choices for choices, base in bases.items() if base and not has(base, key)] for key in keys}
     having = {key: [choices for choices, base in bases.items() if base and has(base, key)] for key in keys}
     partly = {key: set(lacking[key]) for key in keys if lacking[key] and having[key]}
-    kept = []
+    kept, removed = [], set()
     for combination in combinations:
         choices, values = composer.choices(combination), set(composer.values(combination))
-        kept.append([each for each in combination if each not in values or choices not in partly.get(key_of(each), ())])
-    return _once(combinations, kept), [*lines, *(_line(key, lacking[key], having[key]) for key in partly)]
+        without = {each for each in values if choices in partly.get(key_of(each), ())}
+        kept.append([each for each in combination if each not in without])
+        removed |= {key_of(each) for each in without}
+    named = [key for key in partly if key in removed]
+    return _once(combinations, kept), [*lines, *(_line(key, lacking[key], having[key]) for key in named)]
 
 
 def _drop_activation(combinations: Sequence[Sequence[str]], composer: Any) -> tuple[list[tuple[str, ...]], list[str]]:
