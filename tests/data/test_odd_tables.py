@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kexp.data import Splits, split, table_encoded
+from kexp.data import Splits, as_data, split, table_encoded
 from kexp.data.table.component import table
 from kexp.errors import DataError
 from kexp.experiment.served import rows_of
@@ -268,3 +268,23 @@ def test_classes_of_a_row_each_leave_none_to_validate_on(tmp_path: Path) -> None
         DataError, match=r"^trainer\.validation_split: leaves no validation rows, for the only row of a"
     ):
         split(data, test=0.0)
+
+
+FRAMES: dict[str, tuple[Any, str, Any]] = {
+    "periods": (pd.period_range("1990Q1", periods=ROWS, freq="Q"), "v (year)", 1990 + np.arange(ROWS) // 4),
+    "time differences": (pd.to_timedelta(np.arange(ROWS), unit="h"), "v", 3600 * np.arange(ROWS)),
+    "sparse numbers": (pd.arrays.SparseArray(np.arange(ROWS) % 3), "v", np.arange(ROWS) % 3),
+    "intervals": (pd.cut(np.arange(ROWS), [-1, 29, 59]), "v=(-1, 29]", np.arange(ROWS) < 30),
+    "truths among numbers": ([1, 2.5, True] * (ROWS // 3), "v=True", np.arange(ROWS) % 3 == 2),
+}
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_columns_of_a_data_frame_are_read_whatever_pandas_has_in_them(kind: str) -> None:
+    values, name, expected = FRAMES[kind]
+    frame = pd.DataFrame({"v": values, "x": X})
+    np.testing.assert_allclose(column_of(split(as_data((frame, KIND)), test=0, validation=0), name), expected)
+    frame.columns = pd.Index(["v", "v"])  # DuckDB tells them apart
+    assert name in (split(as_data((frame, KIND))).spec.feature_names or ())
+    with pytest.raises(DataError, match=r"^data: column 'z' must hold real numbers, got complex128$"):
+        as_data((pd.DataFrame({"z": X + 1j}), KIND))

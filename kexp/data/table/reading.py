@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kexp.data.table.addresses import fetched
 from kexp.data.table.csv_form import TRIED, ReadCsv, read_csv
 from kexp.data.table.files import TableFile
+from kexp.data.table.frames import readable
 from kexp.data.table.kinds import Found, find_kinds
 from kexp.data.table.local import plain
 from kexp.data.table.nested import flat
@@ -87,7 +88,7 @@ def read_frame(frame: pd.DataFrame, how: ReadOptions) -> Table:
     """Convert a pandas data frame to a table."""
 
     def load(connection: duckdb.DuckDBPyConnection) -> Head:
-        connection.register("frame", frame)
+        connection.register("frame", readable(frame))
         connection.execute("create table rows as select * from frame")
         return Head([len(frame)], flat(connection))
 
