@@ -21,6 +21,7 @@ __all__ = [
 
 _ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NEARLY_FULL_BYTES = 50_000
+_PLENTY_BYTES = 1_000_000_000
 _WORDS = ("No space left on device", "database or disk is full", "Disk quota exceeded", "File too large")
 
 
@@ -69,7 +70,9 @@ def free_space_hint(error: BaseException) -> str:
     """Returns the end of a sentence on an error that a full disk caused; empty for other errors."""
     if isinstance(error, DiskFullError) or not is_disk_full(error):
         return ""
-    return f"; {_size(shutil.disk_usage(Path.cwd()).free)} are free here; make room, and type the command again"
+    free = shutil.disk_usage(Path.cwd()).free
+    here = f"{_size(free)} are free here; " if free < _PLENTY_BYTES else ""  # else the full disk is another one
+    return f"; {here}make room, and type the command again"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
