@@ -88,10 +88,10 @@ EXAMPLES: dict[str, tuple[str, np.ndarray[Any, Any], np.ndarray[Any, Any], str]]
         "auto",
     ),
     "sums as sequences of digits": (  # sequence to sequence: one-hot characters in, a character at each step out
-        "[{name: LSTM, units: 4}, {name: RepeatVector, n: 3}, {name: LSTM, units: 4, return_sequences: true},"
+        "[{name: LSTM, units: 4}, {name: RepeatVector, n: 8}, {name: LSTM, units: 4, return_sequences: true},"
         " {name: Dense, units: 12, activation: softmax}]",
         np.eye(12)[TOKENS % 12],
-        TOKENS[:, :3] % 12,
+        TOKENS[:, ::-1] % 12,
         "auto",
     ),
     "a class for every pixel": (
