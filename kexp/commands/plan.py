@@ -100,7 +100,7 @@ def _mark_done(trials: list[Trial]) -> None:
 
 
 def _workers(launcher: Any) -> int:
-    from kexp.sweeps.launch.workers import default_workers
+    from kexp.sweeps.launch.worker_process import default_workers
 
     if not hasattr(launcher, "n_workers"):
         return 1

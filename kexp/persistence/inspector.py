@@ -1,37 +1,38 @@
 """Reads an untrusted model file in a process of its own and writes plain arrays.
 
-Runs as `python -m kexp.persistence.inspector` with a JSON request on standard input. Damaged HDF5 files can hang or
-crash the library that reads them, so the process limits its own memory and CPU time before it opens the file. It does
-not import Keras. It writes an `.npz` of arrays and a JSON list of their names.
+Damaged HDF5 files can hang or crash the library that reads them, so the process limits its own memory and CPU time
+before it opens the file. It does not import Keras. It writes an `.npz` of arrays and a JSON list of their names, and
+answers in JSON too, because a hostile file may have taken the process over.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import sys
 import zipfile
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 _MAX_DEPTH, _MAX_ITEMS, _MAX_TEXT = 24, 100_000, 8 << 20
 
 
-def main() -> None:
-    """Answers one request {"path", "kind", "out", "memory_bytes", "cpu_s", "max_bytes"} with {"error"} or {}."""
-    request = json.loads(sys.stdin.read())
-    _limit(request["memory_bytes"], request["cpu_s"], request["max_bytes"])
+def inspect(
+    connection: Connection, path: Path, kind: str, out: Path, memory_bytes: int, cpu_s: int, max_bytes: int
+) -> None:
+    """Reads the file into the folder `out`; the answer is {"error"} or {}."""
+    _limit(memory_bytes, cpu_s, max_bytes)
+    answer = {}
     try:
-        config, nodes = _read(Path(request["path"]), request["kind"], request["max_bytes"])
-        _write(Path(request["out"]), config, nodes)
-        answer = {}
+        config, nodes = _read(path, kind, max_bytes)
+        _write(out, config, nodes)
     except MemoryError:
-        answer = {"error": f"it needs more than {request['memory_bytes']} bytes of memory"}
+        answer = {"error": f"it needs more than {memory_bytes} bytes of memory"}
     except RecursionError:
         answer = {"error": "it is nested too deeply"}
     except Exception as error:  # a damaged file may raise anything in the libraries
         answer = {"error": " ".join(str(error).split())[:300] or type(error).__name__}
-    print(json.dumps(answer))
+    connection.send_bytes(json.dumps(answer).encode())
 
 
 def _limit(memory_bytes: int, cpu_s: int, max_bytes: int) -> None:
@@ -161,7 +162,3 @@ def _write(out: Path, config: Any, nodes: list[dict[str, Any]]) -> None:
     arrays = {str(index): node.pop("array") for index, node in enumerate(nodes) if "array" in node}
     np.savez(out / "arrays.npz", **arrays)
     (out / "tree.json").write_text(json.dumps({"config": config, "nodes": nodes}), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -14,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kexp.child_process import ChildProcess
 from kexp.errors import LoadError, first_line
 from kexp.persistence.architecture import model_from_architecture, tensorflow_not_needed
 from kexp.persistence.architecture_check import KNOWN_LAYERS, check_architecture
@@ -120,32 +119,19 @@ def _inspect(path: Path, copy: Path, format: str, limits: _Limits) -> tuple[Any,
     import numpy as np
 
     out = copy.parent
-    request = {
-        "path": str(copy),
-        "kind": format,
-        "out": str(out),
-        "cpu_s": int(limits.timeout_s) + 1,
-        "memory_bytes": limits.memory_bytes,
-        "max_bytes": limits.max_bytes,
-    }
     # One thread: each thread of a numerics library reserves address space, which is limited.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    request = (copy, format, out, limits.memory_bytes, int(limits.timeout_s) + 1, limits.max_bytes)
+    child = ChildProcess("kexp.persistence.inspector:inspect", *request, environment=environment, folder=out)
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "kexp.persistence.inspector"],
-            input=json.dumps(request),
-            capture_output=True,
-            text=True,
-            timeout=max(0.0, limits.ends - time.monotonic()),
-            env=environment,
-            cwd=out,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+        error = json.loads(child.receive_bytes(max(0.0, limits.ends - time.monotonic()))).get("error")
+    except TimeoutError:
         raise LoadError(f"{path} could not be read within {limits.timeout_s:g} s") from None
-    if done.returncode != 0:
-        raise LoadError(f"{path} ended the process that read it (exit code {done.returncode})")
-    error = json.loads(done.stdout.splitlines()[-1]).get("error")
+    except EOFError:
+        raise LoadError(f"{path} ended the process that read it (exit code {child.exit_code()})") from None
+    finally:
+        child.stop()
+        child.kill()
     if error:
         raise LoadError(f"{path} could not be read: {error}")
     described = json.loads((out / "tree.json").read_bytes())

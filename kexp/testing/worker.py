@@ -6,21 +6,19 @@ worker.try_out(config, folder, ["h5"])
 
 from __future__ import annotations
 
-import atexit
-import json
 import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from kexp.child_process import ChildProcess
 from kexp.errors import KexpError
 
 __all__ = ["Worker"]
 
-_REPLY = "kexp-worker: "  # marks a reply among other output
 PROBE, PREDICTED = "probe.npy", "predicted.npy"
 
 
@@ -33,16 +31,8 @@ class Worker:
 
     def __init__(self, backend: str) -> None:
         self.backend = backend
-        environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "kexp.testing.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-        )
-        atexit.register(self.close)
+        environment = {**os.environ, "KERAS_BACKEND": backend}
+        self._process = ChildProcess("kexp.testing.worker:serve", environment=environment)
 
     @staticmethod
     @cache
@@ -62,43 +52,27 @@ class Worker:
         Returns:
             A sentence on what went wrong; empty if nothing did.
         """
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        job = {"config": {**config, "backend": self.backend}, "saved": str(saved), "formats": list(formats)}
+        self._process.send(({**config, "backend": self.backend}, saved, list(formats), list(search)))
         try:
-            self._process.stdin.write(json.dumps({**job, "search": list(search)}) + "\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            return f"the process on {self.backend} has ended"
-        for line in self._process.stdout:
-            if line.startswith(_REPLY):
-                return str(json.loads(line.removeprefix(_REPLY)))
-        return f"the process on {self.backend} ended with code {self._process.wait()}"
-
-    def close(self) -> None:
-        """Ends the process."""
-        if self._process.stdin is not None and not self._process.stdin.closed:
-            self._process.stdin.close()
-        self._process.kill()
-        self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+            return str(self._process.receive())
+        except EOFError:
+            return f"the process on {self.backend}: {self._process.how_it_died()}"
 
 
-def _main() -> None:
-    for line in sys.stdin:
-        job = json.loads(line)
-        sys.path[:] = job["search"]
-        from kexp import registry
+def serve(connection: Connection) -> None:
+    """Answers each request of `Worker.try_out`."""
+    from kexp import registry
 
+    while True:
+        config, saved, formats, sys.path[:] = connection.recv()
         registry.refresh()
         try:
-            problem = _try_out(job["config"], Path(job["saved"]), job["formats"])
+            problem = _try_out(config, saved, formats)
         except KexpError as error:
             problem = str(error)
         except Exception as error:
             problem = f"{type(error).__name__}: {error}"
-        print(_REPLY + json.dumps(problem), flush=True)
+        connection.send(problem)
 
 
 def _try_out(config: Mapping[str, Any], saved: Path, formats: Sequence[str]) -> str:
@@ -129,7 +103,3 @@ def _try_out(config: Mapping[str, Any], saved: Path, formats: Sequence[str]) -> 
     if not all(np.isfinite(values).all() for values in history.values()):
         return f"an epoch on {experiment.backend} gave {history}"
     return ""
-
-
-if __name__ == "__main__":
-    _main()

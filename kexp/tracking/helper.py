@@ -7,27 +7,23 @@ that ends. Without a helper, or when it was killed, the run's own process does t
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
-import subprocess
+import signal
 import sys
 import threading
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any
 
+from kexp.child_process import ChildProcess
 from kexp.tracking.outbox import Header
 from kexp.tracking.settings import StoreSettings, resolve_uri
 from kexp.tracking.waiting import Standing
 
 __all__ = ["Helper", "claim", "warm_up"]
-
-# Neither the user's script nor `__main__` is run again, whether or not it guards itself.
-_PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from kexp.tracking.helper_process import main; main(sys.argv[1])"
 
 _NOTHING = object()
 _lock = threading.Lock()
@@ -42,22 +38,12 @@ class Helper:
         self.busy = False
         self._standing, self._silence_s, self._heard = Standing(), 0.0, 0.0
         self._sending = threading.Lock()
-        self._connection, theirs = Pipe()
-        with theirs:
-            descriptor = theirs.fileno()
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-W", "ignore", "-c", _PROGRAM, str(descriptor), *sys.path],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[descriptor],
-                process_group=0,  # Ctrl-C in the terminal is for the run, which then ends the helper's work
-            )
-        atexit.register(self.close)
+        # Ctrl-C and SIGTERM are for the run, which then ends the helper's work.
+        self._process = ChildProcess("kexp.tracking.helper_process:serve", ignored=(signal.SIGINT, signal.SIGTERM))
 
     def is_alive(self) -> bool:
         """Whether it still runs."""
-        return self._process.poll() is None
+        return self._process.alive
 
     def prepare(self, settings: StoreSettings) -> None:
         """Prepares the store. Errors show when the run is opened."""
@@ -106,26 +92,23 @@ class Helper:
 
     def close(self) -> None:
         """Ends the process at once; what it has not delivered is on disk."""
-        atexit.unregister(self.close)
-        self._connection.close()
         self._process.kill()
-        self._process.wait()
 
     def _request(self, what: str, *arguments: Any) -> None:
-        with self._sending, contextlib.suppress(OSError):  # the helper has ended: shows at the next answer
-            self._connection.send((what, arguments))
+        with self._sending:
+            self._process.send((what, arguments))
 
     def _receive(self, timeout_s: float | None) -> Any:
         """The next answer; None where the helper has ended without one, `_NOTHING` where there is none yet."""
         try:
-            if self._connection.poll(timeout_s):
-                return self._connection.recv()
-        except (EOFError, OSError):
+            return self._process.receive(timeout_s)
+        except TimeoutError:
+            return _NOTHING
+        except EOFError:
             return None
         except BaseException:  # Ctrl-C, say: the answer would be taken for that of the next request
             self.close()
             raise
-        return _NOTHING
 
 
 def warm_up(settings: StoreSettings | None = None) -> None:

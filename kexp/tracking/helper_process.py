@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import signal
 import threading
-import time
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,19 +21,16 @@ from kexp.tracking.store import prepare_store
 from kexp.tracking.waiting import Standing
 from kexp.tracking.writer import Writer
 
-__all__ = ["main"]
+__all__ = ["serve"]
 
 _TELL_S = 1.0  # between two words on how a delivery stands
 
 
-def main(descriptor: str) -> None:
-    """Serves the process at the other end of the connection with this descriptor."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the run's process decides when it ends
-        signal.signal(number, signal.SIG_IGN)
-    connection = Connection(int(descriptor))
+def serve(connection: Connection) -> None:
+    """Serves the process at the other end of the connection."""
+    warnings.simplefilter("ignore")  # where they are errors, MLflow cannot be imported
     requests: queue.SimpleQueue[tuple[str, tuple[Any, ...]]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, requests), daemon=True).start()
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with contextlib.suppress(Exception):  # shows, with its reason, when it is used
         load_mlflow()
     service = _Service(connection.send)
@@ -56,13 +52,6 @@ def _listen(connection: Connection, requests: queue.SimpleQueue[tuple[str, tuple
         while True:
             requests.put(connection.recv())
     os._exit(0)  # the other process has ended
-
-
-def _end_with(process: int) -> None:
-    """A child that the other process has forked keeps the connection open beyond its end."""
-    while os.getppid() == process:
-        time.sleep(1)
-    os._exit(0)
 
 
 class _Service:

@@ -37,7 +37,7 @@ POINTS = {
 
 def workers() -> list[psutil.Process]:
     """The processes that run trials."""
-    return [child for child in psutil.Process().children() if any("spawn_main" in each for each in child.cmdline())]
+    return [each for each in psutil.Process().children() if "kexp.sweeps.launch.worker_process:work" in each.cmdline()]
 
 
 def strike_at(point: str, nth: int, number: signal.Signals) -> None:

@@ -29,7 +29,7 @@ from kexp.sweeps.launch.weighing import (
     has_foreign_code,
     least_workers_s,
 )
-from kexp.sweeps.launch.workers import default_workers
+from kexp.sweeps.launch.worker_process import default_workers
 from kexp.sweeps.trials import Task, Trial
 
 __all__ = ["AutoLauncher", "decide"]

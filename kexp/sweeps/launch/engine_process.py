@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kexp.child_process import ChildProcess
 from kexp.errors import ConfigError
 from kexp.schema import Fused
 from kexp.sweeps.events import Events, NoEvents
-from kexp.sweeps.launch.lanes import Ahead, Batch, Grouped, Narrowed, NotALane, Told, Verified, Verify, work
+from kexp.sweeps.launch.lanes import Ahead, Batch, Grouped, Narrowed, NotALane, Told, Verified, Verify
 from kexp.sweeps.launch.trial_run import too_long
 from kexp.sweeps.launch.weighing import Weigh, Weighed, has_foreign_code
-from kexp.sweeps.launch.workers import WorkerError, how_it_died, interrupts_blocked, unguarded_main
+from kexp.sweeps.launch.workers import WorkerError
 from kexp.sweeps.trials import Outcome, Task
 
 __all__ = ["Child", "Engine", "Program", "gather", "narrow"]
 
-_CONTEXT = multiprocessing.get_context("spawn")
 _BATCH = 64  # batches of so many trials for each lane: programs stay busy, and memory flat
 _STARTS = 3  # so many engines in a row that die before they are ready, and none will live
 _DEATHS = 2  # after so many, what is not kexp's own code runs elsewhere
@@ -66,51 +63,37 @@ class Child:
     """The engine's process. Importing JAX takes seconds, so it is started before it is known what it is to do."""
 
     def __init__(self) -> None:
-        self.pipe, theirs = _CONTEXT.Pipe()
-        self.process = _CONTEXT.Process(target=work, args=(theirs, os.getpid()), name="kexp-fused", daemon=True)
-        with unguarded_main(), interrupts_blocked():
-            self.process.start()
-        theirs.close()
+        self.process = ChildProcess("kexp.sweeps.launch.lanes:work")
         self._lanes = 0
-
-    @property
-    def alive(self) -> bool:
-        return self.process.is_alive()
 
     def lanes(self) -> int:
         """How many trials run at once; waits until the process is ready."""
         if not self._lanes:
-            self._lanes = self.pipe.recv()
+            self._lanes = self.process.receive()
         return self._lanes
 
     def weigh(self, asked: Weigh) -> list[Weighed]:
         """What structures take; empty where the process died of finding out."""
         try:
             self.lanes()
-            self.pipe.send(asked)
-            weighed: list[Weighed] = self.pipe.recv()
-        except (EOFError, OSError):
+            self.process.send(asked)
+            weighed: list[Weighed] = self.process.receive()
+        except EOFError:
             return []
         return weighed
 
     def compile_ahead(self, asked: Ahead) -> None:
         """Has it compile the programs of a few tasks like those that will come."""
-        with contextlib.suppress(OSError):  # a process that has died is seen, and replaced, when it is needed
-            self.pipe.send(asked)
+        self.process.send(asked)
 
     def how_it_died(self) -> str:
         """As a sentence."""
-        self.process.join()
-        return how_it_died(self.process.exitcode or 0)
+        return self.process.how_it_died(with_error=not self._lanes)
 
     def close(self) -> None:
         """Ends the process."""
         self.process.terminate()
-        self.process.join(5.0)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
-        self.pipe.close()
+        self.process.close()
 
 
 class Engine:
@@ -163,7 +146,7 @@ class Engine:
                 self._start()
                 starts = 0
                 going = self._run_once(dry)
-            except (EOFError, OSError):
+            except EOFError:
                 reason = self._child.how_it_died()
                 starts += 1
                 if not self._begun and starts >= _STARTS:
@@ -202,7 +185,7 @@ class Engine:
         log.parent.mkdir(parents=True, exist_ok=True)
         self._begun = set()
         fused, limit_s = self.fused, self.events.settings.trial_timeout_s
-        self._child.pipe.send(Batch(tasks, str(log), limit_s, dry, fused.threads, fused.verify))
+        self._child.process.send(Batch(tasks, str(log), limit_s, dry, fused.threads, fused.verify))
         while True:
             message = self._next()
             if message is None:
@@ -224,18 +207,19 @@ class Engine:
     def verify(self) -> Verified:
         """Trains some lanes of the sweep again, each alone; none where the process that knew of them has died."""
         try:
-            self._child.pipe.send(Verify())
-            verified: Verified = self._child.pipe.recv()
-        except (EOFError, OSError):
+            self._child.process.send(Verify())
+            verified: Verified = self._child.process.receive()
+        except EOFError:
             return Verified(0, ())
         return verified
 
     def _next(self) -> Any:
-        limit = self.events.settings.trial_timeout_s
-        if limit is not None and not self._child.pipe.poll(limit + _COMPILE_S):
-            self._child.process.kill()
-            raise EOFError
-        return self._child.pipe.recv()
+        limit_s = self.events.settings.trial_timeout_s
+        try:
+            return self._child.process.receive(None if limit_s is None else limit_s + _COMPILE_S)
+        except TimeoutError:
+            self._child.process.stop()
+            raise EOFError from None
 
     def _tell(self, told: Told) -> None:
         answer = None
@@ -243,7 +227,7 @@ class Engine:
             self._begin(number)
             answer = self.events.on_epoch(number, epoch, metrics)
         if told.ask:
-            self._child.pipe.send(answer)
+            self._child.process.send(answer)
 
     def _begin(self, number: int) -> None:
         if number not in self._begun:
@@ -290,7 +274,7 @@ class Engine:
         return True
 
     def _start(self) -> None:
-        if not self._child.alive:
+        if not self._child.process.alive:
             self._child.close()
             self._child = Child()
         self._lanes = self._child.lanes()

@@ -19,7 +19,7 @@ from kexp.sweeps.launch.lanes import Ahead, Verified
 from kexp.sweeps.launch.launchers import HydraLauncher, ProcessesLauncher
 from kexp.sweeps.launch.probing import structure_key
 from kexp.sweeps.launch.weighing import ENGINE_S, START_S, Share, Weigh, Weighed, add_share
-from kexp.sweeps.launch.workers import default_workers
+from kexp.sweeps.launch.worker_process import default_workers
 from kexp.sweeps.trials import Outcome, Task, Trial
 
 __all__ = ["FusedLauncher", "LaneRunner", "as_written", "is_lane", "planned_tasks"]

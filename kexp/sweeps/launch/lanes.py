@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import signal
 import threading
 import time
 import traceback
@@ -171,12 +170,8 @@ class _Kept:
     config: Mapping[str, Any]
 
 
-def work(pipe: Connection, parent: int) -> None:
-    """The process's life: batch after batch until it is told None, or its parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to deal with
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    _log_to(os.devnull)
+def work(pipe: Connection) -> None:
+    """The process's life: batch after batch until the connection is closed."""
     from kexp.training import own_process, prepare_backend
 
     own_process()
@@ -187,12 +182,7 @@ def work(pipe: Connection, parent: int) -> None:
     threading.Thread(target=engine.watch, daemon=True).start()
     pipe.send(fused.default_width() * fused.default_threads())
     while True:
-        try:
-            asked = pipe.recv()
-        except (EOFError, OSError):
-            return
-        if asked is None:
-            return
+        asked = pipe.recv()
         if isinstance(asked, Verify):
             pipe.send(engine.verify())
         elif isinstance(asked, Weigh):
@@ -493,10 +483,3 @@ def _summary(group: fused.Group) -> tuple[str, dict[str, int]]:
     assert group.structure is not None
     model = group.structure.blueprint.model
     return summary_of(model), size_of(model)
-
-
-def _end_with(parent: int) -> None:
-    """A process whose parent was killed has nobody to work for."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from kexp.sweeps.events import Events
 from kexp.sweeps.feed import Feed
 from kexp.sweeps.launch.trial_run import TimeUpError, run_trial, too_long
-from kexp.sweeps.launch.workers import WorkerPool, default_workers, import_keras
+from kexp.sweeps.launch.worker_process import default_workers, import_keras
+from kexp.sweeps.launch.workers import WorkerPool
 from kexp.sweeps.trials import Trial
 from kexp.training import forget_model
 

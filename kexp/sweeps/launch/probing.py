@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from typing import Any
 
+from kexp.child_process import ChildProcess
 from kexp.errors import ConfigError, first_line
 from kexp.sweeps.trials import Trial
 
@@ -77,32 +75,34 @@ def probe_structures(trials: Sequence[Trial]) -> dict[str, Probe]:
     return found
 
 
-_pools: dict[str, ProcessPoolExecutor] = {}  # by backend, of which a process can import one
+_children: dict[str, ChildProcess] = {}  # by backend, of which a process can import one
 
 
 def _in_process(config: Mapping[str, Any]) -> Probe:
     """A structure that takes its process with it costs no other."""
-    from kexp.sweeps.launch.workers import unguarded_main
-
     backend = str(config["backend"])
-    if backend not in _pools:
-        _pools[backend] = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    if backend not in _children:
+        _children[backend] = ChildProcess("kexp.sweeps.launch.probing:serve")
+    _children[backend].send(dict(config))
     try:
-        with unguarded_main():
-            return _pools[backend].submit(_probe, dict(config)).result()
-    except BrokenProcessPool:
-        del _pools[backend]
+        probe: Probe = _children[backend].receive()
+    except EOFError:
+        _children.pop(backend).kill()
         return Probe(problem="building it ended its process; out of memory, perhaps")
+    return probe
+
+
+def serve(connection: Connection) -> None:
+    """The child's side: a probe of each config."""
+    while True:
+        connection.send(_probe(connection.recv()))
 
 
 def _probe(config: Mapping[str, Any]) -> Probe:
-    """The child's side."""
     import time
 
     import psutil
 
-    descriptor = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(descriptor, 2)
     try:
         from kexp import training
         from kexp.experiment import build_compiled, feeds, prepare
