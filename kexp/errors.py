@@ -34,6 +34,7 @@ __all__ = [
     "StoreError",
     "TrainingError",
     "UnknownNameError",
+    "first_line",
     "in_a_line",
     "nearest",
     "without_passwords",

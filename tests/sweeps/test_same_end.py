@@ -16,8 +16,8 @@ from kexp.errors import ConfigError
 from kexp.sweeps.events import NoEvents
 from kexp.sweeps.feed import Feed
 from kexp.sweeps.launch.auto import AutoLauncher
-from kexp.sweeps.launch.engine_process import Program
 from kexp.sweeps.launch.fusing import FusedLauncher
+from kexp.sweeps.launch.lane_runner import LaneGroup
 from kexp.sweeps.launch.launchers import ProcessesLauncher, SerialLauncher
 from kexp.sweeps.trials import Outcome, Task, Trial
 
@@ -159,7 +159,7 @@ def test_generated_experiments_end_alike_on_every_launcher(seed: int, workplace:
 
 def test_a_plan_says_what_is_learnt_only_at_run_time() -> None:
     fused = FusedLauncher()
-    fused.groups["one"] = Program(0, 4, "the only structure")
+    fused.groups["one"] = LaneGroup(0, 4, "the only structure")
     keras_own = {"callbacks": {"early_stopping": {"name": "early_stopping"}, "off": None}}
     own = {"callbacks": {"own": {"name": "own_callbacks:WeightNorm"}}}
     assert fused.unsure([Trial(0, (), keras_own)]) == []

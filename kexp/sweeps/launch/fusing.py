@@ -7,39 +7,26 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from kexp.errors import ConfigError
 from kexp.registry import OURSELVES, find
 from kexp.schema import Fused
 from kexp.sweeps.events import Events, NoEvents
 from kexp.sweeps.feed import Feed
-from kexp.sweeps.launch.engine_process import Child, Engine, Program
-from kexp.sweeps.launch.lanes import Ahead, Verified
+from kexp.sweeps.launch.engine import Engine, EngineProcess
+from kexp.sweeps.launch.lane_runner import LaneGroup, LaneRunner
 from kexp.sweeps.launch.launchers import HydraLauncher, ProcessesLauncher
+from kexp.sweeps.launch.messages import Ahead, Verified
 from kexp.sweeps.launch.probing import structure_key
 from kexp.sweeps.launch.weighing import ENGINE_S, START_S, Share, Weigh, Weighed, add_share
 from kexp.sweeps.launch.worker_process import default_workers
 from kexp.sweeps.trials import Outcome, Task, Trial
 
-__all__ = ["FusedLauncher", "LaneRunner", "as_written", "is_lane", "planned_tasks"]
+__all__ = ["FusedLauncher", "as_written", "is_lane", "planned_tasks"]
 
 
 _REASONS = 8  # so many reasons for not being a lane are told
-
-
-class LaneRunner(Protocol):
-    """Runs batches of lanes somewhere; `Engine` does in a process of this machine, and says what each method means."""
-
-    def most(self, grows: bool) -> int: ...
-
-    def run(self, batch: Sequence[Task], dry: bool = False) -> tuple[bool, list[tuple[Task, str]]]: ...
-
-    def check(self, tasks: Sequence[Task]) -> None: ...
-
-    def verify(self) -> Verified: ...
-
-    def close(self) -> None: ...
 
 
 class FusedLauncher(HydraLauncher):
@@ -58,8 +45,8 @@ class FusedLauncher(HydraLauncher):
             raise ConfigError.at("hydra.launcher.n_workers", "must be a whole number, at least 1", n_workers)
         self.n_workers, self.memory_limit_mb = n_workers, memory_limit_mb
         self._verified: Verified | None = None
-        self.groups: dict[str, Program] = {}
-        self._child: Child | None = None
+        self.groups: dict[str, LaneGroup] = {}
+        self._process: EngineProcess | None = None
         self._fallbacks: Counter[str] = Counter()
 
     def setup(self, **given: Any) -> None:
@@ -68,19 +55,19 @@ class FusedLauncher(HydraLauncher):
 
     def start(self) -> None:
         """Starts the engine's process, if it does not run: importing JAX takes seconds."""
-        self._child = self._child or Child()
+        self._process = self._process or EngineProcess()
 
     def close(self) -> None:
         """Ends it, where nothing is to be run as lanes."""
-        if self._child is not None:
-            self._child.close()
-            self._child = None
+        if self._process is not None:
+            self._process.close()
+            self._process = None
 
     def weigh(self, asked: Weigh) -> list[Weighed]:
         """What structures take as lanes and in worker processes; empty where the process died of finding out."""
         self.start()
-        assert self._child is not None
-        return self._child.weigh(asked)
+        assert self._process is not None
+        return self._process.weigh(asked)
 
     def seconds(
         self, tasks: Sequence[Task], folder: Path, as_lanes: Callable[[Task], bool] = lambda task: True
@@ -98,10 +85,10 @@ class FusedLauncher(HydraLauncher):
         others = [each.workers_s for each in weighed if not _is_run_as_lane(each, known, as_lanes)]
         return sum(lanes) + sum(others) + (ENGINE_S if lanes else 0.0) + (START_S if others else 0.0)
 
-    def _started(self) -> Child:
+    def _started(self) -> EngineProcess:
         """The process that `setup` started; for a second sweep of this launcher another."""
-        child, self._child = self._child or Child(), None
-        return child
+        process, self._process = self._process or EngineProcess(), None
+        return process
 
     def prepare(self, trials: Sequence[Trial], unsure: Weigh | None = None) -> None:
         """Has the engine compile meanwhile what planned trials will need; two of them tell of most sweeps' programs.
@@ -111,10 +98,10 @@ class FusedLauncher(HydraLauncher):
             unsure: what they may run as, where it is not decided that they will be lanes.
         """
         waiting = [trial for trial in trials if trial.state == "WAITING"]
-        if self._child is not None:
+        if self._process is not None:
             ends = dict.fromkeys([0, len(waiting) - 1]) if waiting else ()
             some = [Task(number, waiting[number].config, (), "", "") for number in ends]
-            self._child.compile_ahead(Ahead(some, unsure))
+            self._process.compile_ahead(Ahead(some, unsure))
 
     def adapt(self, config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
         """A trial's config for the engine: the JAX backend, unless the user named another, and the compiled engine.

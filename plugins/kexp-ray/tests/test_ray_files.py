@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kexp_ray.files import Away, Luggage, pack, unpack
+from kexp_ray.files import Away, TrialFiles, pack, unpack
 
 from kexp.sweeps.trials import Outcome, Task
 from kexp.tracking import RunRecord
@@ -43,8 +43,8 @@ def test_what_a_trial_leaves_is_at_the_drivers_paths_afterwards(tmp_path: Path) 
         files=[(there / "saved", ""), (far / "notes.txt", "more")],
         tags={"kexp.folder": "x"},
     )
-    outcome, luggage = away.leave(Outcome(3, "FINISHED", record=record))
-    luggage.put_where(task(driver))
+    outcome, files = away.leave(Outcome(3, "FINISHED", record=record))
+    files.put_where(task(driver))
     assert not node.exists()
     assert (driver / "3" / "trial.log").read_bytes() == b"log"
     assert (driver / "states" / "abc.npz").read_bytes() == b"state"
@@ -61,21 +61,21 @@ def test_a_checkpoint_goes_along_and_comes_back(tmp_path: Path) -> None:
     driver = tmp_path / "driver"
     unpack({"epoch-1/weights": b"one"}, driver / "checkpoints" / "abc")
     away = Away(task(driver), tmp_path / "node")
-    away.arrive(Luggage.for_task(task(driver)))
+    away.arrive(TrialFiles.for_task(task(driver)))
     assert pack(Path(away.task.checkpoint)) == {"epoch-1/weights": b"one"}
     (Path(away.task.checkpoint) / "epoch-1" / "weights").unlink()
     unpack({"epoch-2/weights": b"two"}, Path(away.task.checkpoint))
-    _, luggage = away.leave(Outcome(3, "FAILED"))
-    luggage.put_where(task(driver))
+    _, files = away.leave(Outcome(3, "FAILED"))
+    files.put_where(task(driver))
     assert pack(driver / "checkpoints" / "abc") == {"epoch-2/weights": b"two"}
 
 
 def test_a_trial_without_state_or_checkpoint_needs_neither(tmp_path: Path) -> None:
     plain = replace(task(tmp_path / "driver"), checkpoint="", state="")
     away = Away(plain, tmp_path / "node")
-    away.arrive(Luggage.for_task(plain))
-    outcome, luggage = away.leave(Outcome(3, "FAILED", "no reason"))
-    luggage.put_where(plain)
+    away.arrive(TrialFiles.for_task(plain))
+    outcome, files = away.leave(Outcome(3, "FAILED", "no reason"))
+    files.put_where(plain)
     assert outcome.reason == "no reason"
     assert list((tmp_path / "driver").rglob("*")) == []
 

@@ -17,8 +17,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayError
 
 from kexp.errors import first_line
-from kexp.sweeps.launch.workers import WorkerError
-from kexp.sweeps.trials import Task
+from kexp.launching import Task, WorkerError
 from kexp_ray.cluster import Needs, described, how_many_fit, node_is_lost
 from kexp_ray.node import Driver, Hello
 
@@ -90,15 +89,15 @@ class Member:
 
     Attributes:
         actor: Ray's handle.
-        waits: for its next word; None where it is to be asked for one.
+        waits: for its next messages; None where it is to be asked for them.
         hello: what it said of itself; None until it is ready.
         tasks: those of its job that are not over.
         busy: whether it has a job.
         backend: Keras', of which a process can import one; empty until it has run a trial.
-        answer: to the last word heard of it.
+        answer: to its last message.
         deadline: when it is given up.
         attempt: how many jobs there were by its own.
-        heard: how many words of it.
+        heard: how many messages of it.
         silent_since: since when it cannot be reached.
     """
 
@@ -252,8 +251,8 @@ class Crew:
             member.hello, self._failed_starts = said, 0
             return None
         member.heard += len(said)
-        words: Sequence[Any] = said
-        return words
+        messages: Sequence[Any] = said
+        return messages
 
     def _has_patience(self, member: Member) -> bool:
         """Whether a call that was lost on its way is repeated."""

@@ -12,18 +12,22 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from kexp.errors import ConfigError
-from kexp.schema import Fused
-from kexp.sweeps.events import Events, NoEvents
-from kexp.sweeps.launch.engine_process import Program, gather, narrow
-from kexp.sweeps.launch.lanes import Batch, Grouped, Narrowed, NotALane, Told, Verified
-from kexp.sweeps.launch.trial_run import too_long
-from kexp.sweeps.launch.weighing import has_foreign_code
-from kexp.sweeps.launch.workers import WorkerError
-from kexp.sweeps.trials import Outcome, Task
+from kexp.launching import (
+    Batch,
+    Events,
+    Fused,
+    LaneGroup,
+    LaneRunner,
+    Outcome,
+    Task,
+    Verified,
+    WorkerError,
+    has_foreign_code,
+    too_long,
+)
 from kexp_ray.cluster import how_many_fit
 from kexp_ray.crew import START_S, STARTS, Crew, Death, Member, Ran
-from kexp_ray.files import Luggage
+from kexp_ray.files import TrialFiles
 from kexp_ray.lane_worker import BatchEnded
 from kexp_ray.launcher import save_here
 from kexp_ray.node import Hello
@@ -35,17 +39,13 @@ _LANES = 4  # so many trials make another actor worth its start
 _MOST = 4096  # trials that are handed over at once
 
 
-class RayEngines:
-    """What a sweep asks of the engines of a cluster.
-
-    `kexp.sweeps.launch.engine_process.Engine` is one by itself.
+class RayEngines(LaneRunner):
+    """Runs lanes on the engines of a cluster.
 
     Args:
         crew: of `LaneWorker`s.
         ran: is added to; says how often a trial is tried again.
-        events: of the sweep.
-        fused: of its lanes.
-        groups: is added to.
+        events: see `LaneRunner`, as for the two that follow.
         memory_limit_mb: an actor whose resident memory is above this when a batch ends is replaced.
     """
 
@@ -55,20 +55,18 @@ class RayEngines:
         ran: Ran,
         events: Events,
         fused: Fused,
-        groups: dict[str, Program],
+        groups: dict[str, LaneGroup],
         memory_limit_mb: float,
     ) -> None:
-        self._crew, self._ran, self.events, self.fused = crew, ran, events, fused
-        self._groups, self.memory_limit_mb = groups, memory_limit_mb
+        super().__init__(events, fused, groups)
+        self._crew, self._ran = crew, ran
+        self.memory_limit_mb = memory_limit_mb
         self._waiting: deque[Task] = deque()
-        self._refused: list[tuple[Task, str]] = []
-        self._begun: set[int] = set()
         self._folder = Path()
         self._idle_deaths = 0
         self._verified = Verified(0, ())
 
     def most(self, grows: bool) -> int:
-        """How many trials to hand over at once; a search is asked for no more than run at the same time."""
         if not grows:
             return _MOST
         engines = min(self._crew.n_workers or how_many_fit(self._crew.needs), how_many_fit(self._crew.needs))
@@ -76,19 +74,10 @@ class RayEngines:
         return max(1, engines) * max(map(self._lanes, ready), default=_LANES)
 
     def run(self, batch: Sequence[Task], dry: bool = False) -> tuple[bool, list[tuple[Task, str]]]:
-        """Runs a batch to its end; a dry one is only grouped.
-
-        Raises:
-            ConfigError: `fused.strict`, and one of the tasks cannot be a lane.
-            WorkerError: no actor can be had.
-
-        Returns:
-            Whether the sweep goes on, and the tasks that cannot be lanes, each with the reason.
-        """
         if saving := [task for task in batch if task.saves]:
             save_here(saving, self.events)
         self._waiting = deque(task for task in batch if not task.saves)
-        self._refused = []
+        self.refused = []
         self._folder = batch[0].sweep_folder if batch else Path()
         going = True
         while going and (self._crew.busy or self._waiting):
@@ -99,22 +88,9 @@ class RayEngines:
                 going = self._lost(member, heard) if isinstance(heard, Death) else self._hear(member, heard)
                 if not going:
                     break
-        return going, self._refused
-
-    def check(self, tasks: Sequence[Task]) -> None:
-        """Refuses a sweep of which some trial cannot be a lane, before any is trained.
-
-        Raises:
-            ConfigError: `fused.strict`, and there is one.
-        """
-        groups, self._groups, events, self.events = self._groups, {}, self.events, NoEvents()
-        try:
-            self.run(tasks, dry=True)
-        finally:
-            self._groups, self.events = groups, events
+        return going, self.refused
 
     def verify(self) -> Verified:
-        """Trains some lanes of the sweep again, each alone; none of those whose actor has died."""
         asked = [member.actor.verify.remote() for member in self._crew.idle]
         for each in asked:
             with contextlib.suppress(RayError):
@@ -129,7 +105,6 @@ class RayEngines:
         self.close()
 
     def close(self) -> None:
-        """Ends every actor, at once."""
         self._crew.close()
 
     def _start_batches(self, dry: bool) -> None:
@@ -142,8 +117,8 @@ class RayEngines:
             log.parent.mkdir(parents=True, exist_ok=True)
             verify = -(-self.fused.verify // len(self._crew.members))
             job = Batch(tasks, str(log), self.events.settings.trial_timeout_s, dry, self.fused.threads, verify)
-            luggage = {task.number: Luggage.for_task(task) for task in tasks} if member.hello.away else {}
-            self._crew.give(member, tasks, job, luggage)
+            files = {task.number: TrialFiles.for_task(task) for task in tasks} if member.hello.away else {}
+            self._crew.give(member, tasks, job, files)
             self._wait_for(member)
 
     def _share(self, lanes: int) -> int:
@@ -170,57 +145,39 @@ class RayEngines:
         if heard:
             self._wait_for(member)
         going = True
-        for word in heard:
-            if isinstance(word, Told):
-                for number, epoch, metrics in word.epochs:
-                    self._begin(number)
-                    member.answer = self.events.on_epoch(number, epoch, metrics)
-            elif isinstance(word, Ended):
-                task = member.tasks[word.outcome.number]
-                if word.luggage is not None:
-                    word.luggage.put_where(task)
-                going = self._end(member, word.outcome) and going
-            elif isinstance(word, Grouped):
-                gather(self._groups, word)
-            elif isinstance(word, Narrowed):
-                narrow(self._groups, word)
-            elif isinstance(word, NotALane):
-                if self.fused.strict:
-                    raise ConfigError(f"fused.strict: trial {word.number} cannot be a lane; {word.reason}")
-                self._begun.discard(word.number)
-                self._refused.append((member.tasks.pop(word.number), word.reason))
-            elif isinstance(word, BatchEnded):
-                self._batch_ended(member, word)
+        for message in heard:
+            if isinstance(message, BatchEnded):
+                self._batch_ended(member, message)
+                continue
+            if isinstance(message, Ended):
+                if message.files is not None:
+                    message.files.put_where(member.tasks[message.outcome.number])
+                self._count(member, message.outcome)
+            report = message.outcome if isinstance(message, Ended) else message
+            going = self.receive(report, member.tasks) and going
+            member.answer = self.answer
+            if self.begun:
+                self._idle_deaths = 0
         return going
 
-    def _batch_ended(self, member: Member, word: BatchEnded) -> None:
-        assert member.hello is not None
-        if word.log:
-            with open(self._log(member.hello), "ab") as log:
-                log.write(word.log)
-        member.tasks, member.busy, self._idle_deaths = {}, False, 0
-        if word.memory_mb > self.memory_limit_mb:
-            self._crew.drop(member)
-
-    def _begin(self, number: int) -> None:
-        if number not in self._begun:
-            self._begun.add(number)
-            self._idle_deaths = 0
-            self.events.on_start(number)
-
-    def _end(self, member: Member, outcome: Outcome) -> bool:
-        assert member.hello is not None
+    def _count(self, member: Member, outcome: Outcome) -> None:
         if outcome.state != "INVALID":
-            self._begin(outcome.number)
+            assert member.hello is not None
             self._ran.trials[member.hello.node_id] += 1
-        member.tasks.pop(outcome.number)
-        self._begun.discard(outcome.number)
-        return self.events.on_end(outcome)
+
+    def _batch_ended(self, member: Member, ended: BatchEnded) -> None:
+        assert member.hello is not None
+        if ended.log:
+            with open(self._log(member.hello), "ab") as log:
+                log.write(ended.log)
+        member.tasks, member.busy, self._idle_deaths = {}, False, 0
+        if ended.memory_mb > self.memory_limit_mb:
+            self._crew.drop(member)
 
     def _lost(self, member: Member, death: Death) -> bool:
         """Trials that were running are tried again, or have failed; the others wait for another actor."""
         self._ran.hear(death)
-        begun = [number for number in member.tasks if number in self._begun]
+        begun = [number for number in member.tasks if number in self.begun]
         if not begun and not death.lost_node:
             self._idle_deaths += 1
             if self._idle_deaths >= STARTS:
@@ -230,9 +187,11 @@ class RayEngines:
         for number in begun:
             task = member.tasks[number]
             if not death.lost_node and not self.fused.strict and task.ordinary and has_foreign_code(task.config):
-                self._refused.append((member.tasks.pop(number), f"the process of the lanes died with it: {reason}"))
+                self.refuse(number, f"the process of the lanes died with it: {reason}", member.tasks)
             elif not self._ran.again(number, bool(death.lost_node)):
-                going = self._end(member, Outcome(number, "FAILED", reason, repeatable=True)) and going
-        self._begun.difference_update(member.tasks)
+                outcome = Outcome(number, "FAILED", reason, repeatable=True)
+                self._count(member, outcome)
+                going = self.end(outcome, member.tasks) and going
+        self.begun.difference_update(member.tasks)
         self._waiting.extendleft(reversed(member.tasks.values()))
         return going

@@ -7,17 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from kexp.sweeps.trials import Outcome, Task
-from kexp.tracking import RunRecord
+from kexp.launching import Outcome, RunRecord, Task
 
-__all__ = ["Away", "Luggage", "pack", "unpack"]
+__all__ = ["Away", "TrialFiles", "pack", "unpack"]
 
 Files = Mapping[str, bytes]
 """Path within a folder, with slashes -> content."""
 
 
 @dataclass(frozen=True)
-class Luggage:
+class TrialFiles:
     """What travels with a trial: there, what an earlier attempt left; back, what this one leaves."""
 
     checkpoint: Files = field(default_factory=dict)
@@ -25,7 +24,7 @@ class Luggage:
     state: bytes | None = None
 
     @classmethod
-    def for_task(cls, task: Task) -> Luggage:
+    def for_task(cls, task: Task) -> TrialFiles:
         """What the driver sends along."""
         return cls(checkpoint=pack(Path(task.checkpoint)) if task.checkpoint else {})
 
@@ -59,21 +58,21 @@ class Away:
             state=str(home / "state" / Path(task.state).name) if task.state else "",
         )
 
-    def arrive(self, luggage: Luggage) -> None:
+    def arrive(self, files: TrialFiles) -> None:
         """Unpacks what an earlier attempt left."""
-        unpack(luggage.checkpoint, self.home / "checkpoint")
+        unpack(files.checkpoint, self.home / "checkpoint")
 
-    def leave(self, outcome: Outcome) -> tuple[Outcome, Luggage]:
+    def leave(self, outcome: Outcome) -> tuple[Outcome, TrialFiles]:
         """The outcome in the driver's words, and the files that it speaks of."""
         record = outcome.record if outcome.record is None else self._moved(outcome.record)
         state = Path(self.task.state) if self.task.state else None
-        luggage = Luggage(
+        files = TrialFiles(
             checkpoint=pack(self.home / "checkpoint"),
             folder=pack(self._folder),
             state=state.read_bytes() if state is not None and state.is_file() else None,
         )
         shutil.rmtree(self.home, ignore_errors=True)
-        return replace(outcome, record=record), luggage
+        return replace(outcome, record=record), files
 
     def _moved(self, record: RunRecord) -> RunRecord:
         """The record with each file where it will be at the driver's; what lies elsewhere is taken along."""

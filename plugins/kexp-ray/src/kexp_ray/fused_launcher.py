@@ -7,11 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kexp.schema import Fused
-from kexp.sweeps.events import Events
-from kexp.sweeps.feed import Feed
-from kexp.sweeps.launch.fusing import FusedLauncher
-from kexp.sweeps.trials import Trial
+from kexp.launching import Events, Feed, Fused, FusedLauncher, Trial
 from kexp_ray.launcher import RayLauncher
 
 __all__ = ["FusedRayLauncher"]

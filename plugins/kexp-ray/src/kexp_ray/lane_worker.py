@@ -13,12 +13,10 @@ from typing import Any
 
 import ray
 
-from kexp.sweeps.launch.lanes import Batch, LaneEngine, Verified
-from kexp.sweeps.launch.trial_run import logged
-from kexp.sweeps.trials import Outcome
-from kexp_ray.files import Away, Luggage
+from kexp.launching import Batch, LaneEngine, Outcome, Verified, import_engine, logged
+from kexp_ray.files import Away, TrialFiles
+from kexp_ray.mailbox import Mailbox
 from kexp_ray.node import Driver, Hello, memory_mb, settle, take_share
-from kexp_ray.talk import Talk
 from kexp_ray.worker import Ended
 
 __all__ = ["BatchEnded", "LaneWorker"]
@@ -26,7 +24,7 @@ __all__ = ["BatchEnded", "LaneWorker"]
 
 @dataclass(frozen=True)
 class BatchEnded:
-    """There is no more to be said of a batch.
+    """A batch has ended.
 
     Attributes:
         log: what was printed meanwhile, where the driver does not see it.
@@ -48,7 +46,7 @@ class LaneWorker:
     def __init__(self, threads: int, gpus: float) -> None:
         take_share(threads, gpus)
         self._threads = None if gpus else threads
-        self._talk = Talk()
+        self._mailbox = Mailbox()
         self._home: Path | None = None
         self._away: dict[int, Away] = {}
         self._engine: LaneEngine | None = None
@@ -56,22 +54,16 @@ class LaneWorker:
     def hello(self, driver: Driver) -> Hello:
         """Makes itself at home, imports JAX, and says what it has room for."""
         self._home = settle(driver)
-        from kexp.training import own_process, prepare_backend
-
-        own_process()
-        prepare_backend("jax")
-        from kexp import fused
-
-        lanes = fused.default_width() * (self._threads or fused.default_threads())
+        lanes = import_engine(self._threads)
         node = ray.get_runtime_context().get_node_id()
         return Hello(node, socket.gethostname(), self._home is not None, lanes)
 
-    def run(self, attempt: int, batch: Batch, luggage: Mapping[int, Luggage]) -> None:
-        """Runs a batch. All that is to be said of it is said by `news`."""
-        self._talk.begin(attempt)
+    def run(self, attempt: int, batch: Batch, files: Mapping[int, TrialFiles]) -> None:
+        """Runs a batch. What becomes of it, `news` hands on."""
+        self._mailbox.begin(attempt)
         batch = replace(batch, threads=batch.threads or self._threads)
         if self._home is not None:
-            batch = self._arrive(self._home, batch, luggage)
+            batch = self._arrive(self._home, batch, files)
         log = Path(batch.log)
         try:
             with logged(log):
@@ -86,7 +78,7 @@ class LaneWorker:
                 shutil.rmtree(self._home, ignore_errors=True)
         except BaseException:  # an engine that has failed is not used again: the process ends, and is replaced
             os._exit(1)
-        self._talk.say(BatchEnded(told, memory_mb()))
+        self._mailbox.put(BatchEnded(told, memory_mb()))
 
     def verify(self) -> Verified:
         """See `LaneEngine.verify`."""
@@ -94,25 +86,25 @@ class LaneWorker:
 
     @ray.method(concurrency_group="io")  # type: ignore[untyped-decorator]
     def news(self, attempt: int, heard: int, answer: str | None) -> Sequence[Any]:
-        """See `Talk.news`."""
-        return self._talk.news(attempt, heard, answer)
+        """See `Mailbox.news`."""
+        return self._mailbox.news(attempt, heard, answer)
 
     def send(self, message: Any) -> None:
-        """What the engine has to say; with the end of a trial, its files go along."""
+        """Takes a report of the engine; with the end of a trial, its files go along."""
         if isinstance(message, Outcome):
             away = self._away.pop(message.number, None)
-            outcome, luggage = (message, None) if away is None else away.leave(message)
-            message = Ended(outcome, luggage, 0.0)
-        self._talk.say(message)
+            outcome, files = (message, None) if away is None else away.leave(message)
+            message = Ended(outcome, files, 0.0)
+        self._mailbox.put(message)
 
     def recv(self) -> str | None:
         """What the driver answers to an epoch."""
-        return self._talk.answer()
+        return self._mailbox.answer()
 
-    def _arrive(self, home: Path, batch: Batch, luggage: Mapping[int, Luggage]) -> Batch:
+    def _arrive(self, home: Path, batch: Batch, files: Mapping[int, TrialFiles]) -> Batch:
         """The batch in a folder of the node's own."""
         shutil.rmtree(home, ignore_errors=True)
         self._away = {task.number: Away(task, home / str(task.number)) for task in batch.tasks}
         for number, away in self._away.items():
-            away.arrive(luggage.get(number, Luggage()))
+            away.arrive(files.get(number, TrialFiles()))
         return replace(batch, tasks=[away.task for away in self._away.values()], log=str(home / "fused.log"))

@@ -8,11 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError
-from kexp.schema import Sweep
-from kexp.sweeps.events import Events
-from kexp.sweeps.feed import Feed
-from kexp.sweeps.launch.launchers import HydraLauncher, ProcessesLauncher
-from kexp.sweeps.trials import Task
+from kexp.launching import Events, Feed, HydraLauncher, ProcessesLauncher, Sweep, Task
 
 if TYPE_CHECKING:
     from kexp_ray.crew import Crew, Ran

@@ -6,12 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kexp.sweeps.events import Events
-from kexp.sweeps.feed import Feed
-from kexp.sweeps.launch.trial_run import too_long
-from kexp.sweeps.trials import Outcome, Task
+from kexp.launching import Events, Feed, Outcome, Task, too_long
 from kexp_ray.crew import START_S, Crew, Death, Member, Ran
-from kexp_ray.files import Luggage
+from kexp_ray.files import TrialFiles
 from kexp_ray.worker import Begun, Ended, Epoch
 
 __all__ = ["RayPool"]
@@ -89,7 +86,7 @@ class RayPool:
             self._events.on_start(task.number)
             assert member.hello is not None
             member.deadline = time.monotonic() + START_S
-            self._crew.give(member, [task], task, Luggage.for_task(task) if member.hello.away else None)
+            self._crew.give(member, [task], task, TrialFiles.for_task(task) if member.hello.away else None)
 
     def _over(self, member: Member, heard: Sequence[Any] | Death) -> Outcome | None:
         """What is heard of an actor; an Outcome when its trial is over."""
@@ -99,21 +96,21 @@ class RayPool:
             late = not heard.reason
             reason = too_long(limit_s or START_S) if late else heard.reason
             return Outcome(task.number, "FAILED", reason, repeatable=late)
-        for word in heard:
-            if isinstance(word, Begun):
+        for message in heard:
+            if isinstance(message, Begun):
                 member.deadline = time.monotonic() + limit_s if limit_s else float("inf")
-            elif isinstance(word, Epoch):
-                member.answer = self._events.on_epoch(word.number, word.epoch, word.metrics)
+            elif isinstance(message, Epoch):
+                member.answer = self._events.on_epoch(message.number, message.epoch, message.metrics)
             else:
-                return self._ended(member, task, word)
+                return self._ended(member, task, message)
         return None
 
-    def _ended(self, member: Member, task: Task, word: Ended) -> Outcome:
-        if word.luggage is not None:
-            word.luggage.put_where(task)
-        if word.memory_mb > self.memory_limit_mb:
+    def _ended(self, member: Member, task: Task, message: Ended) -> Outcome:
+        if message.files is not None:
+            message.files.put_where(task)
+        if message.memory_mb > self.memory_limit_mb:
             self._crew.drop(member)
-        return word.outcome
+        return message.outcome
 
 
 def _is_of(backend: str) -> Callable[[Task], bool]:

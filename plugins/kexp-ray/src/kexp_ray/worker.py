@@ -11,13 +11,10 @@ from typing import Any
 
 import ray
 
-from kexp.sweeps.launch.trial_run import run_trial
-from kexp.sweeps.launch.workers import import_keras
-from kexp.sweeps.trials import Outcome, Task
-from kexp.training import forget_model, own_process
-from kexp_ray.files import Away, Luggage
+from kexp.launching import Outcome, Task, forget_model, import_keras, own_process, run_trial
+from kexp_ray.files import Away, TrialFiles
+from kexp_ray.mailbox import Mailbox
 from kexp_ray.node import Driver, Hello, memory_mb, settle, take_share
-from kexp_ray.talk import Talk
 
 __all__ = ["Begun", "Ended", "Epoch", "TrialWorker"]
 
@@ -29,7 +26,7 @@ class Begun:
 
 @dataclass(frozen=True)
 class Epoch:
-    """An epoch is done; with `Task.ask`, the trial waits for a word."""
+    """An epoch is done; with `Task.ask`, the trial waits for an answer."""
 
     number: int
     epoch: int
@@ -42,12 +39,12 @@ class Ended:
 
     Attributes:
         outcome: what became of it.
-        luggage: the files that it left, where the driver does not see them.
+        files: the files that it left, where the driver does not see them.
         memory_mb: the process's resident memory after it.
     """
 
     outcome: Outcome
-    luggage: Luggage | None
+    files: TrialFiles | None
     memory_mb: float
 
 
@@ -62,7 +59,7 @@ class TrialWorker:
     def __init__(self, threads: int, gpus: float) -> None:
         take_share(threads, gpus)
         own_process()
-        self._talk = Talk()
+        self._mailbox = Mailbox()
         self._home: Path | None = None
 
     def hello(self, driver: Driver) -> Hello:
@@ -70,31 +67,31 @@ class TrialWorker:
         self._home = settle(driver)
         return Hello(ray.get_runtime_context().get_node_id(), socket.gethostname(), self._home is not None)
 
-    def run(self, attempt: int, task: Task, luggage: Luggage | None) -> None:
-        """Runs a trial. All that is to be said of it is said by `news`."""
-        self._talk.begin(attempt)
+    def run(self, attempt: int, task: Task, files: TrialFiles | None) -> None:
+        """Runs a trial. What becomes of it, `news` hands on."""
+        self._mailbox.begin(attempt)
         import_keras(task)
-        self._talk.say(Begun())
+        self._mailbox.put(Begun())
 
         def tell(number: int, epoch: int, metrics: Mapping[str, float]) -> str | None:
-            self._talk.say(Epoch(number, epoch, dict(metrics)))
-            return self._talk.answer() if task.ask else None
+            self._mailbox.put(Epoch(number, epoch, dict(metrics)))
+            return self._mailbox.answer() if task.ask else None
 
         away = None if self._home is None else Away(task, self._home)
         try:
             if away is None:
                 ended, back = run_trial(task, tell), None
             else:
-                away.arrive(luggage or Luggage())
+                away.arrive(files or TrialFiles())
                 ended, back = away.leave(run_trial(away.task, tell))
         except Exception as error:  # of what is around the trial: it tells of its own errors itself
             ended, back = Outcome(task.number, "FAILED", f"{type(error).__name__}: {error}"), None
         except BaseException:  # the process is to end, and the trial with it
             os._exit(143)
         forget_model()
-        self._talk.say(Ended(ended, back, memory_mb()))
+        self._mailbox.put(Ended(ended, back, memory_mb()))
 
     @ray.method(concurrency_group="io")  # type: ignore[untyped-decorator]
     def news(self, attempt: int, heard: int, answer: str | None) -> Sequence[Any]:
-        """See `Talk.news`."""
-        return self._talk.news(attempt, heard, answer)
+        """See `Mailbox.news`."""
+        return self._mailbox.news(attempt, heard, answer)

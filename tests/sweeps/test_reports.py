@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from kexp.sweeps.launch.lanes import LaneEngine, Told
+from kexp.sweeps.launch.messages import Epochs
+from kexp.sweeps.launch.reports import Reports
 from kexp.sweeps.trials import Outcome, Task
 
 EPOCHS, TRIALS = 5, 300
@@ -24,7 +25,7 @@ class SlowPipe:
     def send(self, message: Any) -> None:
         time.sleep(0.0005)
         self.sent.append(message)
-        if isinstance(message, Told) and message.ask:
+        if isinstance(message, Epochs) and message.ask:
             self.asked.append(message.epochs[-1][0])
 
     def recv(self) -> Any:
@@ -35,7 +36,7 @@ class SlowPipe:
 @pytest.mark.parametrize("ask", [False, True])
 def test_no_epoch_is_lost_or_late_when_many_lanes_end_at_once(ask: bool) -> None:
     pipe = SlowPipe()
-    engine = LaneEngine(pipe)
+    reports = Reports(pipe)
     over: list[int] = []
     answers: list[tuple[int, str | None]] = []
 
@@ -43,7 +44,7 @@ def test_no_epoch_is_lost_or_late_when_many_lanes_end_at_once(ask: bool) -> None
         for number in range(TRIALS):
             task = Task(number, {}, (), "", "", ask=ask)
             for epoch in range(1, EPOCHS + 1):
-                answers.append((number, engine._listen(task, epoch, {"loss": 0.1}, None)))
+                answers.append((number, reports.epoch(task, epoch, {"loss": 0.1}, ask)))
             over.append(number)
 
     thread = threading.Thread(target=programs)
@@ -51,7 +52,7 @@ def test_no_epoch_is_lost_or_late_when_many_lanes_end_at_once(ask: bool) -> None
     for number in range(TRIALS):
         while len(over) <= number and thread.is_alive():
             time.sleep(0)
-        engine._send(Outcome(number, "FINISHED"))
+        reports.send(Outcome(number, "FINISHED"))
     thread.join()
     told: dict[int, list[int]] = {}
     for message in pipe.sent:
