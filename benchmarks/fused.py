@@ -191,7 +191,7 @@ def engine(case: str, width: int | None, threads: int | None, memory_mb: int | N
     from kexp.data.builtin import digits
     from kexp.data.inference import arrays
     from kexp.experiment import prepare
-    from kexp.fused.config_numbers import with_numbers
+    from kexp.fused.structure.config_numbers import with_numbers
     from kexp.schema import check
 
     if SHAPES[model] == 8 and find_spec("sklearn"):

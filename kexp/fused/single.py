@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kexp.errors import ConfigError, TrainingError
 from kexp.experiment import Prepared, Trained
 from kexp.fused.engine import train_one
-from kexp.fused.lane_callbacks import CallbackError
+from kexp.fused.lanes.callbacks import CallbackError
 from kexp.training import Checkpointing, History, notify_epoch, notify_resumed
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from kexp.experiment import Prepared, TrainedState, build_compiled
+from kexp.fused.shared import TRACING
 from kexp.training import Checkpointing, History
 
 if TYPE_CHECKING:
@@ -101,8 +102,6 @@ class LaneResult:
         """
         if self.state is None:
             raise ValueError(f"trial {self.trial.key} failed and has no model: {self.reason}")
-        from kexp.fused.bindings import TRACING
-
         with TRACING:
             model = build_compiled(self.trial.prepared)
         self.state.put_into(model)

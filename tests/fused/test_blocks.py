@@ -10,7 +10,7 @@ import pytest
 
 from kexp import fused
 from kexp.fused import LaneResult, Trial
-from kexp.fused.blocks import Blocks
+from kexp.fused.program.blocks import Blocks
 
 ROWS, FEATURES = 24_000, 6
 SMALL_MB = 1  # the data's features take 0.55 MiB, more than half of it

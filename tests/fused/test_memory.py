@@ -13,7 +13,7 @@ import pytest
 
 from kexp import fused
 from kexp.fused import LaneResult, Trial
-from kexp.fused.program import Program
+from kexp.fused.program.program import Program
 
 WIDE = (*made.BRIEF, "model.hidden=[800]")
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import made
 import pytest
 
-from kexp.fused.grouping import structure_key, told_apart
-from kexp.fused.structure import NotFusableError, Structure, analyse
-from kexp.fused.table import Tables
+from kexp.fused.program.table import Tables
+from kexp.fused.structure.analysis import analyse
+from kexp.fused.structure.grouping import structure_key, told_apart
+from kexp.fused.structure.structure import NotFusableError, Structure
 
 TINY = ("model.hidden=[4]", "trainer.epochs=2", "trainer.batch_size=20")
 

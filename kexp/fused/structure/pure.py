@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kexp.fused.bindings import Place, bound
-from kexp.fused.numbers import Slots
+from kexp.fused.structure.bindings import Place, bound
+from kexp.fused.structure.numbers import Slots
 
 if TYPE_CHECKING:
-    from kexp.fused.blueprint import Blueprint
+    from kexp.fused.structure.blueprint import Blueprint
 
 __all__ = ["Lane", "Table"]
 

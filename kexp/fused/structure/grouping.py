@@ -9,7 +9,9 @@ from typing import Any
 
 from kexp.errors import ConfigError, in_a_line
 from kexp.experiment import Prepared
-from kexp.fused.config_numbers import Key, changes_of, marked, numbers_of
+from kexp.fused.shared import TRACING, NotALaneError, settings_kept
+from kexp.fused.structure.callbacks import unfit_callback
+from kexp.fused.structure.config_numbers import Key, changes_of, marked, numbers_of
 from kexp.fused.trial import Trial
 from kexp.tracking import flatten
 
@@ -90,9 +92,6 @@ def unfit(trial: Trial) -> str:
 
 def _unfit_callback(nodes: Mapping[str, Any]) -> str:
     from kexp.build import build_callbacks
-    from kexp.fused.bindings import TRACING
-    from kexp.fused.lane_callbacks import unfit_callback
-    from kexp.fused.mirror import NotALaneError, settings_kept
 
     if not nodes:
         return ""

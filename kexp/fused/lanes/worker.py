@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 from kexp.errors import in_a_line
 from kexp.experiment import TrainedState
-from kexp.fused.lane_callbacks import CallbackError
-from kexp.fused.memory import is_out_of_memory
-from kexp.fused.program import Program, stacked
-from kexp.fused.running import Running
+from kexp.fused.lanes.callbacks import CallbackError
+from kexp.fused.lanes.running import Running
+from kexp.fused.program.memory import is_out_of_memory
+from kexp.fused.program.program import Program, stacked
 from kexp.fused.trial import LaneResult, Trial
 from kexp.training import History, Stop, check_monitors
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kexp.fused.pure import Lane, Table
+from kexp.fused.structure.pure import Lane, Table
 
 __all__ = ["Loop", "faster", "recall", "remember"]
 

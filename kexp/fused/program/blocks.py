@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kexp.experiment import Prepared
-    from kexp.fused.pure import Lane
+    from kexp.fused.structure.pure import Lane
 
 __all__ = ["Blocks", "InBlocks", "data_bytes"]
 

@@ -7,75 +7,23 @@ does by itself. What cannot be traced, or gives another result, stays a constant
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from kexp.errors import ConfigError
 from kexp.experiment import Prepared, build_compiled, why_untraceable
-from kexp.fused.beginning import Beginning
-from kexp.fused.bindings import Place, find_places
-from kexp.fused.blueprint import Blueprint, build_blueprint, seeds_for, with_values
-from kexp.fused.comparison import nudged, same_way
-from kexp.fused.config_numbers import RATE, Key, moved, numbers_of
-from kexp.fused.grouping import rows_digest, structure_key
-from kexp.fused.lowering import compiled_quickly
-from kexp.fused.numbers import FLOATS, INTS, Slots, UntraceableError
-from kexp.fused.pure import Lane
+from kexp.fused.structure.beginning import Beginning
+from kexp.fused.structure.bindings import Place, find_places
+from kexp.fused.structure.blueprint import Blueprint, build_blueprint, seeds_for, with_values
+from kexp.fused.structure.comparison import nudged, same_way
+from kexp.fused.structure.config_numbers import RATE, Key, moved, numbers_of
+from kexp.fused.structure.fitted import must_rebuild, needs_rows
+from kexp.fused.structure.lowering import compiled_quickly
+from kexp.fused.structure.numbers import FLOATS, INTS, Slots, UntraceableError
+from kexp.fused.structure.pure import Lane
+from kexp.fused.structure.structure import NotFusableError, Structure
 
-__all__ = ["NotFusableError", "Structure", "analyse"]
-
-CHECK_STEPS = 2
-
-
-class NotFusableError(Exception):
-    """This trial cannot be a lane. The message is a sentence that names the component."""
-
-
-@dataclass
-class Structure:
-    """A model that many trials share, and what they may differ in.
-
-    Attributes:
-        blueprint: the representative's model.
-        constants: numbers that cannot be inputs; trials that differ in them do not share a program.
-        lane: the pure functions.
-        beginning: how a lane's variables start.
-        given: positions in the state that initializers do not make: fitted on the data, or made in another way.
-        rebuilt: whether those need a build of each trial's model; else they follow the training rows alone.
-        changeable: numbers that may change while a lane trains: they are read at every step.
-        by_split: whether what a layer learned from the training rows is part of the program, so that lanes must share
-            them.
-        programs: those that were compiled for it, by their width.
-        fitting: widths that did not fit into memory, and whether they were asked for -> the one that did, and why, as
-            a sentence.
-    """
-
-    blueprint: Blueprint
-    constants: frozenset[Key]
-    lane: Lane
-    beginning: Beginning
-    given: tuple[int, ...] = ()
-    rebuilt: bool = False
-    by_split: bool = False
-    changeable: frozenset[Key] = frozenset()
-    programs: dict[int, Any] = field(default_factory=dict, repr=False)
-    fitting: dict[tuple[int, bool], tuple[int, str]] = field(default_factory=dict, repr=False)
-
-    @cached_property
-    def key(self) -> str:
-        """What its trials' configs and data have in common."""
-        return structure_key(self.blueprint.prepared, self.constants)
-
-    @property
-    def digest(self) -> str:
-        """What tells it from others, in any process."""
-        parts = [self.key, *sorted(map(repr, self.lane.slots.branches.items()))]
-        if self.by_split:
-            parts.append(rows_digest(self.blueprint.prepared))
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+__all__ = ["analyse"]
 
 
 class _UnclearError(Exception):
@@ -256,9 +204,9 @@ def _compare(
     own = Slots(numbers)
     own.branches.update(slots.branches)
     fresh = Lane(blueprint, places, tracers, own, batch_size)
-    rebuilt = _must_rebuild(blueprint, given)
+    rebuilt = must_rebuild(blueprint, given)
     read = slots.keys | _rate(blueprint)
-    return Structure(blueprint, frozenset(), fresh, beginning, given, rebuilt, _by_split(blueprint), read)
+    return Structure(blueprint, frozenset(), fresh, beginning, given, rebuilt, needs_rows(blueprint), read)
 
 
 def _rate(blueprint: Blueprint) -> frozenset[Key]:
@@ -271,48 +219,6 @@ def _near(a: Any, b: Any) -> bool:
     import numpy as np
 
     return bool(np.allclose(a, b, rtol=1e-6, atol=1e-7, equal_nan=True))
-
-
-def _must_rebuild(blueprint: Blueprint, given: tuple[int, ...]) -> bool:
-    """Whether what `start` cannot make depends on more than the training rows."""
-    import keras
-
-    from kexp.model import adaptable
-
-    if not given:
-        return False
-    fitted: set[int] = set()
-    weights_before = False
-    fits = adaptable(blueprint.model)
-    in_order = isinstance(blueprint.model, keras.Sequential) and all(each in blueprint.model.layers for each in fits)
-    for layer in blueprint.model.layers if in_order else fits:
-        if layer in fits:
-            if weights_before or not (in_order or (layer.built and _takes_rows(layer, blueprint.model))):
-                return True
-            fitted |= {id(variable) for variable in layer.variables}
-        elif layer.variables:
-            weights_before = True
-    variables = blueprint.variables
-    return not all(id(variables[position]) in fitted for position in given)
-
-
-def _takes_rows(layer: Any, model: Any) -> bool:
-    """Whether a layer of a graph is given the rows themselves."""
-    return getattr(model, "inputs", None) is not None and any(
-        node.input_tensors and node.input_tensors[0] is model.inputs[0] for node in layer._inbound_nodes
-    )
-
-
-def _by_split(blueprint: Blueprint) -> bool:
-    import keras
-
-    from kexp.model import adaptable
-
-    for layer in adaptable(blueprint.model):
-        normalization = isinstance(layer, keras.layers.Normalization)
-        if not normalization or (layer.input_mean is None and not isinstance(layer.mean, keras.Variable)):
-            return True
-    return False
 
 
 def _trace_one_by_one(

@@ -8,17 +8,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kexp.experiment import feeds
-from kexp.fused.bindings import TRACING
-from kexp.fused.config_numbers import RATE, changes_of, numbers_after
-from kexp.fused.lane_callbacks import LaneCallbacks, LaneModel, LaneOptimizer
-from kexp.fused.lane_checkpoint import LaneCheckpoints
-from kexp.fused.mirror import Mirror
-from kexp.fused.table import class_table
+from kexp.fused.lanes.callbacks import LaneCallbacks, LaneModel, LaneOptimizer
+from kexp.fused.lanes.checkpoint import LaneCheckpoints
+from kexp.fused.lanes.mirror import Mirror
+from kexp.fused.program.table import class_table
+from kexp.fused.shared import TRACING
+from kexp.fused.structure.config_numbers import RATE, changes_of, numbers_after
 from kexp.fused.trial import Parked, Trial
 from kexp.training import History
 
 if TYPE_CHECKING:
-    from kexp.fused.program import Program
+    from kexp.fused.program.program import Program
 
 __all__ = ["Lanes", "Running"]
 

@@ -14,7 +14,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kexp.fused.config_numbers import Key
+from kexp.fused.structure.config_numbers import Key
 
 __all__ = ["Branch", "Number", "Slots", "UntraceableError", "evaluate"]
 

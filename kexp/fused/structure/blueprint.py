@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kexp.experiment import Prepared, build_compiled, inherited_variables
-from kexp.fused.config_numbers import with_numbers
+from kexp.fused.structure.config_numbers import with_numbers
 from kexp.training.initial_values import numpy_draws
 
 if TYPE_CHECKING:

@@ -13,16 +13,16 @@ from functools import cached_property
 from typing import Any
 
 from kexp.experiment import Prepared
-from kexp.fused.bindings import TRACING
-from kexp.fused.blocks import Blocks, InBlocks
-from kexp.fused.blueprint import build_blueprint
-from kexp.fused.cache import use_compilation_cache
-from kexp.fused.grouping import rows_digest, structure_key
-from kexp.fused.loop import Loop, faster, recall, remember
-from kexp.fused.lowering import compiled_quickly, device_count, lower_lanes, on_devices
-from kexp.fused.memory import peak_bytes
-from kexp.fused.numbers import FLOATS, INTS
-from kexp.fused.structure import Structure
+from kexp.fused.program.blocks import Blocks, InBlocks
+from kexp.fused.program.cache import use_compilation_cache
+from kexp.fused.program.loop import Loop, faster, recall, remember
+from kexp.fused.program.memory import peak_bytes
+from kexp.fused.shared import TRACING
+from kexp.fused.structure.blueprint import build_blueprint
+from kexp.fused.structure.grouping import rows_digest, structure_key
+from kexp.fused.structure.lowering import compiled_quickly, device_count, lower_lanes, on_devices
+from kexp.fused.structure.numbers import FLOATS, INTS
+from kexp.fused.structure.structure import Structure
 
 __all__ = ["Program"]
 

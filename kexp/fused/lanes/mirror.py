@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from kexp.experiment import Prepared, build_compiled
+from kexp.fused.shared import NotALaneError, settings_kept
 
-__all__ = ["Mirror", "NotALaneError", "settings_kept"]
+__all__ = ["Mirror"]
 
 _PLAIN = (type(None), bool, int, float, str)
 # What calling a model, a fit and a prediction set.
 _OF_MODEL = {"_compile_loss", "_compile_metrics", "_jit_compile", "_run_eagerly", "_trainable"}  # the rest is a fit's
 _PASSING = {"stop_training", "stop_evaluating", "stop_predicting", "built", "called", "history"}
-
-
-class NotALaneError(Exception):
-    """A callback does what only an ordinary training can do. The message is a clause: what it does."""
 
 
 class Mirror:
@@ -81,38 +77,6 @@ class Mirror:
             if variable.value is not self._put[place]:
                 self._write(place, variable.value)
                 self._put[place] = variable.value
-
-
-@contextmanager
-def settings_kept() -> Iterator[None]:
-    """Code that changes a setting of the whole process is found out, and the setting put back.
-
-    Raises:
-        NotALaneError: it did.
-    """
-    import keras
-
-    def found() -> dict[str, Any]:
-        config = keras.config
-        return {
-            "Keras' floatx": (config.set_floatx, config.floatx()),
-            "Keras' epsilon": (config.set_epsilon, config.epsilon()),
-            "Keras' image_data_format": (config.set_image_data_format, config.image_data_format()),
-            "Keras' dtype_policy": (config.set_dtype_policy, config.dtype_policy().name),
-            "the working directory": (os.chdir, os.getcwd()),
-        }
-
-    before = found()
-    try:
-        yield
-    finally:
-        after = found()
-        changed = [name for name, (_, value) in before.items() if after[name][1] != value]
-        for name in changed:
-            put_back, value = before[name]
-            put_back(value)
-    if changed:
-        raise NotALaneError(f"changes {', '.join(changed)}, which other trials share")
 
 
 @contextmanager

@@ -9,16 +9,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-import threading
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["TRACING", "Place", "bound", "find_places"]
-
-TRACING = threading.RLock()  # tracing overwrites attributes of shared objects: one thread at a time
+__all__ = ["Place", "bound", "find_places"]
 
 _SKIPPED = {"_tracker", "_inbound_nodes", "_outbound_nodes", "_history", "_compile_config", "_auto_config"}
 _DEPTH = 24

@@ -10,12 +10,13 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kexp.fused.bindings import TRACING, Place, bound, find_places
-from kexp.fused.blueprint import seeds_for
-from kexp.fused.config_numbers import Key
+from kexp.fused.shared import TRACING
+from kexp.fused.structure.bindings import Place, bound, find_places
+from kexp.fused.structure.blueprint import seeds_for
+from kexp.fused.structure.config_numbers import Key
 
 if TYPE_CHECKING:
-    from kexp.fused.blueprint import Blueprint
+    from kexp.fused.structure.blueprint import Blueprint
 
 __all__ = ["Beginning"]
 

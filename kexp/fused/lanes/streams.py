@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kexp.fused.bindings import TRACING
-from kexp.fused.blocks import Blocks, data_bytes
-from kexp.fused.grouping import row_counts
-from kexp.fused.lowering import device_count, on_devices
-from kexp.fused.memory import is_out_of_memory, memory_limit
-from kexp.fused.program import Program
-from kexp.fused.structure import Structure
-from kexp.fused.table import Tables
+from kexp.fused.lanes.worker import Tell, TellResumed, Worker
+from kexp.fused.program.blocks import Blocks, data_bytes
+from kexp.fused.program.memory import is_out_of_memory, memory_limit
+from kexp.fused.program.program import Program
+from kexp.fused.program.table import Tables
+from kexp.fused.shared import TRACING
+from kexp.fused.structure.grouping import row_counts
+from kexp.fused.structure.lowering import device_count, on_devices
+from kexp.fused.structure.structure import Structure
 from kexp.fused.trial import LaneResult, Trial
-from kexp.fused.worker import Tell, TellResumed, Worker
 
 if TYPE_CHECKING:
     from kexp.experiment import Prepared

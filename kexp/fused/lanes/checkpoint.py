@@ -14,7 +14,7 @@ from kexp.training.checkpoint import Checkpoint, Checkpointing, Clock, latest_ch
 from kexp.training.state import mismatch, pack_array, unpack_array
 
 if TYPE_CHECKING:
-    from kexp.fused.lane_callbacks import LaneCallbacks
+    from kexp.fused.lanes.callbacks import LaneCallbacks
     from kexp.training import History
 
 __all__ = ["LaneCheckpoints"]
