@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from kexp.experiment import feeds
 from kexp.fused.lanes.callbacks import LaneCallbacks, LaneModel, LaneOptimizer
 from kexp.fused.lanes.checkpoint import LaneCheckpoints
 from kexp.fused.lanes.mirror import Mirror
+from kexp.fused.lanes.states import LaneStates
 from kexp.fused.program.table import class_table
 from kexp.fused.shared import TRACING
 from kexp.fused.structure.config_numbers import RATE, changes_of, numbers_after
@@ -18,40 +18,15 @@ from kexp.fused.trial import Parked, Trial
 from kexp.training import History
 
 if TYPE_CHECKING:
-    from kexp.fused.program.program import Program
+    pass
 
-__all__ = ["Lanes", "Running"]
-
-
-class Lanes(Protocol):
-    """The lanes of a program, as one of them sees them: the worker that drives it."""
-
-    program: Program
-    rate_place: int | None
-
-    def state_of(self, lane: Running) -> list[Any]:
-        """A lane's variables."""
-
-    def put(self, lane: Running, place: int, value: Any) -> None:
-        """Sets one of a lane's variables."""
-
-    def weights(self, lane: Running) -> list[Any]:
-        """A lane's weights, in the order of `model.get_weights()`."""
-
-    def set_weights(self, lane: Running, weights: Sequence[Any]) -> None:
-        """Replaces a lane's weights."""
-
-    def rate(self, lane: Running) -> Any:
-        """A lane's learning rate."""
-
-    def set_rate(self, lane: Running, value: Any) -> None:
-        """Sets a lane's learning rate."""
+__all__ = ["Running"]
 
 
 class Running:
     """A trial in a lane."""
 
-    def __init__(self, trial: Trial, slot: int, worker: Lanes) -> None:
+    def __init__(self, trial: Trial, slot: int, states: LaneStates) -> None:
         self.trial, self.slot = trial, slot
         self.trainer = trial.prepared.experiment.trainer
         self.epoch = self.trainer.initial_epoch if trial.goes_on is None else trial.goes_on.epoch
@@ -62,7 +37,7 @@ class Running:
         }
         self.values = numbers_after(trial.prepared.experiment, self.epoch)
         self.feed, validation, test = feeds(trial.prepared)
-        counts = worker.program.rows
+        counts = states.program.rows
         splits = trial.prepared.splits
         self.own = splits.train.rows
         self.validation = None if validation is None else splits.validation.rows[: counts[1]]  # type: ignore[union-attr]
@@ -72,12 +47,12 @@ class Running:
         self.ended = 0.0
         self.status, self.reason = "finished", ""
         self.started = time.perf_counter()
-        optimizer = LaneOptimizer(lambda: worker.rate(self), lambda value: worker.set_rate(self, value))
-        metrics = worker.program.structure.blueprint.model.metrics
+        optimizer = LaneOptimizer(lambda: states.rate(self), lambda value: states.set_rate(self, value))
+        metrics = states.program.structure.blueprint.model.metrics
         model = LaneModel(
-            metrics, lambda: worker.weights(self), lambda weights: worker.set_weights(self, weights), optimizer
+            metrics, lambda: states.weights(self), lambda weights: states.set_weights(self, weights), optimizer
         )
-        self._worker = worker
+        self._states = states
         with TRACING:
             self.callbacks = LaneCallbacks(trial.prepared, self.feed.steps_per_epoch, model, self._mirror)
         self.callbacks.trial = trial
@@ -88,12 +63,12 @@ class Running:
         self.spent_s = 0.0
 
     def _mirror(self) -> Mirror:
-        worker = self._worker
+        states = self._states
         return Mirror(
             self.trial.prepared,
-            worker.program.first_batch,
-            lambda: worker.state_of(self),
-            lambda place, value: worker.put(self, place, value),
+            states.program.first_batch,
+            lambda: states.of(self),
+            lambda place, value: states.put(self, place, value),
         )
 
     def begin(self) -> None:
@@ -104,7 +79,7 @@ class Running:
         """
         self.callbacks.train_begins()
         if self.trial.checkpoint is not None:
-            program = self._worker.program
+            program = self._states.program
             how = {"lanes": program.width, "executor": program.executor}
             variables = program.structure.blueprint.variables
             self.checkpoints = LaneCheckpoints(self.trial.checkpoint, variables, self.callbacks, how)
@@ -146,8 +121,8 @@ class Running:
             return False
         before, self.values = self.values, numbers_after(self.trial.prepared.experiment, self.epoch)
         due = self._changes[".".join(RATE)][1] if ".".join(RATE) in self._changes else {}
-        if self.epoch in due and self._worker.rate_place is not None:
-            self._worker.set_rate(self, due[self.epoch])
+        if self.epoch in due and self._states.has_rate:
+            self._states.set_rate(self, due[self.epoch])
             self.callbacks.lane_went_on()
         return before != self.values
 

@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from kexp.errors import in_a_line
-from kexp.experiment import TrainedState
 from kexp.fused.lanes.callbacks import CallbackError
 from kexp.fused.lanes.running import Running
+from kexp.fused.lanes.states import LaneStates
+from kexp.fused.lanes.tested import tested
 from kexp.fused.program.memory import is_out_of_memory
-from kexp.fused.program.program import Program, stacked
+from kexp.fused.program.program import Program
 from kexp.fused.trial import LaneResult, Trial
 from kexp.training import History, Stop, check_monitors
 
@@ -67,14 +68,10 @@ class Worker:
         self.tell_resumed = tell_resumed
         self.lanes: list[Running | None] = [None] * program.width
         self.ended: list[Running] = []
-        self.state: list[Any] = program.blank()
+        self.states = LaneStates(program)
         self.floats, self.ints = program.slots.fill([program.slots.values] * program.width)
         self.table_weights = np.ones((program.width, program.classes), np.float32) if program.weighted else None
         self.validation = np.zeros((program.width, program.rows[1]), np.int32)
-        model = program.structure.blueprint.model
-        places = {id(variable): i for i, variable in enumerate(program.structure.blueprint.variables)}
-        self.weight_places = [places[id(variable)] for variable in model.weights]
-        self.rate_place = places.get(id(model.optimizer._learning_rate))
 
     def run(self) -> None:
         """Until the source is empty and every lane has ended."""
@@ -106,8 +103,8 @@ class Worker:
             if trial is None:
                 continue
             try:
-                started = Running(trial, slot, self)
-                values = () if trial.goes_on is not None else program.given(trial.prepared, started.values)
+                started = Running(trial, slot, self.states)
+                values = () if trial.goes_on is not None else program.starts.given(trial.prepared, started.values)
             except Exception as error:
                 self.emit(self._failed(trial, error, History()))
                 continue
@@ -122,10 +119,10 @@ class Worker:
                 array[slot] = value
         if taken:
             if fresh.any():
-                self.state = program.start(self.state, fresh, given)
+                self.states.values = program.start(self.states.values, fresh, given)
             for lane in taken:
                 if lane.trial.goes_on is not None:
-                    self.state = program.put(self.state, lane.slot, lane.trial.goes_on.state)
+                    self.states.values = program.put(self.states.values, lane.slot, lane.trial.goes_on.state)
             # Arrays that a program may still read must not be written to: the next lanes get new ones.
             self.floats, self.ints, self.validation = self.floats.copy(), self.ints.copy(), self.validation.copy()
             if self.table_weights is not None:
@@ -146,10 +143,10 @@ class Worker:
 
         if not lanes:
             return
-        self.state = [np.array(values) for values in self.state]
+        self.states.values = [np.array(values) for values in self.states.values]
         for lane in lanes:
             assert lane.found is not None
-            for values, kept in zip(self.state, lane.found, strict=True):
+            for values, kept in zip(self.states.values, lane.found, strict=True):
                 values[lane.slot] = kept
             lane.found = None
             lane.callbacks.lane_went_on()
@@ -172,10 +169,12 @@ class Worker:
         if not active:
             return
         busy = [lane is not None for lane in self.lanes]
-        self.state, measured = program.train(self.state, self.floats, self.ints, self.table_weights, rows, busy)
+        self.states.values, measured = program.train(
+            self.states.values, self.floats, self.ints, self.table_weights, rows, busy
+        )
         validated = None
         if any(lane.validates() for lane in active):
-            fixed, validated = program.evaluate(self.state, self.floats, self.ints, self.validation, busy)
+            fixed, validated = program.evaluate(self.states.values, self.floats, self.ints, self.validation, busy)
             self._put_fixed(fixed, [lane.slot for lane in active if not lane.validates()])
         for lane in active:
             lane.look_ahead(program.rows[0])
@@ -201,9 +200,9 @@ class Worker:
         places = slice(*self.program.structure.blueprint.parts)
         if others:
             fixed = [np.array(values) for values in fixed]
-            for values, kept in zip(fixed, self.state[places], strict=True):
+            for values, kept in zip(fixed, self.states.values[places], strict=True):
                 values[others] = np.asarray(kept)[others]
-        self.state[places] = fixed
+        self.states.values[places] = fixed
 
     def _after_epoch(self, lane: Running, logs: dict[str, float]) -> None:
         """Callbacks, the caller's hook, and whether this was the lane's last epoch."""
@@ -226,13 +225,13 @@ class Worker:
                 self._park(lane)
             elif lane.checkpoints is not None and lane.checkpoints.is_due(lane.epoch):
                 lane.history.duration_s = lane.duration_s()
-                lane.checkpoints.save(lane.epoch, lane.history, self.state_of(lane))
+                lane.checkpoints.save(lane.epoch, lane.history, self.states.of(lane))
         except Exception as error:
             self._fail(lane, error)
 
     def _park(self, lane: Running) -> None:
         """Takes a lane out, to go on later."""
-        parked = lane.park(self.program.take(self.state, lane.slot))
+        parked = lane.park(self.program.take(self.states.values, lane.slot))
         self.lanes[lane.slot] = None
         group, width, how = self.source.number, self.program.width, self.program.executor
         self.emit(
@@ -248,14 +247,6 @@ class Worker:
     def _failed(self, trial: Trial, error: Exception, history: History) -> LaneResult:
         return LaneResult(trial, "failed", _sentence(error), history, group=self.source.number, error=error)
 
-    def state_of(self, lane: Running) -> list[Any]:
-        """A lane's variables."""
-        import numpy as np
-
-        if lane.final is not None:
-            return lane.final
-        return [np.array(np.asarray(values)[lane.slot]) for values in self.state]
-
     def _told(self, lane: Running, metrics: Mapping[str, float]) -> str:
         try:
             answer = self.tell(lane.trial, lane.epoch + 1, metrics)
@@ -264,7 +255,7 @@ class Worker:
         return answer if isinstance(answer, str) else ""
 
     def _end(self, lane: Running, logs: dict[str, float]) -> None:
-        lane.final = self.program.finalized(self.state_of(lane))
+        lane.final = self.program.finalized(self.states.of(lane))
         if lane.status != "diverged":
             lane.callbacks.train_ended(logs)
             lane.history.best_epoch = lane.callbacks.best_epoch()
@@ -280,70 +271,10 @@ class Worker:
 
     def _finish(self) -> None:
         """Tests lanes that have ended, a program's width at a time, and gives their results away."""
-        import numpy as np
-
         lanes, self.ended = self.ended[: self.program.width], self.ended[self.program.width :]
-        tested: list[dict[str, float]] = [{} for _ in lanes]
-        if self.program.rows[2]:
-            states = [lane.final for lane in lanes if lane.final is not None]
-            floats, ints = self.program.slots.fill([lane.values for lane in lanes])
-            rows = stacked([[lane.test] for lane in lanes], self.program.width)[0].astype(np.int32)
-            floats, ints = (stacked([[row] for row in array], self.program.width)[0] for array in (floats, ints))
-            state = stacked(states, self.program.width)
-            busy = [slot < len(lanes) for slot in range(len(rows))]
-            _, found = self.program.evaluate(state, floats, ints, rows, busy)
-            measured = np.asarray(found).tolist()
-            tested = [dict(zip(self.program.eval_names, row, strict=True)) for row in measured[: len(lanes)]]
-        for lane, test in zip(lanes, tested, strict=True):
-            self.emit(self._result(lane, {} if lane.status == "diverged" else test))
-
-    def _result(self, lane: Running, test: dict[str, float]) -> LaneResult:
-        assert lane.final is not None
-        trainable, fixed = self.program.structure.blueprint.parts
-        state = TrainedState(lane.final[:trainable], lane.final[trainable:fixed], lane.final[fixed:])
-        result = LaneResult(lane.trial, lane.status, lane.reason, lane.history, test, state)  # type: ignore[arg-type]
-        weights = [lane.final[place] for place in self.weight_places]
-        width, executor = self.program.width, self.program.executor
         group, narrowed = self.source.number, bool(self.source.notice)
-        return replace(result, weights=weights, width=width, executor=executor, group=group, narrowed=narrowed)
-
-    def weights(self, lane: Running) -> list[Any]:
-        """A lane's weights, in the order of `model.get_weights()`."""
-        import numpy as np
-
-        if lane.final is not None:
-            return [lane.final[place] for place in self.weight_places]
-        return [np.array(np.asarray(self.state[place])[lane.slot]) for place in self.weight_places]
-
-    def set_weights(self, lane: Running, weights: Sequence[Any]) -> None:
-        """Replaces a lane's weights, while it trains or after its end."""
-        for place, value in zip(self.weight_places, weights, strict=True):
-            self.put(lane, place, value)
-
-    def rate(self, lane: Running) -> Any:
-        """A lane's learning rate."""
-        import numpy as np
-
-        if self.rate_place is None:
-            raise AttributeError("the learning rate is a schedule")
-        return np.asarray(self.state[self.rate_place])[lane.slot]
-
-    def set_rate(self, lane: Running, value: Any) -> None:
-        """Sets a lane's learning rate."""
-        if self.rate_place is None:
-            raise AttributeError("the learning rate is a schedule, and cannot be set")
-        self.put(lane, self.rate_place, value)
-
-    def put(self, lane: Running, place: int, value: Any) -> None:
-        """Sets one of a lane's variables."""
-        import numpy as np
-
-        if lane.final is not None:
-            lane.final[place] = np.asarray(value, lane.final[place].dtype)
-            return
-        array = np.array(self.state[place])
-        array[lane.slot] = np.asarray(value)
-        self.state[place] = array
+        for result in tested(self.program, lanes):
+            self.emit(replace(result, group=group, narrowed=narrowed))
 
 
 def _divergence(logs: Mapping[str, float], epoch: int) -> str:

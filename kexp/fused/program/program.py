@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
-from kexp.experiment import Prepared
 from kexp.fused.program.blocks import Blocks, InBlocks
 from kexp.fused.program.cache import use_compilation_cache
 from kexp.fused.program.loop import Loop, faster, recall, remember
 from kexp.fused.program.memory import peak_bytes
+from kexp.fused.program.starts import Starts
 from kexp.fused.shared import TRACING
-from kexp.fused.structure.blueprint import build_blueprint
-from kexp.fused.structure.grouping import rows_digest, structure_key
+from kexp.fused.structure.grouping import structure_key
 from kexp.fused.structure.lowering import compiled_quickly, device_count, lower_lanes, on_devices
 from kexp.fused.structure.numbers import FLOATS, INTS
 from kexp.fused.structure.structure import Structure
@@ -48,9 +47,9 @@ class Program:
         self.blocks = data if isinstance(data, Blocks) else None
         self.table = data.blank if isinstance(data, Blocks) else on_devices(data, width)
         self.first_batch = first_batch
+        self.starts = Starts(structure, first_batch)
         self.lane = structure.lane
         self.slots = self.lane.slots
-        self._fitted: dict[str, list[Any]] = {}
         self.classes = structure.blueprint.prepared.splits.spec.outputs
         self._reset = on_devices([np.stack([each] * width) for each in structure.blueprint.metrics], width, split=True)
         self._compile()
@@ -67,19 +66,14 @@ class Program:
         state = [shaped(variable.shape, str(variable._dtype)) for variable in self.structure.blueprint.variables]
         numbers = (shaped((FLOATS,), jnp.float32), shaped((INTS,), jnp.int32))
         weights = shaped((self.classes,), jnp.float32) if self.weighted else None
-        given = [state[position] for position in self.given_places]
-        constants = self.structure.beginning.constants()
-
-        def start(old: Any, fresh: Any, given: Any) -> Any:
-            made = {**constants, **dict(zip(self.given_places, given, strict=True))}
-            return [jnp.where(fresh, _compact(made[place]), kept) for place, kept in enumerate(old)]
+        given = [state[place] for place in self.starts.places]
 
         def lowered(function: Callable[..., Any], *arguments: Any, shared: int = 0, donate: Any = ()) -> Any:
             return lower_lanes(function, width, arguments, shared=shared, donate=donate)
 
         with TRACING:
             self.start = compiled_quickly(
-                lowered(start, state, shaped((), bool), given, donate=0),
+                lowered(self.starts.start, state, shaped((), bool), given, donate=0),
                 1,
             )
             self._loop: Loop | None = None
@@ -243,35 +237,16 @@ class Program:
         # On a CPU, states that wait for their test, and are stacked for it, are in the same memory.
         return peak + 2 * state // device_count(self.width) if jax.default_backend() == "cpu" else peak
 
-    @cached_property
-    def given_places(self) -> tuple[int, ...]:
-        """Positions in the state of the variables that a lane's start is given."""
-        return tuple(sorted({*self.structure.beginning.varying, *self.structure.given}))
-
     def blank_given(self) -> list[Any]:
         """Room for what the starts of all lanes are given."""
-        return self._blank(self.given_places)
+        return self._blank(self.starts.places)
 
-    def given(self, prepared: Prepared, numbers: Mapping[Any, Any]) -> list[Any]:
-        """A lane's values for the variables that its start is given; `numbers` are its own."""
-        made = self.structure.beginning.values(numbers, prepared.experiment.seed)
-        made |= dict(zip(self.structure.given, self._not_made(prepared), strict=True))
-        return [made[place] for place in self.given_places]
-
-    def _not_made(self, prepared: Prepared) -> list[Any]:
-        """What initializers do not make: learnt from the training rows, or made in a way of its own."""
-        structure = self.structure
-        if not structure.given:
-            return []
-        if structure.rebuilt:
-            with TRACING:
-                state = build_blueprint(prepared, self.first_batch).state()
-            return [state[position] for position in structure.given]
-        key = rows_digest(prepared)
-        if key not in self._fitted:
-            with TRACING:
-                self._fitted[key] = _fitted(structure, prepared)
-        return self._fitted[key]
+    @cached_property
+    def weight_places(self) -> list[int]:
+        """Positions in the state of the model's weights, in the order of `model.get_weights()`."""
+        blueprint = self.structure.blueprint
+        places = {id(variable): i for i, variable in enumerate(blueprint.variables)}
+        return [places[id(variable)] for variable in blueprint.model.weights]
 
     def finalized(self, state: list[Any]) -> list[Any]:
         """What `fit` makes of the variables at its end: averaged weights, where the optimizer averages."""
@@ -298,33 +273,6 @@ class Program:
 
         variables = [self.structure.blueprint.variables[place] for place in places]
         return [np.zeros((self.width, *variable.shape), str(variable._dtype)) for variable in variables]
-
-
-def _compact(value: Any) -> Any:
-    """A constant array that is one number throughout takes no room in a program."""
-    import jax.numpy as jnp
-    import numpy as np
-
-    if isinstance(value, np.ndarray) and value.size and (value == value.flat[0]).all():
-        return jnp.full(value.shape, value.flat[0], value.dtype)
-    return value
-
-
-def _fitted(structure: Structure, prepared: Prepared) -> list[Any]:
-    """What layers that learn from the data itself learn from this trial's training rows."""
-    import numpy as np
-
-    from kexp.model import adapt
-
-    part, model = prepared.splits.train, structure.blueprint.model
-
-    def chunks() -> Any:
-        for start in range(0, len(part), 8192):
-            yield part.batch(np.arange(start, min(start + 8192, len(part)), dtype=np.intp))[0]
-
-    adapt(model, chunks, pooled=prepared.spec.image_shape is not None)
-    variables = structure.blueprint.variables
-    return [np.array(variables[position].value) for position in structure.given]
 
 
 def _evaluated(rows: tuple[int, int, int], size: int) -> set[tuple[str, int]]:

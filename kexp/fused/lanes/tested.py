@@ -1,0 +1,54 @@
+"""The test of lanes that have ended, a program's width at a time, and their results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from kexp.experiment import TrainedState
+from kexp.fused.lanes.running import Running
+from kexp.fused.program.program import Program, stacked
+from kexp.fused.trial import LaneResult
+
+__all__ = ["tested"]
+
+
+def tested(program: Program, lanes: Sequence[Running]) -> Iterator[LaneResult]:
+    """The results of lanes that have ended, tested where there are test rows.
+
+    Args:
+        program: the lanes'.
+        lanes: at most as many as it has.
+    """
+    found: Sequence[dict[str, float]] = _measured(program, lanes) if program.rows[2] else [{} for _ in lanes]
+    for lane, test in zip(lanes, found, strict=True):
+        yield _result(program, lane, {} if lane.status == "diverged" else test)
+
+
+def _measured(program: Program, lanes: Sequence[Running]) -> list[dict[str, float]]:
+    import numpy as np
+
+    states = [lane.final for lane in lanes if lane.final is not None]
+    floats, ints = program.slots.fill([lane.values for lane in lanes])
+    rows = stacked([[lane.test] for lane in lanes], program.width)[0].astype(np.int32)
+    floats, ints = (stacked([[row] for row in array], program.width)[0] for array in (floats, ints))
+    busy = [slot < len(lanes) for slot in range(len(rows))]
+    _, found = program.evaluate(stacked(states, program.width), floats, ints, rows, busy)
+    measured = np.asarray(found).tolist()
+    return [dict(zip(program.eval_names, row, strict=True)) for row in measured[: len(lanes)]]
+
+
+def _result(program: Program, lane: Running, test: dict[str, float]) -> LaneResult:
+    assert lane.final is not None
+    trainable, fixed = program.structure.blueprint.parts
+    state = TrainedState(lane.final[:trainable], lane.final[trainable:fixed], lane.final[fixed:])
+    return LaneResult(
+        lane.trial,
+        lane.status,  # type: ignore[arg-type]
+        lane.reason,
+        lane.history,
+        test,
+        state,
+        [lane.final[place] for place in program.weight_places],
+        program.width,
+        program.executor,
+    )
