@@ -13,7 +13,7 @@ from kexp.config import key_of
 from kexp.errors import KexpError
 from kexp.sweeps.compare.results import SHARED_TRIALS, Histories, TrialResult, histories_of, read_sweep
 from kexp.sweeps.objective import Objective
-from kexp.sweeps.table import leaderboard
+from kexp.sweeps.table import leaderboard, problems
 from kexp.tracking.finding import BEST_TRIAL
 from kexp.tracking.values import param_value
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kexp.sweeps.trials import Trial
     from kexp.tracking import StoreSettings, Tracker
 
-__all__ = ["Report", "best_trial", "describe", "ranking", "run_id_of", "summarise"]
+__all__ = ["Report", "best_trial", "closing_lines", "describe", "ranking", "run_id_of", "summarise"]
 
 _MOST_VALUES = 20  # values of a swept key that are listed; above it, their number is logged
 _MORE = "\n\nMore is in `report.md`, among the artifacts.\n"
@@ -236,6 +236,25 @@ def _compared(session: Swept, trials: list[TrialResult], histories: Histories | 
 def _begun(session: Swept) -> list[Trial]:
     """Return the trials that have started."""
     return [trial for trial in session.trials if trial.state not in ("WAITING", "INVALID")]
+
+
+def closing_lines(session: Swept, launched: Sequence[str]) -> list[str]:
+    """Return the lines at the end of a sweep: the ranking, how trials were launched, and what went wrong.
+
+    Args:
+        session: the sweep.
+        launched: the lines of its launcher, and of what was decided and saved.
+    """
+    lines = ranking(session)
+    lines += ["", *launched] if launched else []
+    lines += ["", *session.remarks] if session.remarks else []
+    wrong = problems(session.trials)
+    if wrong:
+        lines += ["", f"{len(wrong)} of {len(session.trials)} trials did not finish:", *wrong]
+    never = sum(1 for trial in session.trials if not trial.over)
+    if never:
+        lines += ["", f"{never} of {len(session.trials)} trials were not run"]
+    return lines
 
 
 def run_id_of(trial: Trial) -> str:

@@ -17,9 +17,8 @@ from typing import Any
 from kexp.disk import disk_full_error, is_disk_full, is_nearly_full, mentions_disk_full
 from kexp.errors import ConfigError
 from kexp.interrupts import deferred_interrupts, no_interrupts
-from kexp.run_names import run_name
 from kexp.schema import Experiment
-from kexp.sweeps.closing import Report, describe, ranking, summarise
+from kexp.sweeps.closing import Report, closing_lines, describe, summarise
 from kexp.sweeps.compare.comparison import Comparison
 from kexp.sweeps.events import Launcher
 from kexp.sweeps.feed import Feed
@@ -29,23 +28,18 @@ from kexp.sweeps.plan.jobs import Jobs
 from kexp.sweeps.plan.planning import mark_done
 from kexp.sweeps.record.keeping import Keeping
 from kexp.sweeps.record.recorder import Recorder
-from kexp.sweeps.table import LiveTable, problems
+from kexp.sweeps.record.trial_records import TrialRecords
+from kexp.sweeps.table import LiveTable
 from kexp.sweeps.trials import Outcome, Task, Trial
 from kexp.tracking import (
-    Header,
     StoreSettings,
     Tracker,
     command_line,
     left_alone,
     null_run,
     open_run,
-    prepare_store,
-    resolve_uri,
 )
-from kexp.tracking.common import without_common
-from kexp.tracking.histories import KeptHistories, history_of
 from kexp.tracking.locks import file_lock
-from kexp.tracking.settings import is_remote
 from kexp.tracking.stale import unfinished_runs
 from kexp.tracking.status import ended_with, sigterm_raises
 from kexp.training import remove_checkpoints
@@ -91,15 +85,12 @@ class Session:
         self.notices: list[str] = []
         self.remarks: list[str] = []  # what a reader of the table and the report should know
         self.objectives: Sequence[Objective] = ()  # of a search that has several: all of them
-        self._said: dict[tuple[str, str], None] = {}  # what trials decided for the user: (label, text), each once
+        self._decided: dict[tuple[str, str], None] = {}  # by trials, for the user: (label, text), each once
         self._command = dict(command or {"arguments": list(arguments)})
-        self._recorder: Recorder | None = None
-        self._tracker: Tracker | None = None
-        self._common: set[str] = set()  # places of texts that trials share, and that the sweep's run has been told
+        self._records = TrialRecords(store, self.task)
         self._table: LiveTable | None = None
         self._prune: Callable[[Trial, int, Mapping[str, float]], str | None] | None = None
-        self._told: Callable[[Trial, Outcome], None] | None = None
-        self._points: dict[int, list[tuple[int, dict[str, float], int]]] = {}
+        self._on_end: Callable[[Trial, Outcome], None] | None = None
         self._twins: dict[str, list[Trial]] = {}
         self.held: dict[int, Outcome] = {}  # of the trials that are paused
         self.goes_on = False  # the store has an earlier run of this sweep
@@ -142,9 +133,9 @@ class Session:
                 ending.enter_context(ended_with(tracker))
             ending.enter_context(log_extras(tracker, self.tracking) if self.store is not None else nullcontext())
             self.folder.mkdir(exist_ok=True)  # only now: a sweep that never opened leaves no folder
-            self.run_id, self._tracker = tracker.run_id, tracker
+            self.run_id = tracker.run_id
             replaced = unfinished_runs(self.store, before) if self.store is not None and before else {}
-            self._recorder = Recorder(
+            recorder = Recorder(
                 self.store,
                 replaced,
                 folder=self.folder,
@@ -153,6 +144,7 @@ class Session:
                 coming=self._coming,
                 go_on=self.resume_command,
             )
+            self._records.begin(recorder, tracker, self.folder)
             tracker.log_text(json.dumps({**self._command, "cwd": os.getcwd()}), ARGUMENTS)
             try:
                 yield tracker
@@ -197,8 +189,7 @@ class Session:
 
     def replace_earlier(self, trials: Iterable[Trial]) -> None:
         """Deletes the earlier attempts of trials that the store has now."""
-        if self._recorder is not None:
-            self._recorder.replace([trial.fingerprint for trial in trials])
+        self._records.replace(trials)
 
     def run(
         self,
@@ -234,7 +225,7 @@ class Session:
             going = then()
             for trial in going:
                 self.held.pop(trial.number, None)
-            return [self.task(trial, ask) for trial in going] or self._to_save()
+            return [self.task(trial, ask) for trial in going] or self._saving_tasks()
 
         self._launched = getattr(launcher, "closing", list)
         self._table = LiveTable(self.trials, self.objective, self.verbose, more=most)
@@ -250,9 +241,9 @@ class Session:
         """Asks `judge` after each epoch whether a trial is to end, and why."""
         self._prune = judge
 
-    def tell_ends(self, told: Callable[[Trial, Outcome], None]) -> None:
-        """Tells `told` of each trial that is over, before the next one is asked for."""
-        self._told = told
+    def call_at_ends(self, on_end: Callable[[Trial, Outcome], None]) -> None:
+        """Calls `on_end` for each trial that is over, before the next one is asked for."""
+        self._on_end = on_end
 
     def give_up(self, trial: Trial, reason: str) -> None:
         """Ends a trial that is paused; its record is what it had measured by then."""
@@ -265,10 +256,8 @@ class Session:
 
     def take_over(self, trial: Trial, donor: Trial, fingerprint: str) -> None:
         """What a trial has measured is from now on what another has; `fingerprint` is what its own was before."""
-        if self._recorder is not None:
-            self._recorder.rename(fingerprint, trial.fingerprint)
+        self._records.take_over(trial, donor, fingerprint)
         trial.metrics = dict(donor.metrics)
-        self._points[trial.number] = list(self._points.get(donor.number, ()))
 
     def task(self, trial: Trial, ask: bool = False) -> Task:
         """What a worker is told about a trial."""
@@ -294,39 +283,21 @@ class Session:
             varies=trial.varies,
         )
 
-    def _to_save(self) -> list[Task]:
+    def _saving_tasks(self) -> list[Task]:
         """Once all trials are over: tasks that save the models of the best, each once. Their numbers are negative."""
         if self._asked_to_save or any(not trial.over for trial in self.trials):
             return []
         self._asked_to_save = True
-        tasks = self._keeping.tasks(self.task, self._header)
-        recorder = self._recorder
-        if tasks and recorder is not None and self.store is not None:  # the report is written while models are saved
-            self._report.begin(after=lambda: self._recorded(recorder))
+        tasks = self._keeping.tasks(self.task, self._records.header)
+        if tasks and self._records.go_to_a_store:  # the report is written while models are saved
+            self._report.begin(after=lambda: self._records.wait(self.trials))
         return tasks
-
-    def _recorded(self, recorder: Recorder) -> None:
-        """Waits until the store has the trials that are over, or does not answer."""
-        recorder.flush()
-        self._take_run_ids(recorder)
-
-    def _header(self, trial: Trial) -> Header | None:
-        if self.store is None:
-            return None
-        return Header(resolve_uri(self.store), trial.run_id, prepare_store(self.store), f"{self.name}-{trial.number}")
-
-    def _take_run_ids(self, recorder: Recorder) -> None:
-        KeptHistories(self.folder).rename(recorder.run_ids)
-        for trial in self.trials:
-            trial.run_id = recorder.run_ids.get(trial.run_id, trial.run_id)
 
     def _saved(self, outcome: Outcome) -> bool:
         trial = self._keeping.trial(outcome.number)
-        self._said |= dict.fromkeys(outcome.notices)
-        if outcome.state == "FINISHED" and self._recorder is not None and self.store is not None:
-            self._recorder.add(trial.folder, lambda: self._keeping.is_saved(trial))
-        elif outcome.state == "FINISHED":
-            self._keeping.is_saved(trial)
+        self._decided |= dict.fromkeys(outcome.notices)
+        if outcome.state == "FINISHED":
+            self._records.add_model(trial.folder, lambda: self._keeping.is_saved(trial))
         else:
             self.notices.append(f"the model of trial {trial.number} is not saved: {outcome.reason}")
             self.models_missing += 1
@@ -338,20 +309,10 @@ class Session:
 
     def closing(self) -> list[str]:
         """The closing lines: the ranking, what went wrong, where things are."""
-        lines = ranking(self)
-        launched = self._launched()
         again = command_line("reproduce", "RUN", "--save", store=self.store)
-        launched += [f"{label:<8} {text}" for label, text in self._said]
+        launched = self._launched() + [f"{label:<8} {text}" for label, text in self._decided]
         launched += [line] if (line := self._keeping.line(self.objective, again)) else []
-        lines += ["", *launched] if launched else []
-        lines += ["", *self.remarks] if self.remarks else []
-        wrong = problems(self.trials)
-        if wrong:
-            lines += ["", f"{len(wrong)} of {len(self.trials)} trials did not finish:", *wrong]
-        never = sum(1 for trial in self.trials if not trial.over)
-        if never:
-            lines += ["", f"{never} of {len(self.trials)} trials were not run"]
-        return lines
+        return closing_lines(self, launched)
 
     def _lock(self, stack: ExitStack, key: str) -> None:
         """Two of the same command at once, on this machine, do not even begin."""
@@ -397,12 +358,11 @@ class Session:
         return list(leaders.values())
 
     def _started(self, trial: Trial) -> None:
-        if trial.goes_on is not None and trial.number in self._points:
+        if not self._records.start(trial):
             return
         trial.state = "RUNNING"
         trial.attempts += 1
         trial.epoch, trial.metrics = 0, {}
-        self._points[trial.number] = []
         trial.started_ms = time.time_ns() // 1_000_000
         if self._jobs is not None:
             self._jobs.started(trial)
@@ -412,7 +372,7 @@ class Session:
     def _epoch(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> str | None:
         trial.epoch = epoch
         trial.metrics.update(metrics)
-        self._points[trial.number].append((epoch, dict(metrics), time.time_ns() // 1_000_000))
+        self._records.epoch(trial, epoch, metrics)
         self.know_objective(metrics)
         assert self._table is not None
         self._table.update(trial)
@@ -427,12 +387,12 @@ class Session:
         with deferred_interrupts():  # a trial is either recorded and over, or neither
             trial.reason, trial.duration_s = outcome.reason, outcome.duration_s
             trial.metrics.update(outcome.metrics)
-            self._said |= dict.fromkeys(outcome.notices)
-            self._put(trial, outcome)
+            self._decided |= dict.fromkeys(outcome.notices)
+            self._records.put(trial, outcome)
             trial.state = outcome.state
             self.know_objective(trial.metrics)
             self._keeping.consider(trial, self.objective)
-            self._points.pop(trial.number, None)
+            self._records.forget(trial)
             for twin in self._twins.pop(trial.fingerprint, ()):
                 twin.state, twin.run_id, twin.folder = "DONE" if trial.good else trial.state, trial.run_id, trial.folder
                 twin.metrics, twin.reason = dict(trial.metrics), f"the same experiment as trial {trial.number}"
@@ -440,51 +400,14 @@ class Session:
         self._table.update(trial)
         if self._jobs is not None:
             self._jobs.ended(trial, self.value(trial))
-        if self._told is not None:
-            self._told(trial, outcome)
+        if self._on_end is not None:
+            self._on_end(trial, outcome)
         if not self._full and (mentions_disk_full(outcome.reason) or is_nearly_full(self.folder)):
             self._full = True  # every other trial would fail as well
             self.notices.append(
                 str(disk_full_error(OSError(0, "", str(self.folder / "trial")), go_on=self.resume_command))
             )
         return not self._full and not (self.settings.fail_fast and not trial.good)
-
-    def _put(self, trial: Trial, outcome: Outcome) -> None:
-        """Hands the trial's record to the recorder, its own or, where its process could not give one, ours."""
-        record = outcome.record
-        if self._recorder is None or (record is None and outcome.state == "INVALID"):
-            return
-        if record is None:
-            record = self._record_of(trial, outcome.state, outcome.reason)
-        trial.run_id = record.run_id
-        own, common = without_common(record)
-        try:
-            for place in common.keys() - self._common:
-                assert self._tracker is not None
-                self._tracker.log_text(common[place], place)
-                self._common.add(place)
-            record = own
-        except OSError:  # the disk is full: the trial keeps what it shares, should the store take it
-            pass
-        if self.store is not None and is_remote(resolve_uri(self.store)):  # the report need not ask for it
-            KeptHistories(self.folder).keep(record.run_id, history_of(record))
-        self._recorder.put(record)
-
-    def _record_of(self, trial: Trial, state: str, reason: str) -> Any:
-        """The record of a trial whose process could not give one."""
-        from kexp.experiment import run_parameters
-        from kexp.tracking import CollectedRun
-
-        task = self.task(trial)
-        tags = {**task.tags, "kexp.fingerprint": trial.fingerprint}
-        name = run_name(trial.config) if trial.config else None
-        run = CollectedRun(name or task.name, trial.folder, tags=tags, parent_run_id=task.parent_run_id)
-        run.start_ms = trial.started_ms or run.start_ms
-        run.log_params(run_parameters(trial.config, trial.overrides))
-        for epoch, metrics, stamp in self._points.get(trial.number, ()):
-            run.log_metrics(metrics, step=epoch, timestamp_ms=stamp)
-        run.end("KILLED" if state == "KILLED" else "FAILED", reason)
-        return run.record()
 
     def _interrupt(self) -> None:
         """What still runs when the sweep ends was killed with it."""
@@ -504,15 +427,12 @@ class Session:
 
     def _end(self, tracker: Tracker) -> None:
         """Everything recorded, then the summary of it, then the report over what the store has."""
-        assert self._recorder is not None
-        recorder, self._recorder = self._recorder, None
         try:
-            recorder.close(_say if self.verbose else None)
+            self._records.close(self.trials, _say if self.verbose else None)
         finally:
-            self.models_missing += recorder.models_left + recorder.models_refused
-            self.trials_waiting = recorder.trials_left
-            tracker.hurries = bool(recorder.models_left or recorder.trials_left)  # it was waited for already
-            self._take_run_ids(recorder)
+            self.models_missing += self._records.models_left
+            self.trials_waiting = self._records.trials_left
+            tracker.hurries = self._records.was_waited_for
             for left in ("checkpoints", "states"):
                 with contextlib.suppress(OSError):  # there is something in it where a trial was interrupted
                     (self.folder / left).rmdir()

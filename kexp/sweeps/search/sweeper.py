@@ -124,7 +124,7 @@ class OptunaSweeper(SpaceSweeper):
     def _run(self, session: Session, searching: Searching, study: Study) -> None:
         searching.restore()
         _print_plan(session, searching)
-        session.tell_ends(searching.ended)
+        session.call_at_ends(searching.ended)
         if searching.pruner and searching.pruner != "wilcoxon":
             session.prune_with(searching.judge)
         try:
