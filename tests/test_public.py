@@ -33,7 +33,7 @@ PUBLIC = {
 }
 # How each is called: a parameter that goes, or comes without a default, breaks whoever calls it.
 SIGNATURES = {
-    "kexp.launching:run_trial": "(task, tell)",
+    "kexp.launching:run_trial": "(task, on_epoch)",
     "kexp.launching:HydraLauncher.setup": "(self, *, hydra_context, task_function, config)",
     "kexp.launching:SerialLauncher.run_tasks": "(self, tasks, events)",
     "kexp.launching:ProcessesLauncher.run_tasks": "(self, tasks, events)",

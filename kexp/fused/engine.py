@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from threading import Event
 from typing import Any
 
 from kexp.errors import ConfigError, in_a_line
 from kexp.fused.lanes.streams import Stream, drive, next_stream
+from kexp.fused.lanes.worker import OnEpoch, OnResume
 from kexp.fused.planning import Fallback, Plan, Session, plan
 from kexp.fused.program.table import Tables
 from kexp.fused.structure.lowering import device_count
@@ -18,9 +21,6 @@ from kexp.fused.trial import LaneResult, Trial
 from kexp.training import Checkpointing, History
 
 __all__ = ["compile_ahead", "default_threads", "run_trials", "train_one", "verify"]
-
-EpochHook = Callable[[Trial, int, Mapping[str, float]], Any]
-ResumeHook = Callable[[Trial, History], None]
 
 
 def compile_ahead(trials: Sequence[Trial], session: Session) -> None:
@@ -37,8 +37,8 @@ def compile_ahead(trials: Sequence[Trial], session: Session) -> None:
 def run_trials(
     trials: Sequence[Trial],
     *,
-    on_epoch: EpochHook | None = None,
-    on_resume: ResumeHook | None = None,
+    on_epoch: OnEpoch | None = None,
+    on_resume: OnResume | None = None,
     width: int | None = None,
     threads: int | None = None,
     strict: bool = False,
@@ -68,49 +68,50 @@ def run_trials(
     yield from made.fallbacks
     count = threads or default_threads()
     results: queue.Queue[LaneResult | BaseException | None] = queue.Queue()
-    stop, told = threading.Event(), threading.Lock()
+    stop, calling, tables = threading.Event(), threading.Lock(), Tables()
 
-    def tell(trial: Trial, epoch: int, metrics: Mapping[str, float]) -> Any:
-        if on_epoch is None:
-            return None
-        with told:
-            return on_epoch(trial, epoch, metrics)
+    def one_at_a_time(hook: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            with calling:
+                return hook(*arguments)
 
-    def tell_resumed(trial: Trial, history: History) -> None:
-        if on_resume is not None:
-            with told:
-                on_resume(trial, history)
+        return call
 
+    hooks = one_at_a_time(on_epoch or _ignore), one_at_a_time(on_resume or _ignore)
     streams = deque(Stream(group, count, default_threads()) for group in made.groups)
-    tables = Tables()
-
-    def work() -> None:
-        try:
-            while not stop.is_set():
-                stream = next_stream(streams)
-                if stream is None:
-                    break
-                try:
-                    drive(stream, tables, tell, tell_resumed, results.put, stop)
-                except Exception as error:  # the program of this group alone is what failed
-                    for trial in stream.left():
-                        results.put(LaneResult(trial, "failed", in_a_line(error), History(), error=error))
-        except BaseException as error:
-            results.put(error)
-        finally:
-            results.put(None)
-
+    work = functools.partial(_drive_streams, streams, tables, hooks, results.put, stop)
     workers = [threading.Thread(target=work, name=f"kexp-fused-{i}", daemon=True) for i in range(count)]
     for each in workers:
         each.start()
     yield from _collect(results, workers, stop)
 
 
+def _ignore(*_: Any) -> None:
+    pass
+
+
+def _drive_streams(
+    streams: deque[Stream], tables: Tables, hooks: tuple[OnEpoch, OnResume], emit: Callable[[Any], None], stop: Event
+) -> None:
+    """A thread's work: stream after stream. It emits results, what ended it, and at last None."""
+    try:
+        while not stop.is_set() and (stream := next_stream(streams)) is not None:
+            try:
+                drive(stream, tables, *hooks, emit, stop)
+            except Exception as error:  # the program of this group alone is what failed
+                for trial in stream.left():
+                    emit(LaneResult(trial, "failed", in_a_line(error), History(), error=error))
+    except BaseException as error:
+        emit(error)
+    finally:
+        emit(None)
+
+
 def train_one(
     prepared: Any,
     *,
-    on_epoch: EpochHook | None = None,
-    on_resume: ResumeHook | None = None,
+    on_epoch: OnEpoch | None = None,
+    on_resume: OnResume | None = None,
     width: int | None = None,
     checkpoint: Checkpointing | None = None,
 ) -> LaneResult:

@@ -118,8 +118,8 @@ def _plan_structure(
                 with TRACING:
                     structure = analyse(first.prepared, tables.first_batches(first.prepared, 2), constants)
             except Exception as error:
-                told = isinstance(error, (NotFusableError, ConfigError))
-                made.fallbacks.append(Fallback(first, str(error) if told else in_a_line(error)))
+                is_sentence = isinstance(error, (NotFusableError, ConfigError))
+                made.fallbacks.append(Fallback(first, str(error) if is_sentence else in_a_line(error)))
                 waiting = waiting[1:]
                 continue
             known.append(structure)

@@ -31,7 +31,7 @@ def fit_compiled(
     Args:
         prepared: an experiment on the JAX backend.
         model: its model, compiled; given the trained variables, the optimizer's too.
-        listeners: told (epoch, metrics) after each epoch; a string that one returns ends training.
+        listeners: called with (epoch, metrics) after each epoch; a string that one returns ends training.
         checkpoint: when and where checkpoints are written, and looked for first; None for never.
 
     Raises:
@@ -40,13 +40,13 @@ def fit_compiled(
         TrainingError: the loss is no longer a finite number, or a callback failed.
     """
 
-    def tell(trial: Trial, epoch: int, metrics: Mapping[str, float]) -> str:
+    def epoch_ended(trial: Trial, epoch: int, metrics: Mapping[str, float]) -> str:
         return notify_epoch(listeners, epoch, metrics)
 
     def resumed(trial: Trial, history: History) -> None:
         notify_resumed(listeners, history)
 
-    result = train_one(prepared, on_epoch=tell, on_resume=resumed, checkpoint=checkpoint)
+    result = train_one(prepared, on_epoch=epoch_ended, on_resume=resumed, checkpoint=checkpoint)
     if isinstance(result.error, ConfigError):
         raise result.error
     if isinstance(result.error, CallbackError) and result.error.only_here:

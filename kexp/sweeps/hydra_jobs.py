@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kexp.sweeps.session import Session
     from kexp.sweeps.trials import State, Trial
 
-__all__ = ["hand_out", "launch_jobs", "nested_under", "run_job"]
+__all__ = ["launch_jobs", "nested_under", "run_job", "submit_jobs"]
 
 _STATES: dict[str, State] = {"FINISHED": "FINISHED", "FAILED": "FAILED"}
 _PARENT = "KEXP_SWEEP_RUN_ID"
@@ -93,7 +93,7 @@ def launch_jobs(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_j
     return returned
 
 
-def hand_out(session: Session, launcher: Any, trials: Sequence[Trial]) -> None:
+def submit_jobs(session: Session, launcher: Any, trials: Sequence[Trial]) -> None:
     """Runs the trials that wait by a launcher of Hydra's or somebody else's. What became of each, the store tells.
 
     Such a launcher may end with the first job that ends badly; what it has not run stays WAITING.

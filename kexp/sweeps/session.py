@@ -260,7 +260,7 @@ class Session:
         trial.metrics = dict(donor.metrics)
 
     def task(self, trial: Trial, ask: bool = False) -> Task:
-        """What a worker is told about a trial."""
+        """The task of a trial: what a worker needs to run it."""
         trial.folder = self.folder / (str(trial.number) if self._jobs is None else self._jobs.subdir(trial))
         # A checkpoint is the experiment's, whatever number the trial has in another attempt.
         checkpoint = str((self.folder / "checkpoints" / trial.fingerprint[:32]).resolve()) if trial.fingerprint else ""
@@ -477,5 +477,5 @@ def _say(line: str) -> None:
 
 
 def _quiet(config: dict[str, Any] | None) -> dict[str, Any] | None:
-    """A trial's config for where it runs: what is told is the sweep's to tell."""
+    """A trial's config for where it runs: the sweep alone shows progress."""
     return None if config is None else {**config, "trainer": {**config["trainer"], "verbose": 0}}

@@ -99,12 +99,12 @@ class GridSweeper:
 
     def _hand_to_hydra(self, session: Session, trials: Sequence[Trial]) -> Any:
         """Runs the trials as jobs on a launcher of Hydra's; each is an ordinary run, nested under the sweep's run."""
-        from kexp.sweeps.hydra_jobs import hand_out
+        from kexp.sweeps.hydra_jobs import submit_jobs
 
         with session.running():
             session.skip_done()
             print_plan(session)
-            hand_out(session, self.launcher, trials)
+            submit_jobs(session, self.launcher, trials)
         finish(session)
         return session
 

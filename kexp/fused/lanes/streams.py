@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kexp.fused.lanes.worker import Tell, TellResumed, Worker
+from kexp.fused.lanes.worker import OnEpoch, OnResume, Worker
 from kexp.fused.program.blocks import Blocks, data_bytes
 from kexp.fused.program.memory import is_out_of_memory, memory_limit
 from kexp.fused.program.program import Program
@@ -152,8 +152,8 @@ class Stream:
 def drive(
     stream: Stream,
     tables: Tables,
-    tell: Tell,
-    tell_resumed: TellResumed,
+    on_epoch: OnEpoch,
+    on_resume: OnResume,
     emit: Callable[[LaneResult], None],
     stop: threading.Event,
 ) -> None:
@@ -163,7 +163,7 @@ def drive(
         try:
             program = stream.program(tables)
             width = program.width
-            worker = Worker(program, stream, tell, emit, stop, tell_resumed)
+            worker = Worker(program, stream, on_epoch, emit, stop, on_resume)
             return worker.run()
         except Exception as error:
             stream.give_back(worker.unfinished() if worker is not None else [])

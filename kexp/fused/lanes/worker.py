@@ -19,10 +19,10 @@ from kexp.fused.program.program import Program
 from kexp.fused.trial import LaneResult, Trial
 from kexp.training import History, Stop, check_monitors
 
-__all__ = ["Source", "Tell", "TellResumed", "Worker"]
+__all__ = ["OnEpoch", "OnResume", "Source", "Worker"]
 
-Tell = Callable[[Trial, int, Mapping[str, float]], Any]
-TellResumed = Callable[[Trial, History], None]
+OnEpoch = Callable[[Trial, int, Mapping[str, float]], Any]
+OnResume = Callable[[Trial, History], None]
 PATIENCE_S = 2.0  # a lane that has ended waits so long for others, to be tested with them
 
 
@@ -47,25 +47,25 @@ class Worker:
     Args:
         program: compiled.
         source: gives trials.
-        tell: called after each epoch of each lane; a string returned ends the lane.
+        on_epoch: called after each epoch of each lane; a string returned ends the lane.
         emit: takes results.
         stop: set to give up.
-        tell_resumed: called with a trial and its history where a checkpoint brought some of it back.
+        on_resume: called with a trial and its history where a checkpoint brought some of it back.
     """
 
     def __init__(
         self,
         program: Program,
         source: Source,
-        tell: Tell,
+        on_epoch: OnEpoch,
         emit: Callable[[LaneResult], None],
         stop: threading.Event,
-        tell_resumed: TellResumed = lambda *_: None,
+        on_resume: OnResume = lambda *_: None,
     ) -> None:
         import numpy as np
 
-        self.program, self.source, self.tell, self.emit, self.stop = program, source, tell, emit, stop
-        self.tell_resumed = tell_resumed
+        self.program, self.source, self.on_epoch, self.emit, self.stop = program, source, on_epoch, emit, stop
+        self.on_resume = on_resume
         self.lanes: list[Running | None] = [None] * program.width
         self.ended: list[Running] = []
         self.states = LaneStates(program)
@@ -150,7 +150,7 @@ class Worker:
                 values[lane.slot] = kept
             lane.found = None
             lane.callbacks.lane_went_on()
-            self.tell_resumed(lane.trial, lane.history)
+            self.on_resume(lane.trial, lane.history)
 
     def _epoch(self) -> None:
         import numpy as np
@@ -249,7 +249,7 @@ class Worker:
 
     def _told(self, lane: Running, metrics: Mapping[str, float]) -> str:
         try:
-            answer = self.tell(lane.trial, lane.epoch + 1, metrics)
+            answer = self.on_epoch(lane.trial, lane.epoch + 1, metrics)
         except Stop as stop:
             return stop.reason
         return answer if isinstance(answer, str) else ""

@@ -216,10 +216,10 @@ class FusedLauncher(HydraLauncher):
             for number, each in enumerate(self.groups.values(), 1)
         ]
         lines += [f"         {each.narrowed}" for each in self.groups.values() if each.narrowed]
-        told = self._fallbacks.most_common(_REASONS)
-        lines += [f"workers  {count} trials that cannot be lanes: {reason}" for reason, count in told]
-        if others := self._fallbacks.total() - sum(count for _, count in told):
-            lines.append(f"workers  {others} trials more, for {len(self._fallbacks) - len(told)} other reasons")
+        shown = self._fallbacks.most_common(_REASONS)
+        lines += [f"workers  {count} trials that cannot be lanes: {reason}" for reason, count in shown]
+        if others := self._fallbacks.total() - sum(count for _, count in shown):
+            lines.append(f"workers  {others} trials more, for {len(self._fallbacks) - len(shown)} other reasons")
         if self._verified is not None:
             wrong = self._verified.wrong
             lines.append(f"verified {self._verified.count} lanes trained again alone, {len(wrong)} came out otherwise")

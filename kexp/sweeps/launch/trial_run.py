@@ -1,4 +1,4 @@
-"""One trial, where it is run: the ordinary experiment, its record collected, its bad ends told apart."""
+"""One trial, where it is run: the ordinary experiment, its record collected, its bad ends distinguished."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError, KexpError, TrainingError, first_line
 from kexp.run_names import run_name
 from kexp.sweeps.record.keeping import save_trial
-from kexp.sweeps.trials import Outcome, Task
+from kexp.sweeps.trials import Outcome, State, Task
 from kexp.tracking import Terminated
 from kexp.tracking.collected import CollectedRun
 
-__all__ = ["LOG", "TimeUpError", "Told", "logged", "run_trial", "too_long"]
+if TYPE_CHECKING:
+    from kexp.experiment import Prepared
+
+__all__ = ["LOG", "OnEpoch", "TimeUpError", "logged", "run_trial", "too_long"]
 
 LOG = "trial.log"
 _EXHAUSTED = "RESOURCE_EXHAUSTED"  # how JAX's errors say so; TensorFlow's have a class of their own
-Told = Callable[[int, int, Mapping[str, float]], str | None]
+OnEpoch = Callable[[int, int, Mapping[str, float]], str | None]
 """(trial, epoch, metrics) -> why to stop it now, or None."""
 
 
@@ -35,12 +38,12 @@ def too_long(timeout_s: float) -> str:
     return f"took longer than sweep.trial_timeout_s={timeout_s:g}"
 
 
-def run_trial(task: Task, tell: Told) -> Outcome:
+def run_trial(task: Task, on_epoch: OnEpoch) -> Outcome:
     """Runs a trial to its end, whatever that is. Only Ctrl-C and SIGTERM leave here: they are meant for the process.
 
     Args:
         task: what to run.
-        tell: told of each epoch.
+        on_epoch: called after each epoch.
     """
     from kexp import experiment
     from kexp.schema import check
@@ -49,38 +52,7 @@ def run_trial(task: Task, tell: Told) -> Outcome:
     announce_backend([f"backend={task.config.get('backend')}"])
     folder = Path(task.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    started = time.perf_counter()
-    collected: list[CollectedRun] = []
-    latest: dict[str, float] = {}
-    pruned: list[str] = []
-    notices: list[tuple[str, str]] = []
-
-    def open_tracker(prepared: experiment.Prepared, tags: Mapping[str, Any]) -> CollectedRun:
-        name = run_name(prepared.experiment.as_dict()) or task.name
-        tracker = CollectedRun(name, folder, tags={**tags, **task.tags}, parent_run_id=task.parent_run_id)
-        collected.append(tracker)
-        return tracker
-
-    def listen(epoch: int, metrics: Mapping[str, float]) -> str | None:
-        latest.update(metrics)
-        reason = tell(task.number, epoch, metrics)
-        if reason:
-            pruned.append(reason)
-        return reason
-
-    def outcome(state: Any, reason: str = "", repeatable: bool = False) -> Outcome:
-        record = None
-        if collected:
-            if pruned:
-                collected[0].set_tags({"kexp.state": "PRUNED"})
-            if reason:  # the table's words, in the store too
-                collected[0].set_tags({"kexp.reason": " ".join(reason.split())[:500]})
-            record = collected[0].record()
-        spent_s = time.perf_counter() - started
-        return Outcome(
-            task.number, state, reason, latest, spent_s, record=record, repeatable=repeatable, notices=notices
-        )
-
+    attempt = _Attempt(task, on_epoch)
     with logged(folder / LOG):
         if task.saves:
             return save_trial(task)
@@ -89,22 +61,80 @@ def run_trial(task: Task, tell: Told) -> Outcome:
                 check(task.config),
                 folder,
                 source=experiment.Source(overrides=task.overrides, yaml=task.yaml),
-                open_tracker=open_tracker,
-                listeners=[listen],
+                open_tracker=attempt.open_tracker,
+                listeners=[attempt.epoch],
                 checkpoint=Path(task.checkpoint) if task.checkpoint else None,
                 state_file=Path(task.state) if task.state else None,
-                report=notices.extend,
+                report=attempt.notices.extend,
             )
-            latest.update(result.metrics)
+            attempt.metrics.update(result.metrics)
             print(*result.history.notices, sep="\n", end="")
-            return outcome("PRUNED" if pruned else "FINISHED", pruned[0] if pruned else "")
+            return attempt.outcome("PRUNED" if attempt.pruned else "FINISHED", attempt.pruned)
         except (KeyboardInterrupt, Terminated):
             raise
         except BaseException as error:
             traceback.print_exc()
-            if isinstance(error, ConfigError) and not collected:
-                return outcome("INVALID", str(error), repeatable=True)
-            return outcome("FAILED", *_why(error))
+            if isinstance(error, ConfigError) and attempt.tracker is None:
+                return attempt.outcome("INVALID", str(error), repeatable=True)
+            return attempt.outcome("FAILED", *_why(error))
+
+
+class _Attempt:
+    """What a trial leaves while it runs.
+
+    Args:
+        task: the trial.
+        on_epoch: see `run_trial`.
+
+    Attributes:
+        tracker: collects its record, from its begin on.
+        metrics: the last value of each.
+        pruned: why it was ended early; empty where it was not.
+        notices: what a single run would have told: (label, text).
+    """
+
+    def __init__(self, task: Task, on_epoch: OnEpoch) -> None:
+        self._task, self._on_epoch = task, on_epoch
+        self._started = time.perf_counter()
+        self.tracker: CollectedRun | None = None
+        self.metrics: dict[str, float] = {}
+        self.pruned = ""
+        self.notices: list[tuple[str, str]] = []
+
+    def open_tracker(self, prepared: Prepared, tags: Mapping[str, Any]) -> CollectedRun:
+        """Begins the record."""
+        task = self._task
+        name = run_name(prepared.experiment.as_dict()) or task.name
+        tags = {**tags, **task.tags}
+        self.tracker = CollectedRun(name, Path(task.folder), tags=tags, parent_run_id=task.parent_run_id)
+        return self.tracker
+
+    def epoch(self, epoch: int, metrics: Mapping[str, float]) -> str | None:
+        """Reports an epoch; the answer ends the trial."""
+        self.metrics.update(metrics)
+        reason = self._on_epoch(self._task.number, epoch, metrics)
+        self.pruned = self.pruned or reason or ""
+        return reason
+
+    def outcome(self, state: State, reason: str = "", repeatable: bool = False) -> Outcome:
+        """The outcome, with the record where there is one."""
+        record = None
+        if self.tracker is not None:
+            if self.pruned:
+                self.tracker.set_tags({"kexp.state": "PRUNED"})
+            if reason:  # the table's words, in the store too
+                self.tracker.set_tags({"kexp.reason": " ".join(reason.split())[:500]})
+            record = self.tracker.record()
+        return Outcome(
+            self._task.number,
+            state,
+            reason,
+            self.metrics,
+            time.perf_counter() - self._started,
+            record=record,
+            repeatable=repeatable,
+            notices=self.notices,
+        )
 
 
 def _why(error: BaseException) -> tuple[str, bool]:

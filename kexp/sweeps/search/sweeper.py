@@ -138,14 +138,14 @@ class OptunaSweeper(SpaceSweeper):
 
     def _run_on_hydra(self, session: Session, searching: Searching) -> None:
         """Runs the search on a launcher of Hydra's, one batch of trials at a time."""
-        from kexp.sweeps.hydra_jobs import hand_out
+        from kexp.sweeps.hydra_jobs import submit_jobs
         from kexp.sweeps.trials import Outcome
 
         while True:
             batch = [trial for trial in (searching.more() for _ in range(self.n_jobs)) if trial is not None]
             if not batch:
                 return
-            hand_out(session, self.launcher, batch)
+            submit_jobs(session, self.launcher, batch)
             for trial in batch:
                 searching.ended(trial, Outcome(trial.number, trial.state, trial.reason))
 

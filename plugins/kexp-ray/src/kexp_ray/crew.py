@@ -299,8 +299,7 @@ def _many(count: int, noun: str) -> str:
 
 def _how(error: Exception) -> str:
     """How a process died, as far as Ray knows."""
-    told = str(error)
-    if "memory" in told and "low on memory" in told:
+    if "low on memory" in str(error):
         return "was killed; the node ran out of memory"
     return "died; killed, or out of memory, perhaps"
 

@@ -73,12 +73,12 @@ class LaneWorker:
                 except BaseException:
                     traceback.print_exc()
                     raise
-            told = log.read_bytes() if self._home is not None else b""
+            printed = log.read_bytes() if self._home is not None else b""
             if self._home is not None:
                 shutil.rmtree(self._home, ignore_errors=True)
         except BaseException:  # an engine that has failed is not used again: the process ends, and is replaced
             os._exit(1)
-        self._mailbox.put(BatchEnded(told, memory_mb()))
+        self._mailbox.put(BatchEnded(printed, memory_mb()))
 
     def verify(self) -> Verified:
         """See `LaneEngine.verify`."""
