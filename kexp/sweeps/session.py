@@ -7,14 +7,13 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kexp.disk import disk_full_error, is_disk_full, is_nearly_full, mentions_disk_full
+from kexp.disk import disk_full_error, is_disk_full
 from kexp.errors import ConfigError
 from kexp.interrupts import deferred_interrupts, no_interrupts
 from kexp.schema import Experiment
@@ -29,17 +28,17 @@ from kexp.sweeps.plan.planning import mark_done
 from kexp.sweeps.record.keeping import Keeping
 from kexp.sweeps.record.recorder import Recorder
 from kexp.sweeps.record.trial_records import TrialRecords
+from kexp.sweeps.sweep_run import lock_sweep, open_sweep_run
 from kexp.sweeps.table import LiveTable
+from kexp.sweeps.tasks import make_task
+from kexp.sweeps.trial_events import TrialEvents
 from kexp.sweeps.trials import Outcome, Task, Trial
 from kexp.tracking import (
     StoreSettings,
     Tracker,
     command_line,
     left_alone,
-    null_run,
-    open_run,
 )
-from kexp.tracking.locks import file_lock
 from kexp.tracking.stale import unfinished_runs
 from kexp.tracking.status import ended_with, sigterm_raises
 from kexp.training import remove_checkpoints
@@ -81,18 +80,14 @@ class Session:
         self.verbose, self.tracking = experiment.trainer.verbose, experiment.tracking
         self.objective: Objective | None = None
         self.run_id = ""
-        self._jobs, self._own_folder = jobs, folder.name != name
+        self.jobs, self._own_folder = jobs, folder.name != name
         self.notices: list[str] = []
         self.remarks: list[str] = []  # what a reader of the table and the report should know
         self.objectives: Sequence[Objective] = ()  # of a search that has several: all of them
-        self._decided: dict[tuple[str, str], None] = {}  # by trials, for the user: (label, text), each once
         self._command = dict(command or {"arguments": list(arguments)})
-        self._records = TrialRecords(store, self.task)
-        self._table: LiveTable | None = None
-        self._prune: Callable[[Trial, int, Mapping[str, float]], str | None] | None = None
-        self._on_end: Callable[[Trial, Outcome], None] | None = None
-        self._twins: dict[str, list[Trial]] = {}
-        self.held: dict[int, Outcome] = {}  # of the trials that are paused
+        self.records = TrialRecords(store, self.task)
+        self.table: LiveTable | None = None
+        self._events = TrialEvents(self)
         self.goes_on = False  # the store has an earlier run of this sweep
         save, tracking = experiment.save, experiment.tracking
         added = tracking.enabled and save.model
@@ -102,13 +97,11 @@ class Session:
                 "save.keep", "must not be none with save.register, which needs the best model", save.keep
             )
         self._coming = ["model"] if added and self._keep != "none" else []
-        self._keeping = Keeping(folder, self._keep)
+        self.keeping = Keeping(folder, self._keep)
         self._asked_to_save = False
-        self.models_missing = 0  # of those to be kept: not saved, or not in the store yet
         self.trials_waiting = self.rows_waiting = 0  # on disk, as the store did not take them
         self._launched: Callable[[], list[str]] = list  # the launcher's own closing lines
         self._interrupted = False
-        self._full = False  # the disk: no more trials are handed out
         self._report = Report(self)
 
     @contextmanager
@@ -124,12 +117,21 @@ class Session:
         self.objective = objective or self.objective
         key = sweep_key(self.arguments)
         with ExitStack() as stack, sigterm_raises(), ExitStack() as ending:
-            self._lock(stack, key)
-            before = self._go_on(key)
+            lock_sweep(stack, self.folder.parent, key)
+            before = self._take_up(key)
             self.goes_on = before is not None
-            self._keeping = Keeping(self.folder, self._keep)
+            self.keeping = Keeping(self.folder, self._keep)
             with deferred_interrupts():  # a run that is open is one that will be ended
-                tracker = self._open(key, before)
+                self.notices += left_alone(sweep=True) if self.store is not None else []
+                tracker = open_sweep_run(
+                    self.store,
+                    name=self.name,
+                    folder=self.folder,
+                    key=key,
+                    tracking=self.tracking,
+                    run_id=before,
+                    say=_say if self.verbose else None,
+                )
                 ending.enter_context(ended_with(tracker))
             ending.enter_context(log_extras(tracker, self.tracking) if self.store is not None else nullcontext())
             self.folder.mkdir(exist_ok=True)  # only now: a sweep that never opened leaves no folder
@@ -144,7 +146,7 @@ class Session:
                 coming=self._coming,
                 go_on=self.resume_command,
             )
-            self._records.begin(recorder, tracker, self.folder)
+            self.records.begin(recorder, tracker, self.folder)
             tracker.log_text(json.dumps({**self._command, "cwd": os.getcwd()}), ARGUMENTS)
             try:
                 yield tracker
@@ -183,13 +185,13 @@ class Session:
             self.know_objective({key: value for trial in self.trials for key, value in trial.metrics.items()})
             for trial in self.trials:
                 if trial.state == "DONE":
-                    self._keeping.consider(trial, self.objective)
+                    self.keeping.consider(trial, self.objective)
             # A kill may have left an earlier attempt beside the good one.
             self.replace_earlier(trial for trial in self.trials if trial.state == "DONE")
 
     def replace_earlier(self, trials: Iterable[Trial]) -> None:
         """Deletes the earlier attempts of trials that the store has now."""
-        self._records.replace(trials)
+        self.records.replace(trials)
 
     def run(
         self,
@@ -211,14 +213,13 @@ class Session:
             most: how many trials `more` will give at most.
             then: asked once nothing else waits: gives trials that go on, or none while others are to end first.
         """
-        waiting = self._without_twins([trial for trial in trials if trial.state == "WAITING"])
-        by_number = {trial.number: trial for trial in trials}
+        waiting = self._events.expect(trials)
 
         def another() -> Task | None:
             trial = more() if more is not None else None
             if trial is None:
                 return None
-            by_number[trial.number] = trial
+            self._events.expect_another(trial)
             return self.task(trial, ask)
 
         def last() -> Sequence[Task]:
@@ -228,22 +229,32 @@ class Session:
             return [self.task(trial, ask) for trial in going] or self._saving_tasks()
 
         self._launched = getattr(launcher, "closing", list)
-        self._table = LiveTable(self.trials, self.objective, self.verbose, more=most)
+        self.table = LiveTable(self.trials, self.objective, self.verbose, more=most)
         try:
             tasks = Feed([self.task(trial, ask) for trial in waiting], more and another, most, last)
-            launcher.run_tasks(tasks, _TrialEvents(self, by_number))
+            launcher.run_tasks(tasks, self._events)
         finally:
             with no_interrupts():
                 self._interrupt()
-                self._table.close()
+                self.table.close()
 
     def prune_with(self, judge: Callable[[Trial, int, Mapping[str, float]], str | None]) -> None:
         """Asks `judge` after each epoch whether a trial is to end, and why."""
-        self._prune = judge
+        self._events.prune = judge
 
     def call_at_ends(self, on_end: Callable[[Trial, Outcome], None]) -> None:
         """Calls `on_end` for each trial that is over, before the next one is asked for."""
-        self._on_end = on_end
+        self._events.at_end = on_end
+
+    @property
+    def held(self) -> dict[int, Outcome]:
+        """The outcomes of trials that are paused."""
+        return self._events.held
+
+    @property
+    def models_missing(self) -> int:
+        """How many models to be kept are not saved, or not in the store yet."""
+        return self._events.models_missing + self.records.models_left
 
     def give_up(self, trial: Trial, reason: str) -> None:
         """Ends a trial that is paused; its record is what it had measured by then."""
@@ -252,35 +263,23 @@ class Session:
         record = outcome.record
         if record is not None:
             record = replace(record, tags={**record.tags, "kexp.state": "PRUNED", "kexp.reason": reason})
-        self._ended(trial, replace(outcome, state="PRUNED", reason=reason, record=record))
+        self._events.ended(trial, replace(outcome, state="PRUNED", reason=reason, record=record))
 
     def take_over(self, trial: Trial, donor: Trial, fingerprint: str) -> None:
         """What a trial has measured is from now on what another has; `fingerprint` is what its own was before."""
-        self._records.take_over(trial, donor, fingerprint)
+        self.records.take_over(trial, donor, fingerprint)
         trial.metrics = dict(donor.metrics)
 
     def task(self, trial: Trial, ask: bool = False) -> Task:
-        """The task of a trial: what a worker needs to run it."""
-        trial.folder = self.folder / (str(trial.number) if self._jobs is None else self._jobs.subdir(trial))
-        # A checkpoint is the experiment's, whatever number the trial has in another attempt.
-        checkpoint = str((self.folder / "checkpoints" / trial.fingerprint[:32]).resolve()) if trial.fingerprint else ""
-        return Task(
-            number=trial.number,
-            config=_quiet(trial.config) or {},
-            overrides=trial.overrides,
-            folder=str(trial.folder.resolve()),
-            sweep=str(self.folder.resolve()),
+        """The task of a trial; `ask` has each epoch wait for an answer."""
+        trial.folder = self.folder / (str(trial.number) if self.jobs is None else self.jobs.subdir(trial))
+        return make_task(
+            trial,
+            ask=ask,
+            sweep=self.folder,
             name=f"{self.name}-{trial.number}",
             parent_run_id=self.run_id or None,
-            tags={"kexp.trial": str(trial.number), **trial.tags},
-            ask=ask,
-            checkpoint=checkpoint,
-            yaml=trial.yaml,
-            ordinary=_quiet(trial.ordinary),
-            state=str(self._keeping.file(trial) or ""),
-            until=trial.until,
-            goes_on=trial.goes_on,
-            varies=trial.varies,
+            state=self.keeping.file(trial),
         )
 
     def _saving_tasks(self) -> list[Task]:
@@ -288,20 +287,10 @@ class Session:
         if self._asked_to_save or any(not trial.over for trial in self.trials):
             return []
         self._asked_to_save = True
-        tasks = self._keeping.tasks(self.task, self._records.header)
-        if tasks and self._records.go_to_a_store:  # the report is written while models are saved
-            self._report.begin(after=lambda: self._records.wait(self.trials))
+        tasks = self.keeping.tasks(self.task, self.records.header)
+        if tasks and self.records.go_to_a_store:  # the report is written while models are saved
+            self._report.begin(after=lambda: self.records.wait(self.trials))
         return tasks
-
-    def _saved(self, outcome: Outcome) -> bool:
-        trial = self._keeping.trial(outcome.number)
-        self._decided |= dict.fromkeys(outcome.notices)
-        if outcome.state == "FINISHED":
-            self._records.add_model(trial.folder, lambda: self._keeping.is_saved(trial))
-        else:
-            self.notices.append(f"the model of trial {trial.number} is not saved: {outcome.reason}")
-            self.models_missing += 1
-        return True
 
     def value(self, trial: Trial) -> float | None:
         """What a trial is judged by; None where it has not measured it."""
@@ -310,22 +299,13 @@ class Session:
     def closing(self) -> list[str]:
         """The closing lines: the ranking, what went wrong, where things are."""
         again = command_line("reproduce", "RUN", "--save", store=self.store)
-        launched = self._launched() + [f"{label:<8} {text}" for label, text in self._decided]
-        launched += [line] if (line := self._keeping.line(self.objective, again)) else []
+        launched = self._launched() + [f"{label:<8} {text}" for label, text in self._events.decided]
+        launched += [line] if (line := self.keeping.line(self.objective, again)) else []
         return closing_lines(self, launched)
 
-    def _lock(self, stack: ExitStack, key: str) -> None:
-        """Two of the same command at once, on this machine, do not even begin."""
-        folder = self.folder.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        if not stack.enter_context(file_lock(folder / f".{key}.lock", wait=False)):
-            raise ConfigError("sweep: the same sweep is running in another process; wait for it, or end it")
-
-    def _go_on(self, key: str) -> str | None:
+    def _take_up(self, key: str) -> str | None:
         """The id of the earlier run of this sweep, whose name and folder become this one's."""
-        if self.store is None:
-            return None
-        before = earlier_sweep(self.store, key, self.settings.name)
+        before = None if self.store is None else earlier_sweep(self.store, key, self.settings.name)
         if before is None or self.settings.rerun:
             return None
         self.name = before.name
@@ -335,86 +315,12 @@ class Session:
             self.folder = self.folder.with_name(before.name)
         return before.run_id
 
-    def _open(self, key: str, before: str | None) -> Tracker:
-        if self.store is None:
-            return null_run(name=self.name, folder=self.folder)
-        self.notices += left_alone(sweep=True)
-        from kexp.experiment import own_tags
-
-        tags = {
-            **own_tags(self.tracking),
-            "kexp.sweep.name": self.name,
-            "kexp.sweep.key": key,
-            "kexp.folder": str(self.folder.resolve()),
-        }
-        say = _say if self.verbose else None
-        return open_run(self.store, name=self.name, folder=self.folder, tags=tags, run_id=before, say=say)
-
-    def _without_twins(self, trials: Sequence[Trial]) -> list[Trial]:
-        leaders: dict[str, Trial] = {}
-        for trial in trials:
-            if leaders.setdefault(trial.fingerprint, trial) is not trial:
-                self._twins.setdefault(trial.fingerprint, []).append(trial)
-        return list(leaders.values())
-
-    def _started(self, trial: Trial) -> None:
-        if not self._records.start(trial):
-            return
-        trial.state = "RUNNING"
-        trial.attempts += 1
-        trial.epoch, trial.metrics = 0, {}
-        trial.started_ms = time.time_ns() // 1_000_000
-        if self._jobs is not None:
-            self._jobs.started(trial)
-        assert self._table is not None
-        self._table.update(trial)
-
-    def _epoch(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> str | None:
-        trial.epoch = epoch
-        trial.metrics.update(metrics)
-        self._records.epoch(trial, epoch, metrics)
-        self.know_objective(metrics)
-        assert self._table is not None
-        self._table.update(trial)
-        return None if self._prune is None else self._prune(trial, epoch, metrics)
-
-    def _ended(self, trial: Trial, outcome: Outcome) -> bool:
-        if outcome.state == "PAUSED":
-            trial.metrics.update(outcome.metrics)
-            self.held[trial.number] = outcome
-            return not self._full
-        self.held.pop(trial.number, None)
-        with deferred_interrupts():  # a trial is either recorded and over, or neither
-            trial.reason, trial.duration_s = outcome.reason, outcome.duration_s
-            trial.metrics.update(outcome.metrics)
-            self._decided |= dict.fromkeys(outcome.notices)
-            self._records.put(trial, outcome)
-            trial.state = outcome.state
-            self.know_objective(trial.metrics)
-            self._keeping.consider(trial, self.objective)
-            self._records.forget(trial)
-            for twin in self._twins.pop(trial.fingerprint, ()):
-                twin.state, twin.run_id, twin.folder = "DONE" if trial.good else trial.state, trial.run_id, trial.folder
-                twin.metrics, twin.reason = dict(trial.metrics), f"the same experiment as trial {trial.number}"
-        assert self._table is not None
-        self._table.update(trial)
-        if self._jobs is not None:
-            self._jobs.ended(trial, self.value(trial))
-        if self._on_end is not None:
-            self._on_end(trial, outcome)
-        if not self._full and (mentions_disk_full(outcome.reason) or is_nearly_full(self.folder)):
-            self._full = True  # every other trial would fail as well
-            self.notices.append(
-                str(disk_full_error(OSError(0, "", str(self.folder / "trial")), go_on=self.resume_command))
-            )
-        return not self._full and not (self.settings.fail_fast and not trial.good)
-
     def _interrupt(self) -> None:
         """What still runs when the sweep ends was killed with it."""
         reason = "ended by sweep.fail_fast" if self.settings.fail_fast else "the sweep was interrupted"
         for trial in self.trials:
             if trial.state == "RUNNING":
-                self._ended(trial, Outcome(trial.number, "KILLED", reason))
+                self._events.ended(trial, Outcome(trial.number, "KILLED", reason))
 
     def know_objective(self, metrics: Mapping[str, float]) -> None:
         """Chooses what trials are judged by, once there are metrics to choose from."""
@@ -422,17 +328,16 @@ class Session:
             self.objective, *_ = choose_objectives(  # a search may have several; a table is ranked by the first
                 metrics, self.settings.objective, self.settings.direction, key="sweep.objective"
             )
-            if self._table is not None:
-                self._table.objective = self.objective
+            if self.table is not None:
+                self.table.objective = self.objective
 
     def _end(self, tracker: Tracker) -> None:
         """Everything recorded, then the summary of it, then the report over what the store has."""
         try:
-            self._records.close(self.trials, _say if self.verbose else None)
+            self.records.close(self.trials, _say if self.verbose else None)
         finally:
-            self.models_missing += self._records.models_left
-            self.trials_waiting = self._records.trials_left
-            tracker.hurries = self._records.was_waited_for
+            self.trials_waiting = self.records.trials_left
+            tracker.hurries = self.records.was_waited_for
             for left in ("checkpoints", "states"):
                 with contextlib.suppress(OSError):  # there is something in it where a trial was interrupted
                     (self.folder / left).rmdir()
@@ -453,29 +358,5 @@ class Session:
             raise disk_full_error(error, go_on=self.resume_command) from error
 
 
-class _TrialEvents:
-    """A launcher's events, each for the trial that it is of. Tasks below 0 save models."""
-
-    def __init__(self, session: Session, by_number: Mapping[int, Trial]) -> None:
-        self._session, self._trials, self.settings = session, by_number, session.settings
-
-    def on_start(self, number: int) -> None:
-        if number >= 0:
-            self._session._started(self._trials[number])
-
-    def on_epoch(self, number: int, epoch: int, metrics: Mapping[str, float]) -> str | None:
-        return self._session._epoch(self._trials[number], epoch, metrics)
-
-    def on_end(self, outcome: Outcome) -> bool:
-        if outcome.number < 0:
-            return self._session._saved(outcome)
-        return self._session._ended(self._trials[outcome.number], outcome)
-
-
 def _say(line: str) -> None:
     print(line, file=sys.stderr)
-
-
-def _quiet(config: dict[str, Any] | None) -> dict[str, Any] | None:
-    """A trial's config for where it runs: the sweep alone shows progress."""
-    return None if config is None else {**config, "trainer": {**config["trainer"], "verbose": 0}}

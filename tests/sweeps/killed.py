@@ -18,13 +18,13 @@ import psutil
 # Point -> (module, name in it, whether the signal comes before what is called there or after it).
 POINTS = {
     "planned": ("kexp.sweeps.sweeper", "open_session", "before"),
-    "opening": ("kexp.sweeps.session", "open_run", "before"),
-    "opened": ("kexp.sweeps.session", "open_run", "after"),
-    "started": ("kexp.sweeps.session", "Session._started", "after"),
+    "opening": ("kexp.sweeps.sweep_run", "open_run", "before"),
+    "opened": ("kexp.sweeps.sweep_run", "open_run", "after"),
+    "started": ("kexp.sweeps.trial_events", "TrialEvents.started", "after"),
     "decided": ("kexp.sweeps.population.decisions", "Decisions.add", "after"),
-    "epoch": ("kexp.sweeps.session", "Session._epoch", "after"),
-    "workers": ("kexp.sweeps.session", "Session._epoch", "after"),  # they are struck, and not the sweep
-    "over": ("kexp.sweeps.session", "Session._ended", "before"),
+    "epoch": ("kexp.sweeps.trial_events", "TrialEvents.epoch_ended", "after"),
+    "workers": ("kexp.sweeps.trial_events", "TrialEvents.epoch_ended", "after"),  # they are struck, and not the sweep
+    "over": ("kexp.sweeps.trial_events", "TrialEvents.ended", "before"),
     "handed": ("kexp.sweeps.record.recorder", "Recorder.put", "after"),
     "writing": ("kexp.sweeps.record.recorder", "deliver_records", "before"),
     "written": ("kexp.tracking.finished", "log_finished_runs", "after"),
