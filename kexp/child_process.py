@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 __all__ = ["ChildProcess"]
 
@@ -60,7 +60,7 @@ class ChildProcess:
     ) -> None:
         self.connection, theirs = Pipe()
         self._parent = os.getpid()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the child
+        self._errors = _scratch_file()
         warnings = [f"-W{each}" for each in sys.warnoptions]
         descriptor = theirs.fileno()
         with theirs, _blocked(ignored):
@@ -183,6 +183,14 @@ class ChildProcess:
         for each in descendants:
             with contextlib.suppress(psutil.Error):
                 each.kill()
+
+
+def _scratch_file() -> IO[bytes]:
+    """A file for what a child writes to standard error. On a full disk there is none, and what it writes is dropped."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:
+        return open(os.devnull, "r+b")
 
 
 @contextlib.contextmanager
