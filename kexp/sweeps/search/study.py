@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kexp.errors import ConfigError
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.search.choices import Chosen
+from kexp.sweeps.search.identity import identity, refuse_change
 from kexp.sweeps.search.optional import require_optuna, silent
 from kexp.sweeps.search.space import Choice, Domain, Interval, Space, Steps
 
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["Past", "Study", "Suggestion", "refuse_change"]
+__all__ = ["Past", "Study", "Suggestion"]
 
-_HOW_IT_RUNS = re.compile(r"^[+~]*(hydra[./]|sweep\.|tracking\b|save\b|name=|trainer\.verbose)")
 _NUMBER, _POINT, _RETRY = "kexp.number", "kexp.point", "kexp.retry"
 
 
@@ -107,7 +105,7 @@ class Study:
                 load_if_exists=True,
             )
             if "kexp.space" not in self.optuna.user_attrs:
-                for key, value in _identity(space, objectives, seeds).items():
+                for key, value in identity(space, objectives, seeds).items():
                     self.optuna.set_user_attr(key, value)
                 self.optuna.set_metric_names([objective.metric for objective in objectives])
         self.started = self._queued = self._point = self._next = 0
@@ -270,31 +268,6 @@ class Study:
         return list(self.optuna.get_trials(deepcopy=False))
 
 
-def refuse_change(name: str, storage: Any, space: Space, objectives: Sequence[Objective], seeds: Sequence[int]) -> None:
-    """Check that the request equals that of the stored study of the same name, if there is one. Writes nothing.
-
-    Raises:
-        ConfigError: the study was started with another space, settings, objectives or seeds.
-    """
-    with silent():
-        found = [each for each in storage.get_all_studies() if each.study_name == name]
-    if not found or "kexp.space" not in found[0].user_attrs:
-        return
-    change = _change(found[0].user_attrs, _identity(space, objectives, seeds))
-    if change:
-        raise ConfigError(f"the study {name!r} {change}; keep its settings, or give another sweep.name")
-
-
-def _identity(space: Space, objectives: Sequence[Objective], seeds: Sequence[int]) -> dict[str, Any]:
-    """Return the attributes that must not change when a study resumes."""
-    return {
-        "kexp.objectives": [f"{objective.direction} {objective.metric}" for objective in objectives],
-        "kexp.space": space.signature(),
-        "kexp.settings": sorted(each for each in space.fixed if not _HOW_IT_RUNS.match(each)),
-        "kexp.seeds": list(seeds),
-    }
-
-
 def _suggest(trial: optuna.Trial, name: str, domain: Domain) -> Any:
     if isinstance(domain, Choice):
         return trial.suggest_categorical(name, domain.values)
@@ -312,17 +285,3 @@ def _seed_of(seed: int, number: int) -> int:
     import numpy as np
 
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-
-
-def _change(begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Describe the first attribute that differs from those of the study; empty if all are equal."""
-    before, after = begun["kexp.space"], now["kexp.space"]
-    for name in {**before, **after}:
-        if before.get(name) != after.get(name):
-            was, is_now = (each.get(name) or f"no {name}" for each in (before, after))
-            return f"was started with {was}, not {is_now}"
-    for key, what in (("kexp.settings", "settings"), ("kexp.objectives", "objective"), ("kexp.seeds", "seeds")):
-        if begun.get(key) != now[key]:
-            was, is_now = (" ".join(map(str, each or [])) or f"no {what}" for each in (begun.get(key), now[key]))
-            return f"was started with {what} {was}, not {is_now}"
-    return ""

@@ -7,7 +7,6 @@ import os
 import sys
 import time
 import uuid
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,67 +19,14 @@ from kexp.errors import first_line
 from kexp.launching import Task, WorkerError
 from kexp_ray.cluster import Needs, described, how_many_fit, node_is_lost
 from kexp_ray.node import Driver, Hello
+from kexp_ray.retries import Death
 
-__all__ = ["STARTS", "START_S", "Crew", "Death", "Member", "Ran"]
+__all__ = ["STARTS", "START_S", "Crew", "Member"]
 
 START_S = 300.0  # the longest that an actor may take to start where no other runs, and to import Keras
 STARTS = 3  # so many actors in a row that die before they have done anything, and none will live
 _SILENCE_S = 60.0  # a node that cannot be reached for so long is lost
 _LOOK_S = 2.0  # how often the cluster is asked for its nodes: some may have joined
-
-
-@dataclass(frozen=True)
-class Death:
-    """An actor is gone.
-
-    Attributes:
-        reason: as a sentence; empty where it was given up, having had its time.
-        lost_node: the id of its node, where that died, and not the process alone.
-    """
-
-    reason: str
-    lost_node: str = ""
-
-
-@dataclass
-class Ran:
-    """Where a sweep's trials ran, and what befell them.
-
-    Attributes:
-        max_retries: how often a trial is tried again after its process died.
-        node_retries: how often after its node was lost.
-        trials: that ended, by their node.
-        deaths: of processes, by the trial that ran there.
-        losses: of nodes, likewise.
-        lost_nodes: by their ids.
-    """
-
-    max_retries: int
-    node_retries: int
-    trials: Counter[str] = field(default_factory=Counter)
-    deaths: Counter[int] = field(default_factory=Counter)
-    losses: Counter[int] = field(default_factory=Counter)
-    lost_nodes: set[str] = field(default_factory=set)
-
-    def hear(self, death: Death) -> None:
-        """Notes a node that was lost."""
-        if death.lost_node:
-            self.lost_nodes.add(death.lost_node)
-
-    def again(self, number: int, lost: bool) -> bool:
-        """Whether a trial is tried again; its process has died, or its node was lost."""
-        counts, most = (self.losses, self.node_retries) if lost else (self.deaths, self.max_retries)
-        counts[number] += 1
-        return counts[number] <= most
-
-    def closing(self) -> list[str]:
-        """As a sweep's closing lines tell of it."""
-        if not self.trials:
-            return []
-        line = f"ray      {_many(self.trials.total(), 'trial')} on {_many(len(self.trials), 'node')}"
-        if self.lost_nodes:
-            line += f"; {_many(len(self.lost_nodes), 'node')} lost in between"
-        return [line]
 
 
 @dataclass(eq=False)
@@ -291,10 +237,6 @@ def _marked(folder: Path, scratch: str) -> Driver:
     mark.write_text(word, encoding="utf-8")
     path = [os.path.abspath(each) for each in sys.path]
     return Driver(str(mark), word, os.getcwd(), path, scratch)
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def _how(error: Exception) -> str:

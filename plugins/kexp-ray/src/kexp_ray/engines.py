@@ -26,11 +26,12 @@ from kexp.launching import (
     too_long,
 )
 from kexp_ray.cluster import how_many_fit
-from kexp_ray.crew import START_S, STARTS, Crew, Death, Member, Ran
+from kexp_ray.crew import START_S, STARTS, Crew, Member
 from kexp_ray.files import TrialFiles
 from kexp_ray.lane_worker import BatchEnded
 from kexp_ray.launcher import save_here
 from kexp_ray.node import Hello
+from kexp_ray.retries import Death, Ran
 from kexp_ray.worker import Ended
 
 __all__ = ["RayEngines"]

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError
 from kexp.launching import Events, Feed, HydraLauncher, ProcessesLauncher, Sweep, Task
+from kexp_ray.retries import Ran
 
 if TYPE_CHECKING:
-    from kexp_ray.crew import Crew, Ran
+    from kexp_ray.crew import Crew
 
 __all__ = ["RayLauncher", "save_here"]
 
@@ -82,8 +83,6 @@ class RayLauncher(HydraLauncher):
 
     def ran(self, settings: Sweep) -> Ran:
         """Where the sweep's trials ran, for whoever runs some of them."""
-        from kexp_ray.crew import Ran
-
         self._ran = self._ran or Ran(settings.max_retries, self.max_retries)
         return self._ran
 

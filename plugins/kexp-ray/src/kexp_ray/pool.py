@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kexp.launching import Events, Feed, Outcome, Task, too_long
-from kexp_ray.crew import START_S, Crew, Death, Member, Ran
+from kexp_ray.crew import START_S, Crew, Member
 from kexp_ray.files import TrialFiles
+from kexp_ray.retries import Death, Ran
 from kexp_ray.worker import Begun, Ended, Epoch
 
 __all__ = ["RayPool"]
