@@ -49,7 +49,7 @@ class Feed:
         return self._more is not None
 
     @property
-    def known(self) -> list[Task]:
+    def waiting(self) -> list[Task]:
         """The tasks that are waiting."""
         return list(self._waiting)
 

@@ -99,15 +99,15 @@ class AutoLauncher(HydraLauncher):
     def run_tasks(self, tasks: Feed, events: Events) -> None:
         if not tasks:
             return
-        known = tasks.known
+        waiting = tasks.waiting
         count = len(tasks)
-        trials = [task for task in known if not task.saves]
-        self._choose(trials, known[0].sweep_folder, search=count if tasks.grows else 0)
-        first = [self._as_chosen(tasks.popleft()) for _ in known]
+        trials = [task for task in waiting if not task.saves]
+        self._choose(trials, waiting[0].sweep_folder, search=count if tasks.grows else 0)
+        first = [self._as_chosen(tasks.popleft()) for _ in waiting]
         if tasks.grows:
             chosen = Feed(first, lambda: self._as_chosen(tasks.popleft()) if tasks else None, count - len(first))
         else:
-            chosen = Feed(first, last=lambda: [tasks.popleft() for _ in tasks.known] if tasks else [])
+            chosen = Feed(first, last=lambda: [tasks.popleft() for _ in tasks.waiting] if tasks else [])
         launcher: FusedLauncher | ProcessesLauncher = self._fused
         if not any(is_lane(task) for task in first):
             self._fused.close()

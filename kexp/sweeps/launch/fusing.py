@@ -138,12 +138,12 @@ class FusedLauncher(HydraLauncher):
         """
         if not feed:
             return
-        fused = Fused(**feed.known[0].config["fused"])
+        fused = Fused(**feed.waiting[0].config["fused"])
         engine = engine_for(fused)
         going = True
         try:
             if fused.strict:
-                engine.check([task for task in feed.known if is_lane(task)])
+                engine.check([task for task in feed.waiting if is_lane(task)])
             while going and feed:
                 ordinary: list[Task] = []
                 while going and feed:
@@ -252,7 +252,7 @@ def planned_tasks(trials: Sequence[Trial], folder: Path) -> list[Task]:
 
 def _others(feed: Feed) -> list[Task]:
     """Takes out of the feed what is not the engine's."""
-    tasks = [feed.popleft() for _ in feed.known] if feed else []
+    tasks = [feed.popleft() for _ in feed.waiting] if feed else []
     for task in reversed(tasks):
         if is_lane(task):
             feed.appendleft(task)

@@ -28,11 +28,11 @@ class RayPool:
     def __init__(self, crew: Crew, ran: Ran, events: Events, memory_limit_mb: float) -> None:
         self._crew, self._ran, self._events, self.memory_limit_mb = crew, ran, events, memory_limit_mb
 
-    def run(self, waiting: Feed) -> list[Task]:
+    def run(self, tasks: Feed) -> list[Task]:
         """Runs every trial.
 
         Args:
-            waiting: asked for its next task when an actor is free.
+            tasks: asked for its next task when an actor is free.
 
         Returns:
             The tasks that save models, which are the driver's own: its tracking store is theirs.
@@ -40,16 +40,16 @@ class RayPool:
         Raises:
             WorkerError: no actor can be had.
         """
-        if not waiting:
+        if not tasks:
             return []
-        folder = waiting.known[0].sweep_folder  # the sweep's
+        folder = tasks.waiting[0].sweep_folder  # the sweep's
         saving: list[Task] = []
         going = True
         try:
-            while going and (self._crew.busy or waiting):
-                if waiting:
-                    self._crew.grow(len(waiting), folder)
-                self._start_tasks(waiting, saving)
+            while going and (self._crew.busy or tasks):
+                if tasks:
+                    self._crew.grow(len(tasks), folder)
+                self._start_tasks(tasks, saving)
                 for member, heard in self._crew.news():
                     lost = isinstance(heard, Death) and bool(heard.lost_node)
                     if isinstance(heard, Death):
@@ -59,7 +59,7 @@ class RayPool:
                         continue
                     task, member.busy = member.tasks.pop(outcome.number), False
                     if outcome.state == "FAILED" and not outcome.repeatable and self._ran.again(task.number, lost):
-                        waiting.appendleft(task)
+                        tasks.appendleft(task)
                         continue
                     assert member.hello is not None
                     self._ran.trials[member.hello.node_id] += 1
@@ -68,19 +68,19 @@ class RayPool:
             self._crew.close()
         return saving
 
-    def _start_tasks(self, waiting: Feed, saving: list[Task]) -> None:
+    def _start_tasks(self, tasks: Feed, saving: list[Task]) -> None:
         for member in self._crew.idle:
-            if not waiting:  # asked only where there is room: a search decides on its next trial then
+            if not tasks:  # asked only where there is room: a search decides on its next trial then
                 return
-            task = waiting.take(_is_of(member.backend))
+            task = tasks.take(_is_of(member.backend))
             while task.saves:
                 saving.append(task)
-                if not waiting:
+                if not tasks:
                     return
-                task = waiting.popleft()
+                task = tasks.popleft()
             backend = str(task.config["backend"])
             if member.backend not in ("", backend):  # none of its own is left
-                waiting.appendleft(task)
+                tasks.appendleft(task)
                 self._crew.drop(member)
                 continue
             member.backend = backend
