@@ -22,9 +22,9 @@ PUBLIC = {
     "kexp.errors": """BuildError ComponentError ConfigError DataError KexpError LoadError SaveError StoreError
         TrainingError UnknownNameError first_line in_a_line""",
     "kexp.rules": "Count Fraction NonNegative Positive Range Whole",
-    "kexp.data": "Data",
+    "kexp.data": "Data arrays",
     "kexp.model": "ModelSpec",
-    "kexp.persistence": "Format Predictor",
+    "kexp.persistence": "Format Predictor set_weights",
     "kexp.experiment": "Engine Prepared Trained",
     "kexp.launching": """Batch Events Feed Fused FusedLauncher HydraLauncher LaneEngine LaneGroup LaneRunner NoEvents
         Outcome ProcessesLauncher RunRecord SerialLauncher Sweep Task Trial Verified WorkerError forget_model
