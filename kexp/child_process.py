@@ -61,6 +61,7 @@ class ChildProcess:
         self.connection, theirs = Pipe()
         self._parent = os.getpid()
         self._errors = _scratch_file()
+        self._descendants: list[Any] = []
         warnings = [f"-W{each}" for each in sys.warnoptions]
         descriptor = theirs.fileno()
         with theirs, _blocked(ignored):
@@ -146,6 +147,7 @@ class ChildProcess:
 
     def terminate(self) -> None:
         """Sends SIGTERM, by which a child that is busy ends in good order."""
+        self._note_descendants()
         self._process.terminate()
 
     def close(self, grace_s: float = _GRACE_S) -> None:
@@ -171,18 +173,20 @@ class ChildProcess:
 
     def stop(self) -> None:
         """Ends it at once, with all processes that it has started. Its exit code can still be asked for."""
-        if not self.alive:
-            return
+        if self.alive:
+            self._note_descendants()
+            self._process.kill()
+            self._process.wait()
+        for each in self._descendants:
+            with contextlib.suppress(Exception):  # it has ended
+                each.kill()
+
+    def _note_descendants(self) -> None:
+        """Finds the processes that it has started, while it lives: afterwards they are nobody's."""
         import psutil
 
-        descendants: list[psutil.Process] = []
         with contextlib.suppress(psutil.Error):
-            descendants = psutil.Process(self.pid).children(recursive=True)
-        self._process.kill()
-        self._process.wait()
-        for each in descendants:
-            with contextlib.suppress(psutil.Error):
-                each.kill()
+            self._descendants = psutil.Process(self.pid).children(recursive=True)
 
 
 def _scratch_file() -> IO[bytes]:

@@ -124,6 +124,14 @@ def test_a_child_that_says_nothing_is_given_up_with_what_it_has_started(start: A
     assert is_gone(grandchild)
 
 
+def test_what_a_child_has_started_ends_with_it_when_it_is_asked_to_end(start: Any) -> None:
+    child = start("have_a_child")
+    grandchild = child.receive(30)
+    child.terminate()
+    child.close()
+    assert is_gone(grandchild)
+
+
 @pytest.mark.parametrize("ignored", [(signal.SIGINT,), (signal.SIGINT, signal.SIGTERM)])
 def test_a_child_never_hears_what_it_ignores(ignored: tuple[signal.Signals, ...], start: Any) -> None:
     child = start("answer", ignored=ignored)
