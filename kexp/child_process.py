@@ -6,7 +6,6 @@ run again, whether or not it guards itself by `if __name__ == "__main__"`. It en
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import importlib
 import os
@@ -16,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
@@ -74,7 +74,8 @@ class ChildProcess:
                 env=environment,
                 cwd=folder,
             )
-        atexit.register(self.kill)
+        # At the latest when this object is gone: a launcher that was made and never used has nobody to close it.
+        self._end = weakref.finalize(self, _end_child, self._process, self.connection, self._errors, self._parent)
         self.pid = self._process.pid
         self.send((self._parent, tuple(ignored), sys.argv, arguments))
 
@@ -163,13 +164,8 @@ class ChildProcess:
 
     def kill(self) -> None:
         """Ends it at once, and lets go of it. Safe to call again."""
-        if os.getpid() != self._parent:  # this process was forked: the child is its parent's
-            return
-        atexit.unregister(self.kill)
-        self._process.kill()
-        self._process.wait()
-        self.connection.close()
-        self._errors.close()
+        if os.getpid() == self._parent:
+            self._end()
 
     def stop(self) -> None:
         """Ends it at once, with all processes that it has started. Its exit code can still be asked for."""
@@ -187,6 +183,15 @@ class ChildProcess:
 
         with contextlib.suppress(psutil.Error):
             self._descendants = psutil.Process(self.pid).children(recursive=True)
+
+
+def _end_child(process: subprocess.Popen[bytes], connection: Connection, errors: IO[bytes], parent: int) -> None:
+    if os.getpid() != parent:  # this process was forked: the child is its parent's
+        return
+    process.kill()
+    process.wait()
+    connection.close()
+    errors.close()
 
 
 def _scratch_file() -> IO[bytes]:

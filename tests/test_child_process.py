@@ -85,6 +85,14 @@ def test_a_child_ends_when_it_is_asked_to(start: Any) -> None:
     assert child.exit_code() == 0
 
 
+def test_a_child_ends_when_nobody_refers_to_it() -> None:
+    child = ChildProcess(f"{__name__}:answer")
+    pid = child.pid
+    assert psutil.pid_exists(pid)
+    del child
+    assert not psutil.pid_exists(pid)
+
+
 def test_bytes_are_not_unpickled(start: Any) -> None:
     assert start("alone").receive_bytes(30) == b"plain"
 

@@ -106,7 +106,7 @@ def test_a_run_keeps_its_code_and_says_when_it_is_another(
     small = [each for each in own_checks.SMALL if each not in ("tracking=none", "save=none")]
     result = kexp.run([*small, "loss=kept_loss:mine", "save.formats=[keras]", "save.model=false"])
     (workplace / "by_how_much.py").write_text("FACTOR = 3.0\n")
-    with pytest.warns(UserWarning, match=r"by_how_much.py: not what it was"):
+    with pytest.warns(UserWarning, match=r"by_how_much.py: changed since run"):
         kexp.load_model(result.run_id)
 
     def reproduced(*more: str) -> tuple[int, str]:
