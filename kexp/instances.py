@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import inspect
 import random
+import sys
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from kexp.signatures import UNREADABLE, Parameter, Signature
 
-__all__ = ["arguments_of", "copy_instance", "settings_of_instance", "shorten_float"]
+__all__ = ["arguments_of", "copy_instance", "factory_of", "settings_of_instance", "shorten_float"]
 
 _PLAIN = (bool, int, float, str, type(None))
 # Attributes that differ between an object and its copy, or do not affect its behaviour.
@@ -80,6 +81,30 @@ def arguments_of(instance: Any) -> dict[str, Any] | None:
         return config if _same(instance, type(instance)(**config), _DEPTH) else None
     except Exception:  # raised by the object's own code
         return None
+
+
+def factory_of(function: types.FunctionType) -> tuple[types.FunctionType, dict[str, Any]] | None:
+    """Returns the function of a module that created a closure, and its arguments: `focal` and 2.0 of `focal(2.0)`.
+
+    Args:
+        function: a function that is defined inside another one.
+
+    Returns:
+        None unless the same call is proven to create an equal closure.
+    """
+    outer, _, inner = function.__qualname__.partition(".<locals>.")
+    factory = getattr(sys.modules.get(function.__module__), outer, None)
+    if not isinstance(factory, types.FunctionType) or "." in inner:
+        return None
+    try:
+        cells = [cell.cell_contents for cell in function.__closure__ or ()]
+        captured = dict(zip(function.__code__.co_freevars, cells, strict=True))
+        arguments = {name: captured[name] for name in inspect.signature(factory).parameters if name in captured}
+        again = factory(**arguments)
+        equal = again.__code__ is function.__code__ and _same(function, again, _DEPTH)
+    except Exception:  # raised by the user's code; or what it returns is no function
+        return None
+    return (factory, arguments) if equal and all(map(_is_plain, arguments.values())) else None
 
 
 def _config_of(instance: Any) -> dict[str, Any] | None:

@@ -216,9 +216,28 @@ def compiled_with_what_the_module_names():
     return model
 
 
-def compiled_with_a_closure():
+def confidence(least, base=1.0):
+    return lambda target, output: ops.cast(ops.max(output, axis=-1) > least, "float32") * base
+
+
+def compiled_with_closures():
     model = keras.Sequential([layers.Dense(8, "relu"), layers.Dense(3, "softmax")])
-    model.compile("sgd", focal(2.0), metrics=["accuracy"])
+    model.compile("sgd", focal(2.0), metrics=["accuracy", confidence(0.4)])
+    return model
+
+
+def computing(gamma):
+    power = gamma + 1
+
+    def loss(target, output):
+        return -ops.sum(target * (1 - output) ** power * ops.log(output + 1e-7), axis=-1)
+
+    return loss
+
+
+def compiled_with_a_closure_of_what_it_computed():
+    model = keras.Sequential([layers.Dense(8, "relu"), layers.Dense(3, "softmax")])
+    model.compile("sgd", computing(1.0), metrics=["accuracy"])
     return model
 
 

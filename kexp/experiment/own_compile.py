@@ -16,7 +16,7 @@ from kexp import registry, training
 from kexp.build import build
 from kexp.errors import ConfigError
 from kexp.groups import GROUPS
-from kexp.instances import arguments_of, shorten_float
+from kexp.instances import arguments_of, factory_of, shorten_float
 from kexp.own_code import modules_of
 from kexp.schema import Experiment, Node, Taken, component_node, optimizer_node
 from kexp.signatures import to_snake_case
@@ -230,9 +230,12 @@ def _node(group: str, part: Any, path: str, module: str) -> Node:
         config = part.get_config() if config is None and _is_keras_s(kind) and hasattr(part, "get_config") else config
         if config is not None:
             return component_node(group, _given(group, kind, to_snake_case(kind.__name__), config), path)
-    if (name := _reference(part, module)) is None:
-        raise _not_again(GROUPS[group].noun, part)
-    return component_node(group, {"name": name}, path)
+    if (name := _reference(part, module)) is not None:
+        return component_node(group, {"name": name}, path)
+    if inspect.isfunction(part) and (found := factory_of(part)) is not None:
+        factory, arguments = found
+        return component_node(group, _set(group, _name(group, factory, ""), arguments), path)
+    raise _not_again(GROUPS[group].noun, part)
 
 
 def _reference(part: Any, module: str) -> str | None:
@@ -258,7 +261,11 @@ def _not_again(noun: str, part: Any) -> ConfigError:
 def _given(group: str, part: Any, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """An object's config as a node's, without what the component does not take or has by default."""
     kind = part if isinstance(part, type) else type(part)
-    name = _name(group, kind, name)
+    return _set(group, _name(group, kind, name), config)
+
+
+def _set(group: str, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A component's node with what is not its default."""
     taken = {each.name: each.default for each in registry.find(group, name).signature().parameters}
     values = {key: shorten_float(value) for key, value in config.items() if key in taken}
     return {"name": name, **{key: value for key, value in values.items() if value != taken[key]}}
