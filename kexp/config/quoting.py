@@ -24,6 +24,7 @@ _CLOSING = {"[": "]", "{": "}", "(": ")"}
 _PLAIN = re.compile(r"[A-Za-z0-9_.+/-]*")  # values that the grammar certainly reads
 _CALL = re.compile(r"([A-Za-z_]\w*)\s*\((.*)\)", re.DOTALL)
 _QUOTED = re.compile(r"""(["'])(.*)\1""")
+_LIKE_A_NUMBER = re.compile(r"\d+e\d+|0\d+")  # the beginning of a run's id, which Hydra would read as a number
 _NEAR = 0.75  # a name this similar to a function's is taken for a typing error, not for text
 
 
@@ -44,6 +45,8 @@ def quote_text(override: str) -> str:
         ConfigError: a bracket or a quote is not closed, or a value beside a comma is empty.
     """
     key, given, value = override.partition("=")
+    if key.lstrip("+") == "model.run" and _LIKE_A_NUMBER.fullmatch(value):
+        return f"{key}={_quoted(value)}"
     if not given or _PLAIN.fullmatch(value) or _parses(override) or not _parses(f"{key}=1"):
         return override
     try:

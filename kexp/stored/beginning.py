@@ -23,7 +23,7 @@ _earlier: dict[str, Earlier] = {}
 
 def saved(
     spec: ModelSpec,
-    run: str,
+    run: str | int,  # the beginning of an id may be all digits
     *,
     trainable: str | list[str] = "all",
     new_output: Literal["auto", True, False] = "auto",
@@ -45,7 +45,7 @@ def saved(
     from kexp.stored.models import load_uncompiled
 
     key = "model.run"
-    found = _runs.get(run) or _find(run, None, trusted)
+    found = _runs.get(str(run)) or _find(str(run), None, trusted)
     model: Any = load_uncompiled(found)
     if not hasattr(model, "layers"):
         raise ConfigError(f"{key}: {found.label} saved only its predict function, no layers; save it as keras or h5")
@@ -109,7 +109,7 @@ def restore_optimizer(run_id: str, model: keras.Model) -> None:
         variable.assign(rate)
 
 
-def _find(ref: str, uri: str | None, trusted: bool | None) -> StoredRun:
+def _find(ref: str | int, uri: str | None, trusted: bool | None) -> StoredRun:
     from kexp.errors import KexpError
     from kexp.stored.runs import find
 

@@ -158,3 +158,9 @@ def test_a_sweep_wants_the_id_of_the_run(first: Result) -> None:
     options = [*QUIET, *TABLE, "model=saved", "model.run=latest"]
     with pytest.raises(ConfigError, match=r"model\.run: must be a run's id in a sweep"):
         PlanCache().fingerprint(check(plain(compose(options))))
+
+
+@pytest.mark.parametrize("prefix", ["80599579", "12e45678", "01234567"])
+def test_a_runs_id_may_begin_like_a_number(first: Result, prefix: str) -> None:
+    with pytest.raises(ConfigError, match=f"model.run: there is no run '{prefix}'"):
+        kexp.run([*QUIET, *TABLE, "model=saved", f"model.run={prefix}"], folder="outputs/none")
