@@ -13,6 +13,7 @@ from typing import Any
 
 from kexp.errors import ConfigError
 from kexp.schema import check
+from kexp.sweeps.plan.applicable import has
 from kexp.sweeps.search.grammar import Request
 from kexp.sweeps.search.space import Axis, Choice, Interval, Space
 
@@ -93,7 +94,7 @@ class _Settling:
         when = []
         for name, group in self.groups.items():
             options = _options(group)
-            having = tuple(option for option in options if _has(self._config({**picks, name: option}), axis.key))
+            having = tuple(option for option in options if has(self._config({**picks, name: option}), axis.key))
             if len(having) < len(options):
                 when.append((name, having))
         return tuple(when)
@@ -104,7 +105,7 @@ class _Settling:
         options = [_options(group) for group in self.groups.values()]
         for picked in itertools.islice(itertools.product(*options), _MOST_TRIED):
             picks = self._fitting(axis, dict(zip(names, picked, strict=True)))
-            if _has(self._config(picks), axis.key):
+            if has(self._config(picks), axis.key):
                 return picks
         value = axis.domain.values[0] if isinstance(axis.domain, Choice) else axis.domain.low
         self._config(self._first(axis), f"{axis.key}={value}")  # raises Hydra's error on the key
@@ -158,12 +159,3 @@ def _options(group: Axis) -> tuple[str, ...]:
     if not isinstance(group.domain, Choice):
         raise ConfigError(f"{group.key}: is a config group, whose options must be listed: {group.key}=A,B")
     return group.domain.values
-
-
-def _has(config: Mapping[str, Any], key: str) -> bool:
-    node: Any = config
-    for part in key.split("."):
-        if not isinstance(node, Mapping) or part not in node:
-            return False
-        node = node[part]
-    return True
