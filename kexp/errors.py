@@ -83,11 +83,12 @@ class UnknownNameError(ConfigError):
         what: the kind of object it should name, for example "optimizer".
         name: the name as given.
         known: every valid name.
+        hint: the end of the sentence; suggests the nearest name unless given.
     """
 
-    def __init__(self, key: str, what: str, name: object, known: Iterable[str]) -> None:
+    def __init__(self, key: str, what: str, name: object, known: Iterable[str], hint: str = "") -> None:
         self.key, self.name, self.known = key, name, sorted(known)
-        super().__init__(f"{key}: there is no {what} {str(name)!r}{suggestion(str(name), self.known)}")
+        super().__init__(f"{key}: there is no {what} {str(name)!r}{hint or suggestion(str(name), self.known)}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), str(self), {**self.__dict__}))

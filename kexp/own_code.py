@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kexp.signatures import source_file
 
-__all__ = ["digest_of", "is_kept", "modules_of", "sources_of"]
+__all__ = ["digest_of", "is_kept", "meant_reference", "modules_of", "sources_of"]
 
 _MOST_FILES, _MOST_BYTES = 200, 2_000_000
 _STANDARD = sysconfig.get_path("stdlib")
@@ -73,6 +73,35 @@ def is_kept(module: str) -> bool:
     try:
         file = source_file(module)
         return "site-packages" not in file.parts and not str(file).startswith(_STANDARD)
+    except (ImportError, ValueError, AttributeError):
+        return False
+
+
+def meant_reference(name: str) -> str | None:
+    """The reference that a name was meant for, as `mine:loss` for `mine.loss`, `mine.py:loss` or `./mine.py`.
+
+    Args:
+        name: what is neither a registered name nor a reference to a module that exists.
+
+    Returns:
+        None where there is no such module either.
+    """
+    place, colon, attribute = name.partition(":")
+    module = place.removeprefix(f"{Path.cwd()}/").removeprefix("./").replace("/", ".")
+    if colon:
+        found = f"{module.removesuffix('.py')}:{attribute}"
+        return found if found != name and _is_module(module.removesuffix(".py")) and not _is_module(place) else None
+    first, *rest = module.removesuffix(".py").split(".")
+    while rest and _is_module(f"{first}.{rest[0]}"):
+        first = f"{first}.{rest.pop(0)}"
+    if not (_is_module(first) if rest else is_kept(first)):  # `random` alone is no module of the user's
+        return None
+    return f"{first}:{'.'.join(rest) or 'NAME'}"
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return source_file(name).is_file()
     except (ImportError, ValueError, AttributeError):
         return False
 

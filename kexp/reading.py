@@ -104,7 +104,7 @@ def read_signature(group: Group, signature: Signature, label: str) -> Reading:
         return Reading("made", _config(group, signature))
     elif len(bare) > len(wanted):
         raise ComponentError(
-            f"{label} can be read in two ways: as a {group.noun} itself, which Keras calls with "
+            f"{label} can be read in two ways: as {group.one} itself, which Keras calls with "
             f"{_listed(wanted)}, and as a function that makes one; give {bare[len(wanted)].name} a default for the "
             f"first, and all of {_listed(p.name for p in bare)} for the second"
         )

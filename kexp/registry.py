@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -23,10 +23,11 @@ from typing import Any
 
 from kexp import signatures
 from kexp.aliases import keras_aliases
+from kexp.compiled_parts import CALLED, CompiledPart
 from kexp.errors import ComponentError, UnknownNameError, first_line, nearest, suggestion
 from kexp.groups import GROUPS, Group, find_group
 from kexp.hyperparameters import Tunable, as_tunable
-from kexp.own_code import digest_of
+from kexp.own_code import digest_of, meant_reference
 from kexp.quiet import silence_libraries
 from kexp.reading import Reading, is_there_already, read_object, read_signature
 from kexp.signatures import Parameter, Signature, to_snake_case
@@ -70,6 +71,7 @@ class Component:
         version: that package's version; for a reference, a digest of the module's source.
         exported: a member of a `kexp.exports` module: read from source, never imported for its signature.
         claimants: other packages that claim the name.
+        part: of the model that the factory makes, what its own code compiles it with; see `kexp.compiled_parts`.
     """
 
     group: str
@@ -79,6 +81,7 @@ class Component:
     version: str
     exported: bool = False
     claimants: tuple[str, ...] = field(default=(), compare=False)
+    part: str = ""
 
     @property
     def origin(self) -> str:
@@ -112,10 +115,12 @@ class Component:
             raise
         except BaseException as error:
             raise ComponentError(
-                f"{self.group}={self.name}: {self.target} of {self.origin} cannot be imported: {_why(error)}"
+                f"{self.group}={self.name}: {self.target} of {self.origin} cannot be imported: {_why(error, module)}"
             ) from error
-        if self.group == "model" and (tunable := _tunable(made, f"model={self.name}: {self.target} of {self.origin}")):
-            return tunable
+        if self.group == "model" or self.part:
+            made = _tunable(made, f"model={self.name}: {self.target} of {self.origin}") or made
+        if self.part:
+            return CompiledPart(made, self.part)
         if not callable(made) and not is_there_already(made):
             each = "; choose each member by a reference to it" if isinstance(made, (list, tuple, dict)) else ""
             raise ComponentError(
@@ -241,7 +246,8 @@ def _found(group: str, name: str, noun: str, key: str) -> Component:
     table = _table(group)
     name = name if name in table else _second(group).get(name, name)
     if name not in table:
-        raise UnknownNameError(key, noun, name, table)
+        meant = meant_reference(name) if group in GROUPS else None
+        raise UnknownNameError(key, noun, name, table, f"; by reference it is {meant}" if meant else "")
     found = table[name]
     if found.claimants and found.distribution != OURSELVES:
         way_out = f", or choose by reference: {group}={found.target}" if group in GROUPS else ""
@@ -294,21 +300,26 @@ def _tunable(made: Any, label: str) -> Tunable | None:
 
 
 def _reference(group: Group, name: str) -> Component:
-    module, _, attribute = name.partition(":")
+    target, _, part = name.partition(CALLED)
+    module, _, attribute = target.partition(":")
+    if (meant := meant_reference(name)) is not None:
+        raise ComponentError(f"{group.name}: a reference reads module:attribute, {meant}, got {name!r}")
     if not all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
         raise ComponentError(f"{group.name}: a reference reads module:attribute, got {name!r}")
-    return Component(group.name, name, name, "reference", digest_of(module))
+    return Component(group.name, name, target, "reference", digest_of(module), part=part)
 
 
-def _why(error: BaseException) -> str:
+def _why(error: BaseException, module: str) -> str:
     if isinstance(error, SystemExit):
         ended = f"its module calls sys.exit({'' if error.code is None else repr(error.code)})"
         return f"{ended}; put what a script alone does below if __name__ == '__main__'"
-    meant = ""
-    if isinstance(error, AttributeError) and error.name is not None:
-        best = nearest(error.name, [each for each in dir(error.obj) if not each.startswith("_")])
-        meant = f"; did you mean {best!r}?" if best is not None else ""
-    return f"{type(error).__name__}: {first_line(error)}{meant}"
+    known: Iterable[str] = ()
+    if isinstance(error, AttributeError):
+        known = [each for each in dir(error.obj) if not each.startswith("_")]
+    elif isinstance(error, ModuleNotFoundError) and error.name == module:
+        known = [each.stem for each in Path.cwd().glob("*.py")]
+    best = nearest(error.name or "", known) if isinstance(error, (AttributeError, ImportError)) else None
+    return f"{type(error).__name__}: {first_line(error)}{f'; did you mean {best!r}?' if best is not None else ''}"
 
 
 @contextmanager

@@ -91,9 +91,7 @@ def of_callable(made: Callable[..., Any]) -> Signature:
         return declared
     signature = inspect.signature(made)
     scope = _scope(made)
-    documentation = inspect.getdoc(written(made)) or ""
-    if inspect.isclass(made) and not documentation:
-        documentation = inspect.getdoc(made.__init__) or ""
+    documentation = _documentation(written(made))
     helps = argument_helps(documentation)
     parameters = tuple(
         Parameter(
@@ -297,6 +295,19 @@ def _readable(default: Any) -> Any:
     else:
         plain = default is None or isinstance(default, (bool, int, float, str))
     return default if plain else UNREADABLE
+
+
+def _documentation(made: Callable[..., Any]) -> str:
+    """Returns a function's docstring; a class's own, its `__init__`'s, or that of the base whose `__init__` it has."""
+    if not inspect.isclass(made):
+        return inspect.getdoc(made) or ""
+    for kind in made.__mro__[:-1]:
+        init = vars(kind).get("__init__")
+        if documentation := vars(kind).get("__doc__") or getattr(init, "__doc__", None):
+            return inspect.cleandoc(documentation)
+        if init is not None:  # a base's docstring is about other parameters
+            break
+    return ""
 
 
 def _scope(made: Callable[..., Any]) -> dict[str, Any]:

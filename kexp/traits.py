@@ -163,9 +163,8 @@ def of_node(node: Node) -> Traits:
     return of(node.component, node.parameters, node.common.get("targets"))
 
 
-def says_targets(node: Node) -> bool:
+def says_targets(component: Component) -> bool:
     """Whether the form of the targets is known: the component declares it, or it is Keras' own."""
-    component = node.component
     if component.distribution == OURSELVES:
         return True
     return _declared(component) is not None or _keras_name(component) is not None

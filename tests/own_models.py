@@ -235,9 +235,28 @@ def computing(gamma):
     return loss
 
 
-def compiled_with_a_closure_of_what_it_computed():
-    model = keras.Sequential([layers.Dense(8, "relu"), layers.Dense(3, "softmax")])
-    model.compile("sgd", computing(1.0), metrics=["accuracy"])
+def weighing(loss, weights):
+    weights = keras.Variable(weights, trainable=False, dtype="float32")
+    return lambda target, output: loss(target, output) * ops.sum(target * weights, axis=-1)
+
+
+def compiled_with_closures_of_what_they_computed(width=8, gamma=1.0):
+    def clearly(target, output):
+        return ops.cast(ops.max(output, axis=-1) > gamma / 2, "float32")
+
+    model = keras.Sequential([layers.Dense(width, "relu"), layers.Dense(3, "softmax")])
+    measured = {"metrics": ["accuracy", clearly], "weighted_metrics": [lambda target, output: ops.max(output, axis=-1)]}
+    model.compile("sgd", weighing(computing(gamma), [1.0, 2.0, 0.5]), **measured)
+    return model
+
+
+def compiled_with_a_loss_of_its_own_layers():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(8, "relu"), layers.Dense(3, "softmax")])
+
+    def loss(target, output):
+        return ops.mean(ops.square(target - output), axis=-1) + ops.sum(ops.square(model.layers[0].kernel))
+
+    model.compile("sgd", loss, metrics=["accuracy"])
     return model
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kexp.errors import ComponentError
+from kexp.errors import ComponentError, UnknownNameError
 from kexp.groups import GROUPS
 from kexp.reading import group_of, read_object
 
@@ -144,6 +145,62 @@ def test_a_function_that_can_be_read_in_two_ways_is_refused_with_both() -> None:
 
     with pytest.raises(ComponentError, match=r"^mine can be read in two ways: as a loss itself, .* give c a default"):
         read_object(GROUPS["loss"], unclear, "mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("lossy.focal", "lossy:focal"),
+        ("lossy.py:focal", "lossy:focal"),
+        ("./lossy.py:focal", "lossy:focal"),
+        ("inner/parts.py:Focal.call", "inner.parts:Focal.call"),
+        ("inner.parts.Focal.call", "inner.parts:Focal.call"),
+        ("lossy.py", "lossy:NAME"),
+        ("lossy", "lossy:NAME"),
+        ("lossy:focal", None),
+        ("nothing.focal", None),
+        ("random", None),
+        ("adam", None),
+    ],
+)
+def test_a_name_that_was_meant_for_a_reference_is_told_as_one(
+    name: str, meant: str | None, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kexp import registry
+    from kexp.own_code import meant_reference
+
+    monkeypatch.syspath_prepend(str(workplace))
+    (workplace / "inner").mkdir()
+    for file in ("lossy.py", "inner/__init__.py", "inner/parts.py"):
+        (workplace / file).write_text("")
+    assert meant_reference(name) == meant
+    if meant is not None and ":" in name:
+        absolute = f"{workplace}/{name.removeprefix('./')}"
+        for written in (name, absolute):
+            with pytest.raises(ComponentError, match=f"a reference reads module:attribute, {meant}, got "):
+                registry.find("loss", written)
+    elif meant is not None:
+        with pytest.raises(UnknownNameError, match=f"there is no loss {name!r}; by reference it is {meant}"):
+            registry.find("loss", name)
+
+
+def test_a_class_is_described_by_its_own_words_or_by_none() -> None:
+    from kexp.signatures import of_callable
+
+    class Silent:
+        def __init__(self, gamma: float = 2.0) -> None: ...
+
+    class Telling:
+        def __init__(self) -> None:
+            """Begins."""
+
+    class Same(Telling):
+        pass
+
+    class Silenced(Telling):
+        def __init__(self, gamma: float = 2.0) -> None: ...
+
+    assert [of_callable(each).help for each in (Silent, Telling, Same, Silenced)] == ["", "Begins.", "Begins.", ""]
 
 
 def test_the_group_of_an_object_is_told_where_it_is_plain() -> None:

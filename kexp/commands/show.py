@@ -105,13 +105,13 @@ def _read(component: Component) -> str:
     if reading.kind == "copied":
         return "read as an existing object; each run has a copy"
     if reading.kind == "made":
-        return f"read as a class or function that makes a {group.noun}"
+        return f"read as a class or function that makes {group.one}"
     taken = f" with {' and '.join(reading.taken)}" if reading.taken else ""
     if group.name not in ("loss", "metrics"):
-        return f"read as a {group.noun} itself, which Keras calls{taken}"
+        return f"read as {group.one} itself, which Keras calls{taken}"
     form = traits.of(component).targets
     known = f"takes {form} targets" if form not in ("dense", "any") else "a trial call finds its form of targets"
-    return f"read as a {group.noun} itself, which Keras calls{taken}; {known}"
+    return f"read as {group.one} itself, which Keras calls{taken}; {known}"
 
 
 def _default(value: Any) -> str:

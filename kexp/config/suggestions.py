@@ -15,6 +15,7 @@ from kexp.config.source import HYDRA_PARTS, OPTIONS, SETTINGS, SETTINGS_GROUPS, 
 from kexp.errors import ComponentError, nearest, suggestion
 from kexp.folders import conf_folder
 from kexp.groups import GROUPS
+from kexp.own_code import is_kept, meant_reference
 
 __all__ = ["options", "suggest_key", "suggest_key_of", "suggest_name", "suggest_override"]
 
@@ -120,6 +121,9 @@ def _name_suggestions(group: str, name: str, known: set[str]) -> Iterator[str]:
             yield f"write {group}=none"
     if group not in GROUPS or name.lower() in {each.lower() for each in known}:
         return
+    meant = meant_reference(name) or ""
+    if is_kept(meant.partition(":")[0]):
+        yield f"by reference it is {_choice(group, meant)}"
     last = name.rpartition(".")[2]
     if group == "data" and last != name and last.lower() in _FILES:
         yield f"a file is its path, data={_FILES[last.lower()]} data.path={name}"
@@ -128,6 +132,8 @@ def _name_suggestions(group: str, name: str, known: set[str]) -> Iterator[str]:
         yield f"with parameters it is written {_choice(group, f'{{name: {called[1]}, KEY: VALUE}}')}"
     if last != name and registry.offers(group, last):
         yield f"write {_choice(group, last)}"
+    if meant:
+        yield f"by reference it is {_choice(group, meant)}"
     for other in GROUPS.values():
         if other.name != group and registry.offers(other.name, name):
             by = f"in {NO_NODE[other.name]}" if other.name in NO_NODE else f"by {_choice(other.name, name)}"

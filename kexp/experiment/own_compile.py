@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kexp import registry, training
 from kexp.build import build
+from kexp.compiled_parts import CALLED, compiled_parts, refers_to_layers
 from kexp.errors import ConfigError
 from kexp.groups import GROUPS
 from kexp.instances import arguments_of, factory_of, shorten_float
@@ -65,8 +66,7 @@ def compiled_by_model(experiment: Experiment, spec: Callable[[], ModelSpec]) -> 
                 made = build(node, spec=spec()) if _takes_spec(node) else build(node)
             except (Exception, SystemExit):  # what cannot be made says so where it is made for a training
                 return Taken()
-        module = node.component.target.partition(":")[0]
-        _found[key] = _of(made, module) if getattr(made, "compiled", False) else Taken()
+        _found[key] = _of(made, node) if getattr(made, "compiled", False) else Taken()
     taken = _found[key]
     for part in _following(experiment):
         if part in taken.unnamed:
@@ -121,9 +121,9 @@ def _takes_spec(node: Node) -> bool:
         return False
 
 
-def _of(model: Any, module: str) -> Taken:
+def _of(model: Any, made_by: Node) -> Taken:
     given = getattr(getattr(model, "_compile_config", None), "config", {})
-    losses = list(_flat(model.loss))
+    losses = compiled_parts(model, "loss")
     if len(losses) > 1:
         raise ConfigError("model: must have one output, and is compiled with several losses")
     unnamed: dict[str, ConfigError] = {}
@@ -136,17 +136,18 @@ def _of(model: Any, module: str) -> Taken:
             return None
 
     optimizer = named("optimizer", lambda: model.optimizer and _optimizer(model.optimizer))
-    loss = named("loss", lambda: losses and _node("loss", losses[0], "loss", module)) or None
-    metrics = named("metrics", lambda: _metrics(given, module)) or None
+    loss = named("loss", lambda: losses and _node("loss", losses[0], "loss", made_by)) or None
+    metrics = named("metrics", lambda: _metrics(model, made_by)) or None
     weights = given.get("loss_weights")
-    ignored = () if weights is None or set(_flat(weights)) == {1.0} else (f"loss_weights {weights}",)
+    ignored = () if {*compiled_parts(model, "loss_weights")} <= {1.0} else (f"loss_weights {weights}",)
     return Taken(optimizer, loss, metrics, _step(model, given), ignored, unnamed)
 
 
-def _metrics(given: Mapping[str, Any], module: str) -> dict[str, Node]:
-    metrics = dict(_metric(each, module) for each in _flat(given.get("metrics")))
-    for each in _flat(given.get("weighted_metrics")):
-        key, node = _metric(each, module)
+def _metrics(model: Any, made_by: Node) -> dict[str, Node]:
+    plain, weighted = ([*enumerate(compiled_parts(model, kind))] for kind in ("metrics", "weighted_metrics"))
+    metrics = dict(_metric(each, made_by, f"metrics.{place}") for place, each in plain)
+    for place, each in weighted:
+        key, node = _metric(each, made_by, f"weighted_metrics.{place}")
         name = f"weighted_{key}" if key in metrics else key  # as Keras calls it
         metrics[name] = replace(node, common={**node.common, "weighted": True}, path=f"metrics.{name}")
     return metrics
@@ -159,16 +160,6 @@ def _step(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     found = {"steps_per_execution": steps} if (steps := given.get("steps_per_execution", 1)) > 1 else {}
     by_itself = model._resolve_auto_jit_compile()
     return found | ({"jit_compile": jit} if (jit := given.get("jit_compile", by_itself)) != by_itself else {})
-
-
-def _flat(given: Any) -> Iterator[Any]:
-    if isinstance(given, Mapping):
-        given = list(given.values())
-    if isinstance(given, (list, tuple)):
-        for each in given:
-            yield from _flat(each)
-    elif given is not None:
-        yield given
 
 
 def _optimizer(optimizer: Any) -> Node:
@@ -202,16 +193,23 @@ def _hold(noun: str, part: Any) -> None:
         raise _not_again(noun, part)
 
 
-def _metric(metric: Any, module: str) -> tuple[str, Node]:
+def _metric(metric: Any, made_by: Node, place: str) -> tuple[str, Node]:
     metric = "accuracy" if metric == "acc" else metric  # kexp's one word for it
-    node = _node("metrics", metric, "metrics", module)
+    node = _node("metrics", metric, place, made_by)
     key: str = metric if isinstance(metric, str) else getattr(metric, "name", "") or getattr(metric, "__name__", "<>")
-    key = node.name.rpartition(":")[2].rpartition(".")[2] if "<" in key else key  # a lambda, a partial
+    if "<" in key:  # a lambda, a partial
+        key = place.replace(".", "_") if CALLED in node.name else node.name.rpartition(":")[2].rpartition(".")[2]
     return key, replace(node, path=f"metrics.{key}")
 
 
-def _node(group: str, part: Any, path: str, module: str) -> Node:
+def _node(group: str, part: Any, place: str, made_by: Node) -> Node:
     """A loss or a metric as `compile` takes it: a name, a function, an object.
+
+    Args:
+        group: `loss` or `metrics`.
+        part: what `compile` was given.
+        place: where: `loss`, or `metrics.1` for the second metric.
+        made_by: the model's node.
 
     Raises:
         ConfigError: nothing that a config can name makes it again.
@@ -220,22 +218,25 @@ def _node(group: str, part: Any, path: str, module: str) -> Node:
 
     if isinstance(part, str):
         if part in registry.names(group):
-            return component_node(group, {"name": part}, path)
+            return component_node(group, {"name": part}, group)
         part = getattr(keras, "losses" if group == "loss" else group).get(part)
     kind = part if isinstance(part, type) or inspect.isfunction(part) else type(part)
     if "<" not in kind.__qualname__:
         if inspect.isfunction(part):
-            return component_node(group, {"name": _name(group, part, part.__name__)}, path)
+            return component_node(group, {"name": _name(group, part, part.__name__)}, group)
         config = {} if part is kind else arguments_of(part)
         config = part.get_config() if config is None and _is_keras_s(kind) and hasattr(part, "get_config") else config
         if config is not None:
-            return component_node(group, _given(group, kind, to_snake_case(kind.__name__), config), path)
-    if (name := _reference(part, module)) is not None:
-        return component_node(group, {"name": name}, path)
+            return component_node(group, _given(group, kind, to_snake_case(kind.__name__), config), group)
+    target = made_by.component.target
+    if (name := _reference(part, target.partition(":")[0])) is not None:
+        return component_node(group, {"name": name}, group)
     if inspect.isfunction(part) and (found := factory_of(part)) is not None:
         factory, arguments = found
-        return component_node(group, _set(group, _name(group, factory, ""), arguments), path)
-    raise _not_again(GROUPS[group].noun, part)
+        return component_node(group, _set(group, _name(group, factory, ""), arguments), group)
+    if refers_to_layers(part) or _takes_spec(made_by) or made_by.component.reading().kind != "made":
+        raise _not_again(GROUPS[group].noun, part)
+    return component_node(group, {**made_by.parameters, "name": f"{target}{CALLED}{place}"}, group)
 
 
 def _reference(part: Any, module: str) -> str | None:

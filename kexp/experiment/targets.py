@@ -45,7 +45,7 @@ def find_targets(experiment: Experiment, splits: Splits) -> dict[str, tuple[str,
     if splits.spec.task != "classification":
         return {}
     nodes = [node for node in (experiment.loss, *experiment.metrics.values()) if node is not None]
-    nodes = [node for node in nodes if not traits.says_targets(node)]
+    nodes = [node for node in nodes if not traits.says_targets(node.component)]
     return {node.path: _taken(node, splits, experiment.backend) for node in nodes}
 
 

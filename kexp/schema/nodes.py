@@ -83,7 +83,7 @@ def component_node(group: str, value: Any, path: str) -> Node:
     for taken in signature.taken:
         if taken in given and not signature.open:
             raise ConfigError(
-                f"{path}.{taken}: {name} is read as a {owner.noun} itself, which Keras calls with "
+                f"{path}.{taken}: {name} is read as {owner.one} itself, which Keras calls with "
                 f"{' and '.join(signature.taken)}; if it makes one, give its parameters defaults"
             )
     known = {p.name for p in signature.parameters} | set(owner.passes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import sys
@@ -98,13 +99,19 @@ class ComponentContract:
             if not isinstance(value, (dict, list, tuple)):  # components inside a value are completed
                 assert {**first.common, **first.parameters}[key] == value
 
-    def test_an_unknown_parameter_is_refused(self, component: Chosen, found: Component) -> None:
-        """An unknown parameter is refused by a sentence that names it."""
-        group, _, parameters = component
-        if found.signature().open and not found.exported:
-            pytest.fail(f"{found.target} takes **kwargs, so a mistyped parameter would go unnoticed")
-        with pytest.raises(UnknownNameError, match="no_such_parameter"):
-            component_node(group, {**node_of(found, parameters), "no_such_parameter": 1}, group)
+    def test_an_unknown_parameter_is_refused(
+        self, component: Chosen, found: Component, overrides: Sequence[str]
+    ) -> None:
+        """An unknown parameter is refused by a sentence that names it; at the latest by what `**kwargs` reach."""
+        group, name, parameters = component
+        given = {**parameters, "no_such_parameter": 1}
+        if not found.signature().open or found.exported:
+            with pytest.raises(UnknownNameError, match="no_such_parameter"):
+                component_node(group, node_of(found, given), group)
+            return
+        with contextlib.suppress(ConfigError):
+            _built(group, stage(group, name, given, tuple(overrides)), seed=0)
+            pytest.fail(f"{found.target} takes **kwargs and ignores them, so a mistyped parameter would go unnoticed")
 
     def test_values_against_the_rules_are_refused(self, component: Chosen, found: Component) -> None:
         """Each annotated parameter refuses a value of another type and a value out of its range."""

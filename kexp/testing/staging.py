@@ -65,15 +65,9 @@ def stage(
         ConfigError: there is no such component, or its parameters break a rule.
     """
     component = registry.find(group, name)
-    ground = [] if group == "data" else [f"data={_ground(component)[0]}"]
-    if group == "callbacks":
-        ground.append("trainer.validation_split=0.2")  # many callbacks monitor a validation metric
-    if group == "metrics":
-        ground.append(f"loss={_ground(component)[1]}")
-    config = _composed((*_SMALL, *ground, *overrides))
-    config["backend"] = backend or current_backend()
-    _put(config, component, node_of(component, parameters))
-    return check(config)
+    staged = (_staged(component, parameters, (*_SMALL, *ground, *overrides), backend) for ground in _grounds(component))
+    first = next(staged)
+    return next((each for each in (first, *staged) if _suits(each)), first) if _is_tried(component) else first
 
 
 def example_parameters(component: Component, folder: Path, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -128,19 +122,56 @@ def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
     return copy.deepcopy(_composed_once(overrides))
 
 
-def _ground(component: Component) -> tuple[str, str]:
-    """Returns the data and the loss around a component."""
-    if component.group in ("layer", "model"):
-        return "digits", "sparse_categorical_crossentropy"  # its rows can be reshaped to images and sequences
-    if component.group not in ("loss", "metrics"):
-        return _GROUNDS[0][:2]
+def _staged(
+    component: Component, parameters: Mapping[str, Any], overrides: tuple[str, ...], backend: str | None
+) -> Experiment:
+    config = _composed(overrides)
+    config["backend"] = backend or current_backend()
+    _put(config, component, node_of(component, parameters))
+    return check(config)
+
+
+def _grounds(component: Component) -> list[list[str]]:
+    """Returns overrides that choose the data, and the loss, around a component; the most suitable first."""
+    group = component.group
+    if group == "data":
+        return [[]]
+    if group in ("layer", "model"):
+        return [["data=digits"]]  # its rows can be reshaped to images and sequences
+    if _is_tried(component):  # the loss beside a metric follows the targets that the metric takes
+        return [[f"data={data}"] for data in dict.fromkeys(data for data, *_ in _GROUNDS)]
+    if group not in ("loss", "metrics"):
+        return [["data=iris", *(["trainer.validation_split=0.2"] if group == "callbacks" else [])]]  # to be monitored
     wanted = traits.of(component)
-    for data, loss, task, outputs in _GROUNDS:
-        trained = wanted if component.group == "loss" else traits.of(registry.find("loss", loss))
-        measured = {component.name: wanted} if component.group == "metrics" else {}
-        if traits.targets_problem(loss, trained, measured, task, outputs) is None:
-            return data, loss
-    return _GROUNDS[0][:2]
+    suitable = [
+        [f"data={data}", *([f"loss={loss}"] if group == "metrics" else [])]
+        for data, loss, task, outputs in _GROUNDS
+        if traits.targets_problem(
+            loss,
+            wanted if group == "loss" else traits.of(registry.find("loss", loss)),
+            {component.name: wanted} if group == "metrics" else {},
+            task,
+            outputs,
+        )
+        is None
+    ]
+    return [*suitable, ["data=iris"]]
+
+
+def _is_tried(component: Component) -> bool:
+    """Returns whether only a trial call shows which targets a loss or a metric takes."""
+    return component.group in ("loss", "metrics") and not traits.says_targets(component)
+
+
+def _suits(experiment: Experiment) -> bool:
+    """Returns whether the data suit the loss and the metrics."""
+    from kexp.experiment import prepare
+
+    try:
+        prepare(experiment)
+    except ConfigError:
+        return False
+    return True
 
 
 def _put(config: dict[str, Any], component: Component, node: dict[str, Any]) -> None:

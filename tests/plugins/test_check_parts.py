@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from distributions import installed
 
+from kexp import registry
 from kexp.cli import main
 from kexp.errors import ConfigError
 
@@ -165,6 +166,18 @@ def made():
 class Twice(keras.layers.Layer):
     def call(self, x):
         return 2 * x
+class HitsOfOne(keras.metrics.Metric):  # one-hot targets alone
+    def __init__(self, which=0, **more):
+        super().__init__(**more)
+        self.which, self.hits = which, self.add_weight(name="hits", initializer="zeros")
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.hits.assign_add(ops.sum(y_true[:, self.which] * y_pred[:, self.which]))
+    def result(self):
+        return self.hits
+def one_column(t, p):
+    if t.shape[-1] != 1:
+        raise ValueError("one column is wanted")
+    return ops.mean(ops.square(t - p), axis=-1)
 class Soft(keras.losses.Loss):
     def call(self, y_true, y_pred):
         return ops.mean(ops.abs(y_true - y_pred), axis=-1)
@@ -180,6 +193,7 @@ GROUPS = {
     **{"focal": "loss", "hit": "metrics", "wave": "activation", "lasso": "regularizer", "small": "initializer"},
     **{"halving": "schedule", "boxed": "constraint", "rows": "data", "batches": "data", "build": "model"},
     **{"made": "optimizer", "Twice": "layer", "Soft": "loss", "heavy": "optimizer", "patient": "callbacks"},
+    **{"HitsOfOne": "metrics", "one_column": "loss"},
 }
 
 
@@ -202,6 +216,29 @@ def test_a_reference_is_checked_as_a_plugin_s_component_is(own: None, capsys: py
     code, told = check(capsys, "own_things:focal", "gamma=3.0")
     assert code == 0, told
     assert re.match(r"loss=own_things:focal  reference \w+  ok, 1\d checks\n$", told)
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "data", "form"),
+    [
+        ("metrics", "HitsOfOne", "iris", "one_hot"),
+        ("loss", "one_column", "breast_cancer", "binary"),
+    ],
+)
+def test_the_targets_of_a_reference_are_found_by_a_try_as_in_a_run(
+    group: str, name: str, data: str, form: str, own: None
+) -> None:
+    from kexp.experiment import prepare
+    from kexp.testing.contract import ComponentContract
+    from kexp.testing.staging import stage
+
+    chosen = (group, f"own_things:{name}", {})
+    experiment = stage(*chosen)
+    prepared = prepare(experiment)
+    assert (experiment.data.name, prepared.targets["loss" if group == "loss" else "metrics.checked"]) == (data, form)
+    contract, found = ComponentContract(), registry.find(group, chosen[1])
+    contract.test_an_unknown_parameter_is_refused(chosen, found, [])
+    contract.test_builds_what_its_group_promises(experiment, chosen)
 
 
 @pytest.mark.parametrize(

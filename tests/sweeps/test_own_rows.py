@@ -74,7 +74,7 @@ for run_id in json.load(open("runs.json")):
     np.savez("rows.npz", x=rows)
     command("predict", run_id, "rows.npz", "predicted.npz")
     predicted = np.load("predicted.npz")
-    (given,) = (predicted[key] for key in ("probabilities", "predictions") if key in predicted)
+    (given,) = (predicted[key] for key in ("probabilities", "scores", "prediction") if key in predicted)
     expected = model.predict(rows, verbose=0)
     given = np.reshape(given, (len(rows), -1))[:, -expected.shape[-1] :]  # a sigmoid's output is the second class'
     np.testing.assert_allclose(given, expected, rtol=1e-4, atol=1e-6)
