@@ -54,16 +54,16 @@ class Images:
 
         x = np.empty((len(rows), *self.shape), dtype=np.float32)
         for place, row in enumerate(rows.tolist()):
-            x[place] = self._decoded(self.files[row])
+            np.divide(self._pixels(self.files[row]), np.float32(255), out=x[place])
         return x, self.targets[rows]
 
-    def _decoded(self, file: Path) -> NDArray[Any]:
+    def _pixels(self, file: Path) -> NDArray[Any]:
         from kexp.errors import DataError
-        from kexp.serving.images import decoded
+        from kexp.serving.images import pixels
 
         try:
             with file.open("rb") as content:
-                return decoded(content, self.shape)
+                return pixels(content, self.shape)
         except (OSError, ValueError):
             raise DataError(f"data.path: {file} is not a readable image") from None
 

@@ -15,7 +15,7 @@ from .cells import RequestError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["decoded", "images_of"]
+__all__ = ["decoded", "images_of", "pixels"]
 
 
 def decoded(file: IO[bytes], shape: Sequence[int]) -> NDArray[np.float32]:
@@ -24,17 +24,24 @@ def decoded(file: IO[bytes], shape: Sequence[int]) -> NDArray[np.float32]:
     Raises:
         ValueError: it is not a readable image.
     """
+    return pixels(file, shape) / np.float32(255)
+
+
+def pixels(file: IO[bytes], shape: Sequence[int]) -> NDArray[np.uint8]:
+    """As `decoded`, in whole numbers from 0 to 255."""
     from PIL import Image, ImageOps
 
     height, width, channels = shape
+    mode = "L" if channels == 1 else "RGB"
     try:
         with Image.open(file) as image:
-            upright = ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
+            ImageOps.exif_transpose(image, in_place=True)
+            upright = image if image.mode == mode else image.convert(mode)
+            if upright.size != (width, height):
+                upright = upright.resize((width, height), Image.Resampling.BILINEAR)
+            return np.asarray(upright).reshape(height, width, channels)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise ValueError("is not a readable image") from None
-    if upright.size != (width, height):
-        upright = upright.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(upright, dtype=np.float32).reshape(height, width, channels) / np.float32(255)
 
 
 def images_of(given: Any, shape: Sequence[int]) -> NDArray[np.float32]:
