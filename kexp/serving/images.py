@@ -24,7 +24,7 @@ def decoded(file: IO[bytes], shape: Sequence[int]) -> NDArray[np.float32]:
     Raises:
         ValueError: it is not a readable image.
     """
-    return pixels(file, shape) / np.float32(255)
+    return pixels(file, shape).astype(np.float32) / np.float32(255)
 
 
 def pixels(file: IO[bytes], shape: Sequence[int]) -> NDArray[np.uint8]:
