@@ -12,7 +12,7 @@ from typing import Any
 from kexp.errors import ConfigError, LoadError, UnknownNameError
 from kexp.tracking import RunView, StoreSettings, chosen_store, fetch_artifact, find_run, list_artifacts, resolve_uri
 from kexp.tracking.client import client_for, store_errors
-from kexp.tracking.common import place_of_common
+from kexp.tracking.common import place_of_common, text_in_tags
 from kexp.tracking.finding import is_run_of_all
 from kexp.tracking.server_check import check_usable
 from kexp.tracking.settings import is_remote
@@ -45,8 +45,10 @@ class StoredRun:
     def text(self, path: str) -> str | None:
         """Returns the content of a text artifact; None if it does not exist.
 
-        The artifact of a trial may be stored with its sweep.
+        The artifact of a trial may be stored with its sweep, or as a tag.
         """
+        if (told := text_in_tags(self.view.tags, path)) is not None:
+            return told
         run_id, place = self._home(path)
         with tempfile.TemporaryDirectory(prefix="kexp-") as folder:
             try:

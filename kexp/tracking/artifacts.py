@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kexp.errors import StoreError
-from kexp.tracking.client import AT_ONCE
 from kexp.tracking.rows import Row, artifact_path
+from kexp.tracking.side_by_side import AT_ONCE, side_by_side
 
 __all__ = ["check_files", "repository_of", "send_artifacts", "send_folder"]
 
-_turn = threading.BoundedSemaphore(AT_ONCE)  # uploads to servers at one time, whoever makes them
+_UPLOADS = 2 * AT_ONCE  # at one time, whoever makes them
+_turn = threading.BoundedSemaphore(_UPLOADS)
 
 
 def repository_of(uri: str, tracking_uri: str | None = None) -> Any:
@@ -59,45 +62,40 @@ def send_artifacts(repository: Any, row: Row, folder: Path = Path()) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(source, target, dirs_exist_ok=True) if source.is_dir() else shutil.copy2(source, target)
         return
-    if texts:
-        with tempfile.TemporaryDirectory(prefix="kexp-") as name:
-            _write(texts, Path(name))
-            send_folder(repository, Path(name))
-    for file, inside in files:
-        source = folder / file
-        if source.is_dir():
-            send_folder(repository, source, _artifact(inside, file))
-        else:
-            repository.log_artifact(str(source), inside or None)
+    with tempfile.TemporaryDirectory(prefix="kexp-") as name:
+        _write(texts, Path(name))
+        sources = [(folder / file, inside) for file, inside in files]
+        named = [(source, _artifact(inside, source.name) if source.is_dir() else inside) for source, inside in sources]
+        _send(repository, [(Path(name), ""), *named])
 
 
-def send_folder(repository: Any, folder: Path, inside: str = "") -> None:
-    """Sends all files of a folder, to a server side by side: each is a request of its own.
-
-    Args:
-        repository: MLflow's access to the artifacts.
-        folder: what is sent.
-        inside: the artifact folder that takes its files; the top unless given.
+def send_folder(repository: Any, folder: Path) -> None:
+    """Sends all files of a folder to the top of an artifact repository.
 
     Raises:
         Exception: the first failure, once every file was tried.
     """
+    _send(repository, [(folder, "")])
+
+
+def _send(repository: Any, sources: Sequence[tuple[Path, str]]) -> None:
+    """Sends files, and what folders hold, each into an artifact folder; to a server side by side, a request a file."""
     from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
-    if not isinstance(repository, HttpArtifactRepository):  # of a cloud's, MLflow's own way is side by side already
-        repository.log_artifacts(str(folder), inside or None)
-        return
+    side = isinstance(repository, HttpArtifactRepository)  # of a cloud's, MLflow's own way is side by side already
+
+    def send(source: Path, inside: str) -> None:
+        with _turn if side else contextlib.nullcontext():
+            (repository.log_artifacts if source.is_dir() else repository.log_artifact)(str(source), inside or None)
+
+    each = [part for source in sources for part in (_files_of(*source) if side and source[0].is_dir() else [source])]
+    side_by_side([partial(send, *part) for part in each], _UPLOADS if side else 1)
+
+
+def _files_of(folder: Path, inside: str) -> list[tuple[Path, str]]:
+    """The files in and below a folder, each with the artifact folder that it goes into."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())
-
-    def send(file: Path) -> None:
-        place = "/".join([*filter(None, [inside]), *file.relative_to(folder).parent.parts])
-        with _turn:
-            repository.log_artifact(str(file), place or None)
-
-    with ThreadPoolExecutor(min(AT_ONCE, len(files) or 1), thread_name_prefix="kexp-upload") as pool:
-        sending = [pool.submit(send, file) for file in files]
-    for each in sending:
-        each.result()
+    return [(file, "/".join([*filter(None, [inside]), *file.relative_to(folder).parent.parts])) for file in files]
 
 
 def _write(texts: dict[str, str], folder: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
-from kexp.tracking.client import AT_ONCE, store_errors
+from kexp.tracking.client import store_errors
 from kexp.tracking.reading import RunView, search
 from kexp.tracking.settings import StoreSettings, resolve_uri
+from kexp.tracking.side_by_side import side_by_side
 from kexp.tracking.store import experiment_id
 from kexp.tracking.tables import Database, open_database, tables
 from kexp.tracking.values import ABOUT
@@ -56,10 +57,8 @@ def finished_with(settings: StoreSettings, fingerprints: Sequence[str]) -> dict[
     if len(wanted) <= _FEW:
         tags = [{"kexp.fingerprint": each} for each in sorted(wanted)]
     found: dict[str, FinishedRun] = {}
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="kexp-read") as pool:
-        futures = [pool.submit(_finished, settings, each) for each in tags]
-    for each in futures:
-        for view in each.result():
+    for views in side_by_side([partial(_finished, settings, each) for each in tags]):
+        for view in views:
             fingerprint = view.tags.get("kexp.fingerprint", "")
             if fingerprint in wanted:
                 state = view.tags.get("kexp.state", "FINISHED")

@@ -12,10 +12,11 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from kexp.tracking.client import AT_ONCE, as_pairs, is_transient, make_once
+from kexp.tracking.client import as_pairs, is_server, is_transient, make_once
 from kexp.tracking.delivery import RunSender
 from kexp.tracking.outbox import Header
 from kexp.tracking.record import RunRecord, user
+from kexp.tracking.side_by_side import AT_ONCE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -92,7 +93,7 @@ def create_run(
     Raises:
         Exception: the store is away, or refuses the run.
     """
-    if not hasattr(client._tracking_client.store, "get_host_creds"):  # not a server: its answer is not lost
+    if not is_server(client):
         return client.create_run(experiment, start_ms, dict(tags), run_name=name)
     from mlflow.entities import Run
     from mlflow.protos.service_pb2 import CreateRun

@@ -16,6 +16,7 @@ from kexp.disk import disk_full_error, is_disk_full
 from kexp.errors import KexpError, StoreError, first_line
 from kexp.passwords import restore_password
 from kexp.tracking.settings import StoreSettings, database_file, is_remote, resolve_uri, without_password
+from kexp.tracking.side_by_side import AT_ONCE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 Made = TypeVar("Made")
 
 __all__ = [
-    "AT_ONCE",
     "as_pairs",
     "check_reachable",
     "client_for",
+    "is_server",
     "is_transient",
     "is_unanswered",
     "load_mlflow",
@@ -36,16 +37,13 @@ __all__ = [
     "store_errors",
 ]
 
-AT_ONCE = 16
-"""Connections to one server; more gained nothing against one MLflow server at 0.2 s a request."""
-
 # Defaults only: what the user has set stays. A few quick attempts instead of MLflow's minutes: our rows wait on disk.
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_POOL_MAXSIZE": str(AT_ONCE),
+    "MLFLOW_HTTP_POOL_MAXSIZE": str(2 * AT_ONCE),  # uploads besides
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
@@ -98,6 +96,11 @@ def sql_store(client: MlflowClient) -> Any | None:
 
     store = client._tracking_client.store
     return store if type(store) is SqlAlchemyStore else None
+
+
+def is_server(client: MlflowClient) -> bool:
+    """Whether a client asks a server, whose answer may be late or lost; a database's is neither."""
+    return hasattr(client._tracking_client.store, "get_host_creds")
 
 
 def make_once(

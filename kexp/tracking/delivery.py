@@ -12,21 +12,24 @@ import importlib
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import StoreError, first_line
 from kexp.tracking.artifacts import repository_of, send_artifacts
-from kexp.tracking.client import is_transient, is_unanswered, reason_of
+from kexp.tracking.client import is_server, is_transient, is_unanswered, reason_of
 from kexp.tracking.outbox import Cursor, Header, Outbox
 from kexp.tracking.rows import Row, joined, parts_of
+from kexp.tracking.side_by_side import AT_ONCE, side_by_side
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["RunSender", "draw", "load_for"]
+__all__ = ["ArtifactsAwayError", "RunSender", "draw", "load_for"]
 
 _BATCH, _PARAMS, _TAGS = 1000, 100, 100  # MLflow's limits for one log_batch: of all entities, and of these among them
+_FILES = 16  # files, figures and models in rows that are sent together: after a failure all of them are sent again
 _KINDS = {"params", "tags", "metrics", "datasets", "texts", "files", "figures", "models", "end"}
 _HEAVY = {"texts", "files", "figures", "models"}  # what goes where MLflow keeps artifacts
 # What delivering a row of a kind imports first, and takes long to.
@@ -34,6 +37,10 @@ _MODULES = {"figure": ("matplotlib.figure", "matplotlib.backends.backend_agg"), 
 _datasets: set[tuple[str, str]] = set()  # names and digests of those that a store was told of
 _first_dataset = threading.Lock()
 _turns: dict[frozenset[tuple[str, str]], threading.Lock] = {}  # one for those that bring the same data sets
+
+
+class ArtifactsAwayError(StoreError):
+    """The store has what rows hold besides files and models, which cannot be brought to where it keeps them."""
 
 
 class RunSender:
@@ -60,22 +67,26 @@ class RunSender:
         self._folder = Path() if outbox is None else outbox.run_folder
         self._repository: Any = None
         self._ahead = 0  # the rows up to here were told, their files and models apart
+        # Rows that do not wait are whole trials, which are sent side by side themselves.
+        self._at_once = AT_ONCE if outbox is not None and is_server(client) else 1
 
     def deliver(self, rows: Iterable[tuple[int, Row]]) -> None:
         """Delivers rows of the outbox, pairs of (offset at which the row ends, row), in order.
 
         Raises:
             StoreError: the store is away, locked or overloaded; the cursor stands after the last rows that it took.
+            ArtifactsAwayError: only its artifacts are.
         """
         assert self.outbox is not None
         batches = list(_batches(rows))
         for number, (offset, some) in enumerate(batches):
             try:
                 self._send_or_refuse(joined(some))
-            except StoreError:
-                if joined(some).keys() & _HEAVY:
-                    self._send_ahead(batches[number:])
-                raise
+            except StoreError as error:
+                if not joined(some).keys() & _HEAVY:
+                    raise
+                self._send_ahead(batches[number:])
+                raise ArtifactsAwayError(str(error)) from error
             self.delivered += len(some)
             self.cursor.delivered = max(self.cursor.delivered, offset)
             self.outbox.advance(self.cursor)
@@ -93,32 +104,54 @@ class RunSender:
         self._ahead = max([self._ahead, *(offset for offset, _ in later)])
 
     def send(self, row: Row) -> None:
-        """Sends a row of any size.
+        """Sends a row of any size, to a server side by side what does not follow from each other; the end comes last.
 
         Raises:
             Exception: the store is away, or refuses some of it; the rest may or may not be there.
         """
-        from mlflow.entities import Metric, Param, RunTag
-
         if row.keys() - _KINDS:
             raise StoreError(f"rows of another version of kexp cannot be delivered: {', '.join(row.keys() - _KINDS)}")
-        run_id = self.run.run_id
-        for points, params, tags in _calls(row):
-            metrics = [Metric(key, value, stamp, step) for key, value, step, stamp in points]
-            self.client.log_batch(
-                run_id, metrics, [Param(*each) for each in params], [RunTag(*each) for each in tags], synchronous=True
-            )
-        self._send_datasets(row.get("datasets", ()))
+        told = threading.Event()
+        side_by_side(
+            [
+                partial(self._send_batches, row, told),
+                partial(self._send_datasets, row.get("datasets", ())),
+                partial(self._send_files, row),
+                partial(self._send_models, row.get("models", ()), told),
+            ],
+            self._at_once,
+        )
+        if "end" in row:
+            self.client.set_terminated(self.run.run_id, row["end"]["status"], row["end"]["time_ms"])
+
+    def _send_batches(self, row: Row, told: threading.Event) -> None:
+        """Sends points, parameters and tags; `told` is set once that is over."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        try:
+            for points, params, tags in _calls(row):
+                metrics = [Metric(key, value, stamp, step) for key, value, step, stamp in points]
+                self.client.log_batch(
+                    self.run.run_id,
+                    metrics,
+                    [Param(*each) for each in params],
+                    [RunTag(*each) for each in tags],
+                    synchronous=True,
+                )
+        finally:
+            told.set()
+
+    def _send_files(self, row: Row) -> None:
         figures = [[str(draw(self._folder, each).absolute()), "figures"] for each in row.get("figures", ())]
         if figures or row.get("files") or row.get("texts"):
             send_artifacts(self._artifacts(), {**row, "files": [*row.get("files", ()), *figures]}, self._folder)
-        for model in row.get("models", ()):
+
+    def _send_models(self, models: Sequence[dict[str, Any]], told: threading.Event) -> None:
+        for model in models:
             from kexp.tracking.models import deliver_model
 
             assert self.outbox is not None
-            deliver_model(self.client, self.run, self.outbox, self.cursor, model)
-        if "end" in row:
-            self.client.set_terminated(run_id, row["end"]["status"], row["end"]["time_ms"])
+            deliver_model(self.client, self.run, self.outbox, self.cursor, model, told.wait)
 
     def _send_or_refuse(self, row: Row) -> None:
         """Where the store refuses a row, halves of it are tried: what is wrong costs nothing else."""
@@ -209,15 +242,16 @@ def draw(folder: Path, figure: dict[str, Any]) -> Path:
 
 
 def _batches(rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[int, list[Row]]]:
-    """Rows to be sent together, and the offset at which the last of them ends: what takes long ends a batch."""
+    """Rows to be sent together, and the offset at which the last of them ends."""
     batch: list[Row] = []
-    points = end = 0
+    points = files = end = 0
     for end, row in rows:
         batch.append(row)
         points += len(row.get("metrics", ()))
-        if points >= _BATCH or row.keys() & {"files", "figures", "models"}:
+        files += len(row.keys() & {"files", "figures", "models"})
+        if points >= _BATCH or files >= _FILES:
             yield end, batch
-            batch, points = [], 0
+            batch, points, files = [], 0, 0
     if batch:
         yield end, batch
 

@@ -10,14 +10,15 @@ import contextlib
 import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kexp.tracking.client import AT_ONCE, client_for, store_errors
+from kexp.tracking.client import client_for, is_server, store_errors
 from kexp.tracking.reading import metric_history, search
 from kexp.tracking.record import RunRecord
 from kexp.tracking.settings import StoreSettings, resolve_uri
+from kexp.tracking.side_by_side import side_by_side
 from kexp.tracking.tables import Database, open_database, tables
 from kexp.tracking.values import ABOUT, restored_metric
 
@@ -151,10 +152,9 @@ def _from_server(settings: StoreSettings, run_ids: Sequence[str]) -> tuple[dict[
                 names.setdefault(name, []).append(view.run_id)
     asked = [(name, some) for name, having in names.items() for some in _chunks(having, _RUNS_A_REQUEST)]
     points: dict[str, dict[str, Sequence[tuple[int, float]]]] = {run_id: {} for run_id in run_ids}
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="kexp-read") as pool:
-        for answer in pool.map(lambda each: _metric_of_runs(settings, *each), asked):
-            for run_id, name, history in answer:
-                points[run_id][name] = history
+    for answer in side_by_side([partial(_metric_of_runs, settings, *each) for each in asked]):
+        for run_id, name, history in answer:
+            points[run_id][name] = history
     return dict(points), over
 
 
@@ -175,13 +175,14 @@ def _ask_in_bulk(settings: StoreSettings, name: str, run_ids: list[str]) -> list
     from mlflow.utils.rest_utils import http_request
 
     uri = resolve_uri(settings)
-    store = client_for(uri)._tracking_client.store
-    if not hasattr(store, "get_host_creds"):
+    client = client_for(uri)
+    if not is_server(client):
         return None
     asked = [*(("run_id", run_id) for run_id in run_ids), ("metric_key", name)]
     with store_errors(uri, "reading metrics"):
         path = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
-        answer = http_request(store.get_host_creds(), path, "GET", params=asked, raise_on_status=False)
+        credentials = client._tracking_client.store.get_host_creds()
+        answer = http_request(credentials, path, "GET", params=asked, raise_on_status=False)
     if answer.status_code != 200:
         return None
     points: list[dict[str, Any]] = answer.json()["metrics"]

@@ -8,17 +8,18 @@ import platform
 import shutil
 import time
 import warnings
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp import serving
 from kexp.tracking.artifacts import repository_of, send_folder
-from kexp.tracking.client import AT_ONCE, as_pairs, make_once
+from kexp.tracking.client import as_pairs, is_server, make_once
 from kexp.tracking.model_registry import Registration, register
 from kexp.tracking.outbox import Cursor, Header, Outbox, Row
 from kexp.tracking.rows import param_row
+from kexp.tracking.side_by_side import AT_ONCE, side_by_side
 from kexp.tracking.tracker import Served
 from kexp.tracking.values import ABOUT
 
@@ -120,10 +121,24 @@ def _put_served(folder: Path, served: Served) -> dict[str, Any]:
     return {**described, "example": {"artifact_path": _EXAMPLE, "serving_input_path": _SENT, **kind}}
 
 
-def deliver_model(client: MlflowClient, header: Header, outbox: Outbox, cursor: Cursor, row: dict[str, Any]) -> None:
-    """Makes the LoggedModel of `row`: files, link to the run, metrics, registry. Takes up an earlier attempt."""
-    from mlflow.entities import LoggedModelOutput, Metric
+def deliver_model(
+    client: MlflowClient,
+    header: Header,
+    outbox: Outbox,
+    cursor: Cursor,
+    row: dict[str, Any],
+    run_is_told: Callable[[], object] = bool,
+) -> None:
+    """Makes the LoggedModel of `row`: files, link to the run, metrics, registry. Takes up an earlier attempt.
 
+    Args:
+        client: of the store.
+        header: the run.
+        outbox: where the row waits.
+        cursor: is given the model's id.
+        row: see `model_row`.
+        run_is_told: returns once the store has the run's own points: two that bring the same ones would meet.
+    """
     folder = outbox.run_folder / row["local"]
     tried = folder.with_name(f"{folder.name}.tried")
     fresh = folder.exists() and not tried.exists()  # else an attempt may have come to any point
@@ -138,26 +153,43 @@ def deliver_model(client: MlflowClient, header: Header, outbox: Outbox, cursor: 
     cursor.models[row["key"]] = model_id
     outbox.advance(cursor)
     _describe(folder, header, model_id, row)
-    send_folder(repository_of(model.artifact_location, client._tracking_client.tracking_uri), folder)
-    run = None if fresh else client.get_run(header.run_id)
-    if run is None or run.outputs is None or model_id not in {each.model_id for each in run.outputs.model_outputs}:
-        client.log_outputs(header.run_id, [LoggedModelOutput(model_id, row["step"])])
-    linked = _last_points(client, header.run_id) if row["metrics"] is None else row["metrics"]
-    if linked:
-        client.log_batch(
-            header.run_id,
-            [
-                Metric(key, value, stamp, at, model_id=model_id, run_id=header.run_id, **_data_of(key, row))
-                for key, value, at, stamp in linked
-                if not key.startswith(ABOUT)
-            ],
-            synchronous=True,
-        )
+    files = repository_of(model.artifact_location, client._tracking_client.tracking_uri)
+
+    def link() -> None:
+        run_is_told()
+        _link_metrics(client, header.run_id, model_id, row)
+
+    output = partial(_add_output, client, header.run_id, model_id, row["step"], fresh)
+    calls: list[Callable[[], None]] = [partial(send_folder, files, folder), output, link]
+    side_by_side(calls, AT_ONCE if is_server(client) else 1)
     client.finalize_logged_model(model_id, "READY")
     if row["register"]:
         register(client, header.uri, Registration(**row["register"]), model_id, header.run_id)
     shutil.rmtree(folder, ignore_errors=True)
     tried.unlink()
+
+
+def _add_output(client: MlflowClient, run_id: str, model_id: str, step: int, fresh: bool) -> None:
+    """Links the run to its model, unless an earlier attempt has done so."""
+    from mlflow.entities import LoggedModelOutput
+
+    outputs = None if fresh else client.get_run(run_id).outputs
+    if outputs is None or model_id not in {each.model_id for each in outputs.model_outputs}:
+        client.log_outputs(run_id, [LoggedModelOutput(model_id, step)])
+
+
+def _link_metrics(client: MlflowClient, run_id: str, model_id: str, row: Mapping[str, Any]) -> None:
+    """Has the store show the run's metrics as the model's too."""
+    from mlflow.entities import Metric
+
+    linked = _last_points(client, run_id) if row["metrics"] is None else row["metrics"]
+    points = [
+        Metric(key, value, stamp, at, model_id=model_id, run_id=run_id, **_data_of(key, row))
+        for key, value, at, stamp in linked
+        if not key.startswith(ABOUT)
+    ]
+    if points:
+        client.log_batch(run_id, points, synchronous=True)
 
 
 def _data_of(metric: str, row: Mapping[str, Any]) -> dict[str, str]:
@@ -170,7 +202,7 @@ def _data_of(metric: str, row: Mapping[str, Any]) -> dict[str, str]:
 
 def _create(client: MlflowClient, header: Header, row: dict[str, Any]) -> LoggedModel:
     tags, params = {"kexp.key": row["key"]}, row["params"]
-    if not hasattr(client._tracking_client.store, "get_host_creds"):  # not a server: its answer is not lost
+    if not is_server(client):
         return client.create_logged_model(
             header.experiment_id, row["name"], header.run_id, tags=tags, params=params, model_type="keras"
         )
@@ -197,8 +229,9 @@ def _create(client: MlflowClient, header: Header, row: dict[str, Any]) -> Logged
 
 def _last_points(client: MlflowClient, run_id: str) -> list[tuple[str, float, int, int]]:
     keys = client.get_run(run_id).data.metrics
-    with ThreadPoolExecutor(AT_ONCE) as pool:  # a server may be far away
-        points = list(pool.map(lambda key: client.get_metric_history(run_id, key)[-1], keys))
+    points = [
+        history[-1] for history in side_by_side([partial(client.get_metric_history, run_id, key) for key in keys])
+    ]
     return [(point.key, point.value, point.step, point.timestamp) for point in points]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from kexp.tracking.client import check_reachable, client_for
-from kexp.tracking.delivery import RunSender, draw, load_for
+from kexp.tracking.delivery import ArtifactsAwayError, RunSender, draw, load_for
 from kexp.tracking.delivery_thread import BRIEF_S, DeliveryThread
 from kexp.tracking.outbox import Header, Outbox
 from kexp.tracking.settings import StoreSettings
@@ -71,10 +71,19 @@ class Writer:
             check_reachable(StoreSettings(uri=self._header.uri))  # MLflow itself takes 15 s to notice
         if self._sender is None:
             self._sender = RunSender(client_for(self._header.uri), self._header, self._outbox)
-        self._sender.deliver(rows)
+        try:
+            self._sender.deliver(rows)
+        except ArtifactsAwayError:
+            self._beat()
+            raise
+        self._beat()
+        while self._coming and not self._thread.finishing:
+            load_for(self._coming.pop(0))
+
+    def _beat(self) -> None:
+        """Shows, where it is time for that, that the run lives."""
         if time.monotonic() >= self._heartbeat_due and not self._thread.finishing:
             self._heartbeat_due = time.monotonic() + self._settings.heartbeat_interval_s
             with contextlib.suppress(Exception):
+                assert self._sender is not None
                 self._sender.client.set_tag(self._header.run_id, "kexp.heartbeat", str(int(time.time())))
-        while self._coming and not self._thread.finishing:
-            load_for(self._coming.pop(0))

@@ -11,18 +11,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from kexp.disk import disk_full_error, is_disk_full
 from kexp.errors import StoreError, in_a_line
 from kexp.tracking import RunRecord, StoreSettings, resolve_uri
-from kexp.tracking.client import AT_ONCE
 from kexp.tracking.delivery import load_for
 from kexp.tracking.delivery_thread import DeliveryThread
 from kexp.tracking.finished import deliver_records
 from kexp.tracking.outbox_trials import TrialOutbox
 from kexp.tracking.settings import is_remote
+from kexp.tracking.side_by_side import AT_ONCE, side_by_side
 from kexp.tracking.stale import delete_runs, unfinished_runs
 from kexp.tracking.syncing import deliver, deliver_trials
 from kexp.tracking.waiting import wait_for, what_waits
@@ -221,35 +221,32 @@ class Recorder:
             return
         self._sending = len(added)
         most = AT_ONCE if is_remote(resolve_uri(self._store)) else 1  # a file of SQLite takes one writer
-        failures = []
-        with ThreadPoolExecutor(min(most, len(added)), thread_name_prefix="kexp-models") as pool:
-            for each, failure in zip(added, pool.map(self._deliver_one, added), strict=True):
-                if failure is None:
-                    each[1]()
-                else:
-                    self._added.append(each)
-                    failures.append(failure)
-                self._sending -= 1
-        if failures:
-            raise failures[0]
+        side_by_side([partial(self._deliver_one, *each) for each in added], most)
 
-    def _deliver_one(self, added: tuple[Path, Callable[[], None]]) -> StoreError | None:
-        """Why the store is away; None where it has what was added, or never will."""
-        folder, _ = added
+    def _deliver_one(self, folder: Path, then: Callable[[], None]) -> None:
+        """Delivers what was added to one run, or learns that the store will never take it.
+
+        Raises:
+            StoreError: the store is away.
+        """
         try:
             delivered = deliver(folder, self.run_ids)
-        except StoreError as error:
-            return error
+            if delivered is None:
+                raise StoreError(f"{folder}: another process delivers it")
+        except StoreError:
+            self._added.append((folder, then))
+            raise
         except Exception as error:  # one model must not cost the others
             self._notices.append(f"{folder}: {in_a_line(error)}")
-            return None
-        if delivered is None:
-            return StoreError(f"{folder}: another process delivers it")
-        if delivered.refused:
-            count, first = len(delivered.refused), delivered.refused[0]
-            self._notices.append(f"The tracking store refused {count} rows, kept in {folder / 'outbox'}: {first}")
-            self.models_refused += delivered.models_refused
-        return None
+        else:
+            if delivered.refused:
+                count, first = len(delivered.refused), delivered.refused[0]
+                self._notices.append(f"The tracking store refused {count} rows, kept in {folder / 'outbox'}: {first}")
+                self.models_refused += delivered.models_refused
+        finally:
+            with self._change:
+                self._sending -= 1
+        then()
 
     def _keep_on_disk(self, records: Sequence[RunRecord]) -> None:
         if self._store is None:
