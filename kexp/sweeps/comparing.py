@@ -13,7 +13,8 @@ from kexp.sweeps.compare.filters import parse_filter
 from kexp.sweeps.compare.folds import Fold, over_repeats, overlap
 from kexp.sweeps.compare.grouping import ABSENT, SEED, Group, group_trials
 from kexp.sweeps.compare.judge import Judgement, judge, pick_reference
-from kexp.sweeps.compare.results import Histories, TrialResult, histories_of, parameter_value, read_sweep
+from kexp.sweeps.compare.kept import read_results
+from kexp.sweeps.compare.results import Histories, TrialResult, histories_of, parameter_value
 from kexp.sweeps.compare.statistics import Summary, summarise
 from kexp.sweeps.objective import Objective, choose_objective, kept_epoch
 from kexp.sweeps.report import ShownComparison
@@ -52,7 +53,7 @@ def compare(
     from kexp.tracking import chosen_store
 
     settings = chosen_store(uri, experiment)
-    found = [read_sweep(settings, ref) for ref in sweeps or ("latest",)]
+    found = [read_results(settings, ref) for ref in sweeps or ("latest",)]
     trials = list({trial.run_id: trial for sweep in found for trial in sweep.trials}.values())
     own = {(sweep.objective, sweep.direction) for sweep in found if sweep.objective}
     if objective is None and len(own) == 1:

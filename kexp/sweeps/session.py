@@ -160,7 +160,10 @@ class Session:
                     self._interrupt()
                     self._end(tracker)
         self.rows_waiting = tracker.undelivered
-        if tracker.notice:
+        waits_with_trials = (
+            self.records.was_waited_for and tracker.undelivered
+        )  # in the same folder, as is told already
+        if tracker.notice and not waits_with_trials:
             self.notices.append(tracker.notice)
 
     @property

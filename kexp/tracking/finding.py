@@ -9,14 +9,16 @@ from kexp.tracking.addresses import is_address, run_id_at
 from kexp.tracking.reading import RunView, open_store, run_with_id, search
 from kexp.tracking.settings import StoreSettings
 
-__all__ = ["BEST_TRIAL", "find_run", "find_sweep", "is_run_of_all"]
+__all__ = ["BEST_TRIAL", "SWEEP_NAME", "find_run", "find_sweep", "is_run_of_all"]
 
 BEST_TRIAL = "kexp.sweep.best"
 """The tag of a sweep's run that holds the id of its best trial's."""
 
+SWEEP_NAME = "kexp.sweep.name"
+"""The tag of a sweep's run that holds its name."""
+
 _WHOLE_ID = re.compile(r"[0-9a-f]{32}")
 _BEST = "best:"
-_SWEEP = "kexp.sweep.name"
 
 
 def is_run_of_all(ref: str) -> bool:
@@ -78,11 +80,11 @@ def find_sweep(settings: StoreSettings, ref: str, *, key: str = "SWEEP") -> RunV
         StoreError: the store cannot be read.
     """
     if ref == "latest":
-        found = next(search(settings, tagged=_SWEEP, limit=1), None)
+        found = next(search(settings, tagged=SWEEP_NAME, limit=1), None)
         if found is None:
             raise ConfigError(f"{key}: there is no sweep yet in experiment {settings.experiment!r}")
         return found
-    named = next(search(settings, tags={_SWEEP: ref}, limit=1), None) if ref else None
+    named = next(search(settings, tags={SWEEP_NAME: ref}, limit=1), None) if ref else None
     if named is not None:
         return named
     try:
@@ -90,8 +92,8 @@ def find_sweep(settings: StoreSettings, ref: str, *, key: str = "SWEEP") -> RunV
     except UnknownNameError:
         if is_address(ref):
             raise
-        sweeps = search(settings, tagged=_SWEEP, limit=50)
-        names = dict.fromkeys(name for view in sweeps for name in (view.tags[_SWEEP], view.run_id))
+        sweeps = search(settings, tagged=SWEEP_NAME, limit=50)
+        names = dict.fromkeys(name for view in sweeps for name in (view.tags[SWEEP_NAME], view.run_id))
         raise UnknownNameError(key, "sweep or run", ref, [*names, "latest"]) from None
 
 
@@ -103,7 +105,7 @@ def _whole(settings: StoreSettings, run_id: str, key: str) -> RunView:
 
 
 def _best(settings: StoreSettings, sweep: RunView, key: str) -> RunView:
-    if _SWEEP not in sweep.tags:
+    if SWEEP_NAME not in sweep.tags:
         raise ConfigError(f"{key}: {sweep.name} is a run and no sweep")
     run_id = sweep.tags.get(BEST_TRIAL)
     if not run_id:

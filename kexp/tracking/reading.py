@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from kexp.errors import ConfigError, StoreError, UnknownNameError
+from kexp.errors import StoreError, UnknownNameError
+from kexp.tracking import database as in_database
+from kexp.tracking import on_server
 from kexp.tracking.client import check_reachable, client_for, store_errors
-from kexp.tracking.database import artifact_folder, experiment_of, found_runs
 from kexp.tracking.rows import artifact_path
 from kexp.tracking.settings import StoreSettings, database_file, resolve_uri, without_password
 from kexp.tracking.store import experiment_id
@@ -19,7 +21,6 @@ from kexp.tracking.values import restored_metric
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 __all__ = [
     "Point",
@@ -31,8 +32,6 @@ __all__ = [
     "run_with_id",
     "search",
 ]
-
-_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -87,11 +86,11 @@ def run_with_id(settings: StoreSettings, run_id: str) -> RunView | None:
     """
     if (database := _database(settings)) is not None:
         with store_errors(database.uri, "reading the run"):
-            experiment = experiment_of(database, run_id)
+            experiment = in_database.experiment_of(database, run_id)
             if experiment is None:
                 return None
             number, name = experiment
-            (found,) = found_runs(database, int(number), tags={}, run_ids=[run_id], deleted=True)
+            (found,) = in_database.found_runs(database, int(number), tags={}, run_ids=[run_id], deleted=True)
             return RunView(experiment=name, **found)
     from mlflow.exceptions import MlflowException
 
@@ -99,7 +98,8 @@ def run_with_id(settings: StoreSettings, run_id: str) -> RunView | None:
     try:
         with store_errors(uri, "reading the run"):
             run = client.get_run(run_id)
-            return _view(run, client.get_experiment(run.info.experiment_id).name)
+            name = client.get_experiment(run.info.experiment_id).name
+            return RunView(experiment=name, **on_server.fields_of(run))
     except StoreError as error:
         cause = error.__cause__
         if isinstance(cause, MlflowException) and cause.error_code == "RESOURCE_DOES_NOT_EXIST":
@@ -141,42 +141,23 @@ def search(
     database, experiment = _database(settings), experiment_id(settings)
     if experiment is None:
         return
-    if database is not None:
-        with store_errors(database.uri, "searching runs"):
-            for found in found_runs(
-                database,
-                int(experiment),
-                tags=wanted,
-                tagged=tagged,
-                run_ids=run_ids,
-                prefix=prefix,
-                status=status,
-                limit=limit,
-                newest_first=newest_first,
-            ):
-                yield RunView(experiment=settings.experiment, **found)
-        return
-    client, uri = open_store(settings)
-    clauses = [f"tags.`{key}` = {_quoted(value)}" for key, value in wanted.items()]
-    clauses += [f"attributes.status = '{status}'"] if status else []
-    clauses += [f"tags.`{tagged}` LIKE '%'"] if tagged else []
-    clauses += [f"attributes.run_id LIKE '{prefix}%'"] if prefix else []
-    if run_ids is not None:
-        clauses += [f"attributes.run_id IN ({', '.join(map(_quoted, run_ids))})"]
-    order = [f"attributes.start_time {'DESC' if newest_first else 'ASC'}"]
-    token, left = None, limit
-    while True:
-        size = _PAGE if left is None else min(_PAGE, left)
-        with store_errors(uri, "searching runs"):
-            page = client.search_runs(
-                [experiment], " and ".join(clauses), max_results=size, order_by=order, page_token=token
-            )
-        for run in page:
-            yield _view(run, settings.experiment)
-        token = page.token
-        left = None if left is None else left - len(page)
-        if not token or left == 0:
-            return
+    uri = resolve_uri(settings)
+    found_runs = (
+        partial(on_server.found_runs, uri, experiment)
+        if database is None
+        else partial(in_database.found_runs, database, int(experiment))
+    )
+    with store_errors(uri, "searching runs"):
+        for found in found_runs(
+            tags=wanted,
+            tagged=tagged,
+            run_ids=run_ids,
+            prefix=prefix,
+            status=status,
+            limit=limit,
+            newest_first=newest_first,
+        ):
+            yield RunView(experiment=settings.experiment, **found)
 
 
 def metric_history(settings: StoreSettings, run_id: str, metric: str) -> list[Point]:
@@ -251,7 +232,7 @@ def _artifacts_here(settings: StoreSettings, run_id: str) -> Path | None:
     if database is None:
         return None
     with store_errors(database.uri, "reading an artifact"):
-        return artifact_folder(database, run_id)
+        return in_database.artifact_folder(database, run_id)
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -289,27 +270,3 @@ def _existing(settings: StoreSettings) -> str:
         raise StoreError(f"tracking.uri: there is no tracking store at {without_password(uri)}")
     check_reachable(settings)
     return uri
-
-
-def _view(run: Run, experiment: str) -> RunView:
-    outputs = getattr(run, "outputs", None)
-    return RunView(
-        run_id=run.info.run_id,
-        name=run.info.run_name or "",
-        experiment=experiment,
-        status=run.info.status,
-        params=dict(run.data.params),
-        metrics={key: restored_metric(value) for key, value in run.data.metrics.items()},
-        tags=dict(run.data.tags),
-        start_ms=run.info.start_time,
-        end_ms=run.info.end_time,
-        model_ids=tuple(output.model_id for output in outputs.model_outputs) if outputs else (),
-    )
-
-
-def _quoted(value: str) -> str:
-    if "'" not in value:
-        return f"'{value}'"
-    if '"' not in value:
-        return f'"{value}"'
-    raise ConfigError(f"a tag cannot be searched for by a value with both kinds of quotation marks, got {value!r}")

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from kexp.errors import ConfigError, StoreError
 from kexp.tracking.client import check_reachable, client_for, reason_of
+from kexp.tracking.plain_http import ask_plainly
 from kexp.tracking.settings import DEFAULT_EXPERIMENT, StoreSettings, is_remote, without_password
 
 __all__ = ["check_artifacts_reachable", "check_usable", "experiment_on_server"]
@@ -78,11 +79,14 @@ def experiment_on_server(uri: str, name: str) -> dict[str, Any] | None:
         ConfigError: the server refuses the user, or is no MLflow server.
         StoreError: it does not answer, or answers with an error.
     """
-    from mlflow.utils.rest_utils import http_request
-
+    asked = {"experiment_name": name}
+    found = ask_plainly(uri, "GET", "experiments/get-by-name", asked, _PATIENCE_S) or {}
+    if isinstance(found.get("experiment"), dict):
+        return dict(found["experiment"])
     where = f"tracking.uri: the server at {without_password(uri)}"
     credentials = client_for(uri)._tracking_client.store.get_host_creds()
-    asked = {"experiment_name": name}
+    from mlflow.utils.rest_utils import http_request
+
     try:
         answer = http_request(
             credentials, _PATH, "GET", timeout=_PATIENCE_S, max_retries=1, raise_on_status=False, params=asked
@@ -103,8 +107,7 @@ def experiment_on_server(uri: str, name: str) -> dict[str, Any] | None:
     except ValueError:
         content = None
     if answer.status_code == 200 and isinstance(content, dict) and "experiment" in content:
-        found: dict[str, Any] = content["experiment"]
-        return found
+        return dict(content["experiment"])
     if isinstance(content, dict) and content.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
         return None
     if answer.status_code >= 500 or answer.status_code == 429:

@@ -8,7 +8,6 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kexp.errors import StoreError, first_line
 from kexp.tracking.client import check_reachable, client_for, load_mlflow, store_errors
@@ -19,13 +18,11 @@ from kexp.tracking.server_check import check_artifacts_reachable, experiment_on_
 from kexp.tracking.settings import StoreSettings, database_file, is_remote, resolve_uri
 from kexp.tracking.tables import open_database
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
 __all__ = ["check_writable", "experiment_id", "prepare_store"]
 
 _KIND = ("mlflow.experimentKind", "custom_model_development")
 _ready: dict[tuple[str, str], str] = {}
+_found: dict[tuple[str, str], str] = {}  # ids of experiments on servers, likewise
 _preparing = threading.RLock()
 
 
@@ -45,8 +42,9 @@ def prepare_store(settings: StoreSettings) -> str:
             with _database_lock(uri), store_errors(uri, "opening the store"):
                 found = _local_experiment(uri, settings.experiment)
                 if found is None:
-                    load_mlflow()
-                    create_or_migrate(uri)
+                    if not is_remote(uri):
+                        load_mlflow()
+                        create_or_migrate(uri)
                     found = _experiment(uri, settings)
                 _ready[uri, settings.experiment] = found
         return _ready[uri, settings.experiment]
@@ -58,8 +56,12 @@ def experiment_id(settings: StoreSettings) -> str | None:
     if (uri, settings.experiment) in _ready:
         return _ready[uri, settings.experiment]
     if is_remote(uri):
-        there = experiment_on_server(uri, settings.experiment)
-        return None if there is None else str(there["experiment_id"])
+        if (uri, settings.experiment) not in _found:
+            there = experiment_on_server(uri, settings.experiment)
+            if there is None:
+                return None
+            _found[uri, settings.experiment] = str(there["experiment_id"])
+        return _found[uri, settings.experiment]
     with store_errors(uri, "reading the experiment"):
         database = open_database(uri)
         if database is not None:
@@ -83,7 +85,7 @@ def _experiment(uri: str, settings: StoreSettings) -> str:
         if there is not None and there.get("lifecycle_stage") == "active":
             check_artifacts_reachable(uri, str(there["artifact_location"]))
             known = {tag["key"]: tag.get("value", "") for tag in there.get("tags", ())}
-            _mark(client_for(uri), str(there["experiment_id"]), known)
+            _mark(uri, str(there["experiment_id"]), known)
             return str(there["experiment_id"])
     client = client_for(uri)
     found = client.get_experiment_by_name(settings.experiment)
@@ -102,15 +104,15 @@ def _experiment(uri: str, settings: StoreSettings) -> str:
         raise StoreError(
             f"tracking.experiment: {settings.experiment!r} was deleted in MLflow; restore it or choose another name"
         )
-    _mark(client, str(found.experiment_id), found.tags)
+    _mark(uri, str(found.experiment_id), found.tags)
     return str(found.experiment_id)
 
 
-def _mark(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> None:
+def _mark(uri: str, experiment: str, tags: Mapping[str, str]) -> None:
     """Has MLflow's page open an experiment on its training runs, unless somebody has said what it is for."""
     if _KIND[0] not in tags:
         with contextlib.suppress(Exception):  # an older server, or one that lets nobody change the experiment
-            client.set_experiment_tag(experiment, *_KIND)
+            client_for(uri).set_experiment_tag(experiment, *_KIND)
 
 
 @contextlib.contextmanager

@@ -345,7 +345,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> StoreSettings:
         )
     )
     taken = trials[0].run_id
-    second = record("again", None, {}, [], {"kexp.sweep.name": "again"}, texts={SHARED_TRIALS: f"{taken}\n"})
+    second = record(
+        "again", None, {}, [], {"kexp.sweep.name": "again", "kexp.sweep.done": "1"}, texts={SHARED_TRIALS: f"{taken}\n"}
+    )
     own = record("own", second.run_id, {"optimizer.learning_rate": 0.5, "seed": 0}, [0.7])
     log_finished_runs(settings, [first, *trials, second, own])
     return settings

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from distant import Distant, distant
+from finished_runs import Kexp
 from servers import Server
 
 from kexp.sweeps.comparing import compare
@@ -308,6 +309,55 @@ def test_a_sweep_is_compared_again_without_asking_for_histories_again(far: Dista
         assert sorted(values) == [number + 0.1 for number in range(4)], "of the epoch whose weights were kept"
     assert asked[0] > 0
     assert asked[1] == 0
+
+
+def test_a_sweep_is_compared_again_by_four_questions_at_once_and_without_mlflow(
+    far: Distant, workplace: Path, kexp_command: Kexp, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--uri", far.address, "--experiment", "again"]
+    settings, folder = StoreSettings(uri=far.address, experiment="again"), workplace / "multirun" / "again"
+    tags = {"kexp.sweep.name": "again", "kexp.sweep.objective": "val_loss", "kexp.folder": str(folder)}
+    sweep = log_finished_runs(settings, [RunRecord("again", "FINISHED", 1, 2, tags=tags)])[0]
+    records = [replace(each, parent_run_id=sweep) for each in trials(6, "again")]
+    run_ids = log_finished_runs(settings, records[:5])
+    folder.mkdir(parents=True)
+    KeptHistories(folder).keep(run_ids[0], history_of(records[0]))  # the folder is one of a sweep
+
+    def said() -> str:
+        assert kexp_command("compare", "again", *where) == 0
+        return capsys.readouterr().out
+
+    first = said()
+    far.requests.clear()
+    far.at_once = 0
+    program = (
+        f"import sys; from kexp.commands.compare import main; main({['again', *where]}); print('mlflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == first + "False\n"
+    assert far.counts() == {"POST runs/search": 3, "GET experiments/get-by-name": 1}
+    assert far.at_once == 4
+    assert said() == first
+    client_for(far.address).delete_run(run_ids[4])
+    assert said() != first, "a trial that was deleted is gone"
+    client_for(far.address).restore_run(run_ids[4])
+    assert said() == first
+    log_finished_runs(settings, records[5:])
+    assert said() != first, "a trial that came later is there"
+
+
+def test_runs_are_read_without_mlflow_as_with_it(far: Distant) -> None:
+    settings = StoreSettings(uri=far.address, experiment="both ways")
+    odd = [("a b/c", math.inf, 1, 1), ("d", math.nan, 1, 1), ("e", 1e-300, 1, 1), ("f", -0.0, 1, 1)]
+    tags = {"quote": "it's", "ü": "é\n", "empty": ""}
+    records = [
+        RunRecord("odd", "FAILED", 1, 2, metrics=odd, tags=tags, params={"x": "", "ü": "ü"}),
+        *trials(3, "plain"),
+    ]
+    log_finished_runs(settings, records)
+    program = f"import sys; from kexp.tracking import *; print([*search({settings})], 'mlflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{[*search(settings)]} False\n"
 
 
 def test_an_older_server_is_asked_for_histories_one_by_one(far: Distant) -> None:

@@ -21,6 +21,7 @@ from kexp.tracking import (
     fetch_artifact,
     find_run,
     log_finished_runs,
+    on_server,
     reading,
     search,
 )
@@ -85,7 +86,7 @@ def test_reading_makes_no_store(settings: StoreSettings, tmp_path: Path) -> None
 def test_search_pages_through_all(way: str, settings: StoreSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     run_ids = [f"{index:032x}" for index in range(25)]
     runs(settings, *run_ids)
-    monkeypatch.setattr(reading, "_PAGE", 4)
+    monkeypatch.setattr(on_server, "_PAGE", 4)
     monkeypatch.setattr(database, "_AT_ONCE", 4)
     if way == "client":
         monkeypatch.setattr(reading, "open_database", lambda uri: None)

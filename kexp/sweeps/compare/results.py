@@ -32,6 +32,8 @@ Histories = Callable[[Sequence[str]], Mapping[str, History]]
 SHARED_TRIALS = "sweep/shared_trials.txt"
 """An artifact of a sweep's parent run: the run ids, one a line, of trials that it took over from other sweeps."""
 
+_SHARING = "kexp.sweep.done"  # the tag of a sweep's run that counts such trials
+
 _AT_ONCE = 200  # run ids in one query, below every database's limit
 
 
@@ -69,7 +71,7 @@ class SweepResults:
     Attributes:
         trials: oldest first.
         title: the sweep's name, or a description of the runs.
-        run_id: the parent run's id; empty if the trials have no common parent.
+        parent: the sweep's own run; None if the trials have no common parent.
         objective: the metric that the sweep was configured with; None if it was not.
         direction: minimize or maximize, likewise.
         notes: caveats for the reader.
@@ -78,7 +80,7 @@ class SweepResults:
 
     trials: list[TrialResult]
     title: str = ""
-    run_id: str = ""
+    parent: RunView | None = None
     objective: str | None = None
     direction: str | None = None
     folder: Path | None = None
@@ -144,7 +146,7 @@ def read_sweep(
         return SweepResults(trials, f"all runs of experiment {settings.experiment}")
     trials = [trial_result(view) for view in search(settings, parent_run_id=parent.run_id, newest_first=False)]
     own = {trial.run_id for trial in trials}
-    listed = _listed(settings, parent) if shared is None else shared
+    listed = shared if shared is not None else _listed(settings, parent) if _SHARING in parent.tags else ()
     trials += _trials_of(
         settings, [run_id for run_id in dict.fromkeys(listed) if run_id not in own and run_id.isalnum()]
     )
@@ -153,7 +155,7 @@ def read_sweep(
     return SweepResults(
         trials,
         title=parent.tags.get("kexp.sweep.name") or parent.name,
-        run_id=parent.run_id,
+        parent=parent,
         objective=parent.tags.get("kexp.sweep.objective") or None,
         direction=parent.tags.get("kexp.sweep.direction") or None,
         folder=KeptHistories.folder_of(parent.tags.get("kexp.folder", "")),
