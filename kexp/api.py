@@ -35,7 +35,7 @@ def run(
     """
     from omegaconf import OmegaConf
 
-    from kexp.config import compose_typed, key_of, plain, prepare_overrides
+    from kexp.config import compose_typed, key_of, plain, prepare_overrides, refuse_sweeps_settings
     from kexp.errors import ConfigError
     from kexp.schema import check
     from kexp.sweeps.opening import announce_backend
@@ -45,6 +45,7 @@ def run(
         key = key_of(each)
         if key.startswith(("hydra.", "hydra/")) and key != "hydra.searchpath":
             raise ConfigError(f"{key}: is a setting of the command line and of kexp.sweep; kexp.run takes folder=...")
+    refuse_sweeps_settings(overrides)
     announce_backend(overrides, config_dir)
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))

@@ -85,6 +85,7 @@ def sentence(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2)
             "patience=3",
             "patience: there is no key 'patience'; it is a parameter of callbacks early_stopping or reduce_lr_on_plat",
         ),
+        ("sweep.folds=3", "sweep.folds: applies to a sweep only; write kexp -m sweep.folds=3, in Python kexp.sweep"),
         ("adam=true", "adam: there is no key 'adam'; it is an option: optimizer=adam"),
         ("digits_cnn=1", "digits_cnn: there is no key 'digits_cnn'; it is an option: experiment=digits_cnn"),
         ("optimizer.adam", "'optimizer.adam' is not an override; write optimizer=adam"),

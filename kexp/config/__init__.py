@@ -3,7 +3,7 @@
 from kexp.config.compose import compose, compose_head, is_sweep, overrides_of, plain, refuse_several
 from kexp.config.explain import explain, explain_grammar
 from kexp.config.hooks import Hooks, hooks_of
-from kexp.config.job import check_job, configure_logging, run_as_job
+from kexp.config.job import check_job, configure_logging, refuse_sweeps_settings, run_as_job
 from kexp.config.opening import open_hydra
 from kexp.config.options import as_choice, as_typed, key_of
 from kexp.config.prepare import prepare_overrides
@@ -35,6 +35,7 @@ __all__ = [
     "prepare_overrides",
     "quote_text",
     "refuse_several",
+    "refuse_sweeps_settings",
     "register",
     "run_as_job",
     "suggest_override",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,9 +14,10 @@ from omegaconf.errors import OmegaConfBaseException
 from kexp.config.compose import refuse_several
 from kexp.config.explain import explain
 from kexp.config.hooks import hooks_of
+from kexp.config.options import key_of
 from kexp.errors import ConfigError
 
-__all__ = ["check_job", "configure_logging", "run_as_job"]
+__all__ = ["check_job", "configure_logging", "refuse_sweeps_settings", "run_as_job"]
 
 
 def run_as_job(hydra: Any, config: DictConfig, overrides: Sequence[str], task: Callable[[DictConfig], Any]) -> Any:
@@ -31,18 +33,20 @@ def run_as_job(hydra: Any, config: DictConfig, overrides: Sequence[str], task: C
         The task's return value.
 
     Raises:
-        ConfigError: an override has several values, or kexp refuses a setting of Hydra's.
+        ConfigError: an override has several values or is for sweeps, or kexp refuses a setting of Hydra's.
         Exception: raised by the task.
     """
     from hydra.core.utils import JobStatus, run_job
     from hydra.types import HydraContext, RunMode
 
     refuse_several(hydra, overrides)
+    refuse_sweeps_settings(overrides)
     check_job(config)
     axes = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({}), resolve=False)
-    if axes:
-        varied = ", ".join(map(str, axes))
-        print(f"kexp: hydra.sweeper.params: {varied}: applies to a sweep only, kexp -m ...", file=sys.stderr)
+    unused = [f"hydra.sweeper.params: {', '.join(map(str, axes))}"] if axes else []
+    unused += [each for each in overrides if re.match(r"hydra[./](sweep|sweeper|launcher)\b", key_of(each))]
+    for each in unused:
+        print(f"kexp: {each}: applies to a sweep only, kexp -m ...", file=sys.stderr)
     config.hydra.mode = RunMode.RUN
     configure_logging(config)
     hooks, name = hooks_of(config), config.hydra.job.config_name
@@ -59,6 +63,22 @@ def run_as_job(hydra: Any, config: DictConfig, overrides: Sequence[str], task: C
         error: Exception = ended._return_value  # the property would print Hydra's own line first
         raise explain(error, overrides) if isinstance(error, OmegaConfBaseException) else error
     return ended.return_value
+
+
+def refuse_sweeps_settings(overrides: Sequence[str]) -> None:
+    """Refuses kexp's settings of sweeps in a single run, which would ignore them.
+
+    Args:
+        overrides: as on the command line.
+
+    Raises:
+        ConfigError: an override sets such a key.
+    """
+    for each in overrides:
+        key, value = key_of(each), each.partition("=")[2]
+        if key.startswith("sweep.") or (key == "sweep" and value.startswith("{")):
+            written = f"{key}={value}"
+            raise ConfigError(f"{key}: applies to a sweep only; write kexp -m {written}, in Python kexp.sweep")
 
 
 def check_job(config: DictConfig) -> None:

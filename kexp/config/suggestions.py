@@ -27,6 +27,28 @@ _FILES = {  # suffix of a file -> data component
     "npz": "npz",
     "tfrecord": "tfrecord",
 }
+# The names that pandas, scikit-learn and Keras have for parameters of kexp's data and trainer.
+_MEANT = {
+    **dict.fromkeys(("sep", "separator", "delim"), "delimiter"),
+    **dict.fromkeys(("file", "filename", "filepath", "filepath_or_buffer", "directory", "folder", "url"), "path"),
+    **dict.fromkeys(("y", "label", "labels", "target_column", "target_col", "label_column", "response"), "target"),
+    **dict.fromkeys(("usecols", "features", "feature_columns", "x"), "columns"),
+    **dict.fromkeys(("index_col", "ignore", "exclude", "drop_columns"), "drop"),
+    **dict.fromkeys(("na", "missing_values", "null_values"), "na_values"),
+    **dict.fromkeys(("sample_weight", "weights", "weight_column"), "weight"),
+    **dict.fromkeys(("test_size", "test_fraction", "test_ratio"), "test_split"),
+    **dict.fromkeys(("validation_size", "val_size", "val_split"), "validation_split"),
+    **dict.fromkeys(("cv", "n_splits", "n_folds", "kfold"), "folds"),
+    **dict.fromkeys(("img_size", "target_size"), "image_size"),
+    **dict.fromkeys(("num_words", "max_tokens", "max_features", "vocabulary_size"), "words"),
+    **dict.fromkeys(("maxlen", "max_length", "sequence_length", "output_sequence_length"), "length"),
+    **dict.fromkeys(("lookback", "window_size"), "window"),
+    "parse_dates": "dates",
+    "thousands": "decimal",
+    "sql": "query",
+    "random_state": "split_seed",
+    "color_mode": "color",
+}
 # Groups with a node in the config, in the order in which a word is looked up.
 _WITH_NODE = ("optimizer", "loss", "metrics", "callbacks", "model", "data", "activation", "schedule")
 
@@ -163,12 +185,17 @@ def _key_suggestions(key: str, config: Mapping[str, Any], value: str) -> Iterato
     """Yields suggestions, the likeliest first: an option, a parameter of an option that is not chosen, a key."""
     parent, _, leaf = key.rpartition(".")
     group = parent.partition(".")[0]
+    meant = _MEANT.get(_normalized(leaf)) if parent in ("", "data", "trainer") else None
+    if keys := [each for each in _keys(config) if each.rpartition(".")[2] == meant]:
+        yield f"did you mean {_listed([f'{each}={value}' for each in keys])}?"
     if group in GROUPS and leaf in options(group):
         yield f"{leaf} is chosen by {_choice(group, leaf)}"
     if group in GROUPS and (having := _owners(group, leaf)):
         yield f"it is a parameter of {_listed(having)}, chosen by {_choice(group, having[0])}"
     if keys := [each for each in _keys(config) if each.rpartition(".")[2].lower() == _normalized(leaf) != "name"]:
         yield f"did you mean {_listed([f'{each}={value}' for each in keys])}?"
+    if meant and (having := _owners("data", meant)):
+        yield f"did you mean {meant!r}, a parameter of data {_listed(having)}?"
     if parent:
         return
     groups = [each for each in (*GROUPS, *SETTINGS_GROUPS, "experiment") if each not in NO_NODE]

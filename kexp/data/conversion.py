@@ -11,6 +11,7 @@ import numpy as np
 from kexp.data.inference import arrays
 from kexp.data.materialise import materialise
 from kexp.data.source import PART_NAMES, Data, GivenSplits
+from kexp.data.targets import is_one_hot
 from kexp.errors import DataError, suggestion
 
 if TYPE_CHECKING:
@@ -27,11 +28,17 @@ ACCEPTED = (
 
 
 class Rows(NamedTuple):
-    """Features, targets and weights, as given."""
+    """Features, targets and weights, as given, and the names of the targets' columns, if they have names."""
 
     x: Any
     y: Any
     weight: Any = None
+    targets: tuple[str, ...] | None = None
+
+    def columns(self) -> tuple[str, ...]:
+        """The names of the targets' columns, made up if they have none."""
+        count = 1 if self.y.ndim == 1 else self.y.shape[1]
+        return self.targets or (("y",) if count == 1 else tuple(f"y_{index}" for index in range(count)))
 
 
 def as_data(made: object, *, key: str = "data") -> Data:
@@ -76,7 +83,8 @@ def _rows(part: object, key: str) -> Rows:
         part = materialise(part, key)
     if isinstance(part, (tuple, list)) and len(part) in (2, 3):
         names = ("x", "y", "weight")
-        return Rows(*(_values(each, name, key) for each, name in zip(part, names, strict=False)))
+        values = [_values(each, name, key) for each, name in zip(part, names, strict=False)]
+        return Rows(*values)._replace(targets=_names_of(part[1]))
     raise DataError(f"{key}: must be made of {ACCEPTED}, got {type(part).__name__}")
 
 
@@ -94,6 +102,15 @@ def _values(values: Any, name: str, key: str) -> Any:
     if name == "x" and array.dtype.kind in "OU" and array.ndim <= 2:
         return _framed(array)
     return array
+
+
+def _names_of(y: Any) -> tuple[str, ...] | None:
+    """Return the names of the columns of a pandas object, if it has names."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None or not isinstance(y, (pandas.DataFrame, pandas.Series)):
+        return None
+    names = [y.name] if isinstance(y, pandas.Series) else list(y.columns)
+    return tuple(names) if all(isinstance(name, str) for name in names) else None
 
 
 def _decoded(array: NDArray[Any]) -> NDArray[Any]:
@@ -130,9 +147,9 @@ def _data(rows: Rows, splits: GivenSplits | None, key: str) -> Data:
         if len(rows.x.columns) == 1 and _is_prose(texts := rows.x.iloc[:, 0]):
             from kexp.data.text import text_rows
 
-            return text_rows(texts.fillna("").tolist(), rows.y, rows.weight, splits, key)
+            return text_rows(texts.fillna("").tolist(), rows.y, rows.weight, splits, key, rows.columns())
         return _of_frame(rows, splits, key)
-    return arrays(rows.x, rows.y, weights=rows.weight, splits=splits, key=key)
+    return arrays(rows.x, rows.y, weights=rows.weight, splits=splits, target_names=rows.targets, key=key)
 
 
 def _of_frame(rows: Rows, splits: GivenSplits | None, key: str) -> Data:
@@ -149,8 +166,9 @@ def _of_frame(rows: Rows, splits: GivenSplits | None, key: str) -> Data:
         raise DataError(f"{key}: x and y must have as many rows, got {len(frame)} and {len(y)}")
     if y.ndim > 2:
         raise DataError(f"{key}: targets of a data frame must be columns, got the shape {y.shape}")
-    names = ["y" if y.shape[1] == 1 else f"y_{index}" for index in range(y.shape[1])]
-    names = [_free(name, frame) for name in names]
+    names = [_free(name, frame) for name in rows.columns()]
+    if is_one_hot(y):
+        y, names = np.array(names, dtype=object)[y.argmax(axis=1)][:, None], [_free("y", frame)]
     for index, name in enumerate(names):
         frame[name] = y[:, index]
     weight = None
@@ -191,7 +209,7 @@ def _from_parts(parts: dict[str, Rows], key: str) -> Data:
     y = np.concatenate([part.y for part in parts.values()])
     weighted = all(part.weight is not None for part in parts.values())
     weight = np.concatenate([part.weight for part in parts.values()]) if weighted else None
-    return _data(Rows(x, y, weight), splits, key)
+    return _data(Rows(x, y, weight, next(iter(parts.values())).targets), splits, key)
 
 
 def _joined(features: Sequence[Any]) -> Any:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from kexp.data.source import ArraySource, Data, GivenSplits, Task, from_source
-from kexp.data.targets import index_targets
+from kexp.data.targets import MOST_INTEGER_CLASSES, check_resolution, index_targets, is_one_hot
 from kexp.errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["arrays", "image_shape_of"]
+__all__ = ["arrays", "image_shape_of", "with_classes"]
+
+_with_classes: WeakKeyDictionary[Data, Data] = WeakKeyDictionary()  # trials of a sweep share it
 
 
 def arrays(
@@ -26,6 +29,7 @@ def arrays(
     image_shape: Sequence[int] | None = None,
     splits: GivenSplits | None = None,
     feature_names: Sequence[str] | None = None,
+    target_names: Sequence[str] | None = None,
     weights: ArrayLike | None = None,
     key: str = "data",
 ) -> Data:
@@ -34,13 +38,14 @@ def arrays(
     Args:
         x: features, shape (rows, ...), numbers; converted to float32.
         y: targets. Integers, booleans or strings of shape (rows,) or (rows, 1) are classes, indexed by sorted value,
-            and so are one-hot rows. Integers of 0 and 1 of shape (rows, labels) are several labels a row. Integers at
-            each step or pixel of the features are a class at each. Other numbers are a regression.
+            and so are floats of 0 and 1, and one-hot rows. Numbers 0 and 1 of shape (rows, labels) are several labels a
+            row. Integers at each step or pixel of the features are a class at each. Other numbers are a regression.
         task: the task, instead of the inferred one.
         classes: names by class index, if `y` has indices; or the order of the names, if `y` has names.
         image_shape: (height, width, channels) of the image that a row of flat features is.
         splits: row numbers of "train", "validation" and "test"; None to split by seed.
         feature_names: one name for each feature.
+        target_names: one name for each column of `y`; of one-hot rows they are the names of the classes.
         weights: sample weights, shape (rows,); each at least 0.
         key: the config key, for messages.
 
@@ -48,16 +53,48 @@ def arrays(
         DataError: lengths differ, a value is not a finite number, or there is only one class.
     """
     features = _features(x, key)
-    targets = index_targets(np.asarray(y), task, classes, key, np.asarray(x))
+    y = np.asarray(y)
+    if classes is None and target_names is not None and task in (None, "classification") and is_one_hot(y):
+        classes = target_names
+    targets = index_targets(y, task, classes, key, np.asarray(x))
+    if targets.task == "regression" and y.size:
+        check_resolution(y, key)
     if len(features) != len(targets.values):
         raise DataError(f"{key}: x and y must have as many rows, got {len(features)} and {len(targets.values)}")
     spec = targets.spec(
         features.shape[1:],
         image_shape=image_shape_of(image_shape, features.shape[1:], key),
         feature_names=None if feature_names is None else tuple(str(name) for name in feature_names),
+        target_names=tuple(target_names) if target_names and targets.classes is None else None,
     )
     given = None if weights is None else np.asarray(weights)
     return from_source(ArraySource(features, targets.values), spec, splits=splits, weights=given, key=key)
+
+
+def with_classes(data: Data) -> Data:
+    """Return data from arrays with its targets as classes, if they can be classes; else the data as it is.
+
+    Whole numbers at steps that the features do not have, or a few whole numbers that came as floats, may be classes or
+    quantities. A loss that takes classes decides.
+    """
+    source, spec = data.source, data.spec
+    if spec.task == "classification" or not isinstance(source, ArraySource) or data.encoder is not None:
+        return data
+    if data not in _with_classes:
+        y = source.y
+        whole = bool((y >= 0).all() and (y == np.round(y)).all())
+        if not whole or (y.size == len(y) and len(np.unique(y)) > MOST_INTEGER_CLASSES):
+            return data
+        _with_classes[data] = arrays(
+            source.x,
+            y.astype(np.int64),
+            task="classification",
+            image_shape=spec.image_shape,
+            splits=data.splits,
+            feature_names=spec.feature_names,
+            weights=data.weights,
+        )
+    return _with_classes[data]
 
 
 def _features(x: ArrayLike, key: str) -> NDArray[np.float32]:

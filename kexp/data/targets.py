@@ -14,10 +14,12 @@ from kexp.errors import DataError, suggestion
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Targets", "index_targets"]
+__all__ = ["MOST_INTEGER_CLASSES", "Targets", "check_resolution", "index_targets", "is_one_hot"]
 
 TASKS = get_args(Task)
+FEWEST_STEPS = 100  # of 32-bit numbers, that the range of targets must have
 MOST_CLASSES_OF_PIXELS = 256
+MOST_INTEGER_CLASSES = 20  # of one whole number a row, which may be a quantity
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +54,9 @@ def index_targets(
 ) -> Targets:
     """Convert targets to the form that a source returns, and infer their task.
 
-    Whole numbers, booleans and text of shape (rows,) are classes, and so are one-hot rows. Whole numbers with more
-    dimensions are a class at each step or pixel, if the features have these steps or pixels or are tokens; several
-    labels a row, if they are 0 and 1; otherwise a regression. All other numbers are a regression.
+    Whole numbers, booleans and text of shape (rows,) are classes, and so are floats of 0 and 1, and one-hot rows. Whole
+    numbers with more dimensions are a class at each step or pixel, if the features have these steps or pixels or are
+    tokens; several labels a row, if they are 0 and 1; otherwise a regression. All other numbers are a regression.
 
     Args:
         y: targets, shape (rows, ...).
@@ -82,7 +84,7 @@ def index_targets(
         y = y[:, 0]
     if y.ndim == 1:
         return _classes(y, classes, key)
-    if _is_one_hot(y):
+    if is_one_hot(y):
         names = tuple(classes) if classes else tuple(str(index) for index in range(y.shape[-1]))
         if len(names) != y.shape[-1]:
             raise DataError(f"{key}.classes: must name the {y.shape[-1]} one-hot columns, got {len(names)} names")
@@ -93,16 +95,19 @@ def index_targets(
 
 
 def _task(y: NDArray[Any], features: NDArray[Any] | None) -> Task:
-    if y.dtype.kind not in "fciub" or (y.ndim == 1 and y.dtype.kind in "iub") or _is_one_hot(y):
+    if y.dtype.kind == "f" and y.ndim <= 2 and ((y == 0) | (y == 1)).all():
+        y = y.astype(np.int8)  # as Keras code often has them
+        y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    if y.dtype.kind not in "fciub" or (y.ndim == 1 and y.dtype.kind in "iub") or is_one_hot(y):
         return "classification"
     if y.ndim == 1 or y.dtype.kind not in "iub" or features is None:
         return "labels" if features is None and _are_labels(y) else "regression"
+    if y.shape == features.shape and np.array_equal(y, features):
+        return "regression"  # an autoencoder: the targets are the features
     tokens = features.dtype.kind in "iu" and features.ndim == 2
     steps = tokens or (features.ndim > 2 and y.shape[1:] == features.shape[1 : y.ndim])
     if y.ndim == 2 and not steps:
         return "labels" if _are_labels(y) else "regression"
-    if y.shape == features.shape and np.array_equal(y, features):
-        return "regression"  # an autoencoder: the targets are the features
     pixels = y.ndim > 2 and len(np.unique(y)) <= MOST_CLASSES_OF_PIXELS
     return "classification" if y.min(initial=0) >= 0 and (tokens or steps or pixels) else "regression"
 
@@ -175,7 +180,31 @@ def _regression(y: NDArray[Any], key: str) -> Targets:
     return Targets(targets, "regression", None, targets.shape[-1], targets.shape[1:-1])
 
 
-def _is_one_hot(y: NDArray[Any]) -> bool:
+def check_resolution(y: NDArray[Any], key: str) -> None:
+    """Refuse targets of a regression that differ by so little that 32-bit numbers cannot tell them apart.
+
+    Args:
+        y: targets as given, shape (rows, ...).
+        key: the config key, for messages.
+
+    Raises:
+        DataError: a column's range is less than `FEWEST_STEPS` 32-bit numbers, and different values become equal.
+    """
+    if y.dtype.kind not in "iuf" or y.dtype == np.float32:
+        return
+    for column in np.moveaxis(y, -1, 0).reshape(y.shape[-1], -1) if y.ndim > 1 else y[None]:
+        low, high = column.min(), column.max()
+        step = np.spacing(np.float32(max(abs(float(low)), abs(float(high)))))
+        few = 0 < float(high) - float(low) < FEWEST_STEPS * step
+        if few and len(np.unique(column.astype(np.float32))) < len(np.unique(column)):
+            raise DataError(
+                f"{key}: targets must differ by more than the {step:g} between two 32-bit numbers of their size, got "
+                f"{low} to {high}; subtract a number near them"
+            )
+
+
+def is_one_hot(y: NDArray[Any]) -> bool:
+    """Return whether each row, or each position of a row, is 0 but for a single 1."""
     if y.ndim < 2 or y.shape[-1] < 2 or y.dtype.kind not in "fiub":
         return False
     return bool(((y == 0) | (y == 1)).all() and (y.sum(axis=-1) == 1).all())

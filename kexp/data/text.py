@@ -139,7 +139,9 @@ def text_data(path: str, plan: Plan) -> Data:
     return _of(texts, targets, plan, about, "data.target" if plan.target else "data.path")
 
 
-def text_rows(texts: Sequence[str], y: Any, weights: Any, splits: GivenSplits | None, key: str) -> Data:
+def text_rows(
+    texts: Sequence[str], y: Any, weights: Any, splits: GivenSplits | None, key: str, names: Sequence[str]
+) -> Data:
     """Convert texts that a user's function returns; their length is that of the longest text, at most 200 words."""
     y = np.asarray(y)
     if len(texts) != len(y):
@@ -147,7 +149,7 @@ def text_rows(texts: Sequence[str], y: Any, weights: Any, splits: GivenSplits | 
     targets = index_targets(y, None, None, key)
     length = max(1, min(MOST_WORDS, max(len(words_of(text)) for text in texts)))
     kind = "text" if targets.classes is not None and y.dtype.kind in "OUS" else "number"
-    about = {"target": ["y"], "kinds": {"y": [kind, None]}}
+    about = {"target": list(names), "kinds": {name: [kind, None] for name in names}}
     return _of(texts, targets, Plan("y", "text", 10_000, length), about, key, splits, weights)
 
 

@@ -116,7 +116,7 @@ def split_as(experiment: Experiment, data: Data) -> Splits:
 
     common = experiment.data.common
     return split(
-        reuse_encoding(data, earlier_run(experiment)),
+        reuse_encoding(_for_loss(data, experiment.loss), earlier_run(experiment)),
         test=common["test_split"],
         validation=experiment.trainer.validation_split,
         seed=common["split_seed"],
@@ -124,6 +124,18 @@ def split_as(experiment: Experiment, data: Data) -> Splits:
         folds=common["folds"],
         fold=common["fold"],
     )
+
+
+def _for_loss(data: Data, loss: Node | None) -> Data:
+    """Return the data, with class numbers as classes that only the loss tells from quantities."""
+    from kexp.data.inference import with_classes
+
+    if loss is None or data.spec.task == "classification":
+        return data
+    wanted = traits.of_node(loss)
+    only_classes = wanted.task == "classification" or loss.common.get("targets") in ("class_index", "one_hot")
+    takes = only_classes if data.spec.task == "regression" else wanted.targets == "class_index"
+    return with_classes(data) if takes else data
 
 
 def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:

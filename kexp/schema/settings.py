@@ -138,7 +138,7 @@ class Save:
 
 @dataclass(frozen=True)
 class Sweep:
-    """How a sweep is run; a single run ignores it.
+    """How a sweep is run. A single run refuses these keys.
 
     Attributes:
         name: What the sweep is called; its date and time unless set.

@@ -124,13 +124,15 @@ def evaluate(model: keras.Model | Predictor, experiment: Experiment, rows: Rows)
 
 def _read(experiment: Experiment, run_data: Description) -> Data:
     from kexp.data import as_data, table_encoded
+    from kexp.data.inference import with_classes
 
     node = experiment.data
     encoding = run_data.encoding or {}
     path = node.parameters.get("test_path") or node.parameters.get("path")
     kind = next((kind for kind in ("series", "text", "columns") if kind in encoding), None)
     if kind is None or not path or node.name not in ("csv", "table", kind):
-        return as_data(build(node))
+        data = as_data(build(node))
+        return with_classes(data) if run_data.task == "classification" else data
     if kind == "series":
         from kexp.data.series import series_encoded
 

@@ -41,6 +41,11 @@ SAID = {
         "optimizer.learning-rate: there is no parameter of optimizer adam 'learning-rate'; did you mean "
         "optimizer.learning_rate=1?"
     ),
+    "test_size=0.3": "test_size: there is no key 'test_size'; did you mean data.test_split=0.3?",
+    "data.sep=a": (
+        "data.sep: there is no parameter of data digits 'sep'; did you mean 'delimiter', a parameter of data csv, "
+        "table or series?"
+    ),
     "optimiser.lr=0.1": "optimiser: there is no key 'optimiser'; did you mean optimizer.lr=0.1?",
     "callbacks.EarlyStopping.patience=3": (
         "callbacks.EarlyStopping: early_stopping is not chosen; choose it by callbacks=[early_stopping]"

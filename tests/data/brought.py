@@ -27,6 +27,11 @@ def tags() -> Any:
     return x, x % 4
 
 
+def other_steps() -> Any:
+    x = _random().normal(size=(120, 8, 2)).astype("float32")
+    return x, _random().integers(0, 4, size=(120, 5))
+
+
 def forecast() -> Any:
     x = _random().normal(size=(150, 8, 2)).astype("float32")
     return x, np.cumsum(x[:, -3:], axis=1)

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -90,3 +91,30 @@ def test_as_data_refuses_datasets_without_end_targets_or_rows() -> None:
         as_data(rows.map(lambda x, y: x))
     with pytest.raises(DataError, match=r"^data: has no rows$"):
         as_data(rows.take(0))
+
+
+def test_names_of_pandas_targets_are_kept(random: np.random.Generator) -> None:
+    x = random.random((40, 2))
+    bits = (x > 0.5).astype(int)
+    bits[0] = 1
+    frame = pd.DataFrame(x, columns=["a", "b"])
+    for features in (x, frame):
+        assert as_data((features, pd.DataFrame(x, columns=["mass", "size"]))).spec.target_names == ("mass", "size")
+        assert as_data((features, pd.Series(x[:, 0], name="mass"))).spec.target_names == ("mass",)
+        assert as_data((features, pd.DataFrame(bits, columns=["tall", "wide"]))).spec.target_names == ("tall", "wide")
+        kinds = pd.get_dummies(pd.Series(["ash", "birch", "cedar", "ash"] * 10))
+        assert as_data((features, kinds)).spec.classes == ("ash", "birch", "cedar")
+    parts = {part: (x, pd.DataFrame(x, columns=["mass", "size"])) for part in ("train", "test")}
+    assert as_data(parts).spec.target_names == ("mass", "size")
+    texts = (["a fine day in the sun"] * 40, pd.DataFrame(bits, columns=["tall", "wide"]))
+    assert split(as_data(texts)).spec.target_names == ("tall", "wide")
+
+
+def test_targets_that_32_bit_numbers_cannot_tell_apart_are_refused(random: np.random.Generator) -> None:
+    x = random.random((40, 2))
+    said = r"^data: targets must differ by more than the 6\.71089e\+07 between two 32-bit numbers of their size, got "
+    with pytest.raises(
+        DataError, match=said + r"1000000000000000\.0 to 1000000000000039\.0; subtract a number near them$"
+    ):
+        as_data((x, 1e15 + np.arange(40.0)))
+    assert as_data((x, 1e6 + np.arange(40.0))).spec.task == "regression"

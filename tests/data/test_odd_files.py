@@ -283,3 +283,22 @@ def test_requests_are_read_as_the_table_was(tmp_path: Path) -> None:
     splits = made(tmp_path, frame.to_csv(index=False), "kind", na_values=["unknown"])
     expected = splits.data.source.read(np.arange(ROWS))[0]
     np.testing.assert_array_equal(encode(frame.drop(columns="kind"), splits.encoding), expected)
+
+
+def test_files_of_a_pattern_may_differ_in_delimiter_and_decimal_mark(tmp_path: Path) -> None:
+    frame = PLAIN.assign(long=(PLAIN.height * 100).round(1))
+    frame.loc[::7, "width"] = np.nan
+    (tmp_path / "plain.csv").write_text(frame.to_csv(index=False))
+    expected = table(str(tmp_path / "plain.csv"), "kind").digest
+    comma, point = frame[: ROWS // 2], frame[ROWS // 2 :].assign(long=[f"{x:,.1f}" for x in frame.long[ROWS // 2 :]])
+    written = {
+        "comma": comma.to_csv(index=False, sep=";", decimal=",", na_rep="NA"),
+        "point": point.to_csv(index=False, na_rep="NA"),
+    }
+    for first, second in (("comma", "point"), ("point", "comma")):
+        (tmp_path / f"{first}-first").mkdir()
+        (tmp_path / f"{first}-first" / "1.csv").write_text(written[first])
+        (tmp_path / f"{first}-first" / "2.csv").write_text(written[second])
+    assert table(str(tmp_path / "comma-first"), "kind").digest == expected
+    found = split(table(str(tmp_path / "point-first"), "kind"))
+    assert np.isclose(np.sort(feature(found, "long")), np.sort(frame.long.to_numpy(np.float32))).all()

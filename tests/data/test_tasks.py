@@ -158,6 +158,35 @@ def test_arrays_tells_tasks_apart() -> None:
     assert arrays(np.zeros((30, 3)), bits.astype(bool)).spec.task == "labels"
 
 
+def test_a_loss_of_classes_makes_classes_of_whole_numbers_that_might_be_quantities() -> None:
+    trial = prepared("other_steps", "loss=sparse_categorical_crossentropy")
+    assert (trial.splits.spec.task, trial.splits.spec.positions, trial.splits.spec.outputs) == (
+        "classification",
+        (5,),
+        4,
+    )
+    model = build_compiled(trial)
+    assert model.output_shape == (None, 5, 4)
+    x, y = trial.splits.train.arrays()
+    p = model.predict(x, verbose=0)
+    expected = -np.log(np.take_along_axis(p, y[..., None], axis=-1)).mean()
+    assert model.evaluate(x, y, batch_size=len(x), verbose=0)[0] == pytest.approx(expected, rel=1e-5)
+    assert prepared("other_steps").splits.spec.task == "regression"
+    with pytest.raises(
+        ConfigError, match="sparse_categorical_crossentropy is for a classification, but the data is a r"
+    ):
+        prepared("forecast", "loss=sparse_categorical_crossentropy")
+
+
+def test_floats_of_0_and_1_are_classes_or_labels() -> None:
+    flat = np.random.default_rng(0).random((30, 4))
+    bits = (flat > 0.5).astype("float32")
+    assert arrays(flat, bits[:, 0]).spec.classes == arrays(flat, bits[:, :1]).spec.classes == ("0", "1")
+    assert arrays(flat, bits).spec.task == "labels"
+    assert arrays(bits, bits).spec.task == "regression"  # an autoencoder
+    assert arrays(flat, bits[:, 0] * 2).spec.task == "regression"
+
+
 @pytest.mark.parametrize(
     ("weight", "said"),
     [

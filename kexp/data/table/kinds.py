@@ -17,7 +17,7 @@ from kexp.serving.cells import numbers_in
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Found", "find_kinds"]
+__all__ = ["Found", "find_kinds", "number_forms"]
 
 NUMBERS: tuple[str, ...] = (
     "TINYINT",
@@ -171,7 +171,21 @@ def _counted(
     return {name: tuple(row[5 * at : 5 * at + 5]) for at, name in enumerate(names)}
 
 
-def _written(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions) -> Found | None:
+def number_forms(connection: duckdb.DuckDBPyConnection, table: str, how: ReadOptions) -> dict[str, str]:
+    """Return the form of the numbers in each column of a table that may have fractions."""
+    described = connection.execute(f"select column_name, column_type from (describe {table})").fetchall()
+    found = {name: GROUPED for name, kind in described if kind == "DOUBLE"}
+    texts = [name for name, kind in described if kind == "VARCHAR" and (how.kinds or {}).get(outside(name)) != "text"]
+    counted = _counted(connection, texts, how, table) if texts else {}
+    for name, (present, numbers, _, digits, codes) in counted.items():
+        if present and numbers == present and not codes:
+            found[name] = GROUPED
+        elif digits and not codes and (written := _written(connection, name, how, table)):
+            found[name] = str(written.format)
+    return found
+
+
+def _written(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions, table: str = "rows") -> Found | None:
     """The column as numbers that are written for people, where one form fits every value.
 
     1,234 is a thousand and more, unless fields are separated by semicolons, as where the comma is the decimal mark.
@@ -182,11 +196,11 @@ def _written(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions)
     if how.decimal is not None:
         forms = (COMMA,) if how.decimal == "," else (GROUPED,)
     if given in FORMS:
-        forms = (given,)
+        forms = (given, *(form for form in forms if form != given))
     value = _present(name, how)
     for rows in (f"limit {_SAMPLE}", ""):
         counts = ", ".join(f"count({number_in('v', form)})" for form in forms)
-        source = f"(select {value} as v from rows where {value} is not null {rows})"
+        source = f"(select {value} as v from {table} where {value} is not null {rows})"
         (row,) = connection.execute(f"select {affixes_fit('v')}, count(v), {counts} from {source}").fetchall()
         forms = tuple(form for form, fits in zip(forms, row[2:], strict=True) if fits == row[1] and row[0])
         if not forms or not row[1]:

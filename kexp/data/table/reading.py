@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kexp.data.table.addresses import fetched
+from kexp.data.table.appending import Rows
 from kexp.data.table.csv_form import TRIED, ReadCsv, read_csv
 from kexp.data.table.files import TableFile
 from kexp.data.table.frames import readable
@@ -26,7 +27,7 @@ from kexp.data.table.local import plain
 from kexp.data.table.nested import flat
 from kexp.data.table.options import ReadOptions
 from kexp.data.table.room import make_room
-from kexp.data.table.sql import outside, quoted, sentence, text
+from kexp.data.table.sql import outside, sentence, text
 from kexp.data.table.stored import BLOCKS, HEAD, Column, Head, Table, write_head
 from kexp.disk import disk_full_error
 from kexp.errors import DataError
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_frame", "read_query", "read_table"]
 
-VERSION = 9
+VERSION = 10
 ROWS_AT_ONCE = 1 << 19
 
 
@@ -115,7 +116,7 @@ def _load_files(connection: duckdb.DuckDBPyConnection, files: Sequence[TableFile
 
     counts: list[int] = []
     notes: list[str] = []
-    header, known = None, set[str]()
+    header, known, rows = None, set[str](), Rows(connection, how, len(files) > 1)
     with tempfile.TemporaryDirectory(prefix="kexp-plain-") as folder:
         for file in files:
             try:
@@ -131,29 +132,11 @@ def _load_files(connection: duckdb.DuckDBPyConnection, files: Sequence[TableFile
                     )
                 known = columns
                 before = sum(counts)
-                if not counts and relation.query == TRIED:
-                    connection.execute("alter table tried rename to rows")
-                elif not counts:
-                    connection.execute(f"create table rows as {relation.query}")
-                else:
-                    _insert(connection, relation.query)
+                rows.append(relation.query)
             except duckdb.Error as error:
                 raise DataError(f"{file.key}: {file.name} cannot be read: {sentence(error)}") from None
             counts.append(_count(connection, file.key, file.name, before))
     return Head(counts, [*dict.fromkeys(notes), *flat(connection)], header)
-
-
-def _insert(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
-    """More rows; columns that are of another type in this file become text in both."""
-    here = dict(connection.execute("select column_name, column_type from (describe rows)").fetchall())
-    there = dict(connection.execute(f"select column_name, column_type from (describe {relation})").fetchall())
-    for column, kind in there.items():
-        wide = here[column]
-        if kind != wide:
-            numbers = {"BIGINT", "DOUBLE", "INTEGER"}
-            to = "DOUBLE" if {kind, wide} <= numbers else "VARCHAR"
-            connection.execute(f"alter table rows alter {quoted(column)} type {to}")
-    connection.execute(f"insert into rows by name {relation}")
 
 
 def _relation(connection: duckdb.DuckDBPyConnection, given: TableFile, how: ReadOptions, folder: Path) -> _Relation:

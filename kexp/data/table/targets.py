@@ -9,15 +9,13 @@ import numpy as np
 
 from kexp.data.source import Task
 from kexp.data.table.stored import FEWEST_IDENTIFIERS, Column, Table
-from kexp.data.targets import Targets, index_targets
+from kexp.data.targets import MOST_INTEGER_CLASSES, Targets, check_resolution, index_targets
 from kexp.errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MOST_INTEGER_CLASSES", "known_targets", "numbers_of", "rows_with", "targets_of"]
-
-MOST_INTEGER_CLASSES = 20
+__all__ = ["known_targets", "numbers_of", "rows_with", "targets_of"]
 
 
 def rows_with(columns: Sequence[Column], rows: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -47,6 +45,7 @@ def targets_of(columns: Sequence[Column], rows: NDArray[np.intp], task: str, cla
         whole = bool(((wide == 0) | (wide == 1)).all())
         if whole and asked is None:
             asked = "labels"
+        check_resolution(wide, "data.target")
         return index_targets(wide, asked or "regression", classes, "data")
     (column,) = columns
     if column.kind == "text":
@@ -75,6 +74,7 @@ def targets_of(columns: Sequence[Column], rows: NDArray[np.intp], task: str, cla
         y = values.astype(np.int64)
         named = classes and set(map(str, np.unique(y))) <= set(map(str, classes))
         return index_targets(y.astype(str) if named else y, "classification", classes, "data")
+    check_resolution(values, "data.target")
     return index_targets(values, asked, classes, "data")
 
 
