@@ -63,7 +63,7 @@ class Traits:
             (batch, labels), which are a regression's targets here. "dense": regression targets as they are, classes
             one-hot. "any": whatever the loss trains on (metrics only).
         regression_targets: for a regression: "dense", or "binary", "signed" or "non_negative" where they must lie in
-            0..1, in -1..1, or not below 0.
+            0..1, in -1..1, or not below 0; "shares" where a row must sum to 1, as soft labels do.
         output: activation of the output layer for a classification.
         regression_output: activation of the output layer for a regression.
         inputs: "images" (height, width, channels), "sequences" (steps, features), or "any".
@@ -71,15 +71,15 @@ class Traits:
     """
 
     targets: Targets = "any"
-    regression_targets: Literal["dense", "binary", "signed", "non_negative"] = "dense"
+    regression_targets: Literal["dense", "binary", "signed", "non_negative", "shares"] = "dense"
     output: str = "softmax"
     regression_output: str = "linear"
     inputs: Inputs = "any"
     task: Task | None = None
 
-    def targets_for(self, task: str) -> Targets | Literal["non_negative"]:
+    def targets_for(self, task: str) -> Targets | Literal["non_negative", "shares"]:
         """The form that the data's targets must take for a loss."""
-        if task == "regression" and self.task is None:
+        if task == "regression" and (self.task is None or self.regression_targets == "shares"):
             return self.regression_targets
         if task == "labels" and self.targets in ("one_hot", "signed"):
             return "signed" if self.regression_targets == "signed" else "dense"
@@ -291,12 +291,13 @@ def targets_problem(
             f"loss: {loss_name} wants several labels a row, shape (rows, labels), but the data has one target a row; "
             f"choose loss={choices_for(task)[0]}"
         )
-    if loss.task is not None and loss.task != task:
+    soft = task == "regression" and loss.regression_targets == "shares" and outputs > 1
+    if loss.task is not None and loss.task != task and not soft:
         return f"loss: {loss_name} is for a {loss.task}, but the data is {whose}; choose loss={choices_for(task)[0]}"
     form = _form(loss, task, outputs)
     for name, metric in metrics.items():
         instead = f"choose metrics=[{_metric_for(name, form)}]"
-        if metric.task is not None and metric.task != task:
+        if metric.task is not None and metric.task != task and not (soft and metric.targets in ("any", "one_hot")):
             return f"metrics: {name} is for a {metric.task}, but the data is {whose}; {instead}"
         if positions and name in _FLAT:
             return f"metrics: {name} wants one target a row, but the data has one at each of {positions}; {instead}"
@@ -347,7 +348,7 @@ def _form(loss: Traits, task: str, outputs: int) -> str:
     if task == "labels":
         return "signed" if targets == "signed" else "multi_hot"
     if task == "regression":
-        return {"binary": "multi_hot", "signed": "signed"}.get(targets, "numbers")
+        return {"binary": "multi_hot", "signed": "signed", "shares": "one_hot"}.get(targets, "numbers")
     if targets in ("binary", "signed"):
         return "one_hot" if outputs != 2 else "column" if targets == "binary" else "signed"
     return "class_index" if targets == "class_index" else "one_hot"
@@ -420,7 +421,7 @@ _LOSSES = {
 def _rules_of_loss(name: str) -> Traits:
     """A Keras loss's traits by its name.
 
-    sparse_*: class indices. *categorical*, kullback* and kl_*: one-hot rows, read as a distribution. binary_*: 0/1
+    sparse_*: class indices. *categorical*, kullback* and kl_*: one-hot rows, or shares of classes. binary_*: 0/1
     against sigmoid. *hinge: 0/1, of which Keras makes -1/1, against linear scores, for tanh saturates on the wrong side
     and stays there (measured on digits: accuracy 0.54 against 0.98); one-hot even for two classes, because Keras'
     accuracy of a single column cuts at 0.5, and a score's cut is 0. All others compare numbers: classes as one-hot rows
@@ -431,7 +432,7 @@ def _rules_of_loss(name: str) -> Traits:
     if name.startswith("sparse_"):
         return Traits("class_index", task="classification")
     if "categorical" in name or name.startswith(("kullback", "kl_")):
-        return Traits("one_hot", task="classification")
+        return Traits("one_hot", "shares", regression_output="softmax", task="classification")
     if name.startswith("binary_"):
         return Traits("binary", "binary", output="sigmoid", regression_output="sigmoid")
     if name.endswith("hinge"):

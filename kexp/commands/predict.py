@@ -64,9 +64,8 @@ def _note(text: str) -> None:
 
 def _check_paths(source: Path, target: Path) -> None:
     from kexp.data.files import existing
-    from kexp.stored.inputs import check_input, ending
+    from kexp.stored.inputs import ending
 
-    check_input(source, "INPUT")
     ending(target, "OUTPUT")
     if not source.is_dir():
         existing(str(source), "INPUT")

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Part", "TargetForm", "encode_targets"]
 
-TargetForm = Literal["class_index", "one_hot", "binary", "signed", "non_negative", "dense"]
+_ROUNDING = 1e-3  # by which shares may miss 1
+TargetForm = Literal["class_index", "one_hot", "binary", "signed", "non_negative", "shares", "dense"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +66,12 @@ class Part:
             targets: the form, at each position of a row. "class_index": int64. "one_hot": float32 (classes,).
                 "binary": two classes as 0/1 float32 (1,), more classes as one-hot; labels unchanged. "signed": two
                 classes as -1/1 (1,), more classes as one-hot of -1/1; labels as -1/1. "dense": classes as one-hot;
-                labels and a regression's targets as float32 (outputs,). "non_negative": as "dense", and no target of a
-                regression may be below 0.
+                labels and a regression's targets as float32 (outputs,). "non_negative" and "shares": as "dense", and
+                the targets of a regression may not be below 0, or must also sum to 1.
 
         Raises:
-            DataError: the form needs classes (or targets in 0..1, in -1..1, or at least 0), and the data has none. The
-                message has no config key; the caller adds that of the loss or metric.
+            DataError: the form needs classes, or a regression with other targets. The message has no config key; the
+                caller adds that of the loss or metric.
         """
         if targets not in get_args(TargetForm):
             raise DataError(f"there is no target form {targets!r}{suggestion(str(targets), get_args(TargetForm))}")
@@ -123,6 +124,11 @@ def _check_regression(form: TargetForm, y: NDArray[Any]) -> None:
     outputs = f"a regression with {y.shape[-1]} output{'s' if y.shape[-1] > 1 else ''}"
     if form in ("class_index", "one_hot"):
         raise DataError(f"needs classes as targets, but the data is {outputs}")
+    if form == "shares" and ((y < 0).any() or (np.abs(y.sum(axis=-1) - 1) > _ROUNDING).any()):
+        raise DataError(
+            "is for a classification, but the data is a regression whose rows do not sum to 1; "
+            "choose loss=mean_squared_error"
+        )
     bounds = {"binary": (0.0, 1.0), "signed": (-1.0, 1.0), "non_negative": (0.0, None)}
     low, high = bounds.get(form, (None, None))
     if low is None or not len(y) or (y.min() >= low and (high is None or y.max() <= high)):

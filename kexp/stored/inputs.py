@@ -13,7 +13,7 @@ from kexp.stored.description import Description
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ENDINGS", "check_input", "ending", "read_inputs"]
+__all__ = ["ENDINGS", "ending", "read_inputs"]
 
 ENDINGS = (".npz", ".csv")
 _KEY = "INPUT"
@@ -37,22 +37,6 @@ def is_table(path: Path) -> bool:
     from kexp.data.table.files import ending_of
 
     return ending_of(path.name) in TABLES
-
-
-def check_input(path: Path, key: str) -> None:
-    """Check that a path has an ending of a supported format, or is a folder.
-
-    Raises:
-        DataError: it has another ending.
-    """
-    from kexp.data.image_folder import ENDINGS as IMAGES
-
-    supported = path.suffix.lower() in (".npz", *IMAGES) or is_table(path) or path.is_dir()
-    if not supported:
-        raise DataError(
-            f"{key}: must end in .npz, or be a table (.csv, .tsv, .parquet, .feather, .jsonl), a text, an image or a "
-            f"folder of these, got {path.name!r}"
-        )
 
 
 def read_inputs(
@@ -113,7 +97,7 @@ def _source(
         images = images_like(files, run_data.feature_shape)
         names = [str(file.relative_to(path)) if path.is_dir() else file.name for file in files]
         return {"file": names}, (lambda rows: images.read(rows)[0]), len(files)
-    if path.is_dir() or not is_table(path):
+    if run_data.encoding is None and (path.is_dir() or not is_table(path)):
         raise DataError(f"{_KEY}: must be an .npz archive or a table for a run of data={experiment.data.name}")
     read, count = _table(path, run_data, notify)
     return {}, read, count

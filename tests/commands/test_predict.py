@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +51,14 @@ def test_predict_encodes_a_table_as_the_run_did_and_ignores_its_target(
     lines = there.table_file.read_text().splitlines()
     without = [",".join(reversed(line.split(",")[:2])) for line in lines]  # columns in another order, no target
     (tmp_path / "bare.csv").write_text("\n".join(without) + "\n")
+    (tmp_path / "packed.zip").write_bytes(gzip.compress((tmp_path / "bare.csv").read_bytes()))  # known by its content
+    (tmp_path / "folder").mkdir()
+    shutil.copy(tmp_path / "bare.csv", tmp_path / "folder" / "part.txt")
     assert kexp_command("predict", there.table.run_id, there.table_file, tmp_path / "a.csv") == 0
     assert kexp_command("predict", there.table.run_id, tmp_path / "bare.csv", tmp_path / "b.csv") == 0
-    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    assert kexp_command("predict", there.table.run_id, tmp_path / "packed.zip", tmp_path / "c.csv") == 0
+    assert kexp_command("predict", there.table.run_id, tmp_path / "folder", tmp_path / "d.csv") == 0
+    assert len({(tmp_path / f"{name}.csv").read_bytes() for name in "abcd"}) == 1
     rows = rows_of(tmp_path / "a.csv")
     assert len(rows) == 60
     assert list(rows[0]) == ["class", "p_daisy", "p_rose"]

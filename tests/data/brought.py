@@ -85,3 +85,8 @@ def chunks() -> Iterator[Any]:
 def breaks() -> Iterator[Any]:
     yield batch(0)
     raise OSError("no such file: day3.npz")
+
+
+def soft_labels() -> Any:
+    y = _random().random((120, 3))
+    return _random().normal(size=(120, 4)), y / y.sum(axis=1, keepdims=True)

@@ -77,13 +77,15 @@ def test_table_encoded_applies_a_runs_encoding_to_other_rows(tmp_path: Path, ran
     encoding = json.loads(json.dumps(splits.encoding))
     rows = splits.test.rows if splits.test else None
     frame.iloc[rows][["town", "rooms", "area"]].to_csv(tmp_path / "new.csv", index=False)
-    new = table_encoded(str(tmp_path / "new.csv"), encoding)
-    assert new.spec == splits.spec
+    new = table_encoded(str(tmp_path / "new.csv"), {**encoding, "target": []})
+    assert new.spec.feature_names == splits.spec.feature_names
+    with pytest.raises(DataError, match=r"^data\.path: there is no column 'price' in new\.csv"):
+        table_encoded(str(tmp_path / "new.csv"), encoding)
     assert np.array_equal(new.source.read(np.arange(len(new)))[0], splits.test.arrays()[0])  # type: ignore[union-attr]
     frame.iloc[rows].to_csv(tmp_path / "known.csv", index=False)
     assert np.array_equal(table_encoded(str(tmp_path / "known.csv"), encoding).targets, splits.test.labels)  # type: ignore[union-attr]
     (tmp_path / "odd.csv").write_text("area,rooms,town\n1,2,Nowhere\n,,\n")
-    odd = table_encoded(str(tmp_path / "odd.csv"), encoding).source.read(np.arange(2))[0]
+    odd = table_encoded(str(tmp_path / "odd.csv"), {**encoding, "target": []}).source.read(np.arange(2))[0]
     names = splits.spec.feature_names or ()
     assert odd[0].tolist() == [1, 2] + [0] * (len(names) - 2)
     assert odd[1, names.index("rooms")] == np.float32(frame.rooms.iloc[splits.train.rows].median())

@@ -244,3 +244,16 @@ def test_figure_of_labels_is_drawn(tmp_path: Path) -> None:
     true, predicted = random.integers(0, 2, (40, 3)), random.random((40, 3))
     true[:, 2] = 1  # no area under a curve without rows of both
     assert labels(true, predicted, tmp_path / "labels.png", names=["a", "b", "c"]).stat().st_size > 5000
+
+
+def test_soft_labels_train_with_a_loss_of_classes_as_in_keras() -> None:
+    trial = prepared("soft_labels", "loss=categorical_crossentropy", "metrics=[accuracy]")
+    model = build_compiled(trial)
+    x, y = trial.splits.train.arrays()
+    p = model.predict(x, verbose=0)
+    assert np.allclose(p.sum(axis=1), 1)
+    found = model.evaluate(x, y, batch_size=len(x), verbose=0, return_dict=True)
+    assert found["loss"] == pytest.approx(-(y * np.log(p)).sum(axis=1).mean(), rel=1e-5)
+    assert found["accuracy"] == pytest.approx((y.argmax(axis=1) == p.argmax(axis=1)).mean())
+    with pytest.raises(DataError, match="divergence is for a classification, but the data is a regression whose rows"):
+        prepared("forecast", "loss=kl_divergence")

@@ -99,13 +99,12 @@ def table_encoded(path: str, encoding: Mapping[str, Any], *, key: str = "data.pa
     """Load another table with the encoding of a run, its `data_encoding.json`.
 
     Args:
-        path: a table with the feature columns. If it has no target columns, targets are zeros.
-        encoding: the encoding, as in `Splits.encoding`.
+        path: a table with the feature columns and the target columns.
+        encoding: the encoding, as in `Splits.encoding`. If it lists no target columns, targets are zeros.
         key: the config key or argument, for messages.
 
     Returns:
-        Data with the run's features, in the order of the file's rows. If the table has the target columns, rows without
-        a target are dropped.
+        Data with the run's features, in the order of the file's rows, without rows that have no target.
 
     Raises:
         DataError: a column of the encoding does not exist, or has text instead of numbers.

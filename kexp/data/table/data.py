@@ -165,12 +165,9 @@ def read_encoded(path: str, encoding: Mapping[str, Any], key: str) -> Data:
     for name in used:
         table.column(name, key)
     spec = encoded_spec(encoding)
-    there = [name for name in encoding["target"] if name in table.columns]
-    if there and len(there) < len(encoding["target"]):
-        raise DataError(f"{key}: must hold all target columns or none, got {', '.join(there)} alone")
-    rows = np.arange(len(table), dtype=np.intp)
-    if there:
-        rows = rows_with([table.columns[name] for name in there], rows)
+    targets = [table.column(name, key) for name in encoding["target"]]
+    rows = rows_with(targets, np.arange(len(table), dtype=np.intp))
+    if targets:
         y = known_targets(table, encoding, rows, key)
     else:
         shape = (len(rows),) if spec.task == "classification" else (len(rows), spec.outputs)
