@@ -7,7 +7,6 @@ It has the parameters of `build`, and is created again by building the model aga
 from __future__ import annotations
 
 import functools
-import random
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -34,11 +33,7 @@ class CompiledPart:
 
     def __call__(self, **given: Any) -> Any:
         kind, _, number = self._place.partition(".")
-        random_state = random.getstate()  # Keras draws the seeds of initial weights from this generator
-        try:
-            return compiled_parts(self._build(**given), kind)[int(number or 0)]
-        finally:
-            random.setstate(random_state)
+        return compiled_parts(self._build(**given), kind)[int(number or 0)]
 
 
 def compiled_parts(model: Any, kind: str) -> list[Any]:

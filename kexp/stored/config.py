@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -56,6 +58,8 @@ def load_experiment(
         if not run.trusted:
             _refuse_references(run, OmegaConf.to_container(config, resolve=False))
         _override(config, overrides, allowed)
+        if "keras" not in sys.modules and config.get("backend"):  # which the user's modules import
+            os.environ["KERAS_BACKEND"] = str(config.backend)
         experiment = check(plain(config))
     except ConfigError as error:
         if overrides:

@@ -27,7 +27,11 @@ def numbers_of(experiment: Experiment) -> dict[Key, float | int]:
     seeds and the learning rate differ, for there a constant and an input have different types.
     """
     found = {}
+    # A loss that the model's own code compiles is made of the model's numbers, which are constants then.
+    constant = ("model", "loss") if experiment.loss is not None and experiment.loss.component.part else ()
     for section in _sections(experiment):
+        if section in constant:
+            continue
         node = getattr(experiment, section)
         for path, value in _leaves(node, (section,)):
             if isinstance(value, bool) or not isinstance(value, (int, float)) or value == 0 or not math.isfinite(value):
