@@ -36,7 +36,7 @@ def run(
     from omegaconf import OmegaConf
 
     from kexp.config import compose_typed, key_of, plain, prepare_overrides, refuse_sweeps_settings
-    from kexp.errors import ConfigError
+    from kexp.errors import ConfigError, without_passwords
     from kexp.schema import check
     from kexp.sweeps.opening import announce_backend
 
@@ -53,7 +53,11 @@ def run(
     checked = check(plain(config))
     from kexp import experiment
 
-    source = experiment.Source(overrides=tuple(overrides), yaml=OmegaConf.to_yaml(config, resolve=False))
+    source = experiment.Source(
+        overrides=tuple(overrides),
+        yaml=OmegaConf.to_yaml(config, resolve=False),
+        command=without_passwords(f"kexp.run({list(overrides)!r})"),
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return experiment.run(checked, Path(folder) if folder else new_folder(), source=source)

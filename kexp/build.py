@@ -14,6 +14,7 @@ from kexp.disk import DiskFullError
 from kexp.errors import BuildError, ComponentError, DataError, KexpError
 from kexp.groups import GROUPS, group_of_parameter
 from kexp.instances import copy_instance
+from kexp.passwords import restore_in
 from kexp.registry import OURSELVES
 from kexp.schema import Node, component_node
 from kexp.user_errors import describe_user_error
@@ -37,6 +38,7 @@ __all__ = [
     "build_metrics",
     "build_model",
     "build_optimizer",
+    "restored",
 ]
 
 
@@ -58,7 +60,7 @@ def build(node: Node, **given: Any) -> Any:
     factory, reading = component.load(), component.reading()
     parameters = {
         key: _copy(value) if reading.signature.is_plain(key) else _inner(key, value, f"{node.path}.{key}")
-        for key, value in node.parameters.items()
+        for key, value in restored(node).items()
     }
     if reading.kind == "itself":
         from kexp.components.functions import bind_function
@@ -75,6 +77,15 @@ def build(node: Node, **given: Any) -> Any:
         made = made._keras_history.operation  # `keras.Input` returns the tensor of its InputLayer
     _check_type(node, made)
     return _with_config(node, made)
+
+
+def restored(node: Node) -> dict[str, Any]:
+    """Returns the parameters of a node, with the passwords in their addresses.
+
+    Raises:
+        ConfigError: a password is not known.
+    """
+    return {key: restore_in(value, f"{node.path}.{key}") for key, value in node.parameters.items()}
 
 
 def build_optimizer(node: Node, total_steps: int) -> keras.optimizers.Optimizer:

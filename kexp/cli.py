@@ -6,16 +6,19 @@ import atexit
 import gc
 import importlib
 import os
+import shlex
+import shutil
 import sys
+import textwrap
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kexp._version import __version__
 from kexp.commands import COMMANDS
 from kexp.disk import DiskFullError, disk_full_error, free_space_hint, is_disk_full
-from kexp.errors import ConfigError, KexpError, nearest, suggestion
+from kexp.errors import ConfigError, KexpError, nearest, suggestion, without_passwords
 from kexp.groups import GROUPS
 
 if TYPE_CHECKING:
@@ -109,7 +112,8 @@ def _hydra(arguments: list[str]) -> int:
                 config = compose_head(hydra, line.overrides, line.config_name)
                 if not is_sweep(config):
                     results: list[Result] = []
-                    run_as_job(hydra, config, line.overrides, lambda given: _run_job(given, results.append))
+                    command = without_passwords(shlex.join(["kexp", *arguments]))
+                    run_as_job(hydra, config, line.overrides, lambda given: _run_job(given, command, results.append))
                     return int(any(result.rows_wait for result in results))
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, line.overrides) from error
@@ -119,7 +123,7 @@ def _hydra(arguments: list[str]) -> int:
     return 0
 
 
-def _run_job(config: DictConfig, done: Callable[[Result], None]) -> float | None:
+def _run_job(config: DictConfig, command: str, done: Callable[[Result], None]) -> float | None:
     from pathlib import Path
 
     from hydra.core.hydra_config import HydraConfig
@@ -133,7 +137,9 @@ def _run_job(config: DictConfig, done: Callable[[Result], None]) -> float | None
     from kexp import experiment
 
     source = experiment.Source(
-        overrides=tuple(overrides_of(HydraConfig.instance().cfg)), yaml=OmegaConf.to_yaml(config, resolve=False)
+        overrides=tuple(overrides_of(HydraConfig.instance().cfg)),
+        yaml=OmegaConf.to_yaml(config, resolve=False),
+        command=command,
     )
     result = experiment.run(checked, Path(HydraConfig.get().runtime.output_dir), source=source)
     if checked.trainer.verbose:
@@ -166,26 +172,48 @@ def _summarise(result: Result) -> None:
 
 
 def _help() -> str:
-    commands = "\n".join(f"  {name:<11} {help}" for name, help in COMMANDS.items())
-    return f"""kexp [OVERRIDE ...]               run one experiment
-kexp -m OVERRIDE=A,B ...          run a sweep: every combination
-kexp COMMAND ...                  work with data, runs and models (kexp COMMAND --help)
+    forms = {
+        "kexp [OVERRIDE ...]": "run one experiment",
+        "kexp -m OVERRIDE=A,B ...": "run a sweep: every combination",
+        "kexp COMMAND ...": "work with data, runs and models (kexp COMMAND --help)",
+    }
+    overrides = (
+        "An override chooses (optimizer=adam) or sets (optimizer.learning_rate=0.01, seed=3, trainer.epochs=50). "
+        "`kexp components GROUP` lists a group, `kexp show GROUP NAME` describes one of it."
+    )
+    flags = {
+        "--cfg job": "print the composed config and stop",
+        "--config-dir DIR": "your folder of YAML, which takes precedence over kexp's",
+        "-m, --multirun": "run a sweep",
+        "--debug": "show tracebacks",
+        "--hydra-help": "Hydra's other flags",
+        "--version": "print kexp's version",
+    }
+    width = min(shutil.get_terminal_size().columns, 120)
+    groups = f"Groups: {', '.join(GROUPS)}, trainer, tracking, save, experiment."
+    return "\n".join(
+        [
+            *_listed(forms, "", width),
+            "",
+            textwrap.fill(overrides, width),
+            textwrap.fill(groups, width),
+            "",
+            "commands",
+            *_listed(COMMANDS, "  ", width),
+            "",
+            "flags",
+            *_listed(flags, "  ", width),
+        ]
+    )
 
-An override chooses (optimizer=adam) or sets (optimizer.learning_rate=0.01, seed=3, trainer.epochs=50).
-Groups: {", ".join(GROUPS)},
-trainer, tracking, save, experiment. `kexp components GROUP` lists a group, `kexp show GROUP NAME` describes one.
 
-commands
-{commands}
-
-flags
-  --cfg job              print the composed config and stop
-  --config-dir DIR       your folder of YAML, which takes precedence over kexp's
-  -m, --multirun         run a sweep
-  --debug                show tracebacks
-  --hydra-help           Hydra's other flags
-  --version              print kexp's version
-"""
+def _listed(described: Mapping[str, str], indent: str, width: int) -> list[str]:
+    """Returns the lines of a list of names and what they are, with the second column aligned."""
+    column = len(indent) + max(map(len, described)) + 2
+    return [
+        textwrap.fill(text, width, initial_indent=f"{indent}{name}".ljust(column), subsequent_indent=" " * column)
+        for name, text in described.items()
+    ]
 
 
 def _quiet() -> None:

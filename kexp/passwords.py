@@ -1,7 +1,7 @@
-"""Hides passwords in addresses of stores: they are neither printed nor written to a file.
+"""Hides passwords in addresses of stores and of data: they are neither printed nor written to a file.
 
 `http://me:secret@host` becomes `http://me:***@host` as soon as it is read. The whole address is kept in an environment
-variable, for this process and its children, and is restored when a connection is made.
+variable, for this process and its children, and is restored when a connection is made, or a component is built.
 """
 
 from __future__ import annotations
@@ -9,69 +9,105 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from kexp.errors import ConfigError, without_passwords
 
-__all__ = ["SECRET_KEYS", "hide_password", "hide_passwords", "restore_password"]
-
-SECRET_KEYS = ("tracking.uri", "hydra.sweeper.storage")
-"""Config keys of addresses that may contain a password."""
+__all__ = ["hide_in", "hide_password", "hide_passwords", "restore_in", "restore_password"]
 
 _KNOWN = "KEXP_ADDRESSES"  # JSON: hidden address -> whole address
-_ADDRESS = re.compile(r"\w[\w+.-]*://[^\s'\"]+")
+_SCHEME = r"\w[\w+.-]*://"
+_ADDRESS = re.compile(rf"{_SCHEME}(?:(?!,{_SCHEME})[^\s'\"])+")  # several of a sweep stand with commas between them
 _USER = re.compile(r"(?<=://)[^/\s]*@")
+_STARS = (":***@", "password=***")
 
 
-def hide_password(address: str) -> str:
-    """Replaces the password of an address by stars; see `restore_password`."""
-    shown = without_passwords(address)
-    if shown != address:
-        known = _known()
-        if known.get(shown) != address:
-            os.environ[_KNOWN] = json.dumps({**known, shown: address})
-    return shown
+def hide_password(text: str) -> str:
+    """Replaces the password of an address, or of each address in a text, by stars; see `restore_password`."""
+    if "://" not in text:
+        return text
+    return _ADDRESS.sub(lambda found: _hidden(found[0]), text) if re.search(r"\s", text) else _hidden(text)
 
 
-def restore_password(address: str, key: str = "tracking.uri") -> str:
-    """Restores the password of an address that `hide_password` returned in this process or its parent.
+def restore_password(text: str, key: str = "tracking.uri") -> str:
+    """Restores the passwords that `hide_password` hid in this process or its parent.
 
-    The password may also come from `MLFLOW_TRACKING_URI` with the whole address, or for a server from MLflow's
-    variables for user and password.
+    The password of a store may also come from `MLFLOW_TRACKING_URI` with the whole address, or for a server from
+    MLflow's variables for user and password.
 
     Args:
-        address: an address with a hidden password, or without one.
+        text: an address, or a text with addresses.
         key: the config key of the address, for messages.
 
     Returns:
-        The whole address.
+        The text with whole addresses.
 
     Raises:
-        ConfigError: the password is not known.
+        ConfigError: a password is not known.
     """
-    if ":***@" not in address and "password=***" not in address:
-        return address
-    given = os.environ.get("MLFLOW_TRACKING_URI", "")
-    found = _known().get(address) or (given if without_passwords(given) == address else "")
-    if found:
-        return found
-    if address.startswith("http") and {"MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"} & set(os.environ):
-        return _USER.sub("", address)
-    remedy = "set MLFLOW_TRACKING_URI to" if key == "tracking.uri" else "give"
-    raise ConfigError(f"{key}: the password of {address} is not kept; {remedy} the whole address")
+    if not any(stars in text for stars in _STARS):
+        return text
+    whole = text
+    for shown, address in sorted(_known().items(), key=lambda each: -len(each[0])):
+        whole = whole.replace(shown, address)
+    if not any(stars in whole for stars in _STARS):
+        return whole
+    store = key == "tracking.uri"
+    given = os.environ.get("MLFLOW_TRACKING_URI", "") if store else ""
+    if given and without_passwords(given) == text:
+        return given
+    if store and text.startswith("http") and {"MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"} & set(os.environ):
+        return _USER.sub("", text)
+    remedy = "set MLFLOW_TRACKING_URI to" if store else "give"
+    raise ConfigError(f"{key}: the password of {text} is not kept; {remedy} the whole address")
 
 
 def hide_passwords(overrides: Iterable[str]) -> list[str]:
-    """Hides the passwords of the addresses in overrides."""
-    return [_ADDRESS.sub(_hide, each) if _is_secret(each) else each for each in overrides]
+    """Hides the passwords of the addresses in overrides, without the backslashes that escape for Hydra."""
+    return [_ADDRESS.sub(lambda found: _hidden(found[0], escaped=True), each) for each in overrides]
 
 
-def _hide(found: re.Match[str]) -> str:
-    return hide_password(re.sub(r"\\(.)", r"\1", found[0]))  # without the backslashes that escape for Hydra
+def hide_in(value: Any) -> Any:
+    """Hides the passwords of all addresses in a nested config."""
+    return _mapped(value, lambda text, _: hide_password(text), "")
 
 
-def _is_secret(override: str) -> bool:
-    return override.partition("=")[0].lstrip("+") in SECRET_KEYS
+def restore_in(value: Any, key: str) -> Any:
+    """Restores the passwords of all addresses in a nested value.
+
+    Args:
+        value: what `hide_in` returned.
+        key: its config key, for messages.
+
+    Raises:
+        ConfigError: a password is not known.
+    """
+    return _mapped(value, restore_password, key)
+
+
+def _mapped(value: Any, change: Callable[[str, str], str], key: str) -> Any:
+    if isinstance(value, str):
+        return change(value, key) if "://" in value else value
+    if isinstance(value, Mapping):
+        return {name: _mapped(each, change, f"{key}.{name}") for name, each in value.items()}
+    if isinstance(value, list):
+        return [_mapped(each, change, key) for each in value]
+    return value
+
+
+def _hidden(address: str, *, escaped: bool = False) -> str:
+    if "${" in address:  # it names a secret, and holds none
+        return address
+    plain = re.sub(r"\\(.)", r"\1", address) if escaped else address
+    within = plain.rstrip("])}")  # of a list in an override
+    shown = without_passwords(within)
+    if shown == within:
+        return address
+    known = _known()
+    if known.get(shown) != within:
+        os.environ[_KNOWN] = json.dumps({**known, shown: within})
+    return shown + plain[len(within) :]
 
 
 def _known() -> dict[str, str]:

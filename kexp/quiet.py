@@ -8,11 +8,11 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["hide_banners", "silence_libraries", "warnings_as_notices"]
+__all__ = ["hide_banners", "set_defaults", "silence_libraries", "warnings_as_notices"]
 
 _LOUD = ("tensorflow", "jax")
 # Environment variables that silence these libraries once they are loaded.
@@ -54,8 +54,7 @@ def silence_libraries() -> None:
     """Silences the logs of TensorFlow, absl, JAX and h5py for later imports by any code. Imports nothing."""
     for name in ("tensorflow", "jax", "h5py", "absl"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    for name, level in _LEVELS.items():
-        os.environ.setdefault(name, level)
+    set_defaults(_LEVELS)
     if _QuietImports not in sys.meta_path:
         sys.meta_path.insert(0, _QuietImports)
 
@@ -78,6 +77,13 @@ class _QuietImports:
 
             spec.loader.exec_module = quietly  # type: ignore[union-attr, method-assign]
         return spec
+
+
+def set_defaults(variables: Mapping[str, str]) -> None:
+    """Sets environment variables that are not set. An empty value counts as not set, as in a shell's `${NAME:-...}`."""
+    for name, value in variables.items():
+        if not os.environ.get(name):
+            os.environ[name] = value
 
 
 @contextmanager

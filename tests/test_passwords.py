@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kexp.build import restored
 from kexp.config import compose, plain, prepare_overrides
 from kexp.config.typed import compose_typed
 from kexp.errors import ConfigError, without_passwords
@@ -75,6 +76,33 @@ def test_a_file_of_configs_loses_it_too_and_an_interpolation_stays(
         experiment = check(plain(compose_typed([f"experiment={name}"], tmp_path)))
         assert "horse" not in str(experiment.as_dict())
         assert restore_password(experiment.tracking.uri or "") == address
+
+
+def test_any_parameter_may_hold_an_address_with_a_password_and_components_get_it_whole(tmp_path: Path) -> None:
+    whole = ["https://me:horse@host/a.csv", "https://me:horse@host/b.csv"]
+    sweep = prepare_overrides([f"data.path={','.join(whole)}", f"data.drop=[{whole[0]},x]"])
+    assert "horse" not in " ".join(sweep)
+    assert [restore_password(each, "data.path") for each in sweep[0].partition("=")[2].split(",")] == whole
+    query = "select * from postgres_scan('postgresql://me:horse@host/db', 'public', 'rows')"
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "rows.yaml").write_text(f'# @package _global_\ndata:\n  query: "{query}"\n')
+    config = plain(compose_typed(["data=csv", "data.target=x", "experiment=rows", sweep[1]], tmp_path))
+    node = check(config).data
+    assert "horse" not in str(node.parameters) + str(config)
+    built = restored(node)
+    assert (built["query"], built["drop"]) == (query, [whole[0], "x"])
+
+
+def test_an_address_whose_password_is_an_interpolation_is_resolved_and_then_hidden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KEXP_TEST_PASSWORD", "horse")
+    (override,) = prepare_overrides(["data.path=https://me:${oc.env:KEXP_TEST_PASSWORD}@host/a.csv"])
+    config = compose_typed(["data=csv", "data.target=x", override])
+    assert "oc.env" in config._get_node("data")._get_node("path")._value()
+    node = check(plain(config)).data
+    assert node.parameters["path"] == "https://me:***@host/a.csv"
+    assert restored(node)["path"] == "https://me:horse@host/a.csv"
 
 
 def test_what_is_kept_finds_its_password_in_the_environment_or_says_what_to_set(

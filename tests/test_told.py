@@ -109,10 +109,26 @@ def cosine(rate: float) -> dict[int, float]:
 def test_a_run_has_the_name_tags_description_and_files_that_were_asked_for(view: RunView) -> None:
     assert view.name == "adam-sparse_categorical_crossentropy-0.001"
     assert (view.tags["team"], view.tags["ticket"]) == ("vision", "12")
-    assert view.tags["mlflow.note.content"] == "**Which** rate?"
+    assert not {"kexp.pid", "kexp.host", "kexp.heartbeat"} & view.tags.keys(), "they say something while it runs"
     assert {"artifacts/notes/why.md", "artifacts/rows.csv"} <= set(list_artifacts(StoreSettings(), view.run_id))
     assert view.metrics["system/system_memory_usage_megabytes"] > 0
     assert "kexp.stopped" not in view.tags
+
+
+def test_a_run_is_described_by_its_text_its_result_its_data_its_model_and_its_command(
+    view: RunView, told: Told
+) -> None:
+    given, outcome, facts, command = view.tags["mlflow.note.content"].split("\n\n")
+    assert given == "**Which** rate?"
+    assert f"test_accuracy {told.run.metrics['test_accuracy']:.4g}" in outcome
+    assert f"after {EPOCHS} epochs" in outcome
+    assert f"with {told.run.model.count_params():,} parameters" in facts
+    assert "`rows.csv`" in facts
+    for part in ("train", "validation", "test"):
+        inputs = client_for(resolve_uri(StoreSettings())).get_run(view.run_id).inputs.dataset_inputs
+        profile = next(each.dataset.profile for each in inputs if each.tags[0].value == part)
+        assert f"{json.loads(profile)['num_rows']:,} for {part}" in facts
+    assert command.startswith("```\nkexp.run([")
 
 
 def test_parameters_that_say_nothing_are_not_logged_unless_they_were_written(view: RunView) -> None:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["RUN_HELP", "Parser", "add_experiment", "find_stored", "model_parser", "quiet", "run_parser", "store_parser"]
 
 
-RUN_HELP = "a run's id, the beginning of one, latest, best:SWEEP, runs:/ID, models:/NAME/VERSION or models:/NAME@ALIAS"
+RUN_HELP = (
+    "a run's name, its id or the beginning of that, latest, best:SWEEP, runs:/ID, models:/NAME/VERSION or "
+    "models:/NAME@ALIAS"
+)
 
 _STORE_KEYS = {"tracking.uri": "--tracking-uri", "tracking.experiment": "--experiment"}
 

@@ -6,10 +6,10 @@ from kexp.experiment.engines import Engine, Trained, engine_of
 from kexp.experiment.epoch_metrics import log_epoch_time, log_rates, size_of
 from kexp.experiment.extras import log_extras
 from kexp.experiment.keeping import save_kept
+from kexp.experiment.note import NOTE
 from kexp.experiment.own_compile import may_compile
 from kexp.experiment.prepared import Prepared, feeds, load_data, prepare, split_as
 from kexp.experiment.recording import (
-    NOTE,
     Source,
     described,
     own_tags,

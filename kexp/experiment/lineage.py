@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kexp.schema import Node
     from kexp.tracking import Tracker
 
-__all__ = ["data_of_metrics", "record_data"]
+__all__ = ["PARTS", "data_name", "data_of_metrics", "record_data"]
 
 PARTS = ("train", "validation", "test")
 _PREFIX = {"train": "", "validation": "val_", "test": "test_"}  # prefix of the metrics on a part
@@ -32,7 +32,7 @@ def record_data(tracker: Tracker, prepared: Prepared) -> None:
     for context, part in _parts(prepared):
         source_type, source = _source(node, context)
         tracker.log_dataset(
-            name=_name(node, context),
+            name=data_name(node, context),
             digest=_digest(part),
             context=context,
             source_type=source_type,
@@ -45,7 +45,7 @@ def record_data(tracker: Tracker, prepared: Prepared) -> None:
 def data_of_metrics(prepared: Prepared) -> dict[str, tuple[str, str]]:
     """Return prefix of metrics -> (name, digest) of the data set that they are measured on."""
     node = prepared.experiment.data
-    return {_PREFIX[context]: (_name(node, context), _digest(part)) for context, part in _parts(prepared)}
+    return {_PREFIX[context]: (data_name(node, context), _digest(part)) for context, part in _parts(prepared)}
 
 
 def _parts(prepared: Prepared) -> Iterator[tuple[str, Part]]:
@@ -70,7 +70,8 @@ def _path(node: Node, context: str) -> str | None:
     return None
 
 
-def _name(node: Node, context: str) -> str:
+def data_name(node: Node, context: str = "train") -> str:
+    """Return the name of a part's data set: that of its file, else that of the component."""
     path = _path(node, context)
     return node.name if path is None else Path(path.partition("?")[0]).name or node.name
 

@@ -14,6 +14,7 @@ from kexp import training
 from kexp.config import key_of
 from kexp.experiment.epoch_metrics import log_size
 from kexp.experiment.lineage import data_of_metrics, record_data
+from kexp.experiment.note import NOTE, note_of, outcome_of
 from kexp.experiment.prepared import Prepared, feeds
 from kexp.experiment.served import served
 from kexp.experiment.usable_formats import UsableFormats, reload_options
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from kexp.data import Splits
 
 __all__ = [
-    "NOTE",
     "Source",
     "described",
     "own_modules",
@@ -46,7 +46,6 @@ __all__ = [
 ]
 
 _REFERENCE = re.compile(r"(?<!\S)([A-Za-z_][\w.]*):[A-Za-z_][\w.]*(?!\S)")
-NOTE = "mlflow.note.content"  # the tag of a run's description in MLflow
 PROBE_ROWS = 32  # rows on which a saved model is compared with the original
 
 
@@ -57,10 +56,12 @@ class Source:
     Attributes:
         overrides: the overrides of the command line.
         yaml: the composed config with interpolations unresolved, so that it contains no secret.
+        command: what the user wrote to start the run, for its description; empty for none.
     """
 
     overrides: tuple[str, ...] = ()
     yaml: str = ""
+    command: str = ""
 
 
 def run_tags(prepared: Prepared, folder: Path, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -132,6 +133,8 @@ def record_setup(
     tracker.log_text("\n".join(source.overrides) + "\n", "overrides.txt")
     tracker.log_text(summary, "model_summary.txt")
     log_size(tracker, prepared, size)
+    if source.command:
+        tracker.set_tags({NOTE: note_of(prepared, size, source.command)})
     tracker.log_text(json.dumps(ran_on or environment(), indent=2), "environment.json")
     tracker.log_text(json.dumps(described(splits), indent=2), "data.json")
     for name, file in own_sources(experiment).items():
@@ -201,11 +204,32 @@ def described(splits: Splits) -> dict[str, Any]:
     }
 
 
-def record_outcome(tracker: Tracker, history: History, started: float) -> None:
-    """Record the duration of a run, and the reason if it ended early."""
-    tracker.set_tags({"kexp.duration_s": f"{time.perf_counter() - started:.3f}"})
+def record_outcome(
+    tracker: Tracker,
+    prepared: Prepared,
+    source: Source,
+    size: Mapping[str, int],
+    history: History,
+    tested: Mapping[str, float],
+    started: float,
+) -> None:
+    """Record the duration of a run, the reason if it ended early, and its result in its description.
+
+    Args:
+        tracker: the run's tracker.
+        prepared: the experiment.
+        source: the user's input.
+        size: the size of the model, as `size_of` returns it.
+        history: the history of the training.
+        tested: the metrics on the test rows.
+        started: when the run started, as `time.perf_counter` counts.
+    """
+    duration_s = time.perf_counter() - started
+    tracker.set_tags({"kexp.duration_s": f"{duration_s:.3f}"})
     if history.stopped:
         tracker.set_tags({"kexp.stopped": history.stopped})
+    if source.command:
+        tracker.set_tags({NOTE: note_of(prepared, size, source.command, outcome_of(history, tested, duration_s))})
 
 
 def record_model(

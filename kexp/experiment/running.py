@@ -7,14 +7,15 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kexp import training
 from kexp.build import build_format
 from kexp.errors import ConfigError, TrainingError
 from kexp.experiment.compiled import build_compiled
-from kexp.experiment.engines import Trained, engine_of
+from kexp.experiment.engines import Engine, Trained, engine_of
 from kexp.experiment.epoch_metrics import EpochLogger, size_of
 from kexp.experiment.extras import check_extras, log_extras
 from kexp.experiment.prepared import Prepared, prepare
@@ -47,6 +48,9 @@ from kexp.tracking import (
     run_to_take_up,
     warm_up,
 )
+
+if TYPE_CHECKING:
+    import keras
 
 Notices = Sequence[tuple[str, str]]
 """(label, text) of decisions that were made for the user."""
@@ -136,31 +140,26 @@ def _run(
     if report is not None or experiment.trainer.verbose:
         (report or _print)((*prepared.notices, *usable.notices))
     folder.mkdir(parents=True, exist_ok=True)
-    own = open_tracker is None  # a single run, not a trial of a sweep
+    given = run_to_take_up(store, experiment.tracking.experiment) if store is not None and not parent_run_id else None
+    source = replace(source, command="" if given else source.command)  # that run's description is the user's
     tracker = (
-        _open(store, experiment, folder, prepared, parent_run_id, tags)
+        _open(store, experiment, folder, prepared, parent_run_id, tags, given)
         if open_tracker is None
         else open_tracker(prepared, run_tags(prepared, folder, tags))
     )
-    with run_status(tracker), log_extras(tracker, experiment.tracking) if own else nullcontext():
-        record_setup(tracker, prepared, source, summary_of(model), size_of(model))
-        epoch_logger = EpochLogger(tracker, model, prepared)
-        trainer = experiment.trainer
+    # A trial of a sweep has these with the sweep.
+    extras = log_extras(tracker, experiment.tracking) if open_tracker is None else nullcontext()
+    with run_status(tracker), extras:
+        size = size_of(model)
+        record_setup(tracker, prepared, source, summary_of(model), size)
         checkpointing = checkpointing_of(prepared, checkpoint, folder)
-        with training.progress(trainer.epochs, trainer.initial_epoch, trainer.verbose) as progress:
-            try:
-                trained = engine(
-                    prepared, model, listeners=[epoch_logger, progress, *listeners], checkpoint=checkpointing
-                )
-            except TrainingError as error:
-                recorded = f" and in run {tracker.name} ({tracker.run_id})" if experiment.tracking.enabled else ""
-                error.add_note(f"Its files are in {folder}{recorded}.")
-                raise
+        listening = [EpochLogger(tracker, model, prepared), *listeners]
+        trained = _train(engine, prepared, model, tracker, listening, checkpointing)
         history = trained.history
         _tag(tracker, trained)
         tested = {f"test_{key}": value for key, value in trained.tested.items()}
         if tested:
-            tracker.log_metrics(tested, step=len(history) + trainer.initial_epoch)
+            tracker.log_metrics(tested, step=len(history) + experiment.trainer.initial_epoch)
         if state_file is None:
             record_figures(tracker, prepared, history, model)  # another process draws them while the model is saved
             saved = save_files(tracker, prepared, model, usable)
@@ -168,7 +167,7 @@ def _run(
         else:
             saved = []
             leave_state(state_file, prepared, TrainedState.of(model), history, tracker.last_points)
-        record_outcome(tracker, history, started)
+        record_outcome(tracker, prepared, source, size, history, tested, started)
     if checkpointing is not None:
         training.remove_checkpoints(checkpointing.folder)
     return Result(
@@ -185,6 +184,25 @@ def _run(
         saved=saved,
         rows_wait=tracker.undelivered,
     )
+
+
+def _train(
+    engine: Engine,
+    prepared: Prepared,
+    model: keras.Model,
+    tracker: Tracker,
+    listeners: Sequence[Callable[[int, Mapping[str, float]], str | None]],
+    checkpointing: training.Checkpointing | None,
+) -> Trained:
+    trainer = prepared.experiment.trainer
+    with training.progress(trainer.epochs, trainer.initial_epoch, trainer.verbose) as progress:
+        try:
+            return engine(prepared, model, listeners=[*listeners, progress], checkpoint=checkpointing)
+        except TrainingError as error:
+            tracked = prepared.experiment.tracking.enabled
+            recorded = f" and in run {tracker.name} ({tracker.run_id})" if tracked else ""
+            error.add_note(f"Its files are in {tracker.folder}{recorded}.")
+            raise
 
 
 def _tag(tracker: Tracker, trained: Trained) -> None:
@@ -226,10 +244,10 @@ def _open(
     prepared: Prepared,
     parent_run_id: str | None,
     tags: Mapping[str, Any] | None,
+    given: str | None,
 ) -> Tracker:
     if store is None:
         return null_run(name=experiment.name, folder=folder)
-    given = None if parent_run_id else run_to_take_up(store, experiment.tracking.experiment)
     expected = {"model": experiment.save.model, "figure": experiment.tracking.figures}
     seeded = random.getstate()
     random.seed()  # MLflow draws run names from this generator, which the experiment's seed has set

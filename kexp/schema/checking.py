@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from kexp.errors import ConfigError
 from kexp.mlflow_names import check_alias, check_model_name, check_tag, check_tag_text
+from kexp.passwords import hide_in
 from kexp.rules import Whole, check_value
 from kexp.run_names import check_run_name
 from kexp.schema.experiment import Experiment
@@ -27,6 +28,7 @@ def check(config: Mapping[str, Any]) -> Experiment:
     Raises:
         ConfigError: the first thing wrong, as one sentence that names its key.
     """
+    config = hide_in(config)  # it is shown and kept
     keys = [f.name for f in fields(Experiment) if f.default is MISSING and f.default_factory is MISSING]
     refuse_unknown("", config, {*keys, *SETTINGS})
     for key in keys:

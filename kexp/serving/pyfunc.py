@@ -116,8 +116,8 @@ def _index(given: Any) -> Any:
 def load(path: str) -> Served:
     """What `model.keras` and `serving.json` in a folder make."""
     kept = json.loads(Path(path, FILE).read_text(encoding="utf-8"))
-    if "keras" not in sys.modules:
-        os.environ.setdefault("KERAS_BACKEND", kept["backend"])
+    if "keras" not in sys.modules and not os.environ.get("KERAS_BACKEND"):
+        os.environ["KERAS_BACKEND"] = kept["backend"]
     import keras
 
     own = {name: named(*place) for name, place in kept["objects"].items()}

@@ -12,7 +12,7 @@ from kexp.errors import TrainingError
 from kexp.schema import Experiment
 from kexp.stored.config import load_experiment
 from kexp.stored.runs import StoredRun
-from kexp.tracking import environment, metric_history, resolve_uri
+from kexp.tracking import command_line, environment, metric_history, resolve_uri
 
 if TYPE_CHECKING:
     from kexp.experiment import Result
@@ -81,7 +81,8 @@ def repeat(run: StoredRun, folder: Path, *, save: bool = False) -> tuple[History
     if fewer := run.view.tags.get("kexp.fewer_lanes"):  # the number of lanes that fit into memory affects the bits
         repeated = replace(repeated, fused=replace(chosen.fused, max_lanes=int(fewer)))
     overrides = tuple((run.text("overrides.txt") or "").split("\n")[:-1])
-    source = experiments.Source(overrides=overrides, yaml=run.text("config.yaml") or "")
+    again = command_line("reproduce", run.view.run_id[:8], "--save", store=run.settings)
+    source = experiments.Source(overrides=overrides, yaml=run.text("config.yaml") or "", command=again)
     try:
         result = experiments.run(repeated, folder, source=source, tags={"kexp.reproduces": run.view.run_id})
     except TrainingError as error:

@@ -13,7 +13,7 @@ from kexp.errors import ConfigError, LoadError, UnknownNameError
 from kexp.tracking import RunView, StoreSettings, chosen_store, fetch_artifact, find_run, list_artifacts, resolve_uri
 from kexp.tracking.client import client_for, store_errors
 from kexp.tracking.common import place_of_common, text_in_tags
-from kexp.tracking.finding import is_run_of_all
+from kexp.tracking.finding import ambiguous, is_run_of_all, matching_runs
 from kexp.tracking.server_check import check_usable
 from kexp.tracking.settings import is_remote
 
@@ -85,15 +85,16 @@ def find(
     """Find a run.
 
     Args:
-        ref: an id, a unique prefix of one, `latest`, `best:SWEEP` or a URI; see `kexp.tracking.find_run`.
+        ref: an id, a unique prefix of one, a unique name, `latest`, `best:SWEEP` or a URI; see
+            `kexp.tracking.find_run`.
         tracking_uri: the store; by default `MLFLOW_TRACKING_URI`, or `sqlite:///mlflow.db` in the working directory.
-        experiment: the experiment to search for a prefix, the latest run or a sweep; all experiments unless given.
+        experiment: the experiment to search for a name, a prefix, the latest run or a sweep; all of them unless given.
         trusted: whether to trust the run's files; by default those of a store on this machine are trusted, and those of
             a server are not, because others may have written them.
 
     Raises:
         UnknownNameError: no run matches.
-        ConfigError: several ids begin with the prefix, or there are no runs.
+        ConfigError: several runs have the name, or ids that begin with the prefix; or there are no runs.
         StoreError: the store cannot be read.
     """
     settings = chosen_store(resolve_uri(StoreSettings(uri=tracking_uri)), experiment)
@@ -104,8 +105,7 @@ def find(
     if not found:
         return StoredRun(settings, find_run(settings, ref), trusts)  # raises an error that lists the alternatives
     if len(found) > 1 and ref not in _LATEST:
-        shown = ", ".join(f"{view.run_id[: len(ref) + 6]} ({view.name} in {view.experiment})" for view in found)
-        raise ConfigError(f"RUN: {ref!r} begins the ids of {len(found)} runs: {shown}")
+        raise ambiguous("RUN", ref, found)
     return StoredRun(settings, max(found, key=lambda view: view.start_ms), trusts)
 
 
@@ -121,13 +121,15 @@ def experiments(settings: StoreSettings) -> list[str]:
 def _in_any_experiment(settings: StoreSettings, ref: str) -> list[RunView]:
     with contextlib.suppress(ConfigError):
         find_run(settings, ref)  # raises if there is no store or server, before a client would create a store
-    found = []
+    found: list[RunView] = []
     for name in experiments(settings):
+        there = StoreSettings(uri=settings.uri, experiment=name)
         try:
-            found.append(find_run(StoreSettings(uri=settings.uri, experiment=name), ref))
+            one_each = ref in _LATEST or ref.startswith("best:")
+            found += [find_run(there, ref)] if one_each else matching_runs(there, ref)
         except UnknownNameError:
             continue
         except ConfigError:
-            if ref not in _LATEST:  # several in this experiment alone
+            if ref not in _LATEST:  # a sweep without a best trial
                 raise
     return found

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from kexp.disk import disk_full_error, is_disk_full
 from kexp.errors import KexpError, StoreError, first_line
 from kexp.passwords import restore_password
+from kexp.quiet import set_defaults
 from kexp.tracking.settings import StoreSettings, database_file, is_remote, resolve_uri, without_password
 from kexp.tracking.side_by_side import AT_ONCE
 
@@ -65,8 +66,7 @@ _lock = threading.RLock()
 
 def load_mlflow() -> None:
     """Imports MLflow (2 to 3 s the first time) and silences its banners."""
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    set_defaults(_ENVIRONMENT)
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # Logged as an exception with its traceback each time that SQLite is locked; we retry, and report what stays.

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from kexp.errors import StoreError, first_line
 from kexp.tracking.artifacts import repository_of, send_artifacts
 from kexp.tracking.client import is_server, is_transient, is_unanswered, reason_of
+from kexp.tracking.life import end_run
 from kexp.tracking.outbox import Cursor, Header, Outbox
 from kexp.tracking.rows import Row, joined, parts_of
 from kexp.tracking.side_by_side import AT_ONCE, side_by_side
@@ -33,7 +34,7 @@ _FILES = 16  # files, figures and models in rows that are sent together: after a
 _KINDS = {"params", "tags", "metrics", "datasets", "texts", "files", "figures", "models", "end"}
 _HEAVY = {"texts", "files", "figures", "models"}  # what goes where MLflow keeps artifacts
 # What delivering a row of a kind imports first, and takes long to.
-_MODULES = {"figure": ("matplotlib.figure", "matplotlib.backends.backend_agg"), "model": ("mlflow.pyfunc",)}
+_MODULES = {"figure": ("matplotlib.figure", "matplotlib.backends.backend_agg"), "model": ("mlflow.models",)}
 _datasets: set[tuple[str, str]] = set()  # names and digests of those that a store was told of
 _first_dataset = threading.Lock()
 _turns: dict[frozenset[tuple[str, str]], threading.Lock] = {}  # one for those that bring the same data sets
@@ -122,7 +123,11 @@ class RunSender:
             self._at_once,
         )
         if "end" in row:
-            self.client.set_terminated(self.run.run_id, row["end"]["status"], row["end"]["time_ms"])
+            status, time_ms = row["end"]["status"], row["end"]["time_ms"]
+            if self.outbox is None:  # it was never in progress in the store
+                self.client.set_terminated(self.run.run_id, status, time_ms)
+            else:
+                end_run(self.client, self.run.run_id, status, time_ms)
 
     def _send_batches(self, row: Row, told: threading.Event) -> None:
         """Sends points, parameters and tags; `told` is set once that is over."""

@@ -7,7 +7,6 @@ import json
 import platform
 import shutil
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -245,16 +244,13 @@ def _describe(folder: Path, header: Header, model_id: str, row: dict[str, Any]) 
     """Writes what makes a folder with a Keras file one of MLflow's Keras flavour.
 
     As `mlflow.keras.save_model` does, which needs the model itself, and so Keras in the process that has MLflow.
+    `mlflow.pyfunc` is not imported either: it takes a second, and warns about MLflow's own type hints.
     """
     import mlflow
     import numpy as np
     import yaml
     from mlflow.models import Model, ModelSignature
     from mlflow.types import Schema, TensorSpec
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow warns about its own type hints when this is imported
-        import mlflow.pyfunc
 
     if "signature" in row:
         signature = ModelSignature.from_dict(row["signature"])
@@ -274,13 +270,14 @@ def _describe(folder: Path, header: Header, model_id: str, row: dict[str, Any]) 
         "keras", data="data", keras_version=keras_version, keras_backend=backend, save_exported_model=False
     )
     raw = {"loader_module": row["loader"], "data": "data", "code": "code"} if "loader" in row else {}
-    mlflow.pyfunc.add_to_model(
-        description, **{"loader_module": "mlflow.keras", **raw}, conda_env="conda.yaml", python_env="python_env.yaml"
+    python = platform.python_version()
+    places = {"conda": "conda.yaml", "virtualenv": "python_env.yaml"}
+    description.add_flavor(
+        "python_function", **{"loader_module": "mlflow.keras", **raw}, python_version=python, env=places
     )
     description.save(str(folder / "MLmodel"))
     wanted = [f"mlflow=={mlflow.__version__}", *row["requirements"]]
     (folder / "requirements.txt").write_text("\n".join(wanted))
-    python = platform.python_version()
     (folder / "python_env.yaml").write_text(
         yaml.safe_dump(
             {"python": python, "build_dependencies": ["pip", "setuptools"], "dependencies": ["-r requirements.txt"]},

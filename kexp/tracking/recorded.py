@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import socket
 import threading
-import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -20,6 +17,7 @@ from kexp.tracking.client import client_for, store_errors
 from kexp.tracking.delivery import draw
 from kexp.tracking.delivery_thread import BRIEF_S
 from kexp.tracking.helper import Helper, claim
+from kexp.tracking.life import end_run, signs_of_life
 from kexp.tracking.locks import file_lock
 from kexp.tracking.outbox import Header, Outbox
 from kexp.tracking.record import lineage
@@ -185,7 +183,7 @@ class RecordedRun(RowTracker):
             client = client_for(self._header.uri)
             for key, value in tags.items():
                 client.set_tag(self.run_id, key, value)
-            client.set_terminated(self.run_id, status)
+            end_run(client, self.run_id, status)
 
 
 def open_run(
@@ -214,8 +212,7 @@ def open_run(
     Raises:
         StoreError: the store is away or cannot be written. Nothing has been computed by then.
     """
-    alive = {"kexp.pid": os.getpid(), "kexp.host": socket.gethostname(), "kexp.heartbeat": int(time.time())}
-    own = tag_row({**(tags or {}), **alive})["tags"]
+    own = tag_row({**(tags or {}), **signs_of_life()})["tags"]
     first = {**own, **lineage(parent_run_id)}
     with contextlib.ExitStack() as opening:
         helper = claim()

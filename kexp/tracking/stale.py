@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from kexp.tracking.client import client_for, store_errors
+from kexp.tracking.life import HEARTBEAT, HOST, PID, end_run
 from kexp.tracking.reading import RunView, search
 from kexp.tracking.settings import StoreSettings, resolve_uri
 
@@ -20,7 +21,7 @@ def stale_runs(settings: StoreSettings, older_than_s: float = _HEARTBEAT_S) -> l
     """Our RUNNING runs that show no life: no heartbeat for `older_than_s`, or their process, here, is gone."""
     found = []
     for view in search(settings, status="RUNNING"):
-        beats = view.tags.get("kexp.heartbeat", "").isdigit()  # MLflow's other users send none, and may well be running
+        beats = view.tags.get(HEARTBEAT, "").isdigit()  # MLflow's other users send none, and may well be running
         if beats and not is_in_progress(view, older_than_s, ours=True):
             found.append(view)
     return found
@@ -35,8 +36,8 @@ def mark_failed(
     with store_errors(uri, "marking runs as failed"):
         for view in runs:
             client.set_tag(view.run_id, "kexp.reason", reason)
-            beat = view.tags.get("kexp.heartbeat", "")
-            client.set_terminated(view.run_id, "FAILED", int(beat) * 1000 if beat.isdigit() else None)
+            beat = view.tags.get(HEARTBEAT, "")
+            end_run(client, view.run_id, "FAILED", int(beat) * 1000 if beat.isdigit() else None)
 
 
 def unfinished_runs(store: StoreSettings, parent_run_id: str) -> dict[str, list[str]]:
@@ -67,7 +68,7 @@ def is_in_progress(view: RunView, within_s: float = _HEARTBEAT_S, *, ours: bool 
         within_s: how recent its last heartbeat must be.
         ours: whether runs of this very process count.
     """
-    beat = float(view.tags.get("kexp.heartbeat", 0))
+    beat = float(view.tags.get(HEARTBEAT, 0))
     return view.status == "RUNNING" and time.time() - beat < within_s and _may_run(view.tags, ours)
 
 
@@ -75,15 +76,15 @@ def _may_run(tags: Mapping[str, str], ours: bool) -> bool:
     """Whether the process that a run names may be at work. Of another machine's, its heartbeat alone can tell."""
     import psutil
 
-    if tags.get("kexp.host") != socket.gethostname() or not tags.get("kexp.pid", "").isdigit():
+    if tags.get(HOST) != socket.gethostname() or not tags.get(PID, "").isdigit():
         return True
-    pid = int(tags["kexp.pid"])
+    pid = int(tags[PID])
     if pid == os.getpid():
         return ours
     try:
         process = psutil.Process(pid)
         # A number is given to new processes again: one that began after the last sign of life is another's.
-        began_later = process.create_time() > float(tags.get("kexp.heartbeat", 0)) + 60
+        began_later = process.create_time() > float(tags.get(HEARTBEAT, 0)) + 60
         return process.status() != psutil.STATUS_ZOMBIE and not began_later
     except psutil.NoSuchProcess:
         return False

@@ -10,6 +10,7 @@ from dataclasses import replace
 from kexp.tracking.client import check_reachable, client_for
 from kexp.tracking.delivery import ArtifactsAwayError, RunSender, draw, load_for
 from kexp.tracking.delivery_thread import BRIEF_S, DeliveryThread
+from kexp.tracking.life import HEARTBEAT
 from kexp.tracking.outbox import Header, Outbox
 from kexp.tracking.settings import StoreSettings
 from kexp.tracking.waiting import Standing
@@ -71,19 +72,20 @@ class Writer:
             check_reachable(StoreSettings(uri=self._header.uri))  # MLflow itself takes 15 s to notice
         if self._sender is None:
             self._sender = RunSender(client_for(self._header.uri), self._header, self._outbox)
+        ended = any("end" in row for _, row in rows)
         try:
             self._sender.deliver(rows)
         except ArtifactsAwayError:
-            self._beat()
+            self._beat(ended)
             raise
-        self._beat()
+        self._beat(ended)
         while self._coming and not self._thread.finishing:
             load_for(self._coming.pop(0))
 
-    def _beat(self) -> None:
+    def _beat(self, ended: bool) -> None:
         """Shows, where it is time for that, that the run lives."""
-        if time.monotonic() >= self._heartbeat_due and not self._thread.finishing:
+        if time.monotonic() >= self._heartbeat_due and not (ended or self._thread.finishing):
             self._heartbeat_due = time.monotonic() + self._settings.heartbeat_interval_s
             with contextlib.suppress(Exception):
                 assert self._sender is not None
-                self._sender.client.set_tag(self._header.run_id, "kexp.heartbeat", str(int(time.time())))
+                self._sender.client.set_tag(self._header.run_id, HEARTBEAT, str(int(time.time())))

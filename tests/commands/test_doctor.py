@@ -10,6 +10,7 @@ from finished_runs import Kexp
 
 from kexp.tracking import StoreSettings, find_run, open_run
 from kexp.tracking.client import client_for
+from kexp.tracking.life import signs_of_life
 from kexp.tracking.settings import resolve_uri
 
 
@@ -38,7 +39,8 @@ def test_doctor_finds_and_mends_dead_runs_and_stray_files(
     tracker.end("FINISHED")
     client = client_for(resolve_uri(StoreSettings()))
     client.update_run(tracker.run_id, status="RUNNING")
-    client.set_tag(tracker.run_id, "kexp.pid", str(dead_process))
+    for key, value in {**signs_of_life(), "kexp.pid": str(dead_process)}.items():
+        client.set_tag(tracker.run_id, key, value)
     stray = workplace / "outputs" / "one" / "saved" / f".tmp-{dead_process}-0123abcd-model.h5"
     stray.parent.mkdir()
     stray.write_text("half")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import http.server
 import os
@@ -17,6 +18,9 @@ from kexp.data.table.component import table
 from kexp.errors import DataError
 
 ROWS = pd.DataFrame({"a": range(40), "b": [f"s{row % 3}" for row in range(40)], "kind": ["x", "y"] * 20})
+
+
+_plain_get = http.server.SimpleHTTPRequestHandler.do_GET
 
 
 class _Counting(http.server.SimpleHTTPRequestHandler):
@@ -51,6 +55,22 @@ def test_a_table_at_an_address_is_the_table(served: tuple[Path, str, list[int]],
     for name in ("t.csv", "t.csv.gz", "t.parquet", "t.csv?version=2"):
         assert table(f"{address}/{name}", "kind").digest == expected, name
     assert set(sent) == {200}
+
+
+def test_user_and_password_of_an_address_are_sent_and_not_shown(
+    served: tuple[Path, str, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, address, _ = served
+    ROWS.to_csv(folder / "t.csv", index=False)
+    asked: list[str | None] = []
+    monkeypatch.setattr(
+        _Counting, "do_GET", lambda self: (asked.append(self.headers["Authorization"]), _plain_get(self))
+    )
+    whole = address.replace("://", "://me:se%40cret@")
+    assert table(f"{whole}/t.csv", "kind").digest == table(f"{address}/t.csv", "kind").digest
+    assert asked == ["Basic " + base64.b64encode(b"me:se@cret").decode(), None]
+    with pytest.raises(DataError, match=r"^data\.path: http://me:\*\*\*@\S+/no\.csv cannot be read: HTTP 404"):
+        table(f"{whole}/no.csv", "kind")
 
 
 def test_what_did_not_change_is_not_sent_again(served: tuple[Path, str, list[int]]) -> None:

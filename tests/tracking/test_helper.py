@@ -47,12 +47,14 @@ LOSSES = [1 / epoch for epoch in range(1, 41)]
 
 def test_run_has_all_that_was_told(settings: StoreSettings, tmp_path: Path) -> None:
     with started(settings.uri or "", tmp_path / "run") as (process, helper):
+        tags = next(search(settings)).tags
+        assert tags["kexp.pid"] == str(process.pid), "whoever looks for dead runs asks for the run's own process"
         said, errors = process.communicate("go on\n", timeout=60)
     assert (process.returncode, said, errors) == (0, "False \n", ""), "the run's own process needs no MLflow"
     assert not is_alive(helper)
     view = next(search(settings))
     assert_whole(settings, view.run_id)
-    assert view.tags["kexp.pid"] == str(process.pid), "whoever looks for dead runs asks for the run's own process"
+    assert not {"kexp.pid", "kexp.host", "kexp.heartbeat"} & view.tags.keys(), "it is over"
     assert (tmp_path / "run" / "figures" / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -61,6 +61,22 @@ def test_prefix_of_several_runs_lists_them(settings: StoreSettings) -> None:
     assert "run 1" in str(caught.value)
 
 
+def test_run_is_found_by_its_name_where_one_run_alone_has_it(settings: StoreSettings) -> None:
+    runs(settings, A, B, C)
+    assert find_run(settings, "run 1").run_id == B
+    again = RunRecord("run 1", "FINISHED", 5000, 6000, run_id="abe" + "0" * 29)
+    begins = RunRecord("abe", "FINISHED", 7000, 8000, run_id="e" * 32)
+    log_finished_runs(settings, [again, begins])
+    with pytest.raises(
+        ConfigError, match=r"^RUN: 'run 1' is the name of 2 runs: abe00000 \(run 1, .*abc20000 \(run 1, "
+    ):
+        find_run(settings, "run 1")
+    with pytest.raises(ConfigError, match=r"'abe' is the name of a run and begins the id of a run: eeeeeeee.*abe00000"):
+        find_run(settings, "abe")
+    with pytest.raises(UnknownNameError, match=r"there is no run 'run 3'; did you mean 'run 2'\?"):
+        find_run(settings, "run 3")
+
+
 @pytest.mark.parametrize("ref", ["fff", "f" * 32, "lates", "%", "_" * 5, "a' or '1'='1", "../../etc"])
 def test_unknown_run_is_told(ref: str, settings: StoreSettings) -> None:
     runs(settings, A)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import importlib
 import json
@@ -16,8 +17,9 @@ from typing import Any
 
 from kexp.data.table.files import TableFile
 from kexp.data.table.room import make_room
-from kexp.errors import DataError
+from kexp.errors import DataError, without_passwords
 from kexp.folders import cache_folder
+from kexp.passwords import restore_password
 
 __all__ = ["fetched"]
 
@@ -33,6 +35,7 @@ def fetched(file: TableFile) -> TableFile:
         DataError: the file does not exist, its server does not answer, or no installed library reads such a URL.
     """
     web = file.path.startswith(("http://", "https://"))
+    address = restore_password(file.path, file.key)  # of another run, say, whose config has none
     folder = cache_folder() / "fetched" / hashlib.sha256(file.path.encode()).hexdigest()[:32]
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     (folder / _USED).touch()
@@ -41,17 +44,20 @@ def fetched(file: TableFile) -> TableFile:
     target = folder / name
     try:
         if web:
-            _from_web(file.path, target)
+            _from_web(address, target)
         else:
-            _from_store(file.path, target)
+            _from_store(address, target)
     except (OSError, ValueError, ImportError) as error:
-        raise DataError(f"{file.key}: {file.path} cannot be read: {_reason(error)}") from None
+        raise DataError(without_passwords(f"{file.key}: {file.path} cannot be read: {_reason(error)}")) from None
     return replace(file, path=str(target), called=name)
 
 
 def _from_web(address: str, target: Path) -> None:
     said = target.with_name(".said")
+    address, credentials = _split(address)
     request = urllib.request.Request(address, headers={"User-Agent": "kexp"})  # only http and https come here
+    if credentials:
+        request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(credentials.encode()).decode()}")
     if said.is_file() and target.is_file():
         for name, value in json.loads(said.read_text(encoding="utf-8")).items():
             request.add_header(_CHANGES[name], value)
@@ -63,6 +69,13 @@ def _from_web(address: str, target: Path) -> None:
     except urllib.error.HTTPError as error:
         if error.code != 304:  # not modified
             raise
+
+
+def _split(address: str) -> tuple[str, str]:
+    """Return an address without its user and password, and these, as `user:password`."""
+    parts = urllib.parse.urlsplit(address)
+    user, at, host = parts.netloc.rpartition("@")
+    return (parts._replace(netloc=host).geturl(), urllib.parse.unquote(user)) if at else (address, "")
 
 
 def _from_store(address: str, target: Path) -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 
+from kexp.quiet import set_defaults
 from kexp.sweeps.launch.trial_run import run_trial
 from kexp.sweeps.trials import Task
 from kexp.training import forget_model, freeze_imports, own_process
@@ -67,9 +68,8 @@ def _import_keras(backend: str) -> None:
 def _share_machine(n_workers: int, index: int) -> None:
     """Threads are shared out between the workers, and GPUs go round."""
     threads = str(max(1, default_workers() // n_workers))
-    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, threads)
-    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+    pools = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    set_defaults({**dict.fromkeys(pools, threads), "TF_NUM_INTEROP_THREADS": "1"})
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:
         nodes = sorted(os.listdir("/dev"))

@@ -14,6 +14,7 @@ from pathlib import Path
 from kexp.config import key_of
 from kexp.errors import ConfigError
 from kexp.tracking import RunView, StoreSettings, prepare_store, search
+from kexp.tracking.life import HEARTBEAT, HOST, PID
 from kexp.tracking.stale import is_in_progress
 
 __all__ = ["Earlier", "earlier_sweep", "refuse_running", "sweep_key"]
@@ -72,8 +73,8 @@ def refuse_running(view: RunView) -> None:
         ConfigError: the sweep is running.
     """
     if is_in_progress(view):
-        beat = float(view.tags.get("kexp.heartbeat", 0))
+        beat = float(view.tags.get(HEARTBEAT, 0))
         raise ConfigError(
-            f"sweep: {view.name} is running in process {view.tags.get('kexp.pid')} on {view.tags.get('kexp.host')}, "
+            f"sweep: {view.name} is running in process {view.tags.get(PID)} on {view.tags.get(HOST)}, "
             f"and sent its last heartbeat {max(0.0, time.time() - beat):.0f} s ago; wait for it, or end it"
         )

@@ -1,0 +1,52 @@
+"""The tags by which a run in progress shows that a process works on it. They say nothing once it has ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from kexp.tracking.client import sql_store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["HEARTBEAT", "HOST", "PID", "end_run", "signs_of_life"]
+
+HEARTBEAT, HOST, PID = "kexp.heartbeat", "kexp.host", "kexp.pid"
+
+
+def signs_of_life() -> dict[str, str]:
+    """The tags of a run that this process begins to work on."""
+    return {PID: str(os.getpid()), HOST: socket.gethostname(), HEARTBEAT: str(int(time.time()))}
+
+
+def end_run(client: MlflowClient, run_id: str, status: str, time_ms: int | None = None) -> None:
+    """Ends a run in the store, and deletes its signs of life.
+
+    Args:
+        client: MLflow's client of the store.
+        run_id: the run.
+        status: FINISHED, FAILED or KILLED.
+        time_ms: when it ended, in milliseconds since 1970; now unless given.
+
+    Raises:
+        Exception: the store did not take the end. That a tag stays is no failure.
+    """
+    signs = (HEARTBEAT, HOST, PID)
+    store = sql_store(client)
+    if store is None:
+        with ThreadPoolExecutor(len(signs)) as pool:  # together with the end, because a server may be far away
+            for key in signs:
+                pool.submit(client.delete_tag, run_id, key)
+            client.set_terminated(run_id, status, time_ms)
+        return
+    from mlflow.store.tracking.dbmodels.models import SqlTag
+    from sqlalchemy import delete
+
+    client.set_terminated(run_id, status, time_ms)
+    with contextlib.suppress(Exception), store.ManagedSessionMaker(read_only=False) as session:
+        session.execute(delete(SqlTag).where(SqlTag.run_uuid == run_id, SqlTag.key.in_(signs)))
