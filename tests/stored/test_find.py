@@ -32,7 +32,7 @@ def test_find_refuses_what_means_several_runs_or_none(two_experiments: None) -> 
     log_finished_run(StoreSettings(experiment="two"), RunRecord("adam-0", "FINISHED", 1, 2, run_id="d" * 32))
     assert stored.find("adam-0").view.run_id == "d" * 32
     log_finished_run(StoreSettings(experiment="one"), RunRecord("adam-0", "FINISHED", 1, 2, run_id="e" * 32))
-    with pytest.raises(ConfigError, match=r"RUN: 'adam-0' is the name of 2 runs: .*in one, .*in two, .*the beginning"):
+    with pytest.raises(ConfigError, match=r"RUN: 'adam-0' is the name of 2 runs: .*in two, .*in one, .*the beginning"):
         stored.find("adam-0")
     assert stored.find("adam-0", experiment="one").view.run_id == "e" * 32
     with pytest.raises(UnknownNameError, match=r"RUN: there is no run 'aab'"):

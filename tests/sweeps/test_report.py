@@ -152,7 +152,7 @@ def test_page_of_thousands_of_choices_stays_small_and_says_what_is_left_out() ->
     text = report_page(compare_trials(trials), histories)
     assert len(text) < 6_000_000
     assert len(Page(text).content["table"]["columns"][0]["cells"]) == 3000
-    assert "Of 3,000 choices the best 1,000 and an even sample of 1,000 others are drawn." in text
+    assert "Of 3,000 choices the best 200, an even sample of 200 others, and those that you mark are drawn" in text
 
 
 @pytest.mark.parametrize("choices", [1, 2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import time
 from collections.abc import Iterator
@@ -109,12 +110,20 @@ def test_brushing_an_axis_chooses_rows_of_the_table(page: Any) -> None:
     boxes = "[...document.querySelectorAll('#parallel .axis-brush .background')].map((e) => e.getBoundingClientRect())"
     axes = page.js(f"{boxes}.map((r) => [r.x + r.width / 2, r.y, r.height])")
     x, y, height = axes[-1]  # of the objective: the best stand on top
-    page.drag((x, y + 0.02 * height), (x, y + 0.3 * height))
+    page.drag((x, y + 0.02 * height), (x, y + 0.6 * height))
     page.wait("document.querySelector('#table .bar span').textContent.includes('chosen of')")
     ranges = page.js(
         "JSON.stringify(document.getElementById('parallel').data[0].dimensions.map((d) => d.constraintrange))"
     )
+    (low, high), axis = next((each, place) for place, each in enumerate(json.loads(ranges)) if each is not None)
     assert sum(each is not None for each in json.loads(ranges)) == 1
+    named = page.js(f"document.getElementById('parallel').data[0].dimensions[{axis}].label")
+    values = [trial.metrics["val_loss"] for trial in thousand()[0]]
+    places = [math.log10(value) if named.endswith("(log)") else value for value in values]
+    within = sum(low <= float(f"{place:.6g}") <= high for place in places)
+    assert f" of {within} chosen of 1,000" in counted(page), "those that are not drawn as well"
+    assert within > 250
+    assert page.js("document.getElementById('parallel').data[0].dimensions[0].values.length") == 400
     ranks = page.js(
         "[...document.querySelectorAll('#table tbody tr')].map((row) => parseFloat(row.cells[0].textContent))"
     )
@@ -156,6 +165,10 @@ def test_a_row_of_the_table_marks_its_curve_and_the_legend_hides_one(page: Any) 
     assert page.wait("document.querySelector('#table tr.marked').dataset.row") == "1"
     line = "document.getElementById('parallel').data[0].line"
     page.wait(f"{line}.color.at(-1) === {line}.cmax")  # on top of the others
+    page.js("mark(701)")
+    page.wait(f"{line}.color.length === 401")  # one that was not drawn
+    page.js("mark(701)")
+    page.wait(f"{line}.color.length === 400")
     points = "document.getElementById('history').data[0]"
     page.place("#history")
     page.wait(f"{points}.selectedpoints?.map((place) => {points}.customdata[place]).join() === '1'")

@@ -143,22 +143,37 @@ function mark(row) {
 
 const markers = { parallel: markParallel, curves: markCurves, history: markPoints, front: () => markPoints("front") };
 
-/** The marked lines stand on top of the others, in the colour of text. */
-function markParallel() {
-  const { data: [trace], rows } = figures.parallel;
-  const order = rows.map((_, place) => place);
-  order.sort((a, b) => state.marked.has(rows[a]) - state.marked.has(rows[b]) || a - b);
-  figures.parallel.order = order;
-  const any = state.marked.size > 0, top = trace.line.cmax, above = 1.12 * top;
+/** The lines of the parallel coordinates: the rows that are drawn, and on top of them, in the colour of text, the marked. */
+function parallelLines() {
+  const { data: [trace], rows } = figures.parallel, all = trace.dimensions[0].values.length;
+  const marked = [...state.marked].filter((row) => row < all);
+  const shown = figures.parallel.shown = [...rows.filter((row) => !state.marked.has(row)), ...marked];
+  const top = trace.line.cmax, above = 1.12 * top, any = marked.length > 0;
   const scale = trace.line.colorscale.map(([at, colour]) => [any ? at * top / above * 0.999 : at, colour]);
-  const change = {
-    "line.color": [order.map((place) => (state.marked.has(rows[place]) ? above : trace.line.color[place]))],
-    "line.cmax": any ? above : top,
-    "line.colorscale": [any ? [...scale, [top / above, css("--ink")], [1, css("--ink")]] : scale],
-    "line.colorbar.tickvals": [[0, top, ...(any ? [above] : [])]],
-    "line.colorbar.ticktext": [[...trace.line.colorbar.ticktext, ...(any ? ["marked"] : [])]],
+  return {
+    color: shown.map((row) => (state.marked.has(row) ? above : top - row)),
+    cmax: any ? above : top,
+    colorscale: any ? [...scale, [top / above, css("--ink")], [1, css("--ink")]] : scale,
+    tickvals: [0, top, ...(any ? [above] : [])],
+    ticktext: [...trace.line.colorbar.ticktext, ...(any ? ["marked"] : [])],
+    values: trace.dimensions.map((each) => shown.map((row) => each.values[row])),
   };
-  trace.dimensions.forEach((each, at) => { change[`dimensions[${at}].values`] = [order.map((place) => each.values[place])]; });
+}
+
+function parallelTrace() {
+  const trace = structuredClone(figures.parallel.data[0]), { values, color } = parallelLines();
+  trace.line.color = color;
+  trace.dimensions.forEach((each, at) => { each.values = values[at]; });
+  return trace;
+}
+
+function markParallel() {
+  const { values, color, cmax, colorscale, tickvals, ticktext } = parallelLines();
+  const change = {
+    "line.color": [color], "line.cmax": cmax, "line.colorscale": [colorscale],
+    "line.colorbar.tickvals": [tickvals], "line.colorbar.ticktext": [ticktext],
+  };
+  values.forEach((each, at) => { change[`dimensions[${at}].values`] = [each]; });
   Plotly.restyle("parallel", change, [0]);
 }
 
@@ -207,18 +222,17 @@ async function unpack(packed) {
   document.head.append(make("script", { textContent: await new Response(stream).text() }));
 }
 
-/** The rows whose lines of the parallel coordinates are within all that is brushed; null where nothing is. */
+/** The rows that are within all that is brushed on the parallel coordinates, drawn or not; null where nothing is. */
 function brushedRows() {
-  const dimensions = document.getElementById("parallel").data[0].dimensions;
-  const limits = dimensions
-    .filter((each) => each.constraintrange && each.constraintrange.length)
-    .map((each) => [each.values, Array.isArray(each.constraintrange[0]) ? each.constraintrange : [each.constraintrange]]);
+  const all = figures.parallel.data[0].dimensions;
+  const limits = document.getElementById("parallel").data[0].dimensions
+    .map(({ constraintrange }, at) => [all[at].values, constraintrange])
+    .filter(([, ranges]) => ranges && ranges.length)
+    .map(([values, ranges]) => [values, Array.isArray(ranges[0]) ? ranges : [ranges]]);
   if (!limits.length) return null;
-  const within = (place) => limits.every(([values, ranges]) =>
-    ranges.some(([a, b]) => Math.min(a, b) <= values[place] && values[place] <= Math.max(a, b)));
-  const { rows, order } = figures.parallel;
-  const shown = order ? order.map((place) => rows[place]) : rows;
-  return new Set(shown.filter((_, place) => within(place)));
+  const within = (row) => limits.every(([values, ranges]) =>
+    ranges.some(([a, b]) => Math.min(a, b) <= values[row] && values[row] <= Math.max(a, b)));
+  return new Set([...all[0].values.keys()].filter(within));
 }
 
 function tip(text, event) {
@@ -240,8 +254,7 @@ function listen(name, element) {
     let pointer = null;
     element.addEventListener("mousemove", (event) => { pointer = event; });
     element.on("plotly_hover", (event) => {
-      const { rows, order } = figures.parallel;
-      const row = rows[order ? order[event.curveNumber] : event.curveNumber];
+      const row = figures.parallel.shown[event.curveNumber];
       if (row === undefined) return;
       tip(columns.filter((each) => each.param || each.heading === columns[table.behind].heading || each.heading === "rank")
         .map((each) => `${each.heading} ${each.cells[row]}`).join("  ·  "), pointer);
@@ -262,7 +275,8 @@ async function draw(name) {
   const element = document.getElementById(name), figure = figures[name];
   // Nothing leaves the page; and lines need no more pixels than the screen has.
   const config = { displaylogo: false, responsive: true, showSendToCloud: false, plotGlPixelRatio: devicePixelRatio };
-  await Plotly.newPlot(element, structuredClone(figure.data), themed(figure.layout), config);
+  const data = name === "parallel" ? [parallelTrace()] : structuredClone(figure.data);
+  await Plotly.newPlot(element, data, themed(figure.layout), config);
   listen(name, element);
   if (state.marked.size && markers[name]) markers[name]();
 }

@@ -202,7 +202,10 @@ def _parallel_note(comparison: Comparison) -> str:
     told = "A line a choice; better is higher on the last axis. Drag along an axis to choose lines: the table follows."
     if count > MOST_LINES:
         half = MOST_LINES // 2
-        told += f" Of {count:,} choices the best {half:,} and an even sample of {half:,} others are drawn."
+        told += (
+            f" Of {count:,} choices the best {half:,}, an even sample of {half:,} others, and those that you mark are "
+            "drawn; the table chooses among all."
+        )
     if len(comparison.columns) > MOST_AXES:
         told += f" Of {len(comparison.columns)} parameters the {MOST_AXES} most important have an axis."
     return told

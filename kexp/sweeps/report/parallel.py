@@ -12,7 +12,8 @@ from kexp.sweeps.report.axes import Figure, extent, label, marks, parameter_axis
 
 __all__ = ["MOST_AXES", "MOST_LINES", "chosen_rows", "parallel_figure"]
 
-MOST_AXES, MOST_LINES = 12, 2000
+MOST_AXES = 12
+MOST_LINES = 400  # 1,000 take three seconds to draw where there is no graphics card, and a page is to open in two
 _HEIGHT = 460
 _COLOURS = [[0, "#a9bdd3"], [0.75, "#4a86d8"], [0.92, "#f08c4a"], [1, "#d9480f"]]  # from the last to the best
 
@@ -21,21 +22,21 @@ def parallel_figure(comparison: Comparison, columns: Sequence[str], further: Seq
     """The figure; None where fewer than two rows have a result.
 
     Args:
-        comparison: what to draw, at most `MOST_LINES` rows of it.
+        comparison: what to draw, at most `MOST_LINES` rows of it; `page.js` adds those that are marked.
         columns: the parameters to draw, at most `MOST_AXES`.
         further: the objectives beside the one that rows are ranked by.
     """
     every = [row for row in comparison.rows if row.values]
     if len(every) < 2 or not columns:
         return None
-    rows = chosen_rows(every)[::-1]  # the best on top of the others
-    axes = [parameter_axis(short, [row.params[key] for row in rows]) for key, short in short_names(columns).items()]
-    axes.append(_objective_axis(comparison.objective, [row.summary.mean for row in rows]))
+    axes = [parameter_axis(short, [row.params[key] for row in every]) for key, short in short_names(columns).items()]
+    axes.append(_objective_axis(comparison.objective, [row.summary.mean for row in every]))
     for other in further:
-        axes.append(_objective_axis(other, [row.others[other.metric].mean for row in rows]))
+        axes.append(_objective_axis(other, [row.others[other.metric].mean for row in every]))
+    for axis in axes:  # of all rows: brushing chooses among those that are not drawn too
+        axis |= {key: [_short(value) for value in axis[key]] for key in ("values", "range")}
     last = max(2, len(every))
     line = {
-        "color": [last - row.rank for row in rows],
         "colorscale": _COLOURS,
         "cmin": 0,
         "cmax": last - 1,
@@ -51,9 +52,9 @@ def parallel_figure(comparison: Comparison, columns: Sequence[str], further: Seq
         "rangefont": {"size": 1, "color": "rgba(0,0,0,0)"},
     }
     trace |= {"labelfont": {"size": 13}, "tickfont": {"size": 11}}
-    places = [row.rank - 1 for row in rows]
+    drawn = [row.rank - 1 for row in chosen_rows(every)][::-1]  # the best on top of the others
     margin = {"t": 60, "b": 36, "l": 90, "r": 60}
-    return {"data": [trace], "layout": {"height": _HEIGHT, "margin": margin}, "rows": places}
+    return {"data": [trace], "layout": {"height": _HEIGHT, "margin": margin}, "rows": drawn}
 
 
 def chosen_rows(rows: Sequence[Row]) -> list[Row]:
@@ -63,6 +64,11 @@ def chosen_rows(rows: Sequence[Row]) -> list[Row]:
     half = MOST_LINES // 2
     rest = rows[half:]
     return [*rows[:half], *(rest[place * len(rest) // half] for place in range(half))]
+
+
+def _short(value: float) -> float:
+    """Six digits are more than a screen shows, and a third of the page's text."""
+    return float(f"{value:.6g}")
 
 
 def _objective_axis(objective: Objective, values: Sequence[float]) -> Figure:
