@@ -118,7 +118,7 @@ def test_a_run_has_the_name_tags_description_and_files_that_were_asked_for(view:
 def test_a_run_is_described_by_its_text_its_result_its_data_its_model_and_its_command(
     view: RunView, told: Told
 ) -> None:
-    given, outcome, facts, command = view.tags["mlflow.note.content"].split("\n\n")
+    given, outcome, facts = view.tags["mlflow.note.content"].split("\n\n")
     assert given == "**Which** rate?"
     assert f"test_accuracy {told.run.metrics['test_accuracy']:.4g}" in outcome
     assert f"after {EPOCHS} epochs" in outcome
@@ -127,8 +127,8 @@ def test_a_run_is_described_by_its_text_its_result_its_data_its_model_and_its_co
     for part in ("train", "validation", "test"):
         inputs = client_for(resolve_uri(StoreSettings())).get_run(view.run_id).inputs.dataset_inputs
         profile = next(each.dataset.profile for each in inputs if each.tags[0].value == part)
-        assert f"{json.loads(profile)['num_rows']:,} for {part}" in facts
-    assert command.startswith("```\nkexp.run([")
+        assert f"{json.loads(profile)['num_rows']:,} {part}" in facts
+    assert facts.splitlines()[-1].startswith("- Command: `kexp.run(['data=csv', ")
 
 
 def test_parameters_that_say_nothing_are_not_logged_unless_they_were_written(view: RunView) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ def note_of(prepared: Prepared, size: Mapping[str, int], command: str, outcome: 
     """
     experiment, splits = prepared.experiment, prepared.splits
     parts = {name: getattr(splits, name) for name in PARTS}
-    rows = ", ".join(f"{len(part):,} for {name}" for name, part in parts.items() if part is not None)
+    rows = ", ".join(f"{len(part):,} {name}" for name, part in parts.items() if part is not None)
     chosen = {"optimizer": experiment.optimizer, "loss": experiment.loss}
     compiled = ", ".join(f"{group} `{node.name}`" for group, node in chosen.items() if node is not None)
     facts = [
@@ -38,8 +39,10 @@ def note_of(prepared: Prepared, size: Mapping[str, int], command: str, outcome: 
         f"- Model: `{experiment.model.name}` with {size['model_parameters']:,} parameters; {compiled}",
     ]
     given = experiment.tracking.description
-    shown = command if len(command) <= _LONGEST_COMMAND else ""
-    paragraphs = [given or "", outcome, "\n".join(facts), f"```\n{shown}\n```" if shown else ""]
+    if command and len(command) <= _LONGEST_COMMAND:  # not a block of code, whose long line would widen MLflow's page
+        quotes = "`" * (1 + max(map(len, re.findall("`+", command)), default=0))
+        facts.append(f"- Command: {quotes}{command}{quotes}")
+    paragraphs = [given or "", outcome, "\n".join(facts)]
     return "\n\n".join(each for each in paragraphs if each)
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import StoreError
@@ -66,10 +67,11 @@ def registration(
     chosen = {
         what: str(params[f"{what}.name"]) for what in ("model", "data", "optimizer", "loss") if f"{what}.name" in params
     }
+    data = Path(str(params.get("data.path") or "").partition("?")[0]).name or chosen.get("data", "data")
     tested = {key: value for key, value in metrics.items() if key.startswith("test_")}
     told = tested or {key: value for key, value in metrics.items() if key.startswith("val_")}
     lines = [
-        f"{chosen.get('model', 'A model')} on {chosen.get('data', 'data')}, trained by run {run} "
+        f"{chosen.get('model', 'A model')} on {data}, trained by run {run} "
         f"(optimizer {chosen.get('optimizer', '?')}, loss {chosen.get('loss', '?')}).",
         "",
         *(f"- {key}: {value:.4g}" for key, value in told.items()),

@@ -17,6 +17,7 @@ from kexp.tracking.artifacts import repository_of, send_folder
 from kexp.tracking.client import as_pairs, is_server, make_once
 from kexp.tracking.model_registry import Registration, register
 from kexp.tracking.outbox import Cursor, Header, Outbox, Row
+from kexp.tracking.record import lineage
 from kexp.tracking.rows import param_row
 from kexp.tracking.side_by_side import AT_ONCE, side_by_side
 from kexp.tracking.tracker import Served
@@ -82,6 +83,7 @@ def model_row(
         "name": name,
         "register": None if register is None else register.as_dict(),
         "step": step,
+        "tags": lineage(None),
         "params": param_row(params or {})[0]["params"],
         "metrics": None if metrics is None else [[key, *point] for key, point in metrics.items()],
         "datasets": {prefix: list(each) for prefix, each in (datasets or {}).items()},
@@ -200,7 +202,7 @@ def _data_of(metric: str, row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _create(client: MlflowClient, header: Header, row: dict[str, Any]) -> LoggedModel:
-    tags, params = {"kexp.key": row["key"]}, row["params"]
+    tags, params = {"kexp.key": row["key"], **row.get("tags", {})}, row["params"]
     if not is_server(client):
         return client.create_logged_model(
             header.experiment_id, row["name"], header.run_id, tags=tags, params=params, model_type="keras"
