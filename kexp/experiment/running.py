@@ -153,8 +153,7 @@ def _run(
         size = size_of(model)
         record_setup(tracker, prepared, source, summary_of(model), size)
         checkpointing = checkpointing_of(prepared, checkpoint, folder)
-        listening = [EpochLogger(tracker, model, prepared), *listeners]
-        trained = _train(engine, prepared, model, tracker, listening, checkpointing)
+        trained = _train(engine, prepared, model, tracker, listeners, checkpointing)
         history = trained.history
         _tag(tracker, trained)
         tested = {f"test_{key}": value for key, value in trained.tested.items()}
@@ -197,7 +196,8 @@ def _train(
     trainer = prepared.experiment.trainer
     with training.progress(trainer.epochs, trainer.initial_epoch, trainer.verbose) as progress:
         try:
-            return engine(prepared, model, listeners=[*listeners, progress], checkpoint=checkpointing)
+            logger = EpochLogger(tracker, model, prepared)
+            return engine(prepared, model, listeners=[logger, progress, *listeners], checkpoint=checkpointing)
         except TrainingError as error:
             tracked = prepared.experiment.tracking.enabled
             recorded = f" and in run {tracker.name} ({tracker.run_id})" if tracked else ""
