@@ -188,8 +188,8 @@ def engine(case: str, width: int | None, threads: int | None, memory_mb: int | N
     overrides, batch, _ = MODELS[model]
     from kexp import fused, training
     from kexp.config import compose, plain
-    from kexp.data.builtin import digits
     from kexp.data.inference import arrays
+    from kexp.data.sources.builtin import digits
     from kexp.experiment import prepare
     from kexp.fused.structure.config_numbers import with_numbers
     from kexp.schema import check

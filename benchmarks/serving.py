@@ -52,7 +52,7 @@ def best_s(call: Callable[[], Any], repeats: int) -> float:
 def served(folder: Path) -> Path:
     """The folder of the MLflow model of a short run."""
     import kexp
-    from kexp.tracking.client import client_for
+    from kexp.tracking.store.client import client_for
 
     table(5000).to_csv(folder / "table.csv", index=False)
     overrides = ["data=csv", "data.path=table.csv", "data.target=target", "trainer.epochs=1", "trainer.verbose=0"]

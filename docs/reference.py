@@ -16,7 +16,7 @@ import kexp
 from kexp import registry
 from kexp.commands import COMMANDS
 from kexp.config import compose, plain
-from kexp.groups import GROUPS
+from kexp.registry.groups import GROUPS
 from kexp.rules import rule_of
 from kexp.schema import SETTINGS, settings_of
 from kexp.signatures import REQUIRED, UNREADABLE, Parameter

@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kexp import signatures
-from kexp.disk import DiskFullError
 from kexp.errors import BuildError, ComponentError, DataError, KexpError
-from kexp.groups import GROUPS, group_of_parameter
-from kexp.instances import copy_instance
-from kexp.passwords import restore_in
 from kexp.registry import OURSELVES
+from kexp.registry.groups import GROUPS, group_of_parameter
+from kexp.registry.instances import copy_instance
 from kexp.schema import Node, component_node
-from kexp.user_errors import describe_user_error
+from kexp.system.disk import DiskFullError
+from kexp.system.passwords import restore_in
+from kexp.system.user_errors import describe_user_error
 
 _IN_FILES = ("initializer", "regularizer", "constraint", "schedule")
 

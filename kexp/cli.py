@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from kexp._version import __version__
 from kexp.commands import COMMANDS
-from kexp.disk import DiskFullError, disk_full_error, free_space_hint, is_disk_full
 from kexp.errors import ConfigError, KexpError, nearest, suggestion, without_passwords
-from kexp.groups import GROUPS
+from kexp.registry.groups import GROUPS
+from kexp.system.disk import DiskFullError, disk_full_error, free_space_hint, is_disk_full
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

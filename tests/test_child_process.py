@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from kexp.child_process import ChildProcess
+from kexp.system.child_process import ChildProcess
 
 
 def answer(connection: Connection, *arguments: Any) -> None:
@@ -161,7 +161,7 @@ def test_no_child_outlives_its_parent(ends: str, tmp_path: Path) -> None:
     script.write_text(
         "import os, sys\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from kexp.child_process import ChildProcess\n"
+        "from kexp.system.child_process import ChildProcess\n"
         "child = ChildProcess('test_child_process:have_a_child')\n"
         "child.receive(30)\n"
         f"print(child.pid, flush=True)\n{ends}\n"

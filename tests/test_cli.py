@@ -309,7 +309,7 @@ def test_flags_may_stand_anywhere(workplace: Path, capsys: pytest.CaptureFixture
 
 def test_help_names_every_command_and_group(capsys: pytest.CaptureFixture[str]) -> None:
     from kexp.commands import COMMANDS
-    from kexp.groups import GROUPS
+    from kexp.registry.groups import GROUPS
 
     with pytest.raises(SystemExit):
         main(["--help"])

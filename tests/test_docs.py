@@ -16,8 +16,8 @@ from kexp import __all__ as kexp_names
 from kexp.cli import main
 from kexp.commands import COMMANDS
 from kexp.config import compose, plain
-from kexp.groups import GROUPS
 from kexp.registry import components
+from kexp.registry.groups import GROUPS
 from kexp.schema import SETTINGS
 
 ROOT = Path(__file__).parent.parent

@@ -21,7 +21,7 @@ import kexp
 from kexp.cli import main
 from kexp.commands.completions import candidates
 from kexp.config import compose, compose_head, is_sweep, open_hydra, quote_text
-from kexp.config.table import FLAGS, KEYS, rows
+from kexp.config.overrides.table import FLAGS, KEYS, rows
 from kexp.errors import ConfigError
 from kexp.sweeps.opening import opened_sweeper
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kexp.errors import ComponentError, ConfigError
-from kexp.hyperparameters import Tunable, as_tunable, axes_of
+from kexp.registry.hyperparameters import Tunable, as_tunable, axes_of
 from kexp.rules import check_parameter
 
 

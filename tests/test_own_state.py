@@ -9,7 +9,7 @@ import own_checks
 import pytest
 
 import kexp
-from kexp.own_state import begun_anew, untouched
+from kexp.registry.own_state import begun_anew, untouched
 
 STATEFUL = """
 from collections import deque

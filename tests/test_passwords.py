@@ -8,10 +8,10 @@ import pytest
 
 from kexp.build import restored
 from kexp.config import compose, plain, prepare_overrides
-from kexp.config.typed import compose_typed
+from kexp.config.overrides.typed import compose_typed
 from kexp.errors import ConfigError, without_passwords
-from kexp.passwords import hide_password, restore_password
 from kexp.schema import check
+from kexp.system.passwords import hide_password, restore_password
 from kexp.tracking import StoreSettings, command_line, resolve_uri
 
 ADDRESSES = [

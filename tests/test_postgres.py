@@ -18,7 +18,7 @@ from servers import PASSWORD, USER, Server
 
 from kexp.errors import without_passwords
 from kexp.tracking import StoreSettings, search
-from kexp.tracking.histories import History, read_histories
+from kexp.tracking.reading.histories import History, read_histories
 
 pytestmark = pytest.mark.postgres
 

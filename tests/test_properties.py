@@ -13,9 +13,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kexp.config import compose, plain, prepare_overrides
-from kexp.data.cuts import cut, folds_of
 from kexp.data.inference import arrays
-from kexp.data.order import epoch_order, split_generator
+from kexp.data.splitting.cuts import cut, folds_of
+from kexp.data.splitting.order import epoch_order, split_generator
 from kexp.errors import ConfigError
 from kexp.fingerprint import fingerprint
 from kexp.rules import Range, check_value

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from kexp.groups import GROUPS
 from kexp.registry import PARTS
+from kexp.registry.groups import GROUPS
 
 ROOT = Path(__file__).parent.parent
 PUBLIC = {

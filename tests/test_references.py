@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from kexp.errors import ComponentError, UnknownNameError
-from kexp.groups import GROUPS
-from kexp.reading import group_of, read_object
+from kexp.registry.groups import GROUPS
+from kexp.registry.reading import group_of, read_object
 
 
 class Rows:
@@ -167,7 +167,7 @@ def test_a_name_that_was_meant_for_a_reference_is_told_as_one(
     name: str, meant: str | None, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from kexp import registry
-    from kexp.own_code import meant_reference
+    from kexp.registry.own_code import meant_reference
 
     monkeypatch.syspath_prepend(str(workplace))
     (workplace / "inner").mkdir()

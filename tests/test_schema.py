@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from kexp.config import compose, plain
-from kexp.folders import conf_folder
 from kexp.schema import check
+from kexp.system.folders import conf_folder
 
 
 def checked(*overrides: str) -> Any:

@@ -17,7 +17,7 @@ import kexp
 from kexp.errors import ConfigError
 from kexp.sweeps.api import SweepResult
 from kexp.tracking import RunView, StoreSettings, find_run, list_artifacts, metric_history, resolve_uri, search
-from kexp.tracking.client import client_for
+from kexp.tracking.store.client import client_for
 
 ROWS, EPOCHS, STEPS = 60, 4, 3  # 60 rows: 12 to test, 10 to validate, 38 to train in batches of 16
 COMMON = [

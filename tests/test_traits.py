@@ -14,7 +14,7 @@ from kexp import registry, traits
 from kexp.build import build_loss
 from kexp.config import compose, plain
 from kexp.data import as_data, split
-from kexp.data.builtin import breast_cancer, diabetes, digits
+from kexp.data.sources.builtin import breast_cancer, diabetes, digits
 from kexp.errors import DataError
 from kexp.experiment import prepare
 from kexp.schema import check, component_node

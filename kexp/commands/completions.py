@@ -18,10 +18,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from kexp import registry
 from kexp.commands import COMMANDS
 from kexp.errors import KexpError
-from kexp.folders import conf_folder
-from kexp.groups import GROUPS
+from kexp.registry.groups import GROUPS
 from kexp.schema import SETTINGS
 from kexp.signatures import Parameter
+from kexp.system.folders import conf_folder
 
 __all__ = ["candidates"]
 

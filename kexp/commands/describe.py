@@ -49,7 +49,7 @@ def _lines(name: str, splits: Splits) -> list[tuple[str, str]]:
 def _table(splits: Splits) -> list[str]:
     if "columns" not in splits.encoding:
         return []
-    from kexp.data.table.described import columns_of
+    from kexp.data.table.encoding.described import columns_of
 
     source: Any = splits.data.source
     rows = columns_of(source, splits.encoding)

@@ -43,7 +43,7 @@ class Finding:
 def environment() -> Iterator[Finding]:
     """Checks kexp, Python and the free space on the disk."""
     from kexp._version import __version__
-    from kexp.folders import conf_folder
+    from kexp.system.folders import conf_folder
 
     yield Finding("kexp", True, f"{__version__}, Python {platform.python_version()} at {sys.executable}")
     try:
@@ -103,9 +103,9 @@ def store(uri: str | None) -> Iterator[Finding]:
         uri: the store's; None for the default one.
     """
     from kexp.tracking import StoreSettings, prepare_store, resolve_uri
-    from kexp.tracking.server_check import check_usable
     from kexp.tracking.settings import database_file, without_password
-    from kexp.tracking.store import check_writable
+    from kexp.tracking.store.prepare import check_writable
+    from kexp.tracking.store.server_check import check_usable
 
     settings = StoreSettings(uri=uri)
     resolved = resolve_uri(settings)
@@ -141,8 +141,8 @@ def runs(uri: str | None) -> Iterator[Finding]:
     """
     from kexp.stored.runs import experiments
     from kexp.tracking import RunView, StoreSettings, mark_failed, resolve_uri, search, stale_runs
-    from kexp.tracking.client import check_reachable
     from kexp.tracking.settings import database_file
+    from kexp.tracking.store.client import check_reachable
 
     settings = StoreSettings(uri=uri)
     file = database_file(resolve_uri(settings))
@@ -169,9 +169,9 @@ def runs(uri: str | None) -> Iterator[Finding]:
 
 def _tables(uri: str) -> str:
     """Returns the result of `schema_state` for a database."""
-    from kexp.tracking.client import load_mlflow
-    from kexp.tracking.schema import schema_state
     from kexp.tracking.settings import without_password
+    from kexp.tracking.store.client import load_mlflow
+    from kexp.tracking.store.schema import schema_state
 
     load_mlflow()
     try:
@@ -183,7 +183,7 @@ def _tables(uri: str) -> str:
 def waiting() -> Iterator[Finding]:
     """Checks that no rows wait on disk for a store, except those of runs in progress."""
     from kexp.tracking import command_line, waiting_folders
-    from kexp.tracking.locks import file_lock
+    from kexp.tracking.store.locks import file_lock
 
     found = [path for folder in DEFAULT_FOLDERS if Path(folder).is_dir() for path in waiting_folders(Path(folder))]
     left = 0

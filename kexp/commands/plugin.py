@@ -15,8 +15,8 @@ from typing import Any
 from kexp import registry
 from kexp.commands.options import Parser
 from kexp.errors import ConfigError, UnknownNameError
-from kexp.groups import GROUPS, find_group
 from kexp.registry import Component
+from kexp.registry.groups import GROUPS, find_group
 
 __all__ = ["create", "main"]
 

@@ -21,14 +21,14 @@ __all__ = ["main"]
 def main(arguments: Sequence[str]) -> int:
     """Registers a run's MLflow model; returns exit code 1 if `--if-better` finds that it is not better."""
     given = _parser().parse_args(arguments)
-    from kexp.mlflow_names import check_alias, check_model_name
+    from kexp.schema.mlflow_names import check_alias, check_model_name
 
     check_model_name("NAME", given.name)
     if given.alias is not None:
         check_alias("--alias", given.alias)
     quiet()
     from kexp.tracking import resolve_uri
-    from kexp.tracking.client import client_for
+    from kexp.tracking.store.client import client_for
 
     run = find_stored(given)
     uri = resolve_uri(run.settings)
@@ -84,8 +84,8 @@ def _compare(run: StoredRun, given: argparse.Namespace, client: MlflowClient, ur
         ConfigError: there is no version, or it has no such metric.
     """
     from kexp.sweeps.objective import choose_objective
-    from kexp.tracking.model_registry import version_named
-    from kexp.tracking.reading import run_with_id
+    from kexp.tracking.reading.runs import run_with_id
+    from kexp.tracking.store.model_registry import version_named
 
     metric = given.if_better
     objective = choose_objective(run.view.metrics, metric, given.direction, key="--if-better")
@@ -107,8 +107,8 @@ def _compare(run: StoredRun, given: argparse.Namespace, client: MlflowClient, ur
 
 def _promote(run: StoredRun, given: argparse.Namespace, client: MlflowClient, uri: str, model_id: str) -> str:
     from kexp.tracking import registration
-    from kexp.tracking.client import store_errors
-    from kexp.tracking.model_registry import register
+    from kexp.tracking.store.client import store_errors
+    from kexp.tracking.store.model_registry import register
 
     view: Any = run.view
     wanted = registration(

@@ -15,8 +15,8 @@ from kexp import registry, traits
 from kexp.commands.options import add_experiment, store_parser
 from kexp.commands.preview import can_preview, preview
 from kexp.errors import ComponentError, ConfigError, UnknownNameError
-from kexp.groups import GROUPS, find_group
 from kexp.registry import Component
+from kexp.registry.groups import GROUPS, find_group
 from kexp.rules import rule_of
 from kexp.schema import SETTINGS, settings_of
 from kexp.signatures import REQUIRED, UNREADABLE

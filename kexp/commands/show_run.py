@@ -56,7 +56,7 @@ def _versions(run: StoredRun) -> list[str]:
     """Returns the registered versions of the run's models with their aliases; empty without a registry."""
     from kexp.errors import StoreError
     from kexp.tracking import resolve_uri
-    from kexp.tracking.client import client_for, store_errors
+    from kexp.tracking.store.client import client_for, store_errors
 
     uri = resolve_uri(run.settings)
     try:

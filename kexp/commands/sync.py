@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     if not waiting:
         print(f"nothing waits in {' or '.join(map(str, folders or map(Path, DEFAULT_FOLDERS)))}")
         return 0
-    from kexp.tracking.syncing import store_of
+    from kexp.tracking.delivery.syncing import store_of
 
     stores = {store: _check_store(store) for store in dict.fromkeys(map(store_of, waiting))}  # each is checked once
     return max([*stores.values(), *(_deliver(path) for path in waiting if not stores[store_of(path)])])
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _check_store(store: str) -> int:
     """Prints why a store cannot be used; returns the exit code, 0 if it can."""
-    from kexp.tracking.server_check import check_usable
+    from kexp.tracking.store.server_check import check_usable
 
     try:
         if store:
@@ -56,7 +56,7 @@ def _check_store(store: str) -> int:
 
 def _deliver(path: Path) -> int:
     """Delivers what waits in one folder; returns the exit code. Other folders may belong to a reachable store."""
-    from kexp.tracking.syncing import deliver
+    from kexp.tracking.delivery.syncing import deliver
 
     try:
         delivered = deliver(path)

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from kexp import registry
 from kexp.errors import ComponentError
-from kexp.reading import Reading
 from kexp.registry import Component
+from kexp.registry.reading import Reading
 from kexp.serving.parts import from_factory
 from kexp.traits import function_key
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from kexp.config.suggestions import suggest_override
+from kexp.config.overrides.suggestions import suggest_override
 from kexp.config.unset import name_default_optimizer
 from kexp.errors import ConfigError, suggestion
 

@@ -12,7 +12,7 @@ from kexp.config.opening import open_hydra
 from kexp.config.source import KEEP
 from kexp.config.unset import name_default_optimizer
 from kexp.errors import ConfigError
-from kexp.passwords import hide_password
+from kexp.system.passwords import hide_password
 
 __all__ = ["compose", "compose_head", "is_sweep", "overrides_of", "plain", "refuse_several"]
 

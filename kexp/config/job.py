@@ -12,9 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kexp.config.compose import refuse_several
-from kexp.config.explain import explain
 from kexp.config.hooks import hooks_of
 from kexp.config.options import key_of
+from kexp.config.overrides.explain import explain
 from kexp.errors import ConfigError
 
 __all__ = ["check_job", "configure_logging", "refuse_sweeps_settings", "run_as_job"]

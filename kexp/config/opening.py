@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kexp.config.source import KEEP, register, user_folder
-from kexp.folders import conf_folder
+from kexp.system.folders import conf_folder
 
 __all__ = ["open_hydra"]
 

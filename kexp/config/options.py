@@ -18,7 +18,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, Quote,
 from hydra.errors import HydraException
 
 from kexp.errors import ConfigError
-from kexp.groups import GROUPS
+from kexp.registry.groups import GROUPS
 
 __all__ = ["NO_NODE", "as_choice", "as_option", "as_typed", "is_option", "key_of", "node_of", "option_names"]
 

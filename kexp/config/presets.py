@@ -19,8 +19,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from kexp.config.options import option_names
 from kexp.config.unset import Unset
 from kexp.errors import ConfigError
-from kexp.folders import conf_folder
-from kexp.groups import GROUPS
+from kexp.registry.groups import GROUPS
+from kexp.system.folders import conf_folder
 
 __all__ = ["read_choices"]
 

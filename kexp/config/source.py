@@ -23,7 +23,7 @@ from kexp.config.options import is_option, node_of
 from kexp.config.presets import read_choices
 from kexp.config.unset import as_unset
 from kexp.errors import ConfigError
-from kexp.groups import GROUPS, Group
+from kexp.registry.groups import GROUPS, Group
 
 __all__ = ["HYDRA_PARTS", "KEEP", "register", "target", "user_folder"]
 

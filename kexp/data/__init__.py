@@ -13,34 +13,34 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kexp.data.conversion import as_data
-    from kexp.data.feeds import Feed, feed
+    from kexp.data.feeding.feed import Feed, feed
+    from kexp.data.feeding.weights import class_weights
     from kexp.data.inference import arrays
-    from kexp.data.order import epoch_order
-    from kexp.data.parts import Part
     from kexp.data.source import ArraySource, Data, DataSpec, Source, from_source
-    from kexp.data.splits import Splits, split
+    from kexp.data.sources.conversion import as_data
+    from kexp.data.splitting.order import epoch_order
+    from kexp.data.splitting.parts import Part
+    from kexp.data.splitting.splits import Splits, split
     from kexp.data.table.component import table_encoded
-    from kexp.data.tfrecord_file import write_tfrecord
-    from kexp.data.weights import class_weights
+    from kexp.data.tfrecord.component import write_tfrecord
 
 _HOMES = {
     "ArraySource": "source",
     "Data": "source",
     "DataSpec": "source",
-    "Feed": "feeds",
-    "Part": "parts",
+    "Feed": "feeding.feed",
+    "Part": "splitting.parts",
     "Source": "source",
-    "Splits": "splits",
+    "Splits": "splitting.splits",
     "arrays": "inference",
-    "as_data": "conversion",
-    "class_weights": "weights",
-    "epoch_order": "order",
-    "feed": "feeds",
+    "as_data": "sources.conversion",
+    "class_weights": "feeding.weights",
+    "epoch_order": "splitting.order",
+    "feed": "feeding.feed",
     "from_source": "source",
-    "split": "splits",
+    "split": "splitting.splits",
     "table_encoded": "table.component",
-    "write_tfrecord": "tfrecord_file",
+    "write_tfrecord": "tfrecord.component",
 }
 
 __all__ = [

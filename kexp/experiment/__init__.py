@@ -3,13 +3,11 @@
 from kexp.experiment.compiled import build_compiled, compile_model
 from kexp.experiment.earlier import begins_with_run, inherited_variables
 from kexp.experiment.engines import Engine, Trained, engine_of
-from kexp.experiment.epoch_metrics import log_epoch_time, log_rates, size_of
-from kexp.experiment.extras import log_extras
 from kexp.experiment.keeping import save_kept
-from kexp.experiment.note import NOTE
-from kexp.experiment.own_compile import may_compile
-from kexp.experiment.prepared import Prepared, feeds, load_data, prepare, split_as
-from kexp.experiment.recording import (
+from kexp.experiment.logging.epoch_metrics import log_epoch_time, log_rates, size_of
+from kexp.experiment.logging.extras import log_extras
+from kexp.experiment.logging.note import NOTE
+from kexp.experiment.logging.recording import (
     Source,
     described,
     own_tags,
@@ -18,9 +16,11 @@ from kexp.experiment.recording import (
     run_tags,
     summary_of,
 )
+from kexp.experiment.logging.served import formats_for_serving, outputs_of, rows_of
+from kexp.experiment.own_compile import may_compile
+from kexp.experiment.prepared import Prepared, feeds, load_data, prepare, split_as
 from kexp.experiment.result import Result
 from kexp.experiment.running import check_installed, checkpointing_of, run, store_of
-from kexp.experiment.served import formats_for_serving, outputs_of, rows_of
 from kexp.experiment.state import TrainedState, leave_state
 from kexp.experiment.tracing import why_untraceable
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from kexp import registry, training
 from kexp.build import build
-from kexp.compiled_parts import CALLED, compiled_parts, refers_to_layers
 from kexp.errors import ConfigError
-from kexp.groups import GROUPS
-from kexp.instances import arguments_of, factory_of, shorten_float
-from kexp.own_code import modules_of
+from kexp.registry.compiled_parts import CALLED, compiled_parts, refers_to_layers
+from kexp.registry.groups import GROUPS
+from kexp.registry.instances import arguments_of, factory_of, shorten_float
+from kexp.registry.own_code import modules_of
 from kexp.schema import Experiment, Node, Taken, component_node, optimizer_node
 from kexp.signatures import to_snake_case
 

@@ -17,8 +17,8 @@ from kexp.experiment.own_compile import compiled_by_model
 from kexp.experiment.own_compile import in_words as in_words_of_compile
 from kexp.experiment.targets import find_targets, in_words
 from kexp.fingerprint import fingerprint
-from kexp.instances import needs_reload
 from kexp.registry import OURSELVES
+from kexp.registry.instances import needs_reload
 from kexp.schema import Experiment, Node, Taken, component_node
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kexp.notebook import table
 from kexp.schema import Experiment
+from kexp.system.notebook import table
 from kexp.training import History
 
 if TYPE_CHECKING:

@@ -16,10 +16,9 @@ from kexp.build import build_format
 from kexp.errors import ConfigError, TrainingError
 from kexp.experiment.compiled import build_compiled
 from kexp.experiment.engines import Engine, Trained, engine_of
-from kexp.experiment.epoch_metrics import EpochLogger, size_of
-from kexp.experiment.extras import check_extras, log_extras
-from kexp.experiment.prepared import Prepared, prepare
-from kexp.experiment.recording import (
+from kexp.experiment.logging.epoch_metrics import EpochLogger, size_of
+from kexp.experiment.logging.extras import check_extras, log_extras
+from kexp.experiment.logging.recording import (
     Source,
     own_modules,
     record_figures,
@@ -30,13 +29,14 @@ from kexp.experiment.recording import (
     save_files,
     summary_of,
 )
+from kexp.experiment.logging.usable_formats import usable_formats
+from kexp.experiment.prepared import Prepared, prepare
 from kexp.experiment.result import Result
 from kexp.experiment.state import TrainedState, leave_state
 from kexp.experiment.tracing import check_traced
-from kexp.experiment.usable_formats import usable_formats
-from kexp.own_state import begun_anew
-from kexp.run_names import run_name
+from kexp.registry.own_state import begun_anew
 from kexp.schema import Experiment
+from kexp.schema.run_names import run_name
 from kexp.tracking import (
     StoreSettings,
     Tracker,

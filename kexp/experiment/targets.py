@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from kexp import traits
 from kexp.build import build_loss, build_metrics
 from kexp.errors import BuildError, ComponentError, ConfigError, DataError
-from kexp.own_state import untouched
+from kexp.registry.own_state import untouched
 from kexp.schema import Experiment, Node
-from kexp.user_errors import describe_error
+from kexp.system.user_errors import describe_error
 
 if TYPE_CHECKING:
     from kexp.data import Splits

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.build import build_metrics
 from kexp.errors import ConfigError
+from kexp.experiment.logging.recording import own_modules
 from kexp.experiment.prepared import Prepared, feeds
-from kexp.experiment.recording import own_modules
-from kexp.own_state import untouched
 from kexp.registry import OURSELVES
+from kexp.registry.own_state import untouched
 from kexp.schema import Experiment
-from kexp.user_errors import describe_error
+from kexp.system.user_errors import describe_error
 
 if TYPE_CHECKING:
     import keras

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ComponentError, ConfigError
 from kexp.model.spec import ModelSpec
-from kexp.user_errors import describe_user_error
+from kexp.system.user_errors import describe_user_error
 
 if TYPE_CHECKING:
     import keras

@@ -8,10 +8,10 @@ from kexp.persistence.architecture import (
     set_weights,
     tensorflow_not_needed,
 )
-from kexp.persistence.architecture_check import KNOWN_LAYERS, check_architecture
 from kexp.persistence.format import Format, Predictor, check_formats
 from kexp.persistence.store import load_model, restore_optimizer, save_model
-from kexp.persistence.untrusted import UNTRUSTED_FORMATS, load_untrusted
+from kexp.persistence.untrusted.architecture_check import KNOWN_LAYERS, check_architecture
+from kexp.persistence.untrusted.load import UNTRUSTED_FORMATS, load_untrusted
 
 __all__ = [
     "KNOWN_LAYERS",

@@ -21,7 +21,7 @@ from kexp.persistence.manifest import (
     verify_digest,
     write_manifest,
 )
-from kexp.persistence.untrusted import UNTRUSTED_FORMATS, load_untrusted
+from kexp.persistence.untrusted.load import UNTRUSTED_FORMATS, load_untrusted
 from kexp.persistence.verify import Reference
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from dataclasses import MISSING, fields
 from typing import Any, Literal
 
 from kexp.errors import ConfigError
-from kexp.mlflow_names import check_alias, check_model_name, check_tag, check_tag_text
-from kexp.passwords import hide_in
 from kexp.rules import Whole, check_value
-from kexp.run_names import check_run_name
 from kexp.schema.experiment import Experiment
 from kexp.schema.mappings import as_mapping, refuse_unknown
+from kexp.schema.mlflow_names import check_alias, check_model_name, check_tag, check_tag_text
 from kexp.schema.nodes import component_node, is_left_open, optimizer_node, several_nodes
+from kexp.schema.run_names import check_run_name
 from kexp.schema.settings import AUTO, SETTINGS, Save, Tracking, models_kept, settings_from
+from kexp.system.passwords import hide_in
 
 __all__ = ["check"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from kexp import registry
 from kexp.errors import ConfigError
-from kexp.groups import GROUPS, group_of_parameter
-from kexp.layer_lists import refuse_unlistable
 from kexp.registry import Component
+from kexp.registry.groups import GROUPS, group_of_parameter
 from kexp.rules import check_parameter, check_value
+from kexp.schema.layer_lists import refuse_unlistable
 from kexp.schema.mappings import as_mapping, plain, refuse_unknown
 from kexp.schema.settings import AUTO
 from kexp.signatures import REQUIRED, UNREADABLE, Signature

@@ -8,10 +8,10 @@ from functools import lru_cache
 from typing import Any, Literal, get_type_hints
 
 from kexp.errors import ConfigError
-from kexp.passwords import hide_password
 from kexp.rules import Count, Fraction, Positive, Whole, check_value
 from kexp.schema.mappings import as_mapping, refuse_unknown
 from kexp.signatures import Parameter, argument_helps
+from kexp.system.passwords import hide_password
 
 __all__ = [
     "AUTO",

@@ -123,7 +123,7 @@ def _find(ref: str | int, uri: str | None, trusted: bool | None) -> StoredRun:
 
 
 def _last_epoch(run: StoredRun) -> int:
-    from kexp.tracking.reading import metric_history
+    from kexp.tracking.reading.runs import metric_history
 
     return max((point.step for point in metric_history(run.settings, run.view.run_id, "loss")), default=0)
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from kexp.errors import ConfigError, LoadError, first_line
-from kexp.groups import GROUPS
+from kexp.registry.groups import GROUPS
 from kexp.schema import Experiment, check
 from kexp.stored.runs import StoredRun
 

@@ -134,18 +134,18 @@ def _read(experiment: Experiment, run_data: Description) -> Data:
         data = as_data(build(node))
         return with_classes(data) if run_data.task == "classification" else data
     if kind == "series":
-        from kexp.data.series import series_encoded
+        from kexp.data.sequences.series import series_encoded
 
         return series_encoded(path, encoding)
     if kind == "text":
-        from kexp.data.text import text_encoded
+        from kexp.data.sequences.text import text_encoded
 
         return text_encoded(path, encoding)
     return table_encoded(path, encoding)
 
 
 def _notes(data: Data) -> list[str]:
-    from kexp.data.table.summary import unseen_notices
+    from kexp.data.table.encoding.summary import unseen_notices
 
     unseen = getattr(data.source, "unseen", None)
     return unseen_notices(unseen()) if unseen is not None else []

@@ -33,8 +33,8 @@ def ending(path: Path, key: str) -> str:
 
 def is_table(path: Path) -> bool:
     """Return whether a file is a table, by its name."""
-    from kexp.data.table.files import ENDINGS as TABLES
-    from kexp.data.table.files import ending_of
+    from kexp.data.table.files.matching import ENDINGS as TABLES
+    from kexp.data.table.files.matching import ending_of
 
     return ending_of(path.name) in TABLES
 
@@ -79,19 +79,19 @@ def _source(
         x = _npz(path, experiment, run_data, array)
         return {}, (lambda rows: x[rows]), len(x)
     if "series" in encoding:
-        from kexp.data.series import forecasts
+        from kexp.data.sequences.series import forecasts
 
         windows, labels = forecasts(str(path), encoding, key=_KEY)
         return labels, (lambda rows: windows.read(rows)[0]), len(windows)
     if "text" in encoding:
-        from kexp.data.text import texts_of
+        from kexp.data.sequences.text import texts_of
         from kexp.serving.texts import tokens
 
         texts, labels = texts_of(path, encoding, _KEY)
         vocabulary, length = encoding["text"]["vocabulary"], encoding["text"]["length"]
         return labels, (lambda rows: tokens([texts[row] for row in rows], vocabulary, length)), len(texts)
     if experiment.data.name == "image_folder":
-        from kexp.data.image_folder import image_files, images_like
+        from kexp.data.sources.image_folder import image_files, images_like
 
         files = image_files(path, _KEY)
         images = images_like(files, run_data.feature_shape)
@@ -119,7 +119,7 @@ def _batches(read: Any, count: int, batch_size: int, path: Path) -> Iterator[NDA
 def _table(path: Path, run_data: Description, notify: Callable[[str], None]) -> tuple[Any, int]:
     if run_data.encoding is not None:
         from kexp.data import table_encoded
-        from kexp.data.table.summary import unseen_notices
+        from kexp.data.table.encoding.summary import unseen_notices
 
         data = table_encoded(str(path), {**run_data.encoding, "target": [], "weight": None}, key=_KEY)
         for note in unseen_notices(data.source.unseen()):  # type: ignore[attr-defined]

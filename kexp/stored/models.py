@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kexp import registry, traits
 from kexp.build import build_format
 from kexp.errors import ComponentError, LoadError, UnknownNameError, suggestion
-from kexp.groups import group_of_parameter
+from kexp.registry.groups import group_of_parameter
 from kexp.schema import Experiment
 from kexp.stored.code import changed_code, kept_code
 from kexp.stored.config import load_experiment

@@ -96,7 +96,7 @@ def repeat(run: StoredRun, folder: Path, *, save: bool = False) -> tuple[History
 
 def compare(run: StoredRun, history: History, tested: Mapping[str, float]) -> Comparison:
     """Compare a repetition with the run's metrics in the store."""
-    from kexp.experiment.epoch_metrics import RATE
+    from kexp.experiment.logging.epoch_metrics import RATE
 
     now = {(key, epoch): value for epoch, metrics in history.epochs for key, value in metrics.items()}
     fitted = list(dict.fromkeys(key for key, _ in now))

@@ -11,11 +11,11 @@ from typing import Any
 
 from kexp.errors import ConfigError, LoadError, UnknownNameError
 from kexp.tracking import RunView, StoreSettings, chosen_store, fetch_artifact, find_run, list_artifacts, resolve_uri
-from kexp.tracking.client import client_for, store_errors
-from kexp.tracking.common import place_of_common, text_in_tags
-from kexp.tracking.finding import ambiguous, is_run_of_all, matching_runs
-from kexp.tracking.server_check import check_usable
+from kexp.tracking.reading.finding import ambiguous, is_run_of_all, matching_runs
+from kexp.tracking.record.common import place_of_common, text_in_tags
 from kexp.tracking.settings import is_remote
+from kexp.tracking.store.client import client_for, store_errors
+from kexp.tracking.store.server_check import check_usable
 
 __all__ = ["StoredRun", "experiments", "find"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.config import prepare_overrides
 from kexp.errors import ConfigError
-from kexp.sweeps.closing import run_id_of
+from kexp.sweeps.execution.closing import run_id_of
 
 if TYPE_CHECKING:
     import pandas

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
     from omegaconf import DictConfig
 
-    from kexp.sweeps.session import Session
+    from kexp.sweeps.execution.session import Session
     from kexp.sweeps.trials import State, Trial
 
 __all__ = ["launch_jobs", "nested_under", "run_job", "submit_jobs"]

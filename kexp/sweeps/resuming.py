@@ -10,8 +10,8 @@ from pathlib import Path
 
 from kexp.config import key_of
 from kexp.errors import ConfigError, StoreError, UnknownNameError
+from kexp.sweeps.execution.session import ARGUMENTS
 from kexp.sweeps.plan.earlier import refuse_running
-from kexp.sweeps.session import ARGUMENTS
 from kexp.tracking import (
     RunView,
     StoreSettings,
@@ -84,7 +84,7 @@ def command_of(ref: str, *, uri: str | None = None, experiment: str | None = Non
 
 def _deliver_what_waits(view: RunView) -> str:
     """Deliver what a killed sweep left on disk on this machine, its own command included; return a sentence on it."""
-    from kexp.tracking.syncing import sync
+    from kexp.tracking.delivery.syncing import sync
 
     folder = Path(view.tags.get("kexp.folder", ""))
     if not (folder.is_absolute() and folder.is_dir()):

@@ -13,10 +13,10 @@ from kexp.config import explain, overrides_of
 from kexp.errors import ConfigError, KexpError
 from kexp.schema import Experiment, check
 from kexp.sweeps.events import runs_tasks
+from kexp.sweeps.execution.session import Session
 from kexp.sweeps.plan.composing import Composer
 from kexp.sweeps.plan.jobs import Jobs, sweep_folder
 from kexp.sweeps.plan.planning import plan_trials
-from kexp.sweeps.session import Session
 from kexp.sweeps.table import problems
 from kexp.sweeps.trials import Trial
 

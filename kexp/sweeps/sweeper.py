@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.config import key_of
 from kexp.sweeps.events import runs_tasks
+from kexp.sweeps.execution.session import Session
 from kexp.sweeps.plan.applicable import drop_inapplicable
 from kexp.sweeps.plan.axes import expand, parse, with_folds, with_seeds
 from kexp.sweeps.plan.parts import Part
 from kexp.sweeps.running import composer_of, finish, open_session, plan_overrides, print_plan
-from kexp.sweeps.session import Session
 from kexp.sweeps.trials import Trial
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from kexp.config import as_typed
-from kexp.notebook import updating_text
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.trials import Trial
+from kexp.system.notebook import updating_text
 from kexp.training.progress import format_seconds
 
 __all__ = ["LiveTable", "leaderboard", "own_overrides", "problems", "shared_overrides"]

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from kexp.errors import ConfigError
-from kexp.groups import GROUPS
 from kexp.registry import Component
+from kexp.registry.groups import GROUPS
 from kexp.testing.contract import LONG, ComponentContract
 from kexp.testing.naming import typing_problem
 from kexp.testing.seams import check_seam

@@ -8,7 +8,7 @@ from typing import Any
 
 from kexp import registry
 from kexp.errors import ConfigError
-from kexp.reading import group_of
+from kexp.registry.reading import group_of
 from kexp.signatures import REQUIRED, of_callable
 
 __all__ = ["group_of_reference"]

@@ -12,8 +12,8 @@ from typing import Any
 
 from kexp import registry, traits
 from kexp.errors import ConfigError
-from kexp.groups import GROUPS
 from kexp.registry import Component
+from kexp.registry.groups import GROUPS
 from kexp.schema import Experiment, check, defaults_of
 from kexp.signatures import REQUIRED
 from kexp.testing.files import parameters_of_file

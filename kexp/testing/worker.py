@@ -14,8 +14,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from kexp.child_process import ChildProcess
 from kexp.errors import KexpError
+from kexp.system.child_process import ChildProcess
 
 __all__ = ["Worker"]
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from kexp.tracking.by_fingerprint import FinishedRun, finished_with
-from kexp.tracking.chosen import chosen_store, left_alone, run_to_take_up
-from kexp.tracking.collected import CollectedRun
-from kexp.tracking.environment import environment
-from kexp.tracking.finding import find_run, find_sweep
-from kexp.tracking.finished import log_finished_run, log_finished_runs
-from kexp.tracking.helper import warm_up
-from kexp.tracking.model_registry import Registration, registration
-from kexp.tracking.outbox import Header
-from kexp.tracking.reading import (
+from kexp.tracking.delivery.finished import log_finished_run, log_finished_runs
+from kexp.tracking.delivery.outbox import Header
+from kexp.tracking.delivery.syncing import Delivered, sync, waiting_folders
+from kexp.tracking.reading.by_fingerprint import FinishedRun, finished_with
+from kexp.tracking.reading.chosen import chosen_store, left_alone, run_to_take_up
+from kexp.tracking.reading.finding import find_run, find_sweep
+from kexp.tracking.reading.runs import (
     Point,
     RunView,
     fetch_artifact,
@@ -19,16 +16,19 @@ from kexp.tracking.reading import (
     metric_history,
     search,
 )
-from kexp.tracking.record import DatasetRecord, RunRecord
-from kexp.tracking.recorded import add_to_run, open_run
+from kexp.tracking.reading.stale import mark_failed, stale_runs
+from kexp.tracking.record.collected import CollectedRun
+from kexp.tracking.record.run_record import DatasetRecord, RunRecord
+from kexp.tracking.record.untracked import null_run
+from kexp.tracking.run.environment import environment
+from kexp.tracking.run.helper import warm_up
+from kexp.tracking.run.recorded import add_to_run, open_run
+from kexp.tracking.run.system import measured
 from kexp.tracking.settings import StoreSettings, command_line, resolve_uri
-from kexp.tracking.stale import mark_failed, stale_runs
 from kexp.tracking.status import Terminated, run_status
-from kexp.tracking.store import prepare_store
-from kexp.tracking.syncing import Delivered, sync, waiting_folders
-from kexp.tracking.system import measured
+from kexp.tracking.store.model_registry import Registration, registration
+from kexp.tracking.store.prepare import prepare_store
 from kexp.tracking.tracker import Served, Status, Tracker
-from kexp.tracking.untracked import null_run
 from kexp.tracking.values import flatten
 
 __all__ = [

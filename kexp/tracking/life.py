@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from kexp.tracking.client import sql_store
+from kexp.tracking.store.client import sql_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

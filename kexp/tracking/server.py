@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kexp.errors import ConfigError, StoreError
-from kexp.passwords import restore_password
+from kexp.system.passwords import restore_password
 from kexp.tracking.settings import StoreSettings, is_remote, resolve_uri, without_password
 from kexp.tracking.status import sigterm_raises
-from kexp.tracking.store import prepare_store
+from kexp.tracking.store.prepare import prepare_store
 
 __all__ = ["running_server", "serve"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from kexp.errors import ConfigError, without_passwords
-from kexp.passwords import hide_password
+from kexp.system.passwords import hide_password
 
 __all__ = [
     "DEFAULT_EXPERIMENT",

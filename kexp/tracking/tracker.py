@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from kexp.tracking.model_registry import Registration
+    from kexp.tracking.store.model_registry import Registration
 
 __all__ = ["LastPoints", "Served", "Status", "Tracker"]
 
@@ -83,7 +83,7 @@ class Tracker(Protocol):
         """Records a file, or a whole folder, as an artifact below the artifact folder `folder` ("" is the top)."""
 
     def log_figure(self, drawing: str, arrays: Mapping[str, np.ndarray] | None = None, **options: Any) -> None:
-        """Draws a figure of `kexp.tracking.figures` and records it as `figures/DRAWING.png`.
+        """Draws a figure of `kexp.tracking.record.figures` and records it as `figures/DRAWING.png`.
 
         Args:
             drawing: the function's name.

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from kexp.errors import ConfigError
-from kexp.quiet import silence_libraries
+from kexp.system.quiet import silence_libraries
 
 __all__ = [
     "check_backend",

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from kexp.errors import ConfigError, KexpError, TrainingError
-from kexp.quiet import warnings_as_notices
+from kexp.system.quiet import warnings_as_notices
+from kexp.system.user_errors import describe_error
 from kexp.training.batches import Feed, batches_of, first_batches
 from kexp.training.checkpoint import Checkpoint, Checkpointing, latest_checkpoint
 from kexp.training.history import History, plain_numbers
@@ -15,7 +16,6 @@ from kexp.training.listeners import EpochListener, Stop, notify_resumed
 from kexp.training.plan import Plan
 from kexp.training.state import build_optimizer, mismatch, state_variables
 from kexp.training.watch import EpochHandler, as_callback
-from kexp.user_errors import describe_error
 
 if TYPE_CHECKING:
     import keras

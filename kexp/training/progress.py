@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from kexp.notebook import updating_text
+from kexp.system.notebook import updating_text
 
 if TYPE_CHECKING:
     from kexp.training.history import History

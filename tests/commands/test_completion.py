@@ -14,7 +14,7 @@ from finished_runs import Finished, Kexp
 
 from kexp.commands.completions import candidates
 from kexp.tracking import RunRecord, StoreSettings, log_finished_run, resolve_uri
-from kexp.tracking.client import client_for
+from kexp.tracking.store.client import client_for
 
 PROGRAM = Path(sys.executable).with_name("kexp")
 

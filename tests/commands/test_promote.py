@@ -9,7 +9,7 @@ import pytest
 from finished_runs import Kexp
 
 from kexp.tracking import RunRecord, StoreSettings, find_run, log_finished_run, resolve_uri
-from kexp.tracking.client import client_for
+from kexp.tracking.store.client import client_for
 
 Told = Callable[..., tuple[int, str]]
 

@@ -12,7 +12,7 @@ from kexp import registry
 from kexp.cli import main
 from kexp.config import compose, explain, plain, prepare_overrides
 from kexp.errors import ConfigError, KexpError
-from kexp.groups import GROUPS
+from kexp.registry.groups import GROUPS
 from kexp.schema import Experiment, check, defaults_of
 from kexp.sweeps.opening import opened_sweeper
 

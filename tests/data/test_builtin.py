@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn import datasets
 
-from kexp.data import builtin
+from kexp.data.sources import builtin
 from kexp.errors import DataError
 
 
@@ -52,8 +52,8 @@ def test_random_refuses_nonsense() -> None:
 
 def test_looking_at_data_components_imports_nothing_heavy() -> None:
     code = (
-        "import sys, kexp.data, kexp.data.builtin, kexp.data.npz_file, kexp.data.table.component\n"
-        "import kexp.data.tfrecord_file\n"
+        "import sys, kexp.data, kexp.data.sources.builtin, kexp.data.sources.npz_file, kexp.data.table.component\n"
+        "import kexp.data.tfrecord.component\n"
         "heavy = {'numpy', 'pandas', 'sklearn', 'tensorflow', 'keras'} & set(sys.modules)\n"
         "sys.exit(', '.join(sorted(heavy)) or 0)"
     )

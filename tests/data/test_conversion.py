@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from kexp.data import arrays, as_data, split
-from kexp.data.materialise import materialise
+from kexp.data.sources.materialise import materialise
 from kexp.errors import DataError
 
 

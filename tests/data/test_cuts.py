@@ -9,8 +9,8 @@ import pytest
 from sklearn.model_selection import GroupKFold, StratifiedKFold
 
 from kexp.data import arrays, split
-from kexp.data.builtin import iris
 from kexp.data.source import Data
+from kexp.data.sources.builtin import iris
 from kexp.data.table.component import csv
 from kexp.errors import DataError
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from kexp.data import Data, Part, arrays, epoch_order, feed, split, write_tfrecord
-from kexp.data.builtin import digits
+from kexp.data.sources.builtin import digits
 from kexp.data.table.component import csv
-from kexp.data.tfrecord_file import tfrecord
+from kexp.data.tfrecord.component import tfrecord
 from kexp.errors import ConfigError
 
 FORMS = ["arrays", "csv", "tfrecord"]
@@ -21,7 +21,7 @@ FORMS = ["arrays", "csv", "tfrecord"]
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several blocks a pass, the last of them short, where rows are streamed."""
-    monkeypatch.setattr("kexp.data.tfdata.BLOCK_ROWS", 50)
+    monkeypatch.setattr("kexp.data.feeding.tfdata.BLOCK_ROWS", 50)
 
 
 def _data(form: str, folder: Path, random: np.random.Generator) -> Data:
@@ -169,7 +169,7 @@ def test_the_numpy_feed_needs_no_tensorflow() -> None:
     import sys
 
     code = (
-        "import sys\nfrom kexp.data import feed, split\nfrom kexp.data.builtin import iris\n"
+        "import sys\nfrom kexp.data import feed, split\nfrom kexp.data.sources.builtin import iris\n"
         "next(feed(split(iris()).train, batch_size=8).epochs())\n"
         "sys.exit(int(bool({'tensorflow', 'keras', 'jax'} & set(sys.modules))))"
     )

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from kexp.data import split
-from kexp.data.image_folder import Images, image_files, image_folder
+from kexp.data.sources.image_folder import Images, image_files, image_folder
 from kexp.errors import DataError
 
 

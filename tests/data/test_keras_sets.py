@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kexp.data import keras_sets, keras_sets_child, split
+from kexp.data import split
+from kexp.data.sources import keras_sets, keras_sets_child
 from kexp.errors import DataError
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kexp.data import arrays, split
-from kexp.data.npz_file import npz
+from kexp.data.sources.npz_file import npz
 from kexp.errors import DataError
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from kexp.data import split
-from kexp.data.series import forecasts, series_encoded
-from kexp.data.series_component import series
+from kexp.data.sequences.series import forecasts, series_encoded
+from kexp.data.sequences.series_component import series
 from kexp.errors import DataError
 
 ASKED = {"time": "day", "group": "shop", "window": 6, "horizon": 3}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kexp.data import arrays, split
-from kexp.data.builtin import diabetes, digits, iris, wine
+from kexp.data.sources.builtin import diabetes, digits, iris, wine
 from kexp.errors import DataError
 
 

@@ -238,7 +238,7 @@ def test_what_a_generator_raises_is_one_sentence_with_its_place_and_complex_numb
 
 
 def test_figure_of_labels_is_drawn(tmp_path: Path) -> None:
-    from kexp.tracking.figures import labels
+    from kexp.tracking.record.figures import labels
 
     random = np.random.default_rng()
     true, predicted = random.integers(0, 2, (40, 3)), random.random((40, 3))

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from kexp.data import split
-from kexp.data.text import text_encoded, texts_of, tokens, vocabulary
-from kexp.data.text_component import text
+from kexp.data.sequences.text import text_encoded, texts_of, tokens, vocabulary
+from kexp.data.sequences.text_component import text
 from kexp.errors import DataError
 
 WORDS = ["Room", "cold!", "it's", "a", "fine", "day,", "the", "(bright)", "São", "x-y", "42"]

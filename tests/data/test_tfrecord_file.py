@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 
 from kexp.data import arrays, split, write_tfrecord
-from kexp.data.builtin import digits
-from kexp.data.example import parse_example
-from kexp.data.tfrecord_file import tfrecord
+from kexp.data.sources.builtin import digits
+from kexp.data.tfrecord.component import tfrecord
+from kexp.data.tfrecord.example import parse_example
 from kexp.errors import DataError
 
 

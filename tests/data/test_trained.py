@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import kexp
-from kexp.data import keras_sets, keras_sets_child
+from kexp.data.sources import keras_sets, keras_sets_child
 
 SMALL = ("tracking.enabled=false", "save.formats=[]", "save.model=false", "trainer.verbose=0")
 

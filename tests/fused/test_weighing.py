@@ -14,8 +14,8 @@ from keras import layers
 from kexp.config import compose, plain
 from kexp.experiment import prepare
 from kexp.schema import check
-from kexp.sweeps.launch.arithmetic import multiplications
-from kexp.sweeps.launch.weighing import Scales, Share, Weigh
+from kexp.sweeps.launch.lanes.arithmetic import multiplications
+from kexp.sweeps.launch.lanes.weighing import Scales, Share, Weigh
 from kexp.sweeps.trials import Task
 
 KEEPS = "+callbacks.kept={name: model_checkpoint, filepath: best.keras}"

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kexp.persistence import Format, save_model
-from kexp.persistence.h5 import h5
-from kexp.persistence.json_format import json_format
-from kexp.persistence.keras_format import keras_format
-from kexp.persistence.saved_model import saved_model
-from kexp.persistence.tf_checkpoint import tf_checkpoint
-from kexp.persistence.weights import weights
-from kexp.persistence.yaml_format import yaml_format
+from kexp.persistence.formats.h5 import h5
+from kexp.persistence.formats.json_format import json_format
+from kexp.persistence.formats.keras_format import keras_format
+from kexp.persistence.formats.saved_model import saved_model
+from kexp.persistence.formats.tf_checkpoint import tf_checkpoint
+from kexp.persistence.formats.weights import weights
+from kexp.persistence.formats.yaml_format import yaml_format
 
 if TYPE_CHECKING:
     import keras

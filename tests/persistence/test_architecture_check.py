@@ -9,7 +9,7 @@ import pytest
 
 from kexp.errors import LoadError
 from kexp.persistence import KNOWN_LAYERS, architecture_config, check_architecture, model_from_architecture
-from kexp.persistence.bounds import largest_sizes
+from kexp.persistence.untrusted.bounds import largest_sizes
 
 
 def _models():

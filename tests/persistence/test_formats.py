@@ -12,7 +12,7 @@ import pytest
 
 from kexp.errors import ConfigError, LoadError
 from kexp.persistence import architecture_config, check_formats, load_model, restore_optimizer, save_model, set_weights
-from kexp.persistence.onnx_format import onnx_format
+from kexp.persistence.formats.onnx_format import onnx_format
 
 NAMES = ["h5", "weights", "json", "yaml", "keras", "tf_checkpoint", "saved_model"]
 FILES = {
@@ -209,7 +209,7 @@ def test_importing_persistence_imports_nothing_heavy():
     code = f"""
 import importlib, sys, kexp.persistence
 for name in {names}:
-    module = importlib.import_module("kexp.persistence." + name)
+    module = importlib.import_module("kexp.persistence.formats." + name)
     getattr(module, name)()
 print(sorted({heavy} & set(sys.modules)))
 """

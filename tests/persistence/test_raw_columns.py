@@ -12,9 +12,9 @@ import pytest
 from kexp.data import split
 from kexp.data.table.component import table
 from kexp.persistence import save_model
-from kexp.persistence.sample_rows import sample_rows
-from kexp.persistence.saved_model import saved_model
-from kexp.persistence.tensorflow_rows import RawRows, why_encoded
+from kexp.persistence.formats.sample_rows import sample_rows
+from kexp.persistence.formats.saved_model import saved_model
+from kexp.persistence.formats.tensorflow_rows import RawRows, why_encoded
 from kexp.serving.cells import MISSING_WORDS
 from kexp.serving.outputs import Outputs
 

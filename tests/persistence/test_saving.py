@@ -16,7 +16,7 @@ import pytest
 
 from kexp.errors import LoadError, SaveError
 from kexp.persistence import load_model, save_model, set_weights
-from kexp.persistence.h5 import h5
+from kexp.persistence.formats.h5 import h5
 from kexp.persistence.manifest import MANIFEST
 
 ROOT = Path(__file__).parents[2]
@@ -185,10 +185,10 @@ KILLED = """
     from pathlib import Path
     import keras, numpy as np
     from kexp.persistence import load_model, save_model
-    from kexp.persistence.h5 import h5
-    from kexp.persistence.keras_format import keras_format
-    from kexp.persistence.weights import weights
-    from kexp.persistence.json_format import json_format
+    from kexp.persistence.formats.h5 import h5
+    from kexp.persistence.formats.keras_format import keras_format
+    from kexp.persistence.formats.weights import weights
+    from kexp.persistence.formats.json_format import json_format
 
     folder, probe = Path(sys.argv[1]), np.ones((2, 64), "float32")
     formats = {"h5": h5(), "weights": weights(), "keras": keras_format(), "json": json_format()}
@@ -231,9 +231,9 @@ FULL = """
     import keras, numpy as np
     from kexp.errors import SaveError
     from kexp.persistence import load_model, save_model
-    from kexp.persistence.h5 import h5
-    from kexp.persistence.keras_format import keras_format
-    from kexp.persistence.weights import weights
+    from kexp.persistence.formats.h5 import h5
+    from kexp.persistence.formats.keras_format import keras_format
+    from kexp.persistence.formats.weights import weights
 
     folder, probe = Path(sys.argv[1]), np.ones((2, 64), "float32")
     model = keras.Sequential([keras.layers.Input((64,)), keras.layers.Dense(256)])

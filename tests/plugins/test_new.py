@@ -14,7 +14,7 @@ from kexp import registry
 from kexp.cli import main
 from kexp.commands.plugin import create
 from kexp.errors import ConfigError
-from kexp.groups import GROUPS
+from kexp.registry.groups import GROUPS
 
 
 def test_a_new_package_installs_and_passes_its_own_tests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

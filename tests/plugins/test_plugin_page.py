@@ -47,7 +47,7 @@ def test_every_command_of_the_page_works(
 
 def test_the_page_names_every_group_and_every_rule() -> None:
     from kexp import rules
-    from kexp.groups import GROUPS
+    from kexp.registry.groups import GROUPS
 
     text = PAGE.read_text()
     assert [group for group in GROUPS if f"`{group}`" not in text] == []

@@ -13,7 +13,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Kind]
     """Each kind's run, answered for; the working directory of the runs is beside `people.csv`."""
     import kexp
     from kexp.tracking import StoreSettings
-    from kexp.tracking.client import client_for
+    from kexp.tracking.store.client import client_for
 
     folder = tmp_path_factory.mktemp("served")
     with pytest.MonkeyPatch.context() as patch:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kexp.data.table.numbers import number_in
+from kexp.data.table.kinds.numbers import number_in
 from kexp.serving.cells import COMMA, FORMS, GROUPED, RequestError, dates_of, number_of, numbers_of, texts_of
 
 PLAIN = "1 -2 +3 .5 1. 1e5 -.5e3 1_000 1e400 1e-400 0x1A 1d 1,5 ٣ abc 007 1e 1.2.3 inf Infinity".split()

@@ -18,20 +18,20 @@ import psutil
 # Point -> (module, name in it, whether the signal comes before what is called there or after it).
 POINTS = {
     "planned": ("kexp.sweeps.sweeper", "open_session", "before"),
-    "opening": ("kexp.sweeps.sweep_run", "open_run", "before"),
-    "opened": ("kexp.sweeps.sweep_run", "open_run", "after"),
-    "started": ("kexp.sweeps.trial_events", "TrialEvents.started", "after"),
+    "opening": ("kexp.sweeps.execution.sweep_run", "open_run", "before"),
+    "opened": ("kexp.sweeps.execution.sweep_run", "open_run", "after"),
+    "started": ("kexp.sweeps.execution.trial_events", "TrialEvents.started", "after"),
     "decided": ("kexp.sweeps.population.decisions", "Decisions.add", "after"),
-    "epoch": ("kexp.sweeps.trial_events", "TrialEvents.epoch_ended", "after"),
-    "workers": ("kexp.sweeps.trial_events", "TrialEvents.epoch_ended", "after"),  # they are struck, and not the sweep
-    "over": ("kexp.sweeps.trial_events", "TrialEvents.ended", "before"),
+    "epoch": ("kexp.sweeps.execution.trial_events", "TrialEvents.epoch_ended", "after"),
+    "workers": ("kexp.sweeps.execution.trial_events", "TrialEvents.epoch_ended", "after"),  # not the sweep
+    "over": ("kexp.sweeps.execution.trial_events", "TrialEvents.ended", "before"),
     "handed": ("kexp.sweeps.record.recorder", "Recorder.put", "after"),
     "writing": ("kexp.sweeps.record.recorder", "deliver_records", "before"),
-    "written": ("kexp.tracking.finished", "log_finished_runs", "after"),
-    "replacing": ("kexp.tracking.finished", "delete_runs", "before"),
-    "summary": ("kexp.sweeps.session", "summarise", "before"),
-    "report": ("kexp.sweeps.closing", "Report._write_files", "before"),
-    "reported": ("kexp.sweeps.closing", "Report._write_files", "after"),
+    "written": ("kexp.tracking.delivery.finished", "log_finished_runs", "after"),
+    "replacing": ("kexp.tracking.delivery.finished", "delete_runs", "before"),
+    "summary": ("kexp.sweeps.execution.session", "summarise", "before"),
+    "report": ("kexp.sweeps.execution.closing", "Report._write_files", "before"),
+    "reported": ("kexp.sweeps.execution.closing", "Report._write_files", "after"),
 }
 
 

@@ -12,9 +12,9 @@ from typing import Any
 from kexp.experiment import load_data, prepare, run_parameters
 from kexp.schema import check, component_node
 from kexp.sweeps.events import Events
+from kexp.sweeps.execution.session import Session
 from kexp.sweeps.feed import Feed
 from kexp.sweeps.opening import opened_sweeper
-from kexp.sweeps.session import Session
 from kexp.sweeps.trials import Outcome, Task
 from kexp.tracking import CollectedRun
 

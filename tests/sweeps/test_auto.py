@@ -10,7 +10,7 @@ import pytest
 
 from kexp.cli import main
 from kexp.sweeps.launch.auto import decide
-from kexp.sweeps.launch.weighing import START_S, Weighed
+from kexp.sweeps.launch.lanes.weighing import START_S, Weighed
 from kexp.tracking import RunView, StoreSettings, search
 
 AUTO = ["-m", "hydra/launcher=auto", "trainer.epochs=2", "tracking.figures=false"]

@@ -19,8 +19,8 @@ from kexp.commands.compare import main
 from kexp.config import compose, plain
 from kexp.schema import check
 from kexp.sweeps.api import SweepResult
-from kexp.sweeps.closing import ranking
-from kexp.sweeps.session import Session
+from kexp.sweeps.execution.closing import ranking
+from kexp.sweeps.execution.session import Session
 from kexp.sweeps.trials import Trial
 
 SEEDS = ["data=iris", "optimizer=sgd,adam", "seed=1,2", "trainer.epochs=1"]

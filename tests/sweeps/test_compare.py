@@ -19,7 +19,7 @@ from kexp.sweeps.compare.results import SHARED_TRIALS, History, TrialResult, par
 from kexp.sweeps.comparing import compare, compare_trials
 from kexp.sweeps.objective import choose_objective, direction_of
 from kexp.tracking import RunRecord, StoreSettings, log_finished_runs
-from kexp.tracking.histories import read_histories
+from kexp.tracking.reading.histories import read_histories
 
 Make = Callable[..., TrialResult]
 

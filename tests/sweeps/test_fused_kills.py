@@ -90,7 +90,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 def kill_engine(sweep: subprocess.Popen[bytes]) -> None:
     """The sweep itself is left to live; it goes on with another engine."""
     for child in psutil.Process(sweep.pid).children(recursive=True):
-        if "kexp.sweeps.launch.engine_process:serve" in child.cmdline():
+        if "kexp.sweeps.launch.lanes.engine_process:serve" in child.cmdline():
             child.kill()
     assert sweep.wait(300) == 0
 

@@ -169,7 +169,7 @@ def test_an_engine_that_is_killed_costs_no_trial(workplace: Path) -> None:
             time.sleep(0.002)
         for child in psutil.Process().children():
             with contextlib.suppress(psutil.Error):  # a child that is gone meanwhile
-                if "kexp.sweeps.launch.engine_process:serve" in child.cmdline():
+                if "kexp.sweeps.launch.lanes.engine_process:serve" in child.cmdline():
                     child.kill()
                     killed.append(child.pid)
 

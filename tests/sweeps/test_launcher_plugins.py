@@ -13,8 +13,8 @@ from distributions import installed
 from kexp import registry
 from kexp.cli import main
 from kexp.config.source import target
-from kexp.folders import conf_folder
 from kexp.signatures import of_callable
+from kexp.system.folders import conf_folder
 
 SOURCE = '''
 from kexp.launching import HydraLauncher, Outcome

@@ -15,7 +15,7 @@ from finished_runs import Kexp
 
 from kexp.sweeps.compare.results import read_sweep
 from kexp.tracking import RunView, StoreSettings, search
-from kexp.tracking.client import client_for
+from kexp.tracking.store.client import client_for
 
 SMALL = [
     "data=random",

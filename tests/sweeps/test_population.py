@@ -20,7 +20,7 @@ from kexp.cli import main
 from kexp.errors import ConfigError
 from kexp.sweeps.opening import opened_sweeper
 from kexp.tracking import RunView, StoreSettings, search
-from kexp.tracking.histories import read_histories
+from kexp.tracking.reading.histories import read_histories
 
 HERE = Path(__file__).parent
 SMALL = [

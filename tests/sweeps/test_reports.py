@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from kexp.sweeps.launch.messages import Epochs
-from kexp.sweeps.launch.reports import Reports
+from kexp.sweeps.launch.lanes.messages import Epochs
+from kexp.sweeps.launch.lanes.reports import Reports
 from kexp.sweeps.trials import Outcome, Task
 
 EPOCHS, TRIALS = 5, 300

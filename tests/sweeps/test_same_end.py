@@ -17,7 +17,7 @@ from kexp.sweeps.events import NoEvents
 from kexp.sweeps.feed import Feed
 from kexp.sweeps.launch.auto import AutoLauncher
 from kexp.sweeps.launch.fusing import FusedLauncher
-from kexp.sweeps.launch.lane_runner import LaneGroup
+from kexp.sweeps.launch.lanes.lane_runner import LaneGroup
 from kexp.sweeps.launch.launchers import ProcessesLauncher, SerialLauncher
 from kexp.sweeps.trials import Outcome, Task, Trial
 

@@ -9,7 +9,7 @@ import pytest
 
 from kexp.config import compose, explain
 from kexp.errors import ConfigError
-from kexp.groups import GROUPS
+from kexp.registry.groups import GROUPS
 from kexp.sweeps.plan.composing import Composer
 from kexp.sweeps.search.conditions import settle_space
 from kexp.sweeps.search.grammar import read_request

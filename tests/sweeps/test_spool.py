@@ -13,10 +13,10 @@ import pytest
 from finished_runs import Kexp
 
 from kexp.errors import StoreError
+from kexp.sweeps.execution.session import ARGUMENTS
 from kexp.sweeps.record import recorder as recording
 from kexp.sweeps.record.recorder import Recorder
 from kexp.sweeps.resuming import command_of
-from kexp.sweeps.session import ARGUMENTS
 from kexp.tracking import (
     DatasetRecord,
     Header,
@@ -26,7 +26,6 @@ from kexp.tracking import (
     add_to_run,
     fetch_artifact,
     find_run,
-    finished,
     log_finished_runs,
     metric_history,
     open_run,
@@ -35,8 +34,9 @@ from kexp.tracking import (
     search,
     waiting_folders,
 )
-from kexp.tracking.outbox_trials import TrialOutbox
-from kexp.tracking.syncing import deliver
+from kexp.tracking.delivery import finished
+from kexp.tracking.delivery.outbox_trials import TrialOutbox
+from kexp.tracking.delivery.syncing import deliver
 
 FOLDER = Path("multirun/first")
 

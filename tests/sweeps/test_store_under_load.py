@@ -20,15 +20,15 @@ import pytest
 import kexp
 from kexp.errors import LoadError
 from kexp.tracking import StoreSettings, list_artifacts, metric_history, prepare_store, search
-from kexp.tracking.client import client_for
 from kexp.tracking.server import running_server
+from kexp.tracking.store.client import client_for
 
 WORKERS, POINTS = 8, 1000
 WORKER = """
 import os, sys, time
 from pathlib import Path
 from kexp.tracking import RunRecord, StoreSettings, log_finished_run, open_run
-from kexp.tracking.client import load_mlflow
+from kexp.tracking.store.client import load_mlflow
 
 
 def work(number):

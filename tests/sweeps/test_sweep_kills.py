@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 
 from kexp.tracking import RunView, StoreSettings, search
-from kexp.tracking.histories import read_histories
+from kexp.tracking.reading.histories import read_histories
 
 DRIVER = Path(__file__).with_name("killed.py")
 SMALL = [

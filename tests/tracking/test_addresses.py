@@ -12,8 +12,8 @@ from servers import Server
 
 from kexp.errors import ConfigError, StoreError, UnknownNameError
 from kexp.tracking import RunRecord, StoreSettings, find_run, find_sweep, log_finished_run, resolve_uri
-from kexp.tracking.client import client_for
-from kexp.tracking.model_registry import Registration, register, version_named
+from kexp.tracking.store.client import client_for
+from kexp.tracking.store.model_registry import Registration, register, version_named
 
 
 def run_with_model(settings: StoreSettings, folder: Path, *, ours: bool = True) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from kexp.tracking import environment
-from kexp.tracking.environment import git_state
+from kexp.tracking.run.environment import git_state
 
 
 def git(folder: Path, *arguments: str) -> str:

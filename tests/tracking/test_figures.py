@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kexp.tracking import figures, predicted
-from kexp.tracking.figures import confusion_matrix, learning_curves, predicted_against_true
+from kexp.tracking.record import figures, predicted
+from kexp.tracking.record.figures import confusion_matrix, learning_curves, predicted_against_true
 
 RNG = np.random.default_rng()
 EPOCHS = np.arange(1, 31)

@@ -27,9 +27,9 @@ from kexp.tracking import (
     open_run,
     search,
 )
-from kexp.tracking.by_requests import send_runs
-from kexp.tracking.client import client_for
-from kexp.tracking.store import prepare_store
+from kexp.tracking.delivery.by_requests import send_runs
+from kexp.tracking.store.client import client_for
+from kexp.tracking.store.prepare import prepare_store
 
 
 def record(name: str, **changes: Any) -> RunRecord:

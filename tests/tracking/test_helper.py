@@ -15,7 +15,7 @@ import pytest
 from servers import Server
 
 from kexp.tracking import StoreSettings, find_run, list_artifacts, metric_history, search, sync
-from kexp.tracking.client import client_for
+from kexp.tracking.store.client import client_for
 
 BEGIN = """
 import os, sys, time
@@ -142,7 +142,7 @@ def test_unwritable_store_is_told_before_anything_is_computed(tmp_path: Path) ->
 def test_one_helper_serves_the_runs_of_a_process_wherever_they_are(tmp_path: Path) -> None:
     """As in a notebook. The default store is a file in the working directory, which may be another by then."""
     program = """
-from kexp.tracking.helper import claim
+from kexp.tracking.run.helper import claim
 for name in ("first", "second"):
     (folder / name).mkdir()
     os.chdir(folder / name)

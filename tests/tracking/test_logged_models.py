@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from kexp.tracking import Registration, StoreSettings, find_run, open_run, sync
-from kexp.tracking.client import client_for
-from kexp.tracking.models import requirements
+from kexp.tracking.delivery.models import requirements
+from kexp.tracking.store.client import client_for
 
 
 @pytest.fixture

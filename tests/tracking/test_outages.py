@@ -14,7 +14,7 @@ from outages import KINDS, Place, place, wait_until
 from servers import Server
 
 from kexp.tracking import RunView, StoreSettings, metric_history, prepare_store, search
-from kexp.tracking.client import client_for
+from kexp.tracking.store.client import client_for
 
 EPOCHS, TRIALS = 40, 6
 SMALL = ["backend=jax", "data=iris", f"trainer.epochs={EPOCHS}", "trainer.batch_size=4", "save.formats=[weights]"]
@@ -107,7 +107,7 @@ def test_each_command_says_in_one_sentence_why_the_server_cannot_be_used(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("kexp.tracking.server_check._PATIENCE_S", 0.2)
+    monkeypatch.setattr("kexp.tracking.store.server_check._PATIENCE_S", 0.2)
     Path("rows.csv").write_text("a\n1\n")
     with distant(server.address, delay_s=0) as far:
         far.fault = lambda method, path: fault
@@ -128,7 +128,7 @@ def test_sync_asks_a_server_that_is_away_once_whatever_waits_for_it(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("kexp.tracking.server_check._PATIENCE_S", 0.2)
+    monkeypatch.setattr("kexp.tracking.store.server_check._PATIENCE_S", 0.2)
     with distant(server.address, delay_s=0) as far:
         for number in range(5):
             outbox = Path("outputs", str(number), "outbox")

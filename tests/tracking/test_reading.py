@@ -13,19 +13,11 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
 
 from kexp.errors import ConfigError, StoreError, UnknownNameError
-from kexp.tracking import (
-    RunRecord,
-    RunView,
-    StoreSettings,
-    database,
-    fetch_artifact,
-    find_run,
-    log_finished_runs,
-    on_server,
-    reading,
-    search,
-)
-from kexp.tracking.reading import run_with_id
+from kexp.tracking import RunRecord, RunView, StoreSettings, fetch_artifact, find_run, log_finished_runs, search
+from kexp.tracking.reading import on_server
+from kexp.tracking.reading import runs as reading
+from kexp.tracking.reading.runs import run_with_id
+from kexp.tracking.store import database
 
 
 def runs(settings: StoreSettings, *run_ids: str) -> None:
@@ -149,7 +141,7 @@ def test_runs_of_a_local_store_are_read_without_mlflow(settings: StoreSettings, 
 import sys
 from pathlib import Path
 from kexp.tracking import StoreSettings, fetch_artifact, find_run
-from kexp.tracking.histories import read_histories
+from kexp.tracking.reading.histories import read_histories
 
 store = StoreSettings({settings.uri!r}, {settings.experiment!r})
 assert find_run(store, "latest") == find_run(store, "abc")

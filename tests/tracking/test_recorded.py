@@ -30,9 +30,9 @@ from kexp.tracking import (
     sync,
     waiting_folders,
 )
-from kexp.tracking.client import client_for
-from kexp.tracking.outbox import Outbox
-from kexp.tracking.syncing import deliver
+from kexp.tracking.delivery.outbox import Outbox
+from kexp.tracking.delivery.syncing import deliver
+from kexp.tracking.store.client import client_for
 
 
 def test_run_has_all_that_was_told(settings: StoreSettings, tmp_path: Path) -> None:

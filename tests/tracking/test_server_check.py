@@ -25,7 +25,7 @@ SAID = {
 def test_a_server_that_does_not_serve_is_named_with_its_reason(
     server: Server, fault: int | str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kexp.tracking.server_check._PATIENCE_S", 0.2)
+    monkeypatch.setattr("kexp.tracking.store.server_check._PATIENCE_S", 0.2)
     kind, reason = SAID[fault]
     with distant(server.address, delay_s=0) as far:
         far.fault = lambda method, path: fault

@@ -74,7 +74,7 @@ def test_processes_that_start_together_make_one_store(tmp_path: Path) -> None:
 
 
 def test_deleted_experiment_is_told(settings: StoreSettings, tmp_path: Path) -> None:
-    from kexp.tracking.client import client_for
+    from kexp.tracking.store.client import client_for
 
     prepare_store(replace(settings, experiment="other"))
     client = client_for(settings.uri or "")
@@ -84,7 +84,7 @@ def test_deleted_experiment_is_told(settings: StoreSettings, tmp_path: Path) -> 
 
 
 def test_copied_tables_are_those_that_mlflow_makes(settings: StoreSettings, tmp_path: Path) -> None:
-    from kexp.tracking.client import client_for
+    from kexp.tracking.store.client import client_for
 
     prepare_store(settings)
     client_for(f"sqlite:///{tmp_path / 'theirs.db'}").search_experiments()

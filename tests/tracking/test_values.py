@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kexp.tracking import flatten
-from kexp.tracking.rows import metric_row, param_row, tag_row
+from kexp.tracking.record.rows import metric_row, param_row, tag_row
 from kexp.tracking.values import param_value, restored_metric, safe_key
 
 

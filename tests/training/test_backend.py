@@ -18,7 +18,7 @@ backend, kind, steps = sys.argv[1:]
 training.prepare_backend(backend)
 import keras
 from kexp.data import as_data, feed, split
-from kexp.data.builtin import digits
+from kexp.data.sources.builtin import digits
 
 def trained():
     training.seed_everything(3)

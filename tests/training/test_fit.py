@@ -12,7 +12,7 @@ import pytest
 
 from kexp import training
 from kexp.data import Feed, Splits, as_data, class_weights, feed, split
-from kexp.data.builtin import digits
+from kexp.data.sources.builtin import digits
 from kexp.errors import ConfigError, TrainingError
 from kexp.training import Plan, Stop, compile_model, evaluate, fit, predict
 from kexp.training.history import History

@@ -13,7 +13,7 @@ import pytest
 
 from kexp import training
 from kexp.data import Splits, as_data, feed, split
-from kexp.data.builtin import digits
+from kexp.data.sources.builtin import digits
 from kexp.errors import ConfigError
 from kexp.training import Checkpointing, History, Plan, Stop, compile_model, fit
 

@@ -68,7 +68,7 @@ def train(optimizer: str, kind: str, folder: Path, *, point: str | None = None) 
 
     from kexp import training
     from kexp.data import as_data, feed, split
-    from kexp.data.builtin import digits
+    from kexp.data.sources.builtin import digits
 
     killer, epochs = Killer(point), EPOCHS + 2
     layers = keras.layers

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kexp.data.table.csv_form import TRIED
-from kexp.data.table.kinds import number_forms
-from kexp.data.table.numbers import COMMA, GROUPED, number_in
+from kexp.data.table.files.csv_form import TRIED
+from kexp.data.table.kinds.kinds import number_forms
+from kexp.data.table.kinds.numbers import COMMA, GROUPED, number_in
 from kexp.data.table.options import ReadOptions
 from kexp.data.table.sql import quoted, text
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kexp.data.source import CHUNK_ROWS, ContentHash, Data, GivenSplits, check_classes, check_splits, check_weights
-from kexp.data.table.columns import Choices
-from kexp.data.table.csv_form import UNNAMED
-from kexp.data.table.encoding import EncodedTable, TableEncoder, encoded_spec
-from kexp.data.table.files import table_files
+from kexp.data.table.encoding.columns import Choices
+from kexp.data.table.encoding.encoder import EncodedTable, TableEncoder, encoded_spec
+from kexp.data.table.files.csv_form import UNNAMED
+from kexp.data.table.files.matching import table_files
 from kexp.data.table.options import ReadOptions
 from kexp.data.table.order import groups_of, times_of
 from kexp.data.table.reading import read_query, read_table

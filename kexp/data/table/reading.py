@@ -17,21 +17,21 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kexp.data.table.addresses import fetched
 from kexp.data.table.appending import Rows
-from kexp.data.table.csv_form import TRIED, ReadCsv, read_csv
-from kexp.data.table.files import TableFile
-from kexp.data.table.frames import readable
-from kexp.data.table.kinds import Found, find_kinds
-from kexp.data.table.local import plain
-from kexp.data.table.nested import flat
+from kexp.data.table.files.addresses import fetched
+from kexp.data.table.files.cache_limit import make_room
+from kexp.data.table.files.csv_form import TRIED, ReadCsv, read_csv
+from kexp.data.table.files.frames import readable
+from kexp.data.table.files.local import plain
+from kexp.data.table.files.matching import TableFile
+from kexp.data.table.files.nested import flat
+from kexp.data.table.kinds.kinds import Found, find_kinds
 from kexp.data.table.options import ReadOptions
-from kexp.data.table.room import make_room
 from kexp.data.table.sql import outside, sentence, text
 from kexp.data.table.stored import BLOCKS, HEAD, Column, Head, Table, write_head
-from kexp.disk import disk_full_error
 from kexp.errors import DataError
-from kexp.folders import cache_folder
+from kexp.system.disk import disk_full_error
+from kexp.system.folders import cache_folder
 
 if TYPE_CHECKING:
     import duckdb

@@ -84,7 +84,7 @@ class Blocks:
     def _read_rows(self, rows: Any) -> tuple[Any, ...]:
         import numpy as np
 
-        from kexp.data.parts import encode_targets
+        from kexp.data.splitting.parts import encode_targets
 
         rows, part = np.asarray(rows, np.intp), self.part
         x, y = part.data.source.read(rows)

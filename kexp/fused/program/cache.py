@@ -8,7 +8,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from kexp import folders
+from kexp.system import folders
 
 __all__ = ["cache_folder", "use_compilation_cache"]
 

@@ -31,7 +31,7 @@ class Tables:
         key = (part.data.digest, part.targets, weighted, encoded)
         with self._lock:
             if key not in self._kept:
-                from kexp.data.parts import encode_targets
+                from kexp.data.splitting.parts import encode_targets
 
                 x, y = part.data.source.read(np.arange(len(part.data), dtype=np.intp))
                 labels = jnp.asarray(part.data.targets.astype(np.int32)) if weighted else None

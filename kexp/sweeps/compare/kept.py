@@ -18,13 +18,13 @@ from typing import Any
 from kexp.persistence.atomic import write_atomically
 from kexp.sweeps.compare.results import SweepResults, TrialResult, read_sweep
 from kexp.tracking import StoreSettings, resolve_uri
-from kexp.tracking.client import check_reachable, store_errors
-from kexp.tracking.finding import SWEEP_NAME
-from kexp.tracking.on_server import found_runs
-from kexp.tracking.server_check import experiment_on_server
+from kexp.tracking.reading.finding import SWEEP_NAME
+from kexp.tracking.reading.on_server import found_runs
 from kexp.tracking.settings import is_remote
-from kexp.tracking.side_by_side import side_by_side
-from kexp.tracking.store import experiment_id
+from kexp.tracking.store.client import check_reachable, store_errors
+from kexp.tracking.store.prepare import experiment_id
+from kexp.tracking.store.server_check import experiment_on_server
+from kexp.tracking.store.side_by_side import side_by_side
 
 __all__ = ["read_results"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from kexp.errors import ConfigError, StoreError, UnknownNameError
 from kexp.tracking import RunView, StoreSettings, find_sweep, search
-from kexp.tracking.histories import History, KeptHistories, read_histories
+from kexp.tracking.reading.histories import History, KeptHistories, read_histories
 from kexp.tracking.values import ABOUT, SIZES, param_value
 
 __all__ = [

@@ -16,9 +16,7 @@ from kexp.errors import ConfigError
 from kexp.sweeps.events import Events
 from kexp.sweeps.feed import Feed
 from kexp.sweeps.launch.fusing import FusedLauncher, as_written, is_lane, planned_tasks
-from kexp.sweeps.launch.launchers import HydraLauncher, ProcessesLauncher
-from kexp.sweeps.launch.probing import structure_key
-from kexp.sweeps.launch.weighing import (
+from kexp.sweeps.launch.lanes.weighing import (
     START_S,
     Share,
     Weigh,
@@ -29,6 +27,8 @@ from kexp.sweeps.launch.weighing import (
     has_foreign_code,
     least_workers_s,
 )
+from kexp.sweeps.launch.launchers import HydraLauncher, ProcessesLauncher
+from kexp.sweeps.launch.probing import structure_key
 from kexp.sweeps.launch.worker_process import default_workers
 from kexp.sweeps.trials import Task, Trial
 

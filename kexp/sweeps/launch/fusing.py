@@ -14,12 +14,12 @@ from kexp.registry import OURSELVES, find
 from kexp.schema import Fused
 from kexp.sweeps.events import Events, NoEvents
 from kexp.sweeps.feed import Feed
-from kexp.sweeps.launch.engine import Engine, EngineProcess
-from kexp.sweeps.launch.lane_runner import LaneGroup, LaneRunner
+from kexp.sweeps.launch.lanes.engine import Engine, EngineProcess
+from kexp.sweeps.launch.lanes.lane_runner import LaneGroup, LaneRunner
+from kexp.sweeps.launch.lanes.messages import Ahead, Verified
+from kexp.sweeps.launch.lanes.weighing import ENGINE_S, START_S, Share, Weigh, Weighed, add_share
 from kexp.sweeps.launch.launchers import HydraLauncher, ProcessesLauncher
-from kexp.sweeps.launch.messages import Ahead, Verified
 from kexp.sweeps.launch.probing import structure_key
-from kexp.sweeps.launch.weighing import ENGINE_S, START_S, Share, Weigh, Weighed, add_share
 from kexp.sweeps.launch.worker_process import default_workers
 from kexp.sweeps.trials import Outcome, Task, Trial
 

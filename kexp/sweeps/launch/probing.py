@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from kexp.child_process import ChildProcess
 from kexp.errors import ConfigError, first_line
 from kexp.sweeps.trials import Trial
+from kexp.system.child_process import ChildProcess
 
 __all__ = ["Probe", "probe_structures", "structure_key"]
 

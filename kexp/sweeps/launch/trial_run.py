@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError, KexpError, TrainingError, first_line
-from kexp.run_names import run_name
+from kexp.schema.run_names import run_name
 from kexp.sweeps.record.keeping import save_trial
 from kexp.sweeps.trials import Outcome, State, Task
 from kexp.tracking import Terminated
-from kexp.tracking.collected import CollectedRun
+from kexp.tracking.record.collected import CollectedRun
 
 if TYPE_CHECKING:
     from kexp.experiment import Prepared

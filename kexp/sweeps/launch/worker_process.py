@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 
-from kexp.quiet import set_defaults
 from kexp.sweeps.launch.trial_run import run_trial
 from kexp.sweeps.trials import Task
+from kexp.system.quiet import set_defaults
 from kexp.training import forget_model, freeze_imports, own_process
 
 __all__ = ["BEGUN", "READY", "default_workers", "import_keras", "work"]

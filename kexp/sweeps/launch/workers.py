@@ -10,13 +10,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from kexp.child_process import ChildProcess
 from kexp.errors import KexpError
 from kexp.sweeps.events import Events, NoEvents
 from kexp.sweeps.feed import Feed
 from kexp.sweeps.launch.trial_run import too_long
 from kexp.sweeps.launch.worker_process import BEGUN, READY
 from kexp.sweeps.trials import Outcome, Task
+from kexp.system.child_process import ChildProcess
 
 __all__ = ["WorkerError", "WorkerPool"]
 

@@ -15,7 +15,7 @@ from kexp.config import key_of
 from kexp.errors import ConfigError
 from kexp.tracking import RunView, StoreSettings, prepare_store, search
 from kexp.tracking.life import HEARTBEAT, HOST, PID
-from kexp.tracking.stale import is_in_progress
+from kexp.tracking.reading.stale import is_in_progress
 
 __all__ = ["Earlier", "earlier_sweep", "refuse_running", "sweep_key"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kexp.config import overrides_of
 from kexp.config.source import SETTINGS_GROUPS
 from kexp.errors import ConfigError
-from kexp.groups import GROUPS
+from kexp.registry.groups import GROUPS
 from kexp.sweeps.plan.axes import axis, parse
 
 if TYPE_CHECKING:

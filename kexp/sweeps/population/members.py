@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from kexp.errors import ConfigError
 from kexp.schema import Experiment
+from kexp.sweeps.execution.session import Session
 from kexp.sweeps.population.decisions import Decision
 from kexp.sweeps.population.staged import StagedSweep
 from kexp.sweeps.search.space import Choice, Interval, Space
-from kexp.sweeps.session import Session
 from kexp.sweeps.trials import Trial
 
 __all__ = ["Members", "check_axes"]

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 from kexp.errors import ConfigError
 from kexp.rules import Count, Positive, Range, Whole
 from kexp.schema import check
+from kexp.sweeps.execution.session import Session
 from kexp.sweeps.population.decisions import Decision
 from kexp.sweeps.population.exploiting import Exploiting
 from kexp.sweeps.population.members import Members, check_axes
 from kexp.sweeps.population.staged import StagedSweep, check_settings, plan_staged, run
 from kexp.sweeps.search.spaces import SpaceSweeper, plain
-from kexp.sweeps.session import Session
 from kexp.sweeps.trials import Trial
 
 __all__ = ["PbtSweeper"]

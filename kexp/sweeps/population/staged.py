@@ -10,6 +10,7 @@ from typing import Any
 from kexp.errors import ConfigError
 from kexp.rules import check_value
 from kexp.schema import Experiment, check
+from kexp.sweeps.execution.session import Session
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.population.decisions import Decision, Decisions, Method
 from kexp.sweeps.population.sampling import draw_points
@@ -17,7 +18,6 @@ from kexp.sweeps.population.stages import Stages
 from kexp.sweeps.running import finish, open_session, print_plan
 from kexp.sweeps.search.space import Space
 from kexp.sweeps.search.spaces import SpaceSweeper
-from kexp.sweeps.session import Session
 from kexp.sweeps.trials import Trial
 
 __all__ = ["StagedSweep", "check_settings", "plan_staged", "run"]

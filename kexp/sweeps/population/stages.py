@@ -11,8 +11,8 @@ from kexp.sweeps.trials import Trial
 from kexp.tracking import finished_with
 
 if TYPE_CHECKING:
+    from kexp.sweeps.execution.session import Session
     from kexp.sweeps.objective import Objective
-    from kexp.sweeps.session import Session
 
 __all__ = ["Stages"]
 
@@ -135,7 +135,7 @@ class Stages:
     def _curve(self, trial: Trial) -> dict[int, float]:
         """Returns epoch -> objective of a trial that another sweep has finished."""
         if trial.run_id not in self._curves and self.session.store is not None:
-            from kexp.tracking.histories import read_histories
+            from kexp.tracking.reading.histories import read_histories
 
             found = read_histories(self.session.store, [trial.run_id]).get(trial.run_id, {})
             self._curves[trial.run_id] = dict(found.get(self.objective.metric, ()))

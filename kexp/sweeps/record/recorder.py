@@ -14,18 +14,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from kexp.disk import disk_full_error, is_disk_full
 from kexp.errors import StoreError, in_a_line
+from kexp.system.disk import disk_full_error, is_disk_full
 from kexp.tracking import RunRecord, StoreSettings, resolve_uri
-from kexp.tracking.delivery import load_for
-from kexp.tracking.delivery_thread import DeliveryThread
-from kexp.tracking.finished import deliver_records
-from kexp.tracking.outbox_trials import TrialOutbox
+from kexp.tracking.delivery.by_rows import load_for
+from kexp.tracking.delivery.finished import deliver_records
+from kexp.tracking.delivery.outbox_trials import TrialOutbox
+from kexp.tracking.delivery.syncing import deliver, deliver_trials
+from kexp.tracking.delivery.thread import DeliveryThread
+from kexp.tracking.delivery.waiting import wait_for, what_waits
+from kexp.tracking.reading.stale import delete_runs, unfinished_runs
 from kexp.tracking.settings import is_remote
-from kexp.tracking.side_by_side import AT_ONCE, side_by_side
-from kexp.tracking.stale import delete_runs, unfinished_runs
-from kexp.tracking.syncing import deliver, deliver_trials
-from kexp.tracking.waiting import wait_for, what_waits
+from kexp.tracking.store.side_by_side import AT_ONCE, side_by_side
 
 __all__ = ["Recorder"]
 

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from kexp.run_names import run_name
+from kexp.schema.run_names import run_name
 from kexp.sweeps.record.recorder import Recorder
 from kexp.sweeps.trials import Outcome, Task, Trial
 from kexp.tracking import Header, RunRecord, StoreSettings, Tracker, prepare_store, resolve_uri
-from kexp.tracking.common import without_common
-from kexp.tracking.histories import KeptHistories, history_of
+from kexp.tracking.reading.histories import KeptHistories, history_of
+from kexp.tracking.record.common import without_common
 from kexp.tracking.settings import is_remote
 
 __all__ = ["TrialRecords"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
-from kexp.notebook import table
 from kexp.sweeps.compare.comparison import Comparison
 from kexp.sweeps.report.table import table_columns
+from kexp.system.notebook import table
 
 __all__ = ["ShownComparison", "table_html"]
 

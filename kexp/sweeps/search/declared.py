@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kexp import registry
-from kexp.hyperparameters import Tunable, axes_of
+from kexp.registry.hyperparameters import Tunable, axes_of
 from kexp.sweeps.search.grammar import as_text, domain_of
 from kexp.sweeps.search.space import Axis
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.config import as_choice
 from kexp.errors import ConfigError
-from kexp.groups import GROUPS
+from kexp.registry.groups import GROUPS
 from kexp.sweeps.plan.axes import parse
 from kexp.sweeps.search.space import Axis, Choice, Domain, Interval, Steps
 

@@ -13,7 +13,7 @@ from kexp.sweeps.search.study import Study, Suggestion
 from kexp.sweeps.trials import Outcome, Trial
 
 if TYPE_CHECKING:
-    from kexp.sweeps.session import Session
+    from kexp.sweeps.execution.session import Session
 
 __all__ = ["Searching"]
 
@@ -207,7 +207,7 @@ class Searching:
             return
         curve = self._curves.get(trial.fingerprint)
         if curve is None and self.session.store is not None and trial.run_id:
-            from kexp.tracking.histories import read_histories
+            from kexp.tracking.reading.histories import read_histories
 
             found = read_histories(self.session.store, [trial.run_id]).get(trial.run_id, {})
             curve = dict(found.get(self.study.objectives[0].metric, ()))

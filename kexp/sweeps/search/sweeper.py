@@ -10,6 +10,7 @@ from typing import Any
 from kexp.errors import ConfigError
 from kexp.schema import Experiment, check
 from kexp.sweeps.events import runs_tasks
+from kexp.sweeps.execution.session import Session
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.running import finish, open_session
 from kexp.sweeps.search.choices import Chosen, choose_pruner, choose_sampler
@@ -22,7 +23,6 @@ from kexp.sweeps.search.spaces import SpaceSweeper, plain
 from kexp.sweeps.search.storage import may_have_study, open_storage
 from kexp.sweeps.search.study import Study
 from kexp.sweeps.search.summary import front_lines, study_json
-from kexp.sweeps.session import Session
 from kexp.sweeps.trials import Trial
 
 __all__ = ["OptunaSweeper"]

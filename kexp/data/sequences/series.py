@@ -1,0 +1,317 @@
+"""Windows of time series: a window of steps as features, and the steps after it as targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kexp.data.source import Data, DataSpec, Encoded
+from kexp.data.table.data import Unfitted, digest_of, kinds_read
+from kexp.data.table.encoding.columns import Choices
+from kexp.data.table.encoding.encoder import EncodedTable, TableEncoder, encoded_spec
+from kexp.data.table.files.matching import table_files
+from kexp.data.table.options import ReadOptions
+from kexp.data.table.order import groups_of, times_of
+from kexp.data.table.reading import read_query, read_table
+from kexp.data.table.stored import Table
+from kexp.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Plan", "Windows", "forecasts", "series_data", "series_encoded"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The settings of `data=series`; see `series_component.series`."""
+
+    target: tuple[str, ...]
+    time: str
+    group: str | None
+    window: int
+    horizon: int
+    stride: int
+    columns: tuple[str, ...] | None = None
+    drop: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    dates: tuple[str, ...] = ()
+    max_categories: int = 100
+
+    def __post_init__(self) -> None:
+        for key in ("window", "horizon", "stride"):
+            if getattr(self, key) < 1:
+                raise DataError(f"data.{key}: must be a positive integer, got {getattr(self, key)!r}")
+        if not self.target:
+            raise DataError("data.target: must name at least one column")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name for each output: the target and the number of steps ahead."""
+        if self.horizon == 1:
+            return self.target
+        return tuple(f"{name} +{step + 1}" for step in range(self.horizon) for name in self.target)
+
+
+class Windows:
+    """Windows over encoded rows; a Source.
+
+    Args:
+        encoded: the rows, sorted by series and time.
+        starts: the position of each window's first row, shape (windows,).
+        size: steps of a window.
+        targets: the targets of each window.
+    """
+
+    def __init__(
+        self, encoded: EncodedTable, starts: NDArray[np.intp], size: int, targets: NDArray[np.float32]
+    ) -> None:
+        self.encoded, self.starts, self.size, self.targets = encoded, starts, size, targets
+        self.table, self.rows, self.unseen = encoded.table, encoded.rows, encoded.unseen
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def read(self, rows: NDArray[np.intp]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """See `Source.read`."""
+        steps = self.starts[rows][:, None] + np.arange(self.size)
+        x, _ = self.encoded.read(steps.ravel())
+        return x.reshape(len(rows), self.size, -1), self.targets[rows]
+
+
+@dataclass(frozen=True)
+class _Encoder:
+    """Encodes the columns, with an encoding learned from the rows of training windows."""
+
+    columns: TableEncoder
+    starts: NDArray[np.intp]
+    size: int
+    targets: NDArray[np.float32]
+    summary: str
+
+    def with_encoding(self, encoding: Mapping[str, Any], label: str) -> _Encoder:
+        """See `TableEncoder.with_encoding`."""
+        return replace(self, columns=self.columns.with_encoding(encoding, label))
+
+    def fit(self, rows: NDArray[np.intp]) -> Encoded:
+        seen = np.zeros(len(self.columns.rows), dtype=bool)
+        for step in range(self.size):
+            seen[self.starts[rows] + step] = True
+        made = self.columns.fit(np.flatnonzero(seen))
+        assert isinstance(made.source, EncodedTable)
+        source = Windows(made.source, self.starts, self.size, self.targets)
+        return Encoded(source, _spec(made.encoding), made.encoding, f"{self.summary}; {made.summary}")
+
+
+def series_data(path: str | None, query: str | None, how: ReadOptions, plan: Plan) -> Data:
+    """Load windows over a table, whose encoding is not fitted yet.
+
+    Args:
+        path: the path of `data=series`; None with a query.
+        query: SQL that returns the rows; None with a path.
+        how: how to read text files.
+        plan: the settings of the windows.
+
+    Raises:
+        DataError: a file cannot be read, a column does not exist or cannot be ordered, or every series is shorter than
+            a window and its horizon.
+    """
+    if (path is None) == (query is None):
+        raise DataError("data.path: must be given, or data.query in its place, and not both")
+    kinds = dict.fromkeys(plan.dates, "date") | dict.fromkeys(plan.categorical, "text")
+    how = replace(how, kinds=kinds)
+    files = [] if path is None else table_files(path, "data.path")
+    how.refuse_unused([file.form for file in files])
+    table = read_table(files, how) if files else read_query(str(query), how)
+    features = _features(table, plan)
+    order, groups, times = _in_order(table, plan)
+    wanted = _targets(table, plan, order)
+    starts, short = _starts(groups, plan)
+    steps = starts[:, None] + plan.window + np.arange(plan.horizon)
+    y = wanted[steps].reshape(len(starts), -1)
+    whole = np.isfinite(y).all(axis=1)
+    starts, y, steps = starts[whole], y[whole], steps[whole]
+    if not len(starts):
+        raise DataError(f"data.target: column {plan.target[0]!r} has no {plan.horizon} values in a row after a window")
+    columns = [table.columns[name] for name in features]
+    targets = [table.columns[name] for name in plan.target]
+    about = {
+        "target": list(plan.target),
+        "names": list(plan.names),
+        "kinds": kinds_read(columns, [*targets, table.columns[plan.time]]),
+        "reading": how.kept(table.has_header, table.missing),
+        "series": {key: getattr(plan, key) for key in ("time", "group", "window", "horizon", "stride")},
+    }
+    spec = DataSpec((plan.window, len(features)), "regression", None, y.shape[1], target_names=plan.names)
+    choices = Choices(plan.categorical, (), plan.max_categories)
+    encoder = TableEncoder(table, order, np.zeros((len(order), 1), np.float32), spec, features, choices, about)
+    form = f"series of {plan.window} {plan.horizon} {plan.stride} regression"
+    return Data(
+        Unfitted(len(starts)),
+        spec,
+        digest_of([*columns], order, y, form, None, None),
+        y,
+        encoder=_Encoder(encoder, starts, plan.window, y, _summary(groups, starts, short, (~whole).sum(), plan)),
+        times=np.stack([times[steps[:, 0]], times[steps[:, -1]]], axis=1),
+        groups=groups[starts] if plan.group is not None else None,
+        split_by="time",
+    )
+
+
+def series_encoded(path: str, encoding: Mapping[str, Any], *, key: str = "data.path") -> Data:
+    """Load all windows of other series that have targets, with the encoding of a run.
+
+    Args:
+        path: the path of a table.
+        encoding: the run's encoding.
+        key: the config key or argument, for messages.
+
+    Raises:
+        DataError: the table cannot be read, or has no window with all of its targets.
+    """
+    table, order, groups, times, plan = _read_again(path, encoding, key)
+    wanted = _targets(table, plan, order)
+    starts, _ = _starts(groups, plan)
+    steps = starts[:, None] + plan.window + np.arange(plan.horizon)
+    y = wanted[steps].reshape(len(starts), -1)
+    whole = np.isfinite(y).all(axis=1)
+    if not whole.any():
+        raise DataError(f"{key}: {table.name} has no window with all of its targets")
+    y = y[whole]
+    encoded = EncodedTable(table, order, np.zeros((len(order), 1), np.float32), encoding)
+    used = [table.columns[column["name"]] for column in encoding["columns"] if "left_out" not in column]
+    digest = digest_of(used, order, y, "regression", None, None)
+    return Data(
+        Windows(encoded, starts[whole], plan.window, y),
+        _spec(encoding),
+        digest,
+        y,
+        times=np.stack([times[steps[whole, 0]], times[steps[whole, -1]]], axis=1),
+        groups=groups[starts[whole]] if plan.group is not None else None,
+        split_by="time",
+    )
+
+
+def forecasts(path: str, encoding: Mapping[str, Any], *, key: str) -> tuple[Windows, dict[str, list[str]]]:
+    """Load the last window of each series, to forecast the steps after it.
+
+    Args:
+        path: the path of a table.
+        encoding: the run's encoding.
+        key: the argument, for messages.
+
+    Returns:
+        The windows, one for each series, sorted by name; and labels of the windows: the columns of the group and of the
+        time of the last step.
+
+    Raises:
+        DataError: a series is shorter than the window.
+    """
+    table, order, groups, _, plan = _read_again(path, encoding, key)
+    ends = np.append(np.flatnonzero(np.diff(groups)) + 1, len(groups))
+    begins = np.append(0, ends[:-1])
+    if (ends - begins).min() < plan.window:
+        short = int(np.argmin(ends - begins))
+        raise DataError(
+            f"{key}: every series must have the {plan.window} rows of a window, got {(ends - begins)[short]} in "
+            f"{_group_name(table, plan, order[begins[short]])}"
+        )
+    encoded = EncodedTable(table, order, np.zeros((len(order), 1), np.float32), encoding)
+    outputs = np.zeros((len(ends), len(encoding["names"])), np.float32)
+    last = order[ends - 1]
+    labels = {} if plan.group is None else {plan.group: [table.columns[plan.group].shown(row) for row in last]}
+    labels[f"{plan.time} of the last step"] = [table.columns[plan.time].shown(row) for row in last]
+    return Windows(encoded, ends - plan.window, plan.window, outputs), labels
+
+
+def _read_again(path: str, encoding: Mapping[str, Any], key: str) -> tuple[Table, Any, Any, Any, Plan]:
+    """Read another table sorted by series, and the run's settings."""
+    settings = encoding["series"]
+    table = read_table(table_files(path, key), ReadOptions.as_kept(encoding))
+    for column in encoding["columns"]:
+        if "left_out" not in column:
+            table.column(column["name"], key)
+    plan = Plan(target=tuple(encoding["target"]), **settings)
+    return table, *_in_order(table, plan), plan
+
+
+def _spec(encoding: Mapping[str, Any]) -> DataSpec:
+    rows, plan = encoded_spec(encoding), encoding["series"]
+    return replace(
+        rows,
+        feature_shape=(plan["window"], *rows.feature_shape),
+        feature_names=None,
+        target_names=tuple(encoding["names"]),
+    )
+
+
+def _features(table: Table, plan: Plan) -> list[str]:
+    listed = {"columns": plan.columns or (), "drop": plan.drop, "categorical": plan.categorical, "dates": plan.dates}
+    for key, names in listed.items():
+        for name in names:
+            table.column(name, f"data.{key}")
+    wanted = plan.columns or [name for name in table.columns if name not in (plan.time, plan.group)]
+    features = [name for name in table.columns if name in wanted and name not in plan.drop]
+    if not features:
+        raise DataError("data.columns: leaves no feature columns")
+    return features
+
+
+def _in_order(table: Table, plan: Plan) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """Return the rows of the table sorted by series and time, and the group and time of each."""
+    rows = np.arange(len(table), dtype=np.intp)
+    times = times_of(table, plan.time, rows)
+    groups = groups_of(table, plan.group, rows)
+    assert times is not None
+    if groups is None:
+        groups = np.zeros(len(rows), dtype=np.intp)
+    order = np.lexsort((times, groups)).astype(np.intp)
+    times, groups = times[order], groups[order]
+    twice = np.flatnonzero((np.diff(times) == 0) & (np.diff(groups) == 0))
+    if len(twice):
+        row = order[twice[0]]
+        which = "data.group names the column that tells series apart" if plan.group is None else "one row a time"
+        raise DataError(
+            f"data.time: a time must not occur twice in {_group_name(table, plan, row)}, got "
+            f"{table.columns[plan.time].shown(row)} twice; {which}"
+        )
+    return order, groups, times
+
+
+def _targets(table: Table, plan: Plan, order: NDArray[np.intp]) -> NDArray[np.float32]:
+    wanted = []
+    for name in plan.target:
+        column = table.column(name, "data.target")
+        if column.kind not in ("number", "boolean"):
+            raise DataError(f"data.target: column {name!r} must hold numbers to forecast, got {column.kind}")
+        wanted.append(np.asarray(column.values[order], dtype=np.float32))
+    return np.stack(wanted, axis=1)
+
+
+def _starts(groups: NDArray[np.intp], plan: Plan) -> tuple[NDArray[np.intp], int]:
+    """Return the first position of each window, and the number of series that are too short for one."""
+    ends = np.append(np.flatnonzero(np.diff(groups)) + 1, len(groups))
+    begins = np.append(0, ends[:-1])
+    need = plan.window + plan.horizon
+    longest = int((ends - begins).max())
+    if longest < need:
+        raise DataError(
+            f"data.window: a window of {plan.window} and a horizon of {plan.horizon} need {need} rows of one series, "
+            f"but the longest has {longest}"
+        )
+    starts = [np.arange(begin, end - need + 1, plan.stride) for begin, end in zip(begins, ends, strict=True)]
+    return np.concatenate(starts).astype(np.intp), int((ends - begins < need).sum())
+
+
+def _group_name(table: Table, plan: Plan, row: Any) -> str:
+    return "the series" if plan.group is None else f"{plan.group} {table.columns[plan.group].shown(row)!r}"
+
+
+def _summary(groups: NDArray[np.intp], starts: NDArray[np.intp], short: int, empty: int, plan: Plan) -> str:
+    count = len(np.unique(groups))
+    line = f"{count} series, {len(starts)} windows of {plan.window} steps, {plan.horizon} ahead"
+    line += f"; {short} series shorter than {plan.window + plan.horizon} rows left out" if short else ""
+    return line + (f"; {empty} windows without all targets left out" if empty else "")

@@ -1,0 +1,4 @@
+"""Files of a table: found, downloaded, decompressed, and the layout of CSV detected.
+
+In: paths, patterns, addresses. Out: plain files that DuckDB reads.
+"""

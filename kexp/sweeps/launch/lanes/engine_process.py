@@ -1,0 +1,46 @@
+"""The engine's process, its own side: one request after another, with one engine."""
+
+from __future__ import annotations
+
+import os
+import threading
+from multiprocessing.connection import Connection
+
+from kexp.sweeps.launch.lanes.lane_engine import LaneEngine, import_engine
+from kexp.sweeps.launch.lanes.messages import Ahead, Verify
+from kexp.sweeps.launch.lanes.weighing import Weigh
+
+__all__ = ["serve"]
+
+
+def serve(connection: Connection) -> None:
+    """Says how many trials run at once, then answers requests until the connection is closed.
+
+    Args:
+        connection: brings a `Batch`, which ends with None, a `Weigh`, a `Verify` or an `Ahead`, which has no answer.
+    """
+    lanes = import_engine()
+    engine = LaneEngine(connection)
+    threading.Thread(target=engine.watch, daemon=True).start()
+    connection.send(lanes)
+    while True:
+        asked = connection.recv()
+        if isinstance(asked, Verify):
+            connection.send(engine.verify())
+        elif isinstance(asked, Weigh):
+            _log_to(asked.log)
+            connection.send(engine.scales.weigh(asked))
+        elif isinstance(asked, Ahead):
+            engine.compile_ahead(asked)
+        else:
+            _log_to(asked.log)
+            engine.run(asked)
+            connection.send(None)
+
+
+def _log_to(file: str) -> None:
+    """Sends standard output and error there, those of libraries written in C too."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for number in (1, 2):
+        os.dup2(descriptor, number)
+    os.close(descriptor)

@@ -1,0 +1,257 @@
+"""The engine of lanes: batches of trials come in, run as lanes of compiled programs, and go out as outcomes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexp.errors import ConfigError, in_a_line
+from kexp.sweeps.launch.lanes.lane_record import LaneNotes, Summary, lane_outcome
+from kexp.sweeps.launch.lanes.messages import Ahead, Batch, Channel, Grouped, Narrowed, NotALane, Verified
+from kexp.sweeps.launch.lanes.reports import Reports
+from kexp.sweeps.launch.lanes.weighing import Scales
+from kexp.sweeps.launch.trial_run import too_long
+from kexp.sweeps.record.keeping import save_trial
+from kexp.sweeps.trials import Outcome, Task
+from kexp.training import remove_checkpoints
+
+if TYPE_CHECKING:
+    from kexp import fused
+    from kexp.data import Data
+    from kexp.experiment import Prepared
+
+__all__ = ["LaneEngine", "import_engine"]
+
+_WATCH_S = 0.5
+
+
+def import_engine(threads: int | None = None) -> int:
+    """Imports JAX, in a process that is kexp's alone.
+
+    Args:
+        threads: programs at once; None for the device's own number.
+
+    Returns:
+        How many trials run at once.
+    """
+    from kexp.training import own_process, prepare_backend
+
+    own_process()
+    prepare_backend("jax")
+    from kexp import fused
+
+    return fused.default_width() * (threads or fused.default_threads())
+
+
+@dataclass(frozen=True)
+class _Parked:
+    """A lane that is paused, its notes, and what it was made of."""
+
+    parked: fused.Parked
+    notes: LaneNotes
+    prepared: Prepared
+    config: Mapping[str, Any]
+
+
+class LaneEngine:
+    """Runs batches, in a process whose Keras is on JAX, and keeps programs and data between them.
+
+    Args:
+        channel: to the sweep.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        from kexp import fused
+        from kexp.tracking import environment
+
+        self.session, self.scales = fused.Session(), Scales(self.prepare)
+        self._reports = Reports(channel)
+        self._ran_on = environment()
+        self._data: dict[str, Data] = {}
+        self._notes: dict[int, LaneNotes] = {}
+        self._parked: dict[tuple[int, int], _Parked] = {}
+        self._summaries: dict[int, Summary] = {}
+        self._summary_of: dict[str, Summary] = {}
+        self._limit_s: float | None = None
+        self._ended, self._kept = 0, list[fused.LaneResult]()
+
+    def run(self, batch: Batch) -> None:
+        """Runs a batch to its end; what becomes of it is reported."""
+        from kexp import fused
+
+        self._notes.clear()
+        self._forget(batch.tasks)
+        for task in batch.tasks:
+            if task.saves:
+                self._reports.send(save_trial(task))
+        trials = list(self._trials([task for task in batch.tasks if not task.saves]))
+        plan = fused.plan(trials, session=self.session)
+        groups = [(_digest(g), [t.key.number for t in g.trials], g.width, g.why) for g in plan.groups]
+        self._reports.send(Grouped(groups))
+        for fallback in plan.fallbacks:
+            self._reports.send(NotALane(fallback.trial.key.number, fallback.reason))
+        if batch.dry:
+            return
+        self._limit_s = batch.timeout_s
+        self._summaries = {group.number: self._summary(group) for group in plan.groups}
+        plan.fallbacks.clear()
+        for result in fused.run_trials(trials, on_epoch=self._epoch, threads=batch.threads, planned=plan):
+            if not isinstance(result, fused.Fallback):
+                self._lane_ended(result, batch.verify)
+        for group in plan.groups:
+            if group.narrowed:
+                self._reports.send(Narrowed(_digest(group), group.width, group.narrowed))
+
+    def _lane_ended(self, result: fused.LaneResult, verify: int) -> None:
+        if result.parked is not None:
+            self._reports.send(self._pause(result, result.parked))
+        elif result.status == "failed" and _goes_on_elsewhere(result.trial.key):
+            self._hand_over(result)
+        else:
+            self._reports.send(self._outcome(result))
+            if verify and result.status == "finished":
+                self._keep(result, verify)
+
+    def _outcome(self, result: fused.LaneResult) -> Outcome:
+        notes = self._notes.pop(result.trial.key.number, None) or LaneNotes()
+        return lane_outcome(result, notes, self._summaries.get(result.group, ("", {})), self._ran_on)
+
+    def _forget(self, tasks: Sequence[Task]) -> None:
+        """Lets go of lanes that were parked before those that the tasks go on with; once models are saved, of all."""
+        epochs = [task.goes_on[1] for task in tasks if task.goes_on is not None]
+        if epochs:
+            self._parked = {key: kept for key, kept in self._parked.items() if key[1] >= min(epochs)}
+        elif all(task.saves for task in tasks):
+            self._parked.clear()
+
+    def _pause(self, result: fused.LaneResult, parked: fused.Parked) -> Outcome:
+        """Keeps a lane for those that go on with it. What it has measured is its record, should none do."""
+        task: Task = result.trial.key
+        notes = self._notes.pop(task.number, None) or LaneNotes()
+        notes.paused = time.time()
+        self._parked[task.number, parked.epoch] = _Parked(parked, notes, result.trial.prepared, task.config)
+        if task.varies:  # a member of a population goes on in any case
+            return Outcome(task.number, "PAUSED", "", parked.history.last, parked.history.duration_s)
+        self._notes[task.number] = notes
+        return self._outcome(result)
+
+    def _summary(self, group: fused.Group) -> Summary:
+        """What Keras says of a group's model; once for each structure, however many stages there are."""
+        from kexp.experiment import size_of, summary_of
+
+        digest = _digest(group)
+        if digest not in self._summary_of:
+            assert group.structure is not None
+            model = group.structure.blueprint.model
+            self._summary_of[digest] = summary_of(model), size_of(model)
+        return self._summary_of[digest]
+
+    def _hand_over(self, result: fused.LaneResult) -> None:
+        """A lane that ended in an error: an ordinary training tells whether it is one there too."""
+        task: Task = result.trial.key
+        self._notes.pop(task.number, None)
+        if result.trial.checkpoint is not None:
+            remove_checkpoints(result.trial.checkpoint.folder)
+        self._reports.send(NotALane(task.number, str(result.error or result.reason)))
+
+    def watch(self) -> None:
+        """Ends this process when a callback takes longer than a trial may: nothing else ends it, nor what it holds."""
+        from kexp import fused
+
+        while True:
+            time.sleep(_WATCH_S)
+            limit_s = self._limit_s
+            for trial, since in list(fused.IN_CALLBACKS.values()):
+                if limit_s is not None and trial is not None and time.monotonic() - since > limit_s:
+                    task: Task = trial.key
+                    if _goes_on_elsewhere(task):
+                        reason = "a callback takes longer than sweep.trial_timeout_s"
+                        self._reports.send(NotALane(task.number, reason))
+                    else:
+                        self._reports.send(Outcome(task.number, "FAILED", too_long(limit_s), repeatable=True))
+                    os._exit(1)
+
+    def compile_ahead(self, asked: Ahead) -> None:
+        """Compiles what tasks will need. What goes wrong here goes wrong again when they run, and is reported then."""
+        from kexp import fused
+
+        with contextlib.suppress(Exception):
+            if asked.unsure is None or self.scales.clear(asked.unsure):
+                fused.compile_ahead([fused.Trial(task, self.prepare(task)) for task in asked.tasks], self.session)
+
+    def _keep(self, result: fused.LaneResult, most: int) -> None:
+        """Keeps some of a sweep's results, each with the same chance however many there are: reservoir sampling."""
+        self._ended += 1
+        place = len(self._kept) if len(self._kept) < most else random.randrange(self._ended)
+        if place < most:
+            self._kept[place : place + 1] = [result]
+
+    def verify(self) -> Verified:
+        """Trains the results that were kept again, each alone."""
+        from kexp import fused
+
+        return Verified(len(self._kept), fused.verify(self._kept, len(self._kept)))
+
+    def _trials(self, tasks: Sequence[Task]) -> Iterator[fused.Trial]:
+        """The tasks prepared; one that cannot be is reported as invalid."""
+        from kexp import fused
+        from kexp.experiment import checkpointing_of
+
+        for task in tasks:
+            try:
+                kept = None if task.goes_on is None else self._parked.get(task.goes_on)
+                with fused.settings_kept():
+                    prepared = kept.prepared if kept and kept.config == task.config else self.prepare(task)
+                left = Path(task.checkpoint) if task.checkpoint else None
+                checkpointing = checkpointing_of(prepared, left, Path(task.folder))
+                if kept:
+                    self._notes[task.number] = kept.notes.resumed()
+                parked = kept.parked if kept else None  # without, it begins: after this process was replaced
+                yield fused.Trial(task, prepared, checkpointing, task.until or None, parked, task.varies)
+            except ConfigError as error:
+                self._reports.send(Outcome(task.number, "INVALID", str(error), repeatable=True))
+            except (Exception, SystemExit) as error:
+                self._reports.send(NotALane(task.number, _sentence(error)))
+
+    def prepare(self, task: Task) -> Prepared:
+        """The task's experiment; data is loaded once."""
+        import json
+
+        from kexp.experiment import load_data, prepare
+        from kexp.schema import check
+
+        experiment = check(task.config)
+        key = json.dumps([experiment.data.name, experiment.data.parameters], sort_keys=True, default=str)
+        if key not in self._data:
+            self._data[key] = load_data(experiment.data)
+        return prepare(experiment, self._data[key])
+
+    def _epoch(self, trial: fused.Trial, epoch: int, metrics: Mapping[str, float]) -> str | None:
+        task: Task = trial.key
+        notes = self._notes.setdefault(task.number, LaneNotes())
+        notes.stamps.append(time.time_ns() // 1_000_000)
+        notes.timed_out = self._limit_s is not None and notes.trained_s > self._limit_s
+        answer = self._reports.epoch(task, epoch, metrics, ask=task.ask and not notes.timed_out)
+        return too_long(self._limit_s or 0) if notes.timed_out else answer
+
+
+def _goes_on_elsewhere(task: Task) -> bool:
+    """Whether a trial that ends in an error here is to be run as an ordinary one."""
+    return task.ordinary is not None and not task.config["fused"]["strict"]
+
+
+def _sentence(error: BaseException) -> str:
+    from kexp import fused
+
+    return f"making it {error}" if isinstance(error, fused.NotALaneError) else in_a_line(error)
+
+
+def _digest(group: fused.Group) -> str:
+    assert group.structure is not None
+    return group.structure.digest

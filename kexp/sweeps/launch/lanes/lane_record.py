@@ -1,0 +1,136 @@
+"""What is noted of a lane while it runs, and the outcome and record that come of it: those of an ordinary run."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexp.schema.run_names import run_name
+from kexp.sweeps.launch.trial_run import LOG
+from kexp.sweeps.trials import Outcome, State, Task
+from kexp.tracking.record.collected import CollectedRun
+from kexp.training import remove_checkpoints
+
+if TYPE_CHECKING:
+    from kexp import fused
+
+__all__ = ["LaneNotes", "Summary", "lane_outcome"]
+
+_STATES: dict[str, State] = {
+    "finished": "FINISHED",
+    "pruned": "PRUNED",
+    "diverged": "FAILED",
+    "failed": "FAILED",
+    "paused": "PAUSED",
+}
+Summary = tuple[str, dict[str, int]]
+"""Keras' table of a model's layers, and how many weights there are."""
+
+
+@dataclass
+class LaneNotes:
+    """What is noted of a lane while it runs.
+
+    Attributes:
+        started: when, in seconds since 1970.
+        stamps: when each epoch ended, in milliseconds.
+        timed_out: whether it had its time.
+        paused: when it was.
+        waited_s: how long it was paused before.
+    """
+
+    started: float = field(default_factory=time.time)
+    stamps: list[int] = field(default_factory=list)
+    timed_out: bool = False
+    paused: float = 0.0
+    waited_s: float = 0.0
+
+    @property
+    def trained_s(self) -> float:
+        """How long it has been running, pauses left out."""
+        return time.time() - self.started - self.waited_s
+
+    def resumed(self) -> LaneNotes:
+        """For a trial that goes on where this one was paused."""
+        waited_s = self.waited_s + time.time() - self.paused
+        return LaneNotes(self.started, list(self.stamps), waited_s=waited_s)
+
+
+def lane_outcome(result: fused.LaneResult, notes: LaneNotes, summary: Summary, ran_on: Any) -> Outcome:
+    """The outcome of a lane that has ended.
+
+    Args:
+        result: of the engine.
+        notes: of the lane.
+        summary: of its model.
+        ran_on: the environment, see `kexp.tracking.run.environment`.
+    """
+    task: Task = result.trial.key
+    state, reason = _STATES[result.status], result.reason
+    if notes.timed_out:
+        state = "FAILED"
+    try:
+        record = _record(task, result, notes, state, summary, ran_on)
+    except Exception as error:
+        traceback.print_exc()
+        return Outcome(task.number, "FAILED", f"its record could not be made: {type(error).__name__}: {error}")
+    if result.trial.checkpoint is not None and state in ("FINISHED", "PRUNED"):
+        remove_checkpoints(result.trial.checkpoint.folder)
+    metrics = {**result.history.last, **{f"test_{key}": value for key, value in result.test.items()}}
+    shown, notices = reason if state != "FINISHED" else "", result.trial.prepared.notices
+    spent_s = result.history.duration_s
+    return Outcome(task.number, state, shown, metrics, spent_s, record=record, repeatable=True, notices=notices)
+
+
+def _record(task: Task, result: fused.LaneResult, notes: LaneNotes, state: State, summary: Summary, ran_on: Any) -> Any:
+    from kexp.experiment import Source, leave_state, record_setup, run_tags
+
+    prepared, folder = result.trial.prepared, Path(task.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tags = run_tags(prepared, folder, {**task.tags, **result.tags})
+    name = run_name(prepared.experiment.as_dict()) or task.name
+    run = CollectedRun(name, folder, tags=tags, parent_run_id=task.parent_run_id)
+    run.start_ms = int(notes.started * 1000)
+    record_setup(run, prepared, Source(overrides=task.overrides, yaml=task.yaml), *summary, ran_on)
+    _log_epochs(run, result, notes)
+    _tag_end(run, result, state)
+    if state == "FAILED":
+        (folder / LOG).write_text(f"{result.reason}\n")
+    if task.state and state == "FINISHED" and result.state is not None:
+        leave_state(Path(task.state), prepared, result.state, result.history, run.last_points)
+    run.end("FAILED" if state == "FAILED" else "FINISHED")
+    return run.record()
+
+
+def _log_epochs(run: CollectedRun, result: fused.LaneResult, notes: LaneNotes) -> None:
+    """Metrics by epoch, at the time when each ended; those of the test with the last."""
+    from kexp.experiment import log_epoch_time, log_rates
+
+    # What was reported twice counts as it was the last time; what a checkpoint brought back, as the lane's start.
+    epochs = result.history.epochs
+    stamps = ([run.start_ms] * len(epochs) + notes.stamps)[len(notes.stamps) :]
+    for (epoch, metrics), stamp in zip(epochs, stamps, strict=True):
+        run.log_metrics(metrics, step=epoch, timestamp_ms=stamp)
+    ended = dict(zip((epoch for epoch, _ in epochs), stamps, strict=True))
+    log_rates(run, result.trial.prepared, result.history, ended)
+    log_epoch_time(run, result.history, stamps[-1] if stamps else None)
+    if result.test:
+        run.log_metrics({f"test_{key}": value for key, value in result.test.items()}, step=epochs[-1][0])
+
+
+def _tag_end(run: CollectedRun, result: fused.LaneResult, state: State) -> None:
+    history = result.history
+    if history.resumed_from:
+        run.set_tags({"kexp.resumed_from": history.resumed_from})
+    run.set_tags({"kexp.duration_s": f"{history.duration_s:.3f}"})
+    if history.stopped:
+        run.set_tags({"kexp.stopped": history.stopped})
+    if history.notices:
+        run.set_tags({"kexp.notices": "; ".join(history.notices)})
+    if state == "PRUNED":
+        run.set_tags({"kexp.state": "PRUNED"})
+    if state in ("PRUNED", "FAILED"):
+        run.set_tags({"kexp.reason": " ".join(result.reason.split())[:500]})

@@ -1,0 +1,112 @@
+"""A row's texts and files, into the place where MLflow keeps the run's artifacts."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import threading
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kexp.errors import StoreError
+from kexp.tracking.record.rows import Row, artifact_path
+from kexp.tracking.store.side_by_side import AT_ONCE, side_by_side
+
+__all__ = ["check_files", "repository_of", "send_artifacts", "send_folder"]
+
+_UPLOADS = 2 * AT_ONCE  # at one time, whoever makes them
+_turn = threading.BoundedSemaphore(_UPLOADS)
+
+
+def repository_of(uri: str, tracking_uri: str | None = None) -> Any:
+    """MLflow's access to the artifacts at an address; whoever has the run knows it without another request."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    return get_artifact_repository(uri, tracking_uri=tracking_uri)
+
+
+def check_files(row: Row, folder: Path = Path()) -> None:
+    """Says that a file is missing before anything of its row is sent.
+
+    Raises:
+        StoreError: a file is gone.
+    """
+    for file, inside in row.get("files", ()):
+        if not (folder / file).exists():
+            raise StoreError(f"{file}: the file is gone, so it cannot become the artifact {_artifact(inside, file)}")
+
+
+def send_artifacts(repository: Any, row: Row, folder: Path = Path()) -> None:
+    """Sends the texts and files of a row; those that are there already are replaced.
+
+    Args:
+        repository: MLflow's access to the run's artifacts.
+        row: of the run.
+        folder: what relative files are relative to.
+
+    Raises:
+        StoreError: a file is gone.
+    """
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+    texts, files = row.get("texts", {}), row.get("files", ())
+    check_files(row, folder)
+    if isinstance(repository, LocalArtifactRepository):  # in place: a copy of a copy would cost a sweep as much again
+        place = Path(repository.artifact_dir)
+        _write(texts, place)
+        for file, inside in files:
+            source, target = folder / file, place / _artifact(inside, file)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(source, target, dirs_exist_ok=True) if source.is_dir() else shutil.copy2(source, target)
+        return
+    with tempfile.TemporaryDirectory(prefix="kexp-") as name:
+        _write(texts, Path(name))
+        sources = [(folder / file, inside) for file, inside in files]
+        named = [(source, _artifact(inside, source.name) if source.is_dir() else inside) for source, inside in sources]
+        _send(repository, [(Path(name), ""), *named])
+
+
+def send_folder(repository: Any, folder: Path) -> None:
+    """Sends all files of a folder to the top of an artifact repository.
+
+    Raises:
+        Exception: the first failure, once every file was tried.
+    """
+    _send(repository, [(folder, "")])
+
+
+def _send(repository: Any, sources: Sequence[tuple[Path, str]]) -> None:
+    """Sends files, and what folders hold, each into an artifact folder; to a server side by side, a request a file."""
+    from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
+
+    side = isinstance(repository, HttpArtifactRepository)  # of a cloud's, MLflow's own way is side by side already
+
+    def send(source: Path, inside: str) -> None:
+        with _turn if side else contextlib.nullcontext():
+            (repository.log_artifacts if source.is_dir() else repository.log_artifact)(str(source), inside or None)
+
+    each = [part for source in sources for part in (_files_of(*source) if side and source[0].is_dir() else [source])]
+    side_by_side([partial(send, *part) for part in each], _UPLOADS if side else 1)
+
+
+def _files_of(folder: Path, inside: str) -> list[tuple[Path, str]]:
+    """The files in and below a folder, each with the artifact folder that it goes into."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return [(file, "/".join([*filter(None, [inside]), *file.relative_to(folder).parent.parts])) for file in files]
+
+
+def _write(texts: dict[str, str], folder: Path) -> None:
+    made = set[Path]()
+    for path, text in texts.items():
+        file = folder / artifact_path(path)
+        if file.parent not in made:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            made.add(file.parent)
+        file.write_text(text, encoding="utf-8")
+
+
+def _artifact(folder: str, file: str) -> str:
+    return f"{folder}/{Path(file).name}".removeprefix("/")

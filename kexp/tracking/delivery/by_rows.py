@@ -1,0 +1,271 @@
+"""Rows of one run into MLflow, in as few calls as possible, none twice.
+
+Every kind of row may be delivered again without harm: MLflow's store drops a metric that it has with the same key,
+step, time and value; a parameter with the same value and a tag are simply there; an artifact overwrites itself; data
+sets and models are looked for first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexp.errors import StoreError, first_line
+from kexp.tracking.delivery.artifacts import repository_of, send_artifacts
+from kexp.tracking.delivery.outbox import Cursor, Header, Outbox
+from kexp.tracking.life import end_run
+from kexp.tracking.record.rows import Row, joined, parts_of
+from kexp.tracking.store.client import is_server, is_transient, is_unanswered, reason_of
+from kexp.tracking.store.side_by_side import AT_ONCE, side_by_side
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["ArtifactsAwayError", "RunSender", "draw", "load_for"]
+
+_BATCH, _PARAMS, _TAGS = 1000, 100, 100  # MLflow's limits for one log_batch: of all entities, and of these among them
+_FILES = 16  # files, figures and models in rows that are sent together: after a failure all of them are sent again
+_KINDS = {"params", "tags", "metrics", "datasets", "texts", "files", "figures", "models", "end"}
+_HEAVY = {"texts", "files", "figures", "models"}  # what goes where MLflow keeps artifacts
+# What delivering a row of a kind imports first, and takes long to.
+_MODULES = {"figure": ("matplotlib.figure", "matplotlib.backends.backend_agg"), "model": ("mlflow.models",)}
+_datasets: set[tuple[str, str]] = set()  # names and digests of those that a store was told of
+_first_dataset = threading.Lock()
+_turns: dict[frozenset[tuple[str, str]], threading.Lock] = {}  # one for those that bring the same data sets
+
+
+class ArtifactsAwayError(StoreError):
+    """The store has what rows hold besides files and models, which cannot be brought to where it keeps them."""
+
+
+class RunSender:
+    """Sends the rows of one run through MLflow's client. Used by one thread at a time.
+
+    Args:
+        client: MLflow's client of the run's store.
+        run: the run.
+        outbox: where its rows wait; its cursor is moved on as they are delivered. None for rows that do not wait.
+
+    Attributes:
+        cursor: how far the rows are delivered.
+        delivered: how many rows the store has taken from here.
+        refused: why the store did not take others.
+        models_refused: how many of those were models.
+    """
+
+    def __init__(self, client: MlflowClient, run: Header, outbox: Outbox | None = None) -> None:
+        self.client, self.run, self.outbox = client, run, outbox
+        self.cursor = Cursor() if outbox is None else outbox.cursor()
+        self.delivered = 0
+        self.refused: list[str] = []
+        self.models_refused = 0
+        self._folder = Path() if outbox is None else outbox.run_folder
+        self._repository: Any = None
+        self._ahead = 0  # the rows up to here were told, their files and models apart
+        # Rows that do not wait are whole trials, which are sent side by side themselves.
+        self._at_once = AT_ONCE if outbox is not None and is_server(client) else 1
+
+    def deliver(self, rows: Iterable[tuple[int, Row]]) -> None:
+        """Delivers rows of the outbox, pairs of (offset at which the row ends, row), in order.
+
+        Raises:
+            StoreError: the store is away, locked or overloaded; the cursor stands after the last rows that it took.
+            ArtifactsAwayError: only its artifacts are.
+        """
+        assert self.outbox is not None
+        batches = list(_batches(rows))
+        for number, (offset, some) in enumerate(batches):
+            try:
+                self._send_or_refuse(joined(some))
+            except StoreError as error:
+                if not joined(some).keys() & _HEAVY:
+                    raise
+                self._send_ahead(batches[number:])
+                raise ArtifactsAwayError(str(error)) from error
+            self.delivered += len(some)
+            self.cursor.delivered = max(self.cursor.delivered, offset)
+            self.outbox.advance(self.cursor)
+
+    def _send_ahead(self, batches: Sequence[tuple[int, list[Row]]]) -> None:
+        """Tells what rows hold besides files and models, which cannot be brought: metrics do not wait for them.
+
+        Raises:
+            StoreError: the store itself is away.
+        """
+        later = [(offset, row) for offset, some in batches for row in some if offset > self._ahead]
+        light = joined({kind: row[kind] for kind in row.keys() - _HEAVY} for _, row in later)
+        if light:
+            self._send_or_refuse(light)
+        self._ahead = max([self._ahead, *(offset for offset, _ in later)])
+
+    def send(self, row: Row) -> None:
+        """Sends a row of any size, to a server side by side what does not follow from each other; the end comes last.
+
+        Raises:
+            Exception: the store is away, or refuses some of it; the rest may or may not be there.
+        """
+        if row.keys() - _KINDS:
+            raise StoreError(f"rows of another version of kexp cannot be delivered: {', '.join(row.keys() - _KINDS)}")
+        told = threading.Event()
+        side_by_side(
+            [
+                partial(self._send_batches, row, told),
+                partial(self._send_datasets, row.get("datasets", ())),
+                partial(self._send_files, row),
+                partial(self._send_models, row.get("models", ()), told),
+            ],
+            self._at_once,
+        )
+        if "end" in row:
+            status, time_ms = row["end"]["status"], row["end"]["time_ms"]
+            if self.outbox is None:  # it was never in progress in the store
+                self.client.set_terminated(self.run.run_id, status, time_ms)
+            else:
+                end_run(self.client, self.run.run_id, status, time_ms)
+
+    def _send_batches(self, row: Row, told: threading.Event) -> None:
+        """Sends points, parameters and tags; `told` is set once that is over."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        try:
+            for points, params, tags in _calls(row):
+                metrics = [Metric(key, value, stamp, step) for key, value, step, stamp in points]
+                self.client.log_batch(
+                    self.run.run_id,
+                    metrics,
+                    [Param(*each) for each in params],
+                    [RunTag(*each) for each in tags],
+                    synchronous=True,
+                )
+        finally:
+            told.set()
+
+    def _send_files(self, row: Row) -> None:
+        figures = [[str(draw(self._folder, each).absolute()), "figures"] for each in row.get("figures", ())]
+        if figures or row.get("files") or row.get("texts"):
+            send_artifacts(self._artifacts(), {**row, "files": [*row.get("files", ()), *figures]}, self._folder)
+
+    def _send_models(self, models: Sequence[dict[str, Any]], told: threading.Event) -> None:
+        for model in models:
+            from kexp.tracking.delivery.models import deliver_model
+
+            assert self.outbox is not None
+            deliver_model(self.client, self.run, self.outbox, self.cursor, model, told.wait)
+
+    def _send_or_refuse(self, row: Row) -> None:
+        """Where the store refuses a row, halves of it are tried: what is wrong costs nothing else."""
+        try:
+            self.send(row)
+        except Exception as error:
+            if self._is_away(error, row):
+                raise StoreError(reason_of(error)) from error
+            parts = list(parts_of(row))
+            if len(parts) > 1:
+                self._send_or_refuse(joined(parts[: len(parts) // 2]))
+                self._send_or_refuse(joined(parts[len(parts) // 2 :]))
+                return
+            assert self.outbox is not None
+            reason = reason_of(error)
+            self.refused.append(reason)
+            self.models_refused += len(row.get("models", ()))
+            self.outbox.refuse(row, reason)
+
+    def _is_away(self, error: Exception, row: Row) -> bool:
+        """INTERNAL_ERROR may also be said of a row that MLflow cannot digest: reading the run tells which."""
+        if not is_transient(error):
+            return False
+        if row.keys() <= _HEAVY:  # what keeps artifacts may be away while the run can be read
+            return True
+        if getattr(error, "error_code", None) != "INTERNAL_ERROR" or "locked" in str(error) or is_unanswered(error):
+            return True
+        try:
+            self.client.get_run(self.run.run_id)
+        except Exception as second:
+            return is_transient(second)
+        return False
+
+    def _send_datasets(self, rows: Sequence[dict[str, Any]]) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        inputs = []
+        for row in rows:
+            tags = [InputTag("mlflow.data.context", row["context"])]
+            about = {key: value for key, value in row.items() if key != "context"}
+            inputs.append(DatasetInput(Dataset(**about), tags))
+        named = {(row["name"], row["digest"]) for row in rows}
+        # A server fails one of two that bring it the same new data set at once.
+        with contextlib.nullcontext() if named <= _datasets else _turn(named):
+            if inputs:
+                self.client.log_inputs(self.run.run_id, inputs)
+                _datasets.update(named)
+
+    def _artifacts(self) -> Any:
+        if self._repository is None:
+            uri = self.run.artifact_uri or self.client.get_run(self.run.run_id).info.artifact_uri
+            self._repository = repository_of(uri, self.client._tracking_client.tracking_uri)
+        return self._repository
+
+
+def _turn(named: set[tuple[str, str]]) -> threading.Lock:
+    """A lock for those that bring the same data sets."""
+    with _first_dataset:
+        return _turns.setdefault(frozenset(named), threading.Lock())
+
+
+def load_for(kind: str) -> None:
+    """Imports what rows of a kind take, before there is one."""
+    for module in _MODULES[kind]:
+        with contextlib.suppress(Exception):  # shows, with its reason, when it is used
+            importlib.import_module(module)
+
+
+def draw(folder: Path, figure: dict[str, Any]) -> Path:
+    """The PNG of a figure's row, `figures/DRAWING.png` in the run's folder; drawn where it is not there yet."""
+    file, data = folder / "figures" / f"{figure['drawing']}.png", folder / figure["data"]
+    if file.exists() and (not data.exists() or file.stat().st_mtime_ns > data.stat().st_mtime_ns):
+        return file
+    import numpy as np
+
+    from kexp.tracking.record.figures import draw_figure
+
+    unfinished = file.with_suffix(".part")
+    try:
+        with np.load(data) as arrays:
+            draw_figure(figure["drawing"], unfinished, dict(arrays), figure["options"])
+    except OSError:  # a full disk, say: later it may be drawn
+        raise
+    except Exception as error:
+        raise StoreError(f"{file}: it could not be drawn: {type(error).__name__}: {first_line(error)}") from error
+    os.replace(unfinished, file)
+    return file
+
+
+def _batches(rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[int, list[Row]]]:
+    """Rows to be sent together, and the offset at which the last of them ends."""
+    batch: list[Row] = []
+    points = files = end = 0
+    for end, row in rows:
+        batch.append(row)
+        points += len(row.get("metrics", ()))
+        files += len(row.keys() & {"files", "figures", "models"})
+        if points >= _BATCH or files >= _FILES:
+            yield end, batch
+            batch, points, files = [], 0, 0
+    if batch:
+        yield end, batch
+
+
+def _calls(row: Row) -> Iterator[tuple[list[Any], list[Any], list[Any]]]:
+    """Points, parameters and tags as one log_batch after another takes them."""
+    points = list(row.get("metrics", ()))
+    params, tags = list(row.get("params", {}).items()), list(row.get("tags", {}).items())
+    while points or params or tags:
+        room = _BATCH - len(params[:_PARAMS]) - len(tags[:_TAGS])
+        yield points[:room], params[:_PARAMS], tags[:_TAGS]
+        points, params, tags = points[room:], params[_PARAMS:], tags[_TAGS:]

@@ -1,0 +1,133 @@
+"""Whole runs that are over, delivered in as few calls as possible: the trials of a sweep."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Collection, Mapping, Sequence
+
+from kexp.errors import StoreError, in_a_line
+from kexp.system.disk import is_disk_full
+from kexp.tracking.delivery.artifacts import check_files
+from kexp.tracking.delivery.by_requests import send_runs
+from kexp.tracking.delivery.in_database import insert_runs
+from kexp.tracking.delivery.outbox_trials import TrialOutbox
+from kexp.tracking.reading.stale import delete_runs
+from kexp.tracking.record.run_record import RunRecord
+from kexp.tracking.settings import StoreSettings, is_remote, resolve_uri, without_password
+from kexp.tracking.store.client import client_for, is_transient, reason_of, sql_store
+from kexp.tracking.store.prepare import prepare_store
+
+__all__ = ["deliver_records", "log_finished_run", "log_finished_runs"]
+
+_RUNS_A_TRANSACTION = 100
+_ATTEMPTS = 5  # while a database is locked; who writes to a server tries again later
+
+
+def log_finished_run(settings: StoreSettings, record: RunRecord) -> str:
+    """Writes one run; returns its id. Many at once are cheaper by far: `log_finished_runs`."""
+    return log_finished_runs(settings, [record])[0]
+
+
+def log_finished_runs(
+    settings: StoreSettings,
+    records: Sequence[RunRecord],
+    fresh: Collection[str] = (),
+    written: dict[str, str] | None = None,
+) -> list[str]:
+    """Writes runs that are over, each once, however often an attempt fails in between.
+
+    Args:
+        settings: the store.
+        records: the runs.
+        fresh: ids of the records that nobody has tried to write before; a server need not be asked whether it has them.
+        written: is given the id of each run by the id of its record, whatever becomes of the others.
+
+    Returns:
+        The runs' ids, in the order of `records`.
+
+    Raises:
+        StoreError: the store stayed away or locked, or refused a run. Some runs may have been written by then; called
+            again with the same records, it writes the others only.
+    """
+    for record in records:
+        check_files(record.row)
+    experiment, uri = prepare_store(settings), resolve_uri(settings)
+    client = client_for(uri)
+    in_database = not is_remote(uri) and sql_store(client) is not None
+    run_ids: dict[str, str] = {} if written is None else written
+    for first in range(0, len(records), _RUNS_A_TRANSACTION):
+        some = records[first : first + _RUNS_A_TRANSACTION]
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                if in_database:
+                    run_ids |= zip((each.run_id for each in some), insert_runs(client, experiment, some), strict=True)
+                else:
+                    left = [each for each in some if each.run_id not in run_ids]
+                    send_runs(client, experiment, left, fresh if attempt == 1 else (), run_ids)
+                break
+            except Exception as error:
+                attempts = 1 if is_disk_full(error) else _ATTEMPTS if in_database else 2
+                if not is_transient(error) or attempt == attempts:
+                    raise StoreError(
+                        f"tracking.uri: writing runs failed at {without_password(uri)}: {reason_of(error)}"
+                    ) from error
+                time.sleep(0.5 * 2**attempt)
+    return [run_ids[each.run_id] for each in records]
+
+
+def deliver_records(
+    outbox: TrialOutbox,
+    settings: StoreSettings,
+    records: Sequence[RunRecord],
+    fresh: Collection[str] = (),
+    replaced: Mapping[str, Sequence[str]] | None = None,
+    written: dict[str, str] | None = None,
+) -> tuple[dict[str, str], list[str]]:
+    """Writes records that wait in an outbox. One that the store will never take is set aside and stops no other.
+
+    Args:
+        outbox: where they wait, should the disk have taken them; what is written or refused leaves it.
+        settings: the store.
+        records: the runs.
+        fresh: see `log_finished_runs`.
+        replaced: fingerprint -> runs of an earlier attempt, deleted once their successor is written.
+        written: as of `log_finished_runs`.
+
+    Returns:
+        The ids of the runs by the ids of their records, and why others were refused.
+
+    Raises:
+        StoreError: the store is away. Some runs may have been written by then.
+    """
+    prepare_store(settings)  # what it says of the store is no word on a record
+    run_ids: dict[str, str] = {} if written is None else written
+    problem: Exception | None = None
+    try:
+        log_finished_runs(settings, records, fresh, run_ids)
+    except Exception as error:
+        problem = error
+    done = [record for record in records if record.run_id in run_ids]
+    earlier = {each for record in done for each in (replaced or {}).get(record.fingerprint, ())}
+    if gone := earlier - {run_ids[record.run_id] for record in done}:
+        delete_runs(settings, sorted(gone))
+    outbox.drop(done)
+    left = [record for record in records if record.run_id not in run_ids]
+    if problem is None or not left:
+        return run_ids, []
+    if _is_away(problem):
+        raise problem
+    if len(left) > 1:
+        half = len(left) // 2
+        some = left[:half], left[half:]
+        refused = [deliver_records(outbox, settings, each, (), replaced, run_ids)[1] for each in some]
+        return run_ids, [*refused[0], *refused[1]]
+    reason = str(problem) if isinstance(problem, StoreError) else in_a_line(problem)
+    with contextlib.suppress(OSError, StoreError):  # the disk is full as well; it is told all the same
+        outbox.refuse(settings, left[0], reason)
+    return run_ids, [f"{left[0].name}: {reason}"]
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether the store may take the record later. Else it, or our own check before it, will say no again."""
+    return isinstance(error, StoreError) and error.__cause__ is not None and is_transient(error.__cause__)

@@ -1,0 +1,183 @@
+"""What the store is to have of a run, kept on disk first: JSON lines, and a cursor of what was delivered.
+
+FOLDER/outbox/rows.jsonl     one row a line; the first line names the store and the run
+FOLDER/outbox/cursor.json    how many bytes of it the store has; and the ids of the models that it has made
+FOLDER/outbox/refused.jsonl  rows that the store will never take, each with its reason
+FOLDER/outbox/trials/        the same lines for each trial of a sweep that is over, see `outbox_trials`
+FOLDER/outbox/lock           held by the process that writes here, or delivers in its place
+FOLDER/outbox/files/         what figures are drawn from, and copies of files that lie outside FOLDER
+FOLDER/outbox/models/        models that the store does not have yet
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from kexp.errors import StoreError, first_line
+from kexp.tracking.record.rows import Row
+from kexp.tracking.settings import command_line
+
+__all__ = ["Cursor", "Header", "Outbox", "Row", "as_line"]
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first line: the run that the rows are of. `artifact_uri` is asked for where it is not known."""
+
+    uri: str
+    run_id: str
+    experiment_id: str
+    name: str
+    artifact_uri: str = ""
+
+
+@dataclass
+class Cursor:
+    """What the store has: rows up to `delivered` bytes, and MLflow's id of each model by its name in the outbox."""
+
+    delivered: int = 0
+    models: dict[str, str] = field(default_factory=dict)
+
+
+class Outbox:
+    """The rows of one run, on disk.
+
+    One process writes rows; `append` may be called from any of its threads. One, which may be another, delivers them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.run_folder = folder
+        self.folder = folder / "outbox"
+        self.files = self.folder / "files"
+        self._rows = self.folder / "rows.jsonl"
+        self._cursor = self.folder / "cursor.json"
+        self._writing: IO[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def exists(self) -> bool:
+        """Whether anything was ever written here."""
+        return self._rows.is_file()
+
+    def make_folder(self) -> None:
+        """Makes the outbox's folder.
+
+        Raises:
+            StoreError: it cannot be made.
+        """
+        try:
+            self.files.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def open(self, header: Header, again: bool = False) -> None:
+        """Starts the outbox, or goes on with the one of the same run.
+
+        Args:
+            header: the run.
+            again: all of it is logged again: rows of the same run that still wait are dropped.
+
+        Raises:
+            StoreError: the folder cannot be written, or holds another run's rows that still wait.
+        """
+        self.make_folder()
+        try:
+            content = self._rows.read_bytes() if self.exists() else b""
+            keep = content.rfind(b"\n") + 1  # a crash may have cut the last line short
+            if keep and (before := self.header().run_id) != header.run_id:
+                if self.waiting():
+                    sync = command_line("sync", str(self.run_folder))
+                    raise StoreError(f"{self.run_folder}: rows of run {before} wait here; first: {sync}")
+                self._cursor.unlink(missing_ok=True)
+                keep = 0
+            elif keep and again:
+                keep = max(self.cursor().delivered, content.index(b"\n") + 1)
+            # For the user alone: the URI may carry a password.
+            descriptor = os.open(self._rows, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            self._writing = os.fdopen(descriptor, "ab")
+            self._writing.truncate(keep)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        if not keep:
+            self.append({"run": asdict(header)})
+
+    def append(self, row: Row) -> None:
+        """Adds a row. It now survives the process, and after `flush` a power cut."""
+        line = as_line(row)
+        with self._lock:
+            if self._writing is None:
+                raise StoreError(f"{self.run_folder}: the run has ended; nothing more can be logged to it")
+            self._writing.write(line)
+            self._writing.flush()
+
+    def flush(self) -> None:
+        """Puts what was appended on the disk itself."""
+        with open(self._rows, "rb") as file:
+            os.fsync(file.fileno())
+
+    def close(self) -> None:
+        """No more rows."""
+        with self._lock:
+            if self._writing is not None:
+                self._writing.close()
+                self._writing = None
+
+    def header(self) -> Header:
+        """The store and run of these rows."""
+        with open(self._rows, "rb") as file:
+            first = file.readline()
+        try:
+            return Header(**json.loads(first)["run"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{self._rows}: the first line does not name a run") from error
+
+    def rows(self, start: int = 0) -> Iterator[tuple[int, Row]]:
+        """The rows from byte `start` on, each with the offset of its end, less a last line that a crash cut short."""
+        with open(self._rows, "rb") as file:
+            file.seek(start)
+            offset = start
+            for line in file:
+                offset += len(line)
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    continue
+                if "run" not in row:
+                    yield offset, row
+
+    def waiting(self) -> int:
+        """How many rows the store does not have yet."""
+        return sum(1 for _ in self.rows(self.cursor().delivered))
+
+    def cursor(self) -> Cursor:
+        """What was delivered so far; nothing, where the file is damaged: the store knows a row that comes again."""
+        try:
+            return Cursor(**json.loads(self._cursor.read_text()))
+        except (OSError, ValueError, TypeError):
+            return Cursor()
+
+    def advance(self, cursor: Cursor) -> None:
+        """Remembers what was delivered."""
+        fresh = self._cursor.with_suffix(".new")
+        fresh.write_text(json.dumps(asdict(cursor)))
+        os.replace(fresh, self._cursor)
+
+    def refuse(self, row: Row, reason: str) -> None:
+        """Keeps a row that the store will never take, so that it stops no other."""
+        with open(self.folder / "refused.jsonl", "a") as file:
+            file.write(json.dumps({"reason": reason, "row": row}) + "\n")
+
+    def _unwritable(self, error: OSError) -> StoreError:
+        return StoreError(f"{self.run_folder}: cannot keep the run's rows here: {error.strerror or first_line(error)}")
+
+
+def as_line(content: Mapping[str, Any]) -> bytes:
+    """A line of an outbox's file."""
+    return json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"

@@ -1,0 +1,153 @@
+"""What waits on disk, delivered by another process than the one that left it there: `kexp sync`, `kexp resume`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kexp.errors import ConfigError, StoreError
+from kexp.tracking.delivery.by_requests import record_on_server
+from kexp.tracking.delivery.by_rows import RunSender
+from kexp.tracking.delivery.finished import deliver_records
+from kexp.tracking.delivery.outbox import Header, Outbox
+from kexp.tracking.delivery.outbox_trials import TrialOutbox
+from kexp.tracking.reading.runs import search
+from kexp.tracking.reading.stale import unfinished_runs
+from kexp.tracking.record.run_record import RunRecord
+from kexp.tracking.settings import StoreSettings, is_remote, resolve_uri, without_password
+from kexp.tracking.store.client import check_reachable, client_for, store_errors
+from kexp.tracking.store.locks import file_lock
+
+__all__ = ["Delivered", "deliver", "deliver_trials", "store_of", "sync", "waiting_folders"]
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What the delivery of one folder's outbox came to.
+
+    Attributes:
+        folder: the run's or sweep's.
+        run_id: of the run whose rows waited; empty where none did.
+        rows: how many of them the store has now.
+        trials: how many of the sweep's trials the store has now.
+        refused: why the store did not take others.
+        models_refused: how many of those were models.
+    """
+
+    folder: Path
+    run_id: str = ""
+    rows: int = 0
+    trials: int = 0
+    refused: tuple[str, ...] = ()
+    models_refused: int = 0
+
+
+def waiting_folders(folder: Path) -> list[Path]:
+    """The folders in and below `folder`, of runs and of sweeps, whose outbox holds what is not delivered."""
+    runs = {path.parents[1] for path in folder.rglob("outbox/rows.jsonl") if Outbox(path.parents[1]).waiting()}
+    sweeps = {path.parents[2] for path in folder.rglob("outbox/trials/*.jsonl")}
+    return sorted(runs | sweeps)  # a sweep before its trials, whose runs must be there to be added to
+
+
+def sync(folder: Path) -> list[Delivered]:
+    """Delivers what waits in and below `folder`, each row and trial once.
+
+    Raises:
+        ConfigError: there is no such folder.
+        StoreError: the store is still away; what it took is remembered.
+    """
+    if not folder.is_dir():
+        raise ConfigError.at("FOLDER", "there is no such folder", str(folder))
+    return [delivered for path in waiting_folders(folder) if (delivered := deliver(path)) is not None]
+
+
+def store_of(folder: Path) -> str:
+    """The address of the store that what waits in a folder is for; empty where a damaged file does not say so."""
+    try:
+        for store, _ in TrialOutbox(folder).waiting():
+            return resolve_uri(store)
+        return resolve_uri(StoreSettings(uri=Outbox(folder).header().uri))
+    except (OSError, StoreError):  # delivering it says what is wrong
+        return ""
+
+
+def deliver(folder: Path, run_ids: Mapping[str, str] | None = None) -> Delivered | None:
+    """Delivers what waits in the outbox of one folder; None while its run is in progress and does so by itself.
+
+    Args:
+        folder: a run's or a sweep's.
+        run_ids: a server's ids of runs by the ids that their records had here, where they are known.
+
+    Raises:
+        StoreError: the store is still away; what it took is remembered.
+    """
+    with file_lock(folder / "outbox" / "lock", wait=False) as alone:
+        if not alone:
+            return None
+        waiting: dict[tuple[StoreSettings, str | None], list[RunRecord]] = {}
+        for store, record in TrialOutbox(folder).waiting():
+            waiting.setdefault((store, record.parent_run_id), []).append(record)
+        written, refused = 0, list[str]()
+        for (store, sweep), records in waiting.items():
+            check_reachable(store)
+            count, reasons = deliver_trials(folder, store, sweep, records)
+            written, refused = written + count, refused + [f"a trial: {each}" for each in reasons]
+        if not (Outbox(folder).exists() and Outbox(folder).waiting()):
+            return Delivered(folder, trials=written, refused=tuple(refused))
+        sender = _deliver_rows(Outbox(folder), run_ids)
+        refused += [f"a row: {each}" for each in sender.refused]
+        return Delivered(folder, sender.run.run_id, sender.delivered, written, tuple(refused), sender.models_refused)
+
+
+def deliver_trials(
+    folder: Path, store: StoreSettings, sweep: str | None, records: Sequence[RunRecord]
+) -> tuple[int, list[str]]:
+    """Writes records in the place of earlier attempts; drops those whose trial has been run again meanwhile.
+
+    Args:
+        folder: the sweep's, where they wait.
+        store: where they are to go.
+        sweep: the run of their sweep.
+        records: of that sweep's trials.
+
+    Returns:
+        How many the store has now, and why it refused others.
+
+    Raises:
+        StoreError: the store is away.
+    """
+    finished: dict[str, set[str]] = {}
+    earlier: dict[str, list[str]] = {}
+    if sweep is not None:
+        for view in search(store, parent_run_id=sweep, status="FINISHED"):
+            same = {view.run_id, view.tags.get("kexp.record", "")}
+            finished.setdefault(view.tags.get("kexp.fingerprint", ""), set()).update(same)
+        finished.pop("", None)
+        earlier = unfinished_runs(store, sweep)
+    outbox = TrialOutbox(folder)
+    missing = [record for record in records if record.run_id in finished.get(record.fingerprint, {record.run_id})]
+    outbox.drop([record for record in records if record not in missing])
+    run_ids, refused = deliver_records(outbox, store, missing, replaced=earlier)
+    return len(run_ids), refused
+
+
+def _deliver_rows(outbox: Outbox, run_ids: Mapping[str, str] | None) -> RunSender:
+    run = outbox.header()
+    check_reachable(StoreSettings(uri=run.uri))
+    with store_errors(run.uri, "opening the store"):
+        client = client_for(run.uri)
+        if run_ids is None and is_remote(run.uri):  # a sweep adds a model to a trial by the id of its record
+            found = record_on_server(client, run.experiment_id, run.run_id)
+            run_ids = {} if found is None else {run.run_id: found.info.run_id}
+        sender = RunSender(client, _renamed(run, run_ids or {}), outbox)
+    try:
+        sender.deliver(outbox.rows(sender.cursor.delivered))
+    except StoreError as error:
+        where = without_password(run.uri)
+        raise StoreError(f"tracking.uri: delivering {outbox.run_folder} failed at {where}: {error}") from error
+    return sender
+
+
+def _renamed(run: Header, run_ids: Mapping[str, str]) -> Header:
+    return replace(run, run_id=run_ids.get(run.run_id, run.run_id))

@@ -1,0 +1,109 @@
+"""Waiting for the end of a delivery: what the user is told meanwhile, and afterwards of what is left on disk."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kexp.system.disk import mentions_disk_full
+from kexp.system.interrupts import interrupts_call
+from kexp.tracking.settings import command_line
+
+__all__ = ["Standing", "wait_for", "what_waits"]
+
+_SAY_S = 3.0
+_POLL_S = 0.2  # at most so long until Ctrl-C is heard
+_BAR = 20  # characters
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a delivery stands.
+
+    Attributes:
+        failure: why the store did not take the last of what waits; empty where it does.
+        waits_s: how long a store that is away will still be waited for.
+        over: whether the delivery has ended.
+        refused: why the store will never take some of it.
+        models_refused: how many of that are models.
+        given_up: whether the user did not wait for it.
+    """
+
+    failure: str = ""
+    waits_s: float = 0.0
+    over: bool = False
+    refused: tuple[str, ...] = ()
+    models_refused: int = 0
+    given_up: bool = False
+
+
+def wait_for(
+    standing: Callable[[float], Standing],
+    left: Callable[[], int],
+    what: str,
+    say: Callable[[str], None] | None,
+    give_up: Callable[[], None],
+) -> Standing:
+    """Waits until a delivery is over.
+
+    Args:
+        standing: how the delivery stands when it is over, or a number of seconds has passed.
+        left: how much waits.
+        what: the name of that, in the plural.
+        say: is told every few seconds how much is left, and how long that will take; None says nothing.
+        give_up: called by Ctrl-C; the delivery is to be over soon.
+
+    Returns:
+        How it stood at its end.
+    """
+    given_up = False
+
+    def interrupted() -> None:
+        nonlocal given_up
+        given_up = True
+        give_up()
+
+    began = said = time.monotonic()
+    all_of_it = left()
+    with interrupts_call(interrupted):
+        while not (now := standing(_POLL_S)).over:
+            if say is None or given_up or time.monotonic() - said < _SAY_S:
+                continue
+            said, rest = time.monotonic(), left()
+            if rest:
+                say(_line(now, rest, max(all_of_it, rest), what, said - began))
+    return replace(now, given_up=given_up)
+
+
+def _line(now: Standing, left: int, all_of_it: int, what: str, passed_s: float) -> str:
+    sent = all_of_it - left
+    bar = f"[{'#' * (_BAR * sent // all_of_it):-<{_BAR}}]"
+    if mentions_disk_full(now.failure):
+        rest = f"; the disk is full ({now.failure})"
+    elif now.failure:
+        rest = f"; it is away ({now.failure}) and is waited for {now.waits_s:.0f} s more"
+    else:
+        rest = f", {passed_s * left / sent:.0f} s left" if sent else ""
+    return f"store    {bar} {left} of {all_of_it} {what} are still to be sent{rest} (Ctrl-C: leave them)"
+
+
+def what_waits(standing: Standing, what: str, folder: Path, go_on: str = "") -> str:
+    """The sentence on what is left on disk.
+
+    Args:
+        standing: how the delivery stood at its end.
+        what: names it, with its number.
+        folder: where it waits.
+        go_on: another command that delivers it.
+    """
+    place = os.path.relpath(folder) if folder.absolute().is_relative_to(Path.cwd()) else str(folder)
+    how = f"deliver them with `{command_line('sync', place)}`" + (f", or {go_on}" if go_on else "")
+    if standing.given_up:
+        return f"You did not wait for the tracking store: {what} wait in {place}; {how}."
+    if mentions_disk_full(standing.failure):
+        return f"The disk is full ({standing.failure}): {what} wait in {place}; make room, and {how}."
+    away = f" ({standing.failure})" if standing.failure else ""
+    return f"The tracking store is away{away}: {what} wait in {place}; {how}."

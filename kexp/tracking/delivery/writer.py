@@ -1,0 +1,91 @@
+"""A run's rows, from its outbox to the store while the run is in progress."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Collection
+from dataclasses import replace
+
+from kexp.tracking.delivery.by_rows import ArtifactsAwayError, RunSender, draw, load_for
+from kexp.tracking.delivery.outbox import Header, Outbox
+from kexp.tracking.delivery.thread import BRIEF_S, DeliveryThread
+from kexp.tracking.delivery.waiting import Standing
+from kexp.tracking.life import HEARTBEAT
+from kexp.tracking.settings import StoreSettings
+from kexp.tracking.store.client import check_reachable, client_for
+
+__all__ = ["Writer"]
+
+
+class Writer:
+    """Delivers one run's rows while it lives.
+
+    It reads what there is to deliver from the outbox's files, so it need not be in the process that writes them. All
+    that delivery imports is imported by its thread: two that import modules of one package may meet one half made.
+
+    Args:
+        outbox: the run's rows.
+        header: the run.
+        settings: the store's.
+        coming: kinds of rows that are still to come; what they take is imported when there is nothing else to do.
+    """
+
+    def __init__(self, outbox: Outbox, header: Header, settings: StoreSettings, coming: Collection[str] = ()) -> None:
+        self._outbox, self._header, self._settings = outbox, header, settings
+        self._coming = list(coming)
+        self._heartbeat_due = time.monotonic() + settings.heartbeat_interval_s
+        self._sender: RunSender | None = None
+        self._thread = DeliveryThread(
+            "kexp-tracking",
+            self._deliver,
+            outbox.waiting,
+            interval_s=settings.flush_interval_s,
+            patience_s=settings.end_timeout_s,
+        )
+        self.is_alive, self.wake, self.finish = self._thread.is_alive, self._thread.wake, self._thread.finish
+
+    def start(self) -> None:
+        """Begins to deliver, with what an interrupted run of the same folder has left first."""
+        self._thread.start()
+
+    def standing(self, wait_s: float) -> Standing:
+        """How the delivery stands when it is over, or `wait_s` have passed."""
+        now, sender = self._thread.standing(wait_s), self._sender
+        if sender is None:
+            return now
+        return replace(now, refused=tuple(sender.refused), models_refused=sender.models_refused)
+
+    def close(self) -> None:
+        """Leaves on disk what is not delivered; a request that is on its way is waited for a moment."""
+        self._thread.give_up()
+        self._thread.standing(BRIEF_S)
+
+    def _deliver(self) -> None:
+        self._outbox.flush()
+        cursor = self._outbox.cursor() if self._sender is None else self._sender.cursor
+        rows = list(self._outbox.rows(cursor.delivered))
+        for figure in (figure for _, row in rows for figure in row.get("figures", ())):
+            with contextlib.suppress(Exception):  # drawn whether or not the store is there; shows when it is delivered
+                draw(self._outbox.run_folder, figure)
+        if rows:
+            check_reachable(StoreSettings(uri=self._header.uri))  # MLflow itself takes 15 s to notice
+        if self._sender is None:
+            self._sender = RunSender(client_for(self._header.uri), self._header, self._outbox)
+        ended = any("end" in row for _, row in rows)
+        try:
+            self._sender.deliver(rows)
+        except ArtifactsAwayError:
+            self._beat(ended)
+            raise
+        self._beat(ended)
+        while self._coming and not self._thread.finishing:
+            load_for(self._coming.pop(0))
+
+    def _beat(self, ended: bool) -> None:
+        """Shows, where it is time for that, that the run lives."""
+        if time.monotonic() >= self._heartbeat_due and not (ended or self._thread.finishing):
+            self._heartbeat_due = time.monotonic() + self._settings.heartbeat_interval_s
+            with contextlib.suppress(Exception):
+                assert self._sender is not None
+                self._sender.client.set_tag(self._header.run_id, HEARTBEAT, str(int(time.time())))

@@ -1,0 +1,112 @@
+"""Find finished runs in the store by fingerprint, so that a sweep runs only the trials that are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from kexp.tracking.reading.runs import RunView, search
+from kexp.tracking.settings import StoreSettings, resolve_uri
+from kexp.tracking.store.client import store_errors
+from kexp.tracking.store.prepare import experiment_id
+from kexp.tracking.store.side_by_side import side_by_side
+from kexp.tracking.store.tables import Database, open_database, tables
+from kexp.tracking.values import ABOUT
+
+__all__ = ["FinishedRun", "finished_with"]
+
+_AT_ONCE = 400  # values in one query, below every database's limit
+_FEW = 20  # up to so many fingerprints, a server is queried for each; above it, for all finished runs
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished run.
+
+    Attributes:
+        run_id: MLflow's run id.
+        metrics: the last value of each metric.
+        state: FINISHED or PRUNED.
+    """
+
+    run_id: str
+    metrics: dict[str, float] = field(default_factory=dict)
+    state: str = "FINISHED"
+
+
+def finished_with(settings: StoreSettings, fingerprints: Sequence[str]) -> dict[str, FinishedRun]:
+    """Find the finished runs of these fingerprints in the settings' experiment.
+
+    Returns:
+        Fingerprint -> its newest finished run, for those that have one.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    uri = resolve_uri(settings)
+    with store_errors(uri, "looking for finished runs"):
+        experiment = experiment_id(settings)
+        if experiment is None or not fingerprints:
+            return {}
+        database = open_database(uri)
+        if database is not None:
+            return _from_database(database, int(experiment), list(dict.fromkeys(fingerprints)))
+    wanted = set(fingerprints)
+    tags: list[dict[str, str] | None] = [None]
+    if len(wanted) <= _FEW:
+        tags = [{"kexp.fingerprint": each} for each in sorted(wanted)]
+    found: dict[str, FinishedRun] = {}
+    for views in side_by_side([partial(_finished, settings, each) for each in tags]):
+        for view in views:
+            fingerprint = view.tags.get("kexp.fingerprint", "")
+            if fingerprint in wanted:
+                state = view.tags.get("kexp.state", "FINISHED")
+                found[fingerprint] = FinishedRun(view.run_id, _of_model(view.metrics), state)
+    return found
+
+
+def _of_model(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {key: value for key, value in metrics.items() if not key.startswith(ABOUT)}
+
+
+def _finished(settings: StoreSettings, tags: dict[str, str] | None) -> list[RunView]:
+    return list(search(settings, tags=tags, status="FINISHED", newest_first=False))
+
+
+def _from_database(database: Database, experiment: int, fingerprints: Sequence[str]) -> dict[str, FinishedRun]:
+    from sqlalchemy import select
+
+    runs, tag, last = tables().runs.c, tables().tags.c, tables().latest_metrics.c
+    found: dict[str, FinishedRun] = {}
+    with database.reading() as session:
+        for first in range(0, len(fingerprints), _AT_ONCE):
+            some = fingerprints[first : first + _AT_ONCE]
+            query = (
+                select(tag.value, tag.run_uuid)
+                .where(
+                    runs.run_uuid == tag.run_uuid,
+                    tag.key == "kexp.fingerprint",
+                    tag.value.in_(some),
+                    runs.status == "FINISHED",
+                    runs.lifecycle_stage == "active",
+                    runs.experiment_id == experiment,
+                )
+                .order_by(runs.start_time)
+            )
+            run_ids = {str(fingerprint): str(run_id) for fingerprint, run_id in session.execute(query)}
+            ids = list(run_ids.values())
+            metrics: dict[str, dict[str, float]] = {each: {} for each in ids}
+            for run_id, key, value, nan in session.execute(
+                select(last.run_uuid, last.key, last.value, last.is_nan).where(last.run_uuid.in_(ids))
+            ):
+                if not key.startswith(ABOUT):
+                    metrics[run_id][key] = float("nan") if nan else float(value)
+            states = dict(
+                session.execute(
+                    select(tag.run_uuid, tag.value).where(tag.key == "kexp.state", tag.run_uuid.in_(ids))
+                ).all()
+            )
+            for fingerprint, run_id in run_ids.items():
+                found[fingerprint] = FinishedRun(run_id, metrics[run_id], str(states.get(run_id, "FINISHED")))
+    return found

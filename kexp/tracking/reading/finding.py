@@ -1,0 +1,167 @@
+"""Which run, and which sweep, a user means: by name, id, the beginning of one, an address, `latest` or `best:SWEEP`."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+
+from kexp.errors import ConfigError, StoreError, UnknownNameError
+from kexp.tracking.reading.runs import RunView, open_store, run_with_id, search
+from kexp.tracking.settings import StoreSettings
+from kexp.tracking.store.addresses import is_address, run_id_at
+
+__all__ = ["BEST_TRIAL", "SWEEP_NAME", "ambiguous", "find_run", "find_sweep", "is_run_of_all", "matching_runs"]
+
+BEST_TRIAL = "kexp.sweep.best"
+"""The tag of a sweep's run that holds the id of its best trial's."""
+
+SWEEP_NAME = "kexp.sweep.name"
+"""The tag of a sweep's run that holds its name."""
+
+_WHOLE_ID = re.compile(r"[0-9a-f]{32}")
+_PART_OF_ID = re.compile(r"[0-9a-f]{1,31}")
+_BEST = "best:"
+_NAME = "mlflow.runName"  # MLflow keeps the name as a tag too, which can be searched for
+
+
+def is_run_of_all(ref: str) -> bool:
+    """Whether `ref` means one run of the whole store, in whichever experiment."""
+    return is_address(ref) or _WHOLE_ID.fullmatch(ref) is not None
+
+
+def find_run(settings: StoreSettings, ref: str, *, key: str = "RUN") -> RunView:
+    """The run that `ref` means.
+
+    Args:
+        settings: the store; a name, a prefix, `latest` and `best:SWEEP` are looked for in its experiment, the others in
+            all of the store.
+        ref: what the user gave: an id, a unique prefix of one, a unique name, `latest`, `best:SWEEP` for the best trial
+            of what `find_sweep` finds, or an address of MLflow's: `runs:/ID`, `models:/NAME/3`,
+            `models:/NAME@champion`, `models:/m-ID`.
+        key: what the user gave it as, for the message.
+
+    Raises:
+        UnknownNameError: there is no such run.
+        ConfigError: a prefix or a name that several runs share, a sweep without a best trial, a model of another
+            program.
+        StoreError: the store cannot be read.
+    """
+    if is_address(ref):
+        client, uri = open_store(settings)
+        view = _whole(settings, run_id_at(client, uri, ref, key), key)
+        if ref.startswith("models:") and "kexp.fingerprint" not in view.tags:
+            raise ConfigError(f"{key}: {ref} is a model of another program; mlflow.pyfunc.load_model loads it")
+        return view
+    if _WHOLE_ID.fullmatch(ref):
+        return _whole(settings, ref, key)
+    if ref.startswith(_BEST):
+        return _best(settings, find_sweep(settings, ref.removeprefix(_BEST), key=key), key)
+    if ref == "latest":
+        found = list(search(settings, limit=1))
+        if not found:
+            raise ConfigError(f"{key}: there is no run yet in experiment {settings.experiment!r}")
+        return found[0]
+    matching = matching_runs(settings, ref)
+    if not matching:
+        known = _some_ids(settings) if _PART_OF_ID.fullmatch(ref) else _some_names(settings)
+        raise UnknownNameError(key, "run", ref, [*known, "latest"])
+    if len(matching) > 1:
+        raise ambiguous(key, ref, matching)
+    return matching[0]
+
+
+def matching_runs(settings: StoreSettings, ref: str) -> list[RunView]:
+    """The runs of the settings' experiment whose ids begin so, or whose name it is."""
+    named = list(search(settings, tags={_NAME: ref})) if ref else []
+    return list({view.run_id: view for view in [*_with_prefix(settings, ref), *named]}.values())
+
+
+def ambiguous(key: str, ref: str, matching: Sequence[RunView]) -> ConfigError:
+    """What is said of several runs that `ref` may mean."""
+    digits = 8 if any(view.name == ref for view in matching) else len(ref) + 6
+    several = len({view.experiment for view in matching}) > 1
+    shown = ", ".join(
+        f"{view.run_id[:digits]} ({view.name}{f' in {view.experiment}' * several}, {_began(view)})"
+        for view in sorted(matching, key=lambda view: -view.start_ms)[:10]
+    )
+    more = ", ..." * (len(matching) > 10)
+    return ConfigError(f"{key}: {ref!r} {_shared(ref, matching)}: {shown}{more}; give the beginning of one id")
+
+
+def _shared(ref: str, matching: Sequence[RunView]) -> str:
+    named = sum(view.name == ref for view in matching)
+    begun = sum(view.run_id.startswith(ref) for view in matching)
+    parts = [f"is the name of {named} runs" if named > 1 else "is the name of a run"] * bool(named)
+    parts += [f"begins the ids of {begun} runs" if begun > 1 else "begins the id of a run"] * bool(begun)
+    return " and ".join(parts) or "means the sweeps of several experiments"
+
+
+def _began(view: RunView) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(view.start_ms / 1000))
+
+
+def find_sweep(settings: StoreSettings, ref: str, *, key: str = "SWEEP") -> RunView:
+    """The run of the sweep that `ref` means, or another run.
+
+    Args:
+        settings: the store and experiment.
+        ref: a sweep's name (the newest of that name), `latest`, or anything that `find_run` takes.
+        key: what the user gave it as, for the message.
+
+    Raises:
+        UnknownNameError: there is no such sweep or run.
+        ConfigError: there is no sweep yet, or several runs begin so.
+        StoreError: the store cannot be read.
+    """
+    if ref == "latest":
+        found = next(search(settings, tagged=SWEEP_NAME, limit=1), None)
+        if found is None:
+            raise ConfigError(f"{key}: there is no sweep yet in experiment {settings.experiment!r}")
+        return found
+    named = next(search(settings, tags={SWEEP_NAME: ref}, limit=1), None) if ref else None
+    if named is not None:
+        return named
+    try:
+        return find_run(settings, ref, key=key)
+    except UnknownNameError:
+        if is_address(ref):
+            raise
+        sweeps = search(settings, tagged=SWEEP_NAME, limit=50)
+        names = dict.fromkeys(name for view in sweeps for name in (view.tags[SWEEP_NAME], view.run_id))
+        raise UnknownNameError(key, "sweep or run", ref, [*names, "latest"]) from None
+
+
+def _whole(settings: StoreSettings, run_id: str, key: str) -> RunView:
+    found = run_with_id(settings, run_id)
+    if found is None:
+        raise UnknownNameError(key, "run", run_id, _some_ids(settings))
+    return found
+
+
+def _best(settings: StoreSettings, sweep: RunView, key: str) -> RunView:
+    if SWEEP_NAME not in sweep.tags:
+        raise ConfigError(f"{key}: {sweep.name} is a run and no sweep")
+    run_id = sweep.tags.get(BEST_TRIAL)
+    if not run_id:
+        why = "it has not ended" if sweep.status == "RUNNING" else "its run names none"
+        raise ConfigError(f"{key}: sweep {sweep.name} has no best trial: {why}")
+    # A server gives ids of its own, which the sweep did not know if the server was away at its end.
+    return next(search(settings, tags={"kexp.record": run_id}, limit=1), None) or _whole(settings, run_id, key)
+
+
+def _with_prefix(settings: StoreSettings, prefix: str) -> list[RunView]:
+    if not _PART_OF_ID.fullmatch(prefix):
+        return []
+    try:
+        return list(search(settings, prefix=prefix))
+    except StoreError:  # a server that cannot search ids by pattern
+        return [view for view in search(settings) if view.run_id.startswith(prefix)]
+
+
+def _some_ids(settings: StoreSettings) -> list[str]:
+    return [view.run_id for view in search(settings, limit=50)]
+
+
+def _some_names(settings: StoreSettings) -> list[str]:
+    return list(dict.fromkeys(view.name for view in search(settings, limit=50)))

@@ -1,0 +1,195 @@
+"""Every point of every metric of many runs at once: from a database by one query, from a server in bulk.
+
+What a server has been asked for, or what was computed here, is kept in a file beside the sweep's other files: the
+history of a run that is over does not change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kexp.tracking.reading.runs import metric_history, search
+from kexp.tracking.record.run_record import RunRecord
+from kexp.tracking.settings import StoreSettings, resolve_uri
+from kexp.tracking.store.client import client_for, is_server, store_errors
+from kexp.tracking.store.side_by_side import side_by_side
+from kexp.tracking.store.tables import Database, open_database, tables
+from kexp.tracking.values import ABOUT, restored_metric
+
+__all__ = ["History", "KeptHistories", "history_of", "read_histories"]
+
+History = Mapping[str, Sequence[tuple[int, float]]]
+"""Metric -> its (epoch, value) points, by epoch from 1."""
+
+_RUNS_A_QUERY = 200  # below every database's limit
+_RUNS_A_REQUEST = 100  # MLflow's own limit of `metrics/get-history-bulk`
+_POINTS_A_REQUEST = 25_000  # likewise; it leaves out what is above
+
+
+class KeptHistories:
+    """Histories in `FOLDER/histories.jsonl`, a line a run: {"run": ID, "metrics": {NAME: [[EPOCH, VALUE], ...]}}.
+
+    A line {"run": ID, "is": OTHER} says that a run has the history of another id: a server gives runs ids of its own.
+
+    Args:
+        folder: the sweep's; nothing is kept where there is no such folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "histories.jsonl"
+        self._writing = threading.Lock()
+
+    @classmethod
+    def folder_of(cls, name: str) -> Path | None:
+        """The folder, where histories are kept in it already: a store may name any."""
+        return Path(name) if name and cls(Path(name))._file.is_file() else None
+
+    def keep(self, run_id: str, history: History) -> None:
+        """Adds a run's history."""
+        self._append({"run": run_id, "metrics": history})
+
+    def rename(self, run_ids: Mapping[str, str]) -> None:
+        """Says which other ids runs have now."""
+        for before, now in run_ids.items():
+            if before != now:
+                self._append({"run": now, "is": before})
+
+    def read(self, run_ids: Iterable[str]) -> dict[str, History]:
+        """The histories of those of the runs that are kept here."""
+        others = {line["run"]: line["is"] for line in self._lines() if "is" in line}
+        wanted = {others.get(run_id, run_id): run_id for run_id in run_ids}
+        return {
+            wanted[line["run"]]: {name: [(step, value) for step, value in points] for name, points in metrics.items()}
+            for line in self._lines()
+            if (metrics := line.get("metrics")) is not None and line["run"] in wanted
+        }
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        with contextlib.suppress(OSError), self._writing, open(self._file, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        if not self._file.is_file():
+            return
+        with open(self._file, encoding="utf-8") as file:
+            for text in file:
+                with contextlib.suppress(ValueError):  # a line that a kill cut short
+                    yield json.loads(text)
+
+
+def read_histories(
+    settings: StoreSettings, run_ids: Sequence[str], kept: KeptHistories | None = None
+) -> dict[str, History]:
+    """Every point of every metric of how good some runs are; of a step that was logged twice, the later value.
+
+    Args:
+        settings: the store.
+        run_ids: the runs.
+        kept: where the histories of runs that are over may be found, and are kept once a server was asked for them.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    uri = resolve_uri(settings)
+    with store_errors(uri, "opening the store"):
+        database = open_database(uri)
+    if database is not None:
+        return _from_database(database, run_ids)
+    found = kept.read(run_ids) if kept is not None else {}
+    missing = [run_id for run_id in run_ids if run_id not in found]
+    if missing:
+        asked, over = _from_server(settings, missing)
+        found |= asked
+        if kept is not None:
+            for run_id in over:
+                kept.keep(run_id, asked[run_id])
+    return found
+
+
+def history_of(record: RunRecord) -> History:
+    """What a run that is over has measured."""
+    steps: dict[str, dict[int, float]] = {}
+    for name, value, step, _ in record.metrics:
+        if name.startswith(ABOUT):
+            continue
+        steps.setdefault(name, {})[step] = restored_metric(value)
+    return {name: list(found.items()) for name, found in steps.items()}
+
+
+def _from_database(database: Database, run_ids: Sequence[str]) -> dict[str, History]:
+    from sqlalchemy import select
+
+    points: dict[str, dict[str, dict[int, float]]] = {run_id: {} for run_id in run_ids}
+    row = tables().metrics.c
+    with store_errors(database.uri, "reading metrics"), database.reading() as session:
+        for some in _chunks(run_ids, _RUNS_A_QUERY):
+            columns = (row.run_uuid, row.key, row.step, row.value, row.is_nan)
+            query = select(*columns).where(row.run_uuid.in_(some)).order_by(row.step, row.timestamp)
+            for run_id, metric, step, value, is_nan in session.execute(query).all():
+                if metric.startswith(ABOUT):
+                    continue
+                found = float("nan") if is_nan else restored_metric(value)
+                points[run_id].setdefault(metric, {})[int(step)] = found
+    return {
+        run_id: {metric: list(steps.items()) for metric, steps in found.items()} for run_id, found in points.items()
+    }
+
+
+def _from_server(settings: StoreSettings, run_ids: Sequence[str]) -> tuple[dict[str, History], set[str]]:
+    """What the server has of the runs, and which of them are over."""
+    over: set[str] = set()
+    names: dict[str, list[str]] = {}
+    for some in _chunks(run_ids, _RUNS_A_REQUEST):
+        for view in search(settings, run_ids=some):
+            over |= {view.run_id} if view.status != "RUNNING" else set()
+            for name in (each for each in view.metrics if not each.startswith(ABOUT)):
+                names.setdefault(name, []).append(view.run_id)
+    asked = [(name, some) for name, having in names.items() for some in _chunks(having, _RUNS_A_REQUEST)]
+    points: dict[str, dict[str, Sequence[tuple[int, float]]]] = {run_id: {} for run_id in run_ids}
+    for answer in side_by_side([partial(_metric_of_runs, settings, *each) for each in asked]):
+        for run_id, name, history in answer:
+            points[run_id][name] = history
+    return dict(points), over
+
+
+def _metric_of_runs(
+    settings: StoreSettings, name: str, run_ids: list[str]
+) -> list[tuple[str, str, list[tuple[int, float]]]]:
+    bulk = _ask_in_bulk(settings, name, run_ids)
+    if bulk is None:  # a server without that endpoint, or more points than it gives at once
+        each = ((run_id, metric_history(settings, run_id, name)) for run_id in run_ids)
+        return [(run_id, name, list({point.step: point.value for point in some}.items())) for run_id, some in each]
+    steps: dict[str, dict[int, float]] = {}
+    for point in sorted(bulk, key=lambda each: (int(each["step"]), int(each["timestamp"]))):
+        steps.setdefault(point["run_id"], {})[int(point["step"])] = restored_metric(float(point["value"]))
+    return [(run_id, name, list(found.items())) for run_id, found in steps.items()]
+
+
+def _ask_in_bulk(settings: StoreSettings, name: str, run_ids: list[str]) -> list[dict[str, Any]] | None:
+    from mlflow.utils.rest_utils import http_request
+
+    uri = resolve_uri(settings)
+    client = client_for(uri)
+    if not is_server(client):
+        return None
+    asked = [*(("run_id", run_id) for run_id in run_ids), ("metric_key", name)]
+    with store_errors(uri, "reading metrics"):
+        path = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
+        credentials = client._tracking_client.store.get_host_creds()
+        answer = http_request(credentials, path, "GET", params=asked, raise_on_status=False)
+    if answer.status_code != 200:
+        return None
+    points: list[dict[str, Any]] = answer.json()["metrics"]
+    return points if len(points) < _POINTS_A_REQUEST else None
+
+
+def _chunks(values: Iterable[str], size: int) -> Iterator[list[str]]:
+    listed = list(values)
+    for start in range(0, len(listed), size):
+        yield listed[start : start + size]

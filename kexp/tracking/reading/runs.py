@@ -1,0 +1,272 @@
+"""Runs that are in the store, read."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from kexp.errors import StoreError, UnknownNameError
+from kexp.tracking.reading import on_server
+from kexp.tracking.record.rows import artifact_path
+from kexp.tracking.settings import StoreSettings, database_file, resolve_uri, without_password
+from kexp.tracking.store import database as in_database
+from kexp.tracking.store.client import check_reachable, client_for, store_errors
+from kexp.tracking.store.prepare import experiment_id
+from kexp.tracking.store.tables import Database, open_database
+from kexp.tracking.values import restored_metric
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = [
+    "Point",
+    "RunView",
+    "fetch_artifact",
+    "list_artifacts",
+    "metric_history",
+    "open_store",
+    "run_with_id",
+    "search",
+]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a metric; `step` counts epochs from 1."""
+
+    step: int
+    value: float
+    timestamp_ms: int
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as the store has it.
+
+    Args:
+        run_id, name, experiment: what it is called.
+        status: RUNNING, FINISHED, FAILED or KILLED.
+        params, tags: as logged, as text.
+        metrics: the last value of each metric; infinity is infinity again.
+        start_ms, end_ms: milliseconds since 1970; `end_ms` is None while it runs.
+        model_ids: MLflow's ids of its logged models.
+    """
+
+    run_id: str
+    name: str
+    experiment: str
+    status: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    start_ms: int
+    end_ms: int | None
+    model_ids: tuple[str, ...] = ()
+
+    @property
+    def duration_s(self) -> float | None:
+        """How long it took; None while it runs."""
+        return None if self.end_ms is None else (self.end_ms - self.start_ms) / 1000
+
+    @property
+    def parent_run_id(self) -> str | None:
+        """The sweep that the run is a trial of."""
+        return self.tags.get("mlflow.parentRunId")
+
+
+def run_with_id(settings: StoreSettings, run_id: str) -> RunView | None:
+    """The run of a whole id, in whichever experiment; None where the store has none of that id.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    if (database := _database(settings)) is not None:
+        with store_errors(database.uri, "reading the run"):
+            experiment = in_database.experiment_of(database, run_id)
+            if experiment is None:
+                return None
+            number, name = experiment
+            (found,) = in_database.found_runs(database, int(number), tags={}, run_ids=[run_id], deleted=True)
+            return RunView(experiment=name, **found)
+    from mlflow.exceptions import MlflowException
+
+    client, uri = open_store(settings)
+    try:
+        with store_errors(uri, "reading the run"):
+            run = client.get_run(run_id)
+            name = client.get_experiment(run.info.experiment_id).name
+            return RunView(experiment=name, **on_server.fields_of(run))
+    except StoreError as error:
+        cause = error.__cause__
+        if isinstance(cause, MlflowException) and cause.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
+def search(
+    settings: StoreSettings,
+    *,
+    tags: Mapping[str, str] | None = None,
+    status: str | None = None,
+    parent_run_id: str | None = None,
+    tagged: str | None = None,
+    run_ids: Sequence[str] | None = None,
+    prefix: str = "",
+    limit: int | None = None,
+    newest_first: bool = True,
+) -> Iterator[RunView]:
+    """Runs of the settings' experiment, page by page, so that ten thousand take no more memory than a page does.
+
+    Args:
+        settings: the store and experiment.
+        tags: tags that a run must have, with these values.
+        status: RUNNING, FINISHED, FAILED or KILLED.
+        parent_run_id: only this sweep's trials.
+        tagged: a tag that a run must have, with any value.
+        run_ids: only these runs; at most 400.
+        prefix: the beginning of a run's id, in hexadecimal digits.
+        limit: at most so many.
+        newest_first: by start time; else oldest first.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    wanted = dict(tags or {})
+    if parent_run_id is not None:
+        wanted["mlflow.parentRunId"] = parent_run_id
+    database, experiment = _database(settings), experiment_id(settings)
+    if experiment is None:
+        return
+    uri = resolve_uri(settings)
+    found_runs = (
+        partial(on_server.found_runs, uri, experiment)
+        if database is None
+        else partial(in_database.found_runs, database, int(experiment))
+    )
+    with store_errors(uri, "searching runs"):
+        for found in found_runs(
+            tags=wanted,
+            tagged=tagged,
+            run_ids=run_ids,
+            prefix=prefix,
+            status=status,
+            limit=limit,
+            newest_first=newest_first,
+        ):
+            yield RunView(experiment=settings.experiment, **found)
+
+
+def metric_history(settings: StoreSettings, run_id: str, metric: str) -> list[Point]:
+    """Every point of a metric, by step."""
+    client, uri = open_store(settings)
+    with store_errors(uri, "reading a metric"):
+        points = client.get_metric_history(run_id, metric)
+    return sorted(
+        (Point(point.step, restored_metric(point.value), point.timestamp) for point in points),
+        key=lambda point: (point.step, point.timestamp_ms),
+    )
+
+
+def list_artifacts(settings: StoreSettings, run_id: str, folder: str = "") -> list[str]:
+    """The paths of all files among a run's artifacts, below `folder`."""
+    client, uri = open_store(settings)
+    below = str(artifact_path(folder)) if folder else None
+    with store_errors(uri, "listing artifacts"):
+        files: list[str] = []
+        waiting = list(client.list_artifacts(run_id, below))
+        while waiting:
+            found = waiting.pop()
+            if found.is_dir:
+                waiting += client.list_artifacts(run_id, found.path)
+            else:
+                files.append(found.path)
+    return sorted(files)
+
+
+def fetch_artifact(settings: StoreSettings, run_id: str, path: str, to: Path) -> Path:
+    """Copies an artifact, a file or a folder, into the folder `to`.
+
+    Args:
+        settings: the store.
+        run_id: the whole id of the run.
+        path: the artifact's path, for example `saved/model.h5`.
+        to: a folder; made where it is missing.
+
+    Returns:
+        Where the artifact is now, inside `to`.
+
+    Raises:
+        UnknownNameError: the run has no such artifact.
+        StoreError: `path` leads out of the run's artifacts, or the store cannot be read.
+    """
+    inside = artifact_path(path)
+    folder = "" if str(inside.parent) == "." else str(inside.parent)
+    here = _artifacts_here(settings, run_id)
+    if here is not None:
+        there = [f"{folder}/{each.name}".lstrip("/") for each in _entries(here / folder)]
+    else:
+        client, uri = open_store(settings)
+        with store_errors(uri, "listing artifacts"):
+            there = [found.path for found in client.list_artifacts(run_id, folder or None)]
+    if str(inside) not in there:
+        raise UnknownNameError("artifact", f"artifact of run {run_id}", path, there)
+    to.mkdir(parents=True, exist_ok=True)
+    with store_errors(resolve_uri(settings), "reading an artifact"):
+        fetched = (
+            _copied(here, inside, to)
+            if here is not None
+            else Path(client.download_artifacts(run_id, str(inside), str(to)))
+        )
+    if not fetched.resolve().is_relative_to(to.resolve()):
+        raise StoreError(f"{path!r} was fetched to {fetched}, which is outside of {to}")
+    return fetched
+
+
+def _artifacts_here(settings: StoreSettings, run_id: str) -> Path | None:
+    """Return the folder of a run's artifacts, or None if only MLflow can read them."""
+    database = _database(settings)
+    if database is None:
+        return None
+    with store_errors(database.uri, "reading an artifact"):
+        return in_database.artifact_folder(database, run_id)
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _copied(folder: Path, inside: PurePath, to: Path) -> Path:
+    """Copy an artifact from a folder of this machine, under its last name, as MLflow does."""
+    target = to / inside.name
+    if (folder / inside).is_dir():
+        shutil.copytree(folder / inside, target, dirs_exist_ok=True)
+    else:
+        shutil.copyfile(folder / inside, target)
+    return target
+
+
+def open_store(settings: StoreSettings) -> tuple[MlflowClient, str]:
+    """Return a client for reading, which makes no store where there is none, and the store's address."""
+    uri = _existing(settings)
+    with store_errors(uri, "opening the store"):
+        return client_for(uri), uri
+
+
+def _database(settings: StoreSettings) -> Database | None:
+    """Return the database of a store that is there, or None if it is a server."""
+    uri = _existing(settings)
+    with store_errors(uri, "opening the store"):
+        return open_database(uri)
+
+
+def _existing(settings: StoreSettings) -> str:
+    uri = resolve_uri(settings)
+    file = database_file(uri)
+    if file is not None and not file.is_file():
+        raise StoreError(f"tracking.uri: there is no tracking store at {without_password(uri)}")
+    check_reachable(settings)
+    return uri

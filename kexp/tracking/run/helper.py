@@ -1,0 +1,145 @@
+"""The helper: a process that imports MLflow and delivers a run, while this one imports Keras and trains.
+
+The two share the outbox on disk, which the run's process writes and the helper reads, and a connection for short
+requests. The helper starts with a process's first run, serves one run at a time, and ends with the process, however
+that ends. Without a helper, or when it was killed, the run's own process does the same work, which takes longer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kexp.system.child_process import ChildProcess
+from kexp.tracking.delivery.outbox import Header
+from kexp.tracking.delivery.waiting import Standing
+from kexp.tracking.settings import StoreSettings, resolve_uri
+
+__all__ = ["Helper", "claim", "warm_up"]
+
+_NOTHING = object()
+_lock = threading.Lock()
+_started: list[Helper] = []  # one at most
+os.register_at_fork(after_in_child=_started.clear)  # a forked process must not use its parent's helper
+
+
+class Helper:
+    """The helper as its run's process sees it; a method for each request of `helper_process`."""
+
+    def __init__(self) -> None:
+        self.busy = False
+        self._standing, self._silence_s, self._heard = Standing(), 0.0, 0.0
+        self._sending = threading.Lock()
+        # Ctrl-C and SIGTERM are for the run, which then ends the helper's work.
+        self._process = ChildProcess("kexp.tracking.run.helper_process:serve", ignored=(signal.SIGINT, signal.SIGTERM))
+
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.alive
+
+    def prepare(self, settings: StoreSettings) -> None:
+        """Prepares the store. Errors show when the run is opened."""
+        self._request("prepare", *_surroundings(), _resolved(settings))
+
+    def start_run(
+        self, settings: StoreSettings, name: str | None, tags: Mapping[str, str], run_id: str | None
+    ) -> Header | None:
+        """Makes the run in the store, see `recorded.start_run`. None where this process has to try it itself."""
+        self._request("start_run", *_surroundings(), _resolved(settings), name, dict(tags), run_id)
+        answer = self._receive(None)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if isinstance(answer, Header) else None
+
+    def deliver(self, header: Header, settings: StoreSettings, folder: Path, coming: Collection[str]) -> None:
+        """Delivers the rows in `folder` from now on."""
+        self._request("deliver", header, settings, folder.absolute(), tuple(coming))
+
+    def wake(self) -> None:
+        """Delivers what is there now."""
+        self._request("wake")
+
+    def finish(self, patience_s: float) -> None:
+        """Says that nothing more is to come, see `DeliveryThread.finish`."""
+        self._silence_s, self._heard = patience_s + 5, time.monotonic()
+        self._standing = Standing()
+        self._request("finish", patience_s)
+
+    def standing(self, wait_s: float) -> Standing | None:
+        """How the delivery stands, after `finish`. None where the helper has ended."""
+        answer = self._receive(wait_s)
+        if isinstance(answer, Standing):
+            self._heard, self._standing = time.monotonic(), answer
+        elif answer is not _NOTHING:
+            self.close()
+            return None
+        elif time.monotonic() - self._heard > self._silence_s:  # it was stopped, say
+            self.close()
+            return Standing(f"nothing was heard of it for {self._silence_s:g} s", over=True)
+        if self._standing.over:
+            self.busy = False
+            if self._standing.failure:
+                self.close()
+        return self._standing
+
+    def close(self) -> None:
+        """Ends the process at once; what it has not delivered is on disk."""
+        self._process.kill()
+
+    def _request(self, what: str, *arguments: Any) -> None:
+        with self._sending:
+            self._process.send((what, arguments))
+
+    def _receive(self, timeout_s: float | None) -> Any:
+        """The next answer; None where the helper has ended without one, `_NOTHING` where there is none yet."""
+        try:
+            return self._process.receive(timeout_s)
+        except TimeoutError:
+            return _NOTHING
+        except EOFError:
+            return None
+        except BaseException:  # Ctrl-C, say: the answer would be taken for that of the next request
+            self.close()
+            raise
+
+
+def warm_up(settings: StoreSettings | None = None) -> None:
+    """Starts the helper, which imports MLflow; with `settings` it prepares their store too.
+
+    Errors show when the run is opened. A process that has imported MLflow already starts no helper.
+    """
+    with _lock, contextlib.suppress(OSError):  # no more processes are allowed, say
+        if not (_started and _started[0].is_alive()):
+            if "mlflow" in sys.modules or not sys.executable:
+                return
+            _started[:] = [Helper()]
+        if settings is not None and not _started[0].busy:
+            _started[0].prepare(settings)
+
+
+def claim() -> Helper | None:
+    """The helper, for one run until that has finished; None where there is none, or it serves another run."""
+    with _lock:
+        for helper in _started:
+            if helper.is_alive() and not helper.busy:
+                helper.busy = True
+                return helper
+        return None
+
+
+def _resolved(settings: StoreSettings) -> StoreSettings:
+    """Settings with the address that they mean here: the helper does not know what was set in Python."""
+    return replace(settings, uri=resolve_uri(settings))
+
+
+def _surroundings() -> tuple[str, dict[str, str]]:
+    """Working directory and environment, which may have changed since the helper started."""
+    return os.getcwd(), dict(os.environ)

@@ -1,0 +1,100 @@
+"""The helper's process: it carries out the requests of the run's process, one after the other, until that ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import threading
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from kexp.errors import KexpError
+from kexp.tracking.delivery.outbox import Header, Outbox
+from kexp.tracking.delivery.waiting import Standing
+from kexp.tracking.delivery.writer import Writer
+from kexp.tracking.run.recorded import start_run
+from kexp.tracking.settings import StoreSettings
+from kexp.tracking.store.client import load_mlflow
+from kexp.tracking.store.prepare import prepare_store
+
+__all__ = ["serve"]
+
+_TELL_S = 1.0  # between two words on how a delivery stands
+
+
+def serve(connection: Connection) -> None:
+    """Serves the process at the other end of the connection."""
+    warnings.simplefilter("ignore")  # where they are errors, MLflow cannot be imported
+    requests: queue.SimpleQueue[tuple[str, tuple[Any, ...]]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(connection, requests), daemon=True).start()
+    with contextlib.suppress(Exception):  # shows, with its reason, when it is used
+        load_mlflow()
+    service = _Service(connection.send)
+    while True:
+        what, arguments = requests.get()
+        answer: object
+        try:
+            answer = getattr(service, what)(*arguments)
+        except KexpError as error:
+            answer = error
+        except Exception:  # the run's process does it itself, and finds out why
+            answer = None
+        if what in ("start_run", "finish"):
+            connection.send(answer)
+
+
+def _listen(connection: Connection, requests: queue.SimpleQueue[tuple[str, tuple[Any, ...]]]) -> None:
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            requests.put(connection.recv())
+    os._exit(0)  # the other process has ended
+
+
+class _Service:
+    """A method for each request."""
+
+    def __init__(self, tell: Callable[[object], None]) -> None:
+        self.writer: Writer | None = None
+        self._tell = tell
+
+    def prepare(self, folder: str, environment: Mapping[str, str], settings: StoreSettings) -> None:
+        _move(folder, environment)
+        prepare_store(settings)
+
+    def start_run(
+        self,
+        folder: str,
+        environment: Mapping[str, str],
+        settings: StoreSettings,
+        name: str | None,
+        tags: Mapping[str, str],
+        run_id: str | None,
+    ) -> Header:
+        _move(folder, environment)
+        return start_run(settings, name, tags, run_id)
+
+    def deliver(self, header: Header, settings: StoreSettings, folder: Path, coming: Collection[str]) -> None:
+        self.writer = Writer(Outbox(folder), header, settings, coming)
+        self.writer.start()
+
+    def wake(self) -> None:
+        assert self.writer is not None
+        self.writer.wake()
+
+    def finish(self, patience_s: float) -> Standing:
+        assert self.writer is not None
+        self.writer.finish(patience_s)
+        while not (standing := self.writer.standing(_TELL_S)).over:
+            self._tell(standing)
+        return standing
+
+
+def _move(folder: str, environment: Mapping[str, str]) -> None:
+    """Takes over the run's working directory and environment: they say where artifacts go, and hold credentials."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)

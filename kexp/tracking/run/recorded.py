@@ -1,0 +1,266 @@
+"""A run in an MLflow store: on disk at once, in the store a second later, whatever becomes of the store meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import threading
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexp.errors import StoreError
+from kexp.tracking.delivery.by_requests import create_run
+from kexp.tracking.delivery.by_rows import draw
+from kexp.tracking.delivery.outbox import Header, Outbox
+from kexp.tracking.delivery.thread import BRIEF_S
+from kexp.tracking.delivery.waiting import Standing, wait_for, what_waits
+from kexp.tracking.delivery.writer import Writer
+from kexp.tracking.life import end_run, signs_of_life
+from kexp.tracking.record.row_tracker import RowTracker, now_ms, reason_tags
+from kexp.tracking.record.rows import Row, tag_row
+from kexp.tracking.record.run_record import lineage
+from kexp.tracking.run.helper import Helper, claim
+from kexp.tracking.settings import StoreSettings, resolve_uri
+from kexp.tracking.store.client import client_for, store_errors
+from kexp.tracking.store.locks import file_lock
+from kexp.tracking.store.prepare import prepare_store
+from kexp.tracking.tracker import LastPoints, Status, Tracker
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+
+__all__ = ["add_to_run", "open_run", "start_run"]
+
+
+class RecordedRun(RowTracker):
+    """A run in an MLflow store: the Tracker that `open_run` returns. Its rows are on disk when a call returns.
+
+    Args:
+        settings: the store's.
+        header: the run.
+        folder: the run's output folder.
+        adds: the run is over; what is added to it waits on disk, and `sync` or `deliver` delivers it.
+        helper: delivers the rows; None has a thread of this process do it.
+        coming: see `open_run`.
+        say: see `open_run`.
+    """
+
+    def __init__(
+        self,
+        settings: StoreSettings,
+        header: Header,
+        folder: Path,
+        *,
+        adds: bool = False,
+        helper: Helper | None = None,
+        coming: Collection[str] = (),
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__(header.run_id, header.name, folder)
+        self.settings = settings
+        self._header, self._coming, self._say = header, coming, say
+        self._adds, self._ended = adds, False
+        self._outbox = Outbox(folder.absolute())  # the working directory may change
+        with contextlib.ExitStack() as opening:
+            self._outbox.make_folder()
+            if not opening.enter_context(file_lock(self._outbox.folder / "lock", wait=False)):
+                raise StoreError(f"{folder}: another process is logging run {header.run_id} from here")
+            self._outbox.open(header, again=adds)
+            self._lock = opening.pop_all()
+        self._putting = threading.Lock()
+        self._delivery: Helper | Writer | None = helper
+        if helper is not None:
+            helper.deliver(header, settings, folder, coming)
+        elif not adds:
+            self._delivery = self._deliver_here()
+
+    def _deliver_here(self) -> Writer:
+        """Goes on where the outbox's cursor stands."""
+        writer = Writer(self._outbox, self._header, self.settings, self._coming)
+        writer.start()
+        return writer
+
+    def put(self, row: Row) -> None:
+        self._outbox.append(row)
+        with self._putting:
+            if self._delivery is not None and not self._delivery.is_alive():  # a helper that was killed
+                self._delivery = self._deliver_here()
+
+    def keep_file(self, file: Path, folder: str) -> str:
+        if not file.resolve().is_relative_to(self.folder.resolve()):  # it may change or go before the store has it
+            copy = self._outbox.files / folder / file.name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(file, copy, dirs_exist_ok=True) if file.is_dir() else shutil.copy2(file, copy)
+            file = copy
+        return str(file.resolve().relative_to(self.folder.resolve()))
+
+    def log_figure(self, drawing: str, arrays: Mapping[str, np.ndarray] | None = None, **options: Any) -> None:
+        import numpy as np
+
+        kept = self._outbox.files / "figures" / f"{drawing}.npz"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(kept, **(arrays or {}))  # type: ignore[arg-type]
+        data = str(kept.relative_to(self._outbox.run_folder))
+        figure = {"drawing": drawing, "data": data, "options": options}
+        self.put({"figures": [figure]})
+        if self._delivery is not None:
+            self._delivery.wake()
+        else:  # it can be drawn here: whoever delivers has many runs to deliver
+            with contextlib.suppress(StoreError):  # shows when it is delivered
+                draw(self._outbox.run_folder, figure)
+
+    def log_keras_model(
+        self,
+        model: keras.Model,
+        x: np.ndarray,
+        y_pred: np.ndarray,
+        *,
+        metrics: Mapping[str, float] | None = None,
+        step: int = 0,
+        **about: Any,
+    ) -> None:
+        from kexp.tracking.delivery.models import model_row
+
+        linked = None if self._adds and not self.last_points else self.last_points
+        if metrics is not None:
+            linked = {key: (float(value), step, now_ms()) for key, value in metrics.items()}
+        self.put(model_row(self._outbox, model, x, y_pred, metrics=linked, step=step, **about))
+
+    def end(self, status: Status, reason: str = "") -> None:
+        if self._ended:
+            return
+        self._ended = True
+        tags = reason_tags(reason)
+        try:
+            if tags:
+                self.set_tags(tags)
+            if not self._adds:
+                self.put({"end": {"status": status, "time_ms": now_ms()}})
+        except OSError:  # the disk is full: the store, which may be elsewhere, is told without it
+            self._end_in_store(status, tags)
+        if self._delivery is not None:
+            ending = self._wait(BRIEF_S if self.hurries or status == "KILLED" else self.settings.end_timeout_s)
+            waiting = self._outbox.waiting()
+            self.undelivered = waiting + ending.models_refused
+            if waiting:
+                self.notice = what_waits(ending, f"{waiting} rows", self.folder)
+            elif ending.refused:
+                count, first = len(ending.refused), ending.refused[0]
+                self.notice = f"The tracking store refused {count} rows, kept in {self._outbox.folder}: {first}"
+        self._outbox.close()
+        self._lock.close()
+        self.model_id = next(reversed(self._outbox.cursor().models.values()), None)
+
+    def _wait(self, patience_s: float) -> Standing:
+        """Until the store has all rows, has been away for so long, or Ctrl-C leaves them on disk."""
+        given_up = False
+
+        def standing(wait_s: float) -> Standing:
+            now = self._delivery.standing(wait_s) if self._delivery is not None else None
+            if now is None and not given_up:  # a helper that was killed at the last moment
+                self._delivery = self._deliver_here()
+                self._delivery.finish(patience_s)
+            return replace(now or Standing(), over=True) if given_up else now or Standing()
+
+        def give_up() -> None:
+            nonlocal given_up
+            given_up = True
+
+        assert self._delivery is not None
+        self._delivery.finish(patience_s)
+        ending = wait_for(standing, self._outbox.waiting, "rows", self._say, give_up)
+        if given_up:
+            self._delivery.close()
+        return ending
+
+    def _end_in_store(self, status: Status, tags: Mapping[str, str]) -> None:
+        with contextlib.suppress(Exception):
+            client = client_for(self._header.uri)
+            for key, value in tags.items():
+                client.set_tag(self.run_id, key, value)
+            end_run(client, self.run_id, status)
+
+
+def open_run(
+    settings: StoreSettings,
+    *,
+    name: str | None,
+    folder: Path,
+    tags: Mapping[str, Any] | None = None,
+    parent_run_id: str | None = None,
+    run_id: str | None = None,
+    coming: Collection[str] = (),
+    say: Callable[[str], None] | None = None,
+) -> Tracker:
+    """Starts a run, or goes on with one.
+
+    Args:
+        settings: the store.
+        name: the run's name; None lets MLflow make one up.
+        folder: the run's output folder; its rows wait in `folder/outbox` until the store has them.
+        tags: the run's first tags.
+        parent_run_id: the sweep that the run is a trial of.
+        run_id: an earlier run to go on with; it becomes RUNNING again.
+        coming: what will be logged at its end, "figure" or "model"; what that takes is imported meanwhile.
+        say: is told, while the run's end waits for the store, how much is still to be sent.
+
+    Raises:
+        StoreError: the store is away or cannot be written. Nothing has been computed by then.
+    """
+    own = tag_row({**(tags or {}), **signs_of_life()})["tags"]
+    first = {**own, **lineage(parent_run_id)}
+    with contextlib.ExitStack() as opening:
+        helper = claim()
+        if helper is not None:
+            opening.callback(helper.close)
+        header = None if helper is None else helper.start_run(settings, name, first, run_id)
+        if header is None:
+            helper, header = None, start_run(settings, name, first, run_id)
+        recorded = RecordedRun(settings, header, folder, helper=helper, coming=coming, say=say)
+        if helper is not None:
+            opening.pop_all()
+    if run_id is not None:
+        recorded.set_tags(own)
+    return recorded
+
+
+def start_run(settings: StoreSettings, name: str | None, tags: Mapping[str, str], run_id: str | None) -> Header:
+    """Makes the run in the store, with its first tags; or makes an earlier one RUNNING again.
+
+    Raises:
+        StoreError: the store is away or cannot be written.
+    """
+    experiment = prepare_store(settings)
+    uri = resolve_uri(settings)
+    client = client_for(uri)
+    with store_errors(uri, "starting the run"):
+        if run_id is None:
+            run = create_run(
+                client, experiment, record_id=uuid.uuid4().hex, name=name, start_ms=now_ms(), tags=dict(tags)
+            )
+        else:
+            client.update_run(run_id, status="RUNNING", name=name)
+            run = client.get_run(run_id)
+    info = run.info
+    return Header(uri, info.run_id, info.experiment_id, info.run_name, info.artifact_uri)
+
+
+def add_to_run(header: Header, *, folder: Path, points: LastPoints | None = None) -> Tracker:
+    """Adds to a run that is over, a sweep's best trials' models, say: its status and times stay as they are.
+
+    What is added waits in `folder` for `sync` or `deliver`; MLflow is not imported. What an earlier attempt left
+    there, and the store does not have yet, is given up.
+
+    Args:
+        header: the run.
+        folder: its folder.
+        points: the last point of each of its metrics; the store is asked for them unless given.
+    """
+    recorded = RecordedRun(StoreSettings(uri=header.uri), header, folder, adds=True)
+    recorded.last_points.update({key: (value, at, stamp) for key, (value, at, stamp) in (points or {}).items()})
+    return recorded

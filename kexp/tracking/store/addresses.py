@@ -1,0 +1,124 @@
+"""Addresses of runs as MLflow writes them: `runs:/ID`, `models:/NAME/3`, `models:/NAME@alias`, `models:/m-ID`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from kexp.errors import ConfigError, StoreError, UnknownNameError, suggestion
+from kexp.tracking.settings import without_password
+from kexp.tracking.store.client import store_errors
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["asked", "is_address", "quoted", "run_id_at"]
+
+_RUN = re.compile(r"runs:/+([0-9a-f]{32})(?:/.*)?")
+_LOGGED = re.compile(r"models:/+(m-[0-9a-f]{32})")
+_ALIAS = re.compile(r"models:/+([^/@:]+)@([^/@]+)")
+_VERSION = re.compile(r"models:/+([^/@:]+)/([^/@]+)")
+_FORMS = "runs:/ID, models:/NAME/VERSION, models:/NAME@ALIAS or models:/m-ID"
+_NOTHING_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+
+
+def is_address(ref: str) -> bool:
+    """Whether `ref` is written as an address of MLflow's."""
+    return ref.startswith(("runs:", "models:"))
+
+
+def run_id_at(client: MlflowClient, uri: str, address: str, key: str) -> str:
+    """The id of the run that an address means, or whose model it means.
+
+    Args:
+        client: of the store, and of the registry beside it.
+        uri: the store's, for messages.
+        address: see the module.
+        key: what the user gave it as.
+
+    Raises:
+        ConfigError: the registry has no such model, version or alias; `address` is no address, or the model comes
+            from no run.
+        StoreError: the store cannot be read, or is a server that knows no aliases.
+    """
+    if found := _RUN.fullmatch(address):
+        return found[1]
+    if found := _LOGGED.fullmatch(address):
+        model_id = found[1]
+        logged = asked(uri, "reading the model", lambda: client.get_logged_model(model_id))
+        if logged is None:
+            raise UnknownNameError(key, "logged model", model_id, ())
+        return _of_run(address, key, logged.source_run_id)
+    if found := _ALIAS.fullmatch(address) or _VERSION.fullmatch(address):
+        version = _version(client, uri, key, found[1], found[2], alias=found.re is _ALIAS)
+        logged = None if version.run_id else re.search(r"m-[0-9a-f]{32}", version.source or "")
+        if logged:
+            return run_id_at(client, uri, f"models:/{logged[0]}", key)
+        return _of_run(address, key, version.run_id)
+    raise ConfigError.at(key, f"an address is {_FORMS}", address)
+
+
+def asked(uri: str, doing: str, ask: Callable[[], Any]) -> Any:
+    """What the store answers; None where it says that there is no such thing.
+
+    Raises:
+        StoreError: the store cannot do it.
+    """
+    try:
+        with store_errors(uri, doing):
+            return ask()
+    except StoreError as error:
+        cause = error.__cause__
+        if "404 != 200" in str(cause):  # no endpoint of that name, and not an answer of MLflow's
+            raise StoreError(
+                f"tracking.uri: {doing} failed: the MLflow server at {without_password(uri)} is too old to know it"
+            ) from None
+        if getattr(cause, "error_code", "") in _NOTHING_THERE:
+            return None
+        raise
+
+
+def _version(client: MlflowClient, uri: str, key: str, name: str, which: str, alias: bool) -> Any:
+    if alias:
+        found = asked(uri, "reading an alias", lambda: client.get_model_version_by_alias(name, which))
+    elif which.isdecimal():
+        found = asked(uri, "reading a version of a model", lambda: client.get_model_version(name, which))
+    else:
+        found = max(_staged(client, uri, name, which), key=lambda each: int(each.version), default=None)
+    return found if found is not None else _refuse(client, uri, key, name, which, alias)
+
+
+def _staged(client: MlflowClient, uri: str, name: str, stage: str) -> list[Any]:
+    """The versions that `latest`, or a stage of older MLflow (`Production`), may mean."""
+    with store_errors(uri, "reading the versions of a model"):
+        versions = client.search_model_versions(f"name = {quoted(name)}")
+    return [each for each in versions if stage == "latest" or each.current_stage.lower() == stage.lower()]
+
+
+def _refuse(client: MlflowClient, uri: str, key: str, name: str, which: str, alias: bool) -> Any:
+    """Raises what says which models, aliases or versions there are."""
+    with store_errors(uri, "reading the model registry"):
+        there = client.search_registered_models(f"name = {quoted(name)}")
+        if not there:
+            raise UnknownNameError(key, "registered model", name, _names(client.search_registered_models()))
+        if alias:
+            raise ConfigError(f"{key}: model {name} has no alias {which!r}{suggestion(which, there[0].aliases)}")
+        versions = client.search_model_versions(f"name = {quoted(name)}")
+    known = sorted((str(each.version) for each in versions), key=int)
+    raise ConfigError(f"{key}: model {name} has no version {which!r}{suggestion(which, known)}")
+
+
+def _names(models: Iterable[Any]) -> list[str]:
+    return [str(each.name) for each in models]
+
+
+def quoted(name: str) -> str:
+    """A name in MLflow's search language."""
+    return f'"{name}"' if "'" in name else f"'{name}'"
+
+
+def _of_run(address: str, key: str, run_id: str | None) -> str:
+    if not run_id:
+        raise ConfigError(f"{key}: {address} comes from no run, so it is no model of kexp's")
+    return run_id

@@ -1,0 +1,228 @@
+"""MLflow, imported once and quietly; and its errors as ours."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from kexp.errors import KexpError, StoreError, first_line
+from kexp.system.disk import disk_full_error, is_disk_full
+from kexp.system.passwords import restore_password
+from kexp.system.quiet import set_defaults
+from kexp.tracking.settings import StoreSettings, database_file, is_remote, resolve_uri, without_password
+from kexp.tracking.store.side_by_side import AT_ONCE
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+Made = TypeVar("Made")
+
+__all__ = [
+    "as_pairs",
+    "check_reachable",
+    "client_for",
+    "is_server",
+    "is_transient",
+    "is_unanswered",
+    "load_mlflow",
+    "make_once",
+    "reason_of",
+    "sql_store",
+    "store_errors",
+]
+
+# Defaults only: what the user has set stays. A few quick attempts instead of MLflow's minutes: our rows wait on disk.
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_POOL_MAXSIZE": str(2 * AT_ONCE),  # uploads besides
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+_TRANSIENT_CODES = {
+    "TEMPORARILY_UNAVAILABLE",
+    "INTERNAL_ERROR",
+    "REQUEST_LIMIT_EXCEEDED",
+    "RESOURCE_EXHAUSTED",
+    "DEADLINE_EXCEEDED",
+    # A token may have expired, and what waits is not refused for that.
+    "UNAUTHENTICATED",
+    "CUSTOMER_UNAUTHORIZED",
+    "PERMISSION_DENIED",
+}
+_SAID_NO = {"401": "it refuses the user or the password (401)", "403": "it does not allow that to the user (403)"}
+_clients: dict[str, MlflowClient] = {}
+_lock = threading.RLock()
+
+
+def load_mlflow() -> None:
+    """Imports MLflow (2 to 3 s the first time) and silences its banners."""
+    set_defaults(_ENVIRONMENT)
+    for name in ("mlflow", "alembic", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # Logged as an exception with its traceback each time that SQLite is locked; we retry, and report what stays.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL + 1)
+    with _lock:
+        import mlflow.tracking  # noqa: F401
+    for name in ("mlflow", "alembic"):  # importing sets its own level
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def client_for(uri: str) -> MlflowClient:
+    """The client of a store; one for each store in a process."""
+    load_mlflow()
+    from mlflow import MlflowClient
+
+    with _lock:
+        if uri not in _clients:
+            there = restore_password(uri)
+            registry = os.environ.get("MLFLOW_REGISTRY_URI") or there
+            _clients[uri] = MlflowClient(tracking_uri=there, registry_uri=registry)
+        return _clients[uri]
+
+
+def sql_store(client: MlflowClient) -> Any | None:
+    """The database store behind a client; None where there is none."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    store = client._tracking_client.store
+    return store if type(store) is SqlAlchemyStore else None
+
+
+def is_server(client: MlflowClient) -> bool:
+    """Whether a client asks a server, whose answer may be late or lost; a database's is neither."""
+    return hasattr(client._tracking_client.store, "get_host_creds")
+
+
+def make_once(
+    store: Any, endpoint: str, asked: Mapping[str, Any], answer: Any, find: Callable[[], Made | None]
+) -> Made | None:
+    """Has a server make something that must not be made twice: MLflow's client would ask again for a lost answer.
+
+    Args:
+        store: a client's access to a server, or to its registry.
+        endpoint: the path below MLflow's own.
+        asked: what is sent, as JSON.
+        answer: is given the answer; a message of MLflow's protocol.
+        find: looks for what may have been made where there was no answer.
+
+    Returns:
+        What was found; None where `answer` has it.
+
+    Raises:
+        Exception: there was no answer and nothing was made, or the server refuses it.
+    """
+    from mlflow.utils.proto_json_utils import parse_dict
+    from mlflow.utils.rest_utils import http_request, verify_rest_response
+
+    path = f"/api/2.0/mlflow/{endpoint}"
+    try:
+        told = http_request(store.get_host_creds(), path, "POST", max_retries=0, json=dict(asked))
+        parse_dict(verify_rest_response(told, path).json(), answer)
+        return None
+    except Exception as error:
+        found = find() if is_transient(error) else None
+        if found is None:
+            raise
+        return found
+
+
+def as_pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
+    """Parameters or tags as MLflow's REST interface takes them."""
+    return [{"key": key, "value": value} for key, value in values.items()]
+
+
+def check_reachable(settings: StoreSettings, timeout_s: float = 5.0) -> None:
+    """Says at once when nothing answers at a server's address.
+
+    Raises:
+        StoreError: no connection could be made within `timeout_s`.
+    """
+    uri = resolve_uri(settings)
+    if not is_remote(uri) or any(
+        os.environ.get(name) for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy")
+    ):
+        return
+    parts = urlsplit(uri)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=timeout_s).close()
+    except OSError as error:
+        raise StoreError(
+            f"tracking.uri: cannot reach the MLflow server at {without_password(uri)}: {first_line(error)}"
+        ) from error
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether trying again can help: the store is away, locked or overloaded, rather than refusing what it got."""
+    code = getattr(error, "error_code", None)
+    if code is None:
+        locked = type(error).__module__ == "sqlalchemy.exc" and type(error).__name__ == "OperationalError"
+        return locked or isinstance(error, OSError) or type(error).__module__.startswith(("requests", "urllib3"))
+    # Two clients that bring a server the same new data set at once: one of them is told so, by the database's words.
+    raced = code == "BAD_REQUEST" and ("IntegrityError" in str(error) or "UniqueViolation" in str(error))
+    return raced or code in _TRANSIENT_CODES
+
+
+def is_unanswered(error: BaseException) -> bool:
+    """Whether a server gave no whole answer: it may have done what it was asked for."""
+    text = str(error)
+    return bool(re.search(r"failed with (timeout )?exception", text)) and "error responses" not in text
+
+
+def reason_of(error: BaseException, patience_s: float | None = None) -> str:
+    """Why a store did not do what it was asked for, in a few words: what the network says takes a page.
+
+    Args:
+        error: what was raised.
+        patience_s: how long an answer was waited for; MLflow's setting unless given.
+    """
+    if is_disk_full(error):  # SQLAlchemy's first line is about something else
+        return "database or disk is full"
+    text = str(error)
+    place = "its artifacts cannot be written: " if "/mlflow-artifacts/" in text else ""
+    return place + _reason(text, patience_s, first_line(error))
+
+
+def _reason(text: str, patience_s: float | None, otherwise: str) -> str:
+    if "timed out" in text:
+        return f"it did not answer within {patience_s or os.environ['MLFLOW_HTTP_REQUEST_TIMEOUT']} s"
+    unknown = re.search(r"endpoint '?(?:/api/2\.0/mlflow/)?([^\s']+)'? failed with error code (404|405)", text)
+    if unknown:
+        return f"it knows no {unknown[1]} ({unknown[2]}), and so is an older MLflow than kexp takes"
+    status = re.search(r"error code (\d{3})|too many (\d{3}) error|\b([45]\d\d) (?:Client|Server) Error", text)
+    if status:
+        number = status[1] or status[2] or status[3]
+        return _SAID_NO.get(number, f"it answers with status {number}")
+    broken = re.search(
+        r"Connection refused|Name or service not known|Temporary failure in name resolution|Connection reset"
+        r"|Connection aborted|Connection broken|Network is unreachable|No route to host",
+        text,
+    )
+    return broken[0].lower() if broken else otherwise
+
+
+@contextlib.contextmanager
+def store_errors(uri: str, doing: str) -> Iterator[None]:
+    """Turns what MLflow raises into one sentence.
+
+    Raises:
+        StoreError: the store could not do it.
+    """
+    try:
+        yield
+    except KexpError:
+        raise
+    except Exception as error:
+        if is_disk_full(error) and not is_remote(uri):
+            raise disk_full_error(OSError(0, "", str(database_file(uri) or ""))) from error
+        raise StoreError(f"tracking.uri: {doing} failed at {without_password(uri)}: {reason_of(error)}") from error

@@ -1,0 +1,105 @@
+"""Questions to an MLflow server without MLflow, whose import takes longer than most answers."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from functools import cache
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlencode, urlsplit
+
+from kexp.system.passwords import restore_password
+from kexp.tracking.settings import is_remote
+
+__all__ = ["ask_plainly"]
+
+# What MLflow alone, or the library that it asks with, knows how to heed.
+_VARIABLES = frozenset(
+    "MLFLOW_TRACKING_AUTH MLFLOW_TRACKING_AWS_SIGV4 MLFLOW_TRACKING_CLIENT_CERT_PATH MLFLOW_TRACKING_INSECURE_TLS "
+    "MLFLOW_TRACKING_SERVER_CERT_PATH MLFLOW_WORKSPACE NETRC "
+    "HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy".split()
+)
+_FILES = ("~/.mlflow/credentials", "~/.netrc")
+_idle: dict[str, list[HTTPConnection]] = {}
+
+
+def ask_plainly(
+    uri: str, method: str, endpoint: str, asked: Mapping[str, Any], timeout_s: float = 10.0
+) -> dict[str, Any] | None:
+    """Asks a server for something; a question may be repeated.
+
+    Args:
+        uri: the server's address.
+        method: GET or POST.
+        endpoint: the path below MLflow's own, for example `runs/search`.
+        asked: the question.
+        timeout_s: how long an answer is waited for.
+
+    Returns:
+        The answer. None where MLflow is to ask instead: it is imported already, or is set up in a way that it alone
+        knows; or there is no good answer, which it asks for once more, and says what is wrong.
+    """
+    if not is_remote(uri) or "mlflow.tracking" in sys.modules or _is_for_mlflow():
+        return None
+    there = urlsplit(restore_password(uri))
+    path = f"{there.path.rstrip('/')}/api/2.0/mlflow/{endpoint}"
+    body = json.dumps(asked) if method == "POST" else None
+    idle = _idle.setdefault(uri, [])
+    try:
+        connection = idle.pop() if idle else _connection(there, timeout_s)
+        with contextlib.ExitStack() as closing:
+            closing.callback(connection.close)
+            connection.request(method, path if body else f"{path}?{urlencode(asked)}", body, _headers(there))
+            answer = connection.getresponse()
+            content = json.loads(answer.read()) if answer.status == 200 else None
+            if not answer.will_close and answer.isclosed():
+                closing.pop_all()
+                idle.append(connection)
+    except (OSError, HTTPException, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _is_for_mlflow() -> bool:
+    return bool(
+        _VARIABLES & {name for name, value in os.environ.items() if value}
+        or any(Path(file).expanduser().exists() for file in _FILES)
+        or _adds_headers()
+    )
+
+
+@cache
+def _adds_headers() -> bool:
+    """Whether a package has MLflow send headers of its own."""
+    return bool(entry_points(group="mlflow.request_header_provider"))
+
+
+def _connection(there: SplitResult, timeout_s: float) -> HTTPConnection:
+    host = there.hostname or ""
+    if there.scheme == "http":
+        return HTTPConnection(host, there.port, timeout=timeout_s)
+    import ssl
+
+    trusted = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
+    return HTTPSConnection(host, there.port, timeout=timeout_s, context=ssl.create_default_context(cafile=trusted))
+
+
+def _headers(there: SplitResult) -> dict[str, str]:
+    """A password in the address counts before MLflow's variables, as it does with MLflow."""
+    user, password = there.username, there.password
+    if user is None and password is None:
+        user, password = os.environ.get("MLFLOW_TRACKING_USERNAME"), os.environ.get("MLFLOW_TRACKING_PASSWORD")
+        if not (user and password):
+            token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+            return {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+    else:
+        user, password = unquote(user or ""), unquote(password or "")
+    login = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return {"Content-Type": "application/json", "Authorization": f"Basic {login}"}

@@ -1,0 +1,140 @@
+"""The tables of a SQLite store. MLflow makes them by years of migrations, in 2 to 4 s; we run those once a machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import uuid
+from importlib import metadata
+from pathlib import Path
+
+from kexp.system.disk import disk_full_error, is_disk_full
+from kexp.system.passwords import restore_password
+from kexp.tracking.settings import database_file
+
+__all__ = ["create_or_migrate", "is_current", "schema_state"]
+
+
+def create_or_migrate(uri: str) -> None:
+    """Gives a new SQLite file MLflow's tables, and an older one those of this MLflow; leaves other stores to MLflow.
+
+    The caller holds the store's lock.
+    """
+    file = database_file(uri)
+    if file is None:
+        return
+    if not file.exists() or file.stat().st_size == 0:
+        _make_store(file)
+    elif not is_current(file):
+        _migrate(uri)
+
+
+def is_current(file: Path) -> bool:
+    """Whether a SQLite file has the tables of the installed MLflow, as far as that is known without importing it."""
+    known = _template_file()
+    return known.is_file() and _version_of(file) == _version_of(known) is not None
+
+
+def _version_of(file: Path) -> str | None:
+    """Return the version of a SQLite file's tables, or None if it has none or cannot be read."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error:
+        return None
+    return None if row is None else str(row[0])
+
+
+def schema_state(uri: str) -> str:
+    """How a database's tables stand to this MLflow: "current", "older", "newer", or "empty" where it has none."""
+    import sqlalchemy
+    from alembic.script import ScriptDirectory
+    from mlflow.store.db import utils
+
+    engine = sqlalchemy.create_engine(restore_password(uri))
+    try:
+        version = utils._get_schema_version(engine)
+    finally:
+        engine.dispose()
+    if version is None:
+        return "empty"
+    if version == utils._get_latest_schema_revision():
+        return "current"
+    known = ScriptDirectory.from_config(utils._get_alembic_config(restore_password(uri))).walk_revisions()
+    return "older" if version in {revision.revision for revision in known} else "newer"
+
+
+def _migrate(uri: str) -> None:
+    """MLflow itself refuses an older schema, and only creates one that is missing."""
+    import sqlalchemy
+    from mlflow.store.db import utils
+
+    engine = sqlalchemy.create_engine(uri)
+    try:
+        version = utils._get_schema_version(engine)
+        if version is not None and version != utils._get_latest_schema_revision():
+            utils._upgrade_db(engine)
+    finally:
+        engine.dispose()
+
+
+def _make_store(file: Path) -> None:
+    """Makes an empty database beside its place and moves it there, so that a disk that fills leaves none by half.
+
+    It is a copy of one that this MLflow's own migrations made, kept in the user's cache where that can be written.
+
+    Raises:
+        DiskFullError: it does not fit.
+    """
+    template, needed = _template(), None
+    fresh = file.with_name(f".{file.name}.{uuid.uuid4().hex}.new")
+    try:
+        if template is None:
+            _make_tables(fresh)
+        else:
+            needed = template.stat().st_size
+            shutil.copyfile(template, fresh)
+        os.replace(fresh, file)
+    except Exception as error:
+        if is_disk_full(error):
+            raise disk_full_error(OSError(0, "", str(fresh)), needed_bytes=needed) from error
+        raise
+    finally:
+        for each in (fresh, fresh.with_name(f"{fresh.name}-journal")):
+            each.unlink(missing_ok=True)
+
+
+def _template() -> Path | None:
+    """An empty database in the user's cache; None where the cache cannot be written."""
+    template = _template_file()
+    if template.is_file():
+        return template
+    fresh = template.with_name(f".{template.name}.{uuid.uuid4().hex}.new")
+    try:
+        template.parent.mkdir(parents=True, exist_ok=True)
+        _make_tables(fresh)
+        os.replace(fresh, template)
+    except Exception:  # a full or read-only disk; the store itself may be elsewhere
+        return None
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+    return template
+
+
+def _template_file() -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kexp"
+    return cache / f"mlflow-{metadata.version('mlflow')}-empty.db"
+
+
+def _make_tables(file: Path) -> None:
+    import sqlalchemy
+    from mlflow.store.db import utils
+
+    engine = sqlalchemy.create_engine(f"sqlite:///{file}")
+    try:
+        utils._initialize_tables(engine)
+    finally:
+        engine.dispose()

@@ -1,0 +1,115 @@
+"""What answers at a server's address: an MLflow server that lets us in, or one sentence that says what instead."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from kexp.errors import ConfigError, StoreError
+from kexp.tracking.settings import DEFAULT_EXPERIMENT, StoreSettings, is_remote, without_password
+from kexp.tracking.store.client import check_reachable, client_for, reason_of
+from kexp.tracking.store.plain_http import ask_plainly
+
+__all__ = ["check_artifacts_reachable", "check_usable", "experiment_on_server"]
+
+_REFUSED = (401, 403)
+_PATIENCE_S = 5  # before anything is computed; later a server is given more time
+_PATH = "/api/2.0/mlflow/experiments/get-by-name"
+
+
+_CLOUDS = {
+    "s3": "boto3",
+    "gs": "google.cloud.storage",
+    "wasbs": "azure.storage.blob",
+    "abfss": "azure.storage.filedatalake",
+}
+
+
+def check_usable(uri: str) -> None:
+    """Says at once why a store cannot be used: nothing answers there, or nothing that lets us in.
+
+    Raises:
+        ConfigError: the server refuses the user, or is no MLflow server.
+        StoreError: it does not answer, or answers with an error.
+    """
+    check_reachable(StoreSettings(uri=uri))
+    if is_remote(uri):
+        experiment_on_server(uri, DEFAULT_EXPERIMENT)
+
+
+def check_artifacts_reachable(uri: str, location: str) -> None:
+    """That files can be brought to where a server keeps those of an experiment.
+
+    Args:
+        uri: the server's.
+        location: the experiment's `artifact_location`.
+
+    Raises:
+        ConfigError: it is a folder of another machine, or takes a package that is not installed.
+    """
+    scheme, _, path = location.rpartition(":")
+    where = f"tracking.uri: the server at {without_password(uri)} keeps artifacts in {location}"
+    if scheme in ("", "file"):
+        folder = Path(unquote(path.removeprefix("//")))
+        there = next((each for each in (folder, *folder.parents[:2]) if each.is_dir()), None)
+        if there is None or not os.access(there, os.W_OK):
+            raise ConfigError(
+                f"{where}, which cannot be written from here; start it with --artifacts-destination, so that it takes "
+                "files itself"
+            )
+    cloud = location.partition("://")[0]
+    if cloud in _CLOUDS and not _installed(_CLOUDS[cloud]):
+        raise ConfigError(f"{where}, for which the package of {_CLOUDS[cloud]} is to be installed")
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package that it is in
+        return False
+
+
+def experiment_on_server(uri: str, name: str) -> dict[str, Any] | None:
+    """The experiment of that name as the server describes it, or None where it has none.
+
+    Raises:
+        ConfigError: the server refuses the user, or is no MLflow server.
+        StoreError: it does not answer, or answers with an error.
+    """
+    asked = {"experiment_name": name}
+    found = ask_plainly(uri, "GET", "experiments/get-by-name", asked, _PATIENCE_S) or {}
+    if isinstance(found.get("experiment"), dict):
+        return dict(found["experiment"])
+    where = f"tracking.uri: the server at {without_password(uri)}"
+    credentials = client_for(uri)._tracking_client.store.get_host_creds()
+    from mlflow.utils.rest_utils import http_request
+
+    try:
+        answer = http_request(
+            credentials, _PATH, "GET", timeout=_PATIENCE_S, max_retries=1, raise_on_status=False, params=asked
+        )
+    except Exception as error:
+        raise StoreError(f"{where} cannot be used: {reason_of(error, _PATIENCE_S)}") from error
+    if answer.status_code == 403 and "Invalid Host header" in answer.text:
+        raise ConfigError(
+            f"{where} serves no such host name; whoever starts it names those of its own by --allowed-hosts"
+        )
+    if answer.status_code in _REFUSED:
+        raise ConfigError(
+            f"{where} refuses the user or the password ({answer.status_code}); set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+        )
+    try:
+        content = answer.json()
+    except ValueError:
+        content = None
+    if answer.status_code == 200 and isinstance(content, dict) and "experiment" in content:
+        return dict(content["experiment"])
+    if isinstance(content, dict) and content.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
+        return None
+    if answer.status_code >= 500 or answer.status_code == 429:
+        raise StoreError(f"{where} answers with an error ({answer.status_code}); try again later")
+    raise ConfigError(f"{where} is no MLflow server: it answers {_PATH} with status {answer.status_code}")

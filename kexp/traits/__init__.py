@@ -1,0 +1,33 @@
+"""What a loss, a metric or a model needs of the data: said by the component itself, or read off Keras' names.
+
+A plugin declares it on the factory:
+
+    @kexp.declare(targets="one_hot", output="softmax")
+    def my_loss(gamma: float = 2.0): ...
+
+Keras' exports declare nothing and are not imported to be asked; their names tell. What neither declares nor has such a
+name takes the targets as numbers (a loss) or is not questioned (a metric). Nothing here imports Keras or NumPy.
+"""
+
+from __future__ import annotations
+
+from kexp.traits.custom_objects import classes_of, function_key
+from kexp.traits.declaring import Traits, declare
+from kexp.traits.fit import WITHOUT_ACTIVATION, choices_for, inputs_problem, loss_beside, output_for, targets_problem
+from kexp.traits.lookup import of, of_node, says_targets
+
+__all__ = [
+    "WITHOUT_ACTIVATION",
+    "Traits",
+    "choices_for",
+    "classes_of",
+    "declare",
+    "function_key",
+    "inputs_problem",
+    "loss_beside",
+    "of",
+    "of_node",
+    "output_for",
+    "says_targets",
+    "targets_problem",
+]

@@ -1,0 +1,66 @@
+"""What models that were made with a component refer to by name, and Keras does not know."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from kexp.registry import Component
+from kexp.registry.reading import is_there_already
+from kexp.serving.parts import from_factory
+
+if TYPE_CHECKING:
+    pass
+from kexp.traits.declaring import CLASSES
+
+__all__ = [
+    "classes_of",
+    "function_key",
+]
+
+
+def classes_of(component: Component) -> dict[str, Any]:
+    """What models that were made with a component refer to by name, and Keras does not know.
+
+    The Keras classes that its module defines, and those that it declares; itself, where it is a class, or an object of
+    one. A function that is the part itself goes by the name that the config has for it.
+
+    Raises:
+        ComponentError: the component, or what it declares, does not import.
+    """
+    made = component.load()
+    kind = made if isinstance(made, type) else type(made)
+    found: dict[str, Any] = {}
+    if component.reading().kind == "itself":
+        found[function_key(component.group, component.name)] = made
+    elif kind is made or is_there_already(made):
+        found[kind.__name__] = kind
+    if component.group == "activation" and component.reading().kind == "made":
+        found[function_key(component.group, component.name)] = from_factory(made)
+    home = component.target.partition(":")[0] if is_there_already(made) else getattr(made, "__module__", "")
+    module = sys.modules.get(home)
+    for name, each in vars(module).items() if module is not None else ():
+        if isinstance(each, type) and each.__module__ == home and hasattr(each, "get_config"):
+            found[each.__name__] = each
+        elif component.group == "model" and _is_own_function(name, each):
+            found[name] = each  # of a Lambda layer, or an activation in it
+    for target in getattr(made, CLASSES, ()):
+        kind = replace(component, target=target).load()
+        found[kind.__name__] = kind
+    return found
+
+
+def _is_own_function(name: str, value: Any) -> bool:
+    """Whether a module's name is a function that Keras does not have by that name: in a file it goes by it."""
+    import keras
+
+    if not isinstance(value, FunctionType) or value.__name__ != name or value.__module__.startswith("keras."):
+        return False
+    return not any(hasattr(each, name) for each in (keras.activations, keras.losses, keras.metrics, keras.ops))
+
+
+def function_key(group: str, name: str) -> str:
+    """The name under which Keras' custom objects have a function; a bare one in a config it would replace there."""
+    return f"kexp.{group}={name}"

@@ -1,0 +1,115 @@
+"""What a component declares of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = [
+    "ATTRIBUTE",
+    "CLASSES",
+    "Factory",
+    "Inputs",
+    "Targets",
+    "Task",
+    "Traits",
+    "declare",
+]
+
+Targets = Literal["class_index", "one_hot", "binary", "signed", "labels", "dense", "any"]
+
+Inputs = Literal["any", "images", "sequences"]
+
+Task = Literal["classification", "regression", "labels"]
+
+ATTRIBUTE, CLASSES = "kexp_traits", "kexp_classes"
+
+_TARGETS, _INPUTS = get_args(Targets), get_args(Inputs)
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a component needs of the data.
+
+    Attributes:
+        targets: "class_index": whole numbers, shape (batch,). "one_hot": a column a class. "binary": one column of
+            0 and 1 for two classes, one-hot for more. "signed": the same of -1 and 1. "labels": several in a row, shape
+            (batch, labels), which are a regression's targets here. "dense": regression targets as they are, classes
+            one-hot. "any": whatever the loss trains on (metrics only).
+        regression_targets: for a regression: "dense", or "binary", "signed" or "non_negative" where they must lie in
+            0..1, in -1..1, or not below 0; "shares" where a row must sum to 1, as soft labels do.
+        output: activation of the output layer for a classification.
+        regression_output: activation of the output layer for a regression.
+        inputs: "images" (height, width, channels), "sequences" (steps, features), or "any".
+        task: the one task that it makes sense for, or None.
+    """
+
+    targets: Targets = "any"
+    regression_targets: Literal["dense", "binary", "signed", "non_negative", "shares"] = "dense"
+    output: str = "softmax"
+    regression_output: str = "linear"
+    inputs: Inputs = "any"
+    task: Task | None = None
+
+    def targets_for(self, task: str) -> Targets | Literal["non_negative", "shares"]:
+        """The form that the data's targets must take for a loss."""
+        if task == "regression" and (self.task is None or self.regression_targets == "shares"):
+            return self.regression_targets
+        if task == "labels" and self.targets in ("one_hot", "signed"):
+            return "signed" if self.regression_targets == "signed" else "dense"
+        return "dense" if self.targets in ("any", "labels") else self.targets
+
+
+Factory = TypeVar("Factory", bound=Callable[..., Any])
+
+
+def declare(
+    *,
+    targets: Targets | None = None,
+    output: str | None = None,
+    regression_output: str | None = None,
+    inputs: Inputs | None = None,
+    task: Task | None = None,
+    classes: Sequence[str] = (),
+) -> Callable[[Factory], Factory]:
+    """Says on a component's factory what it needs of the data, and what saved models need of it.
+
+    Args:
+        targets: as in `Traits`.
+        output: as in `Traits`.
+        regression_output: as in `Traits`.
+        inputs: as in `Traits`.
+        task: as in `Traits`.
+        classes: `module:Class` of each Keras class of one's own that a saved model refers to, for a factory that
+            imports it only when it is called: a process that loads the model imports these first.
+
+    Raises:
+        ValueError: a word that does not exist.
+    """
+    if targets is not None and targets not in _TARGETS:
+        raise ValueError(f"targets must be one of {', '.join(_TARGETS)}, got {targets!r}")
+    if inputs is not None and inputs not in _INPUTS:
+        raise ValueError(f"inputs must be one of {', '.join(_INPUTS)}, got {inputs!r}")
+    if task is None and targets in ("class_index", "one_hot"):
+        task = "classification"
+    given = {
+        "targets": targets,
+        "regression_targets": targets if targets in ("binary", "signed") else None,
+        "output": output,
+        "regression_output": regression_output,
+        "inputs": inputs,
+        "task": task,
+    }
+    told = {key: value for key, value in given.items() if value is not None}
+
+    def mark(factory: Factory) -> Factory:
+        if told:
+            setattr(factory, ATTRIBUTE, Traits(**told))  # type: ignore[arg-type]
+        setattr(factory, CLASSES, tuple(classes))
+        return factory
+
+    return mark

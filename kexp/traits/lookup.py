@@ -1,0 +1,90 @@
+"""What a component needs: as it declares, or by Keras' rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from kexp.registry import OURSELVES, Component
+from kexp.signatures import to_snake_case
+
+if TYPE_CHECKING:
+    from kexp.schema import Node
+from kexp.traits.declaring import ATTRIBUTE, Targets, Traits
+from kexp.traits.keras_rules import rules_of_loss, rules_of_metric
+
+__all__ = [
+    "OUTPUTS",
+    "declaration_of",
+    "of",
+    "of_node",
+    "says_targets",
+]
+
+# The activation of the output layer that goes with a classification's targets.
+OUTPUTS = {"class_index": "softmax", "one_hot": "softmax", "binary": "sigmoid", "signed": "linear"}
+
+
+def of(component: Component, parameters: Mapping[str, Any] | None = None, targets: str | None = None) -> Traits:
+    """What a component needs of the data.
+
+    Args:
+        component: a loss, a metric or a model.
+        parameters: the ones it is built with; logits of two classes want two outputs, for one logit's sign says what
+            a threshold of 0.5 does not.
+        targets: the form of a classification's targets, where the config says it.
+
+    Raises:
+        ComponentError: a plugin's component that does not import.
+    """
+    traits = declaration_of(component) or _by_name(component)
+    if targets in OUTPUTS:
+        output = traits.output if targets == traits.targets else OUTPUTS[targets]
+        traits = replace(traits, targets=cast(Targets, targets), output=output)
+    if traits.targets == "binary" and component.group == "loss" and (parameters or {}).get("from_logits"):
+        return replace(traits, targets="one_hot")
+    return traits
+
+
+def of_node(node: Node) -> Traits:
+    """What the component of a loss's or a metric's node needs of the data."""
+    return of(node.component, node.parameters, node.common.get("targets"))
+
+
+def says_targets(component: Component) -> bool:
+    """Whether the form of the targets is known: the component declares it, or it is Keras' own."""
+    if component.distribution == OURSELVES:
+        return True
+    return declaration_of(component) is not None or _keras_name(component) is not None
+
+
+def declaration_of(component: Component) -> Traits | None:
+    """What a component's factory declares by `declare`; None for nothing."""
+    if component.exported and component.distribution == OURSELVES:
+        return None
+    declared = getattr(component.load(), ATTRIBUTE, None)
+    return declared if isinstance(declared, Traits) else None
+
+
+def _by_name(component: Component) -> Traits:
+    name = component.name if component.distribution == OURSELVES else _keras_name(component)
+    if component.group == "loss":
+        return rules_of_loss(name) if name is not None else Traits(targets="dense")
+    if component.group == "metrics" and name is not None:
+        return rules_of_metric(name)
+    return Traits()
+
+
+def _keras_name(component: Component) -> str | None:
+    """Keras' name of a loss or a metric that is one of its classes or functions, or an object of such a class."""
+    if component.group not in ("loss", "metrics"):
+        return None
+    made = component.load()
+    kind = made if hasattr(made, "__name__") else type(made)
+    if getattr(kind, "__module__", "").startswith(("keras.", "keras.src.")) and kind.__name__ not in _WRAPPERS:
+        return to_snake_case(kind.__name__)
+    return None
+
+
+_WRAPPERS = ("LossFunctionWrapper", "MeanMetricWrapper", "Mean", "Sum")  # of functions that may be anybody's
