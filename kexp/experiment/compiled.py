@@ -60,7 +60,7 @@ def _check_batches(prepared: Prepared, model: keras.Model) -> None:
     sizes = [each.shape[0] for each in inputs if each.shape and each.shape[0] is not None]
     if not sizes:
         return
-    (size, *_), splits, batch_size = sizes, prepared.splits, prepared.experiment.trainer.batch_size
+    (size, *_), splits, batch_size = sizes, prepared.splits, prepared.batch_size
     if batch_size != size:
         raise ConfigError.at("trainer.batch_size", f"must be {size}, the rows that the model's Input takes", batch_size)
     for name, key in (

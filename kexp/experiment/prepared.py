@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,11 @@ class Prepared:
         """Whether a user's metric may return a dict, whose names only the metric knows."""
         own = [node.component for node in self.experiment.metrics.values() if node.component.distribution != OURSELVES]
         return any(each.reading().kind != "itself" and not _is_of_keras(each.load()) for each in own)
+
+    @property
+    def batch_size(self) -> int:
+        """The number of rows of a batch: all training rows, if the config says more, as in Keras."""
+        return min(self.experiment.trainer.batch_size, len(self.splits.train))
 
     @property
     def is_weighted(self) -> bool:
@@ -202,9 +207,6 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
     if splits.summary:
         notices = (("table", splits.summary), *notices)
     digest = fingerprint(experiment, data.digest)
-    # A batch that is larger than the number of rows has all rows, as in Keras.
-    size = min(experiment.trainer.batch_size, len(splits.train))
-    experiment = replace(experiment, trainer=replace(experiment.trainer, batch_size=size))
     prepared = Prepared(experiment, splits, digest, targets, notices, taken, earlier)
     _check_monitors(prepared)
     return prepared
@@ -301,7 +303,7 @@ def feeds(prepared: Prepared, kind: FeedKind | None = None) -> tuple[Feed, Feed 
     weights = trainer.class_weight
     if weights == "balanced":
         weights = class_weights(splits.train, weights)
-    kind, batch_size = kind or experiment.data.common["feed"], trainer.batch_size
+    kind, batch_size = kind or experiment.data.common["feed"], prepared.batch_size
     train = feed(
         splits.train,
         kind=kind,

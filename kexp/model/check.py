@@ -32,6 +32,7 @@ def check_model(model: Any, spec: ModelSpec) -> keras.Model:
             the targets.
     """
     import keras
+    from keras.src.backend import compute_output_spec
 
     if not isinstance(model, keras.Model):
         raise ComponentError(f"model: must be a keras.Model, got {type(model).__name__}")
@@ -41,6 +42,10 @@ def check_model(model: Any, spec: ModelSpec) -> keras.Model:
         output = _of_graph(model, spec)
     else:
         output = _of_call(model, spec)
+    if None in output[1:] and getattr(model, "inputs", None):  # sizes that follow from the rows'
+        rows = keras.KerasTensor((None, *spec.input_shape), dtype=spec.input_dtype)
+        output = tuple(compute_output_spec(model, rows, training=False).shape)
+        _renew_constants(model)
     if tuple(output[1:]) != spec.output_shape:
         raise ConfigError(
             f"model: must end in the shape {(None, *spec.output_shape)} that data and loss ask for, got {tuple(output)}"

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from scipy import sparse
 
 from kexp.data import arrays, as_data, split
 from kexp.data.sources.materialise import materialise
@@ -118,3 +119,16 @@ def test_targets_that_32_bit_numbers_cannot_tell_apart_are_refused(random: np.ra
     ):
         as_data((x, 1e15 + np.arange(40.0)))
     assert as_data((x, 1e6 + np.arange(40.0))).spec.task == "regression"
+
+
+def test_as_data_takes_sparse_rows_columns_by_name_and_three_parts(random: np.random.Generator) -> None:
+    x, y = _xy(random, 30)
+    x[x < 0.5] = 0
+    assert as_data((sparse.csr_matrix(x), y)).digest == as_data((x, y)).digest
+    columns = as_data(({"a": x[:, 0], "b": ["u", "v", "w"] * 10}, y))
+    assert split(columns).spec.feature_names == ("a", "b=u", "b=v", "b=w")
+    with pytest.raises(DataError, match=r"^data: x must have columns of one length, but "):
+        as_data(({"a": x[:, 0], "b": ["u"]}, y))
+    three = split(as_data(((x[:20], y[:20]), (x[20:25], y[20:25]), (x[25:], y[25:]))))
+    assert three.validation is not None and np.array_equal(three.validation.arrays()[0], x[20:25])
+    assert as_data(zip(x, y, strict=True)).digest == as_data((x, y)).digest  # a generator of rows

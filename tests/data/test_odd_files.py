@@ -224,6 +224,7 @@ def test_how_a_run_read_its_table_goes_for_other_rows(tmp_path: Path) -> None:
 
 SAID: dict[str, tuple[str | bytes, str]] = {
     "book.xlsx": (b"PK\x03\x04", "book.xlsx is an Excel file: CSV, TSV, Parquet, Feather and JSON are read"),
+    "rows.txt": ("1 1:0.5 3:2\n0 2:1.5 3:1\n", "rows.txt is a LIBSVM file: CSV, TSV"),
     "page.csv": ("<!DOCTYPE html><html></html>", "page.csv is a web page, not a table"),
     "columns.json": (PLAIN.to_json(), "columns.json must hold a list of objects, or an object a line"),
     "long.csv": (CSV.replace("ash\n", "ash,1,2\n", 1), "must have the 4 fields of its header, got 6 in row 1"),
@@ -302,3 +303,11 @@ def test_files_of_a_pattern_may_differ_in_delimiter_and_decimal_mark(tmp_path: P
     assert table(str(tmp_path / "comma-first"), "kind").digest == expected
     found = split(table(str(tmp_path / "point-first"), "kind"))
     assert np.isclose(np.sort(feature(found, "long")), np.sort(frame.long.to_numpy(np.float32))).all()
+
+
+def test_a_folder_of_partitions_is_read_with_the_values_in_their_names(tmp_path: Path) -> None:
+    for year, rows in ((2020, slice(0, 40)), (2021, slice(40, None))):
+        (tmp_path / "birds" / f"year={year}").mkdir(parents=True)
+        PLAIN[rows].to_parquet(tmp_path / "birds" / f"year={year}" / "part-0.parquet")
+    splits = split(table(str(tmp_path / "birds"), "kind"))
+    np.testing.assert_array_equal(feature(splits, "year"), [2020] * 40 + [2021] * (ROWS - 40))

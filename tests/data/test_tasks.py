@@ -178,6 +178,13 @@ def test_a_loss_of_classes_makes_classes_of_whole_numbers_that_might_be_quantiti
         prepared("forecast", "loss=sparse_categorical_crossentropy")
 
 
+def test_a_batch_larger_than_the_rows_is_all_rows_and_the_config_keeps_what_was_typed() -> None:
+    trial = prepared("labels", "trainer.batch_size=500")
+    train = feeds(trial)[0]
+    assert (train.batch_size, train.steps_per_epoch) == (trial.batch_size, 1) == (len(trial.splits.train), 1)
+    assert trial.experiment.trainer.batch_size == 500  # the same for folds of different sizes
+
+
 def test_floats_of_0_and_1_are_classes_or_labels() -> None:
     flat = np.random.default_rng(0).random((30, 4))
     bits = (flat > 0.5).astype("float32")

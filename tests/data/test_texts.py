@@ -128,6 +128,30 @@ def test_a_folder_for_each_class_is_read(tmp_path: Path, texts: list[str]) -> No
     assert len(found) == 40 and labels["file"][0] == "001.txt"
 
 
+def test_folders_of_parts_hold_folders_of_classes(tmp_path: Path) -> None:
+    for part, count in (("train", 5), ("test", 3)):
+        for name in ("neg", "pos"):
+            (tmp_path / "reviews" / part / name).mkdir(parents=True)
+            for place in range(count):
+                (tmp_path / "reviews" / part / name / f"{place}.txt").write_text(f"{name} words {place}")
+    splits = split(text(str(tmp_path / "reviews")), validation=0)
+    assert splits.spec.classes == ("neg", "pos") and splits.test is not None
+    assert (len(splits.train), len(splits.test)) == (10, 6)
+    assert len(text_encoded(str(tmp_path / "reviews"), splits.encoding)) == 16
+
+
+def test_several_columns_of_a_table_are_labels_of_its_texts(tmp_path: Path) -> None:
+    import pandas as pd
+
+    file = tmp_path / "comments.csv"
+    marks = {"toxic": [0, 1] * 20, "rude": [True, False, False, True] * 10}
+    pd.DataFrame({"comment": ["a fine day", "you cold room"] * 20, **marks}).to_csv(file, index=False)
+    splits = split(text(str(file), ["toxic", "rude"], length=4))
+    assert splits.spec.task == "labels" and splits.spec.target_names == ("toxic", "rude")
+    again = text_encoded(str(file), splits.encoding)
+    assert np.array_equal(again.targets, np.array(list(marks.values()), dtype=np.float32).T)
+
+
 def test_folders_that_are_no_classes_are_told_in_a_sentence(tmp_path: Path) -> None:
     folder = tmp_path / "texts"
     (folder / "one").mkdir(parents=True)

@@ -10,6 +10,7 @@ from made import BRIEF, SMALL, assert_same_as_fit, trials
 
 import kexp
 from kexp.errors import ConfigError, TrainingError
+from kexp.experiment import prepare
 from kexp.fused import run_trials
 
 PLAIN = [each for each in SMALL if not each.startswith("backend")]
@@ -49,7 +50,7 @@ def test_the_number_of_lanes_is_the_trial_s_own_and_decides_the_bits(tmp_path: P
 def test_a_batch_larger_than_the_rows_is_one_of_all_rows(tmp_path: Path, engine: str) -> None:
     common = [*PLAIN, "backend=jax", f"trainer.engine={engine}", "trainer.epochs=3", "trainer.verbose=0", "save=none"]
     more = kexp.run([*common, "trainer.batch_size=100000"], folder=tmp_path / "more")
-    rows = more.experiment.trainer.batch_size
+    rows = prepare(more.experiment).batch_size
     assert 0 < rows < 100000
     all_ = kexp.run([*common, f"trainer.batch_size={rows}"], folder=tmp_path / "all")
     assert more.history.epochs == all_.history.epochs

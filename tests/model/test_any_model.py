@@ -18,6 +18,8 @@ import kexp
 from kexp.config import compose, plain
 from kexp.errors import ComponentError, ConfigError
 from kexp.experiment import feeds, prepare
+from kexp.model import ModelSpec
+from kexp.model.check import check_model
 from kexp.schema import check
 from kexp.training.initial_values import initial_values
 
@@ -129,3 +131,11 @@ def test_what_cannot_be_a_model_of_the_data_is_refused_in_a_sentence(
     with pytest.raises(kind, match=said) as caught:
         kexp.run([*SHORT, f"model=own_models:{name}"])
     assert "\n" not in str(caught.value)
+
+
+def test_open_sizes_of_a_model_follow_from_the_rows() -> None:
+    inputs = keras.Input((None, None, 1))
+    model = keras.Model(inputs, keras.layers.UpSampling2D(3)(keras.layers.Conv2D(1, 3, padding="same")(inputs)))
+    assert check_model(model, ModelSpec((8, 8, 1), (8, 8, 1), 1, None, positions=(24, 24))) is model
+    with pytest.raises(ConfigError, match=r"\(None, 20, 20, 1\) that data and loss ask for, got \(None, 24, 24, 1\)"):
+        check_model(model, ModelSpec((8, 8, 1), (8, 8, 1), 1, None, positions=(20, 20)))

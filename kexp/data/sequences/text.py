@@ -26,7 +26,7 @@ from kexp.data.source import (
     check_splits,
     check_weights,
 )
-from kexp.data.table.data import Unfitted
+from kexp.data.table.data import Unfitted, kinds_read
 from kexp.data.table.files.matching import ENDINGS, ending_of, table_files
 from kexp.data.table.options import ReadOptions
 from kexp.data.table.reading import read_table
@@ -48,7 +48,7 @@ MOST_WORDS = 200  # default number of words of a text
 class Plan:
     """The settings of `data=text`; see `text_component.text`."""
 
-    target: str | None
+    target: tuple[str, ...]
     column: str | None
     words: int
     length: int
@@ -121,22 +121,22 @@ def text_data(path: str, plan: Plan) -> Data:
         DataError: there are no texts, a class has no file, there is only one class, or no column is text.
     """
     if Path(path).expanduser().is_dir() and not _tables_in(Path(path).expanduser()):
-        files, names = class_files(path, (".txt",), "data.path")
+        files, names, splits = class_files(path, (".txt",), "data.path")
         texts = [_read(file) for file in files]
         targets = index_targets(np.array(names), "classification", plan.classes, "data")
         about: dict[str, Any] = {"target": []}
-    else:
-        table = read_table(table_files(path, "data.path"), ReadOptions())
-        column = _text_column(table, plan)
-        if plan.target is None:
-            raise DataError("data.target: must name the column to predict")
-        wanted = table.column(plan.target, "data.target")
-        rows = rows_with([wanted], np.arange(len(table), dtype=np.intp))
-        targets = targets_of([wanted], rows, plan.task, plan.classes)
-        plan = replace(plan, column=column)
-        texts = _column_texts(table, column, rows)
-        about = {"target": [plan.target], "kinds": {plan.target: [wanted.kind, wanted.format]}}
-    return _of(texts, targets, plan, about, "data.target" if plan.target else "data.path")
+        return _of(texts, targets, plan, about, "data.path", splits)
+    table = read_table(table_files(path, "data.path"), ReadOptions())
+    column = _text_column(table, plan)
+    if not plan.target:
+        raise DataError("data.target: must name the column to predict")
+    wanted = [table.column(name, "data.target") for name in plan.target]
+    rows = rows_with(wanted, np.arange(len(table), dtype=np.intp))
+    targets = targets_of(wanted, rows, plan.task, plan.classes)
+    plan = replace(plan, column=column)
+    texts = _column_texts(table, column, rows)
+    about = {"target": list(plan.target), "kinds": kinds_read((), wanted)}
+    return _of(texts, targets, plan, about, "data.target")
 
 
 def text_rows(
@@ -150,7 +150,7 @@ def text_rows(
     length = max(1, min(MOST_WORDS, max(len(words_of(text)) for text in texts)))
     kind = "text" if targets.classes is not None and y.dtype.kind in "OUS" else "number"
     about = {"target": list(names), "kinds": {name: [kind, None] for name in names}}
-    return _of(texts, targets, Plan("y", "text", 10_000, length), about, key, splits, weights)
+    return _of(texts, targets, Plan(tuple(names), "text", 10_000, length), about, key, splits, weights)
 
 
 def _of(
@@ -180,7 +180,7 @@ def _of(
 def text_encoded(path: str, encoding: Mapping[str, Any], *, key: str = "data.path") -> Data:
     """Load other texts with their targets, encoded with a run's vocabulary."""
     if not encoding["target"]:
-        files, names = class_files(path, (".txt",), key)
+        files, names, _ = class_files(path, (".txt",), key)
         texts = [_read(file) for file in files]
         y: Any = index_targets(np.array(names), "classification", encoding["classes"], "data").values
     else:
@@ -219,7 +219,7 @@ def texts_of(path: Path, encoding: Mapping[str, Any], key: str) -> tuple[list[st
         whole = _read(path)
         return ([whole], {"file": [path.name]}) if column is None else (whole.splitlines(), {})
     table = read_table(table_files(str(path), key), ReadOptions())
-    name = column or _text_column(table, Plan(None, None, 3, 1))
+    name = column or _text_column(table, Plan((), None, 3, 1))
     table.column(name, key)
     return _column_texts(table, name, np.arange(len(table), dtype=np.intp)), {}
 
@@ -238,12 +238,12 @@ def _spec(encoding: Mapping[str, Any]) -> DataSpec:
 
 def _text_column(table: Table, plan: Plan) -> str:
     if plan.column is not None:
-        if plan.column == plan.target:
+        if plan.column in plan.target:
             raise DataError(f"data.text: must not be the target, got {plan.column!r}")
         if table.column(plan.column, "data.text").kind != "text":
             raise DataError(f"data.text: column {plan.column!r} must hold text, got {table.columns[plan.column].kind}")
         return plan.column
-    found = [each for each in table.columns.values() if each.kind == "text" and each.name != plan.target]
+    found = [each for each in table.columns.values() if each.kind == "text" and each.name not in plan.target]
     if not found:
         raise DataError(f"data.text: {table.name} has no column of text")
     return max(found, key=lambda each: sum(map(len, each.words[:1000])) / max(1, len(each.words[:1000]))).name

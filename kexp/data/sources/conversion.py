@@ -45,10 +45,11 @@ def as_data(made: object, *, key: str = "data") -> Data:
     """Convert the result of a data component to Data.
 
     Args:
-        made: a Data; (x, y) or (x, y, weight) of arrays or pandas objects; two of these, as training and test rows; or
-            a mapping of these with the names train, validation and test. A finite `tf.data.Dataset`, a
-            `keras.utils.PyDataset` or a generator of batches may take the place of (x, y); it is read once, and large
-            features go to a temporary file instead of memory.
+        made: a Data; (x, y) or (x, y, weight) of arrays, pandas objects, SciPy's sparse matrices, or a dict of columns
+            as x; two of these, as training and test rows, or three, with validation rows between them; or a mapping of
+            these with the names train, validation and test. A finite `tf.data.Dataset`, a `keras.utils.PyDataset` or a
+            generator of batches or rows may take the place of (x, y); it is read once, and large features go to a
+            temporary file instead of memory.
         key: the config key, for messages.
 
     Raises:
@@ -61,8 +62,9 @@ def as_data(made: object, *, key: str = "data") -> Data:
             if name not in PART_NAMES:
                 raise DataError(f"{key}: there is no split {name!r}{suggestion(str(name), PART_NAMES)}")
         return _from_parts({name: _rows(part, key) for name, part in made.items()}, key)
-    if isinstance(made, (tuple, list)) and len(made) == 2 and all(_is_part(part) for part in made):
-        return _from_parts({"train": _rows(made[0], key), "test": _rows(made[1], key)}, key)
+    if isinstance(made, (tuple, list)) and len(made) in (2, 3) and all(_is_part(part) for part in made):
+        names = PART_NAMES if len(made) == 3 else ("train", "test")
+        return _from_parts({name: _rows(part, key) for name, part in zip(names, made, strict=True)}, key)
     return _data(_rows(made, key), None, key)
 
 
@@ -89,7 +91,16 @@ def _rows(part: object, key: str) -> Rows:
 
 
 def _values(values: Any, name: str, key: str) -> Any:
-    """Return the values as an array; a pandas object stays one if it holds features."""
+    """Return the values as an array; a pandas object stays one if it holds features, and so does a dict of columns."""
+    if name == "x" and isinstance(values, Mapping):
+        import pandas as pd
+
+        try:
+            values = pd.DataFrame(values)
+        except ValueError as error:
+            raise DataError(f"{key}: x must have columns of one length, but {error}") from None
+    if callable(getattr(values, "toarray", None)):
+        values = values.toarray()  # a sparse matrix of SciPy's
     if isinstance(values, np.memmap) or (name == "x" and _is_frame(values)):
         return values
     try:

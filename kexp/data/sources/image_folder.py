@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["Images", "image_files", "image_folder"]
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-PARTS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
 Color = Literal["grey", "rgb"]
 LARGE_BYTES = 1 << 30
 
@@ -96,14 +95,7 @@ def image_folder(
     size = [image_size, image_size] if isinstance(image_size, int) else list(image_size)
     if len(size) != 2 or min(size) < 1:
         raise DataError(f"data.image_size: must be a positive integer, or height and width, got {image_size!r}")
-    files: list[Path] = []
-    names: list[str] = []
-    splits: dict[str, Any] = {}
-    for part, folder in _parts(path).items():
-        found, labels = class_files(str(folder), ENDINGS, "data.path")
-        splits[part] = np.arange(len(files), len(files) + len(found), dtype=np.intp)
-        files += found
-        names += labels
+    files, names, splits = class_files(path, ENDINGS, "data.path")
     digests = [_checked(file) for file in files]
     targets = index_targets(np.array(names), "classification", classes, "data")
     source = Images(files, targets.values, size, color)
@@ -113,8 +105,7 @@ def image_folder(
     hashed.add("features", np.frombuffer(b"".join(digests), dtype=np.uint8))
     hashed.add("size", np.array(source.shape))
     hashed.add("targets", targets.values)
-    given = splits if len(splits) > 1 else None
-    return Data(source, spec, hashed.digest("classification", given), targets.values, given)
+    return Data(source, spec, hashed.digest("classification", splits), targets.values, splits)
 
 
 def image_files(path: Path, key: str) -> list[Path]:
@@ -140,21 +131,6 @@ def images_like(files: Sequence[Path], shape: Sequence[int]) -> Images:
     import numpy as np
 
     return Images(files, np.zeros(len(files), dtype=np.int64), shape[:2], "grey" if shape[2] == 1 else "rgb")
-
-
-def _parts(path: str) -> dict[str, Path]:
-    """Return part -> folder; the whole folder as `train` if it has no folders of parts."""
-    from kexp.errors import DataError
-
-    root = Path(path).expanduser()
-    folders = [each for each in root.iterdir() if each.is_dir()] if root.is_dir() else []
-    given = {PARTS[each.name.lower()]: each for each in folders if each.name.lower() in PARTS}
-    if "train" not in given:
-        return {"train": root}
-    others = sorted(each.name for each in folders if each.name.lower() not in PARTS and not each.name.startswith("."))
-    if others:
-        raise DataError(f"data.path: must hold folders of parts or of classes, got both: train and {others[0]}")
-    return {part: given[part] for part in ("train", "validation", "test") if part in given}
 
 
 def _checked(file: Path) -> bytes:

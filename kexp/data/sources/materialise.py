@@ -24,7 +24,7 @@ def materialise(made: Any, key: str, memory_bytes: int = MEMORY_BYTES) -> tuple[
 
     Args:
         made: a finite tf.data.Dataset of (x, y) or (x, y, weight), batched or not; a keras.utils.PyDataset; or a
-            generator of batches.
+            generator of batches or of rows.
         key: the config key, for messages.
         memory_bytes: features of at least this size go to a temporary file.
 
@@ -85,7 +85,9 @@ def _batches(made: Any, key: str) -> Iterator[tuple[NDArray[Any], ...]]:
         if not isinstance(element, (tuple, list)) or len(element) not in (2, 3):
             got = f"{len(element)} things" if isinstance(element, (tuple, list)) else type(element).__name__
             raise DataError(f"{key}: every batch must be (x, y) or (x, y, weight), got {got} in batch {number}")
-        arrays = tuple(np.asarray(part) if batched else np.asarray(part)[None] for part in element)
+        arrays = tuple(np.asarray(part) for part in element)
+        if not batched or arrays[1].ndim == 0:  # a row
+            arrays = tuple(part[None] for part in arrays)
         if any(part.ndim == 0 or len(part) != len(arrays[0]) for part in arrays):
             shapes = ", ".join(str(part.shape) for part in arrays)
             raise DataError(f"{key}: every batch must have as many targets as rows, got {shapes} in batch {number}")

@@ -40,7 +40,7 @@ class Blocks:
 
     def __init__(self, prepared: Prepared, width: int, room: int, place: Callable[[Any], Any]) -> None:
         self.part, self.place = prepared.splits.train, place
-        self.batch_size = prepared.experiment.trainer.batch_size
+        self.batch_size = prepared.batch_size
         self.weighted = prepared.experiment.trainer.class_weight is not None
         step = width * self.batch_size
         self.steps = max(_LEAST, min(_MOST, min(_BYTES, room) // (step * _row_bytes(self.part.spec))))

@@ -178,7 +178,7 @@ def _compare(
     numbers = numbers_of(blueprint.prepared.experiment)
     slots = Slots(numbers)
     places, beginning = _found(blueprint, probe, keys)
-    batch_size = blueprint.prepared.experiment.trainer.batch_size
+    batch_size = blueprint.prepared.batch_size
     mine = Lane(blueprint, places, tracers, slots, batch_size)
     theirs = Lane(probe, [], frozenset(), Slots({}), batch_size)
     state = probe.state()
@@ -252,8 +252,8 @@ def _traces(
     import numpy as np
 
     places = [place for place in _found(blueprint, probe, keys)[0] if place.key == key]
-    experiment = blueprint.prepared.experiment
-    lane = Lane(blueprint, places, tracers, Slots(numbers_of(experiment)), experiment.trainer.batch_size)
+    prepared = blueprint.prepared
+    lane = Lane(blueprint, places, tracers, Slots(numbers_of(prepared.experiment)), prepared.batch_size)
 
     def run(floats: Any, ints: Any, state: Any) -> Any:
         with lane.numbers(floats, ints):

@@ -39,7 +39,7 @@ def structure_key(prepared: Prepared, constants: frozenset[Key] = frozenset()) -
         "targets": splits.train.targets,
         "encoded": rows_digest(prepared) if splits.encoding else None,
         "rows": row_counts(prepared),
-        "batch_size": trainer.batch_size,
+        "batch_size": prepared.batch_size,
         "class_weight": trainer.class_weight is not None,
         "mixed_precision": trainer.mixed_precision,
         "schedule_length": length,
@@ -61,11 +61,11 @@ def row_counts(prepared: Prepared) -> tuple[int, int, int]:
     """Rows of an epoch, of a validation and of the test."""
     splits, trainer = prepared.splits, prepared.experiment.trainer
     epoch, steps = len(splits.train), trainer.steps_per_epoch
-    if steps not in (None, -(-epoch // trainer.batch_size)):
-        epoch = steps * trainer.batch_size
+    if steps not in (None, -(-epoch // prepared.batch_size)):
+        epoch = steps * prepared.batch_size
     validated = len(splits.validation or ())
     if trainer.validation_steps is not None:
-        validated = min(validated, trainer.validation_steps * trainer.batch_size)
+        validated = min(validated, trainer.validation_steps * prepared.batch_size)
     return epoch, validated, len(splits.test or ())
 
 
@@ -77,7 +77,7 @@ def unfit(trial: Trial) -> str:
     if trainer.run_eagerly is True:
         return "trainer.run_eagerly: a lane's steps are compiled"
     rows = len(prepared.splits.train)
-    rest = rows % trainer.batch_size
+    rest = rows % prepared.batch_size
     if rest and row_counts(prepared)[0] != rows:
         return (
             f"trainer.steps_per_epoch: {trainer.steps_per_epoch} steps with a last batch of "

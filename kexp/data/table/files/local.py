@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import zipfile
 from dataclasses import replace
@@ -24,6 +25,7 @@ _OTHERS = {
     b"\x89HDF": f"an HDF5 file: {_READ}",
     b"\x93NUMPY": "a NumPy array: data=npz reads .npz files",
     b"<!doctype": f"a web page, not a table: {_READ}",
+    b"<table": f"a web page, not a table: {_READ}",
     b"<html": f"a web page, not a table: {_READ}",
     b"<?xml": f"XML: {_READ}",
     b"%pdf": f"a PDF: {_READ}",
@@ -34,6 +36,7 @@ _OTHERS = {
     b"$fl2": f"an SPSS file: {_READ}",
     b"version https://git-lfs": "a pointer of Git LFS: git lfs pull fetches the file",
 }
+_LIBSVM = re.compile(rb"[-+]?\d[\d.]* \d+:[-+\d.e]+ \d+:")
 _ENDINGS = {
     **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods"), _EXCEL),
     **dict.fromkeys(
@@ -60,6 +63,8 @@ def plain(file: TableFile, folder: Path) -> TableFile:
     if packing or file.path.lower().endswith(".xz"):
         return plain(_unpacked(file, folder, packing), folder)
     said = next((words for magic, words in _OTHERS.items() if start.lower().startswith(magic)), said)
+    if _LIBSVM.match(start):
+        said = f"a LIBSVM file: {_READ}, and sklearn.datasets.load_svmlight_file in a function of yours reads it"
     if said:
         raise DataError(f"{file.key}: {file.name} is {said}")
     known = next((form for magic, form in _FORMS.items() if start.startswith(magic)), None)

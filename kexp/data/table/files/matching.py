@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -70,12 +71,16 @@ def table_files(path: str, key: str) -> list[TableFile]:
         return [TableFile(path, key, form_of(path))]
     folder = Path(path).expanduser()
     if folder.is_dir():
-        found = sorted(file for file in folder.iterdir() if file.is_file() and ending_of(file.name) in ENDINGS)
+        found = _tables_among(folder.iterdir()) or _tables_among(folder.rglob("*/*"))  # as partitions are written
         if not found:
             raise DataError(f"{key}: the folder {path!r} holds no table (.csv, .tsv, .parquet, .feather or .jsonl)")
     else:
         found = matching(path, key)
     return [TableFile(os.fspath(file), key, form_of(file.name)) for file in found]
+
+
+def _tables_among(files: Iterable[Path]) -> list[Path]:
+    return sorted(file for file in files if file.is_file() and ending_of(file.name) in ENDINGS)
 
 
 def form_of(name: str) -> Form:

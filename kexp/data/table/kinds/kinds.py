@@ -176,8 +176,10 @@ def number_forms(connection: duckdb.DuckDBPyConnection, table: str, how: ReadOpt
     described = connection.execute(f"select column_name, column_type from (describe {table})").fetchall()
     found = {name: GROUPED for name, kind in described if kind == "DOUBLE"}
     texts = [name for name, kind in described if kind == "VARCHAR" and (how.kinds or {}).get(outside(name)) != "text"]
-    counted = _counted(connection, texts, how, table) if texts else {}
-    for name, (present, numbers, _, digits, codes) in counted.items():
+    some = _counted(connection, texts, how, f"(select * from {table} limit {_SAMPLE})") if texts else {}
+    likely = [name for name, (*_, digits, _) in some.items() if digits]
+    whole = _counted(connection, likely, how, table) if likely else {}
+    for name, (present, numbers, _, digits, codes) in whole.items():
         if present and numbers == present and not codes:
             found[name] = GROUPED
         elif digits and not codes and (written := _written(connection, name, how, table)):
