@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from kexp.data.source import GivenSplits
-
 __all__ = ["class_files"]
+
+_Found = tuple[list[Path], list[str], "dict[str, NDArray[np.intp]] | None"]
 
 PARTS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
 
 
-def class_files(path: str, endings: Sequence[str], key: str) -> tuple[list[Path], list[str], GivenSplits | None]:
+def class_files(path: str, endings: Sequence[str], key: str) -> _Found:
     """List the files of a folder that has one folder for each class, or folders train and test that have those.
 
     Args:
