@@ -18,6 +18,7 @@ from kexp.experiment.logging.recording import (
 )
 from kexp.experiment.logging.served import formats_for_serving, outputs_of, rows_of
 from kexp.experiment.own_compile import may_compile
+from kexp.experiment.own_files import own_modules
 from kexp.experiment.prepared import Prepared, feeds, load_data, prepare, split_as
 from kexp.experiment.result import Result
 from kexp.experiment.running import check_installed, checkpointing_of, run, store_of
@@ -49,6 +50,7 @@ __all__ = [
     "log_rates",
     "may_compile",
     "outputs_of",
+    "own_modules",
     "own_tags",
     "prepare",
     "record_setup",

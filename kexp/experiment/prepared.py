@@ -15,8 +15,10 @@ from kexp.experiment.earlier import Earlier, adjust_to, earlier_run, reuse_encod
 from kexp.experiment.earlier import describe as describe_earlier
 from kexp.experiment.own_compile import compiled_by_model
 from kexp.experiment.own_compile import in_words as in_words_of_compile
+from kexp.experiment.own_files import own_modules
 from kexp.experiment.targets import find_targets, in_words
 from kexp.fingerprint import fingerprint
+from kexp.process_settings import BACKEND, PRECISION, as_set_by, set_by
 from kexp.registry import OURSELVES
 from kexp.registry.instances import needs_reload
 from kexp.schema import Experiment, Node, Taken, component_node
@@ -153,7 +155,11 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
     Raises:
         ConfigError: they do not fit, or the data cannot be read.
     """
-    data = load_data(experiment.data) if data is None else data
+    with as_set_by(own_modules(experiment)):
+        return _prepare(experiment, load_data(experiment.data) if data is None else data)
+
+
+def _prepare(experiment: Experiment, data: Data) -> Prepared:
     splits = split_as(experiment, data)
     spec = splits.spec
     earlier = earlier_run(experiment)
@@ -200,7 +206,7 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
         *((("model", compiled),) if compiled else ()),
         *notices,
         *_made_anew(experiment),
-        *_precision(experiment),
+        *_overruled(experiment),
     )
     if earlier is not None:
         notices = (("model", describe_earlier(experiment, earlier)), *notices)
@@ -223,14 +229,20 @@ def _made_anew(experiment: Experiment) -> list[tuple[str, str]]:
     ]
 
 
-def _precision(experiment: Experiment) -> list[tuple[str, str]]:
-    """Return a notice if a user's module set a global dtype policy or floatx that the config overrides."""
+def _overruled(experiment: Experiment) -> list[tuple[str, str]]:
+    """Return notices if a user's module set a backend, a dtype policy or a floatx that the config overrides."""
+    by_modules, notices = set_by(own_modules(experiment)), []
+    if by_modules.get(BACKEND, experiment.backend) != experiment.backend:
+        told = f"whatever {BACKEND} a module sets, here {by_modules[BACKEND]}; backend={by_modules[BACKEND]} is for it"
+        notices.append(("backend", f"{experiment.backend}, {told}"))
     used = "mixed_float16" if experiment.trainer.mixed_precision else "float32"
-    setting, found = training.user_precision() or ("", used)
-    if found == used:
-        return []
-    advice = "; trainer.mixed_precision=true is for it" if found == "mixed_float16" else ""
-    return [("trainer", f"layers compute in {used}, whatever {setting} a module sets, here {found}{advice}")]
+    own = next(((name.split()[-1], value) for name, value in by_modules.items() if name in PRECISION), ("", used))
+    setting, found = training.user_precision() or own
+    if found != used:
+        advice = "; trainer.mixed_precision=true is for it" if found == "mixed_float16" else ""
+        told = f"whatever {setting.replace('_', ' ')} a module sets, here {found}{advice}"
+        notices.append(("trainer", f"layers compute in {used}, {told}"))
+    return notices
 
 
 def _check_text(experiment: Experiment, spec: DataSpec) -> None:

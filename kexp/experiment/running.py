@@ -20,7 +20,6 @@ from kexp.experiment.logging.epoch_metrics import EpochLogger, size_of
 from kexp.experiment.logging.extras import check_extras, log_extras
 from kexp.experiment.logging.recording import (
     Source,
-    own_modules,
     record_figures,
     record_model,
     record_outcome,
@@ -30,6 +29,7 @@ from kexp.experiment.logging.recording import (
     summary_of,
 )
 from kexp.experiment.logging.usable_formats import usable_formats
+from kexp.experiment.own_files import own_modules
 from kexp.experiment.prepared import Prepared, prepare
 from kexp.experiment.result import Result
 from kexp.experiment.state import TrainedState, leave_state

@@ -42,10 +42,13 @@ def find_targets(experiment: Experiment, splits: Splits) -> dict[str, tuple[str,
     Raises:
         ConfigError: a function that raises an error with every form; the sentence names its file and line.
     """
-    if splits.spec.task != "classification":
-        return {}
     nodes = [node for node in (experiment.loss, *experiment.metrics.values()) if node is not None]
     nodes = [node for node in nodes if not traits.says_targets(node.component)]
+    if splits.spec.task != "classification":
+        for node in nodes:  # the model may give it other outputs than this call, so only what is wrong anyhow counts
+            if isinstance(error := _try(node, splits, "dense"), _MISTAKES):
+                raise ConfigError(f"{node.path}: {node.name} does not work: {describe_error(error)}")
+        return {}
     return {node.path: _taken(node, splits, experiment.backend) for node in nodes}
 
 
@@ -89,12 +92,13 @@ def _try(node: Node, splits: Splits, form: str) -> int | Exception:
     count = min(_ROWS if splits.spec.outputs != _ROWS else _ROWS - 2, len(part))
     targets = part.batch(np.linspace(0, len(part) - 1, count).astype(np.intp))[1]
     wanted = traits.of(node.component, node.parameters, form)
-    units, activation = traits.output_for(wanted, node.parameters, task="classification", outputs=splits.spec.outputs)
+    spec = splits.spec
+    units, activation = traits.output_for(wanted, node.parameters, task=spec.task, outputs=spec.outputs)
     try:
         own = node.component.target.partition(":")[0]
         with warnings.catch_warnings(), np.errstate(all="ignore"), untouched([own]):
             warnings.simplefilter("ignore")
-            result = _called(node, targets, _outputs((count, *splits.spec.positions, units), activation))
+            result = _called(node, targets, _outputs((count, *spec.positions, units), activation))
     except (BuildError, ComponentError, DataError):
         raise
     except Exception as error:  # the function's own: whatever it raises, it does not take these targets

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.build import build_metrics
 from kexp.errors import ConfigError
-from kexp.experiment.logging.recording import own_modules
+from kexp.experiment.own_files import own_modules
 from kexp.experiment.prepared import Prepared, feeds
 from kexp.registry import OURSELVES
 from kexp.registry.own_state import untouched
@@ -111,6 +111,10 @@ def _tries(experiment: Experiment, model: keras.Model, x: Any, y: Any) -> Iterat
     for key, node in experiment.metrics.items():
         measured = CompileMetrics(build_metrics({key: node}), None)
         yield f"metrics.{key}: {node.name}", _traced(measured.update_state, y, value)[1]
+    schedule, optimizer = experiment.optimizer.common.get("schedule"), model.optimizer
+    if schedule is not None:
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # mixed precision wraps it
+        yield f"schedule: {schedule.name}", _traced(optimizer._learning_rate, _symbol(optimizer.iterations.value))[1]
     gradients = [_symbol(variable.value) for variable in model.trainable_variables]
     if model.optimizer.built:
         _, why = _traced(lambda *each: model.optimizer.apply(list(each), model.trainable_variables), *gradients)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+
+from kexp.process_settings import put_back
 
 __all__ = ["TRACING", "NotALaneError", "settings_kept"]
 
@@ -24,26 +24,7 @@ def settings_kept() -> Iterator[None]:
     Raises:
         NotALaneError: it did.
     """
-    import keras
-
-    def found() -> dict[str, Any]:
-        config = keras.config
-        return {
-            "Keras' floatx": (config.set_floatx, config.floatx()),
-            "Keras' epsilon": (config.set_epsilon, config.epsilon()),
-            "Keras' image_data_format": (config.set_image_data_format, config.image_data_format()),
-            "Keras' dtype_policy": (config.set_dtype_policy, config.dtype_policy().name),
-            "the working directory": (os.chdir, os.getcwd()),
-        }
-
-    before = found()
-    try:
+    with put_back() as changed:
         yield
-    finally:
-        after = found()
-        changed = [name for name, (_, value) in before.items() if after[name][1] != value]
-        for name in changed:
-            put_back, value = before[name]
-            put_back(value)
     if changed:
         raise NotALaneError(f"changes {', '.join(changed)}, which other trials share")

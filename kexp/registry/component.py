@@ -14,10 +14,12 @@ from typing import Any
 
 from kexp import signatures
 from kexp.errors import ComponentError, first_line, nearest
+from kexp.process_settings import apart
 from kexp.registry.compiled_parts import CompiledPart
 from kexp.registry.entry_points import OURSELVES
 from kexp.registry.groups import GROUPS
 from kexp.registry.hyperparameters import Tunable, as_tunable
+from kexp.registry.own_code import imports_keras
 from kexp.registry.reading import Reading, is_there_already, read_object, read_signature
 from kexp.signatures import Parameter, Signature
 from kexp.system.quiet import silence_libraries
@@ -78,7 +80,9 @@ class Component:
         module, _, attribute = self.target.partition(":")
         silence_libraries()
         try:
-            with _no_arguments():
+            if self.distribution != OURSELVES and module not in sys.modules and imports_keras(module):
+                importlib.import_module("keras")  # before the module sets the backend, or anything else of Keras
+            with _no_arguments(), apart(module):
                 made: Any = _run_again(module) if anew else importlib.import_module(module)
             for part in attribute.split("."):
                 made = getattr(made, part)

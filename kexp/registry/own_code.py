@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 import sysconfig
 from collections.abc import Iterator
 from functools import lru_cache
@@ -11,9 +12,10 @@ from pathlib import Path
 
 from kexp.signatures import source_file
 
-__all__ = ["digest_of", "is_kept", "meant_reference", "modules_of", "sources_of"]
+__all__ = ["digest_of", "imports_keras", "is_kept", "meant_reference", "modules_of", "sources_of"]
 
 _MOST_FILES, _MOST_BYTES = 200, 2_000_000
+_KERAS = re.compile(rb"^(?:import|from)[ \t]+(?:keras|tensorflow|tf_keras)", re.MULTILINE)
 _STANDARD = sysconfig.get_path("stdlib")
 
 
@@ -66,6 +68,11 @@ def digest_of(module: str) -> str:
     for name, file in sorted(sources.items()):
         digest.update(f"{name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\0".encode())
     return digest.hexdigest()[:12]
+
+
+def imports_keras(module: str) -> bool:
+    """Whether a module, or one beside it, imports Keras or TensorFlow as it is imported."""
+    return any(_KERAS.search(file.read_bytes()) for file in sources_of(module).values())
 
 
 def is_kept(module: str) -> bool:

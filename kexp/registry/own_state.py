@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from kexp.process_settings import as_set_by
 from kexp.registry.own_code import modules_of
 
 __all__ = ["begun_anew", "untouched"]
@@ -28,14 +29,15 @@ _left: dict[str, tuple[Any, Any]] = {}  # place -> what a run began with, what i
 
 @contextmanager
 def begun_anew(modules: Iterable[str]) -> Iterator[None]:
-    """A run's time: its modules begin as they did before the process's earlier runs."""
+    """A run's time: its modules begin as before the process's earlier runs, with the settings that they have made."""
     modules = tuple(modules)
     for name, (place, value) in _places(modules).items():
         if name in _left and value == _left[name][1]:
             _put_back(place, value, _left[name][0])
     before = _values(modules)
     try:
-        yield
+        with as_set_by(modules):
+            yield
     finally:
         _left.update({name: (before.get(name, _ABSENT), value) for name, value in _values(modules).items()})
 

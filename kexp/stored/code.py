@@ -20,7 +20,7 @@ _CODE = "code"
 
 def changed_code(run: StoredRun, experiment: Experiment) -> list[str]:
     """Return the names of recorded files that have changed since the run, or no longer exist."""
-    from kexp.experiment.logging.recording import own_sources
+    from kexp.experiment.own_files import own_sources
 
     kept = run.files(_CODE)
     now = own_sources(experiment) if kept else {}

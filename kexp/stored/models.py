@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kexp import registry, traits
 from kexp.build import build_format
 from kexp.errors import ComponentError, LoadError, UnknownNameError, suggestion
+from kexp.process_settings import put, set_by
 from kexp.registry.groups import group_of_parameter
 from kexp.schema import Experiment
 from kexp.stored.code import changed_code, kept_code
@@ -125,6 +126,9 @@ def _loaded(run: StoredRun, experiment: Experiment, format: str | None) -> Itera
     files = list_artifacts(run.settings, run.view.run_id, _SAVED)
     available = _available(run, experiment, {path.removeprefix(f"{_SAVED}/") for path in files})
     name = _chosen(run, available, format)
+    from kexp.experiment import own_modules
+
+    put(set_by(own_modules(experiment)))
     with tempfile.TemporaryDirectory(prefix="kexp-load-") as temporary, _precision(experiment):
         folder = Path(temporary, _SAVED)
         try:

@@ -10,7 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 __all__ = ["hide_banners", "set_defaults", "silence_libraries", "warnings_as_notices"]
 
@@ -56,11 +56,17 @@ def silence_libraries() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     set_defaults(_LEVELS)
     if _QuietImports not in sys.meta_path:
+        _QuietImports.levels = {name: os.environ[name] for name in _LEVELS}
         sys.meta_path.insert(0, _QuietImports)
 
 
 class _QuietImports:
-    """A finder that wraps other finders' results, to hide what a library writes while it is loaded."""
+    """A finder that wraps other finders' results, to hide what a library writes while it is loaded.
+
+    It loads the library with the levels of the process's beginning, whatever levels a script has set since.
+    """
+
+    levels: ClassVar[dict[str, str]] = {}
 
     @classmethod
     def find_spec(cls, name: str, path: Any = None, target: Any = None) -> Any:
@@ -72,6 +78,7 @@ class _QuietImports:
         if load is not None:
 
             def quietly(module: Any) -> None:
+                os.environ.update(cls.levels)
                 with hide_banners():
                     load(module)
 

@@ -18,6 +18,7 @@ _STANDARD = sysconfig.get_path("stdlib")
 _LIBRARIES = ("keras", "tensorflow", "jax", "jaxlib", "numpy", "torch", "mlflow", "hydra", "omegaconf", "absl")
 # Terminal colours, Keras' layer types, TensorFlow's operation names.
 _NOISE = re.compile(r"\x1b\[[0-9;]*m| \(type \S+\)| for '= .*' with|\{\{.*?\}\} ?| \[Op:.*|^.*?node_name: ?")
+_OLD_BACKEND = re.compile(r"module 'keras\.(?:\w+\.)*backend' has no attribute '(\w+)'")
 _ENCOUNTERED = "Error encountered:\n"
 # Functions that TensorFlow compiles with AutoGraph are named in the message, not in the traceback.
 _IN_USER_CODE = re.compile(r'^\s*File "([^"]+)", line (\d+), in (\S+)', re.MULTILINE)
@@ -49,8 +50,19 @@ def describe_error(error: BaseException) -> str:
         text = "JAX cannot compile NumPy's or TensorFlow's functions; use keras.ops, or backend=tensorflow"
     elif kind == "NotImplementedError" and "numpy" in text.lower():
         text = "TensorFlow cannot compile NumPy's functions; use keras.ops"
+    elif found := _OLD_BACKEND.search(text):
+        text = f"{text}; in Keras 3 it is {_of_keras_3(found[1])}"
     message = f"{kind}: {text.removeprefix(f'{kind}: ')}"
     return f"{place} raises {message}" if place else message
+
+
+def _of_keras_3(name: str) -> str:
+    """Returns where Keras 3 has a function of Keras 2's backend, such as `keras.ops.sqrt`."""
+    import keras
+
+    homes = {"keras.ops": keras.ops, "keras.random": keras.random, "keras.config": keras.config}
+    home = next((home for home, module in homes.items() if hasattr(module, name)), None)
+    return f"{home}.{name}" if home else "one of keras.ops"
 
 
 def describe_user_error(error: BaseException) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +16,9 @@ from kexp.experiment.logging.lineage import data_of_metrics, record_data
 from kexp.experiment.logging.note import NOTE, note_of, outcome_of
 from kexp.experiment.logging.served import served
 from kexp.experiment.logging.usable_formats import UsableFormats, reload_options
+from kexp.experiment.own_files import own_sources
 from kexp.experiment.prepared import Prepared, feeds
-from kexp.registry.own_code import is_kept, sources_of
-from kexp.schema import AUTO, Experiment, Taken, Tracking
+from kexp.schema import AUTO, Taken, Tracking
 from kexp.schema.run_names import run_name
 from kexp.system.notebook import hide_displays
 from kexp.tracking import Registration, Tracker, flatten, registration
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Source",
     "described",
-    "own_modules",
-    "own_sources",
     "own_tags",
     "record_figures",
     "record_model",
@@ -45,7 +42,6 @@ __all__ = [
     "summary_of",
 ]
 
-_REFERENCE = re.compile(r"(?<!\S)([A-Za-z_][\w.]*):[A-Za-z_][\w.]*(?!\S)")
 PROBE_ROWS = 32  # rows on which a saved model is compared with the original
 
 
@@ -161,29 +157,6 @@ def _with_taken(text: str, prepared: Prepared) -> str:
     if taken.metrics and AUTO in written["metrics"]:
         written["metrics"] = {key: node.as_dict() for key, node in experiment.metrics.items()}
     return _yaml(written)
-
-
-def own_modules(experiment: Experiment) -> list[str]:
-    """Return the names of the user's modules that an experiment's references name, sorted."""
-    named = {found.group(1) for found in _REFERENCE.finditer(" ".join(texts_of(experiment.as_dict())))}
-    return [module for module in sorted(named) if is_kept(module)]
-
-
-def own_sources(experiment: Experiment) -> dict[str, Path]:
-    """Return name -> file of the user's modules, and of the modules of the user that they import."""
-    return {name: file for module in own_modules(experiment) for name, file in sources_of(module).items()}
-
-
-def texts_of(node: Any) -> Iterator[str]:
-    """Yield every string in a config."""
-    if isinstance(node, str):
-        yield node
-    elif isinstance(node, Mapping):
-        for each in node.values():
-            yield from texts_of(each)
-    elif isinstance(node, (list, tuple)):
-        for each in node:
-            yield from texts_of(each)
 
 
 def described(splits: Splits) -> dict[str, Any]:

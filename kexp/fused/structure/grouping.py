@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kexp.errors import ConfigError, in_a_line
-from kexp.experiment import Prepared
+from kexp.experiment import Prepared, own_modules
 from kexp.fused.shared import TRACING, NotALaneError, settings_kept
 from kexp.fused.structure.callbacks import unfit_callback
 from kexp.fused.structure.config_numbers import Key, changes_of, marked, numbers_of
 from kexp.fused.trial import Trial
+from kexp.process_settings import BACKEND, PRECISION, set_by
 from kexp.tracking import flatten
 
 _SAID_AS = {name: f"trainer.{name}" for name in ("batch_size", "class_weight", "mixed_precision")}
@@ -76,6 +77,8 @@ def unfit(trial: Trial) -> str:
     trainer = experiment.trainer
     if trainer.run_eagerly is True:
         return "trainer.run_eagerly: a lane's steps are compiled"
+    if own := set_by(own_modules(experiment)).keys() - {BACKEND, *PRECISION}:
+        return f"a module sets {', '.join(sorted(own))}, which other trials share"
     rows = len(prepared.splits.train)
     rest = rows % prepared.batch_size
     if rest and row_counts(prepared)[0] != rows:
