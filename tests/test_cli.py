@@ -282,7 +282,7 @@ def test_a_bad_flag_gets_one_sentence(
         (["components", "optimzer"], "GROUP: there is no group 'optimzer'; did you mean 'optimizer'?"),
         (["show", "loss", "hubber"], "NAME: there is no loss 'hubber'; did you mean 'huber'?"),
         (["show", "loss"], "NAME: must be given, one of those that `kexp components loss` lists"),
-        (["show", "tranier"], "GROUP: there is no group 'tranier'; did you mean 'trainer'?"),
+        (["show", "tranier"], "GROUP: there is no group or run 'tranier'; did you mean 'trainer'?"),
     ],
 )
 def test_a_bad_command_gets_one_sentence(

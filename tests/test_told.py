@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import kexp
+from kexp.cli import main
 from kexp.errors import ConfigError
 from kexp.sweeps.api import SweepResult
 from kexp.tracking import RunView, StoreSettings, find_run, list_artifacts, metric_history, resolve_uri, search
@@ -247,6 +248,21 @@ def test_a_sweeps_own_run_says_what_was_swept_what_came_out_best_and_why(view: R
     assert len(client_for(resolve_uri(StoreSettings())).search_model_versions("name = 'kinds'")) == 1
     model = kexp.load_model("models:/kinds@new")
     assert model.count_params() == int(view.params["model_parameters"])
+
+
+def test_a_sweep_is_shown_by_its_name_and_of_trials_of_one_name_the_ids_are_listed(
+    view: RunView, told: Told, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["show", "rates"])
+    assert capsys.readouterr().out.startswith(f"run       rates  {told.sweep.run_id}\n")
+    with pytest.raises(SystemExit, match="2"):
+        main(["show", "adam-sparse_categorical_crossentropy-0.01"])
+    told_of = capsys.readouterr().err
+    assert "is the name of 2 runs" in told_of
+    named = [trial.run_id[:8] for trial in told.sweep.trials if trial.config["optimizer"]["learning_rate"] == 0.01]
+    assert len(named) == 2
+    assert all(each in told_of for each in named)
 
 
 def test_an_experiment_is_marked_as_model_development_unless_somebody_says_otherwise(

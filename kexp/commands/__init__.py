@@ -5,7 +5,7 @@ from __future__ import annotations
 # Command -> its one-line help. The module `kexp.commands.NAME` has `main(arguments)`, which returns an exit code.
 COMMANDS = {
     "components": "list the components of each group and the packages that they come from",
-    "show": "show a component's parameters, defaults and documentation",
+    "show": "show a component's parameters, defaults and documentation, or a run",
     "describe": "show the data as a run would see it: columns, targets, splits",
     "plan": "show what a sweep would run, without running it",
     "resume": "run the missing and failed trials of a sweep",

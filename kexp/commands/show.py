@@ -14,7 +14,7 @@ from typing import Any
 from kexp import registry, traits
 from kexp.commands.options import add_experiment, store_parser
 from kexp.commands.preview import can_preview, preview
-from kexp.errors import ComponentError, ConfigError, UnknownNameError
+from kexp.errors import ComponentError, ConfigError, StoreError, UnknownNameError
 from kexp.registry import Component
 from kexp.registry.groups import GROUPS, find_group
 from kexp.rules import rule_of
@@ -44,13 +44,16 @@ def main(arguments: Sequence[str]) -> int:
     first = next(iter(groups or places), 0)
     words = [word for at, each in enumerate(arguments) for word in (each.split("=", 1) if at == first else [each])]
     given = parser.parse_args(words)
-    if given.name is None and given.group not in (*GROUPS, *SETTINGS) and _RUN.fullmatch(given.group):
+    if given.name is None and given.group not in (*GROUPS, *SETTINGS):
         from kexp.commands.show_run import show_run
 
-        return show_run(given.group, given.tracking_uri, given.experiment)
-    if given.name is None and given.group not in GROUPS:
-        if given.group not in SETTINGS:
-            raise UnknownNameError("GROUP", "group", given.group, [*GROUPS, *SETTINGS])
+        try:
+            return show_run(given.group, given.tracking_uri, given.experiment)
+        except (UnknownNameError, StoreError):
+            if _RUN.fullmatch(given.group):
+                raise
+            raise UnknownNameError("GROUP", "group or run", given.group, [*GROUPS, *SETTINGS]) from None
+    if given.name is None and given.group in SETTINGS:
         return _show_settings(given.group)
     find_group(given.group)
     if given.name is None:

@@ -48,7 +48,7 @@ def load_experiment(
     text = run.text("config.yaml")
     if text is None:
         if "kexp.sweep.name" in run.view.tags:
-            raise LoadError(f"{run.label} is a sweep; its best trial is best:{run.view.name}")
+            raise ConfigError(f"RUN: {run.label} is a sweep; its best trial is best:{run.view.name}")
         why = "it is still running" if run.view.status == "RUNNING" else "it ended before, or is not a run of kexp"
         raise LoadError(f"{run.label} has recorded no config.yaml: {why}")
     try:
