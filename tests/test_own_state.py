@@ -126,7 +126,7 @@ def test_what_a_run_left_is_there_until_the_next_one_and_what_the_user_changes_s
 def test_what_a_module_sets_for_the_whole_process_is_so_in_its_own_runs_alone(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from kexp.process_settings import settings
+    from kexp.system.process_settings import settings
 
     monkeypatch.syspath_prepend(str(workplace))
     (workplace / "setting_all.py").write_text(SETTING + READING.replace("{found}", "(0.25, 'channels_first', True)"))

@@ -18,10 +18,10 @@ from kexp.experiment.own_compile import in_words as in_words_of_compile
 from kexp.experiment.own_files import own_modules
 from kexp.experiment.targets import find_targets, in_words
 from kexp.fingerprint import fingerprint
-from kexp.process_settings import BACKEND, PRECISION, as_set_by, set_by
 from kexp.registry import OURSELVES
 from kexp.registry.instances import needs_reload
 from kexp.schema import Experiment, Node, Taken, component_node
+from kexp.system.process_settings import BACKEND, PRECISION, as_set_by, set_by
 
 if TYPE_CHECKING:
     from kexp.data import Data, DataSpec, Feed, FeedKind, Splits

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kexp.process_settings import put_back
+from kexp.system.process_settings import put_back
 
 __all__ = ["TRACING", "NotALaneError", "settings_kept"]
 

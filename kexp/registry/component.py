@@ -14,7 +14,6 @@ from typing import Any
 
 from kexp import signatures
 from kexp.errors import ComponentError, first_line, nearest
-from kexp.process_settings import apart
 from kexp.registry.compiled_parts import CompiledPart
 from kexp.registry.entry_points import OURSELVES
 from kexp.registry.groups import GROUPS
@@ -22,6 +21,7 @@ from kexp.registry.hyperparameters import Tunable, as_tunable
 from kexp.registry.own_code import imports_keras
 from kexp.registry.reading import Reading, is_there_already, read_object, read_signature
 from kexp.signatures import Parameter, Signature
+from kexp.system.process_settings import apart
 from kexp.system.quiet import silence_libraries
 
 __all__ = [

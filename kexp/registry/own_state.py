@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from kexp.process_settings import as_set_by
 from kexp.registry.own_code import modules_of
+from kexp.system.process_settings import as_set_by
 
 __all__ = ["begun_anew", "untouched"]
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from kexp import registry, traits
 from kexp.build import build_format
 from kexp.errors import ComponentError, LoadError, UnknownNameError, suggestion
-from kexp.process_settings import put, set_by
 from kexp.registry.groups import group_of_parameter
 from kexp.schema import Experiment
 from kexp.stored.code import changed_code, kept_code
 from kexp.stored.config import load_experiment
 from kexp.stored.description import Description, describe
 from kexp.stored.runs import StoredRun, find
+from kexp.system.process_settings import put, set_by
 from kexp.tracking import command_line, fetch_artifact, list_artifacts
 
 if TYPE_CHECKING:

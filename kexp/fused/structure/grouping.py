@@ -13,7 +13,7 @@ from kexp.fused.shared import TRACING, NotALaneError, settings_kept
 from kexp.fused.structure.callbacks import unfit_callback
 from kexp.fused.structure.config_numbers import Key, changes_of, marked, numbers_of
 from kexp.fused.trial import Trial
-from kexp.process_settings import BACKEND, PRECISION, set_by
+from kexp.system.process_settings import BACKEND, PRECISION, set_by
 from kexp.tracking import flatten
 
 _SAID_AS = {name: f"trainer.{name}" for name in ("batch_size", "class_weight", "mixed_precision")}
