@@ -114,12 +114,12 @@ def main() -> None:
 
 
 def epoch(folder: str, given: argparse.Namespace) -> None:
-    """An epoch by either feed: what four more of them take, of whole processes."""
+    """An epoch by either feed: what sixteen more of them take, of whole processes."""
     write_table(Path(folder, "table.csv"), given.rows)
     seconds = {}
     for feed in ("numpy", "tfdata"):
         seconds[feed] = of_an_epoch(
-            folder, lambda epochs, feed=feed: kexp(f"data.feed={feed}", f"trainer.epochs={epochs}")
+            folder, lambda epochs, feed=feed: kexp(f"data.feed={feed}", f"trainer.epochs={epochs}"), more=16
         )
         print(f"  {feed:20} {seconds[feed]:6.2f} s an epoch", flush=True)
     print(f"an epoch from disk takes {seconds['tfdata'] / seconds['numpy']:.2f} times one from memory")
@@ -164,10 +164,10 @@ def kexp(*overrides: str) -> list[str]:
     return [sys.executable, "-m", "kexp", *(each for each in KEXP if "epochs" not in each), *overrides]
 
 
-def of_an_epoch(folder: str, command: Callable[[int], list[str]]) -> float:
-    """Seconds of an epoch: what four more of them take."""
-    few, many = (timed(command(epochs), folder, Path(folder, "cache"))[0] for epochs in (2, 6))
-    return (many - few) / 4
+def of_an_epoch(folder: str, command: Callable[[int], list[str]], more: int = 4) -> float:
+    """Seconds of an epoch: what some more of them take."""
+    few, many = (timed(command(epochs), folder, Path(folder, "cache"))[0] for epochs in (2, 2 + more))
+    return (many - few) / more
 
 
 def write_table(file: Path, rows: int) -> int:
