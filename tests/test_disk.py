@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from full_disk import half_written
 
 from kexp.tracking import StoreSettings, search
 
@@ -96,3 +98,26 @@ def test_a_sweep_stops_on_a_full_disk_and_is_finished_once_there_is_room(disk: D
     trials = list(search(store, parent_run_id=parent.run_id))
     assert sorted(int(run.params["seed"]) for run in trials) == list(range(30))
     assert {run.status for run in trials} == {"FINISHED"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("most", [0, 300, 2_000, 9_000, 40_000, 300_000, 700_000])
+@pytest.mark.parametrize("what", ["run", "sweep"])
+def test_a_file_that_the_system_limits_is_told_as_a_full_disk_is(what: str, most: int, tmp_path: Path) -> None:
+    """A limit on the size of files (`ulimit -f`) counts for what C writes too: SQLite, HDF5, images."""
+    sweep = ["-m", "seed=1,2", "sweep.name=full", "hydra/launcher=serial"] if what == "sweep" else []
+    command = [sys.executable, "-m", "kexp", *sweep, "backend=jax", *SMALL]
+    options = {"cwd": tmp_path, "env": {**os.environ, "KERAS_BACKEND": "jax"}, "capture_output": True, "text": True}
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+    said = subprocess.run(command, preexec_fn=limit, check=False, timeout=300, **options)
+    assert said.returncode == 1, said.stderr
+    assert "Traceback" not in said.stderr
+    assert "the disk is full" in said.stderr or "The disk is full" in said.stderr
+    assert half_written(tmp_path) == []
+    again = subprocess.run(command, check=False, timeout=300, **options)
+    assert again.returncode == 0, again.stderr
+    store = StoreSettings(uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert not any(view.status == "RUNNING" for view in search(store))

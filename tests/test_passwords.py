@@ -118,3 +118,11 @@ def test_what_is_kept_finds_its_password_in_the_environment_or_says_what_to_set(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@host:5000")
     assert restore_password(kept) == "http://me:secret@host:5000"
     assert command_line("sync", store=StoreSettings(uri=kept)) == "kexp sync"
+
+
+def test_another_password_for_the_same_server_is_taken_at_once() -> None:
+    from kexp.tracking.store.client import client_for
+
+    for password in ("first", "second", "first"):
+        shown = resolve_uri(StoreSettings(uri=f"http://me:{password}@host.invalid"))
+        assert client_for(shown).tracking_uri == f"http://me:{password}@host.invalid"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from kexp.whole_files import whole_file
 
 if TYPE_CHECKING:
     import keras
@@ -68,10 +69,8 @@ class TrainedState:
             for group in ("trainable", "non_trainable", "optimizer")
             for i, value in enumerate(getattr(self, group))
         }
-        beside = file.with_suffix(f".{os.getpid()}.part")
-        with open(beside, "wb") as out:
+        with whole_file(file) as fresh, open(fresh, "wb") as out:
             np.savez(out, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
-        beside.replace(file)
 
     @classmethod
     def read(cls, file: Path) -> tuple[TrainedState, dict[str, Any]]:

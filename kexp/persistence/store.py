@@ -75,6 +75,8 @@ def save_model(
                 _write_verified(model, staged[name][0], fmt, reference, architecture)
         _put_in_place(folder, list(staged.values()))
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is None:  # a write does not say what it was for
+            error.filename = str(folder / name)
         raise SaveError(f"save.formats: {name} could not be saved in {folder}: {first_line(error)}") from error
     finally:
         for temporary, _ in staged.values():

@@ -54,11 +54,11 @@ def disk_full_error(error: BaseException, *, needed_bytes: int | None = None, go
         folder = folder.parent
     place = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
     place = str(folder) if place == "." else place
+    free = shutil.disk_usage(folder).free
     needed = "" if needed_bytes is None else f", and {_size(needed_bytes)} are needed"
+    where = f": {_size(free)} are free in {place}{needed}" if named or free < _PLENTY_BYTES else ""  # else elsewhere
     then = f"continue with: {go_on}" if go_on else "type the command again"
-    return DiskFullError(
-        f"the disk is full: {_size(shutil.disk_usage(folder).free)} are free in {place}{needed}; make room, and {then}"
-    )
+    return DiskFullError(f"the disk is full{where}; make room, and {then}")
 
 
 def is_nearly_full(folder: Path) -> bool:
@@ -70,9 +70,7 @@ def free_space_hint(error: BaseException) -> str:
     """Returns the end of a sentence on an error that a full disk caused; empty for other errors."""
     if isinstance(error, DiskFullError) or not is_disk_full(error):
         return ""
-    free = shutil.disk_usage(Path.cwd()).free
-    here = f"{_size(free)} are free here; " if free < _PLENTY_BYTES else ""  # else the full disk is another one
-    return f"; {here}make room, and type the command again"
+    return f"; {disk_full_error(error)}"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import Any
 from kexp.errors import StoreError
 from kexp.tracking.record.rows import Row, artifact_path
 from kexp.tracking.store.side_by_side import AT_ONCE, side_by_side
+from kexp.whole_files import copy_whole, whole_file
 
 __all__ = ["check_files", "repository_of", "send_artifacts", "send_folder"]
 
@@ -58,9 +58,7 @@ def send_artifacts(repository: Any, row: Row, folder: Path = Path()) -> None:
         place = Path(repository.artifact_dir)
         _write(texts, place)
         for file, inside in files:
-            source, target = folder / file, place / _artifact(inside, file)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(source, target, dirs_exist_ok=True) if source.is_dir() else shutil.copy2(source, target)
+            copy_whole(folder / file, place / _artifact(inside, file))
         return
     with tempfile.TemporaryDirectory(prefix="kexp-") as name:
         _write(texts, Path(name))
@@ -105,7 +103,8 @@ def _write(texts: dict[str, str], folder: Path) -> None:
         if file.parent not in made:
             file.parent.mkdir(parents=True, exist_ok=True)
             made.add(file.parent)
-        file.write_text(text, encoding="utf-8")
+        with whole_file(file) as fresh:
+            fresh.write_text(text, encoding="utf-8")
 
 
 def _artifact(folder: str, file: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -23,6 +22,7 @@ from kexp.tracking.life import end_run
 from kexp.tracking.record.rows import Row, joined, parts_of
 from kexp.tracking.store.client import is_server, is_transient, is_unanswered, reason_of
 from kexp.tracking.store.side_by_side import AT_ONCE, side_by_side
+from kexp.whole_files import whole_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -234,15 +234,13 @@ def draw(folder: Path, figure: dict[str, Any]) -> Path:
 
     from kexp.tracking.record.figures import draw_figure
 
-    unfinished = file.with_suffix(".part")
     try:
-        with np.load(data) as arrays:
-            draw_figure(figure["drawing"], unfinished, dict(arrays), figure["options"])
+        with np.load(data) as arrays, whole_file(file) as fresh:
+            draw_figure(figure["drawing"], fresh, dict(arrays), figure["options"])
     except OSError:  # a full disk, say: later it may be drawn
         raise
     except Exception as error:
         raise StoreError(f"{file}: it could not be drawn: {type(error).__name__}: {first_line(error)}") from error
-    os.replace(unfinished, file)
     return file
 
 

@@ -73,10 +73,11 @@ def model_row(
     import keras
 
     folder = outbox.folder / "models" / f"{name}-{step}-{time.time_ns():x}"
-    data = folder / "data"
-    data.mkdir(parents=True)
-    (data / "keras_module.txt").write_text("keras")
-    model.save(data / "model.keras")
+    try:
+        described = _put_model(folder, model, served)
+    except BaseException:  # a full disk, say
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     about = {
         "key": folder.name,
         "local": str(folder.relative_to(outbox.run_folder)),
@@ -91,9 +92,18 @@ def model_row(
         "outputs": [str(y_pred.dtype), list(y_pred.shape[1:])],
         "keras": [keras.__version__, keras.backend.backend()],
         "requirements": requirements() if served is None else requirements(["pandas", *served.requirements]),
-        **({} if served is None else _put_served(folder, served)),
+        **described,
     }
     return {"models": [about]}
+
+
+def _put_model(folder: Path, model: keras.Model, served: Served | None) -> dict[str, Any]:
+    """Puts a model, and what serves it, into a folder. Returns what MLflow's description says of the latter."""
+    data = folder / "data"
+    data.mkdir(parents=True)
+    (data / "keras_module.txt").write_text("keras")
+    model.save(data / "model.keras")
+    return {} if served is None else _put_served(folder, served)
 
 
 def _put_served(folder: Path, served: Served) -> dict[str, Any]:

@@ -16,12 +16,14 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from kexp.errors import StoreError, first_line
 from kexp.tracking.record.rows import Row
 from kexp.tracking.settings import command_line
+from kexp.whole_files import whole_file
 
 __all__ = ["Cursor", "Header", "Outbox", "Row", "as_line"]
 
@@ -57,7 +59,7 @@ class Outbox:
         self.files = self.folder / "files"
         self._rows = self.folder / "rows.jsonl"
         self._cursor = self.folder / "cursor.json"
-        self._writing: IO[bytes] | None = None
+        self._writing: FileIO | None = None
         self._lock = threading.Lock()
 
     def exists(self) -> bool:
@@ -99,21 +101,32 @@ class Outbox:
                 keep = max(self.cursor().delivered, content.index(b"\n") + 1)
             # For the user alone: the URI may carry a password.
             descriptor = os.open(self._rows, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            self._writing = os.fdopen(descriptor, "ab")
+            self._writing = os.fdopen(descriptor, "ab", buffering=0)
             self._writing.truncate(keep)
+            if not keep:
+                self.append({"run": asdict(header)})
         except OSError as error:
+            self.close()
             raise self._unwritable(error) from error
-        if not keep:
-            self.append({"run": asdict(header)})
 
     def append(self, row: Row) -> None:
-        """Adds a row. It now survives the process, and after `flush` a power cut."""
-        line = as_line(row)
+        """Adds a row. It now survives the process, and after `flush` a power cut.
+
+        Raises:
+            OSError: the disk does not take it, and has no part of it.
+        """
+        line = memoryview(as_line(row))
         with self._lock:
             if self._writing is None:
                 raise StoreError(f"{self.run_folder}: the run has ended; nothing more can be logged to it")
-            self._writing.write(line)
-            self._writing.flush()
+            end = self._writing.seek(0, os.SEEK_END)
+            try:
+                while line:
+                    line = line[self._writing.write(line) :]
+            except OSError as error:
+                self._writing.truncate(end)
+                error.filename = str(self._rows)
+                raise
 
     def flush(self) -> None:
         """Puts what was appended on the disk itself."""
@@ -165,9 +178,8 @@ class Outbox:
 
     def advance(self, cursor: Cursor) -> None:
         """Remembers what was delivered."""
-        fresh = self._cursor.with_suffix(".new")
-        fresh.write_text(json.dumps(asdict(cursor)))
-        os.replace(fresh, self._cursor)
+        with whole_file(self._cursor) as fresh:
+            fresh.write_text(json.dumps(asdict(cursor)))
 
     def refuse(self, row: Row, reason: str) -> None:
         """Keeps a row that the store will never take, so that it stops no other."""

@@ -20,6 +20,7 @@ from kexp.errors import StoreError
 from kexp.tracking.delivery.outbox import as_line
 from kexp.tracking.record.run_record import RunRecord
 from kexp.tracking.settings import StoreSettings, resolve_uri
+from kexp.whole_files import whole_file
 
 __all__ = ["TrialOutbox"]
 
@@ -81,13 +82,13 @@ def _lines(store: StoreSettings, record: RunRecord) -> list[dict[str, Any]]:
 
 
 def _write(file: Path, lines: Iterable[dict[str, Any]]) -> None:
-    """Whole or not at all, whatever kills this process. To wait for the disk would cost more than the store does."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_suffix(".new")
-    # The address of a store may carry a password.
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as written:
+    with (
+        whole_file(file) as fresh,
+        # The address of a store may carry a password.
+        open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as written,
+    ):
         written.writelines(as_line(line) for line in lines)
-    os.replace(fresh, file)
 
 
 def _read(file: Path) -> tuple[StoreSettings, RunRecord]:

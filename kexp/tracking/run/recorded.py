@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import threading
 import uuid
 from collections.abc import Callable, Collection, Mapping
@@ -28,6 +27,7 @@ from kexp.tracking.store.client import client_for, store_errors
 from kexp.tracking.store.locks import file_lock
 from kexp.tracking.store.prepare import prepare_store
 from kexp.tracking.tracker import LastPoints, Status, Tracker
+from kexp.whole_files import copy_whole, whole_file
 
 if TYPE_CHECKING:
     import keras
@@ -94,8 +94,7 @@ class RecordedRun(RowTracker):
     def keep_file(self, file: Path, folder: str) -> str:
         if not file.resolve().is_relative_to(self.folder.resolve()):  # it may change or go before the store has it
             copy = self._outbox.files / folder / file.name
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(file, copy, dirs_exist_ok=True) if file.is_dir() else shutil.copy2(file, copy)
+            copy_whole(file, copy)
             file = copy
         return str(file.resolve().relative_to(self.folder.resolve()))
 
@@ -104,7 +103,8 @@ class RecordedRun(RowTracker):
 
         kept = self._outbox.files / "figures" / f"{drawing}.npz"
         kept.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(kept, **(arrays or {}))  # type: ignore[arg-type]
+        with whole_file(kept) as fresh, open(fresh, "wb") as out:
+            np.savez(out, **(arrays or {}))  # type: ignore[arg-type]
         data = str(kept.relative_to(self._outbox.run_folder))
         figure = {"drawing": drawing, "data": data, "options": options}
         self.put({"figures": [figure]})
@@ -142,7 +142,7 @@ class RecordedRun(RowTracker):
             if not self._adds:
                 self.put({"end": {"status": status, "time_ms": now_ms()}})
         except OSError:  # the disk is full: the store, which may be elsewhere, is told without it
-            self._end_in_store(status, tags)
+            _end_in_store(self._header, status, tags)
         if self._delivery is not None:
             ending = self._wait(BRIEF_S if self.hurries or status == "KILLED" else self.settings.end_timeout_s)
             waiting = self._outbox.waiting()
@@ -177,13 +177,6 @@ class RecordedRun(RowTracker):
         if given_up:
             self._delivery.close()
         return ending
-
-    def _end_in_store(self, status: Status, tags: Mapping[str, str]) -> None:
-        with contextlib.suppress(Exception):
-            client = client_for(self._header.uri)
-            for key, value in tags.items():
-                client.set_tag(self.run_id, key, value)
-            end_run(client, self.run_id, status)
 
 
 def open_run(
@@ -221,7 +214,12 @@ def open_run(
         header = None if helper is None else helper.start_run(settings, name, first, run_id)
         if header is None:
             helper, header = None, start_run(settings, name, first, run_id)
-        recorded = RecordedRun(settings, header, folder, helper=helper, coming=coming, say=say)
+        try:
+            recorded = RecordedRun(settings, header, folder, helper=helper, coming=coming, say=say)
+        except (OSError, StoreError) as error:  # nothing can be kept in the folder
+            if run_id is None:
+                _end_in_store(header, "FAILED", reason_tags(str(error)))
+            raise
         if helper is not None:
             opening.pop_all()
     if run_id is not None:
@@ -248,6 +246,14 @@ def start_run(settings: StoreSettings, name: str | None, tags: Mapping[str, str]
             run = client.get_run(run_id)
     info = run.info
     return Header(uri, info.run_id, info.experiment_id, info.run_name, info.artifact_uri)
+
+
+def _end_in_store(header: Header, status: Status, tags: Mapping[str, str]) -> None:
+    with contextlib.suppress(Exception):
+        client = client_for(header.uri)
+        for key, value in tags.items():
+            client.set_tag(header.run_id, key, value)
+        end_run(client, header.run_id, status)
 
 
 def add_to_run(header: Header, *, folder: Path, points: LastPoints | None = None) -> Tracker:

@@ -78,16 +78,16 @@ def load_mlflow() -> None:
 
 
 def client_for(uri: str) -> MlflowClient:
-    """The client of a store; one for each store in a process."""
+    """The client of a store; one in a process for each address with its password, which may change."""
     load_mlflow()
     from mlflow import MlflowClient
 
     with _lock:
-        if uri not in _clients:
-            there = restore_password(uri)
+        there = restore_password(uri)
+        if there not in _clients:
             registry = os.environ.get("MLFLOW_REGISTRY_URI") or there
-            _clients[uri] = MlflowClient(tracking_uri=there, registry_uri=registry)
-        return _clients[uri]
+            _clients[there] = MlflowClient(tracking_uri=there, registry_uri=registry)
+        return _clients[there]
 
 
 def sql_store(client: MlflowClient) -> Any | None:

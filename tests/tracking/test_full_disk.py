@@ -1,0 +1,77 @@
+"""The disk fills at each write of a run, one after the other: nothing is half-written, and what was logged is sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from full_disk import full_disk, half_written
+
+from kexp.system.disk import is_disk_full
+from kexp.tracking import StoreSettings, list_artifacts, open_run, prepare_store, search, waiting_folders
+from kexp.tracking.delivery.syncing import sync
+
+EPOCHS = 3
+TEXT = "seed: 1\n" * 20
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> StoreSettings:
+    """A store on another disk: what SQLite itself writes is none of Python's."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
+    made = StoreSettings(uri=uri, flush_interval_s=60, end_timeout_s=0)
+    prepare_store(made)
+    return made
+
+
+def track(settings: StoreSettings, name: str, folder: Path, outside: Path) -> None:
+    run = open_run(settings, name=name, folder=folder)
+    try:
+        run.log_params({"seed": 1})
+        for epoch in range(1, EPOCHS + 1):
+            run.log_metrics({"loss": 1 / epoch}, step=epoch)
+        run.log_text(TEXT, "config.yaml")
+        run.log_file(outside)
+        run.log_figure("learning_curves", history={"loss": [1.0, 0.5], "val_loss": [1.0, 0.6]})
+    except BaseException:
+        run.end("FAILED", "the disk is full")
+        raise
+    run.end("FINISHED")
+
+
+def test_a_disk_that_fills_at_any_write_leaves_whole_files_and_a_run_that_is_told(
+    settings: StoreSettings, tmp_path: Path
+) -> None:
+    outside, root = tmp_path / "why.md", tmp_path / "whole"
+    outside.write_text("why\n" * 100)
+    root.mkdir()
+    with full_disk(root) as disk:
+        track(settings, "whole", root / "run", outside)
+    assert half_written(root) == []
+    ends = [check(settings, tmp_path / str(write), write, outside) for write in range(len(disk.writes))]
+    assert ends.count("FINISHED") > 5, "where only the delivery finds no room, the run does not fail"
+    assert ends.count("FAILED") > 10
+
+
+def check(settings: StoreSettings, root: Path, write: int, outside: Path) -> str:
+    """How a run ends on a disk that fills at a write, once there is room again."""
+    root.mkdir()
+    failure: Exception | None = None
+    with full_disk(root) as disk:
+        disk.full_from = write
+        try:
+            track(settings, f"full-{write}", root / "run", outside)
+        except Exception as error:
+            failure = error
+    at = disk.writes[write : write + 1]
+    assert failure is None or is_disk_full(failure), (at, failure)
+    assert half_written(root) == [], at
+    sync(root)
+    assert waiting_folders(root) == [], at
+    (view,) = [view for view in search(settings) if view.name == f"full-{write}"]
+    assert view.status == ("FINISHED" if failure is None else "FAILED"), (at, failure)
+    if failure is None:
+        assert list_artifacts(settings, view.run_id) == ["config.yaml", "figures/learning_curves.png", "why.md"], at
+        assert view.metrics == {"loss": 1 / EPOCHS}, at
+    assert half_written(root) == [], at
+    return view.status
