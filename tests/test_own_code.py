@@ -144,6 +144,19 @@ def test_numpy_in_a_loss_is_told_with_what_to_use(workplace: Path, monkeypatch: 
         kexp.run([*own_checks.SMALL, "loss=by_numpy:mine"])
 
 
+def test_what_no_model_could_mend_is_said_before_a_regression_is_trained(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(workplace))
+    (workplace / "of_keras_2.py").write_text(
+        "from keras import backend as K\n\n\ndef rmse(t, p):\n    return K.sqrt(K.mean(K.square(p - t)))\n"
+    )
+    with pytest.raises(
+        ConfigError, match=r"loss: of_keras_2:rmse does not work: .* line 5.*; in Keras 3 it is keras.ops.sqrt"
+    ):
+        kexp.run([*own_checks.SMALL, "data=diabetes", "loss=of_keras_2:rmse"])
+
+
 def test_parts_without_get_config_are_saved_and_read_back(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And a layer that is there already may be several of a model's layers."""
     monkeypatch.syspath_prepend(str(workplace))

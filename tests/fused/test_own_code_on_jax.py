@@ -30,6 +30,10 @@ def wave(x):
     return np.sin(x)
 
 
+def halving(step):
+    return np.float32(0.1) * 0.5 ** np.asarray(step)
+
+
 class Halved(keras.layers.Layer):
     def call(self, x):
         return np.asarray(x) / 2
@@ -55,7 +59,8 @@ class Measured(keras.Model):
         (["metrics=[by_numpy:loss]"], r"metrics.loss: by_numpy:loss cannot be compiled by JAX: loss \(by_numpy.py"),
         (["activation=by_numpy:wave"], r"activation: by_numpy:wave cannot be compiled by JAX: wave \(by_numpy.py"),
         (["model=sequential", "model.layers=[by_numpy:Halved]"], r"model.layers\[0\]: Halved .* call \(by_numpy.py"),
-        (["model=by_numpy:Measured"], r"model: Measured.call .* call \(by_numpy.py, line 25\) raises"),
+        (["model=by_numpy:Measured"], r"model: Measured.call .* call \(by_numpy.py, line 29\) raises"),
+        (["optimizer=sgd", "schedule=by_numpy:halving"], r"schedule: by_numpy:halving cannot be compiled by JAX: halv"),
     ],
 )
 def test_what_jax_cannot_compile_is_one_sentence_before_training(
