@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kexp.whole_files import whole_file
+from kexp.system.whole_files import whole_file
 
 if TYPE_CHECKING:
     import keras

@@ -15,6 +15,7 @@ from kexp.errors import ConfigError, KexpError, TrainingError, first_line
 from kexp.schema.run_names import run_name
 from kexp.sweeps.record.keeping import save_trial
 from kexp.sweeps.trials import Outcome, State, Task
+from kexp.system.disk import is_disk_full
 from kexp.tracking import Terminated
 from kexp.tracking.record.collected import CollectedRun
 
@@ -73,7 +74,8 @@ def run_trial(task: Task, on_epoch: OnEpoch) -> Outcome:
         except (KeyboardInterrupt, Terminated):
             raise
         except BaseException as error:
-            traceback.print_exc()
+            if not is_disk_full(error):  # the log may not take it either, and the reason says it all
+                traceback.print_exc()
             if isinstance(error, ConfigError) and attempt.tracker is None:
                 return attempt.outcome("INVALID", str(error), repeatable=True)
             return attempt.outcome("FAILED", *_why(error))

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from kexp.errors import StoreError
+from kexp.system.whole_files import copy_whole, whole_file
 from kexp.tracking.record.rows import Row, artifact_path
 from kexp.tracking.store.side_by_side import AT_ONCE, side_by_side
-from kexp.whole_files import copy_whole, whole_file
 
 __all__ = ["check_files", "repository_of", "send_artifacts", "send_folder"]
 
@@ -73,7 +73,12 @@ def send_folder(repository: Any, folder: Path) -> None:
     Raises:
         Exception: the first failure, once every file was tried.
     """
-    _send(repository, [(folder, "")])
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+    if isinstance(repository, LocalArtifactRepository):
+        copy_whole(folder, Path(repository.artifact_dir))
+    else:
+        _send(repository, [(folder, "")])
 
 
 def _send(repository: Any, sources: Sequence[tuple[Path, str]]) -> None:

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from kexp.errors import StoreError, first_line
+from kexp.system.whole_files import whole_file
 from kexp.tracking.record.rows import Row
 from kexp.tracking.settings import command_line
-from kexp.whole_files import whole_file
 
 __all__ = ["Cursor", "Header", "Outbox", "Row", "as_line"]
 

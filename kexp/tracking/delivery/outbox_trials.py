@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from kexp.errors import StoreError
+from kexp.system.whole_files import whole_file
 from kexp.tracking.delivery.outbox import as_line
 from kexp.tracking.record.run_record import RunRecord
 from kexp.tracking.settings import StoreSettings, resolve_uri
-from kexp.whole_files import whole_file
 
 __all__ = ["TrialOutbox"]
 

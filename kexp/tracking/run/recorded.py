@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import StoreError
+from kexp.system.whole_files import copy_whole, whole_file
 from kexp.tracking.delivery.by_requests import create_run
 from kexp.tracking.delivery.by_rows import draw
 from kexp.tracking.delivery.outbox import Header, Outbox
@@ -27,7 +28,6 @@ from kexp.tracking.store.client import client_for, store_errors
 from kexp.tracking.store.locks import file_lock
 from kexp.tracking.store.prepare import prepare_store
 from kexp.tracking.tracker import LastPoints, Status, Tracker
-from kexp.whole_files import copy_whole, whole_file
 
 if TYPE_CHECKING:
     import keras
