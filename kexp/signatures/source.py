@@ -1,117 +1,25 @@
-"""What a component takes: its parameters, read from a live callable or, without importing anything, from source.
-
-A signature is a component's config: each parameter is a config key, its default the default, its annotation the rule.
-Keras annotates nothing and takes seconds to import, so the signatures of its exports are read from its source files.
-"""
+"""The signature of a class or function in a source file, which is not imported."""
 
 from __future__ import annotations
 
 import ast
-import functools
 import importlib
 import importlib.util
-import inspect
 import re
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_origin
+from typing import Any
+
+from kexp.signatures.parameter import REQUIRED, UNREADABLE, Parameter, Signature, argument_helps
 
 __all__ = [
-    "REQUIRED",
-    "UNREADABLE",
-    "Parameter",
-    "Signature",
-    "argument_helps",
     "exported",
-    "of_callable",
     "of_source",
+    "source_file",
     "statements",
-    "to_snake_case",
-    "written",
+    "summary_of_source",
 ]
-
-
-class _Marker:
-    def __init__(self, word: str) -> None:
-        self.word = word
-
-    def __repr__(self) -> str:
-        return self.word
-
-
-REQUIRED = _Marker("REQUIRED")  # no default: must be given
-UNREADABLE = _Marker("UNREADABLE")  # has a default that is no plain value: left to the component unless given
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One config key of a component."""
-
-    name: str
-    default: Any = REQUIRED
-    annotation: Any = None
-    help: str = ""
-    keyword_only: bool = False
-    positional_only: bool = False
-
-
-@dataclass(frozen=True)
-class Signature:
-    """The parameters of a component and its documentation."""
-
-    parameters: tuple[Parameter, ...]
-    help: str = ""
-    open: bool = False  # takes **kwargs: what else it takes is its own affair
-    any_positional: bool = False  # takes *args
-    taken: tuple[str, ...] = ()  # parameters that are no config: Keras fills them in
-
-    def __contains__(self, name: str) -> bool:
-        return any(parameter.name == name for parameter in self.parameters)
-
-    def is_plain(self, name: str) -> bool:
-        """Whether a parameter is annotated as one of some values: these are no names of components then."""
-        return any(p.name == name and get_origin(p.annotation) is Literal for p in self.parameters)
-
-    @property
-    def summary(self) -> str:
-        """The documentation's first sentence."""
-        return self.help.strip().split("\n\n")[0].replace("\n", " ").strip()
-
-    def without(self, *names: str) -> Signature:
-        return replace(self, parameters=tuple(p for p in self.parameters if p.name not in names))
-
-
-def of_callable(made: Callable[..., Any]) -> Signature:
-    """The signature of a live callable; annotations are resolved where they can be."""
-    declared = getattr(made, "kexp_signature", None)
-    if isinstance(declared, Signature):
-        return declared
-    signature = inspect.signature(made)
-    scope = _scope(made)
-    documentation = _documentation(written(made))
-    helps = argument_helps(documentation)
-    parameters = tuple(
-        Parameter(
-            p.name,
-            REQUIRED if p.default is p.empty else _readable(p.default),
-            None if p.annotation is p.empty else _resolved(p.annotation, scope),
-            helps.get(p.name, ""),
-            keyword_only=p.kind is p.KEYWORD_ONLY,
-            positional_only=p.kind is p.POSITIONAL_ONLY,
-        )
-        for p in signature.parameters.values()
-        if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-    )
-    kinds = {p.kind for p in signature.parameters.values()}
-    return Signature(
-        parameters,
-        documentation,
-        open=inspect.Parameter.VAR_KEYWORD in kinds,
-        any_positional=inspect.Parameter.VAR_POSITIONAL in kinds,
-    )
 
 
 def exported(module: str) -> dict[str, str]:
@@ -166,13 +74,6 @@ def summary_of_source(target: str) -> str:
     pattern = rf'^(?:class|def) {name}\b.*?:\n\s+r?"""(.*?)(?:\n\s*\n|""")'
     written = re.search(pattern, _text(module), re.DOTALL | re.MULTILINE)
     return " ".join(written.group(1).split()) if written else of_source(target).summary
-
-
-def to_snake_case(name: str) -> str:
-    """`HeNormal` -> `he_normal`, as Keras names things."""
-    name = name.replace("NaN", "Nan").replace("TensorBoard", "Tensorboard")  # one word each, as in Keras' file names
-    name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def statements(module: str) -> list[ast.stmt]:
@@ -284,55 +185,6 @@ def _of_function(node: ast.FunctionDef, documentation: str, skip: int) -> Signat
     )
 
 
-def _readable(default: Any) -> Any:
-    """A default as config can hold it; `UNREADABLE` for a function, an array or another object."""
-    if getattr(default, "shape", None) == () and hasattr(default, "dtype"):
-        return default.item()  # a number of NumPy's
-    if isinstance(default, dict):
-        plain = all(isinstance(key, str) and _readable(each) is not UNREADABLE for key, each in default.items())
-    elif isinstance(default, (list, tuple)):
-        plain = all(_readable(each) is not UNREADABLE for each in default)
-    else:
-        plain = default is None or isinstance(default, (bool, int, float, str))
-    return default if plain else UNREADABLE
-
-
-def _documentation(made: Callable[..., Any]) -> str:
-    """Returns a function's docstring; a class's own, its `__init__`'s, or that of the base whose `__init__` it has."""
-    if not inspect.isclass(made):
-        return inspect.getdoc(made) or ""
-    for kind in made.__mro__[:-1]:
-        init = vars(kind).get("__init__")
-        if documentation := vars(kind).get("__doc__") or getattr(init, "__doc__", None):
-            return inspect.cleandoc(documentation)
-        if init is not None:  # a base's docstring is about other parameters
-            break
-    return ""
-
-
-def _scope(made: Callable[..., Any]) -> dict[str, Any]:
-    """The names that a callable's annotations are written in."""
-    function = made.__init__ if inspect.isclass(made) else written(made)
-    return dict(getattr(function, "__globals__", {}))
-
-
-def written(made: Callable[..., Any]) -> Callable[..., Any]:
-    """The function that somebody wrote, behind what binds its arguments, wraps it or compiles it."""
-    while isinstance(made, functools.partial):
-        made = made.func
-    return made if inspect.isclass(made) else inspect.unwrap(made)
-
-
-def _resolved(annotation: Any, scope: dict[str, Any]) -> Any:
-    """An annotation as an object; None where it names what is imported for type checkers alone."""
-    if not isinstance(annotation, str):
-        return annotation
-    try:
-        return eval(annotation, scope)
-    except Exception:  # the annotation is its author's; whatever it does, it is no rule then
-        return None
-
-
 def _literal(node: ast.expr | None) -> Any:
     if node is None:
         return REQUIRED
@@ -341,15 +193,3 @@ def _literal(node: ast.expr | None) -> Any:
     except ValueError:
         return UNREADABLE
     return list(value) if isinstance(value, tuple) else value
-
-
-def argument_helps(documentation: str) -> dict[str, str]:
-    """The `Args:` or `Attributes:` section of a Google docstring, as one line each."""
-    section = re.search(
-        r"^(?:Args|Attributes):\n(.*?)(?=^\S|\Z)", inspect.cleandoc(documentation), re.DOTALL | re.MULTILINE
-    )
-    if section is None:
-        return {}
-    body = inspect.cleandoc(section[1])
-    found = re.findall(r"^(\w+)(?: \([^)]*\))?:[ \n](.*?)(?=^\w+(?: \([^)]*\))?:|\Z)", body, re.DOTALL | re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in found}

@@ -1,0 +1,94 @@
+"""The signature of a live callable."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from kexp.signatures.parameter import REQUIRED, UNREADABLE, Parameter, Signature, argument_helps
+
+__all__ = [
+    "of_callable",
+    "written",
+]
+
+
+def of_callable(made: Callable[..., Any]) -> Signature:
+    """The signature of a live callable; annotations are resolved where they can be."""
+    declared = getattr(made, "kexp_signature", None)
+    if isinstance(declared, Signature):
+        return declared
+    signature = inspect.signature(made)
+    scope = _scope(made)
+    documentation = _documentation(written(made))
+    helps = argument_helps(documentation)
+    parameters = tuple(
+        Parameter(
+            p.name,
+            REQUIRED if p.default is p.empty else _readable(p.default),
+            None if p.annotation is p.empty else _resolved(p.annotation, scope),
+            helps.get(p.name, ""),
+            keyword_only=p.kind is p.KEYWORD_ONLY,
+            positional_only=p.kind is p.POSITIONAL_ONLY,
+        )
+        for p in signature.parameters.values()
+        if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+    )
+    kinds = {p.kind for p in signature.parameters.values()}
+    return Signature(
+        parameters,
+        documentation,
+        open=inspect.Parameter.VAR_KEYWORD in kinds,
+        any_positional=inspect.Parameter.VAR_POSITIONAL in kinds,
+    )
+
+
+def _readable(default: Any) -> Any:
+    """A default as config can hold it; `UNREADABLE` for a function, an array or another object."""
+    if getattr(default, "shape", None) == () and hasattr(default, "dtype"):
+        return default.item()  # a number of NumPy's
+    if isinstance(default, dict):
+        plain = all(isinstance(key, str) and _readable(each) is not UNREADABLE for key, each in default.items())
+    elif isinstance(default, (list, tuple)):
+        plain = all(_readable(each) is not UNREADABLE for each in default)
+    else:
+        plain = default is None or isinstance(default, (bool, int, float, str))
+    return default if plain else UNREADABLE
+
+
+def _documentation(made: Callable[..., Any]) -> str:
+    """Returns a function's docstring; a class's own, its `__init__`'s, or that of the base whose `__init__` it has."""
+    if not inspect.isclass(made):
+        return inspect.getdoc(made) or ""
+    for kind in made.__mro__[:-1]:
+        init = vars(kind).get("__init__")
+        if documentation := vars(kind).get("__doc__") or getattr(init, "__doc__", None):
+            return inspect.cleandoc(documentation)
+        if init is not None:  # a base's docstring is about other parameters
+            break
+    return ""
+
+
+def _scope(made: Callable[..., Any]) -> dict[str, Any]:
+    """The names that a callable's annotations are written in."""
+    function = made.__init__ if inspect.isclass(made) else written(made)
+    return dict(getattr(function, "__globals__", {}))
+
+
+def written(made: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that somebody wrote, behind what binds its arguments, wraps it or compiles it."""
+    while isinstance(made, functools.partial):
+        made = made.func
+    return made if inspect.isclass(made) else inspect.unwrap(made)
+
+
+def _resolved(annotation: Any, scope: dict[str, Any]) -> Any:
+    """An annotation as an object; None where it names what is imported for type checkers alone."""
+    if not isinstance(annotation, str):
+        return annotation
+    try:
+        return eval(annotation, scope)
+    except Exception:  # the annotation is its author's; whatever it does, it is no rule then
+        return None
