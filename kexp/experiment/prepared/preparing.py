@@ -1,17 +1,14 @@
-"""Prepare an experiment before compute: load and split the data, choose what the config leaves to it, check the fit."""
+"""Load and split the data, choose what the config leaves to it, and check that all of it goes together."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kexp import training, traits
-from kexp.build import build_activation, build_data
+from kexp.build import build_data
 from kexp.errors import ConfigError, DataError, UnknownNameError
-from kexp.experiment.earlier import Earlier, adjust_to, earlier_run, reuse_encoding
+from kexp.experiment.earlier import adjust_to, earlier_run, reuse_encoding
 from kexp.experiment.earlier import describe as describe_earlier
 from kexp.experiment.own_compile import compiled_by_model
 from kexp.experiment.own_compile import in_words as in_words_of_compile
@@ -20,88 +17,20 @@ from kexp.experiment.targets import find_targets, in_words
 from kexp.fingerprint import fingerprint
 from kexp.registry import OURSELVES
 from kexp.registry.instances import needs_reload
-from kexp.schema import Experiment, Node, Taken, component_node
+from kexp.schema import Experiment, Node
 from kexp.system.process_settings import BACKEND, PRECISION, as_set_by, set_by
 
 if TYPE_CHECKING:
-    from kexp.data import Data, DataSpec, Feed, FeedKind, Splits
-    from kexp.model import ModelSpec
+    from kexp.data import Data, DataSpec, Splits
+from kexp.experiment.prepared.outcome import Prepared, _spec
 
-__all__ = ["Prepared", "feeds", "load_data", "prepare", "split_as"]
-
+__all__ = [
+    "load_data",
+    "prepare",
+    "split_as",
+]
 
 _DEFAULT_SPLIT = 0.2  # default fraction of the rows for validation and for test
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A prepared experiment. It is made without importing Keras.
-
-    Attributes:
-        experiment: the experiment with everything chosen that the config left to the data.
-        splits: the parts of the data, with targets in the form that the loss takes.
-        fingerprint: equal for equal experiments.
-        targets: config key -> form of targets, for losses and metrics whose form was found by trying.
-        notices: (label, text) of decisions that were made for the user.
-        taken: what the model's own code passed to `compile`, whether used or not.
-        earlier: the run that the model starts from; None for a new model.
-    """
-
-    experiment: Experiment
-    splits: Splits
-    fingerprint: str
-    targets: Mapping[str, str] = field(default_factory=dict)
-    notices: tuple[tuple[str, str], ...] = ()
-    taken: Taken = field(default_factory=Taken)
-    earlier: Earlier | None = None
-
-    @property
-    def measured(self) -> tuple[str, ...]:
-        """The names of all measured metrics, except those that callbacks, or metrics that return a dict, may add."""
-        plainly, weighed = self.experiment.compiled_metrics(rows_weighted=self.is_weighted)
-        trained = ("loss", *plainly, *(f"weighted_{name}" if name in plainly else name for name in weighed))
-        parts = {"": True, "val_": self.splits.validation is not None, "test_": self.splits.test is not None}
-        return tuple(prefix + name for prefix, exists in parts.items() if exists for name in trained)
-
-    @property
-    def names_are_open(self) -> bool:
-        """Whether a user's metric may return a dict, whose names only the metric knows."""
-        own = [node.component for node in self.experiment.metrics.values() if node.component.distribution != OURSELVES]
-        return any(each.reading().kind != "itself" and not _is_of_keras(each.load()) for each in own)
-
-    @property
-    def batch_size(self) -> int:
-        """The number of rows of a batch: all training rows, if the config says more, as in Keras."""
-        return min(self.experiment.trainer.batch_size, len(self.splits.train))
-
-    @property
-    def is_weighted(self) -> bool:
-        """Whether rows have sample weights."""
-        return self.splits.data.weights is not None
-
-    @cached_property
-    def spec(self) -> ModelSpec:
-        """The shapes and the activation that the model is built for. Imports Keras, for the activation."""
-        return _spec(self.experiment, self.splits.spec)
-
-
-def _spec(experiment: Experiment, rows: DataSpec) -> ModelSpec:
-    from kexp.model import ModelSpec
-
-    loss = experiment.loss or component_node("loss", traits.choices_for(rows.task)[0], "loss")
-    units, output_activation = traits.output_for(
-        traits.of_node(loss), loss.parameters, task=rows.task, outputs=rows.outputs
-    )
-    return ModelSpec(
-        input_shape=rows.feature_shape,
-        image_shape=rows.image_shape,
-        units=units,
-        output_activation=output_activation,
-        activation=build_activation(experiment.activation),
-        input_dtype=rows.feature_dtype,
-        positions=rows.positions,
-        words=rows.words,
-    )
 
 
 def load_data(node: Node) -> Data:
@@ -282,10 +211,6 @@ def _takes_spec(factory: Any) -> bool:
     return any(each.name == "spec" or each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters)
 
 
-def _is_of_keras(made: Any) -> bool:
-    return (made if isinstance(made, type) else type(made)).__module__.startswith("keras.")
-
-
 def _check_monitors(prepared: Prepared) -> None:
     """Refuse a callback that monitors an unknown metric, unless a callback other than Keras' may measure it."""
     callbacks = prepared.experiment.callbacks
@@ -296,38 +221,3 @@ def _check_monitors(prepared: Prepared) -> None:
         monitor = node.parameters.get("monitor")
         if isinstance(monitor, str) and monitor not in (*measured, "learning_rate"):
             raise UnknownNameError(f"{node.path}.monitor", "metric", monitor, measured)
-
-
-def feeds(prepared: Prepared, kind: FeedKind | None = None) -> tuple[Feed, Feed | None, Feed | None]:
-    """Return the feeds of batches for training, validation and test.
-
-    Args:
-        prepared: the experiment.
-        kind: the kind of feed; `data.feed` unless given. Both kinds yield the same batches.
-
-    Returns:
-        The three feeds; None for a part that does not exist.
-    """
-    from kexp.data import class_weights, feed
-
-    experiment, splits = prepared.experiment, prepared.splits
-    trainer = experiment.trainer
-    weights = trainer.class_weight
-    if weights == "balanced":
-        weights = class_weights(splits.train, weights)
-    kind, batch_size = kind or experiment.data.common["feed"], prepared.batch_size
-    train = feed(
-        splits.train,
-        kind=kind,
-        batch_size=batch_size,
-        seed=experiment.seed,
-        shuffle=trainer.shuffle,
-        class_weight=weights,
-        steps_per_epoch=trainer.steps_per_epoch,
-        epochs=trainer.epochs,
-    )
-    rest = [
-        None if part is None else feed(part, kind=kind, batch_size=batch_size, shuffle=False)
-        for part in (splits.validation, splits.test)
-    ]
-    return train, rest[0], rest[1]
