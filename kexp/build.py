@@ -80,7 +80,7 @@ def build(node: Node, **given: Any) -> Any:
 
 
 def restored(node: Node) -> dict[str, Any]:
-    """Returns the parameters of a node, with the passwords in their addresses.
+    """Returns a copy of a node's parameters, its lists and mappings too, with the passwords in their addresses.
 
     Raises:
         ConfigError: a password is not known.

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kexp.schema import Experiment
-from kexp.testing.sameness import first_difference
 
 if TYPE_CHECKING:
     import keras
@@ -27,13 +25,11 @@ class Trained:
         model: the trained model, compiled.
         histories: feed -> metric -> its value after each epoch.
         probe: some of the training rows, shape (rows, ...).
-        changed: the first difference that training made in the config; None if it made none.
     """
 
     model: keras.Model
     histories: dict[str, dict[str, list[float]]]
     probe: NDArray[Any]
-    changed: str | None = None
 
 
 def train(experiment: Experiment, kinds: Sequence[str] = ("numpy",)) -> Trained:
@@ -52,7 +48,6 @@ def train(experiment: Experiment, kinds: Sequence[str] = ("numpy",)) -> Trained:
     from kexp.build import build_callbacks
     from kexp.experiment import build_compiled, feeds, prepare
 
-    config = copy.deepcopy(experiment.as_dict())
     training.prepare_backend(experiment.backend)
     prepared = prepare(experiment)
     model = build_compiled(prepared)
@@ -67,8 +62,7 @@ def train(experiment: Experiment, kinds: Sequence[str] = ("numpy",)) -> Trained:
         callbacks = build_callbacks(experiment.callbacks)
         histories[kind] = training.fit(model, fed, validation, plan, callbacks=callbacks).columns()
     rows = np.arange(min(_PROBE_ROWS, len(prepared.splits.train)), dtype=np.intp)
-    changed = first_difference(config, experiment.as_dict())
-    return Trained(model, histories, prepared.splits.train.batch(rows)[0], changed)
+    return Trained(model, histories, prepared.splits.train.batch(rows)[0])
 
 
 def _feeding(experiment: Experiment, kind: str) -> Experiment:
