@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ATTRIBUTE",
     "CLASSES",
-    "Factory",
     "Inputs",
     "Targets",
     "Task",

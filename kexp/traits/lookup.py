@@ -15,15 +15,13 @@ from kexp.traits.declaring import ATTRIBUTE, Targets, Traits
 from kexp.traits.keras_rules import rules_of_loss, rules_of_metric
 
 __all__ = [
-    "OUTPUTS",
-    "declaration_of",
     "of",
     "of_node",
     "says_targets",
 ]
 
 # The activation of the output layer that goes with a classification's targets.
-OUTPUTS = {"class_index": "softmax", "one_hot": "softmax", "binary": "sigmoid", "signed": "linear"}
+_OUTPUTS = {"class_index": "softmax", "one_hot": "softmax", "binary": "sigmoid", "signed": "linear"}
 
 
 def of(component: Component, parameters: Mapping[str, Any] | None = None, targets: str | None = None) -> Traits:
@@ -38,9 +36,9 @@ def of(component: Component, parameters: Mapping[str, Any] | None = None, target
     Raises:
         ComponentError: a plugin's component that does not import.
     """
-    traits = declaration_of(component) or _by_name(component)
-    if targets in OUTPUTS:
-        output = traits.output if targets == traits.targets else OUTPUTS[targets]
+    traits = _declaration_of(component) or _by_name(component)
+    if targets in _OUTPUTS:
+        output = traits.output if targets == traits.targets else _OUTPUTS[targets]
         traits = replace(traits, targets=cast(Targets, targets), output=output)
     if traits.targets == "binary" and component.group == "loss" and (parameters or {}).get("from_logits"):
         return replace(traits, targets="one_hot")
@@ -56,10 +54,10 @@ def says_targets(component: Component) -> bool:
     """Whether the form of the targets is known: the component declares it, or it is Keras' own."""
     if component.distribution == OURSELVES:
         return True
-    return declaration_of(component) is not None or _keras_name(component) is not None
+    return _declaration_of(component) is not None or _keras_name(component) is not None
 
 
-def declaration_of(component: Component) -> Traits | None:
+def _declaration_of(component: Component) -> Traits | None:
     """What a component's factory declares by `declare`; None for nothing."""
     if component.exported and component.distribution == OURSELVES:
         return None

@@ -30,7 +30,7 @@ def found_runs(
     status: str | None = None,
     limit: int | None = None,
     newest_first: bool = True,
-    deleted: bool = False,
+    only_deleted: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Read the fields of a `RunView`, except the experiment's name, of each run that matches, page by page.
 
@@ -38,7 +38,7 @@ def found_runs(
         uri: the server's address.
         experiment: the experiment's id.
         besides: no run of these ids.
-        deleted: whether the runs are those that were deleted.
+        only_deleted: look among deleted runs alone; else among the others.
         tags, tagged, run_ids, prefix, status, limit, newest_first: as of `database.found_runs`.
     """
     clauses = [f"tags.`{key}` = {_quoted(value)}" for key, value in tags.items()]
@@ -51,7 +51,7 @@ def found_runs(
         "experiment_ids": [experiment],
         "filter": " and ".join(clauses),
         "order_by": [f"attributes.start_time {'DESC' if newest_first else 'ASC'}"],
-        "run_view_type": "DELETED_ONLY" if deleted else "ACTIVE_ONLY",
+        "run_view_type": "DELETED_ONLY" if only_deleted else "ACTIVE_ONLY",
     }
     left, token = limit, ""
     while True:
