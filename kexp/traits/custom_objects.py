@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from kexp.registry import Component
 from kexp.registry.reading import is_there_already
 from kexp.serving.parts import from_factory
+from kexp.traits.declaring import CLASSES
 
 if TYPE_CHECKING:
     pass
-from kexp.traits.declaring import CLASSES
 
 __all__ = [
     "classes_of",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    pass
 from kexp.traits.declaring import Inputs, Traits
 from kexp.traits.keras_rules import rules_of_loss
+
+if TYPE_CHECKING:
+    pass
 
 __all__ = [
     "WITHOUT_ACTIVATION",

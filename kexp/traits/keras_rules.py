@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kexp.traits.declaring import Traits
+
 if TYPE_CHECKING:
     pass
-from kexp.traits.declaring import Traits
 
 __all__ = [
     "rules_of_loss",

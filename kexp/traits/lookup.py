@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from kexp.registry import OURSELVES, Component
 from kexp.signatures import to_snake_case
+from kexp.traits.declaring import ATTRIBUTE, Targets, Traits
+from kexp.traits.keras_rules import rules_of_loss, rules_of_metric
 
 if TYPE_CHECKING:
     from kexp.schema import Node
-from kexp.traits.declaring import ATTRIBUTE, Targets, Traits
-from kexp.traits.keras_rules import rules_of_loss, rules_of_metric
 
 __all__ = [
     "of",

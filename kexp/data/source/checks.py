@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kexp.data.source.model import CHUNK_ROWS, PART_NAMES, Data, DataSpec, GivenSplits, Source
 from kexp.errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-from kexp.data.source.model import CHUNK_ROWS, PART_NAMES, Data, DataSpec, GivenSplits, Source
 
 __all__ = [
     "ContentHash",

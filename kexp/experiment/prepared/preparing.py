@@ -13,6 +13,7 @@ from kexp.experiment.earlier import describe as describe_earlier
 from kexp.experiment.own_compile import compiled_by_model
 from kexp.experiment.own_compile import in_words as in_words_of_compile
 from kexp.experiment.own_files import own_modules
+from kexp.experiment.prepared.outcome import Prepared, _spec
 from kexp.experiment.targets import find_targets, in_words
 from kexp.fingerprint import fingerprint
 from kexp.registry import OURSELVES
@@ -22,7 +23,6 @@ from kexp.system.process_settings import BACKEND, PRECISION, as_set_by, set_by
 
 if TYPE_CHECKING:
     from kexp.data import Data, DataSpec, Splits
-from kexp.experiment.prepared.outcome import Prepared, _spec
 
 __all__ = [
     "load_data",
