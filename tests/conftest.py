@@ -25,6 +25,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not any(part in item.nodeid for part in _LONG))
 
 
+@pytest.fixture(autouse=True)
+def import_path() -> Iterator[None]:
+    """What a test adds to the import path, as a command does with its working directory, goes with the test."""
+    before = sys.path.copy()
+    yield
+    sys.path[:] = before
+
+
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty working directory, with no tracking store chosen from outside.

@@ -384,4 +384,3 @@ def test_the_working_directory_is_importable(workplace: Path, capsys: pytest.Cap
         assert "factor: 3" in capsys.readouterr().out
     finally:
         sys.modules.pop("my_things_here", None)
-        sys.path[:] = [each for each in sys.path if each != str(workplace)]

@@ -77,11 +77,11 @@ def test_new_refuses_what_is_taken_and_what_is_not_there(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match=r"^NAME: a module json is installed"):
         create("json", "optimizer", tmp_path)
     with pytest.raises(ConfigError, match=r"did you mean 'optimizer'"):
-        create("mine", "optimzer", tmp_path)
+        create("new-thing", "optimzer", tmp_path)
     with pytest.raises(ConfigError, match=r"^--directory: there is no folder"):
-        create("mine", "optimizer", tmp_path / "nowhere")
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "kept.txt").write_text("mine")
+        create("new-thing", "optimizer", tmp_path / "nowhere")
+    (tmp_path / "new-thing").mkdir()
+    (tmp_path / "new-thing" / "kept.txt").write_text("mine")
     with pytest.raises(ConfigError, match=r"exists and is not overwritten"):
-        create("mine", "optimizer", tmp_path)
-    assert [path.name for path in tmp_path.rglob("*")] == ["mine", "kept.txt"]
+        create("new-thing", "optimizer", tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["new-thing", "kept.txt"]
