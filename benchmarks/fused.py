@@ -133,7 +133,7 @@ def by_lanes(given: argparse.Namespace) -> None:
         print(
             f"{width:>6} lanes  {trials:>6} trials  process {row['process_s']:7.1f} s, "
             f"{1e3 * row['process_s'] / trials:8.2f} ms a trial  steady {1e3 * row['steady_trial_s']:8.3f} ms a trial  "
-            f"{row['device']}",
+            f"{on_device(row)}",
             flush=True,
         )
     if given.json:
@@ -145,6 +145,8 @@ def told(row: dict[str, Any]) -> str:
         f"{row['case']:>14}  process {row['process_s']:7.1f} s  plan {row['plan_s']:6.1f} s  "
         f"steady {1e3 * row['steady_trial_s']:8.2f} ms/trial  memory {row['memory_mb']:6.0f} MB  {row['executor']}"
     )
+    if row["device_mb"]:
+        line += f"  {on_device(row)}"
     if row.get("floor"):
         line += f"  {row['floor']:.1f} x floor"
     if "loop_trial_s" in row:
@@ -153,6 +155,10 @@ def told(row: dict[str, Any]) -> str:
             f"  {row['times_faster_steady']:7.1f} x steady"
         )
     return line
+
+
+def on_device(row: dict[str, Any]) -> str:
+    return str(row["device"]) + (f" {row['device_mb']:.0f} MB" if row["device_mb"] else "")
 
 
 def process(arguments: list[str], backend: str, extra: dict[str, str]) -> dict[str, Any]:
@@ -234,7 +240,7 @@ def engine(case: str, width: int | None, threads: int | None, memory_mb: int | N
     splits = trials[0].prepared.splits
     return {
         "trials": done, "plan_s": plan_s, "steady_trial_s": steady, "best_accuracy": best, "executor": executor,
-        "memory_mb": memory(), "device": jax.devices()[0].device_kind,
+        "memory_mb": memory(), "device": jax.devices()[0].device_kind, "device_mb": device_memory(jax.devices()[0]),
         "rows": len(splits.train), "held": len(splits.validation or ()),
         "unequal": fused.verify(results, checked) if checked else [],
     }  # fmt: skip
@@ -322,6 +328,12 @@ def memory() -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def device_memory(device: Any) -> float | None:
+    """The most that was in use of a device's own memory in MB; None for a CPU."""
+    found = device.memory_stats()
+    return found["peak_bytes_in_use"] / 2**20 if found else None
 
 
 def machine() -> dict[str, Any]:

@@ -7,7 +7,7 @@ Given another trial's, they are called again, on the host: as for a single run, 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kexp.fused.shared import TRACING
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from kexp.fused.structure.blueprint import Blueprint
 
 __all__ = ["Beginning"]
+
+_KEPT_BYTES = 32 * 2**20  # of first values, for trials of the same seed
 
 Names = Mapping[tuple[Any, Any], Any]  # values in two builds -> a number's key, or the position of a drawn seed
 
@@ -61,39 +63,53 @@ class Beginning:
         # A variable of a function may be a layer's as well, which a trace then fills with a symbol.
         shared = any(place.kind == "cell" for place in self._places)
         self._alone = TRACING if shared else threading.RLock()
+        self._kept: dict[tuple[Any, ...], dict[int, Any]] = {}
 
     def values(self, numbers: Mapping[Key, Any], seed: int) -> dict[int, Any]:
-        """A trial's first values, by position in the state, of those that vary.
+        """A trial's first values, by position in the state, of those that vary. They are not to be written to.
 
         Args:
             numbers: the trial's.
             seed: of its experiment.
         """
+        import numpy as np
+
+        drawn = seeds_for(seed, len(self.blueprint.seeds))
+        plain: dict[int, Any] = {position: numbers[key] for position, key in self._numbers.items()}
+        plain |= {position: [drawn[place], 0] for position, place in self._seeds.items()}
+        variables = self.blueprint.variables
+        found = {place: np.asarray(value, _dtype(variables[place])) for place, value in plain.items()}
+        return found | self._initialized(numbers, drawn)
+
+    def _initialized(self, numbers: Mapping[Key, Any], drawn: Sequence[int]) -> dict[int, Any]:
+        """What the initializers make. Trials that give them the same numbers and seeds share it."""
         import jax
         import keras
         import numpy as np
 
         from kexp.training.initial_values import numpy_draws
 
-        drawn = seeds_for(seed, len(self.blueprint.seeds))
-
         def value_of(key: Any) -> Any:
             return drawn[key] if isinstance(key, int) else numbers[key]
 
-        found: dict[int, Any] = {position: numbers[key] for position, key in self._numbers.items()}
-        found |= {position: [drawn[place], 0] for position, place in self._seeds.items()}
-        variables = self.blueprint.variables
-        with (
-            self._alone,
-            bound(self._places, value_of),
-            numpy_draws(),
-            keras.StatelessScope(),  # an initializer's own generator must not keep what this trial makes of it
-            jax.default_device(_host()),
-        ):
-            for position, made_by in self._initializers.items():
-                variable = variables[position]
-                found[position] = made_by(variable.shape, dtype=variable._dtype)
-        return {place: np.asarray(value, _dtype(variables[place])) for place, value in found.items()}
+        inputs = tuple(value_of(place.key) for place in self._places)
+        with self._alone:
+            if inputs in self._kept:
+                return self._kept[inputs]
+            variables, found = self.blueprint.variables, {}
+            with (
+                bound(self._places, value_of),
+                numpy_draws(),
+                keras.StatelessScope(),  # an initializer's own generator must not keep what this trial makes of it
+                jax.default_device(_host()),
+            ):
+                for position, made_by in self._initializers.items():
+                    variable = variables[position]
+                    found[position] = np.asarray(made_by(variable.shape, dtype=variable._dtype), _dtype(variable))
+            if (1 + len(self._kept)) * sum(value.nbytes for value in found.values()) > _KEPT_BYTES:
+                self._kept.clear()
+            self._kept[inputs] = found
+            return found
 
     def constants(self) -> dict[int, Any]:
         """The first values, by position in the state, of those that do not vary."""
