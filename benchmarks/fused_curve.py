@@ -1,10 +1,11 @@
-"""When fusing helps: measures it, and draws docs/fused.svg from what was measured.
+"""When fusing helps: measures it, and draws docs/fused.svg and docs/fused-gpu.svg from what was measured.
 
     python benchmarks/fused_curve.py --measure   # minutes; writes benchmarks/fused_curve.json, then draws
     python benchmarks/fused_curve.py             # draws what was measured before
 
 Times come from benchmarks/fused.py: the engine in a process of its own, with a warm compile cache, untracked, and the
-hand-written loop on TensorFlow; 20 epochs, and 5 where a step is long.
+hand-written loop on TensorFlow; 20 epochs, and 5 where a step is long. The figures of the GPU in
+benchmarks/gpu_curve.json are what benchmarks/gpu.sh printed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ import fused
 HERE = Path(__file__).parent
 MEASURED = HERE / "fused_curve.json"
 PICTURE = HERE.parent / "docs" / "fused.svg"
+GPU_MEASURED = HERE / "gpu_curve.json"
+GPU_PICTURE = HERE.parent / "docs" / "fused-gpu.svg"
 EPOCHS = 20
 # model, its name in the picture, trials, epochs, millions of floating-point operations a training step
 MODELS = (
@@ -42,6 +46,7 @@ def main() -> None:
     if given.measure:
         MEASURED.write_text(json.dumps(measure(), indent=1) + "\n")
     draw(json.loads(MEASURED.read_text()), [PICTURE, *([given.png] if given.png else [])])
+    draw_gpu(json.loads(GPU_MEASURED.read_text()), GPU_PICTURE)
 
 
 def measure() -> dict[str, Any]:
@@ -64,13 +69,7 @@ def measure() -> dict[str, Any]:
 
 
 def draw(measured: dict[str, Any], files: list[Any]) -> None:
-    import matplotlib
-
-    matplotlib.use("agg")
-    matplotlib.rcParams["svg.hashsalt"] = "kexp"  # the same figures give the same file
-    from matplotlib import pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
+    figure, (left, right) = plots().subplots(1, 2, figsize=(11, 4.4), layout="constrained")
     for each in measured["models"]:
         times = each["loop_s"] / each["lane_s"]
         color = {"CNN": "tab:orange", "LST": "tab:green"}.get(each["name"][:3], "tab:blue")
@@ -94,11 +93,42 @@ def draw(measured: dict[str, Any], files: list[Any]) -> None:
     right.set_xticks(counts, [f"{count:,}" for count in counts])
     right.set_title("MLP 64-32-10: starting and compiling is shared by all trials", fontsize=10)
     right.legend(fontsize=8, frameon=False, loc="center right")
-    for axes in (left, right):
+    for file in files:
+        save(figure, (left, right), file)
+
+
+def draw_gpu(measured: dict[str, Any], file: Path) -> None:
+    """The time a trial by the lanes of a program, on a GPU."""
+    figure, axes = plots().subplots(figsize=(6.4, 4.2), layout="constrained")
+    rows = measured["lanes"]
+    lanes = [each["lanes"] for each in rows]
+    whole = [1e3 * each["process_s"] / each["trials"] for each in rows]
+    axes.axhline(measured["fit_ms"], color="tab:red", linestyle="--", label="Keras' fit on the same GPU")
+    axes.plot(lanes, whole, "o-", label="fused, whole process, nothing compiled before")
+    axes.plot(lanes, [each["steady_ms"] for each in rows], "o:", color="grey", label="a lane, once compiled")
+    axes.set(xscale="log", yscale="log", xlabel="lanes of the program", ylabel="milliseconds a trial")
+    axes.set_xticks(lanes, [f"{each:,}" for each in lanes], fontsize=8)
+    axes.minorticks_off()
+    axes.set_title(f"MLP 64-32-10, 5 epochs, {measured['device']}", fontsize=10)
+    axes.legend(fontsize=8, frameon=False, loc="upper right", bbox_to_anchor=(1, 0.92))
+    save(figure, (axes,), file)
+
+
+def plots() -> Any:
+    import matplotlib
+
+    matplotlib.use("agg")
+    matplotlib.rcParams["svg.hashsalt"] = "kexp"  # the same figures give the same file
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def save(figure: Any, panels: Iterable[Any], file: Any) -> None:
+    for axes in panels:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    for file in files:
-        figure.savefig(file, metadata={"Date": None} if str(file).endswith(".svg") else None, dpi=110)
+    figure.savefig(file, metadata={"Date": None} if str(file).endswith(".svg") else None, dpi=110)
 
 
 if __name__ == "__main__":

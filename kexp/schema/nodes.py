@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from kexp import registry
@@ -27,6 +28,7 @@ __all__ = [
     "several_nodes",
 ]
 
+_REFERENCE = re.compile(r"(?<!\S)([A-Za-z_][\w.]*):[A-Za-z_][\w.]*")
 DEFAULT_OPTIMIZER = "adam"  # of a config that names none, and a model that was not compiled by its own code
 
 
@@ -49,6 +51,11 @@ class Node:
     @property
     def name(self) -> str:
         return self.component.name
+
+    @cached_property
+    def modules(self) -> frozenset[str]:
+        """The modules that its name and its parameters name by reference (`module:name`), installed or not."""
+        return frozenset(found.group(1) for text in _texts(self.as_dict()) for found in _REFERENCE.finditer(text))
 
     def as_dict(self) -> dict[str, Any]:
         """The node as config again, under the component's first name."""
@@ -195,3 +202,16 @@ def several_nodes(group: str, value: Any) -> dict[str, Node]:
         for key, each in chosen.items()
         if each is not None and key != AUTO
     }
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every string in a part of a config that has a colon."""
+    if isinstance(value, str):
+        if ":" in value:
+            yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _texts(each)
