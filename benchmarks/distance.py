@@ -5,8 +5,8 @@
 The server is a real `mlflow server` on SQLite. Beside kexp stand a loop of Keras trainings with MLflow's own callback,
 and KerasTuner with that callback in each trial, both without saved models (`--only peers`; `--only kexp` leaves them
 out). `one` is a single run of kexp's. `compare` is `kexp compare` from the server alone, and again.
-Requests are all but those for models; those of the report, the plan and the sweep's own run are among them. `MB` is
-what the sweep's process took at most.
+Requests are those of the trials, the plan and the sweep's own run; not those of the report and of the saved models.
+`MB` is what the sweep's process took at most.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from distant import Distant, distant
 
 from kexp.tracking.server import running_server
 
+REPORT, OF_MODELS = ("report.html", "report.md", "trials.csv"), ("models/", "saved/", "figures/")
 LOOP = """
 import os, mlflow, keras, numpy as np
 from sklearn.datasets import load_iris
@@ -100,14 +101,20 @@ def _measure(far: Distant, trials: int, folder: Path) -> str:
     where = [f"tracking.uri={far.address}", f"tracking.experiment={place.name}"]
     overrides = ["data=iris", "trainer.epochs=5", f"seed=range({trials})", "sweep.name=far", "trainer.verbose=0"]
     seconds = _run(place, "-m", *overrides, *where)
-    # What the models of the best take is the same whatever the number of trials.
-    models = sum(count for each, count in far.counts().items() if "logged-models" in each or "outputs" in each)
-    uploads = far.counts()["PUT artifact"] - 2 * trials
-    requests = (len(far.requests) - models - uploads) / trials
+    requests = _of_trials(far) / trials
     largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     compared = [_run(place, "compare", "far", *where) for _ in range(2)]
     one = _run(place, "data=iris", "trainer.epochs=5", "seed=100000", "trainer.verbose=0", *where)
     return f"  {seconds:7.1f}  {requests:9.1f}  {largest:5.0f}  {compared[0]:6.1f} {compared[1]:6.1f}  {one:8.1f}"
+
+
+def _of_trials(far: Distant) -> int:
+    """The requests that are for no model and not for the report: both take as many whatever the number of trials."""
+    counts = far.counts()
+    others = ("logged-models", "runs/outputs", *(f"artifact {name}" for name in (*OF_MODELS, *REPORT)))
+    # Of a model, its run is asked for and its metrics are linked; for the report the runs are read and it is linked.
+    questions = 2 * counts["POST logged-models"] + 5
+    return sum(count for each, count in counts.items() if not any(word in each for word in others)) - questions
 
 
 def _run(place: Path, *arguments: str) -> float:

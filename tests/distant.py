@@ -42,7 +42,7 @@ class Distant:
         self._lock = threading.Lock()
 
     def counts(self) -> Counter[str]:
-        """How often each endpoint was asked, as `POST runs/create`."""
+        """How often each endpoint was asked, as `POST runs/create`; of an upload, `PUT artifact config.yaml`."""
         return Counter(f"{method} {endpoint}" for method, endpoint in self.requests)
 
     def let_go(self) -> None:
@@ -53,7 +53,9 @@ class Distant:
     @contextlib.contextmanager
     def _request(self, method: str, path: str) -> Iterator[None]:
         endpoint = re.sub(r"^/(ajax-)?api/2.0/mlflow/", "", urlsplit(path).path)
-        endpoint = re.sub(r"^/api/2.0/mlflow-artifacts/artifacts/.*", "artifact", endpoint)
+        endpoint = re.sub(
+            r"^/api/2.0/mlflow-artifacts/artifacts/\d+/(models/)?[^/]+/artifacts/", r"artifact \1", endpoint
+        )
         with self._lock:
             self.requests.append((method, endpoint))
             self._now += 1

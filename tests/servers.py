@@ -13,7 +13,7 @@ from kexp.tracking.server import running_server
 
 __all__ = ["PASSWORD", "USER", "Server", "free_port"]
 
-USER, PASSWORD = "grete", "correct.horse-battery"
+USER, PASSWORD = "grete@home", "c@rrect:h/rse ba%t?ery#&$'"
 
 
 class Server:
@@ -36,7 +36,7 @@ class Server:
             users = folder / "basic_auth.ini"
             users.write_text(
                 f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{folder / 'users.db'}\n"
-                f"admin_username = {USER}\nadmin_password = {PASSWORD}\n"
+                f"admin_username = {USER}\nadmin_password = {PASSWORD.replace('%', '%%')}\n"
             )
             self._options = ["--app-name", "basic-auth"]
             self._environment = {

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import sleep
+from urllib.parse import quote
 
 import pytest
 from outages import wait_until
@@ -87,6 +88,21 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, History]:
     return histories(StoreSettings(uri=f"sqlite:///{folder / 'mlflow.db'}"), folder, 64)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"MLFLOW_TRACKING_PASSWORD": "wrong"}, {"MLFLOW_TRACKING_PASSWORD": "", "MLFLOW_TRACKING_TOKEN": "old"}]
+)
+def test_a_wrong_password_is_one_sentence_before_anything_is_computed(
+    wrong: dict[str, str], asking: Server, tmp_path: Path
+) -> None:
+    for command in (SMALL, [*LANES, "seed=1,2"], ["compare", "none"]):
+        environment = {"MLFLOW_TRACKING_URI": asking.address, **wrong}
+        assert start(tmp_path, *command, environment=environment).wait(100) == 2
+        (line,) = (tmp_path / "said.txt").read_text().splitlines()
+        assert line.startswith(
+            f"kexp: tracking.uri: the server at {asking.address} refuses the user or the password (401)"
+        )
+
+
 def test_a_run_and_what_is_done_with_it(asking: Server, tmp_path: Path) -> None:
     """Every command with the login variables; nothing that is left holds a password."""
     where = {"MLFLOW_TRACKING_URI": asking.address}
@@ -104,7 +120,8 @@ def test_a_password_in_the_address_is_nowhere_else(
 ) -> None:
     for name in LOGIN:
         monkeypatch.delenv(name)
-    address = database.uri if how == "database" else asking.address.replace("://", f"://{USER}:{PASSWORD}@")
+    login = f"{quote(USER, safe='')}:{quote(PASSWORD, safe='')}"
+    address = database.uri if how == "database" else asking.address.replace("://", f"://{login}@")
     told = [f"tracking.uri={address}", f"tracking.experiment=address-{how}"]
     run(tmp_path / "run", *SMALL, *told)
     assert without_passwords(address) in run(tmp_path / "sweep", *LANES, "seed=range(2)", "sweep.name=secret", *told)
@@ -162,5 +179,5 @@ def assert_no_password(*folders: Path) -> None:
         for file in folder.rglob("*"):
             if file.is_file():
                 content = file.read_bytes()
-                assert PASSWORD.encode() not in content, file
-                assert DATABASE_PASSWORD.encode() not in content, file
+                for secret in (PASSWORD, quote(PASSWORD, safe=""), DATABASE_PASSWORD):
+                    assert secret.encode() not in content, file

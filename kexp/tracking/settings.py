@@ -7,7 +7,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from kexp.errors import ConfigError, without_passwords
 from kexp.system.passwords import hide_password
@@ -59,7 +59,10 @@ def resolve_uri(settings: StoreSettings) -> str:
     """
     # What leaves here is shown and kept; `client_for` knows the password.
     uri = settings.uri or _uri_set_in_python() or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT_URI
-    _check_scheme("tracking.uri" if settings.uri else "MLFLOW_TRACKING_URI", uri)
+    key = "tracking.uri" if settings.uri else "MLFLOW_TRACKING_URI"
+    _check_scheme(key, uri)
+    if is_remote(uri):
+        _check_address(key, uri)
     return hide_password(_absolute(_at_home(uri)))
 
 
@@ -119,6 +122,26 @@ def _check_scheme(key: str, uri: str) -> None:
     if not given or scheme.partition("+")[0].lower() in _SCHEMES or _of_plugin(scheme):
         return
     raise ConfigError.at(key, f"must begin with one of {', '.join(_SCHEMES)}", without_password(uri))
+
+
+def _check_address(key: str, uri: str) -> None:
+    """Refuses a server's address that does not say where the server is; shows none of it, for it may be a password."""
+    try:
+        parts = urlsplit(uri)
+        named = bool(parts.hostname) and (parts.port or 1) > 0
+        unquote(f"{parts.username}{parts.password}").encode("latin-1")  # as the library does that MLflow asks with
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"{key}: holds a user or a password with a letter that an address cannot carry; set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"
+        ) from None
+    except ValueError:
+        named = False
+    if not named or ("@" in uri and "@" not in parts.netloc):
+        raise ConfigError(
+            f"{key}: must be the address of a server, http://HOST:PORT or http://USER:PASSWORD@HOST:PORT; in a user "
+            "or a password, write %2F for /, %3F for ?, %23 for #, %25 for %, %3A for : and %40 for @"
+        )
 
 
 def _of_plugin(scheme: str) -> bool:

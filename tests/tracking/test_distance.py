@@ -32,6 +32,7 @@ from kexp.tracking import (
     search,
 )
 from kexp.tracking.delivery.syncing import deliver
+from kexp.tracking.life import HEARTBEAT
 from kexp.tracking.reading.histories import KeptHistories, history_of, read_histories
 from kexp.tracking.store.client import client_for
 from kexp.tracking.store.model_registry import Registration
@@ -206,6 +207,33 @@ def test_metrics_and_the_end_do_not_wait_for_artifacts_that_cannot_be_brought(fa
     assert (delivered.rows, delivered.refused) == (3, ())
     assert list_artifacts(settings, view.run_id) == ["config.yaml"]
     assert next(search(settings)).metrics == {"loss": 0.5}
+
+
+@pytest.mark.parametrize("fault", [503, "hang"])
+def test_a_run_shows_that_it_lives_while_its_artifacts_cannot_be_brought(
+    fault: int | str, far: Distant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    settings = StoreSettings(far.address, f"lives-{fault}", flush_interval_s=0.05, heartbeat_interval_s=0.3)
+    prepare_store(settings)
+    run = open_run(settings, name="lives", folder=tmp_path / "run")
+    began = beat = int(next(search(settings)).tags[HEARTBEAT])
+    far.fault = lambda method, path: fault if "mlflow-artifacts" in path else None
+    run.log_text("seed: 1", "config.yaml")
+    deadline = time.monotonic() + 20
+    for step in range(1, 10_000):
+        run.log_metrics({"loss": 1 / step}, step=step)
+        beat = int(next(search(settings)).tags[HEARTBEAT])
+        if beat > began + 1 or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    assert beat > began + 1
+    far.fault = lambda method, path: None
+    far.let_go()
+    run.end("FINISHED")
+    (view,) = search(settings)
+    assert (run.notice, view.status, list_artifacts(settings, view.run_id)) == ("", "FINISHED", ["config.yaml"])
 
 
 def test_what_an_older_server_does_not_know_is_named_and_stops_nothing_else(far: Distant, tmp_path: Path) -> None:

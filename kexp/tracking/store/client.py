@@ -225,4 +225,7 @@ def store_errors(uri: str, doing: str) -> Iterator[None]:
     except Exception as error:
         if is_disk_full(error) and not is_remote(uri):
             raise disk_full_error(OSError(0, "", str(database_file(uri) or ""))) from error
-        raise StoreError(f"tracking.uri: {doing} failed at {without_password(uri)}: {reason_of(error)}") from error
+        failed = StoreError(f"tracking.uri: {doing} failed at {without_password(uri)}: {reason_of(error)}")
+        if any(said in str(failed) for said in _SAID_NO.values()):  # what was asked for is not allowed as it stands
+            failed.exit_code = 2
+        raise failed from error

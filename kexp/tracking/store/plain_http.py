@@ -92,14 +92,15 @@ def _connection(there: SplitResult, timeout_s: float) -> HTTPConnection:
 
 
 def _headers(there: SplitResult) -> dict[str, str]:
-    """A password in the address counts before MLflow's variables, as it does with MLflow."""
-    user, password = there.username, there.password
+    """A password in the address counts before MLflow's variables, and is encoded otherwise, as it is with MLflow."""
+    user, password, encoding = there.username, there.password, "latin-1"
     if user is None and password is None:
         user, password = os.environ.get("MLFLOW_TRACKING_USERNAME"), os.environ.get("MLFLOW_TRACKING_PASSWORD")
+        encoding = "utf-8"
         if not (user and password):
             token = os.environ.get("MLFLOW_TRACKING_TOKEN")
             return {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
     else:
         user, password = unquote(user or ""), unquote(password or "")
-    login = base64.b64encode(f"{user}:{password}".encode()).decode()
+    login = base64.b64encode(f"{user}:{password}".encode(encoding)).decode()
     return {"Content-Type": "application/json", "Authorization": f"Basic {login}"}

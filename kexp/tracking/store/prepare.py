@@ -80,24 +80,25 @@ def _local_experiment(uri: str, name: str) -> str | None:
 
 
 def _experiment(uri: str, settings: StoreSettings) -> str:
-    if is_remote(uri):
-        there = experiment_on_server(uri, settings.experiment)
-        if there is not None and there.get("lifecycle_stage") == "active":
-            check_artifacts_reachable(uri, str(there["artifact_location"]))
-            known = {tag["key"]: tag.get("value", "") for tag in there.get("tags", ())}
-            _mark(uri, str(there["experiment_id"]), known)
-            return str(there["experiment_id"])
+    there = experiment_on_server(uri, settings.experiment) if is_remote(uri) else None
+    if there is not None and there.get("lifecycle_stage") == "active":
+        check_artifacts_reachable(uri, str(there["artifact_location"]))
+        known = {tag["key"]: tag.get("value", "") for tag in there.get("tags", ())}
+        _mark(uri, str(there["experiment_id"]), known)
+        return str(there["experiment_id"])
     client = client_for(uri)
-    found = client.get_experiment_by_name(settings.experiment)
+    is_new = is_remote(uri) and there is None
+    found = None if is_new else client.get_experiment_by_name(settings.experiment)
     if found is None:
         from mlflow.exceptions import MlflowException
 
         try:
-            client.create_experiment(settings.experiment, settings.artifact_location, dict([_KIND]))
+            made = client.create_experiment(settings.experiment, settings.artifact_location, dict([_KIND]))
+            found = client.get_experiment(made)
         except MlflowException:  # another process was quicker
-            if client.get_experiment_by_name(settings.experiment) is None:
+            found = client.get_experiment_by_name(settings.experiment)
+            if found is None:
                 raise
-        found = client.get_experiment_by_name(settings.experiment)
     if is_remote(uri):
         check_artifacts_reachable(uri, found.artifact_location)
     if found.lifecycle_stage != "active":
