@@ -6,7 +6,7 @@ The server is a real `mlflow server` on SQLite. Beside kexp stand a loop of Kera
 and KerasTuner with that callback in each trial, both without saved models (`--only peers`; `--only kexp` leaves them
 out). `one` is a single run of kexp's. `compare` is `kexp compare` from the server alone, and again.
 Requests are those of the trials, the plan and the sweep's own run; not those of the report and of the saved models.
-`MB` is what the sweep's process took at most.
+`MB` is the most that a process of the sweep held.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import resource
 import socket
 import subprocess
 import sys
@@ -100,11 +99,10 @@ def _measure(far: Distant, trials: int, folder: Path) -> str:
     place = Path(tempfile.mkdtemp(dir=folder))
     where = [f"tracking.uri={far.address}", f"tracking.experiment={place.name}"]
     overrides = ["data=iris", "trainer.epochs=5", f"seed=range({trials})", "sweep.name=far", "trainer.verbose=0"]
-    seconds = _run(place, "-m", *overrides, *where)
+    seconds, largest = _run(place, "-m", *overrides, *where)
     requests = _of_trials(far) / trials
-    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    compared = [_run(place, "compare", "far", *where) for _ in range(2)]
-    one = _run(place, "data=iris", "trainer.epochs=5", "seed=100000", "trainer.verbose=0", *where)
+    compared = [_run(place, "compare", "far", *where)[0] for _ in range(2)]
+    one, _ = _run(place, "data=iris", "trainer.epochs=5", "seed=100000", "trainer.verbose=0", *where)
     return f"  {seconds:7.1f}  {requests:9.1f}  {largest:5.0f}  {compared[0]:6.1f} {compared[1]:6.1f}  {one:8.1f}"
 
 
@@ -117,10 +115,19 @@ def _of_trials(far: Distant) -> int:
     return sum(count for each, count in counts.items() if not any(word in each for word in others)) - questions
 
 
-def _run(place: Path, *arguments: str) -> float:
+def _run(place: Path, *arguments: str) -> tuple[float, float]:
+    """Seconds, and the most that the process or one of its own held, in MB."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "kexp", *arguments], cwd=place, check=True, capture_output=True)
-    return time.perf_counter() - began
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kexp", *arguments], cwd=place, stdout=said, stderr=subprocess.STDOUT
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            raise SystemExit(said.read().decode())
+    return time.perf_counter() - began, used.ru_maxrss / 1024
 
 
 def _peer(far: Distant, program: str) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kexp.system.disk import needing
 from kexp.system.whole_files import whole_file
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class TrainedState:
             for group in ("trainable", "non_trainable", "optimizer")
             for i, value in enumerate(getattr(self, group))
         }
-        with whole_file(file) as fresh, open(fresh, "wb") as out:
+        size = sum(each.nbytes for each in arrays.values())
+        with needing(size), whole_file(file) as fresh, open(fresh, "wb") as out:
             np.savez(out, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
 
     @classmethod

@@ -11,6 +11,8 @@ import shutil
 import time
 from pathlib import Path
 
+from kexp.system.disk import needing
+
 __all__ = ["publish", "remove", "sweep_strays", "sync_directory", "sync_tree", "temporary_path", "write_atomically"]
 
 _STRAY = re.compile(r"^\.tmp-(?P<pid>\d+)-[0-9a-f]{8}-")
@@ -46,9 +48,10 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     temporary = temporary_path(path)
     try:
-        temporary.write_bytes(content)
-        sync_tree(temporary)
-        publish(temporary, path)
+        with needing(len(content)):
+            temporary.write_bytes(content)
+            sync_tree(temporary)
+            publish(temporary, path)
     finally:
         remove(temporary)
     sync_directory(path.parent)

@@ -23,12 +23,15 @@ from kexp.persistence.manifest import (
 )
 from kexp.persistence.untrusted.load import UNTRUSTED_FORMATS, load_untrusted
 from kexp.persistence.verify import Reference
+from kexp.system.disk import needing
 
 if TYPE_CHECKING:
     import keras
     from numpy.typing import NDArray
 
 __all__ = ["load_model", "restore_optimizer", "save_model"]
+
+_BYTES_A_WEIGHT = 4
 
 
 def save_model(
@@ -72,7 +75,8 @@ def save_model(
             for name, fmt in formats.items():
                 target = folder / fmt.filename
                 staged[name] = temporary_path(target), target
-                _write_verified(model, staged[name][0], fmt, reference, architecture)
+                with needing(_BYTES_A_WEIGHT * model.count_params()):
+                    _write_verified(model, staged[name][0], fmt, reference, architecture)
         _put_in_place(folder, list(staged.values()))
     except Exception as error:
         if isinstance(error, OSError) and error.filename is None:  # a write does not say what it was for

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from kexp.errors import KexpError
@@ -14,15 +16,19 @@ __all__ = [
     "DiskFullError",
     "disk_full_error",
     "free_space_hint",
+    "full_disk",
     "is_disk_full",
     "is_nearly_full",
     "mentions_disk_full",
+    "needing",
 ]
 
 _ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NEARLY_FULL_BYTES = 50_000
 _PLENTY_BYTES = 1_000_000_000
-_WORDS = ("No space left on device", "database or disk is full", "Disk quota exceeded", "File too large")
+_WORDS = (
+    "No space left on device", "database or disk is full", "Disk quota exceeded", "File too large", "the disk is full",
+)  # fmt: skip
 
 
 class DiskFullError(KexpError):
@@ -39,26 +45,57 @@ def mentions_disk_full(text: str) -> bool:
     return any(words in text for words in _WORDS)
 
 
-def disk_full_error(error: BaseException, *, needed_bytes: int | None = None, go_on: str = "") -> DiskFullError:
-    """Returns an error that names the folder, its free space, and the needed space if known.
+@contextmanager
+def needing(size_bytes: int) -> Iterator[None]:
+    """Notes how much space a write within the block needs, for the message should the disk be full.
 
     Args:
-        error: an error that `is_disk_full` recognises.
-        needed_bytes: the size of the file that did not fit; None if unknown.
-        go_on: the command to type afterwards; the same command by default.
+        size_bytes: the size of what is written.
     """
-    names = (getattr(each, "filename", None) for each in _chain(error))
-    named = next((str(each) for each in names if each), "")
-    folder = Path(named).absolute().parent if named else Path.cwd()
+    try:
+        yield
+    except OSError as error:
+        if is_disk_full(error) and not hasattr(error, "needed_bytes"):
+            error.needed_bytes = size_bytes  # type: ignore[attr-defined]
+        raise
+
+
+def full_disk(error: BaseException, file: Path | None = None) -> str:
+    """Returns the words "the disk is full" with the folder, its free space, and the needed space if known.
+
+    Args:
+        error: an error that `is_disk_full` recognises. If it has these words already, they are returned.
+        file: the file that did not fit, if the error does not name it.
+    """
+    chain = list(_chain(error))
+    said = next((found[0] for each in chain if (found := re.search(r"the disk is full: [^;]+", str(each)))), None)
+    if said is not None:
+        return said
+    names = [name for each in chain if isinstance(name := getattr(each, "filename", None), (str, os.PathLike)) and name]
+    named = next((Path(name) for name in names), file)
+    folder = Path.cwd() if named is None else named.absolute().parent
     while not folder.is_dir():
         folder = folder.parent
     place = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
     place = str(folder) if place == "." else place
     free = shutil.disk_usage(folder).free
-    needed = "" if needed_bytes is None else f", and {_size(needed_bytes)} are needed"
-    where = f": {_size(free)} are free in {place}{needed}" if named or free < _PLENTY_BYTES else ""  # else elsewhere
+    if named is None and free >= _PLENTY_BYTES:  # it is another disk that is full
+        return "the disk is full"
+    needs = next((size for each in chain if (size := getattr(each, "needed_bytes", None)) is not None), None)
+    needed = "" if needs is None else f", and {_size(needs)} are needed"
+    return f"the disk is full: {_size(free)} are free in {place}{needed}"
+
+
+def disk_full_error(error: BaseException, *, file: Path | None = None, go_on: str = "") -> DiskFullError:
+    """Returns an error that names the folder, its free space, and the needed space if known.
+
+    Args:
+        error: an error that `is_disk_full` recognises.
+        file: see `full_disk`.
+        go_on: the command to type afterwards; the same command by default.
+    """
     then = f"continue with: {go_on}" if go_on else "type the command again"
-    return DiskFullError(f"the disk is full{where}; make room, and {then}")
+    return DiskFullError(f"{full_disk(error, file)}; make room, and {then}")
 
 
 def is_nearly_full(folder: Path) -> bool:
@@ -70,7 +107,8 @@ def free_space_hint(error: BaseException) -> str:
     """Returns the end of a sentence on an error that a full disk caused; empty for other errors."""
     if isinstance(error, DiskFullError) or not is_disk_full(error):
         return ""
-    return f"; {disk_full_error(error)}"
+    told = str(disk_full_error(error))
+    return f"; {told.partition('; ')[2] if full_disk(error) in str(error) else told}"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

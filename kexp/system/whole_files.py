@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kexp.system.disk import needing
+
 __all__ = ["copy_whole", "whole_file"]
 
 
@@ -37,5 +39,5 @@ def copy_whole(source: Path, target: Path) -> None:
 
 
 def _copy(source: str | Path, target: str | Path) -> None:
-    with whole_file(Path(target)) as fresh:
+    with needing(os.stat(source).st_size), whole_file(Path(target)) as fresh:
         shutil.copy2(source, fresh)

@@ -357,7 +357,7 @@ def test_a_sweep_is_compared_again_by_four_questions_at_once_and_without_mlflow(
 
     first = said()
     far.requests.clear()
-    far.at_once = 0
+    far.at_once, far.delay_s = 0, 0.5  # so long that a busy machine has asked all of them before the first answer
     program = (
         f"import sys; from kexp.commands.compare import main; main({['again', *where]}); print('mlflow' in sys.modules)"
     )
@@ -365,6 +365,7 @@ def test_a_sweep_is_compared_again_by_four_questions_at_once_and_without_mlflow(
     assert done.stdout == first + "False\n"
     assert far.counts() == {"POST runs/search": 3, "GET experiments/get-by-name": 1}
     assert far.at_once == 4
+    far.delay_s = 0
     assert said() == first
     client_for(far.address).delete_run(run_ids[4])
     assert said() != first, "a trial that was deleted is gone"

@@ -30,7 +30,7 @@ from kexp.data.table.options import ReadOptions
 from kexp.data.table.sql import outside, sentence, text
 from kexp.data.table.stored import BLOCKS, HEAD, Column, Head, Table, write_head
 from kexp.errors import DataError
-from kexp.system.disk import disk_full_error
+from kexp.system.disk import disk_full_error, needing
 from kexp.system.folders import cache_folder
 
 if TYPE_CHECKING:
@@ -222,11 +222,12 @@ def _new_array(file: Path, dtype: Any, shape: tuple[int, int]) -> Any:
     array = np.lib.format.open_memmap(file, "w+", dtype=dtype, shape=shape)
     if hasattr(os, "posix_fallocate"):  # macOS has none
         with open(file, "r+b") as opened:
+            size = file.stat().st_size
             try:
-                os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+                with needing(size):
+                    os.posix_fallocate(opened.fileno(), 0, size)
             except OSError as error:
-                named = OSError(error.errno, error.strerror, str(file))
-                raise disk_full_error(named, needed_bytes=file.stat().st_size) from error
+                raise disk_full_error(error, file=file) from error
     return array
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from kexp.errors import StoreError
 from kexp.sweeps.trials import Outcome, Trial
 from kexp.system.disk import disk_full_error, is_nearly_full, mentions_disk_full
 from kexp.system.interrupts import deferred_interrupts
@@ -141,8 +142,8 @@ class TrialEvents:
             self.at_end(trial, outcome)
         if not self._disk_is_full and (mentions_disk_full(outcome.reason) or is_nearly_full(session.folder)):
             self._disk_is_full = True  # every other trial would fail as well
-            error = OSError(0, "", str(session.folder / "trial"))
-            session.notices.append(str(disk_full_error(error, go_on=session.resume_command)))
+            error, file = StoreError(outcome.reason), session.folder / "trial"
+            session.notices.append(str(disk_full_error(error, file=file, go_on=session.resume_command)))
         return not self._disk_is_full and not (self.settings.fail_fast and not trial.good)
 
     def _settle(self, trial: Trial, outcome: Outcome) -> None:

@@ -15,7 +15,7 @@ from kexp.errors import ConfigError, KexpError, TrainingError, first_line
 from kexp.schema.run_names import run_name
 from kexp.sweeps.record.keeping import save_trial
 from kexp.sweeps.trials import Outcome, State, Task
-from kexp.system.disk import is_disk_full
+from kexp.system.disk import full_disk, is_disk_full
 from kexp.tracking import Terminated
 from kexp.tracking.record.collected import CollectedRun
 
@@ -141,6 +141,8 @@ class _Attempt:
 
 def _why(error: BaseException) -> tuple[str, bool]:
     """Why a trial failed, and whether it would fail so again."""
+    if is_disk_full(error):
+        return full_disk(error), True
     if isinstance(error, (ConfigError, TrainingError, TimeUpError)):
         return str(error), True
     if isinstance(error, KexpError):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kexp.errors import StoreError
+from kexp.system.disk import needing
 from kexp.system.whole_files import copy_whole, whole_file
 from kexp.tracking.record.rows import Row, artifact_path
 from kexp.tracking.store.side_by_side import AT_ONCE, side_by_side
@@ -104,12 +105,13 @@ def _files_of(folder: Path, inside: str) -> list[tuple[Path, str]]:
 def _write(texts: dict[str, str], folder: Path) -> None:
     made = set[Path]()
     for path, text in texts.items():
-        file = folder / artifact_path(path)
-        if file.parent not in made:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            made.add(file.parent)
-        with whole_file(file) as fresh:
-            fresh.write_text(text, encoding="utf-8")
+        file, content = folder / artifact_path(path), text.encode()
+        with needing(len(content)):
+            if file.parent not in made:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                made.add(file.parent)
+            with whole_file(file) as fresh:
+                fresh.write_bytes(content)
 
 
 def _artifact(folder: str, file: str) -> str:

@@ -164,14 +164,14 @@ class RunSender:
             self.send(row)
         except Exception as error:
             if self._is_away(error, row):
-                raise StoreError(reason_of(error)) from error
+                raise StoreError(reason_of(error, uri=self.run.uri)) from error
             parts = list(parts_of(row))
             if len(parts) > 1:
                 self._send_or_refuse(joined(parts[: len(parts) // 2]))
                 self._send_or_refuse(joined(parts[len(parts) // 2 :]))
                 return
             assert self.outbox is not None
-            reason = reason_of(error)
+            reason = reason_of(error, uri=self.run.uri)
             self.refused.append(reason)
             self.models_refused += len(row.get("models", ()))
             self.outbox.refuse(row, reason)

@@ -70,7 +70,7 @@ def log_finished_runs(
                 attempts = 1 if is_disk_full(error) else _ATTEMPTS if in_database else 2
                 if not is_transient(error) or attempt == attempts:
                     raise StoreError(
-                        f"tracking.uri: writing runs failed at {without_password(uri)}: {reason_of(error)}"
+                        f"tracking.uri: writing runs failed at {without_password(uri)}: {reason_of(error, uri=uri)}"
                     ) from error
                 time.sleep(0.5 * 2**attempt)
     return [run_ids[each.run_id] for each in records]

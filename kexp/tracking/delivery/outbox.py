@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from kexp.errors import StoreError, first_line
+from kexp.system.disk import needing
 from kexp.system.whole_files import whole_file
 from kexp.tracking.record.rows import Row
 from kexp.tracking.settings import command_line
@@ -121,8 +122,9 @@ class Outbox:
                 raise StoreError(f"{self.run_folder}: the run has ended; nothing more can be logged to it")
             end = self._writing.seek(0, os.SEEK_END)
             try:
-                while line:
-                    line = line[self._writing.write(line) :]
+                with needing(len(line)):
+                    while line:
+                        line = line[self._writing.write(line) :]
             except OSError as error:
                 self._writing.truncate(end)
                 error.filename = str(self._rows)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kexp.errors import StoreError
+from kexp.system.disk import needing
 from kexp.system.whole_files import whole_file
 from kexp.tracking.delivery.outbox import as_line
 from kexp.tracking.record.run_record import RunRecord
@@ -82,13 +83,15 @@ def _lines(store: StoreSettings, record: RunRecord) -> list[dict[str, Any]]:
 
 
 def _write(file: Path, lines: Iterable[dict[str, Any]]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        whole_file(file) as fresh,
-        # The address of a store may carry a password.
-        open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as written,
-    ):
-        written.writelines(as_line(line) for line in lines)
+    content = b"".join(map(as_line, lines))
+    with needing(len(content)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            whole_file(file) as fresh,
+            # The address of a store may carry a password.
+            open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as written,
+        ):
+            written.write(content)
 
 
 def _read(file: Path) -> tuple[StoreSettings, RunRecord]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from kexp.errors import StoreError, in_a_line
-from kexp.system.disk import mentions_disk_full
+from kexp.system.disk import full_disk, is_disk_full, mentions_disk_full
 from kexp.tracking.delivery.waiting import Standing
 
 __all__ = ["BRIEF_S", "DeliveryThread"]
@@ -100,10 +100,9 @@ class DeliveryThread:
             try:
                 self._deliver()
                 self.failure = ""
-            except StoreError as error:  # it is away
-                self.failure = str(error)
-            except Exception as error:  # a thread that dies would lose what waits without a word
-                self.failure = in_a_line(error)
+            except Exception as error:  # it is away; a thread that dies would lose what waits without a word
+                told = str(error) if isinstance(error, StoreError) else in_a_line(error)
+                self.failure = full_disk(error) if is_disk_full(error) else told
             before = left
             with contextlib.suppress(OSError):  # the folder is gone, say
                 left = self._left()

@@ -82,7 +82,7 @@ def _line(now: Standing, left: int, all_of_it: int, what: str, passed_s: float) 
     sent = all_of_it - left
     bar = f"[{'#' * (_BAR * sent // all_of_it):-<{_BAR}}]"
     if mentions_disk_full(now.failure):
-        rest = f"; the disk is full ({now.failure})"
+        rest = f"; {now.failure}"
     elif now.failure:
         rest = f"; it is away ({now.failure}) and is waited for {now.waits_s:.0f} s more"
     else:
@@ -104,6 +104,6 @@ def what_waits(standing: Standing, what: str, folder: Path, go_on: str = "") -> 
     if standing.given_up:
         return f"You did not wait for the tracking store: {what} wait in {place}; {how}."
     if mentions_disk_full(standing.failure):
-        return f"The disk is full ({standing.failure}): {what} wait in {place}; make room, and {how}."
+        return f"{standing.failure[:1].upper()}{standing.failure[1:]}; {what} wait in {place}; make room, and {how}."
     away = f" ({standing.failure})" if standing.failure else ""
     return f"The tracking store is away{away}: {what} wait in {place}; {how}."

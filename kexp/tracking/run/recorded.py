@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import StoreError
+from kexp.system.disk import needing
 from kexp.system.whole_files import copy_whole, whole_file
 from kexp.tracking.delivery.by_requests import create_run
 from kexp.tracking.delivery.by_rows import draw
@@ -103,7 +104,8 @@ class RecordedRun(RowTracker):
 
         kept = self._outbox.files / "figures" / f"{drawing}.npz"
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(kept) as fresh, open(fresh, "wb") as out:
+        size = sum(each.nbytes for each in (arrays or {}).values())
+        with needing(size), whole_file(kept) as fresh, open(fresh, "wb") as out:
             np.savez(out, **(arrays or {}))  # type: ignore[arg-type]
         data = str(kept.relative_to(self._outbox.run_folder))
         figure = {"drawing": drawing, "data": data, "options": options}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from kexp.errors import KexpError, StoreError, first_line
-from kexp.system.disk import disk_full_error, is_disk_full
+from kexp.system.disk import disk_full_error, full_disk, is_disk_full
 from kexp.system.passwords import restore_password
 from kexp.system.quiet import set_defaults
 from kexp.tracking.settings import StoreSettings, database_file, is_remote, resolve_uri, without_password
@@ -179,15 +179,17 @@ def is_unanswered(error: BaseException) -> bool:
     return bool(re.search(r"failed with (timeout )?exception", text)) and "error responses" not in text
 
 
-def reason_of(error: BaseException, patience_s: float | None = None) -> str:
+def reason_of(error: BaseException, patience_s: float | None = None, *, uri: str = "") -> str:
     """Why a store did not do what it was asked for, in a few words: what the network says takes a page.
 
     Args:
         error: what was raised.
         patience_s: how long an answer was waited for; MLflow's setting unless given.
+        uri: the store's address; its disk may be the one that is full.
     """
     if is_disk_full(error):  # SQLAlchemy's first line is about something else
-        return "database or disk is full"
+        here = not is_remote(uri) or getattr(error, "errno", None) is not None
+        return full_disk(error, database_file(uri)) if here else f"the disk is full: that of {without_password(uri)}"
     text = str(error)
     place = "its artifacts cannot be written: " if "/mlflow-artifacts/" in text else ""
     return place + _reason(text, patience_s, first_line(error))
@@ -224,7 +226,7 @@ def store_errors(uri: str, doing: str) -> Iterator[None]:
         raise
     except Exception as error:
         if is_disk_full(error) and not is_remote(uri):
-            raise disk_full_error(OSError(0, "", str(database_file(uri) or ""))) from error
+            raise disk_full_error(error, file=database_file(uri)) from error
         failed = StoreError(f"tracking.uri: {doing} failed at {without_password(uri)}: {reason_of(error)}")
         if any(said in str(failed) for said in _SAID_NO.values()):  # what was asked for is not allowed as it stands
             failed.exit_code = 2

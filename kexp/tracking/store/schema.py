@@ -10,7 +10,7 @@ import uuid
 from importlib import metadata
 from pathlib import Path
 
-from kexp.system.disk import disk_full_error, is_disk_full
+from kexp.system.disk import disk_full_error, is_disk_full, needing
 from kexp.system.passwords import restore_password
 from kexp.tracking.settings import database_file
 
@@ -88,18 +88,18 @@ def _make_store(file: Path) -> None:
     Raises:
         DiskFullError: it does not fit.
     """
-    template, needed = _template(), None
+    template = _template()
     fresh = file.with_name(f".{file.name}.{uuid.uuid4().hex}.new")
     try:
         if template is None:
             _make_tables(fresh)
         else:
-            needed = template.stat().st_size
-            shutil.copyfile(template, fresh)
+            with needing(template.stat().st_size):
+                shutil.copyfile(template, fresh)
         os.replace(fresh, file)
     except Exception as error:
         if is_disk_full(error):
-            raise disk_full_error(OSError(0, "", str(fresh)), needed_bytes=needed) from error
+            raise disk_full_error(error, file=fresh) from error
         raise
     finally:
         for each in (fresh, fresh.with_name(f"{fresh.name}-journal")):
