@@ -4,7 +4,7 @@ from kexp.config.compose import compose, compose_head, is_sweep, overrides_of, p
 from kexp.config.hooks import Hooks, hooks_of
 from kexp.config.job import check_job, configure_logging, refuse_sweeps_settings, run_as_job
 from kexp.config.opening import open_hydra
-from kexp.config.options import as_choice, as_typed, key_of
+from kexp.config.options import as_choice, as_overrides, as_typed, key_of
 from kexp.config.overrides.explain import explain, explain_grammar
 from kexp.config.overrides.prepare import prepare_overrides
 from kexp.config.overrides.quoting import quote_text
@@ -16,6 +16,7 @@ from kexp.config.unset import is_set, name_default_optimizer
 __all__ = [
     "Hooks",
     "as_choice",
+    "as_overrides",
     "as_typed",
     "check_job",
     "compose",

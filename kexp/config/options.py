@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -20,7 +20,17 @@ from hydra.errors import HydraException
 from kexp.errors import ConfigError
 from kexp.registry.groups import GROUPS
 
-__all__ = ["NO_NODE", "as_choice", "as_option", "as_typed", "is_option", "key_of", "node_of", "option_names"]
+__all__ = [
+    "NO_NODE",
+    "as_choice",
+    "as_option",
+    "as_overrides",
+    "as_typed",
+    "is_option",
+    "key_of",
+    "node_of",
+    "option_names",
+]
 
 # Groups without a node of their own -> the keys under which their components are chosen.
 NO_NODE = {
@@ -36,6 +46,35 @@ _PLAIN = re.compile(r"(?!(?:true|false|null|inf|nan)$)[a-z_][\w:.]*", re.IGNOREC
 def key_of(override: str) -> str:
     """Returns the key of an override, without Hydra's prefixes for adding and removing."""
     return override.partition("=")[0].lstrip("+~")
+
+
+def as_overrides(override: str, settings: Collection[str] = ()) -> list[str]:
+    """Splits `optimizer={momentum: 0.5}`, which names no component, into an override for each key; else as `as_choice`.
+
+    A value then has one form, whether a choice of the same group stands beside it or not.
+
+    Args:
+        override: as on the command line.
+        settings: further groups, whose options are settings and not components.
+
+    Raises:
+        ConfigError: the value cannot be a choice of that group.
+    """
+    marked, _, value = override.partition("=")
+    key = key_of(override)
+    one_component = key in GROUPS and not GROUPS[key].several
+    if not value.lstrip().startswith("{") or marked.startswith("~") or not (one_component or key in settings):
+        return [as_choice(override)]
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+    except HydraException:
+        return [override]  # composing raises the error
+    element = parsed._value  # the property would remove quotes
+    if not isinstance(element, Mapping) or (one_component and "name" in set(map(str, element))):
+        return [as_choice(override)]
+    mark = "++" if marked.startswith("+") else ""
+    package = (GROUPS[key].package if one_component else "") or key
+    return [f"{mark}{package}.{name}={parsed._get_value_element_as_str(each)}" for name, each in element.items()]
 
 
 def as_choice(override: str) -> str:
@@ -56,9 +95,6 @@ def as_choice(override: str) -> str:
         parsed = OverridesParser.create().parse_override(override)
     except HydraException:
         return override  # composing raises the error, which `explain` turns into a sentence
-    package, element = GROUPS[group].package, parsed.value()
-    if package and isinstance(element, Mapping) and "name" not in element:
-        return f"{marked.replace(group, package)}={value}"
     written = _as_options(group, parsed, key)
     return override if written is None else f"{marked}={written}"
 

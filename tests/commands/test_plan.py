@@ -26,7 +26,9 @@ def planned(workplace: Path, capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 def test_the_disk_that_a_sweep_takes_is_that_of_the_models_that_it_keeps(planned: Any) -> None:
-    four = ("hydra/launcher=processes", "seed=range(4)")
+    import own_parts  # imports Keras here, on another backend than the trials'
+
+    four = ("hydra/launcher=processes", "seed=range(4)", f"loss={own_parts.__name__}:squared", "backend=jax")
     whole = planned(*four, "save.keep=all")["disk_mb"]
     assert whole > 0
     assert planned(*four, "save.keep=top:3")["disk_mb"] == pytest.approx(whole * 3 / 4)

@@ -237,6 +237,28 @@ def test_a_value_means_what_it_says(overrides: Sequence[str], key: str, value: A
     assert found == value
 
 
+@pytest.mark.parametrize("group", [group for group in MEMBERS if not GROUPS[group].several])
+@pytest.mark.parametrize("after", [False, True], ids=["choice first", "mapping first"])
+def test_a_choice_and_a_mapping_of_one_group_are_the_choice_with_its_parameters(
+    workplace: Path, group: str, after: bool
+) -> None:
+    name, parameters = MEMBERS[group]
+    pair = [f"{group}={name}", f"{group}={written(parameters)}"]
+    assert node(group, checked(*(reversed(pair) if after else pair))) == own_defaults(group)
+    said = sentence(f"{group}={name}", f"{group}={{nonesuch: 1}}")
+    package = GROUPS[group].package or group
+    assert said is not None and said.startswith(f"{package}.nonesuch: there is no ")
+
+
+def test_the_mapping_of_a_group_is_of_the_trials_whose_choice_has_its_keys(workplace: Path) -> None:
+    given = ["optimizer=sgd,adam", "optimizer={momentum: 0.5, learning_rate: 0.1}", "hydra/launcher=serial"]
+    with opened_sweeper(given) as (sweeper, swept):
+        trials = sweeper.plan(swept)
+    assert [trial.config["optimizer"].get("momentum") for trial in trials] == [0.5, None]
+    assert [trial.config["optimizer"]["learning_rate"] for trial in trials] == [0.1, 0.1]
+    assert sweeper.left_out == ["optimizer.momentum is no parameter of optimizer=adam; those trials run without it"]
+
+
 def test_auto_takes_no_parameters() -> None:
     with pytest.raises(ConfigError, match="auto takes no parameters"):
         checked("loss={name: auto, delta: 2}")

@@ -97,8 +97,31 @@ def test_every_activation_of_the_catalogue_trains_in_a_lane() -> None:
 
 
 PLUGIN = '''
+import itertools
+import time
+
 import numpy as np
 import keras
+
+counter = itertools.count()
+
+
+class Numbered(keras.layers.Dense):
+    """A layer that is another at each build."""
+
+    def __init__(self, units: int, **more):
+        super().__init__(units, **more)
+        self.number, self.made_at = next(counter), time.time()
+
+
+class Small(keras.initializers.Initializer):
+    """An initializer that is another at each build."""
+
+    def __init__(self, scale: float = 0.1):
+        self.scale, self.number = scale, next(counter)
+
+    def __call__(self, shape, dtype=None):
+        return keras.random.normal(shape, stddev=self.scale, dtype=dtype)
 
 
 def damped(weight: float = 0.5):
@@ -159,6 +182,16 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("plugin")
 def test_number_of_a_plugins_closure_is_an_input() -> None:
     assert "loss.weight" in traced(analysed("loss=lane_plugin:damped", "loss.weight=0.3"))
+
+
+@pytest.mark.usefixtures("plugin")
+def test_numbers_are_inputs_of_a_model_that_is_another_at_each_build() -> None:
+    layer = "{name: 'lane_plugin:Numbered', units: 4, kernel_initializer: {name: 'lane_plugin:Small', scale: 0.2}}"
+    chosen = ("model=sequential", f"model.layers=[{layer}, {{name: Dropout, rate: 0.2}}]", "trainer.batch_size=20")
+    trial = made.prepared(*chosen)
+    found = traced(analyse(trial, Tables().first_batches(trial, 2)))
+    scale = "model.layers.0.kernel_initializer.scale"
+    assert {"optimizer.learning_rate", scale, "model.layers.1.rate"} <= found
 
 
 @pytest.mark.usefixtures("plugin")

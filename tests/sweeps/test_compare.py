@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,28 @@ def test_what_cannot_change_a_result_tells_nothing_apart() -> None:
         for seed in range(3)
     ]
     assert len(compare_trials(trials).rows) == 1
+
+
+def test_a_backend_and_an_engine_that_a_launcher_chose_tell_nothing_apart() -> None:
+    """A single run on TensorFlow that a sweep of lanes takes up is a seed of that choice."""
+
+    def ran(overrides: str, backend: str, engine: str, seed: int) -> TrialResult:
+        made = trial({"seed": seed, "backend": backend, "trainer.engine": engine}, val_loss=1.0)
+        return replace(made, overrides=overrides.split())
+
+    def rows(*trials: TrialResult) -> int:
+        return len(compare_trials(trials).rows)
+
+    single, lane = ("", "tensorflow", "fit", 0), ("seed=1", "jax", "compiled", 1)
+    assert rows(ran(*single), ran(*lane)) == 1
+    assert rows(ran(*single), ran("seed=0", "jax", "fit", 0)) == 1
+    assert rows(ran("backend=jax seed=0", "jax", "fit", 0), ran("backend=jax seed=1", "jax", "compiled", 1)) == 1
+    # What the user chose does: each by its override, by presets, or by runs that are no sweep.
+    assert rows(ran("backend=tensorflow seed=1", "tensorflow", "fit", 1), ran("backend=jax seed=1", *lane[1:])) == 2
+    assert rows(ran("trainer=default", "tensorflow", "fit", 1), ran("trainer=compiled", *lane[1:])) == 2
+    assert rows(ran("experiment=a", "tensorflow", "fit", 1), ran("experiment=b", *lane[1:])) == 2
+    assert rows(ran(*single), ran("", "jax", "fit", 0)) == 2
+    assert rows(ran("", "torch", "fit", 0), ran(*lane)) == 2
 
 
 def test_verdicts_are_paired_tests_with_holms_correction() -> None:

@@ -65,6 +65,8 @@ def _several_values(override: str, key: str, values: str) -> str:
 
 def _no_mapping(key: str, value: str) -> str:
     key = key.lstrip("+")
+    if value.startswith("{"):
+        return f"{key}: takes no mapping, got {value}"
     return f"{key}: must be a mapping, or be set key by key, {key}.KEY=VALUE, got {value or 'nothing'}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from kexp.config.options import NO_NODE, as_choice, key_of
+from kexp.config.options import NO_NODE, as_overrides, key_of
 from kexp.config.overrides.quoting import quote_text
 from kexp.config.overrides.suggestions import options, suggest_key_of, suggest_name, suggest_override
 from kexp.config.overrides.table import refuse_filled_in
@@ -52,7 +52,7 @@ def prepare_overrides(overrides: Sequence[str]) -> list[str]:
         _check_key(key, value)
         _check_prefix(each, key, value)
         adds_key = f"{key}.".startswith(_FREE_KEYS) and each.startswith(key)
-        prepared.append(as_choice(quote_text(f"++{each}" if adds_key else each)))
+        prepared += as_overrides(quote_text(f"++{each}" if adds_key else each), SETTINGS_GROUPS)
     return prepared
 
 

@@ -8,6 +8,7 @@ does by itself. What cannot be traced, or gives another result, stays a constant
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from kexp.errors import ConfigError
@@ -27,10 +28,10 @@ __all__ = ["analyse"]
 
 
 class _UnclearError(Exception):
-    """Some numbers are nowhere in the built objects, or something was worked out of them while building."""
+    """Some numbers are nowhere in the built objects (`unplaced`), or `derived` others were worked out of them."""
 
-    def __init__(self, unplaced: frozenset[Key], derived: bool) -> None:
-        super().__init__("unclear")
+    def __init__(self, unplaced: frozenset[Key], derived: int) -> None:
+        super().__init__("the model is another at each build")
         self.unplaced, self.derived = unplaced, derived
 
 
@@ -67,10 +68,7 @@ def analyse(prepared: Prepared, batches: list[tuple[Any, ...]], constants: froze
         try:
             verdict = _compare(blueprint, probe, keys, tracers, batches)
         except _UnclearError as error:
-            derived = (
-                key for key in keys if error.derived and _derives(blueprint, prepared, {key: keys[key]}, batches[0])
-            )
-            constants |= (error.unplaced | frozenset(derived)) or frozenset(keys)
+            constants |= _more_constants(error, blueprint, prepared, keys, batches[0])
             continue
         except UntraceableError as error:
             constants |= error.keys & frozenset(keys) or frozenset(keys)
@@ -129,13 +127,27 @@ def _builds(prepared: Prepared, keys: Mapping[Key, Any], batch: tuple[Any, ...])
     return True
 
 
-def _derives(blueprint: Blueprint, prepared: Prepared, keys: Mapping[Key, Any], batch: tuple[Any, ...]) -> bool:
-    """Whether building works something out of a number, which then stands in the model as a number of its own."""
+def _derived(blueprint: Blueprint, prepared: Prepared, keys: Mapping[Key, Any], batch: tuple[Any, ...]) -> int:
+    """How many numbers of the model building works out of the given ones, less those that differ anyway."""
     try:
         _found(blueprint, _probe(prepared, keys, batch), keys)
-    except _UnclearError:
-        return True
-    return False
+    except _UnclearError as error:
+        return error.derived
+    return 0
+
+
+def _more_constants(
+    error: _UnclearError, blueprint: Blueprint, prepared: Prepared, keys: Mapping[Key, Any], batch: tuple[Any, ...]
+) -> frozenset[Key]:
+    """The numbers that cannot be inputs; none where the builds may compare once `blueprint.noise` is known."""
+    if error.derived and blueprint.noise is None:
+        blueprint.noise = _derived(blueprint, prepared, {}, batch)
+        if blueprint.noise:
+            return frozenset()
+    if not keys:
+        raise NotFusableError(str(error)) from error
+    derived = {key for key in keys if error.derived and _derived(blueprint, prepared, {key: keys[key]}, batch)}
+    return (error.unplaced | derived) or frozenset(keys)
 
 
 def _found(blueprint: Blueprint, probe: Blueprint, keys: Mapping[Key, Any]) -> tuple[list[Place], Beginning]:
@@ -155,8 +167,9 @@ def _found(blueprint: Blueprint, probe: Blueprint, keys: Mapping[Key, Any]) -> t
     places, derived = find_places([blueprint.model], [probe.model], names, without=made_by)
     places = [place for place in places if not isinstance(place.key, int)]
     placed = {place.key for place in places} | beginning.keys
-    if derived or beginning.derived or not placed >= set(keys):
-        raise _UnclearError(frozenset(keys) - placed, bool(derived or beginning.derived))
+    derived += beginning.derived - (blueprint.noise or 0)
+    if derived > 0 or not placed >= set(keys):
+        raise _UnclearError(frozenset(keys) - placed, max(derived, 0))
     return places, beginning
 
 
@@ -200,7 +213,8 @@ def _compare(
     if not same_way(state, ours, expected, nearby):
         return None
     start = {**beginning.constants(), **beginning.values(others, probe.prepared.experiment.seed)}
-    given = tuple(place for place, value in enumerate(state) if not _near(start[place], value))
+    near = partial(np.allclose, rtol=1e-6, atol=1e-7, equal_nan=True)
+    given = tuple(place for place, value in enumerate(state) if not near(start[place], value))
     own = Slots(numbers)
     own.branches.update(slots.branches)
     fresh = Lane(blueprint, places, tracers, own, batch_size)
@@ -213,12 +227,6 @@ def _rate(blueprint: Blueprint) -> frozenset[Key]:
     """The learning rate's key, where it is one of the optimizer's variables."""
     rate = getattr(blueprint.model.optimizer, "_learning_rate", None)
     return frozenset({RATE} if any(rate is variable for variable in blueprint.variables) else ())
-
-
-def _near(a: Any, b: Any) -> bool:
-    import numpy as np
-
-    return bool(np.allclose(a, b, rtol=1e-6, atol=1e-7, equal_nan=True))
 
 
 def _trace_one_by_one(

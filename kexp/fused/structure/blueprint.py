@@ -34,6 +34,8 @@ class Blueprint:
         values: by the variable's id: the value it was created with, where no initializer was.
         seeds: what was drawn from Python's generator, in order.
         metrics: the metrics variables' values after a reset.
+        noise: how many numbers of the model differ at each build of the same config: a counter, the time of day. None
+            until it is asked.
     """
 
     prepared: Prepared
@@ -42,6 +44,7 @@ class Blueprint:
     values: dict[int, Any] = field(default_factory=dict)
     seeds: list[int] = field(default_factory=list)
     metrics: list[Any] = field(default_factory=list)
+    noise: int | None = None
 
     @cached_property
     def variables(self) -> list[keras.Variable]:

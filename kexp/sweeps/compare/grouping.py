@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kexp.config import key_of
 from kexp.fingerprint import IRRELEVANT
 from kexp.sweeps.compare.folds import FOLD, Fold
 from kexp.sweeps.compare.results import TrialResult, parameter_value
@@ -15,6 +16,8 @@ __all__ = ["ABSENT", "SEED", "Group", "digits_of", "group_trials", "short_names"
 
 SEED = "seed"
 
+_CHOOSE = ("backend", "trainer", "trainer.engine", "experiment")  # overrides that choose them; a preset may
+_LAUNCHERS = ("backend", "trainer.engine")  # keys that a launcher sets where the user does not
 _FIRST = ("data", "model", "activation", "optimizer", "loss", "metrics", "callbacks", "trainer")
 
 
@@ -45,8 +48,9 @@ def group_trials(trials: Iterable[TrialResult]) -> tuple[list[Group], list[str]]
     """Group trials, and find the parameters in which the groups differ.
 
     A key that ends in `seed` and equals the trial's own seed (`data.split_seed: ${seed}`) follows the seed, and does
-    not separate groups. A parameter that depends only on a component's name (the default learning rate of each
-    optimizer) is not listed; the name is.
+    not separate groups. Nor do the backend and the engine where a launcher chose them: a trial that finished as a
+    single run belongs to the lanes of its choice. A parameter that depends only on a component's name (the default
+    learning rate of each optimizer) is not listed; the name is.
 
     Returns:
         The groups, in order of first appearance, and the columns in the order of the config.
@@ -116,8 +120,9 @@ def _differing_keys(trials: Sequence[TrialResult]) -> list[str]:
     keys = dict.fromkeys(key for trial in trials for key in trial.params)
     nodes = {key[:place] for key in keys for place, letter in enumerate(key) if letter == "."}
     differing = []
+    by_launcher = _LAUNCHERS if _left_to_launcher(trials) else ()
     for key in keys:
-        irrelevant = key in IRRELEVANT or key.split(".")[0] in IRRELEVANT
+        irrelevant = key in IRRELEVANT or key.split(".")[0] in IRRELEVANT or key in by_launcher
         if key in (SEED, FOLD) or key in nodes or irrelevant:
             continue
         values = [trial.params.get(key, ABSENT) for trial in trials]
@@ -126,6 +131,17 @@ def _differing_keys(trials: Sequence[TrialResult]) -> list[str]:
         if len({_get(trial, key) for trial in trials}) > 1:
             differing.append(key)
     return sorted(differing, key=_config_order)
+
+
+def _left_to_launcher(trials: Sequence[TrialResult]) -> bool:
+    """Return whether the trials of a sweep do not differ in what the user may have chosen a backend or an engine by."""
+    chosen = {
+        tuple(each for each in trial.overrides if key_of(each) in _CHOOSE or each.startswith("+"))
+        for trial in trials
+        if trial.overrides
+    }
+    backends = {_get(trial, "backend") for trial in trials}
+    return len(chosen) == 1 and backends <= {"tensorflow", "jax"}
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -51,6 +51,7 @@ class TrialResult:
         fingerprint: equal for equal experiments; empty if unknown.
         duration_s: seconds; None if unknown.
         start_ms: milliseconds since 1970.
+        overrides: those of a sweep's trial; empty for a single run.
     """
 
     run_id: str
@@ -62,6 +63,7 @@ class TrialResult:
     fingerprint: str = ""
     duration_s: float | None = None
     start_ms: int = 0
+    overrides: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def trial_result(view: RunView) -> TrialResult:
         fingerprint=view.tags.get("kexp.fingerprint", ""),
         duration_s=view.duration_s,
         start_ms=view.start_ms,
+        overrides=view.tags.get("kexp.overrides", "").splitlines(),
     )
 
 

@@ -276,4 +276,5 @@ def _result(trial: Trial) -> TrialResult:
         trial.fingerprint,
         trial.duration_s,
         trial.started_ms,
+        trial.overrides,
     )

@@ -108,8 +108,8 @@ def _probe(config: Mapping[str, Any]) -> Probe:
         from kexp.experiment import build_compiled, feeds, prepare
         from kexp.schema import check
 
+        training.prepare_backend(config["backend"])  # before `check`, which may import a module that imports Keras
         experiment = check({**config, "trainer": {**config["trainer"], "steps_per_execution": 1}})
-        training.prepare_backend(experiment.backend)
         import keras
 
         started = time.perf_counter()

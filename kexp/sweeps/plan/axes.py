@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kexp.config import as_choice, explain_grammar, key_of, quote_text
+from kexp.config import as_overrides, explain_grammar, key_of, quote_text
 from kexp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def parse(arguments: Iterable[str], config_loader: Any = None) -> list[Override]
     from hydra.errors import OverrideParseException
 
     try:
-        ready = [as_choice(quote_text(each)) for each in arguments]
+        ready = [one for each in arguments for one in as_overrides(quote_text(each))]
         parsed = OverridesParser.create(config_loader=config_loader).parse_overrides(ready)
     except OverrideParseException as error:
         raise explain_grammar(error) from error
