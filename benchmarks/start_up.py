@@ -36,6 +36,8 @@ COMMANDS = {
     "kexp --cfg job": ["-m", "kexp", "--cfg", "job"],
     "kexp components": ["-m", "kexp", "components"],
     "kexp show optimizer adam": ["-m", "kexp", "show", "optimizer", "adam"],
+    "completion of a word": ["-m", "kexp", "completion", "--line", "kexp optimizer=ad"],
+    "completion of a key": ["-m", "kexp", "completion", "--line", "kexp optimizer=adam optimizer.lea"],
 }
 
 

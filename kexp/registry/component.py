@@ -133,7 +133,7 @@ class Component:
         Raises:
             ComponentError: it cannot be imported or read.
         """
-        if self.exported:
+        if self.exported or self.distribution == OURSELVES:
             try:
                 return signatures.summary_of_source(self.target)
             except (LookupError, ModuleNotFoundError, SyntaxError):
