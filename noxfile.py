@@ -66,6 +66,16 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def real_processes(session: nox.Session) -> None:
+    """The same tests, with every process started anew: `tests` forks those that it can from one that has Keras."""
+    _install(session)
+    anew = {**QUIET, "KEXP_TESTS_REAL_PROCESSES": "1"}
+    session.run("pytest", *(session.posargs or PARALLEL), env={**anew, "KERAS_BACKEND": "tensorflow"})
+    if not session.posargs:
+        session.run("pytest", *PARALLEL, "tests/fused", env={**anew, "KERAS_BACKEND": "jax"})
+
+
+@nox.session
 def slow(session: nox.Session) -> None:
     """The long tests too: every kill point, every store outage, every component as a lane."""
     _install(session)

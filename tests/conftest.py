@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import warm_processes
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # A shell starts background jobs with SIGINT ignored, which children inherit; tests send it to theirs.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["finished_runs"]
+warm_processes.SERVER.belong_to_this_process(None)
 
 _LONG = ("test_docs", "test_experiment", "sweeps/", "training/test_")
 
@@ -31,6 +33,11 @@ def import_path() -> Iterator[None]:
     before = sys.path.copy()
     yield
     sys.path[:] = before
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    warm_processes.SERVER.wanted = item.get_closest_marker("real_process") is None
 
 
 @pytest.fixture

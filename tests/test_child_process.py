@@ -17,6 +17,8 @@ import pytest
 
 from kexp.system.child_process import ChildProcess
 
+pytestmark = pytest.mark.real_process
+
 
 def answer(connection: Connection, *arguments: Any) -> None:
     """Evaluates what is asked, with the arguments at hand."""

@@ -15,6 +15,8 @@ from full_disk import half_written
 
 from kexp.tracking import StoreSettings, search
 
+pytestmark = pytest.mark.real_process
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SMALL = ["data=iris", "trainer.epochs=2", "save.formats=[weights]", "save.model=false", "tracking.figures=false"]
 

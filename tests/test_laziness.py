@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.real_process
+
 HEAVY = ("keras", "tensorflow", "jax", "mlflow", "numpy", "pandas", "matplotlib", "sklearn", "scipy", "torch")
 PROBE = """
 import sys

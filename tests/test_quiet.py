@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.real_process
+
 MODULES = {
     "at_the_top": "import keras\nsoft = keras.losses.CategoricalCrossentropy(label_smoothing=0.1)\n",
     "all_of_it": """

@@ -90,26 +90,23 @@ def whole(kind: str) -> dict[int, LaneResult]:
     return run([Trial(each.key, each.prepared) for each in trials(kind, Path())])
 
 
-def resumed(kind: str, folder: Path) -> dict[int, LaneResult]:
+def killed_and_resumed(kind: str, after: int, folder: Path) -> list[LaneResult]:
+    """What comes out of lanes that are killed after so many epochs and go on: what comes out of whole ones."""
+    kill(kind, folder, after)
     results = run(trials(kind, folder))
     for key, result in results.items():
         expected = whole(kind)[key]
         made.assert_same_bits(result, expected)
         assert result.history.stopped == expected.history.stopped
         assert result.history.best_epoch == expected.history.best_epoch
-    return results
-
-
-def hold(kind: str, after: int, folder: Path) -> None:
-    kill(kind, folder, after)
-    results = resumed(kind, folder)
-    assert any(result.history.resumed_from for result in results.values())
-    assert not any(result.history.notices for result in results.values())
+    return list(results.values())
 
 
 def test_killed_lanes_end_as_lanes_that_nothing_happened_to(tmp_path: Path) -> None:
     """With dropout, batch normalisation, class weights and callbacks."""
-    hold("callbacks", 14, tmp_path)
+    results = killed_and_resumed("callbacks", 14, tmp_path)
+    assert any(result.history.resumed_from for result in results)
+    assert not any(result.history.notices for result in results)
 
 
 @pytest.mark.slow
@@ -117,7 +114,9 @@ def test_killed_lanes_end_as_lanes_that_nothing_happened_to(tmp_path: Path) -> N
 @pytest.mark.parametrize("kind", KINDS)
 def test_killed_lanes_resume_exactly_at_every_point(kind: str, after: int, tmp_path: Path) -> None:
     """The same, and with a schedule and averaged weights."""
-    hold(kind, after, tmp_path)
+    results = killed_and_resumed(kind, after, tmp_path)
+    assert any(result.history.resumed_from for result in results)
+    assert not any(result.history.notices for result in results)
 
 
 def stopped(trial: Trial, after: int) -> None:

@@ -86,7 +86,7 @@ def test_loss_trains_in_a_lane_as_in_a_step_of_keras(loss: str) -> None:
     ],
 )
 def test_metrics_are_measured_in_a_lane_as_in_a_step_of_keras(loss: str, metrics: str) -> None:
-    analysed(f"loss={loss}", f"metrics=[{metrics}]")
+    assert "optimizer.learning_rate" in traced(analysed(f"loss={loss}", f"metrics=[{metrics}]"))
 
 
 def test_every_activation_of_the_catalogue_trains_in_a_lane() -> None:

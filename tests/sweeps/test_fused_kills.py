@@ -14,6 +14,8 @@ import pytest
 
 from kexp.tracking import StoreSettings, metric_history, search
 
+pytestmark = pytest.mark.real_process
+
 EPOCHS, TRIALS = 40, 10
 SWEEP = [
     "hydra/launcher=fused",

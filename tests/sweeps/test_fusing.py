@@ -160,6 +160,7 @@ def test_strict_refuses_a_sweep_with_a_trial_that_cannot_be_a_lane_before_any_is
     assert runs() == []
 
 
+@pytest.mark.real_process
 def test_an_engine_that_is_killed_costs_no_trial(workplace: Path) -> None:
     killed: list[int] = []
 

@@ -19,6 +19,8 @@ import pytest
 from kexp.tracking import RunView, StoreSettings, search
 from kexp.tracking.reading.histories import read_histories
 
+pytestmark = pytest.mark.real_process
+
 DRIVER = Path(__file__).with_name("killed.py")
 SMALL = [
     "backend=jax",
@@ -109,7 +111,10 @@ def points(place: Path) -> dict[int, Mapping[str, Sequence[tuple[int, float]]]]:
     return {seeds[run_id]: history for run_id, history in read_histories(store(place), list(seeds)).items()}
 
 
-def kill_until_done(place: Path, trials: int, kills: Sequence[Kill], whole: Path) -> None:
+def points_after(
+    place: Path, trials: int, kills: Sequence[Kill]
+) -> dict[int, Mapping[str, Sequence[tuple[int, float]]]]:
+    """Every metric point of each trial, by seed, of a sweep that is killed so and goes on each time."""
     for number, kill in enumerate(kills, 1):
         said = len(told(place)) if number > 1 else 0
         code = run(place, trials, kill)
@@ -128,11 +133,11 @@ def kill_until_done(place: Path, trials: int, kills: Sequence[Kill], whole: Path
     assert Counter(view.status for view in everything) == {"FINISHED": trials + 1}
     assert sorted(int(view.params["seed"]) for view in children) == list(range(trials))
     assert len({view.parent_run_id for view in children}) == 1
-    assert points(place) == uninterrupted(whole, trials)
     assert told(place).count("FINISHED  epoch") <= trials, "what was over has been run again"
     (folder,) = (place / "multirun").glob("[!.]*")
     assert (folder / "report.html").is_file()
     assert not [left for left in ("checkpoints", "states", "outbox/trials") if (folder / left).exists()]
+    return points(place)
 
 
 @pytest.fixture(scope="session")
@@ -143,7 +148,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_sweep_that_is_killed_again_and_again_is_whole_in_the_end(tmp_path: Path, whole: Path) -> None:
     kills = [Kill("opened", 1, TERM), Kill("epoch", 3, KILL), Kill("over", 1, INT), Kill("replacing", 1, KILL)]
-    kill_until_done(tmp_path, 6, kills, whole / "6")
+    assert points_after(tmp_path, 6, kills) == uninterrupted(whole / "6", 6)
 
 
 @pytest.mark.slow
@@ -153,4 +158,4 @@ def test_sixty_kills(tmp_path: Path, whole: Path, sweep: int) -> None:
     assert sum(map(len, kills)) == 60
     met = {(kill.point, kill.signal) for each in kills for kill in each}
     assert met >= set(itertools.product(MIDDLE, (INT, TERM, KILL)))
-    kill_until_done(tmp_path, 20, kills[sweep], whole / "20")
+    assert points_after(tmp_path, 20, kills[sweep]) == uninterrupted(whole / "20", 20)

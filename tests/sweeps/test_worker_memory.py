@@ -16,6 +16,8 @@ from kexp.sweeps.launch.workers import WorkerPool
 from kexp.sweeps.opening import opened_sweeper
 from kexp.sweeps.trials import Outcome, Task
 
+pytestmark = pytest.mark.real_process
+
 ARGUMENTS = ["hydra/launcher=processes", "model.hidden=[4]", "model.dropout=0.1", "trainer.epochs=1"]
 FIRST = 4  # so many trials until all is imported, and memory that is freed is used again
 

@@ -28,6 +28,8 @@ from kexp.tracking.delivery.outbox import Outbox
 from kexp.tracking.delivery.outbox_trials import TrialOutbox
 from kexp.tracking.delivery.syncing import sync
 
+pytestmark = pytest.mark.real_process
+
 EPOCHS = 3
 TEXT = "seed: 1\n" * 20
 

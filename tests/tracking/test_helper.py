@@ -17,6 +17,8 @@ from servers import Server
 from kexp.tracking import StoreSettings, find_run, list_artifacts, metric_history, search, sync
 from kexp.tracking.store.client import client_for
 
+pytestmark = pytest.mark.real_process
+
 BEGIN = """
 import os, sys, time
 from pathlib import Path

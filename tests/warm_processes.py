@@ -1,0 +1,136 @@
+"""Starts the processes of kexp's that tests need from one that has imported TensorFlow, Keras, JAX and MLflow already.
+
+These imports take 3 to 6 s of CPU time in each process. Here a server beside each process of pytest imports them once,
+computes nothing with them, and forks a child for each `python -m kexp ...` and for each of kexp's own child processes.
+The child is a process of its own: its id, parent, arguments, environment, working directory, streams and exit code are
+those of a new one. What the server has imported is hidden from it until it imports it, so `sys.modules` and the choice
+of Keras' backend are as in a new process too.
+
+Not as in a new process are: the time and memory that imports take, what libraries print as they are loaded, the command
+line that `ps` shows, the seed of `hash`. A process is therefore started anew
+
+* in tests that are about such things or about processes, which have the mark `real_process`,
+* where a variable that a library reads as it is loaded differs from the server's (`_READ_BY_LIBRARIES`),
+* where it is no command of kexp's (`python -c ...`), or is started in an unusual way, or the server is gone, and
+* everywhere by KEXP_TESTS_REAL_PROCESSES=1: `nox -s real_processes`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import inspect
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+_READ_BY_LIBRARIES = ("JAX_", "XLA_", "TF_", "OMP_", "OPENBLAS_", "MKL_", "KERAS_HOME", "PYTHON", "LD_", "CUDA_")
+_USUAL = {"preexec_fn": None, "shell": False, "gid": None, "gids": None, "uid": None, "umask": -1, "process_group": -1}
+_OWN_CHILD = "from kexp.system.child_process import _main"
+_PROGRAM = Path(__file__).with_name("warm_server.py")
+_PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
+_START_S, _FORK_S = 120.0, 20.0
+
+
+class _Server:
+    """The process that forks, as seen by the one that asks."""
+
+    def __init__(self) -> None:
+        self.wanted = True
+        self._never = bool(os.environ.get("KEXP_TESTS_REAL_PROCESSES"))
+        self._lock = threading.Lock()
+        self._owner = 0
+
+    def belong_to_this_process(self, talk: socket.socket | None) -> None:
+        """Has the processes of this one be forked, by a server that is there or one that is started when needed."""
+        self._owner, self._talk, self._environment = os.getpid(), talk, _read_by_libraries(os.environ)
+        subprocess.Popen = WarmPopen  # type: ignore[misc]
+
+    def fork(self, call: Mapping[str, Any]) -> int | None:
+        """Returns the id of a new child of this process, or None: it is to be started anew."""
+        given = os.environ if call["env"] is None else call["env"]
+        environment = {os.fsdecode(name): os.fsdecode(value) for name, value in given.items()}
+        if self._never or not self.wanted or os.getpid() != self._owner or not _is_kexp(call):
+            return None
+        if _read_by_libraries(environment) != self._environment:
+            return None
+        streams = [call[name] if call[name] != -1 else own for own, name in enumerate(("p2cread", *_PIPES[3::2]))]
+        request = {
+            "arguments": [os.fsdecode(each) for each in call["args"]],
+            "environment": environment,
+            "folder": os.path.join(os.getcwd(), os.fsdecode(call["cwd"] or "")),
+            "session": call["start_new_session"],
+            "blocked": [int(each) for each in signal.pthread_sigmask(signal.SIG_BLOCK, [])],
+            "ignored": [each for each in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(each) == signal.SIG_IGN],
+            "descriptors": [0, 1, 2, *call["pass_fds"]],
+            "parent": self._owner,
+        }
+        with self._lock, _adopting_orphans():
+            try:
+                self._talk = self._talk or _started_server()
+                self._talk.settimeout(_FORK_S)
+                socket.send_fds(self._talk, [json.dumps(request).encode()], [*streams, *call["pass_fds"]])
+                return int(self._talk.recv(64))
+            except (OSError, ValueError):  # it is gone, or hangs: the next process that is asked for has a new one
+                self._talk = None
+                return None
+
+
+def _is_kexp(call: Mapping[str, Any]) -> bool:
+    arguments = call["args"]
+    if not isinstance(arguments, list) or len(arguments) < 4 or arguments[0] != sys.executable:
+        return False
+    kexp = arguments[1:3] == ["-m", "kexp"] or (arguments[1:3] == ["-P", "-c"] and _OWN_CHILD in arguments[3])
+    return kexp and all(call.get(name, usual) == usual for name, usual in _USUAL.items())
+
+
+def _read_by_libraries(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith(_READ_BY_LIBRARIES)}
+
+
+def _started_server() -> socket.socket:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command, one_thread = [sys.executable, str(_PROGRAM), str(theirs.fileno())], {"OPENBLAS_NUM_THREADS": "1"}
+    none = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    with theirs:
+        server = _Popen(command, pass_fds=[theirs.fileno()], env={**os.environ, **one_thread}, **none)
+    server.returncode = 0  # nobody waits for it: it ends with this process
+    ours.settimeout(_START_S)
+    ours.recv(64)
+    return ours
+
+
+@contextlib.contextmanager
+def _adopting_orphans() -> Iterator[None]:
+    """Makes this process the parent of those below it whose parent ends: the server orphans its child for that."""
+    control, set_child_subreaper = ctypes.CDLL(None).prctl, 36
+    control(set_child_subreaper, 1, 0, 0, 0)
+    yield
+    control(set_child_subreaper, 0, 0, 0, 0)
+
+
+_Popen = subprocess.Popen
+
+
+class WarmPopen(subprocess.Popen):  # type: ignore[type-arg]
+    """A `subprocess.Popen` that has the server fork where it can."""
+
+    def _execute_child(self, *given: Any) -> None:
+        real = super()._execute_child  # type: ignore[misc]
+        call = inspect.signature(real).bind(*given).arguments
+        pid = SERVER.fork(call)
+        if pid is None:
+            real(*given)
+        else:
+            self.pid, self._child_created = pid, True
+            self._close_pipe_fds(*(call[name] for name in _PIPES))
+
+
+SERVER = _Server()
