@@ -27,6 +27,7 @@ __all__ = [
     "number_of",
     "numbers_in",
     "numbers_of",
+    "shown",
     "text_of",
     "texts_of",
 ]
@@ -185,7 +186,7 @@ def dates_of(values: Any, name: str, form: str | None) -> NDArray[np.float64]:
     if values.dtype.kind == "M":
         return _seconds(pd.to_datetime(values, utc=True))
     if values.dtype.kind in "iuf" and form is None and values.notna().any():
-        raise RequestError(f"column {name!r} must hold dates, got the number {values.dropna().iloc[0]!r}")
+        raise RequestError(f"column {name!r} must hold dates, got the number {shown(values.dropna().iloc[0])}")
 
     def moments(given: list[str], form: str | None = form) -> NDArray[np.float64]:
         if form in PERIODS:
@@ -223,6 +224,12 @@ def texts_of(values: Any) -> tuple[NDArray[np.intp], list[str]]:
     return table[codes], list(known)
 
 
+def shown(value: Any) -> str:
+    """A value as a message has it: as Python writes it, and not longer than 60 characters."""
+    text = repr(value.item() if isinstance(value, np.generic) else value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def _each(values: Any, read: Callable[[Any], float | None], name: str, what: str) -> NDArray[np.float64]:
     """Each distinct value read once."""
     import pandas as pd
@@ -237,8 +244,7 @@ def _each(values: Any, read: Callable[[Any], float | None], name: str, what: str
         number = read(value)
         if number is None:
             row = int(np.argmax(codes == place)) + 1
-            shown = f"{value!r}" if len(f"{value!r}") <= 60 else f"{value!r:.57}..."
-            raise RequestError(f"column {name!r} must hold {what}, got {shown} in row {row}")
+            raise RequestError(f"column {name!r} must hold {what}, got {shown(value)} in row {row}")
         found[place] = number
     taken: NDArray[np.float64] = found[codes]
     return taken

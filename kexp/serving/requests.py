@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .cells import RequestError, numbers_of, text_of
+from .cells import RequestError, numbers_of, shown, text_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -139,7 +139,7 @@ def texts_in(given: Any, name: str) -> list[str]:
         raise RequestError(f"must be texts, got {type(given).__name__}")
     for row, each in enumerate(items, start=1):
         if not isinstance(each, str) and text_of(each) is not None:
-            raise RequestError(f"column {name!r} must hold text, got {each!r} in row {row}")
+            raise RequestError(f"column {name!r} must hold text, got {shown(each)} in row {row}")
     return [text_of(each) or "" for each in items]
 
 

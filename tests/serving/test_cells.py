@@ -90,6 +90,8 @@ def test_dates_in_another_form_are_read_by_it() -> None:
     np.testing.assert_array_equal(dates_of(pd.Series([datetime.date(2021, 3, 4)]), "day", "%d.%m.%Y"), expected)
     with pytest.raises(RequestError, match=r"^column 'day' must hold dates, got '31.02.2021' in row 2$"):
         dates_of(pd.Series(["04.03.2021", "31.02.2021"]), "day", "%d.%m.%Y")
+    with pytest.raises(RequestError, match=r"^column 'day' must hold dates, got the number 4\.0$"):
+        dates_of(pd.Series([4.0]), "day", None)
 
 
 def test_texts_are_trimmed_and_empty_ones_are_missing() -> None:
