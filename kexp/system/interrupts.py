@@ -46,9 +46,11 @@ def no_interrupts(signals: Sequence[signal.Signals] = _SIGNALS) -> Iterator[None
 
 
 @contextmanager
-def interrupts_call(handler: Callable[[], None]) -> Iterator[None]:
-    """Makes Ctrl-C within the block call `handler` and do nothing else."""
-    before = _handle(lambda number, frame: handler(), [signal.SIGINT])
+def interrupts_call(
+    handler: Callable[[], None], signals: Sequence[signal.Signals] = (signal.SIGINT,)
+) -> Iterator[None]:
+    """Makes Ctrl-C, or another signal, within the block call `handler` and do nothing else."""
+    before = _handle(lambda number, frame: handler(), signals)
     try:
         yield
     finally:

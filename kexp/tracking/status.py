@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import threading
 from collections.abc import Iterator
-from types import FrameType
-from typing import Any
 
 from kexp.errors import first_line
+from kexp.system.interrupts import interrupts_call
 from kexp.tracking.tracker import Tracker
 
 __all__ = ["Terminated", "ended_with", "run_status", "sigterm_raises"]
@@ -55,16 +53,10 @@ def ended_with(tracker: Tracker) -> Iterator[None]:
 @contextlib.contextmanager
 def sigterm_raises() -> Iterator[None]:
     """Turns SIGTERM into `Terminated` within the block, in the main thread; elsewhere Python allows no handler."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
-    def terminate(number: int, frame: FrameType | None) -> None:
+    def terminate() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the run is ending, and needs its last moment
         raise Terminated
 
-    before: Any = signal.signal(signal.SIGTERM, terminate)
-    try:
+    with interrupts_call(terminate, [signal.SIGTERM]):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -42,8 +42,7 @@ def send_runs(
         client: of the server.
         experiment: its id.
         records: the runs.
-        fresh: ids of the records that nobody has tried to send before, so that they need not be looked for.
-        written: is given the server's id of each run by the id of its record, whatever becomes of the others.
+        fresh, written: as of `finished.log_finished_runs`.
 
     Returns:
         The server's id of each run.

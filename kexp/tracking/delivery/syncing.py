@@ -10,7 +10,7 @@ from kexp.errors import ConfigError, StoreError
 from kexp.tracking.delivery.by_requests import record_on_server
 from kexp.tracking.delivery.by_rows import RunSender
 from kexp.tracking.delivery.finished import deliver_records
-from kexp.tracking.delivery.outbox import Header, Outbox
+from kexp.tracking.delivery.outbox import Outbox
 from kexp.tracking.delivery.outbox_trials import TrialOutbox
 from kexp.tracking.reading.runs import search
 from kexp.tracking.reading.stale import unfinished_runs
@@ -140,14 +140,11 @@ def _deliver_rows(outbox: Outbox, run_ids: Mapping[str, str] | None) -> RunSende
         if run_ids is None and is_remote(run.uri):  # a sweep adds a model to a trial by the id of its record
             found = record_on_server(client, run.experiment_id, run.run_id)
             run_ids = {} if found is None else {run.run_id: found.info.run_id}
-        sender = RunSender(client, _renamed(run, run_ids or {}), outbox)
+        run = replace(run, run_id=(run_ids or {}).get(run.run_id, run.run_id))
+        sender = RunSender(client, run, outbox)
     try:
         sender.deliver(outbox.rows(sender.cursor.delivered))
     except StoreError as error:
         where = without_password(run.uri)
         raise StoreError(f"tracking.uri: delivering {outbox.run_folder} failed at {where}: {error}") from error
     return sender
-
-
-def _renamed(run: Header, run_ids: Mapping[str, str]) -> Header:
-    return replace(run, run_id=run_ids.get(run.run_id, run.run_id))

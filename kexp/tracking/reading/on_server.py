@@ -39,7 +39,7 @@ def found_runs(
         experiment: the experiment's id.
         besides: no run of these ids.
         only_deleted: look among deleted runs alone; else among the others.
-        tags, tagged, run_ids, prefix, status, limit, newest_first: as of `database.found_runs`.
+        tags, tagged, run_ids, prefix, status, limit, newest_first: as of `runs.search`.
     """
     clauses = [f"tags.`{key}` = {_quoted(value)}" for key, value in tags.items()]
     clauses += [f"attributes.status = '{status}'"] if status else []

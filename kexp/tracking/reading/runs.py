@@ -207,7 +207,8 @@ def fetch_artifact(settings: StoreSettings, run_id: str, path: str, to: Path) ->
     folder = "" if str(inside.parent) == "." else str(inside.parent)
     here = _artifacts_here(settings, run_id)
     if here is not None:
-        there = [f"{folder}/{each.name}".lstrip("/") for each in _entries(here / folder)]
+        entries = sorted((here / folder).iterdir()) if (here / folder).is_dir() else []
+        there = [f"{folder}/{each.name}".lstrip("/") for each in entries]
     else:
         client, uri = open_store(settings)
         with store_errors(uri, "listing artifacts"):
@@ -233,10 +234,6 @@ def _artifacts_here(settings: StoreSettings, run_id: str) -> Path | None:
         return None
     with store_errors(database.uri, "reading an artifact"):
         return in_database.artifact_folder(database, run_id)
-
-
-def _entries(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def _copied(folder: Path, inside: PurePath, to: Path) -> Path:

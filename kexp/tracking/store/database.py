@@ -88,14 +88,8 @@ def found_runs(
     Args:
         database: with MLflow's tables.
         experiment: its id.
-        tags: tags that a run must have, with these values.
-        tagged: a tag that a run must have, with any value.
-        run_ids: only these runs; at most 400.
-        prefix: the beginning of a run's id, in hexadecimal digits.
-        status: RUNNING, FINISHED, FAILED or KILLED; None for any.
-        limit: at most so many.
-        newest_first: by start time; else oldest first.
         deleted: whether deleted runs count.
+        tags, tagged, run_ids, prefix, status, limit, newest_first: as of `reading.runs.search`.
     """
     from sqlalchemy import select
 

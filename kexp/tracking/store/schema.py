@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from kexp.system.disk import disk_full_error, is_disk_full, needing
+from kexp.system.folders import cache_folder
 from kexp.system.passwords import restore_password
 from kexp.tracking.settings import database_file
 
@@ -125,8 +126,7 @@ def _template() -> Path | None:
 
 
 def _template_file() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kexp"
-    return cache / f"mlflow-{metadata.version('mlflow')}-empty.db"
+    return cache_folder() / f"mlflow-{metadata.version('mlflow')}-empty.db"
 
 
 def _make_tables(file: Path) -> None:
