@@ -10,6 +10,7 @@ import numpy as np
 
 from kexp.data.source import DataSpec, Task
 from kexp.errors import DataError, suggestion
+from kexp.system.large_arrays import counted, gathered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,6 +20,7 @@ __all__ = ["MOST_INTEGER_CLASSES", "Targets", "check_resolution", "index_targets
 TASKS = get_args(Task)
 FEWEST_STEPS = 100  # of 32-bit numbers, that the range of targets must have
 MOST_CLASSES_OF_PIXELS = 256
+MOST_COUNTED = 2**16  # whole numbers in a row of which those that occur are counted instead of sorted
 MOST_INTEGER_CLASSES = 20  # of one whole number a row, which may be a quantity
 
 
@@ -149,10 +151,21 @@ def _indexed(y: NDArray[Any], classes: Sequence[str] | None, key: str) -> tuple[
         y = np.char.decode(y, "utf-8")
     if classes is not None:
         return _named(y, tuple(str(name) for name in classes), key)
-    values, index = np.unique(y, return_inverse=True)
+    values, index = _distinct(y)
     if y.ndim > 1 and y.dtype.kind in "iu" and values[0] >= 0 and values[-1] < 2 * len(values):
         return y.astype(np.int64), tuple(str(value) for value in range(int(values[-1]) + 1))  # tokens, some unused
-    return index.reshape(y.shape).astype(np.int64), tuple(str(value) for value in values)
+    return index.reshape(y.shape).astype(np.int64, copy=False), tuple(str(value) for value in values)
+
+
+def _distinct(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """Return the distinct values, in order, and the place of each value among them."""
+    low = int(y.min()) if y.dtype.kind in "iu" and y.size else 0
+    span = int(y.max()) - low + 1 if y.dtype.kind in "iu" and y.size else MOST_COUNTED + 1
+    if span > MOST_COUNTED:
+        return np.unique(y, return_inverse=True)
+    offsets = y.ravel().astype(np.intp, copy=False) - low
+    counts = counted(offsets, span)
+    return np.flatnonzero(counts) + low, gathered(np.cumsum(counts > 0) - 1, offsets)
 
 
 def _named(y: NDArray[Any], names: tuple[str, ...], key: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:

@@ -113,21 +113,25 @@ def evaluate(model: keras.Model, feed: Feed) -> dict[str, float]:
     return plain_numbers(measured)
 
 
-def predict(model: keras.Model, feed: Feed) -> np.ndarray:
+def predict(model: keras.Model, feed: Feed, rows: int) -> np.ndarray:
     """Predicts each row of one pass, in order.
 
     Args:
         model: built.
         feed: the batches.
+        rows: how many they have in all.
 
     Returns:
         The predictions, shape (rows, outputs).
     """
     import numpy as np
 
+    from kexp.system.large_arrays import filled
+
     # `model.predict` would unroll as many copies of the model into one graph as there are steps in a compiled call.
     with warnings_as_notices(lambda _: None):
-        return np.concatenate([np.asarray(model.predict_on_batch(np.asarray(batch[0]))) for batch in batches_of(feed)])
+        batches = (np.asarray(model.predict_on_batch(np.asarray(batch[0]))) for batch in batches_of(feed))
+        return filled(rows, batches)
 
 
 @contextlib.contextmanager

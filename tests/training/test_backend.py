@@ -34,7 +34,8 @@ def trained():
     held_out = feed(splits.validation, kind=kind, batch_size=32, shuffle=False)
     with training.progress(2, verbose=int(steps)) as teller:
         history = training.fit(model, batches, held_out, plan, listeners=[teller])
-    return history.epochs, training.evaluate(model, held_out), training.predict(model, held_out).sum()
+    predicted = training.predict(model, held_out, len(splits.validation))
+    return history.epochs, training.evaluate(model, held_out), predicted.sum()
 
 first, second = trained(), trained()
 assert repr(first) == repr(second), (first, second)

@@ -69,7 +69,7 @@ def test_evaluate_and_predict_take_every_row_once_with_partial_batches(splits: S
     assert measured["loss"] == pytest.approx(loss, rel=1e-5)
     assert measured["accuracy"] == pytest.approx(accuracy, rel=1e-6)
     kernel, bias = model.get_weights()
-    predicted = predict(model, batches)
+    predicted = predict(model, batches, rows)
     assert predicted.shape == (rows, 10)
     np.testing.assert_allclose(predicted, softmax(x @ kernel + bias), rtol=1e-4, atol=1e-6)
 

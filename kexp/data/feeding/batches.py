@@ -51,12 +51,18 @@ class Batches:
 
     def rows(self, step: int, *, in_order: bool = False) -> NDArray[np.intp]:
         """Returns the positions in the part that a step takes; `step` counts from the start of epoch 0."""
-        start = step % self.batches * self.batch_size
-        return self.order(step // self.batches, in_order=in_order)[start : start + self.batch_size]
+        number, start = step // self.batches, step % self.batches * self.batch_size
+        return self.between(number, start, start + self.batch_size, in_order=in_order)
 
-    def order(self, number: int, *, in_order: bool = False) -> NDArray[np.intp]:
-        """Returns the positions in the part in the order of a pass; passes count from 0."""
-        return epoch_order(len(self.part), self.seed, number if self.shuffle else 0, self.shuffle and not in_order)
+    def between(self, number: int, start: int, stop: int, *, in_order: bool = False) -> NDArray[np.intp]:
+        """Returns some of the positions in the part in the order of a pass; passes count from 0."""
+        if in_order or not self.shuffle:
+            return np.arange(start, min(stop, len(self.part)), dtype=np.intp)
+        return self.order(number)[start:stop]
+
+    def order(self, number: int) -> NDArray[np.intp]:
+        """Returns the positions in the part in the order of a training pass."""
+        return epoch_order(len(self.part), self.seed, number if self.shuffle else 0, self.shuffle)
 
     def batch(self, rows: NDArray[np.intp]) -> tuple[NDArray[Any], ...]:
         """Returns features, targets and, if rows have weights, the weights of the given positions in the part."""

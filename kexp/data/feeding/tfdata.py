@@ -48,7 +48,7 @@ def _gathered(tf: Any, feed: Batches, first: int, last: int | None, in_order: bo
         return _cut(tf, held, feed.batch_size)
 
     def order_of(number: Any) -> Any:
-        return feed.order(int(number), in_order=in_order).astype(np.int64)
+        return feed.between(int(number), 0, len(feed.part), in_order=in_order).astype(np.int64, copy=False)
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def batches(number: Any) -> Any:
@@ -74,8 +74,8 @@ def _read(tf: Any, feed: Batches, first: int, last: int | None, in_order: bool) 
 
     def read(block: Any) -> Any:
         begin = int(block) % blocks * steps * feed.batch_size
-        order = feed.order(int(block) // blocks, in_order=in_order)
-        return list(feed.batch(order[begin : begin + steps * feed.batch_size]))
+        rows = feed.between(int(block) // blocks, begin, begin + steps * feed.batch_size, in_order=in_order)
+        return list(feed.batch(rows))
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def rows_of(block: Any) -> Any:

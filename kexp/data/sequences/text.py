@@ -131,7 +131,7 @@ def text_data(path: str, plan: Plan) -> Data:
     if not plan.target:
         raise DataError("data.target: must name the column to predict")
     wanted = [table.column(name, "data.target") for name in plan.target]
-    rows = rows_with(wanted, np.arange(len(table), dtype=np.intp))
+    rows = rows_with(wanted, len(table))
     targets = targets_of(wanted, rows, plan.task, plan.classes)
     plan = replace(plan, column=column)
     texts = _column_texts(table, column, rows)
@@ -188,7 +188,7 @@ def text_encoded(path: str, encoding: Mapping[str, Any], *, key: str = "data.pat
         table = read_table(table_files(path, key), ReadOptions(kinds=kinds))
         column = encoding["text"]["column"]
         table.column(column, key)
-        rows = rows_with([table.column(name, key) for name in encoding["target"]], np.arange(len(table)))
+        rows = rows_with([table.column(name, key) for name in encoding["target"]], len(table))
         texts = _column_texts(table, column, rows)
         y = known_targets(table, encoding, rows, key)
     x = tokens(texts, encoding["text"]["vocabulary"], encoding["text"]["length"])

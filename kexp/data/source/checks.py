@@ -9,6 +9,7 @@ import numpy as np
 
 from kexp.data.source.model import CHUNK_ROWS, PART_NAMES, Data, DataSpec, GivenSplits, Source
 from kexp.errors import DataError
+from kexp.system.large_arrays import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -106,9 +107,10 @@ def check_classes(targets: NDArray[Any], spec: DataSpec, key: str) -> None:
     """Refuse a classification with fewer than two classes, or with an index out of range."""
     if spec.task != "classification":
         return
-    present = np.unique(targets)
-    if present[0] < 0 or present[-1] >= spec.outputs:
-        raise DataError(f"{key}: class indices must be in [0, {spec.outputs}), got {present[0]} to {present[-1]}")
+    low, high = targets.min(), targets.max()
+    if low < 0 or high >= spec.outputs:
+        raise DataError(f"{key}: class indices must be in [0, {spec.outputs}), got {low} to {high}")
+    present = np.flatnonzero(counted(targets, spec.outputs))
     if len(present) < 2:
         name = spec.classes[int(present[0])] if spec.classes else str(present[0])
         raise DataError(

@@ -8,6 +8,7 @@ import numpy as np
 
 from kexp.data.source import Data
 from kexp.errors import DataError
+from kexp.system.large_arrays import counted, gathered, numbered, selected
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,7 +69,7 @@ def cut(
             f"{key}: leaves no {name} rows, for the only row of a class is a training row, and there are {classes} "
             f"classes in {n} rows"
         )
-    return rows[~taken], rows[taken]
+    return selected(rows, ~taken), selected(rows, taken)
 
 
 def folds_of(
@@ -120,12 +121,17 @@ def folds_of(
 def _by_chance(data: Data, rows: NDArray[np.intp], total: int, random: np.random.Generator) -> NDArray[np.bool_]:
     taken = np.zeros(len(rows), dtype=bool)
     if data.spec.is_stratified:
-        labels = data.targets[rows]
-        members = [random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
-        for places, count in zip(members, _shares(np.array([len(m) for m in members]), total), strict=True):
+        labels, positions = gathered(data.targets, rows), numbered(len(rows))
+        counts = counted(labels, data.spec.outputs)
+        present = np.flatnonzero(counts)
+        for label, count in zip(present, _shares(counts[present], total), strict=True):
+            places = selected(positions, labels == label)
+            random.shuffle(places)
             taken[places[:count]] = True
     else:
-        taken[random.permutation(len(rows))[:total]] = True
+        places = numbered(len(rows))
+        random.shuffle(places)
+        taken[places[:total]] = True
     return taken
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kexp.system.large_arrays import numbered
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -35,7 +37,7 @@ def epoch_order(n: int, seed: int, epoch: int, shuffle: bool = True) -> NDArray[
     Source:
         Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3.
     """
-    order = np.arange(n, dtype=np.intp)
+    order = numbered(n)
     if shuffle:
         _generator(seed, epoch).shuffle(order)
     order.flags.writeable = False

@@ -10,6 +10,7 @@ import numpy as np
 
 from kexp.data.source import CHUNK_ROWS, ArraySource, Data, DataSpec
 from kexp.errors import DataError, suggestion
+from kexp.system.large_arrays import gathered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,13 +52,12 @@ class Part:
     @cached_property
     def weights(self) -> NDArray[np.float32] | None:
         """The sample weights of the rows; None if all are equal."""
-        return None if self.data.weights is None else self.data.weights[self.rows]
+        return None if self.data.weights is None else gathered(self.data.weights, self.rows)
 
     @cached_property
     def labels(self) -> NDArray[Any]:
         """The targets of the rows as the source returns them: class indices (n, *positions), or float32."""
-        found: NDArray[Any] = self.data.targets[self.rows]
-        return found
+        return gathered(self.data.targets, self.rows)
 
     def encode(self, targets: TargetForm) -> Part:
         """Returns the same rows with targets in another form, without loss of information.

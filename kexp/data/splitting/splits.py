@@ -13,6 +13,7 @@ from kexp.data.splitting.cuts import cut, folds_of, split_kind
 from kexp.data.splitting.order import split_generator
 from kexp.data.splitting.parts import Part
 from kexp.errors import DataError
+from kexp.system.large_arrays import counted, gathered, numbered, selected
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,13 +115,13 @@ def split(
 def _rows(data: Data, test: float, validation: float, seed: int, by: str, folds: int | None, fold: int | None) -> _Rows:
     random = split_generator(seed)
     given = data.splits or {}
-    left = given.get("train", np.arange(len(data), dtype=np.intp))
+    left = given["train"] if "train" in given else numbered(len(data))
     test_rows, validation_rows = given.get("test"), given.get("validation")
     if test_rows is None and test > 0:
         left, test_rows = cut(data, left, test, random, by=by, name="test", key=TEST_KEY)
     if folds is not None:
         of = folds_of(data, left, folds, random, by=by)
-        left, validation_rows = left[of != fold], left[of == fold]
+        left, validation_rows = selected(left, of != fold), selected(left, of == fold)
     elif validation_rows is None and validation > 0:
         left, validation_rows = cut(data, left, validation, random, by=by, name="validation", key=VALIDATION_KEY)
     if data.spec.is_stratified:
@@ -130,9 +131,10 @@ def _rows(data: Data, test: float, validation: float, seed: int, by: str, folds:
 
 def _check_classes(data: Data, rows: NDArray[np.intp], by: str, test: float, folds: int | None) -> None:
     """Refuse training rows of a single class, and a fold that contains all rows of a class."""
-    present = np.unique(data.targets[rows])
-    if folds is not None and len(present) < len(np.unique(data.targets)):
-        missing = np.setdiff1d(np.unique(data.targets), present)[0]
+    of_all = np.flatnonzero(counted(data.targets, data.spec.outputs))
+    present = np.flatnonzero(counted(gathered(data.targets, rows), data.spec.outputs))
+    if folds is not None and len(present) < len(of_all):
+        missing = int(np.setdiff1d(of_all, present)[0])
         raise DataError(
             f"data.folds: every fold must leave rows of each class to train on, but {data.class_name(missing)!r} has "
             "none outside this fold and the test part"

@@ -19,6 +19,7 @@ from kexp.data.table.reading import read_query, read_table
 from kexp.data.table.stored import Column, Table
 from kexp.data.table.targets import known_targets, numbers_of, rows_with, targets_of
 from kexp.errors import DataError
+from kexp.system.large_arrays import gathered, moved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,16 +102,16 @@ def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None, how: Re
     """
     columns = [table.column(name, "data.target") for name in plan.target]
     features = _features(table, plan)
-    rows = np.arange(len(table), dtype=np.intp)
-    kept = rows_with(columns, rows)
-    dropped = len(rows) - len(kept)
+    kept = rows_with(columns, len(table))
+    dropped = len(table) - len(kept)
     if dropped and plan.missing_target == "error":
-        row = int(np.setdiff1d(rows, kept)[0]) + 1
+        row = int(np.setdiff1d(np.arange(len(table)), kept)[0]) + 1
         names = " and ".join(repr(name) for name in plan.target)
         raise DataError(f"data.target: column {names} must have a value in every row, got none in row {row}")
     if not len(kept):
         raise DataError(f"data.target: column {plan.target[0]!r} is empty in every row")
     targets = targets_of(columns, kept, plan.task, plan.classes)
+    targets = replace(targets, values=moved(targets.values))
     spec = replace(
         targets.spec((len(features),)), target_names=plan.target if targets.task != "classification" else None
     )
@@ -166,7 +167,7 @@ def read_encoded(path: str, encoding: Mapping[str, Any], key: str) -> Data:
         table.column(name, key)
     spec = encoded_spec(encoding)
     targets = [table.column(name, key) for name in encoding["target"]]
-    rows = rows_with(targets, np.arange(len(table), dtype=np.intp))
+    rows = rows_with(targets, len(table))
     if targets:
         y = known_targets(table, encoding, rows, key)
     else:
@@ -296,7 +297,7 @@ def digest_of(
         hashed.add("features", block)
     for column in columns:
         if column.kind in ("text", "date"):
-            hashed.add(f"column {column.name}", np.asarray(column.values[rows]))
+            hashed.add(f"column {column.name}", gathered(column.values, rows))
         if column.kind == "text":
             words = "".join(f"{len(word)}:{word}" for word in column.words).encode()
             hashed.add(f"words {column.name}", np.frombuffer(words, dtype=np.uint8))

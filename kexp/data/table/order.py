@@ -8,6 +8,7 @@ import numpy as np
 
 from kexp.data.table.stored import Table
 from kexp.errors import DataError
+from kexp.system.large_arrays import gathered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +30,7 @@ def times_of(table: Table, name: str | None, rows: NDArray[np.intp]) -> NDArray[
             f"data.time: column {name!r} must hold dates or numbers, which have an order, got {column.kind}; "
             f"data.dates=[{name}] says what in it is no date"
         )
-    return np.asarray(_whole(column.values[rows], column, "data.time", rows), dtype=np.float64)
+    return np.asarray(_whole(gathered(column.values, rows), column, "data.time", rows), dtype=np.float64)
 
 
 def groups_of(table: Table, name: str | None, rows: NDArray[np.intp]) -> NDArray[np.intp] | None:
@@ -41,7 +42,7 @@ def groups_of(table: Table, name: str | None, rows: NDArray[np.intp]) -> NDArray
     if name is None:
         return None
     column = table.column(name, "data.group")
-    values = _whole(column.values[rows], column, "data.group", rows)
+    values = _whole(gathered(column.values, rows), column, "data.group", rows)
     numbers: NDArray[np.intp] = np.unique(values, return_inverse=True)[1].astype(np.intp)
     return numbers
 

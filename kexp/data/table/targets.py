@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from kexp.data.source import Task
+from kexp.data.source import CHUNK_ROWS, Task
 from kexp.data.table.stored import FEWEST_IDENTIFIERS, Column, Table
 from kexp.data.targets import MOST_INTEGER_CLASSES, Targets, check_resolution, index_targets
 from kexp.errors import DataError
+from kexp.system.large_arrays import counted, gathered, numbered, selected
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["known_targets", "numbers_of", "rows_with", "targets_of"]
 
 
-def rows_with(columns: Sequence[Column], rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return the rows that have a value in every column."""
-    there = np.ones(len(rows), dtype=bool)
+def rows_with(columns: Sequence[Column], count: int) -> NDArray[np.intp]:
+    """Return which of the rows 0..count-1 have a value in every column."""
+    there = np.ones(count, dtype=bool)
     for column in columns:
-        there &= ~column.missing(column.values[rows])
-    return rows[there]
+        for start in range(0, count, CHUNK_ROWS):
+            chunk = slice(start, start + CHUNK_ROWS)
+            there[chunk] &= ~column.missing(column.values[chunk])
+    return numbered(count) if there.all() else selected(numbered(count), there)
 
 
 def targets_of(columns: Sequence[Column], rows: NDArray[np.intp], task: str, classes: Sequence[str] | None) -> Targets:
@@ -61,7 +64,7 @@ def targets_of(columns: Sequence[Column], rows: NDArray[np.intp], task: str, cla
             )
         at = {name: index for index, name in enumerate(order)}
         place = np.array([at[name] for name in names], dtype=np.int64)
-        return Targets(place[codes], "classification", tuple(order), len(order))
+        return Targets(gathered(place, codes), "classification", tuple(order), len(order))
     values = _numbers(column, rows)
     if column.kind == "boolean" and asked != "regression":
         return index_targets(values.astype(bool).astype(str), "classification", classes, "data")
@@ -100,7 +103,7 @@ def known_targets(table: Table, encoding: Mapping[str, Any], rows: NDArray[np.in
     index = [place.get(name, by_number.get(_as_number(name), -1)) for name in found]
     if -1 in index:
         raise DataError(f"{key}: there is no class {found[index.index(-1)]!r} of {column.name!r} in the run")
-    return np.array(index, dtype=np.int64)[codes]
+    return gathered(np.array(index, dtype=np.int64), codes)
 
 
 def numbers_of(column: Column, rows: NDArray[np.intp], key: str) -> NDArray[np.float64]:
@@ -111,7 +114,7 @@ def numbers_of(column: Column, rows: NDArray[np.intp], key: str) -> NDArray[np.f
     """
     if column.kind not in ("number", "boolean"):
         raise DataError(f"{key}: column {column.name!r} must hold numbers, got {column.kind}")
-    values = np.asarray(column.values[rows])
+    values = gathered(column.values, rows)
     missing = np.isnan(values)
     if missing.any():
         row = int(rows[np.argmax(missing)]) + 1
@@ -129,8 +132,11 @@ def _numbers(column: Column, rows: NDArray[np.intp], key: str = "data.target") -
 
 def _coded(column: Column, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], list[str]]:
     """Codes of the rows into those of the column's words that they have."""
-    present, codes = np.unique(column.values[rows], return_inverse=True)
-    return codes, [column.words[index] for index in present]
+    values = gathered(column.values, rows)
+    present = np.flatnonzero(counted(values, len(column.words)))
+    place = np.zeros(len(column.words), dtype=np.intp)
+    place[present] = np.arange(len(present))
+    return gathered(place, values), [column.words[index] for index in present]
 
 
 def _as_number(name: str) -> float | str:

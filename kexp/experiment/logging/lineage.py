@@ -57,7 +57,7 @@ def _parts(prepared: Prepared) -> Iterator[tuple[str, Part]]:
 
 def _digest(part: Part) -> str:
     """Return a digest of a part's rows, short enough for MLflow's page."""
-    rows = hashlib.sha256(part.rows.astype("<i8", copy=False).tobytes()).hexdigest()
+    rows = hashlib.sha256(part.rows.astype("<i8", copy=False).data).hexdigest()
     return hashlib.sha256(f"{part.data.digest} {rows}".encode()).hexdigest()[:12]
 
 

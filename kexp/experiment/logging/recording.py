@@ -252,25 +252,36 @@ def _registration(tracker: Tracker, prepared: Prepared, metrics: Mapping[str, fl
 
 def record_figures(tracker: Tracker, prepared: Prepared, history: History, model: keras.Model) -> None:
     """Log the learning curves, and a figure of predictions against labels on the test, validation or training rows."""
-    import numpy as np
-
     tracking, splits = prepared.experiment.tracking, prepared.splits
     if not (tracking.enabled and tracking.figures):
         return
     part = splits.test or splits.validation or splits.train
     held_out = feeds(prepared)[2 if splits.test else 1] or feeds(prepared)[0]
-    predicted = training.predict(model, held_out)
+    predicted = training.predict(model, held_out, len(part))
     if len(history):
         tracker.log_figure("learning_curves", history=history.columns())
     names = list(splits.spec.target_names or ())
     if splits.spec.task == "classification":
         classes = [str(each) for each in splits.spec.classes or ()]
-        y_pred = predicted.argmax(axis=-1) if predicted.shape[-1] > 1 else (predicted[..., 0] > 0.5).astype(np.int64)
-        tracker.log_figure("confusion_matrix", {"y_true": part.labels, "y_pred": y_pred}, classes=classes)
+        arrays = {"y_true": part.labels, "y_pred": _most_likely(predicted)}
+        tracker.log_figure("confusion_matrix", arrays, classes=classes)
     elif splits.spec.task == "labels":
         tracker.log_figure("labels", {"y_true": part.labels, "y_pred": predicted}, names=names)
     else:
         tracker.log_figure("predicted_against_true", {"y_true": part.labels, "y_pred": predicted}, names=names)
+
+
+def _most_likely(predicted: Any) -> Any:
+    """Return the class index of each prediction."""
+    import numpy as np
+
+    from kexp.system.large_arrays import filled
+
+    size = 2**16  # rows at once
+    chunks = (predicted[start : start + size] for start in range(0, len(predicted), size))
+    if predicted.shape[-1] > 1:
+        return filled(len(predicted), (chunk.argmax(axis=-1) for chunk in chunks))
+    return filled(len(predicted), ((chunk[..., 0] > 0.5).astype(np.int64) for chunk in chunks))
 
 
 def save_files(tracker: Tracker, prepared: Prepared, model: keras.Model, usable: UsableFormats) -> list[Path]:

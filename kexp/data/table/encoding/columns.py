@@ -11,6 +11,7 @@ import numpy as np
 
 from kexp.data.table.stored import FEWEST_IDENTIFIERS, Column
 from kexp.errors import DataError
+from kexp.system.large_arrays import gathered, selected
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,9 +65,9 @@ def fit_column(column: Column, rows: NDArray[np.intp], choices: Choices) -> Deci
     Raises:
         DataError: a number is not finite.
     """
-    values = column.values[rows]
+    values = gathered(column.values, rows)
     missing = column.missing(values)
-    present = values[~missing]
+    present = selected(values, ~missing) if missing.any() else values
     base: Decision = {"name": column.name, "missing": bool(missing.any())}
     if not len(present):
         return {**base, "left_out": "empty"}

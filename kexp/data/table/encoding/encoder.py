@@ -14,6 +14,7 @@ from kexp.data.table.encoding.summary import summary_line, unseen_notices
 from kexp.data.table.stored import Column, Table
 from kexp.errors import DataError
 from kexp.serving.encoding import feature_names, fill_category, fill_date, fill_number, places_of_numbers
+from kexp.system.large_arrays import gathered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,7 +78,7 @@ class TableEncoder:
         Raises:
             DataError: no column becomes a feature.
         """
-        training = self.rows[rows]
+        training = gathered(self.rows, rows)
         if self.taught is None:
             columns = [fit_column(self.table.columns[name], training, self.choices) for name in self.features]
         else:
