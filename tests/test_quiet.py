@@ -65,3 +65,17 @@ def test_nothing_is_written_but_what_the_user_s_code_writes(
     )
     assert (done.returncode, done.stderr) == (0, err)
     assert out is None or done.stdout == out
+
+
+def test_warnings_that_concern_the_user_are_notices() -> None:
+    import warnings
+
+    from kexp.system.quiet import warnings_as_notices
+
+    about = "requested in {} is not available, and will be truncated to dtype int32."  # as JAX words it
+    notices: list[str] = []
+    with warnings_as_notices(notices.append):
+        warnings.warn(f"Explicitly requested dtype int64 {about.format('ShapeDtypeStruct')}", stacklevel=1)
+        warnings.warn(f"Explicitly requested dtype int64 {about.format('asarray')}", stacklevel=1)
+        warnings.warn("a developer's", DeprecationWarning, stacklevel=1)
+    assert notices == [f"Explicitly requested dtype int64 {about.format('asarray')}"]

@@ -98,6 +98,8 @@ def warnings_as_notices(notice: Callable[[str], None]) -> Iterator[None]:
     """Calls `notice` with each UserWarning raised inside, as one line. Other warnings concern developers: dropped."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        # Keras asks for int64 as it infers shapes on JAX, which warns of it since 0.11 and computes the same.
+        warnings.filterwarnings("ignore", r".* requested in ShapeDtypeStruct is not available", UserWarning)
         try:
             yield
         finally:
