@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import importlib
 import warnings
 from collections.abc import Callable, Mapping
@@ -13,7 +12,7 @@ from kexp import signatures
 from kexp.errors import BuildError, ComponentError, DataError, KexpError
 from kexp.registry import OURSELVES
 from kexp.registry.groups import GROUPS, group_of_parameter
-from kexp.registry.instances import copy_instance
+from kexp.registry.instances import copy_instance, with_config
 from kexp.schema import Node, component_node
 from kexp.system.disk import DiskFullError
 from kexp.system.passwords import restore_in
@@ -282,21 +281,9 @@ def _with_config(node: Node, made: Any) -> Any:
     try:
         made.get_config()
     except (NotImplementedError, AttributeError):
-        made.__class__ = _configured(type(made))  # type: ignore[arg-type]
+        made.__class__ = with_config(type(made))  # type: ignore[arg-type]
         made.kexp_config = {key: value for key, value in node.parameters.items() if not isinstance(value, _Made)}
     return made
-
-
-@functools.cache
-def _configured(kind: type[Any]) -> type[Any]:
-    """Returns a subclass with a `get_config` that returns the arguments, under the name of the class itself."""
-
-    def begin(self: Any, **given: Any) -> None:
-        kind.__init__(self, **given)
-        self.kexp_config = given
-
-    body = {"__init__": begin, "get_config": lambda self: dict(self.kexp_config), "__module__": kind.__module__}
-    return type(kind.__name__, (kind,), body)
 
 
 def _check_type(node: Node, made: Any) -> None:

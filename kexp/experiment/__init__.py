@@ -20,8 +20,9 @@ from kexp.experiment.logging.served import formats_for_serving, outputs_of, rows
 from kexp.experiment.own_compile import may_compile
 from kexp.experiment.own_files import own_modules
 from kexp.experiment.prepared import Prepared, feeds, load_data, prepare, split_as
+from kexp.experiment.requirements import check_installed, store_of
 from kexp.experiment.result import Result
-from kexp.experiment.running import check_installed, checkpointing_of, run, store_of
+from kexp.experiment.running import checkpointing_of, run
 from kexp.experiment.state import TrainedState, leave_state
 from kexp.experiment.tracing import why_untraceable
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from kexp import training
 from kexp.experiment.compiled import build_compiled
-from kexp.experiment.logging.recording import record_figures, record_model, save_files
+from kexp.experiment.logging.recording import record_figures
+from kexp.experiment.logging.saving import record_model, save_files
 from kexp.experiment.logging.usable_formats import usable_formats
 from kexp.experiment.prepared import prepare
-from kexp.experiment.running import formats_of
+from kexp.experiment.requirements import formats_of
 from kexp.experiment.state import TrainedState
 from kexp.schema import Experiment
 from kexp.tracking import Header, add_to_run, null_run

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp import training
-from kexp.build import build_format
-from kexp.errors import ConfigError, TrainingError
+from kexp.errors import TrainingError
 from kexp.experiment.compiled import build_compiled
 from kexp.experiment.engines import Engine, Trained, engine_of
 from kexp.experiment.logging.epoch_metrics import EpochLogger, size_of
@@ -21,16 +20,16 @@ from kexp.experiment.logging.extras import check_extras, log_extras
 from kexp.experiment.logging.recording import (
     Source,
     record_figures,
-    record_model,
     record_outcome,
     record_setup,
     run_tags,
-    save_files,
     summary_of,
 )
+from kexp.experiment.logging.saving import record_model, save_files
 from kexp.experiment.logging.usable_formats import usable_formats
 from kexp.experiment.own_files import own_modules
 from kexp.experiment.prepared import Prepared, prepare
+from kexp.experiment.requirements import formats_of, store_of
 from kexp.experiment.result import Result
 from kexp.experiment.state import TrainedState, leave_state
 from kexp.experiment.tracing import check_traced
@@ -40,7 +39,6 @@ from kexp.schema.run_names import run_name
 from kexp.tracking import (
     StoreSettings,
     Tracker,
-    chosen_store,
     left_alone,
     null_run,
     open_run,
@@ -55,7 +53,7 @@ if TYPE_CHECKING:
 Notices = Sequence[tuple[str, str]]
 """(label, text) of decisions that were made for the user."""
 
-__all__ = ["check_installed", "checkpointing_of", "formats_of", "run", "store_of"]
+__all__ = ["checkpointing_of", "run"]
 
 
 def run(
@@ -268,40 +266,3 @@ def _open(
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr)
-
-
-def store_of(experiment: Experiment) -> StoreSettings | None:
-    """Return the store of the experiment; None with `tracking=none`."""
-    chosen = experiment.tracking
-    return chosen_store(chosen.uri, chosen.experiment) if chosen.enabled else None
-
-
-def check_installed(experiment: Experiment) -> None:
-    """Check before any compute that the backend and the formats are installed and that the configured files exist.
-
-    Raises:
-        ConfigError: one is not, or a format does not support the backend.
-    """
-    training.check_backend_installed(experiment.backend)
-    formats_of(experiment)
-    check_extras(experiment.tracking)
-
-
-def formats_of(experiment: Experiment) -> dict[str, Any]:
-    """Return name -> file format of the config.
-
-    Raises:
-        ConfigError: a format does not support the backend, or none can be registered with `save.register`.
-    """
-    from kexp.persistence import check_formats
-
-    key = "save.formats"
-    formats = {name: build_format(name, key) for name in experiment.save.files}
-    check_formats(formats, experiment.backend, key)
-    if experiment.save.register and all(
-        getattr(each, "carries", "model") == "architecture" for each in formats.values()
-    ):
-        raise ConfigError.at(
-            key, "must hold a format with a model or its weights for save.register", experiment.save.formats
-        )
-    return formats

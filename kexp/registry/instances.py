@@ -7,6 +7,7 @@ without such a config, or with functions, which may hold any state, is created a
 
 from __future__ import annotations
 
+import functools
 import inspect
 import random
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 
 from kexp.signatures import UNREADABLE, Parameter, Signature
 
-__all__ = ["arguments_of", "copy_instance", "factory_of", "settings_of_instance", "shorten_float"]
+__all__ = ["arguments_of", "copy_instance", "factory_of", "settings_of_instance", "shorten_float", "with_config"]
 
 _PLAIN = (bool, int, float, str, type(None))
 # Attributes that differ between an object and its copy, or do not affect its behaviour.
@@ -215,3 +216,15 @@ def shorten_float(value: Any) -> Any:
 
     short = np.float32(value)
     return float(str(short)) if np.isfinite(short) and float(short) == value else value
+
+
+@functools.cache
+def with_config(kind: type[Any]) -> type[Any]:
+    """Returns a subclass whose `get_config` returns its arguments, under the name of the class itself."""
+
+    def begin(self: Any, **given: Any) -> None:
+        kind.__init__(self, **given)
+        self.kexp_config = given
+
+    body = {"__init__": begin, "get_config": lambda self: dict(self.kexp_config), "__module__": kind.__module__}
+    return type(kind.__name__, (kind,), body)

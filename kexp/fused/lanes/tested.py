@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from kexp.experiment import TrainedState
 from kexp.fused.lanes.running import Running
-from kexp.fused.program.program import Program, stacked
+from kexp.fused.program.program import Program
 from kexp.fused.trial import LaneResult
 
 __all__ = ["tested"]
@@ -29,10 +30,10 @@ def _measured(program: Program, lanes: Sequence[Running]) -> list[dict[str, floa
 
     states = [lane.final for lane in lanes if lane.final is not None]
     floats, ints = program.slots.fill([lane.values for lane in lanes])
-    rows = stacked([[lane.test] for lane in lanes], program.width)[0].astype(np.int32)
-    floats, ints = (stacked([[row] for row in array], program.width)[0] for array in (floats, ints))
+    rows = _stacked([[lane.test] for lane in lanes], program.width)[0].astype(np.int32)
+    floats, ints = (_stacked([[row] for row in array], program.width)[0] for array in (floats, ints))
     busy = [slot < len(lanes) for slot in range(len(rows))]
-    _, found = program.evaluate(stacked(states, program.width), floats, ints, rows, busy)
+    _, found = program.evaluate(_stacked(states, program.width), floats, ints, rows, busy)
     measured = np.asarray(found).tolist()
     return [dict(zip(program.eval_names, row, strict=True)) for row in measured[: len(lanes)]]
 
@@ -52,3 +53,11 @@ def _result(program: Program, lane: Running, test: dict[str, float]) -> LaneResu
         program.width,
         program.executor,
     )
+
+
+def _stacked(states: Sequence[Sequence[Any]], width: int) -> list[Any]:
+    """Lanes' states as one, the last repeated to fill the width."""
+    import numpy as np
+
+    full = [*states, *[states[-1]] * (width - len(states))]
+    return [np.stack(values) for values in zip(*full, strict=True)]

@@ -291,11 +291,3 @@ def _array(value: Any) -> Any:
     import jax.numpy as jnp
 
     return jnp.asarray(value)
-
-
-def stacked(states: Sequence[Sequence[Any]], width: int) -> list[Any]:
-    """Lanes' states as one, the last repeated to fill the width."""
-    import numpy as np
-
-    full = [*states, *[states[-1]] * (width - len(states))]
-    return [np.stack(values) for values in zip(*full, strict=True)]

@@ -1,0 +1,100 @@
+"""Save a run's model: in files, each read back and compared, and as an MLflow model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexp.experiment.logging.lineage import data_of_metrics
+from kexp.experiment.logging.recording import run_parameters, run_tags
+from kexp.experiment.logging.served import served
+from kexp.experiment.logging.usable_formats import UsableFormats, reload_options
+from kexp.experiment.prepared import Prepared
+from kexp.schema.run_names import run_name
+from kexp.tracking import Registration, Tracker, registration
+from kexp.training import History
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["record_model", "save_files"]
+
+_PROBE_ROWS = 32  # rows on which a saved model is compared with the original
+
+
+def record_model(
+    tracker: Tracker,
+    prepared: Prepared,
+    history: History,
+    model: keras.Model,
+    usable: UsableFormats,
+    tested: Mapping[str, float] | None = None,
+) -> None:
+    """Log the MLflow model, if it can store the model: linked to the last metrics, and registered if configured."""
+    from kexp.persistence import tensorflow_not_needed
+
+    save = prepared.experiment.save
+    if not (save.model and usable.mlflow):
+        return
+    part = prepared.splits.test or prepared.splits.validation or prepared.splits.train
+    x = part.batch(_first_rows(len(part), model))[0]
+    last = history.epochs[-1][0] if len(history) else 0
+    with tensorflow_not_needed():
+        y = _predict(model, x)
+        tracker.log_keras_model(
+            model,
+            x,
+            y,
+            datasets=data_of_metrics(prepared),
+            register=_registration(tracker, prepared, {**history.last, **(tested or {})}),
+            step=last,
+            params=run_parameters(prepared.experiment.as_dict()),
+            served=served(prepared, model, math.prod(y.shape[1:])),
+        )
+
+
+def _registration(tracker: Tracker, prepared: Prepared, metrics: Mapping[str, float]) -> Registration | None:
+    save = prepared.experiment.save
+    if save.register is None:
+        return None
+    return registration(
+        save.register,
+        save.alias,
+        run=run_name(prepared.experiment.as_dict()) or tracker.name,
+        params=run_parameters(prepared.experiment.as_dict()),
+        metrics=metrics,
+        tags=run_tags(prepared, tracker.folder),
+    )
+
+
+def save_files(tracker: Tracker, prepared: Prepared, model: keras.Model, usable: UsableFormats) -> list[Path]:
+    """Save the model in each usable format, load and compare it, and log the files as artifacts.
+
+    Raises:
+        SaveError: a file does not load identically.
+    """
+    from kexp.persistence import save_model
+
+    if not usable.formats:
+        return []
+    train = prepared.splits.train
+    probe = train.batch(_first_rows(len(train), model))[0]
+    saved = save_model(model, tracker.folder / "saved", usable.formats, probe, **reload_options(prepared, model))
+    tracker.log_file(tracker.folder / "saved")
+    return saved
+
+
+def _first_rows(available: int, model: keras.Model) -> Any:
+    """Return the indices of the first rows: as many as the model's Input fixes, or else at most `_PROBE_ROWS`."""
+    import numpy as np
+
+    size = model.inputs[0].shape[0] if getattr(model, "inputs", None) else None
+    return np.arange(size or min(_PROBE_ROWS, available), dtype=np.intp)
+
+
+def _predict(model: keras.Model, x: Any) -> Any:
+    import keras
+
+    return keras.ops.convert_to_numpy(model(x, training=False))
