@@ -22,6 +22,7 @@ from kexp.sweeps.comparing import compare_trials
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.report import markdown_report, report_page, text_table, write_report
 from kexp.sweeps.report.axes import extent, parameter_axis
+from kexp.sweeps.report.curves import curves_figure
 from kexp.sweeps.report.importance import parameter_importance
 from kexp.sweeps.report.numbers import number_format, show_p, tidy
 
@@ -223,6 +224,21 @@ def test_diverged_trials_do_not_flatten_a_picture_and_are_counted() -> None:
     )
     edge = next(trace for trace in Page(text).traces("history") if trace["name"] == "outside the picture")
     assert len(edge["x"]) == 2 and max(edge["y"]) < 1
+
+
+def test_curves_of_the_best_are_within_the_picture_down_to_their_best_epoch() -> None:
+    """One that overfits from an early epoch on has its lowest value there, below all beginnings and all ends."""
+    curves = {"a": [0.6, 0.41, 0.47], "b": [0.66, 0.6, 0.52], "c": [0.7, 0.69, 0.69]}
+    trials = [
+        TrialResult(name, name, "FINISHED", {"x": name, "seed": 1}, {"val_loss": curve[-1]})
+        for name, curve in curves.items()
+    ]
+    histories = {name: {"val_loss": [*enumerate(curve, 1)]} for name, curve in curves.items()}
+    figure = curves_figure(compare_trials(trials), histories)
+    assert figure is not None
+    low, high = figure["layout"]["yaxis"]["range"]
+    assert low < 0.41
+    assert high > 0.7
 
 
 @pytest.mark.parametrize(

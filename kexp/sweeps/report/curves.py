@@ -127,7 +127,8 @@ def _value_axis(metric: str, curves: Sequence[_Curve]) -> dict[str, Any]:
     shown = extent(last, minimize=minimize)
     best = [value for curve in curves if curve.place < len(COLOURS) for value in (*curve.low, *curve.high)]
     beginnings = extent([(max if minimize else min)(curve.mean) for curve in curves], minimize=minimize)
-    values = [*filter(shown.shows, last), *filter(beginnings.shows, best)]
+    begun = [value for value in best if (value <= beginnings.high if minimize else value >= beginnings.low)]
+    values = [*filter(shown.shows, last), *begun]
     low, high = min(values), max(values)
     falls = minimize and low > 0 and high / low > 4  # a loss falls fast and then slowly: what tells is at its end
     return Extent(low, high, falls).axis(label(metric) + (" (log)" if falls else ""))

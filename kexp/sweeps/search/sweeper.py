@@ -104,8 +104,8 @@ class OptunaSweeper(SpaceSweeper):
                 epochs=search.experiment.trainer.epochs,
             )
             self._run(session, searching, study)
-            names = {"kexp.sweep.sampler": search.sampler.name, "kexp.sweep.pruner": pruner.name if pruner else ""}
-            tracker.set_tags(names)
+            names = {"kexp.sweep.sampler": search.sampler.name}
+            tracker.set_tags({**names, "kexp.sweep.pruner": pruner.name} if pruner else names)
             tracker.log_text(study_json(study), "sweep/study.json")
         if session.verbose and len(objectives) > 1:
             print("\n".join([*front_lines(study), ""]))
