@@ -15,6 +15,7 @@ CELLS = (
     "swept = kexp.sweep(['data=iris', 'optimizer=sgd,adam', 'seed=range(40)', 'trainer.epochs=3', 'tracking=none'])",
     "swept",
     "swept.comparison",
+    "import tqdm.auto",  # as Optuna and MLflow do
 )
 
 
@@ -47,6 +48,11 @@ def test_a_sweep_has_one_table_that_changes_in_place_and_its_closing_lines(outpu
     told = written(outputs[3])
     assert "FINISHED" not in told and "\x1b" not in told and len(told.splitlines()) < 30
     assert "2 choices, by val_loss" in told
+
+
+def test_no_progress_bar_of_another_library_asks_for_widgets(outputs: list[list[Any]]) -> None:
+    """kexp shows progress by itself, and uses no bar of theirs."""
+    assert outputs[6] == []
 
 
 @pytest.mark.parametrize(("cell", "holds"), [(2, "val_loss"), (4, "80 finished"), (5, "adam")])

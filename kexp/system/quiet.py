@@ -55,6 +55,8 @@ def silence_libraries() -> None:
     for name in ("tensorflow", "jax", "h5py", "absl"):
         logging.getLogger(name).setLevel(logging.ERROR)
     set_defaults(_LEVELS)
+    # Optuna and MLflow import tqdm, which asks for widgets in a notebook; none of its bars is shown.
+    warnings.filterwarnings("ignore", message="IProgress not found")
     if _QuietImports not in sys.meta_path:
         _QuietImports.levels = {name: os.environ[name] for name in _LEVELS}
         sys.meta_path.insert(0, _QuietImports)
