@@ -49,6 +49,35 @@ def test_as_data_takes_datasets_batched_or_not(random: np.random.Generator) -> N
     assert as_data({"train": rows, "test": (x, y)}).splits is not None
 
 
+def test_as_data_takes_a_mapping_of_one_array_or_of_columns(random: np.random.Generator) -> None:
+    x, y = _xy(random)
+    frame = pd.DataFrame({"a": x[:, 0], "b": np.where(x[:, 1] > 0.5, "u", "v"), "c": x[:, 2]})
+    columns = {name: frame[name].to_numpy() for name in frame}
+    upright = {name: column[:, None] for name, column in columns.items()}
+    expected = as_data((frame, y)).digest
+    sets = [tf.data.Dataset.from_tensor_slices((each, y)) for each in (columns, upright)]
+    batched = [each.batch(size, drop_remainder=drop) for each in sets for size, drop in ((5, False), (23, True))]
+    generated = ({name: column[:4] for name, column in columns.items()}, y[:4])
+    for made in (*sets, *batched, (columns, y), (upright, y)):
+        assert as_data(made).digest == expected
+    assert as_data(iter([generated] * 3)).digest == as_data((pd.concat([frame[:4]] * 3), np.tile(y[:4], 3))).digest
+    images = x[:, :, None]
+    alone = tf.data.Dataset.from_tensor_slices(({"image": images}, y))
+    for made in (alone, alone.batch(5), ({"image": images}, y)):
+        assert as_data(made).digest == arrays(images, y).digest
+    record = np.rec.fromarrays(list(columns.values()), names=list(columns))
+    assert as_data((record, y)).digest == expected
+
+
+def test_as_data_refuses_a_mapping_of_several_inputs(random: np.random.Generator) -> None:
+    x, y = _xy(random)
+    several = {"image": np.stack([x, x], axis=-1), "width": x[:, 0]}
+    told = r"^data: x must be one array, or columns of one value a row, because a model has one input, got 'image' "
+    for made in ((several, y), tf.data.Dataset.from_tensor_slices((several, y)).batch(4)):
+        with pytest.raises(DataError, match=told):
+            as_data(made)
+
+
 def test_large_datasets_go_to_a_file(random: np.random.Generator) -> None:
     x, y = _xy(random, 200)
     made, targets = materialise(tf.data.Dataset.from_tensor_slices((x, y)).batch(7), "data", memory_bytes=1000)

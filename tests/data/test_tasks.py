@@ -25,6 +25,12 @@ def prepared(reference: str, *overrides: str) -> Prepared:
     return prepare(check(plain(compose([f"data=brought:{reference}", *SMALL, *overrides]))))
 
 
+def refusal(overrides: list[str]) -> ConfigError:
+    with pytest.raises(ConfigError) as raised:
+        prepare(check(plain(compose([*SMALL, *overrides]))))
+    return raised.value
+
+
 @pytest.mark.parametrize(
     ("reference", "task", "positions", "outputs"),
     [
@@ -176,6 +182,17 @@ def test_a_loss_of_classes_makes_classes_of_whole_numbers_that_might_be_quantiti
         ConfigError, match="sparse_categorical_crossentropy is for a classification, but the data is a r"
     ):
         prepared("forecast", "loss=sparse_categorical_crossentropy")
+
+
+def test_whole_numbers_taken_for_a_quantity_are_told_how_they_become_classes(tmp_path: Path) -> None:
+    file = tmp_path / "letters.csv"
+    file.write_text("\n".join(["width,letter", *(f"{row / 7:.3f},{row % 26}" for row in range(260))]) + "\n")
+    from_table = ["data=csv", f"data.path={file}", "data.target=letter", "loss=sparse_categorical_crossentropy"]
+    more = ", or data.task=classification if the whole numbers of the target are classes"
+    assert str(refusal(from_table)).endswith(f"choose loss=mean_squared_error{more}")
+    assert str(refusal([*from_table[:3], "metrics=[accuracy]"])).endswith(more)
+    assert "or data.task" not in str(refusal(["data=diabetes", *from_table[3:]]))
+    assert prepare(check(plain(compose([*from_table, "data.task=classification"])))).splits.spec.outputs == 26
 
 
 def test_a_batch_larger_than_the_rows_is_all_rows_and_the_config_keeps_what_was_typed() -> None:

@@ -162,7 +162,7 @@ def test_folders_that_are_no_classes_are_told_in_a_sentence(tmp_path: Path) -> N
     with pytest.raises(DataError, match=r"data.path: the folder of class 'two' holds no file \(\.txt\)"):
         text(str(folder))
     (folder / "two" / "b.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match=r"data.path: b.txt must be a text in UTF-8"):
+    with pytest.raises(DataError, match=r"data.path: b.txt must be UTF-8 text"):
         text(str(folder))
 
 
@@ -183,3 +183,36 @@ def test_what_is_no_text_is_told_in_a_sentence(tmp_path: Path, given: dict[str, 
     )
     with pytest.raises(DataError, match=told):
         text(str(file), **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("written", "given", "told"),
+    [
+        ("utf-8-sig", None, ""),
+        ("utf-16", None, ""),
+        ("cp1252", None, "20 files read as cp1252"),
+        ("cp1251", "cp1251", ""),
+    ],
+)
+def test_files_in_other_encodings_are_read_as_an_editor_reads_them(
+    tmp_path: Path, written: str, given: str | None, told: str
+) -> None:
+    letters = "щ" if written == "cp1251" else "é"
+    for row in range(20):
+        file = tmp_path / "texts" / ("good" if row % 2 else "bad") / f"{row:02}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"caf{letters} {row}", encoding=written)
+    splits = split(text(str(tmp_path / "texts"), encoding=given))
+    assert f"caf{letters}" in splits.encoding["text"]["vocabulary"]
+    assert told in splits.summary and ("read as" in splits.summary) == bool(told)
+    assert texts_of(file, splits.encoding, "INPUT")[0] == [f"caf{letters} 19"]
+    again = text_encoded(str(tmp_path / "texts"), splits.encoding)
+    assert np.array_equal(again.source.read(np.arange(20))[0], splits.data.source.read(np.arange(20))[0])
+
+
+def test_files_that_are_not_in_the_given_encoding_are_refused(tmp_path: Path) -> None:
+    for kind in ("good", "bad"):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "a.txt").write_bytes("café".encode("cp1252"))
+    with pytest.raises(DataError, match=r"^data\.encoding: a\.txt must be text in utf-8-sig, which it is not$"):
+        text(str(tmp_path), encoding="utf-8")

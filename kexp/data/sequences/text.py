@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kexp.data.class_folders import class_files
+from kexp.data.sequences.text_files import read_texts
 from kexp.data.source import (
     ArraySource,
     ContentHash,
@@ -54,6 +55,7 @@ class Plan:
     length: int
     task: str = "auto"
     classes: Sequence[str] | None = None
+    encoding: str | None = None
 
     def __post_init__(self) -> None:
         for key, value, least in (("words", self.words, 3), ("length", self.length, 1)):
@@ -69,6 +71,7 @@ class _Encoder:
     targets: Targets
     plan: Plan
     about: Mapping[str, Any]
+    notes: Sequence[str] = ()
     taught: Sequence[str] | None = None
 
     def with_encoding(self, encoding: Mapping[str, Any], label: str) -> _Encoder:
@@ -91,14 +94,19 @@ class _Encoder:
         targets = self.targets
         encoding = {
             **self.about,
-            "text": {"column": self.plan.column, "length": self.plan.length, "vocabulary": list(learned)},
+            "text": {
+                "column": self.plan.column,
+                "encoding": self.plan.encoding,
+                "length": self.plan.length,
+                "vocabulary": list(learned),
+            },
             "task": targets.task,
             "classes": None if targets.classes is None else list(targets.classes),
             "outputs": targets.outputs,
         }
         source = ArraySource(tokens(self.texts, learned, self.plan.length), targets.values)
         summary = f"{len(self.texts)} texts, {len(learned)} words, the first {self.plan.length} of a text"
-        return Encoded(source, _spec(encoding), encoding, summary)
+        return Encoded(source, _spec(encoding), encoding, "; ".join([summary, *self.notes]))
 
 
 def vocabulary(texts: Iterable[str], most: int) -> list[str]:
@@ -122,11 +130,13 @@ def text_data(path: str, plan: Plan) -> Data:
     """
     if Path(path).expanduser().is_dir() and not _tables_in(Path(path).expanduser()):
         files, names, splits = class_files(path, (".txt",), "data.path")
-        texts = [_read(file) for file in files]
+        texts, notes = read_texts(files, plan.encoding, "data.path")
         targets = index_targets(np.array(names), "classification", plan.classes, "data")
         about: dict[str, Any] = {"target": []}
-        return _of(texts, targets, plan, about, "data.path", splits)
-    table = read_table(table_files(path, "data.path"), ReadOptions())
+        return _of(texts, targets, plan, about, "data.path", splits, notes=notes)
+    tables, how = table_files(path, "data.path"), ReadOptions(encoding=plan.encoding)
+    how.refuse_unused([file.form for file in tables])
+    table = read_table(tables, how)
     column = _text_column(table, plan)
     if not plan.target:
         raise DataError("data.target: must name the column to predict")
@@ -136,7 +146,7 @@ def text_data(path: str, plan: Plan) -> Data:
     plan = replace(plan, column=column)
     texts = _column_texts(table, column, rows)
     about = {"target": list(plan.target), "kinds": kinds_read((), wanted)}
-    return _of(texts, targets, plan, about, "data.target")
+    return _of(texts, targets, plan, about, "data.target", notes=table.notes)
 
 
 def text_rows(
@@ -161,6 +171,7 @@ def _of(
     key: str,
     splits: GivenSplits | None = None,
     weights: Any = None,
+    notes: Sequence[str] = (),
 ) -> Data:
     spec = targets.spec((plan.length,), words=plan.words)
     check_classes(targets.values, spec, key)
@@ -173,7 +184,7 @@ def _of(
         weights = check_weights(np.asarray(weights), targets.values, spec, key)
         hashed.add("weights", weights)
     digest = hashed.digest(spec.task, splits)
-    encoder = _Encoder(texts, targets, plan, about)
+    encoder = _Encoder(texts, targets, plan, about, notes)
     return Data(Unfitted(len(texts)), spec, digest, targets.values, splits, encoder, weights)
 
 
@@ -181,11 +192,11 @@ def text_encoded(path: str, encoding: Mapping[str, Any], *, key: str = "data.pat
     """Load other texts with their targets, encoded with a run's vocabulary."""
     if not encoding["target"]:
         files, names, _ = class_files(path, (".txt",), key)
-        texts = [_read(file) for file in files]
+        texts, _ = read_texts(files, encoding["text"].get("encoding"), key)
         y: Any = index_targets(np.array(names), "classification", encoding["classes"], "data").values
     else:
         kinds = {name: kind for name, (kind, _) in encoding["kinds"].items()}
-        table = read_table(table_files(path, key), ReadOptions(kinds=kinds))
+        table = read_table(table_files(path, key), _reading(encoding, kinds))
         column = encoding["text"]["column"]
         table.column(column, key)
         rows = rows_with([table.column(name, key) for name in encoding["target"]], len(table))
@@ -211,14 +222,14 @@ def texts_of(path: Path, encoding: Mapping[str, Any], key: str) -> tuple[list[st
     Returns:
         The texts, and their labels: the column `file` with file names, if each text is a file.
     """
-    column = encoding["text"]["column"]
+    column, encoded_as = encoding["text"]["column"], encoding["text"].get("encoding")
     if path.is_dir():
         files = sorted(path.rglob("*.txt"))
-        return [_read(file) for file in files], {"file": [str(file.relative_to(path)) for file in files]}
+        return read_texts(files, encoded_as, key)[0], {"file": [str(file.relative_to(path)) for file in files]}
     if path.suffix.lower() == ".txt":
-        whole = _read(path)
+        ((whole,), _) = read_texts([path], encoded_as, key)
         return ([whole], {"file": [path.name]}) if column is None else (whole.splitlines(), {})
-    table = read_table(table_files(str(path), key), ReadOptions())
+    table = read_table(table_files(str(path), key), _reading(encoding))
     name = column or _text_column(table, Plan((), None, 3, 1))
     table.column(name, key)
     return _column_texts(table, name, np.arange(len(table), dtype=np.intp)), {}
@@ -263,8 +274,6 @@ def _tables_in(folder: Path) -> bool:
     return any(ending_of(name) in ENDINGS for name in names)
 
 
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        raise DataError(f"data.path: {file.name} must be a text in UTF-8, which it is not") from None
+def _reading(encoding: Mapping[str, Any], kinds: Mapping[str, str] | None = None) -> ReadOptions:
+    """Return how the run read the text of its table."""
+    return ReadOptions(encoding=encoding["text"].get("encoding"), kinds=kinds)

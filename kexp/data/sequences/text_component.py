@@ -19,6 +19,7 @@ def text(
     length: int = 200,
     task: Literal["auto", "classification", "regression", "labels"] = "auto",
     classes: list[str | float] | None = None,
+    encoding: str | None = None,
 ) -> Data:
     """Texts as word indices, for `model=text`: a column of a table, or .txt files in one folder for each class.
 
@@ -34,8 +35,9 @@ def text(
         length: words of a text: the first words of longer ones; shorter ones are padded with 0.
         task: the task; auto treats text, and whole numbers with at most 20 distinct values, as classes.
         classes: order of the class names; sorted by default.
+        encoding: encoding of a CSV file or of .txt files, for example latin-1; detected by default.
     """
     from kexp.data.sequences.text import Plan, text_data
     from kexp.data.table.options import listed, named
 
-    return text_data(path, Plan(listed(target) or (), named(text), words, length, task, listed(classes)))
+    return text_data(path, Plan(listed(target) or (), named(text), words, length, task, listed(classes), encoding))

@@ -10,7 +10,7 @@ import numpy as np
 
 from kexp.data.inference import arrays
 from kexp.data.source import PART_NAMES, Data, GivenSplits
-from kexp.data.sources.materialise import materialise
+from kexp.data.sources.materialise import materialise, of_columns
 from kexp.data.targets import is_one_hot
 from kexp.errors import DataError, suggestion
 
@@ -96,9 +96,14 @@ def _values(values: Any, name: str, key: str) -> Any:
         import pandas as pd
 
         try:
-            values = pd.DataFrame(values)
+            values = of_columns(values, key) if any(map(_has_more, values.values())) else pd.DataFrame(values)
         except ValueError as error:
             raise DataError(f"{key}: x must have columns of one length, but {error}") from None
+    names = getattr(getattr(values, "dtype", None), "names", None)
+    if name == "x" and names:
+        import pandas as pd
+
+        values = pd.DataFrame({column: _decoded(values[column]) for column in names})
     if callable(getattr(values, "toarray", None)):
         values = values.toarray()  # a sparse matrix of SciPy's
     if isinstance(values, np.memmap) or (name == "x" and _is_frame(values)):
@@ -113,6 +118,11 @@ def _values(values: Any, name: str, key: str) -> Any:
     if name == "x" and array.dtype.kind in "OU" and array.ndim <= 2:
         return _framed(array)
     return array
+
+
+def _has_more(column: Any) -> bool:
+    """Return whether an array of a mapping has more than one dimension."""
+    return getattr(column, "ndim", 1) > 1
 
 
 def _names_of(y: Any) -> tuple[str, ...] | None:

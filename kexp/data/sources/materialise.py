@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from kexp.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["materialise"]
+__all__ = ["materialise", "of_columns"]
 
 MEMORY_BYTES = 256 * 2**20
 MOST_BYTES = 2**36  # size at which a generator is taken to be endless
@@ -24,12 +24,13 @@ def materialise(made: Any, key: str, memory_bytes: int = MEMORY_BYTES) -> tuple[
 
     Args:
         made: a finite tf.data.Dataset of (x, y) or (x, y, weight), batched or not; a keras.utils.PyDataset; or a
-            generator of batches or of rows.
+            generator of batches or of rows. `x` may be a mapping: one array, or columns.
         key: the config key, for messages.
         memory_bytes: features of at least this size go to a temporary file.
 
     Returns:
-        Features (rows, ...), as a `numpy.memmap` of float32 if they are large; targets (rows, ...); and weights
+        Features (rows, ...), as a `numpy.memmap` of float32 if they are large, and as a structured array if they are
+        columns; targets (rows, ...); and weights
         (rows,), if there are any.
 
     Raises:
@@ -46,7 +47,7 @@ def materialise(made: Any, key: str, memory_bytes: int = MEMORY_BYTES) -> tuple[
         size += x.nbytes
         if size > MOST_BYTES:
             raise DataError(f"{key}: must end, but gave {len(rest)} batches and {size >> 30} GiB so far")
-        if file is None and (size <= memory_bytes or x.dtype.kind in "OUS"):  # texts are objects, which no file maps
+        if file is None and (size <= memory_bytes or x.dtype.kind in "OUSV"):  # texts are objects, which no file maps
             held.append(x)
             continue
         if file is None:
@@ -64,6 +65,34 @@ def materialise(made: Any, key: str, memory_bytes: int = MEMORY_BYTES) -> tuple[
         file.flush()
         mapped = np.memmap(file, dtype=np.float32, mode="r", shape=(len(targets), *held[0].shape[1:]))
         return mapped, targets, *weights
+
+
+def of_columns(x: Mapping[Any, Any], key: str, batched: bool = True) -> NDArray[Any]:
+    """Return a mapping of arrays as one array: the only one of them, or a structured array of columns.
+
+    Raises:
+        DataError: one of several is not a column of single values.
+    """
+    arrays = {str(name): np.asarray(values) for name, values in x.items()}
+    if len(arrays) == 1:
+        return next(iter(arrays.values()))
+    for name, values in arrays.items():
+        column = values if batched else values[None]
+        if column.ndim != 1 and column.shape[1:] != (1,):
+            others = ", ".join(repr(each) for each in arrays if each != name)
+            raise DataError(
+                f"{key}: x must be one array, or columns of one value a row, because a model has one input, got "
+                f"{name!r} of the shape {column.shape[1:]} beside {others}"
+            )
+        arrays[name] = column.reshape(-1)
+    if len({len(column) for column in arrays.values()}) > 1:
+        sizes = ", ".join(f"{name} {len(column)}" for name, column in arrays.items())
+        raise DataError(f"{key}: x must have columns of one length, got {sizes}")
+    kinds = [(name, object if column.dtype.kind in "OUS" else column.dtype) for name, column in arrays.items()]
+    rows = np.empty(len(next(iter(arrays.values()))), dtype=kinds)
+    for name, column in arrays.items():
+        rows[name] = column
+    return rows if batched else rows[0]
 
 
 def _float32(x: NDArray[Any]) -> NDArray[np.float32]:
@@ -85,7 +114,8 @@ def _batches(made: Any, key: str) -> Iterator[tuple[NDArray[Any], ...]]:
         if not isinstance(element, (tuple, list)) or len(element) not in (2, 3):
             got = f"{len(element)} things" if isinstance(element, (tuple, list)) else type(element).__name__
             raise DataError(f"{key}: every batch must be (x, y) or (x, y, weight), got {got} in batch {number}")
-        arrays = tuple(np.asarray(part) for part in element)
+        x = of_columns(element[0], key, batched) if isinstance(element[0], Mapping) else np.asarray(element[0])
+        arrays = (x, *(np.asarray(part) for part in element[1:]))
         if not batched or arrays[1].ndim == 0:  # a row
             arrays = tuple(part[None] for part in arrays)
         if any(part.ndim == 0 or len(part) != len(arrays[0]) for part in arrays):
@@ -97,7 +127,8 @@ def _batches(made: Any, key: str) -> Iterator[tuple[NDArray[Any], ...]]:
 def _of_dataset(dataset: Any, key: str) -> tuple[Iterator[Any], bool]:
     """Return an iterator over a tf.data.Dataset's elements, and whether they are batches."""
     spec = dataset.element_spec
-    tensors = isinstance(spec, tuple) and all(type(part).__name__ == "TensorSpec" for part in spec)
+    parts = [*spec[0].values(), *spec[1:]] if isinstance(spec, tuple) and isinstance(spec[0], Mapping) else spec
+    tensors = isinstance(spec, tuple) and all(type(part).__name__ == "TensorSpec" for part in parts)
     if not tensors or len(spec) not in (2, 3):
         raise DataError(f"{key}: a tf.data.Dataset must give pairs (x, y) of tensors, or (x, y, weight), got {spec}")
     if int(dataset.cardinality()) == -1:
@@ -111,7 +142,9 @@ def _is_batched(spec: Any) -> bool:
     A pair of vectors of equal length is ambiguous. It is taken for one row, because batches of scalar features are
     rare.
     """
-    x, y = (part.shape for part in spec[:2])
+    if isinstance(spec[0], Mapping) and len(spec[0]) > 1:
+        return all(part.shape.rank for part in (*spec[0].values(), spec[1]))
+    x, y = (next(iter(part.values())).shape if isinstance(part, Mapping) else part.shape for part in spec[:2])
     if x.rank is None or y.rank is None or x.rank < 1 or y.rank < 1:
         return x.rank != 0 and y.rank is None
     if x[0] is None or y[0] is None:

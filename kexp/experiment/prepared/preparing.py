@@ -114,7 +114,8 @@ def _prepare(experiment: Experiment, data: Data) -> Prepared:
     measured = {key: traits.of_node(each) for key, each in experiment.metrics.items()}
     problem = traits.targets_problem(experiment.loss.name, wanted, measured, spec.task, spec.outputs, spec.positions)
     if problem:
-        raise ConfigError(problem)
+        only_classes = "classification" in {wanted.task, *(each.task for each in measured.values())}
+        raise ConfigError(problem + (_or_classes(experiment.data, splits) if only_classes else ""))
     try:
         splits = splits.encode(wanted.targets_for(spec.task))
     except DataError as error:
@@ -145,6 +146,15 @@ def _prepare(experiment: Experiment, data: Data) -> Prepared:
     prepared = Prepared(experiment, splits, digest, targets, notices, taken, earlier)
     _check_monitors(prepared)
     return prepared
+
+
+def _or_classes(data: Node, splits: Splits) -> str:
+    """Say how whole numbers that were taken for a quantity become classes."""
+    y = splits.data.targets
+    whole = splits.spec.task == "regression" and splits.spec.outputs == 1 and bool((y == y.round()).all())
+    if not whole or data.parameters.get("task") != "auto":
+        return ""
+    return ", or data.task=classification if the whole numbers of the target are classes"
 
 
 def _made_anew(experiment: Experiment) -> list[tuple[str, str]]:

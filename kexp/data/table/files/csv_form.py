@@ -280,7 +280,8 @@ def _without_end(
         raise DataError(f"{file.key}: {file.name} changed while it was read")
     line, kind, message, _ = found[0]
     if fields > 2 and good and line > good + skip and all(single for *_, single in found):
-        return [f"{len(found)} lines at its end left out, which are no rows"]
+        count = "1 line" if len(found) == 1 else f"{len(found)} lines"
+        return [f"{count} at its end left out, which {'is no row' if len(found) == 1 else 'are no rows'}"]
     padded = f"{query[:-1]}, null_padding=true, parallel=false)"
     if good and all("MISSING" in each for _, each, *_ in found) and _reads(connection, padded):
         return [f"what is missing at the end of {_counted(len(found))} taken for missing values"]

@@ -46,13 +46,12 @@ def encoding_of(file: TableFile, given: str | None) -> tuple[str, str]:
         return given, ""
     with open(file.path, "rb") as content:
         start = content.read(_START_BYTES)
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16", ""
-    if b"\0" in start[:2]:
-        return ("utf-16-be" if start.startswith(b"\0") else "utf-16-le"), ""
-    if _decodes(file.path, "utf-8"):
-        return "utf-8-sig", ""
-    if _decodes(file.path, "cp1252"):
+    wide = "utf-16" if start.startswith((b"\xff\xfe", b"\xfe\xff")) else None
+    if wide is None and b"\0" in start[:2]:
+        wide = "utf-16-be" if start.startswith(b"\0") else "utf-16-le"
+    if _decodes(file.path, wide or "utf-8"):
+        return wide or "utf-8-sig", ""
+    if wide is None and _decodes(file.path, "cp1252"):
         return "cp1252", "read as cp1252, for it is no UTF-8 (data.encoding says otherwise)"
     raise DataError(f"{file.key}: {file.name} must be UTF-8 text; data.encoding=latin-1 reads another encoding")
 
