@@ -84,6 +84,7 @@ COMMANDS = {
     "compare": ["compare", "first"],
     "resume": ["resume", "first"],
     "predict": ["predict", "latest", "rows.csv", "out.csv"],
+    "promote": ["promote", "latest", "registered"],
     "evaluate": ["evaluate", "latest"],
     "reproduce": ["reproduce", "latest"],
     "export": ["export", "latest", "out", "--format", "json"],

@@ -50,6 +50,12 @@ def test_a_server_that_does_not_serve_is_named_with_its_reason(
     assert "\n" not in said
 
 
+def test_a_server_that_speaks_without_tls_is_told_in_a_few_words(server: Server) -> None:
+    address = server.address.replace("http://", "https://")
+    with pytest.raises(StoreError, match=r"cannot be used: TLS fails \([\w: ]+\)$"):
+        prepare_store(StoreSettings(uri=address))
+
+
 USER, PASSWORDS = "me@home", ["simple", "c@rrect:h/rse ba%t?ery#&$'", "%41", "ö"]
 
 

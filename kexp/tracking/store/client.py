@@ -205,12 +205,15 @@ def _reason(text: str, patience_s: float | None, otherwise: str) -> str:
     if status:
         number = status[1] or status[2] or status[3]
         return _SAID_NO.get(number, f"it answers with status {number}")
+    tls = re.search(r"\[SSL: \w+\] (.+?)\.? \(_ssl", text)
+    if tls:
+        return f"TLS fails ({tls[1]})"
     broken = re.search(
         r"Connection refused|Name or service not known|Temporary failure in name resolution|Connection reset"
         r"|Connection aborted|Connection broken|Network is unreachable|No route to host",
         text,
     )
-    return broken[0].lower() if broken else otherwise
+    return broken[0].lower() if broken else re.sub(r"^API request to \S+ failed with exception ", "", otherwise)
 
 
 @contextlib.contextmanager
