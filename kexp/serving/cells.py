@@ -21,6 +21,8 @@ __all__ = [
     "GROUPED",
     "MINUSES",
     "MISSING_WORDS",
+    "SCALED",
+    "SCALES",
     "RequestError",
     "dates_of",
     "grouped",
@@ -39,8 +41,9 @@ MISSING_WORDS = (
     *("0000-00-00", "0000-00-00 00:00:00", "?", "-", "--", "---", ".", "..", "...", ""),
 )
 
-GROUPED, COMMA = "1,234.5", "1.234,5"  # the two ways to write a number for people, named by an example
-FORMS = (GROUPED, COMMA)
+GROUPED, COMMA, SCALED = "1,234.5", "1.234,5", "1.2K"  # the ways to write a number for people, named by an example
+FORMS = (GROUPED, COMMA, SCALED)
+SCALES = {"K": "e3", "k": "e3", "M": "e6", "B": "e9"}  # thousands, millions and billions
 
 _SPACES = " '\u00a0\u202f"  # which set thousands apart too
 MINUSES = "\u2212\u2013"  # as typesetters write it
@@ -55,7 +58,7 @@ _PLAIN = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infin
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d+)?))?", re.ASCII)
 _PATTERNS = {
     form: re.compile(rf"[+-]?([0-9]*|{grouped(group + _SPACES)})([{mark}][0-9]+)?")
-    for form, group, mark in ((GROUPED, ",", "."), (COMMA, ".", ","))
+    for form, group, mark in ((GROUPED, ",", "."), (COMMA, ".", ","), (SCALED, ",", "."))
 }
 
 
@@ -121,16 +124,20 @@ def _since_midnight(text: str, form: str) -> float | None:
 
 def _written(text: str, form: str) -> float | None:
     """A number as people write it: with thousands set apart, a currency, a percent sign or a unit around it."""
+    text = text.translate(dict.fromkeys(map(ord, MINUSES), "-"))
     if text.startswith("(") and text.endswith(")"):  # as accounts have what is owed
         text = f"-{text[1:-1]}"
-    bare = re.sub(r"[^0-9]*$", "", text.translate(dict.fromkeys(map(ord, MINUSES), "-")))
+    elif text.endswith("-") and not text.startswith("-"):  # and some of them the minus
+        text = f"-{text.rstrip('- ')}"
+    scale = SCALES.get(text[-1:], "") if form == SCALED and text[-2:-1] in {*"0123456789."} else ""
+    bare = re.sub(r"[^0-9]*$", "", text)
     bare = re.sub(r"^[^0-9.,+-]*([+-]?)[^0-9.,]*", r"\1", bare, count=1)
     if not _PATTERNS[form].fullmatch(bare):
         return None
-    group = "," if form == GROUPED else "."
+    group = "." if form == COMMA else ","
     plain = re.sub(f"[{re.escape(group)}{_SPACES}]", "", bare).replace(",", ".")
     try:
-        return float(plain)
+        return float(plain + scale)
     except ValueError:
         return None
 

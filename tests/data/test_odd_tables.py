@@ -196,8 +196,22 @@ def test_codes_with_zeros_in_front_are_categories(tmp_path: Path) -> None:
         (lambda value: f"{value * 1e4:,.0f}", lambda value: round(value * 1e4)),
         (lambda value: f"12,34,{100 + int(value)}", lambda value: 1234100 + int(value)),
         (lambda value: f"-${value:.2f}", lambda value: -value),
+        (lambda value: f"{value:.2f}-", lambda value: -value),
+        (lambda value: f"{value:.2f}{'KMB'[int(value) % 3]}", lambda value: value * 1e3 ** (1 + int(value) % 3)),
+        (lambda value: f"${value:.2f}{'k' if int(value) % 2 else ''}", lambda value: value * 1e3 ** (int(value) % 2)),
+        (lambda value: f"{value:.2f}K", lambda value: value),
     ],
-    ids=["a typeset minus", "a dash for a minus", "thousands", "lakhs", "a currency behind its sign"],
+    ids=[
+        "a typeset minus",
+        "a dash for a minus",
+        "thousands",
+        "lakhs",
+        "a currency behind its sign",
+        "a minus behind",
+        "thousands, millions, billions",
+        "thousands in letters, where there are some",
+        "one letter is a unit",
+    ],
 )
 def test_numbers_are_read_however_they_are_written(
     write: Callable[[float], str], read: Callable[[float], float], tmp_path: Path

@@ -15,7 +15,7 @@ from kexp.persistence import save_model
 from kexp.persistence.formats.sample_rows import sample_rows
 from kexp.persistence.formats.saved_model import saved_model
 from kexp.persistence.formats.tensorflow_rows import RawRows, why_encoded
-from kexp.serving.cells import MISSING_WORDS
+from kexp.serving.cells import FORMS, MISSING_WORDS
 from kexp.serving.outputs import Outputs
 
 CASES = Path(__file__).parents[1] / "data" / "cases"
@@ -91,6 +91,14 @@ FEW = {
     "woke": ["6:30 am", "12:05 PM"],
     "member": ["true", "False"],
 }
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_graph_reads_numbers_written_for_people(form: str) -> None:
+    column = {"name": "sold", "missing": True, "kind": "number", "median": 1234.5}
+    encoding = {"columns": [column], "kinds": {"sold": ["number", form]}}
+    given, features = sample_rows(rows_of(encoding, 2))
+    np.testing.assert_array_equal(RawRows(rows_of(encoding, 2)).features(tensors(given)), features)
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_frame", "read_query", "read_table"]
 
-VERSION = 10
+VERSION = 11
 ROWS_AT_ONCE = 1 << 19
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from kexp.errors import DataError, suggestion
-from kexp.serving.cells import GROUPED
+from kexp.serving.cells import COMMA
 from kexp.serving.periods import PERIODS, period_of
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Column:
         if str(self.format).startswith("%"):
             return (datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=number)).strftime(str(self.format))
         grouped = f"{number:,}"
-        return grouped if self.format == GROUPED else grouped.translate(str.maketrans(",.", ".,"))
+        return grouped.translate(str.maketrans(",.", ".,")) if self.format == COMMA else grouped
 
     def _date_sent(self, seconds: float) -> str:
         moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=seconds)

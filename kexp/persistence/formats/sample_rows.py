@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kexp.serving.cells import COMMA, GROUPED
+from kexp.serving.cells import COMMA, FORMS, SCALED
 from kexp.serving.encoding import encode, used
 from kexp.serving.outputs import Outputs
 from kexp.serving.texts import tokens
@@ -98,8 +98,9 @@ def _values(column: Mapping[str, Any], encoding: Mapping[str, Any]) -> list[Any]
     texts = [f"{number:,}" for number in numbers]
     if form == COMMA:
         texts = [text.translate(str.maketrans(",.", ".,")) for text in texts]
-    assert form in (GROUPED, COMMA)
-    return [*texts, f"$ {texts[0]} km", f"({texts[-1]})", ""]
+    assert form in FORMS
+    scaled = ["1.2K", "-0.5M", "3B", "12k"] if form == SCALED else []
+    return [*texts, *scaled, f"$ {texts[0]} km", f"({texts[-1]})", f"{texts[0]}-", ""]
 
 
 def _named(outputs: Outputs, predicted: NDArray[Any]) -> dict[str, NDArray[Any]]:

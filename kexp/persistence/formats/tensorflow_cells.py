@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kexp.serving.cells import COMMA, FORMS, GROUPED, MINUSES, MISSING_WORDS, grouped
+from kexp.serving.cells import COMMA, FORMS, MINUSES, MISSING_WORDS, SCALED, SCALES, grouped
 
 __all__ = ["days_from_civil", "moments", "numbers", "refuse", "trimmed", "unknown_directives", "year_of"]
 
@@ -163,15 +163,19 @@ def _written(texts: Any, form: str | None) -> Any:
     """Converts numbers with grouped thousands, currency or decimal commas to plain ones; empty for other texts."""
     import tensorflow as tf
 
-    group, mark = (",", ".") if form == GROUPED else (".", ",")
-    assert form in (GROUPED, COMMA)
+    group, mark = (".", ",") if form == COMMA else (",", ".")
+    assert form in FORMS
     texts = tf.strings.regex_replace(texts, f"[{MINUSES}]", "-")
-    signed = tf.strings.regex_replace(texts, r"^\((.*)\)$", r"-\1")
+    signed = tf.strings.regex_replace(texts, r"^([^-].*?)[- ]*-$", r"-\1")
+    signed = tf.strings.regex_replace(signed, r"^\((.*)\)$", r"-\1")
     bare = tf.strings.regex_replace(signed, "[^0-9]*$", "", replace_global=False)
     bare = tf.strings.regex_replace(bare, r"^[^0-9.,+-]*([+-]?)[^0-9.,]*", r"\1", replace_global=False)
     apart = f"[{re.escape(group)}{_SPACES}]"
     fits = tf.strings.regex_full_match(bare, f"[+-]?([0-9]*|{grouped(group + _SPACES)})([{mark}][0-9]+)?")
     plain = tf.strings.regex_replace(tf.strings.regex_replace(bare, apart, ""), ",", ".")
+    for letter, exponent in SCALES.items() if form == SCALED else ():
+        scaled = tf.strings.regex_full_match(signed, f".*[0-9.]{letter}")
+        plain = tf.where(scaled, tf.strings.join([plain, exponent]), plain)
     return tf.where(fits, plain, "")
 
 

@@ -27,7 +27,13 @@ _DAYS = (
     *("%a %d %b %Y", "%a, %d %b %Y", "%A %d %B %Y", "%A, %d %B %Y", "%A %B %d, %Y", "%d-%B-%Y", "%Y-%b-%d"),
 )
 _MONTHS = ("%Y-%m", "%b-%y", "%b %Y", "%B %Y", "%b-%Y", "%m/%Y", "%Y/%m", "%Y %b", "%Y-%b", "%B-%Y", "%b %y", "%m-%Y")
-_WITH_ZONES = ("%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %Z", "%Y%m%dT%H%M%S")
+_WITH_ZONES = (
+    "%a %b %d %H:%M:%S %z %Y",
+    "%a, %d %b %Y %H:%M:%S %z",
+    "%a, %d %b %Y %H:%M:%S %Z",
+    "%Y%m%dT%H%M%S",
+    "%Y%m%dT%H%M%SZ",
+)
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S", ", %H:%M", ", %H:%M:%S", " %H:%M:%S.%f")
 FORMATS = (*(day + time for time in _TIMES for day in _DAYS), *_MONTHS, *_WITH_ZONES, *PERIODS)
 CLOCKS = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p")  # the time of a day: seconds since midnight

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kexp.data.table.kinds.days import CLOCKS, COMPACT, FORMATS, moment_in
-from kexp.data.table.kinds.numbers import COMMA, FORMS, GROUPED, affixes_fit, number_in
+from kexp.data.table.kinds.numbers import COMMA, FORMS, GROUPED, SCALED, affixes_fit, number_in
 from kexp.data.table.kinds.strays import no_measurements, stray_words
 from kexp.data.table.options import MISSING_WORDS, ReadOptions
 from kexp.data.table.sql import outside, quoted, text
@@ -194,18 +194,20 @@ def _written(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions,
     """
     given = (how.formats or {}).get(outside(name))
     ((mark,),) = connection.execute("select getvariable('mark')").fetchall()
-    forms: tuple[str, ...] = (COMMA, GROUPED) if mark == ";" else (GROUPED, COMMA)
+    forms: tuple[str, ...] = (COMMA, SCALED, GROUPED) if mark == ";" else (SCALED, GROUPED, COMMA)
     if how.decimal is not None:
-        forms = (COMMA,) if how.decimal == "," else (GROUPED,)
+        forms = (COMMA,) if how.decimal == "," else (SCALED, GROUPED)
     if given in FORMS:
         forms = (given, *(form for form in forms if form != given))
     value = _present(name, how)
     for rows in (f"limit {_SAMPLE}", ""):
-        counts = ", ".join(f"count({number_in('v', form)})" for form in forms)
+        fits = [
+            f"count({number_in('v', form)}) = count(v) and {affixes_fit('v', form, form == given)}" for form in forms
+        ]
         source = f"(select {value} as v from {table} where {value} is not null {rows})"
-        (row,) = connection.execute(f"select {affixes_fit('v')}, count(v), {counts} from {source}").fetchall()
-        forms = tuple(form for form, fits in zip(forms, row[2:], strict=True) if fits == row[1] and row[0])
-        if not forms or not row[1]:
+        ((count, *fit),) = connection.execute(f"select count(v), {', '.join(fits)} from {source}").fetchall()
+        forms = tuple(form for form, all_fit in zip(forms, fit, strict=True) if all_fit)
+        if not forms or not count:
             return None
     return Found(name, "number", number_in(value, forms[0]), forms[0])
 

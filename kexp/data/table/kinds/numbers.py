@@ -1,11 +1,11 @@
-"""Parse formatted numbers: with thousands separators, a decimal comma, a currency, a percent sign or a unit."""
+"""Parse formatted numbers: with thousands separators, a decimal comma, a currency, a percent sign, a unit, a scale."""
 
 from __future__ import annotations
 
 from kexp.data.table.sql import text
-from kexp.serving.cells import COMMA, FORMS, GROUPED, MINUSES, grouped
+from kexp.serving.cells import COMMA, FORMS, GROUPED, MINUSES, SCALED, SCALES, grouped
 
-__all__ = ["COMMA", "FORMS", "GROUPED", "affixes_fit", "number_in"]
+__all__ = ["COMMA", "FORMS", "GROUPED", "SCALED", "affixes_fit", "number_in"]
 
 _CURRENCIES = "[$€£¥₹]|US[$]|USD|EUR|GBP|CHF"
 _SPACES = " '\u00a0\u202f"  # which set thousands apart too
@@ -19,33 +19,49 @@ def number_in(value: str, form: str) -> str:
         value: SQL of the text, trimmed.
         form: one of `FORMS`.
     """
-    group, mark = (",", ".") if form == GROUPED else (".", ",")
+    group, mark = (".", ",") if form == COMMA else (",", ".")
     signed = _signed(value)
     bare = f"regexp_replace({signed}, '[^0-9]*$', '')"
     bare = f"regexp_replace({bare}, '^[^0-9.,+-]*([+-]?)[^0-9.,]*', '\\1')"
     apart = f"[{group}{_SPACES}]"
     pattern = f"[+-]?([0-9]*|{grouped(group + _SPACES)})([{mark}][0-9]+)?"
     plain = f"regexp_replace({bare}, {text(apart)}, '', 'g')"
-    number = f"try_cast(replace({plain}, ',', '.') as double)"
+    plain = f"replace({plain}, ',', '.')"
+    number = f"try_cast({plain + _scale(signed) if form == SCALED else plain} as double)"
     return f"(case when regexp_full_match({bare}, {text(pattern)}) then {number} end)"
 
 
-def affixes_fit(value: str) -> str:
+def affixes_fit(value: str, form: str, known: bool) -> str:
     """Return SQL of an aggregate: whether all numbers have at most one unit and one currency.
+
+    Numbers of the form `SCALED` have no unit but a scale, not all the same: a single one is taken for a unit.
 
     Args:
         value: SQL of the text, trimmed; NULL for a missing value.
+        form: one of `FORMS`.
+        known: whether the column is known to have this form.
     """
     value = _signed(value)
     before = f"nullif(trim(regexp_replace(regexp_extract({value}, '^[^0-9.,]*'), '[+-]', '')), '')"
     after = f"nullif(trim(regexp_extract({value}, '[^0-9]*$')), '')"
+    if form == SCALED:
+        scaled = f"coalesce(bool_and(regexp_full_match({value}, '.*[0-9.]([KkMB])?')), false)"
+        several = "" if known else f" and count(distinct regexp_extract({value}, '[KkMB]?$')) > 1"
+        return f"({scaled}{several} and count(distinct {before}) <= 1)"
     return (
         f"(count(distinct {before}) <= 1 and coalesce(bool_and(regexp_full_match({before}, {text(_CURRENCIES)})), true)"
         f" and count(distinct {after}) <= 1 and coalesce(max(length({after})), 0) <= {_LONGEST_UNIT})"
     )
 
 
+def _scale(value: str) -> str:
+    """SQL that appends the exponent of a number's scale."""
+    cases = " ".join(f"when '{letter}' then '{exponent}'" for letter, exponent in SCALES.items())
+    return f" || (case regexp_extract({value}, '[0-9.]([KkMB])$', 1) {cases} else '' end)"
+
+
 def _signed(value: str) -> str:
-    """SQL of the text with a minus where parentheses stand around the number, as accounts have it."""
+    """SQL of the text with a minus in front where parentheses are around the number, or the minus is behind it."""
     value = f"translate({value}, '{MINUSES}', '{'-' * len(MINUSES)}')"
-    return f"(case when {value} like '(%)' then '-' || trim({value}, '()') else {value} end)"
+    behind = f"when {value} like '%-' and {value} not like '-%' then '-' || rtrim({value}, '- ')"
+    return f"(case when {value} like '(%)' then '-' || trim({value}, '()') {behind} else {value} end)"
