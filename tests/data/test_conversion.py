@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import tensorflow as tf
 from scipy import sparse
@@ -67,6 +68,19 @@ def test_as_data_takes_a_mapping_of_one_array_or_of_columns(random: np.random.Ge
         assert as_data(made).digest == arrays(images, y).digest
     record = np.rec.fromarrays(list(columns.values()), names=list(columns))
     assert as_data((record, y)).digest == expected
+
+
+def test_as_data_takes_tables_of_arrow_and_dates(random: np.random.Generator) -> None:
+    x, y = _xy(random)
+    frame = pd.DataFrame({"a": x[:, 0], "b": np.where(x[:, 1] > 0.5, "u", "v")})
+    frame["seen"] = pd.date_range("2024-01-01", periods=len(x))
+    expected = as_data((frame, pd.Series(y, name="kind")))
+    for target in (pa.array(y), pa.chunked_array([y[:4], y[4:]])):
+        assert as_data((pa.Table.from_pandas(frame), target)).digest == expected.digest
+    named = pa.table({"mass": x[:, 0], "size": x[:, 1]})
+    assert as_data((pa.Table.from_pandas(frame), named)).spec.target_names == ("mass", "size")
+    days = split(as_data((frame["seen"], x[:, 0])))
+    assert days.encoding["columns"][0]["kind"] == "date"
 
 
 def test_as_data_refuses_a_mapping_of_several_inputs(random: np.random.Generator) -> None:

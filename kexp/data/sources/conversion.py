@@ -85,6 +85,8 @@ def _rows(part: object, key: str) -> Rows:
         part = materialise(part, key)
     if isinstance(part, (tuple, list)) and len(part) in (2, 3):
         names = ("x", "y", "weight")
+        # Tables and columns of PyArrow and Polars become those of pandas.
+        part = [each.to_pandas() if callable(getattr(each, "to_pandas", None)) else each for each in part]
         values = [_values(each, name, key) for each, name in zip(part, names, strict=False)]
         return Rows(*values)._replace(targets=_names_of(part[1]))
     raise DataError(f"{key}: must be made of {ACCEPTED}, got {type(part).__name__}")
@@ -115,7 +117,7 @@ def _values(values: Any, name: str, key: str) -> Any:
     if array.ndim == 0:
         raise DataError(f"{key}: must be made of {ACCEPTED}, got {type(values).__name__} for {name}")
     array = _decoded(array)
-    if name == "x" and array.dtype.kind in "OU" and array.ndim <= 2:
+    if name == "x" and array.dtype.kind in "OUM" and array.ndim <= 2:
         return _framed(array)
     return array
 
@@ -150,7 +152,7 @@ def _is_frame(values: Any) -> bool:
 
 
 def _framed(array: Any) -> Any:
-    """Convert an array of text or mixed objects to a data frame; return an array of numbers as it is."""
+    """Convert an array of text, dates or mixed objects to a data frame; return an array of numbers as it is."""
     import pandas as pd
 
     if array.dtype.kind == "O":
@@ -159,7 +161,11 @@ def _framed(array: Any) -> Any:
         except (TypeError, ValueError):
             pass
     wide = array[:, None] if array.ndim == 1 else array
-    names = ["text"] if wide.shape[1] == 1 else [f"column_{index}" for index in range(wide.shape[1])]
+    names = (
+        ["text"]
+        if wide.shape[1] == 1 and array.dtype.kind != "M"
+        else [f"column_{index}" for index in range(wide.shape[1])]
+    )
     return pd.DataFrame(wide, columns=names).infer_objects()
 
 
