@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_model", "restore_optimizer", "save_model"]
 
-_BYTES_A_WEIGHT = 4
+_BYTES_A_NUMBER = 4
 
 
 def save_model(
@@ -75,8 +76,7 @@ def save_model(
             for name, fmt in formats.items():
                 target = folder / fmt.filename
                 staged[name] = temporary_path(target), target
-                with needing(_BYTES_A_WEIGHT * model.count_params()):
-                    _write_verified(model, staged[name][0], fmt, reference, architecture)
+                _write_verified(model, staged[name][0], fmt, reference, architecture)
         _put_in_place(folder, list(staged.values()))
     except Exception as error:
         if isinstance(error, OSError) and error.filename is None:  # a write does not say what it was for
@@ -188,8 +188,9 @@ def _write_verified(
     reference: Reference,
     architecture: Callable[[], keras.Model] | None,
 ) -> None:
-    fmt.save(model, temporary)
-    sync_tree(temporary)
+    with needing(_size_of(model, getattr(fmt, "carries", "model"))):
+        fmt.save(model, temporary)
+        sync_tree(temporary)
     build = architecture or (lambda: model_from_architecture(architecture_config(model)))
     loaded = fmt.load(temporary, architecture=build)
     wrong = reference.difference(loaded, fmt)
@@ -200,6 +201,13 @@ def _write_verified(
         wrong = fmt.difference(loaded)
     if wrong is not None:
         raise SaveError(f"it {wrong}")
+
+
+def _size_of(model: keras.Model, carries: str) -> int:
+    """About how many bytes a file takes: those of its variables, which are nearly all of it; 0 where it has none."""
+    optimizer = getattr(getattr(model, "optimizer", None), "variables", ()) if carries == "model" else ()
+    variables = () if carries == "architecture" else (*model.variables, *optimizer)
+    return sum(_BYTES_A_NUMBER * int(math.prod(each.shape)) for each in variables)
 
 
 def _put_in_place(folder: Path, staged: list[tuple[Path, Path]]) -> None:

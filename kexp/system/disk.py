@@ -50,12 +50,12 @@ def needing(size_bytes: int) -> Iterator[None]:
     """Notes how much space a write within the block needs, for the message should the disk be full.
 
     Args:
-        size_bytes: the size of what is written.
+        size_bytes: the size of what is written; 0 where it is not known.
     """
     try:
         yield
     except OSError as error:
-        if is_disk_full(error) and not hasattr(error, "needed_bytes"):
+        if size_bytes and is_disk_full(error) and not hasattr(error, "needed_bytes"):
             error.needed_bytes = size_bytes  # type: ignore[attr-defined]
         raise
 
