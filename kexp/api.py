@@ -35,7 +35,7 @@ def run(
     """
     from omegaconf import OmegaConf
 
-    from kexp.config import compose_typed, key_of, plain, prepare_overrides, refuse_sweeps_settings
+    from kexp.config import compose_typed, is_set, key_of, plain, prepare_overrides, refuse_sweeps_settings
     from kexp.errors import ConfigError, without_passwords
     from kexp.schema import check
     from kexp.sweeps.opening import announce_backend
@@ -50,6 +50,10 @@ def run(
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     config = compose_typed(overrides, config_dir)
+    if not is_set(config, "backend") and "keras" in sys.modules:
+        from kexp.training import loaded_backend
+
+        config.backend = loaded_backend(config.backend)
     checked = check(plain(config))
     from kexp import experiment
 

@@ -59,7 +59,7 @@ def build(node: Node, **given: Any) -> Any:
     factory, reading = component.load(), component.reading()
     parameters = {
         key: _copy(value) if reading.signature.is_plain(key) else _inner(key, value, f"{node.path}.{key}")
-        for key, value in restored(node).items()
+        for key, value in reading.signature.with_members(restored(node)).items()
     }
     if reading.kind == "itself":
         from kexp.components.functions import bind_function
@@ -72,6 +72,10 @@ def build(node: Node, **given: Any) -> Any:
     else:
         declared = signatures.of_callable(factory) if given and not component.exported else ()
         made = _call(node.path, factory, parameters | {key: each for key, each in given.items() if key in declared})
+        if component.distribution != OURSELVES and component.group in _IN_FILES:
+            from kexp.components.functions import wrap_made
+
+            made = wrap_made(component, factory, made, parameters)
     if component.group == "layer" and hasattr(made, "_keras_history"):
         made = made._keras_history.operation  # `keras.Input` returns the tensor of its InputLayer
     _check_type(node, made)

@@ -116,13 +116,14 @@ _NOUNS = {
 }
 
 
-def check_parameter(key: str, value: Any, parameter: Parameter) -> None:
+def check_parameter(key: str, value: Any, parameter: Parameter, by_keras: bool = True) -> None:
     """Checks a value against a parameter's rule.
 
     Args:
         key: the config key for messages.
         value: the value.
         parameter: the parameter.
+        by_keras: whether its name means what it means in Keras; a `rate` of the user's own code may be any number.
 
     Raises:
         ConfigError: the value breaks the rule; the sentence names the key, the rule and the value.
@@ -131,6 +132,8 @@ def check_parameter(key: str, value: Any, parameter: Parameter) -> None:
         check_value(key, value, parameter.annotation)
     else:
         _check_unannotated(key, value, parameter)
+        if by_keras and value is not None:
+            _check_as_keras(key, value, parameter)
 
 
 def check_value(key: str, value: Any, annotation: Any) -> None:
@@ -224,19 +227,30 @@ def _check_mapping(key: str, value: Any, inner: tuple[Any, ...]) -> None:
 
 def _check_unannotated(key: str, value: Any, parameter: Parameter) -> None:
     default, name = parameter.default, parameter.name
-    allowed = KERAS_RANGES.get(name)
     if value is None:
         if default is REQUIRED or (isinstance(default, (bool, int, float)) and name != "seed"):
             raise ConfigError.at(key, "must be given" if default is REQUIRED else "must not be null", value)
         return
     if isinstance(default, bool):
         _check_plain(key, value, bool)
-    elif isinstance(default, (int, float)) or allowed is not None:
-        numbers = value if isinstance(value, (list, tuple)) else [value]
-        if not isinstance(value, Mapping) and not all(_is_number(each) for each in numbers):
-            raise ConfigError.at(key, "must be a number", value)
+    elif isinstance(default, (int, float)):
+        _check_numbers(key, value)
     elif isinstance(default, str) and isinstance(value, (bool, int, float)):
         raise ConfigError.at(key, "must be text", value)
+
+
+def _check_numbers(key: str, value: Any) -> None:
+    numbers = value if isinstance(value, (list, tuple)) else [value]
+    if not isinstance(value, Mapping) and not all(_is_number(each) for each in numbers):
+        raise ConfigError.at(key, "must be a number", value)
+
+
+def _check_as_keras(key: str, value: Any, parameter: Parameter) -> None:
+    """Checks a parameter of Keras', which annotates nothing, by its name."""
+    default, name = parameter.default, parameter.name
+    allowed = KERAS_RANGES.get(name)
+    if allowed is not None and not isinstance(default, bool):
+        _check_numbers(key, value)
     if name in _CHOICES_IN_KERAS and default in _CHOICES_IN_KERAS[name]:
         check_value(key, value, Literal[_CHOICES_IN_KERAS[name]])
     if name in _WHOLE_IN_KERAS and not (isinstance(value, int) and not isinstance(value, bool)):

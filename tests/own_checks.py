@@ -27,6 +27,8 @@ NAMES = (
     "an optimizer",
     "a Schedule",
     "a callback",
+    "functions that are made",
+    "a member of an enum",
 )
 Case = tuple[list[str], Callable[[], dict[str, Any]]]  # overrides, and what differs in plain Keras
 
@@ -76,6 +78,24 @@ def cases() -> dict[str, Case]:
         "a callback": (
             ["callbacks=[own_parts:shrinking]"],
             lambda: {"callbacks": [keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.9)]},
+        ),
+        "functions that are made": (
+            [
+                "optimizer=sgd",
+                "schedule={name: own_parts:rising, peak: 0.2}",
+                "model.kernel_regularizer={name: own_parts:penalty, rate: 2}",
+                "model.kernel_constraint=own_parts:clipped",
+                "model.kernel_initializer={name: own_parts:drawn, scale: 0.2}",
+            ],
+            lambda: {
+                "rates": own.rising(0.2),
+                "kernel_regularizer": own.penalty(2.0),
+                "kernel_constraint": own.clipped(),
+            },
+        ),
+        "a member of an enum": (
+            ["loss=own_parts:error_of", "loss.of=SIZES", "model.kernel_regularizer=own_parts:Penalty"],
+            lambda: one_hot(lambda t, p: own.error_of(t, p, own.Of.SIZES)) | {"kernel_regularizer": own.penalty()},
         ),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 
 import keras
@@ -58,6 +59,47 @@ def boxed(weights):
 
 def halving(step):
     return 0.1 * 0.5 ** (ops.cast(step, "float32") / 100.0)
+
+
+def clipped(low=-0.3, high=0.3):
+    return lambda weights: ops.clip(weights, low, high)
+
+
+def penalty(rate=0.01):
+    def penalise(weights):
+        return rate * ops.sum(ops.square(weights))
+
+    return penalise
+
+
+class Penalty:
+    """A regularizer as an object that is none of Keras' classes."""
+
+    def __init__(self, rate=0.01):
+        self.rate = rate
+
+    def __call__(self, weights):
+        return penalty(self.rate)(weights)
+
+
+def drawn(scale=0.1):
+    def draw(shape, dtype=None):
+        return scale * keras.random.normal(shape, dtype=dtype, seed=3)
+
+    return draw
+
+
+def rising(peak=0.1):
+    return lambda step: peak * ops.minimum(1.0, (ops.cast(step, "float32") + 1.0) / 4.0)
+
+
+class Of(enum.Enum):
+    SQUARES = enum.auto()
+    SIZES = enum.auto()
+
+
+def error_of(t, p, of: Of = Of.SQUARES):
+    return ops.mean({Of.SQUARES: ops.square, Of.SIZES: ops.abs}[of](t - p), axis=-1)
 
 
 def wrong(t, p):

@@ -96,6 +96,13 @@ def test_a_refused_key_is_refused(
         (["--info", "all", "--cfg", "job"], "--cfg and --info do not go together"),
         (["hydra.job.env_copy=[NOT_THERE]"], "hydra.job.env_copy: there is no environment variable 'NOT_THERE'"),
         (["+hydra.callbacks.mine={_target_: not_there.Mine}"], "hydra.callbacks: Error locating target 'not_there.Mi"),
+        (["-cn", "confg", "--cfg", "job"], "--config-name: there is no config 'confg'; did you mean 'config'?"),
+        (["experiment=diabetes", "+experiment=iris"], "experiment: is chosen twice, by experiment=diabetes and +exp"),
+        (
+            ["model.hidden=range(3)"],
+            "model.hidden: takes one value here, got range(3); a sweep is kexp -m 'model.hidden",
+        ),
+        (["name=a b,c d"], "name: takes one value here, got a b,c d; a sweep over them is kexp -m 'name=a b,c d'; "),
         (["-m", "hydra.sweep.subdir=S", "seed=1,2", SERIAL], "hydra.sweep.subdir: gives trials 0 and 1 one folder, S"),
     ],
 )

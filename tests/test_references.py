@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from kexp.errors import ComponentError, UnknownNameError
+from kexp.errors import ComponentError, ConfigError, UnknownNameError
 from kexp.registry.groups import GROUPS
 from kexp.registry.reading import group_of, read_object
+from kexp.schema import component_node
 
 
 class Rows:
@@ -229,3 +230,33 @@ def test_a_function_of_one_argument_that_gives_an_object_of_a_keras_class_makes_
     for group, made in (("regularizer", penalty), ("schedule", decaying)):
         assert read_object(GROUPS[group], made, "mine").kind == "made"
     assert group_of(penalty) == "regularizer"
+
+
+def test_an_enum_is_chosen_by_the_text_of_its_members(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(workplace))
+    (workplace / "own_enums.py").write_text(
+        "import enum\n\n\nclass Kind(str, enum.Enum):\n    SOFT = 'soft'\n    HARD = 'hard'\n\n\n"
+        "class Size(enum.Enum):\n    S = 1\n    L = 2\n\n\n"
+        "def loss(t, p, kind=Kind.SOFT, size: 'Size | None' = None):\n    return kind, size\n"
+    )
+    node = component_node("loss", "own_enums:loss", "loss")
+    assert node.parameters == {"kind": "soft", "size": None}
+    node = component_node("loss", {"name": "own_enums:loss", "kind": "hard", "size": "L"}, "loss")
+    signature = node.component.signature()
+    own = node.component.load().__globals__
+    assert signature.with_members(node.parameters) == {"kind": own["Kind"].HARD, "size": own["Size"].L}
+    with pytest.raises(ConfigError, match=r"^loss.size: must be S or L or null, got 'XL'$"):
+        component_node("loss", {"name": "own_enums:loss", "size": "XL"}, "loss")
+
+
+def test_a_name_means_what_it_means_in_keras_in_keras_alone(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(workplace))
+    (workplace / "own_names.py").write_text(
+        "def loss(t, p, k=0.001, rate=0.5, mode='all', delta=-1.0):\n    return t\n"
+    )
+    given = {"name": "own_names:loss", "k": 0.5, "rate": 2, "mode": "some", "delta": -2}
+    assert component_node("loss", given, "loss").parameters == {"k": 0.5, "rate": 2.0, "mode": "some", "delta": -2.0}
+    with pytest.raises(ConfigError, match=r"^loss.rate: must be a number, got 'high'$"):
+        component_node("loss", given | {"rate": "high"}, "loss")
+    with pytest.raises(ConfigError, match=r"^loss.delta: must be greater than 0, got -2"):
+        component_node("loss", {"name": "huber", "delta": -2.0}, "loss")

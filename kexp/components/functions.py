@@ -10,11 +10,20 @@ from typing import Any, cast
 from kexp import registry
 from kexp.errors import ComponentError
 from kexp.registry import Component
-from kexp.registry.reading import Reading
+from kexp.registry.groups import GROUPS
+from kexp.registry.reading import Reading, read_object
 from kexp.serving.parts import from_factory
 from kexp.traits import function_key
 
-__all__ = ["GROUPS_IN_FILES", "as_function", "bind_function", "function_class", "function_of", "register_function"]
+__all__ = [
+    "GROUPS_IN_FILES",
+    "as_function",
+    "bind_function",
+    "function_class",
+    "function_of",
+    "register_function",
+    "wrap_made",
+]
 
 # Groups whose components are written into files -> Keras' base class.
 _BASES = {
@@ -49,6 +58,27 @@ def bind_function(
     if not parameters:
         return as_function(component, function)
     return as_function(component, lambda *values: function(*values, *first, **rest), function)
+
+
+def wrap_made(component: Component, factory: Callable[..., Any], made: Any, parameters: Mapping[str, Any]) -> Any:
+    """Wraps a function that a factory has made, in a group whose components are written into files.
+
+    Args:
+        component: the component in the config.
+        factory: its factory.
+        made: what the factory returned.
+        parameters: what it was called with.
+
+    Returns:
+        An instance of a Keras class that calls the factory again; `made` if it is not such a function.
+    """
+    if component.group not in _BASES or isinstance(made, (type, _base(component.group))) or not callable(made):
+        return made
+    reading = read_object(GROUPS[component.group], made, f"what {component.target} returns")
+    if reading.kind != "itself":
+        return made
+    name = register_function(component.group, component.name, from_factory(factory))
+    return function_class(component.group)(name, list(reading.taken), dict(parameters))
 
 
 def as_function(component: Component, called: Callable[..., Any], stands_for: Any = None) -> Callable[..., Any]:
@@ -114,11 +144,19 @@ def function_of(group: str, name: str) -> Callable[..., Any]:
     if found is None and ":" not in name:
         component = registry.find(group, name)
         found = component.load()
-        if group == "activation" and component.reading().kind == "made":
+        if component.reading().kind == "made":
             found = from_factory(found)
     if found is None:
         raise ComponentError(f"{group}: {name} is not known here; import it and pass it as a custom object")
     return cast(Callable[..., Any], found)
+
+
+def _base(group: str) -> Any:
+    """Returns the Keras class of a group's components."""
+    import keras
+
+    place, _, base = _BASES[group].partition(":")
+    return getattr(functools.reduce(getattr, place.split("."), keras), base)
 
 
 @functools.cache
@@ -132,8 +170,7 @@ def function_class(group: str) -> type[Any]:
     """
     import keras
 
-    place, _, base = _BASES[group].partition(":")
-    parent: Any = getattr(functools.reduce(getattr, place.split("."), keras), base)
+    parent: Any = _base(group)
 
     class Function(parent):  # type: ignore[misc]
         """Calls the function with the arguments that Keras passes to the base class."""
@@ -143,15 +180,17 @@ def function_class(group: str) -> type[Any]:
             self._function = function_of(group, function)
 
         def __call__(self, *values: Any, dtype: Any = None, **more: Any) -> Any:
+            factory = getattr(self._function, "factory", None)
+            made = factory(**self.parameters) if factory else functools.partial(self._function, **self.parameters)
             if group != "initializer":
-                return self._function(*values, **self.parameters)
+                return made(*values)
             shape, *rest = values
             dtype = rest[0] if rest else dtype
             if "dtype" in self.taken:
                 more["dtype"] = dtype
             elif len(self.taken) > 1:
-                return self._function(shape, dtype, **self.parameters)
-            return self._function(shape, **self.parameters, **more)
+                return made(shape, dtype)
+            return made(shape, **more)
 
         def get_config(self) -> dict[str, Any]:
             return {"function": self.function, "taken": self.taken, "parameters": self.parameters}

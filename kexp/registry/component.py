@@ -67,6 +67,13 @@ class Component:
         group = GROUPS[self.group]
         return group.common if self.distribution == OURSELVES else (*group.common, *group.own)
 
+    @property
+    def named_as_keras(self) -> bool:
+        """Whether its parameters' names mean what they mean in Keras: of kexp's own, optimizers, and Keras' objects."""
+        if self.distribution == OURSELVES or self.group == "optimizer":
+            return True
+        return not self.exported and type(self.load()).__module__.startswith("keras.")
+
     def load(self, *, anew: bool = False) -> Any:
         """Imports what the name stands for: a class, a function, or an object of a Keras class.
 

@@ -136,7 +136,7 @@ def _parameters(owner: Component, path: str, given: dict[str, Any], signature: S
         elif group is not None and isinstance(value, str) and group != "layer":
             value = registry.find(group, value, key).name
         elif value is not None or parameter.default is not None:
-            check_parameter(key, value, parameter)
+            check_parameter(key, value, parameter, owner.named_as_keras)
             if isinstance(parameter.default, float) and type(value) is int:
                 value = float(value)  # 1 and 1.0 are one value: one fingerprint, and one program's number
         complete[parameter.name] = value

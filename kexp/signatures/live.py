@@ -5,9 +5,18 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from enum import Enum
+from typing import Any, Literal, get_args
 
-from kexp.signatures.parameter import REQUIRED, UNREADABLE, Parameter, Signature, argument_helps
+from kexp.signatures.parameter import (
+    REQUIRED,
+    UNREADABLE,
+    Parameter,
+    Signature,
+    argument_helps,
+    written_members,
+)
 
 __all__ = [
     "of_callable",
@@ -25,13 +34,15 @@ def of_callable(made: Callable[..., Any]) -> Signature:
     documentation = _documentation(written(made))
     helps = argument_helps(documentation)
     parameters = tuple(
-        Parameter(
-            p.name,
-            REQUIRED if p.default is p.empty else _readable(p.default),
-            None if p.annotation is p.empty else _resolved(p.annotation, scope),
-            helps.get(p.name, ""),
-            keyword_only=p.kind is p.KEYWORD_ONLY,
-            positional_only=p.kind is p.POSITIONAL_ONLY,
+        _with_members(
+            Parameter(
+                p.name,
+                REQUIRED if p.default is p.empty else p.default,
+                None if p.annotation is p.empty else _resolved(p.annotation, scope),
+                helps.get(p.name, ""),
+                keyword_only=p.kind is p.KEYWORD_ONLY,
+                positional_only=p.kind is p.POSITIONAL_ONLY,
+            )
         )
         for p in signature.parameters.values()
         if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
@@ -43,6 +54,21 @@ def of_callable(made: Callable[..., Any]) -> Signature:
         open=inspect.Parameter.VAR_KEYWORD in kinds,
         any_positional=inspect.Parameter.VAR_POSITIONAL in kinds,
     )
+
+
+def _with_members(parameter: Parameter) -> Parameter:
+    """The parameter with a default that config can hold; one of an enum takes the texts of its members."""
+    default = parameter.default
+    options = get_args(parameter.annotation) or (parameter.annotation,)
+    kind = next((each for each in (type(default), *options) if inspect.isclass(each) and issubclass(each, Enum)), None)
+    if kind is None:
+        return parameter if default is REQUIRED else replace(parameter, default=_readable(default))
+    members = written_members(kind)
+    default = next((text for text, member in members.items() if member is default), default)
+    rule: Any = Literal[tuple(members)]
+    if default is None or type(None) in options:
+        rule = rule | None
+    return replace(parameter, default=default, annotation=rule, members=kind)
 
 
 def _readable(default: Any) -> Any:

@@ -45,8 +45,8 @@ class Trial:
 
     number: int
     overrides: tuple[str, ...]
-    config: dict[str, Any] = field(default_factory=dict)
-    fingerprint: str = ""
+    config: dict[str, Any] = field(default_factory=dict, repr=False)
+    fingerprint: str = field(default="", repr=False)
     state: State = "WAITING"
     reason: str = ""
     run_id: str = ""
@@ -55,14 +55,14 @@ class Trial:
     attempts: int = 0
     duration_s: float = 0.0
     folder: Path = Path()
-    yaml: str = ""
-    started_ms: int = 0
-    ordinary: dict[str, Any] | None = None
-    ordinary_fingerprint: str = ""
-    until: int = 0
-    goes_on: tuple[int, int] | None = None
-    varies: tuple[str, ...] = ()
-    tags: dict[str, str] = field(default_factory=dict)
+    yaml: str = field(default="", repr=False)
+    started_ms: int = field(default=0, repr=False)
+    ordinary: dict[str, Any] | None = field(default=None, repr=False)
+    ordinary_fingerprint: str = field(default="", repr=False)
+    until: int = field(default=0, repr=False)
+    goes_on: tuple[int, int] | None = field(default=None, repr=False)
+    varies: tuple[str, ...] = field(default=(), repr=False)
+    tags: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def over(self) -> bool:

@@ -117,7 +117,7 @@ class ComponentContract:
         """Each annotated parameter refuses a value of another type and a value out of its range."""
         group, _, parameters = component
         for parameter in found.signature().parameters:
-            for value in outside(parameter):
+            for value in outside(parameter, found.named_as_keras):
                 with pytest.raises(ConfigError, match=rf"^{group}\.{parameter.name}"):
                     component_node(group, {**node_of(found, parameters), parameter.name: value}, group)
 

@@ -47,16 +47,20 @@ def example(parameter: Parameter) -> Any:
     return next((value for value in [*tried, *ends] if value in allowed), None)
 
 
-def outside(parameter: Parameter) -> list[Any]:
+def outside(parameter: Parameter, by_keras: bool) -> list[Any]:
     """Returns values that a parameter's annotation forbids: of another type, and just past each bound of its range.
+
+    Args:
+        parameter: the parameter.
+        by_keras: as of `check_parameter`.
 
     Raises:
         AssertionError: kexp's own check accepts such a value.
     """
     found = []
-    for value in _suspects(parameter):
+    for value in _suspects(parameter, by_keras):
         try:
-            check_parameter(parameter.name, value, parameter)
+            check_parameter(parameter.name, value, parameter, by_keras)
         except ConfigError:
             found.append(value)
         else:
@@ -65,10 +69,10 @@ def outside(parameter: Parameter) -> list[Any]:
     return found
 
 
-def _suspects(parameter: Parameter) -> Iterator[Any]:
+def _suspects(parameter: Parameter, by_keras: bool) -> Iterator[Any]:
     """Yields values that one option of the annotation forbids; another option of a union may accept them."""
     if parameter.annotation is None:
-        if parameter.name in KERAS_RANGES:
+        if by_keras and parameter.name in KERAS_RANGES:
             yield from _past(KERAS_RANGES[parameter.name])
         return
     for option in _options(parameter.annotation):

@@ -3,6 +3,7 @@
 from kexp.training.backend import (
     check_backend,
     check_backend_installed,
+    loaded_backend,
     own_process,
     prepare_backend,
     seed_everything,
@@ -31,6 +32,7 @@ __all__ = [
     "fit",
     "forget_model",
     "freeze_imports",
+    "loaded_backend",
     "notify_epoch",
     "notify_resumed",
     "own_process",

@@ -19,6 +19,7 @@ __all__ = [
     "check_backend",
     "check_backend_installed",
     "is_own_process",
+    "loaded_backend",
     "own_process",
     "prepare_backend",
     "seed_everything",
@@ -62,6 +63,12 @@ def check_backend_installed(name: str) -> None:
         raise ConfigError(f"backend: {name} is not installed; pip install 'kexp[{name}]'")
 
 
+def loaded_backend(default: str) -> str:
+    """Returns the backend on which this process has imported Keras, or the default if it has not. Imports nothing."""
+    keras = sys.modules.get("keras")
+    return default if keras is None else str(keras.config.backend())
+
+
 def check_backend(name: str) -> None:
     """Sets the backend for the later import of Keras. Imports nothing.
 
@@ -72,10 +79,9 @@ def check_backend(name: str) -> None:
         ConfigError: the backend is not installed, or Keras was imported with another one in this process.
     """
     check_backend_installed(name)
-    loaded = sys.modules.get("keras")
-    if loaded is not None and loaded.config.backend() != name:
+    if (loaded := loaded_backend(name)) != name:
         raise ConfigError(
-            f"backend: this process has imported Keras on {loaded.config.backend()} and cannot change to {name}; "
+            f"backend: this process has imported Keras on {loaded} and cannot change to {name}; "
             "start a new process (hydra/launcher=processes has one for each), or set KERAS_BACKEND before Keras is "
             "imported"
         )

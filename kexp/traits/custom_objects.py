@@ -37,7 +37,7 @@ def classes_of(component: Component) -> dict[str, Any]:
         found[function_key(component.group, component.name)] = made
     elif kind is made or is_there_already(made):
         found[kind.__name__] = kind
-    if component.group == "activation" and component.reading().kind == "made":
+    if component.reading().kind == "made":
         found[function_key(component.group, component.name)] = from_factory(made)
     home = component.target.partition(":")[0] if is_there_already(made) else getattr(made, "__module__", "")
     module = sys.modules.get(home)

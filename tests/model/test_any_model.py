@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -93,7 +94,10 @@ def test_of_the_default_formats_those_are_written_that_hold_the_model(
     said = capsys.readouterr().out
     left_out = {"model.h5": "h5", "model.json": "json"}
     for file, word in left_out.items():
-        assert (f"{word} cannot hold model=own_models:{name}" in said) == (file not in held)
+        told = re.findall(rf"save +(?:.*[ ,])?{word}(?: and .*|, .*)? cannot hold model=own_models:{name} ", said)
+        assert len(told) == (file not in held), said
+    reasons = re.findall(rf"cannot hold model=own_models:{name} and (?:is|are) left out: (.*)", said)
+    assert len(set(reasons)) == len(reasons), said  # a line for each reason
 
 
 @pytest.mark.parametrize(

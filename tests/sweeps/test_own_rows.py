@@ -32,6 +32,13 @@ PARTS = {
     "lasso": ["model.kernel_regularizer=own_parts:lasso"],
     "boxed": ["model.kernel_constraint=own_parts:boxed"],
     "halving": ["optimizer=sgd", "schedule=own_parts:halving"],
+    "made": [
+        "optimizer=sgd",
+        "schedule=own_parts:rising",
+        "model.kernel_regularizer={name: own_parts:penalty, rate: 0.1}",
+        "model.kernel_constraint=own_parts:clipped",
+        "model.kernel_initializer={name: own_parts:drawn, scale: 0.2}",
+    ],
     "heavy_ball": ["optimizer=own_parts:heavy_ball"],
     "shrinking": ["callbacks=[own_parts:shrinking]"],
     "ready": ["model=own_models:ready"],

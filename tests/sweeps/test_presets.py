@@ -86,7 +86,7 @@ def test_the_launcher_is_the_presets_unless_the_command_line_names_one(
             "hydra.launcher: experiment=waits and experiment=other do not agree on it, and a sweep has one; "
             "give it on the command line, or run them as two sweeps",
         ),
-        (["experiment=waits,named", "hydra/launcher=serial"], "sweep: experiment=waits and experiment=named do not"),
+        (["experiment=waits,named", "hydra/launcher=serial"], "sweep.name: experiment=waits and experiment=named"),
         (["hydra/launcher=serial,processes"], "hydra/launcher: cannot be swept over; a sweep has one, so run a sweep"),
         (["hydra.launcher.n_workers=1,2", "hydra/launcher=processes"], "hydra.launcher.n_workers: cannot be swept"),
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -15,6 +16,7 @@ from kexp import registry
 from kexp.config.compose import compose
 from kexp.config.options import NO_NODE, key_of
 from kexp.config.overrides.prepare import cannot_remove
+from kexp.config.overrides.quoting import in_shell
 from kexp.config.overrides.suggestions import suggest_key, suggest_name
 from kexp.config.source import HYDRA_PARTS, SETTINGS_GROUPS
 from kexp.errors import ConfigError, KexpError, UnknownNameError, first_line
@@ -59,8 +61,13 @@ def _exists_already(key: str, plain: str) -> str:
 
 
 def _several_values(override: str, key: str, values: str) -> str:
-    as_list = f"; one list is {key}=[{values}]" if key not in GROUPS or GROUPS[key].several else ""
-    return f"{key}: takes one value here, got {values}; a sweep over them is kexp -m {override}{as_list}"
+    listed = in_shell(f"{key}=[{values}]")
+    as_list = f"; one list is {listed}" if key not in GROUPS or GROUPS[key].several else ""
+    return f"{key}: takes one value here, got {values}; a sweep over them is kexp -m {in_shell(override)}{as_list}"
+
+
+def _sweep(override: str, key: str, values: str) -> str:
+    return f"{key}: takes one value here, got {values}; a sweep is kexp -m {in_shell(override)}"
 
 
 def _no_mapping(key: str, value: str) -> str:
@@ -76,6 +83,7 @@ _SENTENCES: tuple[tuple[str, Callable[..., str]], ...] = (
     (r"force-add of config groups is not supported: '\++([\w/]+)", _chosen_twice),
     (r"Could not append to config\. An item is already at '([^']+)'\.\s+Either .*: '(.+)'", _exists_already),
     (r"Ambiguous value for argument '(([^=]+)=(.*))'", _several_values),
+    (r"Sweep parameters '(([^=]+)=(.*))' requires --multirun", _sweep),
     (r"Could not delete '([\w/]+)", cannot_remove),
     (r"Error merging override ([^=]+)=(.*)", _no_mapping),
 )
@@ -108,6 +116,10 @@ def explain_grammar(error: OverrideParseException) -> ConfigError:
 
 def _unknown_option(error: MissingConfigException) -> ConfigError:
     path = str(error.missing_cfg_file).removesuffix(".yaml").lstrip("/")
+    if str(error).startswith("Cannot find primary config"):
+        folders = re.findall(r"path=file://(.*)", str(error))
+        configs = {file.stem for folder in folders for file in Path(folder).glob("*.yaml")}
+        return UnknownNameError("--config-name", "config", path, configs)
     group = next((each for each in (*GROUPS, *SETTINGS_GROUPS, *HYDRA_PARTS) if path.startswith(f"{each}/")), "")
     group = group or path.rpartition("/")[0]
     name = path.removeprefix(f"{group}/")

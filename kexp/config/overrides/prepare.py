@@ -42,6 +42,7 @@ def prepare_overrides(overrides: Sequence[str]) -> list[str]:
         if re.fullmatch(r"[\w./]+\s*=", each) and place + 1 < len(overrides) and "=" not in overrides[place + 1]:
             raise _not_an_override(each, overrides[place + 1])
     refuse_filled_in(overrides)
+    _refuse_twice(overrides)
     prepared = []
     for each in overrides:
         key, value = key_of(each), each.partition("=")[2]
@@ -54,6 +55,18 @@ def prepare_overrides(overrides: Sequence[str]) -> list[str]:
         adds_key = f"{key}.".startswith(_FREE_KEYS) and each.startswith(key)
         prepared += as_overrides(quote_text(f"++{each}" if adds_key else each), SETTINGS_GROUPS)
     return prepared
+
+
+def _refuse_twice(overrides: Sequence[str]) -> None:
+    """Refuses `experiment=a +experiment=b`, of which Hydra ignores the second."""
+    chosen = [each for each in overrides if (key := key_of(each)) in (*GROUPS, *_SETTINGS_LIKE) or "/" in key]
+    for each in chosen:
+        others = [other for other in chosen if other is not each and key_of(other) == key_of(each)]
+        if each.startswith("+") and others:
+            key = key_of(each)
+            both = ",".join(other.partition("=")[2] for other in (*others, each))
+            several = f"; both in order are {key}=[{both}]" if key == "experiment" else ""
+            raise ConfigError(f"{key}: is chosen twice, by {others[0]} and {each}{several}")
 
 
 def _not_an_override(word: str, value: str = "") -> ConfigError:

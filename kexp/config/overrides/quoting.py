@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from kexp.config.functions import add_functions
 from kexp.errors import ConfigError
 
-__all__ = ["quote_text"]
+__all__ = ["in_shell", "quote_text"]
 
 _CLOSING = {"[": "]", "{": "}", "(": ")"}
 _PLAIN = re.compile(r"[A-Za-z0-9_.+/-]*")  # values that the grammar certainly reads
@@ -135,6 +135,11 @@ def _quoted(text: str) -> str:
 def _typed(override: str) -> str:
     """Quotes an override for a shell."""
     return shlex.quote(override) if set(override) & set('"$`\\') else f'"{override}"'
+
+
+def in_shell(override: str) -> str:
+    """Quotes an override for a shell if it needs quotes; brackets alone need none, as people type them."""
+    return shlex.quote(override) if re.search(r"[^\w@%+=:,./\[\]~-]", override, re.ASCII) else override
 
 
 @lru_cache(maxsize=4096)

@@ -55,12 +55,13 @@ def usable_formats(prepared: Prepared, model: keras.Model, formats: Mapping[str,
     if _is_plain(prepared, model):
         return UsableFormats(formats, left_out=lines)
     usable = {}
+    without: dict[str, list[str]] = {}
     for name, fmt in formats.items():
         reason = _why_not(prepared, model, name, fmt)
         if reason and name in experiment.save.formats:
             raise ConfigError(f"save.formats: {name} cannot hold {_called(prepared)}: {reason}")
         if reason:
-            lines.append(f"{name} cannot hold {_called(prepared)} and is left out: {reason}")
+            without.setdefault(reason, []).append(name)
         else:
             usable[name] = fmt
     mlflow = experiment.save.model
@@ -68,7 +69,11 @@ def usable_formats(prepared: Prepared, model: keras.Model, formats: Mapping[str,
         reason = _why_not(prepared, model, _MLFLOW, build_format(_MLFLOW))
         if reason:
             mlflow = False
-            lines.append(f"the MLflow model is left out: {reason}")
+            without.setdefault(reason, []).append("the MLflow model")
+    for reason, names in without.items():
+        listed = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+        verb = "are" if len(names) > 1 else "is"
+        lines.append(f"{listed} cannot hold {_called(prepared)} and {verb} left out: {reason}")
     return UsableFormats(usable, mlflow, lines)
 
 

@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from kexp.config import key_of
 from kexp.sweeps.events import Events
 from kexp.sweeps.feed import Feed
 from kexp.sweeps.launch.trial_run import TimeUpError, run_trial, too_long
 from kexp.sweeps.launch.worker_process import default_workers, import_keras
 from kexp.sweeps.launch.workers import WorkerPool
 from kexp.sweeps.trials import Trial
-from kexp.training import forget_model
+from kexp.training import forget_model, loaded_backend
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
@@ -46,6 +47,12 @@ HydraSide = HydraLauncher  # what plugins for kexp 0.1 inherit: they import, and
 
 class SerialLauncher(HydraLauncher):
     """One trial after another, in this process."""
+
+    def adapt(self, config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+        """A trial's config with the backend on which this process has imported Keras, unless the user named one."""
+        if any(key_of(each) == "backend" for each in overrides):
+            return config
+        return {**config, "backend": loaded_backend(config["backend"])}
 
     def run_tasks(self, tasks: Feed, events: Events) -> None:
         for task in tasks:

@@ -103,9 +103,8 @@ def _differing(first: DictConfig, second: DictConfig) -> Iterator[str]:
         for kind in ("launcher", "sweeper"):
             hydra[kind] = {**(hydra[kind] or {}), "params": None}
         hydra["job"].pop("override_dirname", None)
-        return {f"hydra.{key}": hydra[key] for key in _SWEEP_SETTINGS} | {
-            "sweep": {**sweep, "seeds": None, "folds": None}
-        }
+        settings = {"sweep." + str(key): value for key, value in sweep.items() if key not in ("seeds", "folds")}
+        return {f"hydra.{key}": hydra[key] for key in _SWEEP_SETTINGS} | settings
 
     one, two = plain(first), plain(second)
     yield from (key for key in one if one[key] != two[key])
