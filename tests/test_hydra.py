@@ -307,6 +307,22 @@ def sweep_by_preset(folder: Path) -> None:
     assert len(planned("experiment=both", folder=folder)) == 2
 
 
+def two_options(folder: Path) -> None:
+    put(folder, experiment__one="seed: 9", experiment__two="backend: jax")
+    config = compose(["experiment=[one,two]"], folder)
+    assert (config.seed, config.backend) == (9, "jax")
+
+
+def settings_of_hydra(folder: Path) -> None:
+    for swept in ("hydra.sweeper.max_batch_size=1,2", "hydra/launcher=serial,processes", "hydra.job.name=a,b"):
+        with pytest.raises(ConfigError, match=rf"^{re.escape(swept.partition('=')[0])}: cannot be swept over"):
+            planned_quietly(folder, swept, "seed=1,2")
+
+
+def completion_of_an_added_option(folder: Path) -> None:
+    assert set(candidates("kexp -m +sweep=learn")) == {"+sweep=learning_rates"}
+
+
 def comma_in_a_value(folder: Path) -> None:
     assert len(planned("name='a,b'", "seed=1,2")) == 2
 
@@ -335,12 +351,15 @@ PLANNED: dict[int, Callable[[Path], None]] = {
     851: one_trial,
     856: completion_beside_a_sweep,
     962: text("/data/part_%r.bin"),
+    1016: two_options,
     1052: momentum,
     1259: folders_from_code,
     1344: names_of_folders,
     1600: backslash,
     1788: folders_from_code,
+    1841: completion_of_an_added_option,
     1843: text("a|b"),
+    2381: settings_of_hydra,
     2705: text("#"),
     2807: over_sweeps,
     2888: momentum,
