@@ -118,3 +118,16 @@ def test_a_train_step_of_ones_own_runs_in_worker_processes_as_alone_and_is_told_
     assert capsys.readouterr().out.count("Scaled has a train_step of its own") == 1
     alone = kexp.run([*few, "seed=2", "trainer.verbose=0"])
     assert swept.trials[1].metrics == pytest.approx(alone.metrics, rel=1e-6)
+
+
+def test_a_process_that_has_imported_keras_stays_with_its_backend_unless_one_is_named(workplace: Path) -> None:
+    import keras
+
+    from kexp.sweeps.opening import opened_sweeper
+
+    assert keras.config.backend() == "jax"
+    assert kexp.run(own_checks.SMALL).experiment.backend == "jax"
+    with pytest.raises(ConfigError, match="cannot change to tensorflow"):
+        kexp.run([*own_checks.SMALL, "backend=tensorflow"])
+    with opened_sweeper([*own_checks.SMALL, "hydra/launcher=serial"]) as (sweeper, swept):
+        assert [trial.config["backend"] for trial in sweeper.plan([*swept, "seed=1,2"])] == ["jax", "jax"]
