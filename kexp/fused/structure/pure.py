@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.fused.structure.bindings import Place, bound
 from kexp.fused.structure.numbers import Slots
+from kexp.fused.structure.pooling import quick_pooling
 
 if TYPE_CHECKING:
     from kexp.fused.structure.blueprint import Blueprint
@@ -132,9 +133,9 @@ class Lane:
     def step(self, state: list[Any], metrics: list[Any], batch: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
         """One training step."""
         trainable, fixed = self.blueprint.parts
-        _, (first, second, third, measured) = self.model.train_step(
-            (state[:trainable], state[trainable:fixed], state[fixed:], metrics), batch
-        )
+        parts = (state[:trainable], state[trainable:fixed], state[fixed:], metrics)
+        with quick_pooling():
+            _, (first, second, third, measured) = self.model.train_step(parts, batch)
         return _like(state, [*first, *second, *third]), _like(metrics, measured)
 
     def measure(self, state: list[Any], metrics: list[Any], batches: Sequence[tuple[Any, ...]]) -> Any:
