@@ -1,22 +1,23 @@
 """Starts the processes of kexp's that tests need from one that has imported TensorFlow, Keras, JAX and MLflow already.
 
 These imports take 3 to 6 s of CPU time in each process. Here a server beside each process of pytest imports them once,
-computes nothing with them, and forks a child for each `python -m kexp ...` and for each of kexp's own child processes.
-The child is a process of its own: its id, parent, arguments, environment, working directory, streams and exit code are
-those of a new one. What the server has imported is hidden from it until it imports it, so `sys.modules` and the choice
-of Keras' backend are as in a new process too.
+computes nothing with them, and forks a child for each `python -m kexp ...`, each of kexp's own child processes and
+each `mlflow server`. The child is a process of its own: its id, parent, arguments, environment, working directory,
+streams and exit code are those of a new one. What the server has imported is hidden from it until it imports it, so
+`sys.modules` and the choice of Keras' backend are as in a new process too.
 
 Not as in a new process are: the time and memory that imports take, what libraries print as they are loaded, the command
 line that `ps` shows, the seed of `hash`. A process is therefore started anew
 
 * in tests that are about such things or about processes, which have the mark `real_process`,
 * where a variable that a library reads as it is loaded differs from the server's (`_READ_BY_LIBRARIES`),
-* where it is no command of kexp's (`python -c ...`), or is started in an unusual way, or the server is gone, and
+* where it is another program (`python -c ...`), or is started in an unusual way, or the server is gone, and
 * everywhere by KEXP_TESTS_REAL_PROCESSES=1: `nox -s real_processes`.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import inspect
@@ -33,6 +34,7 @@ from typing import Any
 
 _READ_BY_LIBRARIES = ("JAX_", "XLA_", "TF_", "OMP_", "OPENBLAS_", "MKL_", "KERAS_HOME", "PYTHON", "LD_", "CUDA_")
 _USUAL = {"preexec_fn": None, "shell": False, "gid": None, "gids": None, "uid": None, "umask": -1, "process_group": -1}
+_PROGRAMS = ("kexp", "mlflow", "uvicorn")  # uvicorn is MLflow's server
 _OWN_CHILD = "from kexp.system.child_process import _main"
 _PROGRAM = Path(__file__).with_name("warm_server.py")
 _PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
@@ -52,12 +54,19 @@ class _Server:
         """Has the processes of this one be forked, by a server that is there or one that is started when needed."""
         self._owner, self._talk, self._environment = os.getpid(), talk, _read_by_libraries(os.environ)
         subprocess.Popen = WarmPopen  # type: ignore[misc]
+        atexit.register(self._hang_up)
+
+    def _hang_up(self) -> None:
+        """Has the server end."""
+        if self._talk is not None:
+            self._talk.close()
+        self._talk = None
 
     def fork(self, call: Mapping[str, Any]) -> int | None:
         """Returns the id of a new child of this process, or None: it is to be started anew."""
         given = os.environ if call["env"] is None else call["env"]
         environment = {os.fsdecode(name): os.fsdecode(value) for name, value in given.items()}
-        if self._never or not self.wanted or os.getpid() != self._owner or not _is_kexp(call):
+        if self._never or not self.wanted or os.getpid() != self._owner or not _can_be_forked(call):
             return None
         if _read_by_libraries(environment) != self._environment:
             return None
@@ -79,16 +88,17 @@ class _Server:
                 socket.send_fds(self._talk, [json.dumps(request).encode()], [*streams, *call["pass_fds"]])
                 return int(self._talk.recv(64))
             except (OSError, ValueError):  # it is gone, or hangs: the next process that is asked for has a new one
-                self._talk = None
+                self._hang_up()
                 return None
 
 
-def _is_kexp(call: Mapping[str, Any]) -> bool:
+def _can_be_forked(call: Mapping[str, Any]) -> bool:
     arguments = call["args"]
     if not isinstance(arguments, list) or len(arguments) < 4 or arguments[0] != sys.executable:
         return False
-    kexp = arguments[1:3] == ["-m", "kexp"] or (arguments[1:3] == ["-P", "-c"] and _OWN_CHILD in arguments[3])
-    return kexp and all(call.get(name, usual) == usual for name, usual in _USUAL.items())
+    program = arguments[1] == "-m" and arguments[2] in _PROGRAMS
+    child = arguments[1:3] == ["-P", "-c"] and _OWN_CHILD in arguments[3]
+    return (program or child) and all(call.get(name, usual) == usual for name, usual in _USUAL.items())
 
 
 def _read_by_libraries(environment: Mapping[str, str]) -> dict[str, str]:

@@ -20,7 +20,8 @@ from warm_processes import SERVER
 
 _LIBRARIES = """
     scipy.stats pandas sklearn.metrics pyarrow.parquet duckdb h5py sqlalchemy alembic hydra.main mlflow.tracking
-    mlflow.models mlflow.store.tracking.sqlalchemy_store matplotlib.figure plotly.graph_objects rich
+    mlflow.models mlflow.store.tracking.sqlalchemy_store matplotlib.figure plotly.graph_objects rich flask fastapi
+    graphene uvicorn.config
 """.split()
 _UNUSED_BY_KERAS = ("pandas", "sklearn", "matplotlib")  # as `kexp.training.backend.own_process` has it
 _ADOPTED_S = 30.0
@@ -106,7 +107,7 @@ def _serve(talk: socket.socket) -> dict[str, Any]:
 
 
 def _live(request: Mapping[str, Any], path: list[str]) -> None:
-    """The child's life. A command of kexp's has a server of its own, for the processes that it starts."""
+    """The child's life. A command has a server of its own, for the processes that it starts."""
     latest = time.monotonic() + _ADOPTED_S
     while os.getppid() != request["parent"]:
         time.sleep(0.001)
