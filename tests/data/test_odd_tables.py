@@ -231,6 +231,15 @@ def test_a_mark_in_some_rows_is_a_feature_and_ratios_are_no_times(tmp_path: Path
 @pytest.mark.parametrize("name", ["no", "S. No.", "row", "Unnamed: 0.1", "customer_id", "orderNo"])
 def test_a_column_that_numbers_the_rows_is_left_out(name: str, tmp_path: Path) -> None:
     assert made(tmp_path, written(np.arange(1, ROWS + 1), name)).spec.feature_names == ("x",)
+    too_large = 10**18 + np.arange(ROWS)  # for 64-bit floats to tell apart
+    assert made(tmp_path, written(too_large, name)).spec.feature_names == ("x",)
+
+
+def test_what_databases_write_for_nothing_is_missing_among_numbers(tmp_path: Path) -> None:
+    gone = np.arange(ROWS) % 3 == 0
+    splits = made(tmp_path, written(np.where(gone, r"\N", X.astype(str))))
+    np.testing.assert_array_equal(column_of(splits, "value is missing"), gone)
+    answers_alike(splits, tmp_path)
 
 
 def test_names_of_columns_may_be_numbers(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Choices", "fit_column"]
 
 MOST_FOR_MEDIAN = 2_000_000  # rows; of more the median is that of rows evenly spread among them
+MOST_EXACT = 2**53  # above, 64-bit numbers do not tell whole numbers apart
 _FIRST = "column_1"  # of a file without a header
 WORDS_OF_TEXT = 4  # words in a value, on average, from which a column is text and not categories
 
@@ -108,12 +109,14 @@ def _categories(column: Column, present: NDArray[Any], choices: Choices, *, alon
 
 
 def _is_identifier(column: Column, present: NDArray[Any]) -> bool:
-    """Return whether whole numbers identify each row: the column has such a name, or has none and counts the rows."""
+    """Return whether whole numbers identify rows: the column has such a name, or has none and counts the rows."""
     if column.kind != "number" or len(present) < FEWEST_IDENTIFIERS:
         return False
     if not _NAMES_ROWS.search(column.name) and not (column.name == _FIRST and _counts_rows(column)):
         return False
-    return bool((present == np.round(present)).all()) and len(np.unique(present)) == len(present)
+    if not (present == np.round(present)).all():
+        return False
+    return bool(np.abs(present).max() >= MOST_EXACT) or len(np.unique(present)) == len(present)
 
 
 def _counts_rows(column: Column) -> bool:
