@@ -144,6 +144,19 @@ def test_numpy_in_a_loss_is_told_with_what_to_use(workplace: Path, monkeypatch: 
         kexp.run([*own_checks.SMALL, "loss=by_numpy:mine"])
 
 
+def test_a_numpy_function_of_tensorflow_is_told_how_it_trains(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain Keras raises the same, and takes it eagerly."""
+    monkeypatch.syspath_prepend(str(workplace))
+    (workplace / "by_tf.py").write_text(
+        "import numpy as np\nimport tensorflow as tf\n\n\ndef mine(t, p):\n"
+        "    return tf.numpy_function(lambda a, b: np.float32(np.abs(a - b).mean()), [t, p], tf.float32)\n"
+    )
+    chosen = [*own_checks.SMALL, "loss=categorical_crossentropy", "metrics=[by_tf:mine]"]
+    with pytest.raises(TrainingError, match=r"has no shape: give it one by set_shape, or choose trainer.run_eagerly"):
+        kexp.run(chosen)
+    assert kexp.run([*chosen, "trainer.run_eagerly=true"]).metrics["mine"] > 0
+
+
 def test_what_no_model_could_mend_is_said_before_a_regression_is_trained(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

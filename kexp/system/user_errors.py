@@ -51,8 +51,10 @@ def describe_error(error: BaseException) -> str:
     elif kind == "NotImplementedError" and "numpy" in text.lower():
         text = "TensorFlow cannot compile NumPy's functions; use keras.ops"
     elif "with unknown rank" in text:
-        text += "; what tf.numpy_function and tf.py_function return has no shape: give it one by set_shape, or choose "
-        text += "trainer.run_eagerly=true"
+        text = (
+            f"{text.rstrip('.')}; what tf.numpy_function and tf.py_function return has no shape: give it one by "
+            "set_shape, or choose trainer.run_eagerly=true"
+        )
     elif found := _OLD_BACKEND.search(text):
         text = f"{text}; in Keras 3 it is {_of_keras_3(found[1])}"
     message = f"{kind}: {text.removeprefix(f'{kind}: ')}"
