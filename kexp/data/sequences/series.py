@@ -8,78 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kexp.data.sequences.windows import Plan, Windows, in_order, series_name, starts_of
 from kexp.data.source import Data, DataSpec, Encoded
-from kexp.data.table.data import Unfitted, digest_of, kinds_read
 from kexp.data.table.encoding.columns import Choices
 from kexp.data.table.encoding.encoder import EncodedTable, TableEncoder, encoded_spec
 from kexp.data.table.files.matching import table_files
 from kexp.data.table.options import ReadOptions
-from kexp.data.table.order import groups_of, times_of
 from kexp.data.table.reading import read_query, read_table
 from kexp.data.table.stored import Table
+from kexp.data.table.unfitted import Unfitted, digest_of, kinds_read
 from kexp.errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Plan", "Windows", "forecasts", "series_data", "series_encoded"]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The settings of `data=series`; see `series_component.series`."""
-
-    target: tuple[str, ...]
-    time: str
-    group: str | None
-    window: int
-    horizon: int
-    stride: int
-    columns: tuple[str, ...] | None = None
-    drop: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    dates: tuple[str, ...] = ()
-    max_categories: int = 100
-
-    def __post_init__(self) -> None:
-        for key in ("window", "horizon", "stride"):
-            if getattr(self, key) < 1:
-                raise DataError(f"data.{key}: must be a positive integer, got {getattr(self, key)!r}")
-        if not self.target:
-            raise DataError("data.target: must name at least one column")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """A name for each output: the target and the number of steps ahead."""
-        if self.horizon == 1:
-            return self.target
-        return tuple(f"{name} +{step + 1}" for step in range(self.horizon) for name in self.target)
-
-
-class Windows:
-    """Windows over encoded rows; a Source.
-
-    Args:
-        encoded: the rows, sorted by series and time.
-        starts: the position of each window's first row, shape (windows,).
-        size: steps of a window.
-        targets: the targets of each window.
-    """
-
-    def __init__(
-        self, encoded: EncodedTable, starts: NDArray[np.intp], size: int, targets: NDArray[np.float32]
-    ) -> None:
-        self.encoded, self.starts, self.size, self.targets = encoded, starts, size, targets
-        self.table, self.rows, self.unseen = encoded.table, encoded.rows, encoded.unseen
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def read(self, rows: NDArray[np.intp]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """See `Source.read`."""
-        steps = self.starts[rows][:, None] + np.arange(self.size)
-        x, _ = self.encoded.read(steps.ravel())
-        return x.reshape(len(rows), self.size, -1), self.targets[rows]
+__all__ = ["forecasts", "series_data", "series_encoded"]
 
 
 @dataclass(frozen=True)
@@ -127,9 +70,9 @@ def series_data(path: str | None, query: str | None, how: ReadOptions, plan: Pla
     how.refuse_unused([file.form for file in files])
     table = read_table(files, how) if files else read_query(str(query), how)
     features = _features(table, plan)
-    order, groups, times = _in_order(table, plan)
+    order, groups, times = in_order(table, plan)
     wanted = _targets(table, plan, order)
-    starts, short = _starts(groups, plan)
+    starts, short = starts_of(groups, plan)
     steps = starts[:, None] + plan.window + np.arange(plan.horizon)
     y = wanted[steps].reshape(len(starts), -1)
     whole = np.isfinite(y).all(axis=1)
@@ -174,7 +117,7 @@ def series_encoded(path: str, encoding: Mapping[str, Any], *, key: str = "data.p
     """
     table, order, groups, times, plan = _read_again(path, encoding, key)
     wanted = _targets(table, plan, order)
-    starts, _ = _starts(groups, plan)
+    starts, _ = starts_of(groups, plan)
     steps = starts[:, None] + plan.window + np.arange(plan.horizon)
     y = wanted[steps].reshape(len(starts), -1)
     whole = np.isfinite(y).all(axis=1)
@@ -217,7 +160,7 @@ def forecasts(path: str, encoding: Mapping[str, Any], *, key: str) -> tuple[Wind
         short = int(np.argmin(ends - begins))
         raise DataError(
             f"{key}: every series must have the {plan.window} rows of a window, got {(ends - begins)[short]} in "
-            f"{_group_name(table, plan, order[begins[short]])}"
+            f"{series_name(table, plan, order[begins[short]])}"
         )
     encoded = EncodedTable(table, order, np.zeros((len(order), 1), np.float32), encoding)
     outputs = np.zeros((len(ends), len(encoding["names"])), np.float32)
@@ -235,7 +178,7 @@ def _read_again(path: str, encoding: Mapping[str, Any], key: str) -> tuple[Table
         if "left_out" not in column:
             table.column(column["name"], key)
     plan = Plan(target=tuple(encoding["target"]), **settings)
-    return table, *_in_order(table, plan), plan
+    return table, *in_order(table, plan), plan
 
 
 def _spec(encoding: Mapping[str, Any]) -> DataSpec:
@@ -260,27 +203,6 @@ def _features(table: Table, plan: Plan) -> list[str]:
     return features
 
 
-def _in_order(table: Table, plan: Plan) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-    """Return the rows of the table sorted by series and time, and the group and time of each."""
-    rows = np.arange(len(table), dtype=np.intp)
-    times = times_of(table, plan.time, rows)
-    groups = groups_of(table, plan.group, rows)
-    assert times is not None
-    if groups is None:
-        groups = np.zeros(len(rows), dtype=np.intp)
-    order = np.lexsort((times, groups)).astype(np.intp)
-    times, groups = times[order], groups[order]
-    twice = np.flatnonzero((np.diff(times) == 0) & (np.diff(groups) == 0))
-    if len(twice):
-        row = order[twice[0]]
-        which = "data.group names the column that tells series apart" if plan.group is None else "one row a time"
-        raise DataError(
-            f"data.time: a time must not occur twice in {_group_name(table, plan, row)}, got "
-            f"{table.columns[plan.time].shown(row)} twice; {which}"
-        )
-    return order, groups, times
-
-
 def _targets(table: Table, plan: Plan, order: NDArray[np.intp]) -> NDArray[np.float32]:
     wanted = []
     for name in plan.target:
@@ -289,25 +211,6 @@ def _targets(table: Table, plan: Plan, order: NDArray[np.intp]) -> NDArray[np.fl
             raise DataError(f"data.target: column {name!r} must hold numbers to forecast, got {column.kind}")
         wanted.append(np.asarray(column.values[order], dtype=np.float32))
     return np.stack(wanted, axis=1)
-
-
-def _starts(groups: NDArray[np.intp], plan: Plan) -> tuple[NDArray[np.intp], int]:
-    """Return the first position of each window, and the number of series that are too short for one."""
-    ends = np.append(np.flatnonzero(np.diff(groups)) + 1, len(groups))
-    begins = np.append(0, ends[:-1])
-    need = plan.window + plan.horizon
-    longest = int((ends - begins).max())
-    if longest < need:
-        raise DataError(
-            f"data.window: a window of {plan.window} and a horizon of {plan.horizon} need {need} rows of one series, "
-            f"but the longest has {longest}"
-        )
-    starts = [np.arange(begin, end - need + 1, plan.stride) for begin, end in zip(begins, ends, strict=True)]
-    return np.concatenate(starts).astype(np.intp), int((ends - begins < need).sum())
-
-
-def _group_name(table: Table, plan: Plan, row: Any) -> str:
-    return "the series" if plan.group is None else f"{plan.group} {table.columns[plan.group].shown(row)!r}"
 
 
 def _summary(groups: NDArray[np.intp], starts: NDArray[np.intp], short: int, empty: int, plan: Plan) -> str:

@@ -59,7 +59,8 @@ def series(
         names: names of the columns of a CSV file, instead of its header; without a header, column_1 and so on.
         max_categories: most categories of a column: the most frequent ones, and one for all others.
     """
-    from kexp.data.sequences.series import Plan, series_data
+    from kexp.data.sequences.series import series_data
+    from kexp.data.sequences.windows import Plan
     from kexp.data.table.options import ReadOptions, listed, named
 
     plan = Plan(

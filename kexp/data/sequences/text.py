@@ -27,12 +27,12 @@ from kexp.data.source import (
     check_splits,
     check_weights,
 )
-from kexp.data.table.data import Unfitted, kinds_read
 from kexp.data.table.files.matching import ENDINGS, ending_of, table_files
 from kexp.data.table.options import ReadOptions
 from kexp.data.table.reading import read_table
 from kexp.data.table.stored import Table
 from kexp.data.table.targets import known_targets, rows_with, targets_of
+from kexp.data.table.unfitted import Unfitted, kinds_read
 from kexp.data.targets import Targets, index_targets
 from kexp.errors import DataError
 from kexp.serving.texts import tokens, words_of

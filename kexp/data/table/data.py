@@ -16,15 +16,16 @@ from kexp.data.table.files.matching import table_files
 from kexp.data.table.options import ReadOptions
 from kexp.data.table.order import groups_of, times_of
 from kexp.data.table.reading import read_query, read_table
-from kexp.data.table.stored import Column, Table
+from kexp.data.table.stored import Table
 from kexp.data.table.targets import known_targets, numbers_of, rows_with, targets_of
+from kexp.data.table.unfitted import Unfitted, digest_of, kinds_read
 from kexp.errors import DataError
-from kexp.system.large_arrays import gathered, moved
+from kexp.system.large_arrays import moved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Plan", "Unfitted", "data_of", "digest_of", "kinds_read", "read_encoded", "table_data"]
+__all__ = ["Plan", "data_of", "read_encoded", "table_data"]
 
 
 @dataclass(frozen=True)
@@ -191,19 +192,6 @@ def read_encoded(path: str, encoding: Mapping[str, Any], key: str) -> Data:
     return Data(source, spec, hashed.digest(spec.task, None), y, weights=weights)
 
 
-class Unfitted:
-    """A placeholder for the source until `split` has fitted the encoding on the training rows."""
-
-    def __init__(self, rows: int) -> None:
-        self._rows = rows
-
-    def __len__(self) -> int:
-        return self._rows
-
-    def read(self, rows: NDArray[np.intp]) -> tuple[NDArray[Any], NDArray[Any]]:
-        raise TypeError("the encoding of this data is fitted on its training rows: call kexp.data.split first")
-
-
 def _check(plan: Plan) -> None:
     if plan.max_categories < 1:
         raise DataError(f"data.max_categories: must be a positive integer, got {plan.max_categories!r}")
@@ -261,47 +249,3 @@ def _kept(splits: GivenSplits, kept: NDArray[np.intp], count: int) -> dict[str, 
     place = np.full(count, -1, dtype=np.intp)
     place[kept] = np.arange(len(kept))
     return {name: place[rows][place[rows] >= 0] for name, rows in splits.items()}
-
-
-def kinds_read(used: Sequence[Column], targets: Sequence[Column]) -> dict[str, list[str | None]]:
-    """Return the kinds of columns and the formats of their dates, so that other files are read in the same way."""
-    return {column.name: [column.kind, column.format] for column in (*used, *targets)}
-
-
-def digest_of(
-    columns: Sequence[Column],
-    rows: NDArray[np.intp],
-    y: NDArray[Any],
-    task: str,
-    splits: GivenSplits | None,
-    weights: NDArray[Any] | None,
-) -> str:
-    """Compute the digest of a table before encoding, so that it does not depend on the split.
-
-    A table of numbers has the same digest as these numbers in any other file format.
-    """
-    hashed = ContentHash()
-    numbers = [column for column in columns if column.kind in ("number", "boolean")]
-    for start in range(0, len(rows) if numbers else 0, CHUNK_ROWS):
-        there = rows[start : start + CHUNK_ROWS]
-        block = np.empty((len(there), len(numbers)), dtype=np.float32)
-        for place, column in enumerate(numbers):
-            with np.errstate(over="ignore"):  # what does not fit float32 becomes infinity, and is refused as such
-                block[:, place] = column.values[there]
-        endless = np.isinf(block)
-        if endless.any():
-            row, place = (int(index[0]) for index in np.nonzero(endless))
-            name = numbers[place].name
-            raise DataError(f"data.path: column {name!r} must be finite, got infinity in row {there[row] + 1}")
-        block[np.isnan(block)] = np.nan  # one NaN, whatever its bits were
-        hashed.add("features", block)
-    for column in columns:
-        if column.kind in ("text", "date"):
-            hashed.add(f"column {column.name}", gathered(column.values, rows))
-        if column.kind == "text":
-            words = "".join(f"{len(word)}:{word}" for word in column.words).encode()
-            hashed.add(f"words {column.name}", np.frombuffer(words, dtype=np.uint8))
-    hashed.add("targets", y)
-    if weights is not None:
-        hashed.add("weights", weights)
-    return hashed.digest(task, splits)
