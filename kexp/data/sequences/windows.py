@@ -112,4 +112,5 @@ def starts_of(groups: NDArray[np.intp], plan: Plan) -> tuple[NDArray[np.intp], i
 
 
 def series_name(table: Table, plan: Plan, row: Any) -> str:
+    """Return what to call the series of a row in a message."""
     return "the series" if plan.group is None else f"{plan.group} {table.columns[plan.group].shown(row)!r}"
