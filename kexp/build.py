@@ -171,7 +171,7 @@ def build_data(node: Node) -> Data:
     except DataError as error:
         if node.component.distribution == OURSELVES:
             raise
-        raise DataError(f"{error} (from {_source(node)})") from error
+        raise DataError(f"{error} (from {node.component.source})") from error
     except Exception as error:  # the user's generator or dataset is first read here
         if node.component.distribution == OURSELVES:
             raise
@@ -193,7 +193,7 @@ def build_format(name: str, key: str = "save.formats") -> Format:
     missing = [each for each in ("filename", "save", "load") if not hasattr(made, each)]
     if missing:
         raise ComponentError(
-            f"{key}: {_source(node)} must return a kexp.persistence.Format, got {type(made).__name__} without "
+            f"{key}: {node.component.source} must return a kexp.persistence.Format, got {type(made).__name__} without "
             f"{' and '.join(missing)}"
         )
     return made
@@ -273,7 +273,7 @@ def _function(node: Node, made: Any) -> Any:
 def _callable(node: Node, made: Any) -> Any:
     if not callable(made) and not isinstance(made, str) and not hasattr(made, "update_state"):
         raise ComponentError(
-            f"{node.path}: {_source(node)} must return a {node.component.group}, got {type(made).__name__}"
+            f"{node.path}: {node.component.source} must return a {node.component.group}, got {type(made).__name__}"
         )
     return made
 
@@ -297,8 +297,6 @@ def _check_type(node: Node, made: Any) -> None:
     module, _, name = required.partition(":")
     kind = getattr(importlib.import_module(module), name)
     if not isinstance(made, kind):
-        raise ComponentError(f"{node.path}: {_source(node)} must return a {module}.{name}, got {type(made).__name__}")
-
-
-def _source(node: Node) -> str:
-    return f"{node.component.target} of {node.component.origin}"
+        raise ComponentError(
+            f"{node.path}: {node.component.source} must return a {module}.{name}, got {type(made).__name__}"
+        )

@@ -62,6 +62,11 @@ class Component:
         return f"{self.distribution} {self.version}".strip()
 
     @property
+    def source(self) -> str:
+        """What it stands for and whose that is, for messages."""
+        return f"{self.target} of {self.origin}"
+
+    @property
     def common(self) -> tuple[Parameter, ...]:
         """The parameters that it has because of its group, and kexp itself interprets."""
         group = GROUPS[self.group]
@@ -97,17 +102,16 @@ class Component:
             raise
         except BaseException as error:
             raise ComponentError(
-                f"{self.group}={self.name}: {self.target} of {self.origin} cannot be imported: {_why(error, module)}"
+                f"{self.group}={self.name}: {self.source} cannot be imported: {_why(error, module)}"
             ) from error
         if self.group == "model" or self.part:
-            made = _tunable(made, f"model={self.name}: {self.target} of {self.origin}") or made
+            made = _tunable(made, f"model={self.name}: {self.source}") or made
         if self.part:
             return CompiledPart(made, self.part)
         if not callable(made) and not is_there_already(made):
             each = "; choose each member by a reference to it" if isinstance(made, (list, tuple, dict)) else ""
             raise ComponentError(
-                f"{self.group}={self.name}: {self.target} of {self.origin} must be callable, got "
-                f"{type(made).__name__}{each}"
+                f"{self.group}={self.name}: {self.source} must be callable, got {type(made).__name__}{each}"
             )
         return made
 
@@ -119,7 +123,7 @@ class Component:
         """
         if _unread.get() and self.distribution == "reference":
             return Reading("made", Signature(()))
-        group, label = GROUPS[self.group], f"{self.group}={self.name}: {self.target} of {self.origin}"
+        group, label = GROUPS[self.group], f"{self.group}={self.name}: {self.source}"
         if not self.exported:
             return read_object(group, self.load(), label)
         try:
