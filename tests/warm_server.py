@@ -29,10 +29,10 @@ _ABOVE = 500  # no descriptor that a child is given has such a number
 
 
 class _Imported:
-    """Finds what the server has imported: each import brings back all that it brought, Keras' for its backend."""
+    """Finds what the server has imported. An import brings back its whole package; Keras', the one of its backend."""
 
     def __init__(self) -> None:
-        self._modules: dict[str, dict[str, ModuleType]] = {}  # name -> what was imported with it
+        self._modules: dict[str, dict[str, ModuleType]] = {}  # name -> its package
         self._keras: dict[str, dict[str, ModuleType]] = {}
         self._import("numpy")
         sys.modules.update(dict.fromkeys(_UNUSED_BY_KERAS))  # type: ignore[arg-type]  # None: cannot be imported
@@ -51,9 +51,12 @@ class _Imported:
     def _import(self, module: str) -> None:
         before = set(sys.modules)
         importlib.import_module(module)
-        new = {name: sys.modules[name] for name in sys.modules.keys() - before}
-        group = {name: each for name, each in new.items() if _top(name) not in {*sys.stdlib_module_names, "keras"}}
-        self._modules |= dict.fromkeys(group, group)
+        packages: dict[str, dict[str, ModuleType]] = {}
+        for name in sys.modules.keys() - before:
+            if _top(name) not in {*sys.stdlib_module_names, "keras"}:
+                packages.setdefault(_top(name), {})[name] = sys.modules[name]
+        for package in packages.values():
+            self._modules |= dict.fromkeys(package, package)
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         keras = self._keras.get(os.environ.get("KERAS_BACKEND", "tensorflow"), {})
