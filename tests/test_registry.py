@@ -163,10 +163,10 @@ def test_a_module_of_exports_offers_what_it_defines(tmp_path: Path, source: str,
 
 
 def test_a_module_of_exports_may_import_relatively(tmp_path: Path) -> None:
-    package = tmp_path / "site" / "their_parts"
+    package = tmp_path / "site" / "their_gates"
     (package / "inner").mkdir(parents=True)
     (package / "__init__.py").write_text("from .inner import Gate as Gate\n")
     (package / "inner" / "__init__.py").write_text("from .gate import Gate\n\n__all__ = ['Gate']\n")
     (package / "inner" / "gate.py").write_text("class Gate:\n    'Opens.'\n    def __init__(self, width=3): ...\n")
-    with installed(tmp_path / "site", "their-parts", {}, {"kexp.exports": {"layer": "their_parts"}}):
+    with installed(tmp_path / "site", "their-gates", {}, {"kexp.exports": {"layer": "their_gates"}}):
         assert [p.name for p in registry.find("layer", "Gate").signature().parameters] == ["width"]

@@ -86,11 +86,11 @@ def filled(rows: int, batches: Iterable[NDArray[Any]]) -> NDArray[Any]:
 def selected(values: NDArray[Any], where: NDArray[np.bool_]) -> NDArray[Any]:
     """Return `values[where]`."""
     found = empty_array(int(np.count_nonzero(where)), values.dtype)
-    filled = 0
+    at = 0
     for start, stop in _chunks(len(values)):
         chunk = values[start:stop][where[start:stop]]
-        found[filled : filled + len(chunk)] = chunk
-        filled += len(chunk)
+        found[at : at + len(chunk)] = chunk
+        at += len(chunk)
     return found
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
+import psutil
 import pytest
 
 from kexp.sweeps.compare.results import read_histories
@@ -103,6 +105,14 @@ def uninterrupted(place: Path, sweep: Sequence[str]) -> dict[str, Ended]:
     return ended(place)
 
 
+def wait_for_the_killed(place: Path) -> None:
+    """Until no worker of a killed sweep is left: one that is writing a checkpoint ends after it."""
+    deadline = time.monotonic() + 30
+    while any(process.info["cwd"] == str(place) for process in psutil.process_iter(["cwd"])):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def damage_the_newest(place: Path) -> dict[str, str]:
     """Cuts the newest checkpoint of each trial; what is to be said of it, by the fingerprint's beginning."""
     expected = {}
@@ -119,6 +129,7 @@ def test_killed_sweep_ends_as_one_that_was_not_although_checkpoints_are_damaged(
     place.mkdir()
     code, said = run(place, str(DRIVER), "epoch", "7", "SIGKILL", "-m", *sweep)
     assert code == -9, said
+    wait_for_the_killed(place)
     expected = damage_the_newest(place)
     assert expected
     code, said = run(place, "-m", "kexp", "resume", "latest")
