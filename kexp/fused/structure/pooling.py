@@ -36,7 +36,9 @@ def _install() -> None:
     import jax
     from keras.src.backend.jax import nn
 
-    of_keras = nn._pool
+    of_keras = getattr(nn, "_pool", None)
+    if of_keras is None:  # another Keras, whose own gradient then stays
+        return
 
     @functools.wraps(of_keras)
     def pool(inputs: Any, initial: Any, reduce: Any, size: Any, strides: Any = None, padding: str = "valid") -> Any:
