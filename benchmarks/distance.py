@@ -3,8 +3,9 @@
     python benchmarks/distance.py --trials 16 256 --delays 0 0.05 0.2 0.5
 
 The server is a real `mlflow server` on SQLite. Beside kexp stand a loop of Keras trainings with MLflow's own callback,
-and KerasTuner with that callback in each trial, both without saved models (`--only peers`; `--only kexp` leaves them
-out). `one` is a single run of kexp's. `compare` is `kexp compare` from the server alone, and again.
+and KerasTuner, which then needs TensorBoard, with that callback in each trial, both without saved models (`--only
+peers`; `--only kexp` leaves them out). `one` is a single run of kexp's. `compare` is `kexp compare` from the server
+alone, and again.
 Requests are those of the trials, the plan and the sweep's own run; not those of the report and of the saved models.
 `MB` is the most that a process of the sweep held.
 """
