@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import keras
 
     from kexp.experiment.prepared import Prepared
-    from kexp.tracking.tracker import LastPoints
+    from kexp.tracking.record.tracker import LastPoints
     from kexp.training import History
 
 __all__ = ["TrainedState", "leave_state"]

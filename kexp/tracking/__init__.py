@@ -19,7 +19,7 @@ from kexp.tracking.reading.runs import (
 from kexp.tracking.reading.stale import mark_failed, stale_runs
 from kexp.tracking.record.collected import CollectedRun
 from kexp.tracking.record.run_record import DatasetRecord, RunRecord
-from kexp.tracking.record.untracked import null_run
+from kexp.tracking.record.tracker import Served, Status, Tracker, null_run
 from kexp.tracking.run.environment import environment
 from kexp.tracking.run.helper import warm_up
 from kexp.tracking.run.recorded import add_to_run, open_run
@@ -28,7 +28,6 @@ from kexp.tracking.settings import StoreSettings, command_line, resolve_uri
 from kexp.tracking.status import Terminated, run_status
 from kexp.tracking.store.model_registry import Registration, registration
 from kexp.tracking.store.prepare import prepare_store
-from kexp.tracking.tracker import Served, Status, Tracker
 from kexp.tracking.values import flatten
 
 __all__ = [

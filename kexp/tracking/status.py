@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from kexp.errors import first_line
 from kexp.system.interrupts import interrupts_call
-from kexp.tracking.tracker import Tracker
+from kexp.tracking.record.tracker import Tracker
 
 __all__ = ["Terminated", "ended_with", "run_status", "sigterm_raises"]
 

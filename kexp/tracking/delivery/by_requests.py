@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kexp.tracking.delivery.by_rows import RunSender
 from kexp.tracking.delivery.outbox import Header
 from kexp.tracking.record.run_record import RunRecord, user
-from kexp.tracking.store.client import as_pairs, is_server, is_transient, make_once
+from kexp.tracking.store.client import is_server, is_transient, make_once
 from kexp.tracking.store.side_by_side import AT_ONCE
 
 if TYPE_CHECKING:
@@ -92,26 +92,19 @@ def create_run(
     Raises:
         Exception: the store is away, or refuses the run.
     """
-    if not is_server(client):
-        return client.create_run(experiment, start_ms, dict(tags), run_name=name)
-    from mlflow.entities import Run
-    from mlflow.protos.service_pb2 import CreateRun
+    from mlflow.entities import RunTag
+
+    all_tags = {**tags, "kexp.record": record_id} if is_server(client) else tags
+
+    def make(store: Any) -> Run:
+        made: Run = store.create_run(experiment, user(), start_ms, [RunTag(*each) for each in all_tags.items()], name)
+        return made
 
     def find() -> Run | None:
         return record_on_server(client, experiment, record_id)
 
-    if not fresh and (there := find()) is not None:
-        return there
-    asked = {
-        "experiment_id": experiment,
-        "user_id": user(),
-        "start_time": start_ms,
-        "tags": as_pairs({**tags, "kexp.record": record_id}),
-        **({} if name is None else {"run_name": name}),
-    }
-    answer: Any = CreateRun.Response()
-    found = make_once(client._tracking_client.store, "runs/create", asked, answer, find)
-    return found or Run.from_proto(answer.run)
+    there = None if fresh or not is_server(client) else find()
+    return there or make_once(client._tracking_client.store, "runs/create", make, find)
 
 
 def record_on_server(client: MlflowClient, experiment: str, record_id: str) -> Run | None:

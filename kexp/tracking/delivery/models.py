@@ -17,10 +17,10 @@ from kexp.tracking.delivery.artifacts import repository_of, send_folder
 from kexp.tracking.delivery.outbox import Cursor, Header, Outbox, Row
 from kexp.tracking.record.rows import param_row
 from kexp.tracking.record.run_record import lineage
-from kexp.tracking.store.client import as_pairs, is_server, make_once
+from kexp.tracking.record.tracker import Served
+from kexp.tracking.store.client import is_server, make_once
 from kexp.tracking.store.model_registry import Registration, register
 from kexp.tracking.store.side_by_side import AT_ONCE, side_by_side
-from kexp.tracking.tracker import Served
 from kexp.tracking.values import ABOUT
 
 if TYPE_CHECKING:
@@ -212,28 +212,23 @@ def _data_of(metric: str, row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _create(client: MlflowClient, header: Header, row: dict[str, Any]) -> LoggedModel:
-    tags, params = {"kexp.key": row["key"], **row.get("tags", {})}, row["params"]
-    if not is_server(client):
-        return client.create_logged_model(
-            header.experiment_id, row["name"], header.run_id, tags=tags, params=params, model_type="keras"
-        )
-    from mlflow.entities import LoggedModel
-    from mlflow.protos.service_pb2 import CreateLoggedModel
+    tags, params = {"kexp.key": row["key"], **row.get("tags", {})}, list(row["params"].items())
+    from mlflow.entities import LoggedModelParameter, LoggedModelTag
 
-    asked = {
-        "experiment_id": header.experiment_id,
-        "name": row["name"],
-        "model_type": "keras",
-        "source_run_id": header.run_id,
-        "params": as_pairs(params)[:_PARAMS],
-        "tags": as_pairs(tags),
-    }
-    answer: Any = CreateLoggedModel.Response()
+    def make(store: Any) -> LoggedModel:
+        made: LoggedModel = store.create_logged_model(
+            header.experiment_id,
+            row["name"],
+            header.run_id,
+            [LoggedModelTag(*each) for each in tags.items()],
+            [LoggedModelParameter(*each) for each in params[:_PARAMS]],
+            "keras",
+        )
+        return made
+
     store = client._tracking_client.store
-    found = make_once(store, "logged-models", asked, answer, lambda: _made_before(client, header, row))
-    model: LoggedModel = found or LoggedModel.from_proto(answer.model)
-    rest = dict(list(params.items())[_PARAMS:])
-    if rest:
+    model = make_once(store, "logged-models", make, lambda: _made_before(client, header, row))
+    if rest := dict(params[_PARAMS:]):
         client.log_model_params(model.model_id, rest)
     return model
 

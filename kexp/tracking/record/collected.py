@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kexp.tracking.record.row_tracker import RowTracker, now_ms, reason_tags
 from kexp.tracking.record.rows import Row, joined
 from kexp.tracking.record.run_record import RunRecord
-from kexp.tracking.tracker import Status
+from kexp.tracking.record.tracker import Status, Tracker, now_ms, reason_tags
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,8 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["CollectedRun"]
 
 
-class CollectedRun(RowTracker):
+class CollectedRun(Tracker):
     """Takes what a run is told and gives it back as one `RunRecord`. Imports no MLflow.
+
+    It keeps no model: only at the end of the sweep is it known which models are kept.
 
     Args:
         name: the run's name.
@@ -42,9 +43,6 @@ class CollectedRun(RowTracker):
 
         file = draw_figure(drawing, self.folder / "figures" / f"{drawing}.png", arrays or {}, options)
         self.log_file(file, "figures")
-
-    def log_keras_model(self, *model: Any, **how: Any) -> None:
-        """Left to the end of the sweep, when it is known which models are kept."""
 
     def end(self, status: Status, reason: str = "") -> None:
         if self._end is None:

@@ -11,8 +11,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from kexp.tracking.record.row_tracker import RowTracker
 from kexp.tracking.record.rows import Row, artifact_path, joined
+from kexp.tracking.record.tracker import Tracker
 
 __all__ = ["DatasetRecord", "RunRecord", "lineage", "user"]
 
@@ -91,7 +91,7 @@ class RunRecord:
         Raises:
             StoreError: an artifact's path leads out of the run's artifacts, or a data set's digest is too long.
         """
-        run = RowTracker(self.run_id, self.name, Path())
+        run = Tracker(self.run_id, self.name, Path())
         run.set_tags({"mlflow.runName": self.name, **lineage(self.parent_run_id)})
         run.log_params(self.params)
         for key, value, step, stamp in self.metrics:

@@ -20,15 +20,14 @@ from kexp.tracking.delivery.thread import BRIEF_S
 from kexp.tracking.delivery.waiting import Standing, wait_for, what_waits
 from kexp.tracking.delivery.writer import Writer
 from kexp.tracking.life import end_run, signs_of_life
-from kexp.tracking.record.row_tracker import RowTracker, now_ms, reason_tags
 from kexp.tracking.record.rows import Row, tag_row
 from kexp.tracking.record.run_record import lineage
+from kexp.tracking.record.tracker import LastPoints, Status, Tracker, now_ms, reason_tags
 from kexp.tracking.run.helper import Helper, claim
 from kexp.tracking.settings import StoreSettings, resolve_uri
 from kexp.tracking.store.client import client_for, store_errors
 from kexp.tracking.store.locks import file_lock
 from kexp.tracking.store.prepare import prepare_store
-from kexp.tracking.tracker import LastPoints, Status, Tracker
 
 if TYPE_CHECKING:
     import keras
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["add_to_run", "open_run", "start_run"]
 
 
-class RecordedRun(RowTracker):
+class RecordedRun(Tracker):
     """A run in an MLflow store: the Tracker that `open_run` returns. Its rows are on disk when a call returns.
 
     Args:

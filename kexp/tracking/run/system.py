@@ -8,8 +8,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from kexp.tracking.record.tracker import Tracker
 from kexp.tracking.store.client import load_mlflow
-from kexp.tracking.tracker import Tracker
 
 __all__ = ["measured"]
 

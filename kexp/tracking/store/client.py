@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from copy import copy
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 Made = TypeVar("Made")
 
 __all__ = [
-    "as_pairs",
     "check_reachable",
     "client_for",
     "is_server",
@@ -103,32 +104,22 @@ def is_server(client: MlflowClient) -> bool:
     return hasattr(client._tracking_client.store, "get_host_creds")
 
 
-def make_once(
-    store: Any, endpoint: str, asked: Mapping[str, Any], answer: Any, find: Callable[[], Made | None]
-) -> Made | None:
-    """Has a server make something that must not be made twice: MLflow's client would ask again for a lost answer.
+def make_once(store: Any, endpoint: str, make: Callable[[Any], Made], find: Callable[[], Made | None]) -> Made:
+    """Has a store make something that must not be made twice: MLflow itself asks a server again for a lost answer.
 
     Args:
-        store: a client's access to a server, or to its registry.
-        endpoint: the path below MLflow's own.
-        asked: what is sent, as JSON.
-        answer: is given the answer; a message of MLflow's protocol.
-        find: looks for what may have been made where there was no answer.
-
-    Returns:
-        What was found; None where `answer` has it.
+        store: MLflow's access to runs, or to registered models.
+        endpoint: where a server makes such a thing, a path below MLflow's own.
+        make: makes it by the store that it is given.
+        find: looks for what a server may have made that gave no answer.
 
     Raises:
-        Exception: there was no answer and nothing was made, or the server refuses it.
+        Exception: there was no answer and nothing was made, or the store refuses it.
     """
-    from mlflow.utils.proto_json_utils import parse_dict
-    from mlflow.utils.rest_utils import http_request, verify_rest_response
-
-    path = f"/api/2.0/mlflow/{endpoint}"
+    if not hasattr(store, "get_host_creds"):  # a database
+        return make(store)
     try:
-        told = http_request(store.get_host_creds(), path, "POST", max_retries=0, json=dict(asked))
-        parse_dict(verify_rest_response(told, path).json(), answer)
-        return None
+        return make(_asking_once(store, f"/api/2.0/mlflow/{endpoint}"))
     except Exception as error:
         found = find() if is_transient(error) else None
         if found is None:
@@ -136,9 +127,20 @@ def make_once(
         return found
 
 
-def as_pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
-    """Parameters or tags as MLflow's REST interface takes them."""
-    return [{"key": key, "value": value} for key, value in values.items()]
+def _asking_once(store: Any, path: str) -> Any:
+    """The same store, which sends each request to `path`, and does not repeat it."""
+    from mlflow.utils.proto_json_utils import parse_dict
+    from mlflow.utils.rest_utils import http_request, verify_rest_response
+
+    def ask(api: Any, body: str) -> Any:
+        told = http_request(store.get_host_creds(), path, "POST", max_retries=0, json=json.loads(body))
+        answer = api.Response()
+        parse_dict(verify_rest_response(told, path).json(), answer)
+        return answer
+
+    once = copy(store)
+    once._call_endpoint = ask
+    return once
 
 
 def check_reachable(settings: StoreSettings, timeout_s: float = 5.0) -> None:

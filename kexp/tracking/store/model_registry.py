@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kexp.errors import StoreError
 from kexp.tracking.settings import is_remote, without_password
 from kexp.tracking.store.addresses import asked, quoted
-from kexp.tracking.store.client import as_pairs, make_once
+from kexp.tracking.store.client import make_once
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -126,34 +126,24 @@ def _make_version(
     client: MlflowClient, asked_for: Registration, source: str, model_id: str, run_id: str
 ) -> ModelVersion:
     """Makes a version, once, although the answer of a server may be lost."""
-    from mlflow.entities.model_registry import ModelVersion
-    from mlflow.protos.model_registry_pb2 import CreateModelVersion
+    from mlflow.entities.model_registry import ModelVersionTag
     from mlflow.store.model_registry.rest_store import RestStore
 
     registry = client._get_registry_client().store
+    name, about = asked_for.name, asked_for.description
     if type(registry) is not RestStore:  # a database, whose answer is not lost, or one that speaks another language
         return client.create_model_version(
-            asked_for.name,
-            source,
-            run_id=run_id,
-            tags=dict(asked_for.tags),
-            description=asked_for.description,
-            model_id=model_id,
-            await_creation_for=0,
+            name, source, run_id, dict(asked_for.tags), description=about, model_id=model_id, await_creation_for=0
         )
-    asked = {
-        "name": asked_for.name,
-        "source": source,
-        "run_id": run_id,
-        "description": asked_for.description,
-        "model_id": model_id,
-        "tags": as_pairs(asked_for.tags),
-    }
-    answer: Any = CreateModelVersion.Response()
-    find = partial(_version_of, client, asked_for.name, source)
-    return make_once(registry, "model-versions/create", asked, answer, find) or ModelVersion.from_proto(
-        answer.model_version
-    )
+    tags = [ModelVersionTag(*each) for each in asked_for.tags.items()]
+
+    def make(store: Any) -> ModelVersion:
+        made: ModelVersion = store.create_model_version(
+            name, source, run_id, tags, description=about, model_id=model_id
+        )
+        return made
+
+    return make_once(registry, "model-versions/create", make, partial(_version_of, client, name, source))
 
 
 def _link(client: MlflowClient, model_id: str, name: str, version: int) -> None:

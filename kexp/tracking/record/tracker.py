@@ -1,11 +1,16 @@
-"""What a run in progress can be told: the seam between an experiment and whatever keeps its record."""
+"""The record of a run in progress: what an experiment tells it becomes rows, which each kind of run keeps elsewhere."""
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
+
+from kexp.errors import ConfigError, StoreError
+from kexp.tracking.record.rows import Row, artifact_path, dataset_row, metric_row, param_row, tag_row
 
 if TYPE_CHECKING:
     import keras
@@ -13,7 +18,7 @@ if TYPE_CHECKING:
 
     from kexp.tracking.store.model_registry import Registration
 
-__all__ = ["LastPoints", "Served", "Status", "Tracker"]
+__all__ = ["LastPoints", "Served", "Status", "Tracker", "now_ms", "null_run", "reason_tags"]
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 LastPoints = Mapping[str, tuple[float, int, int]]
@@ -41,46 +46,82 @@ class Served:
     requirements: Sequence[str] = ()
 
 
-class Tracker(Protocol):
+class Tracker:
     """A run in progress. Nothing but `end` waits for the store; everything may be called from any thread.
 
-    Attributes:
+    This class checks what it is told and makes rows of it. A subclass keeps the rows (`put`), draws figures, keeps
+    models and ends the run; here `put` collects the rows, and the others do nothing.
+
+    Args:
         run_id: MLflow's id of the run.
         name: its name, as MLflow shows it.
         folder: where the run keeps its files.
+
+    Attributes:
+        run_id, name, folder: as above.
         notice: after `end`, a sentence for the user where something could not be delivered; else empty.
         undelivered: after `end`, how many rows the store did not take, which wait on disk, and models that it refused.
         hurries: whether `end` is not to wait for a store that is away.
         model_id: after `end`, MLflow's id of the last logged model, where there is one and the store has it.
         last_points: of the metrics that it was told.
+        rows: what it was told, unless another `put` keeps that elsewhere.
     """
 
-    run_id: str
-    name: str
-    folder: Path
-    notice: str
-    undelivered: int
-    hurries: bool
-    model_id: str | None
+    def __init__(self, run_id: str, name: str, folder: Path) -> None:
+        self.run_id, self.name, self.folder = run_id, name, folder
+        self.notice = ""
+        self.undelivered = 0
+        self.hurries = False
+        self.model_id: str | None = None
+        self.last_points: dict[str, tuple[float, int, int]] = {}
+        self.rows: list[Row] = []
+        self._params: dict[str, str] = {}
+        self._infinite: dict[str, str] = {}
+        self._datasets: dict[tuple[str, str], str] = {}
 
-    @property
-    def last_points(self) -> LastPoints:
-        """See above."""
+    def put(self, row: Row) -> None:
+        """Keeps a row."""
+        self.rows.append(row)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Records parameters (`flatten` makes them). A value over 6,000 characters goes to `params/KEY.txt`."""
+        row, long = param_row(params)
+        for key, text in row["params"].items():
+            if self._params.setdefault(key, text) != text:
+                raise ConfigError.at(key, f"a parameter of a run cannot change from {self._params[key]!r}", text)
+        if long:
+            row["texts"] = {f"params/{key}.txt": text for key, text in long.items()}
+        self.put(row)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int, timestamp_ms: int | None = None) -> None:
         """Records one point of each metric. `step` counts epochs from 1."""
+        row, infinite = metric_row(metrics, int(step), now_ms() if timestamp_ms is None else int(timestamp_ms))
+        for key, value, at, stamp in row["metrics"]:
+            self.last_points[key] = (value, at, stamp)
+        if infinite:
+            for key in infinite:
+                self._infinite.setdefault(key, f"{key} at step {step}")
+            row |= tag_row({"kexp.infinite": ", ".join(self._infinite.values())})
+        self.put(row)
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Records tags; a later value replaces an earlier one."""
+        self.put(tag_row(tags))
 
     def log_text(self, text: str, path: str) -> None:
         """Records a text as the artifact `path`, for example `config.yaml`."""
+        self.put({"texts": {str(artifact_path(path)): text}})
 
     def log_file(self, file: Path, folder: str = "") -> None:
         """Records a file, or a whole folder, as an artifact below the artifact folder `folder` ("" is the top)."""
+        if not file.exists():
+            raise StoreError(f"{file}: there is no such file to record as an artifact")
+        inside = str(artifact_path(folder)) if folder else ""
+        self.put({"files": [[self.keep_file(file, inside), inside]]})
+
+    def keep_file(self, file: Path, folder: str) -> str:
+        """Sees to it that a file stays until it is delivered; returns where it is, as in a row."""
+        return str(file.absolute())
 
     def log_figure(self, drawing: str, arrays: Mapping[str, np.ndarray] | None = None, **options: Any) -> None:
         """Draws a figure of `kexp.tracking.record.figures` and records it as `figures/DRAWING.png`.
@@ -103,6 +144,12 @@ class Tracker(Protocol):
         profile: Any = None,
     ) -> None:
         """Records data that the run read: `context` is train, validation or test, `digest` has up to 36 characters."""
+        # MLflow keeps one input of a run for each name and digest, and would drop the second context of the same data.
+        if self._datasets.setdefault((name, digest), context) != context:
+            name = f"{name} ({context})"
+        self.put(
+            dataset_row(name, digest, context, source=source, source_type=source_type, schema=schema, profile=profile)
+        )
 
     def log_keras_model(
         self,
@@ -136,3 +183,28 @@ class Tracker(Protocol):
     def end(self, status: Status, reason: str = "") -> None:
         """Ends the run, and waits for its last rows to reach the store; for one that is away, not for ever. A second
         call does nothing."""
+
+
+class _Untracked(Tracker):
+    def put(self, row: Row) -> None:
+        pass
+
+
+def null_run(*, name: str | None, folder: Path) -> Tracker:
+    """Return a tracker that accepts every call and records nothing, for `tracking=none`.
+
+    Args:
+        name: the run's name; `untracked` unless given.
+        folder: the folder of the run's files.
+    """
+    return _Untracked(uuid.uuid4().hex, name or "untracked", folder)
+
+
+def reason_tags(reason: str) -> dict[str, str]:
+    """Why a run ended as it did, as its tag; none where there is no reason."""
+    return {"kexp.reason": " ".join(reason.split())[:500]} if reason else {}
+
+
+def now_ms() -> int:
+    """The time as MLflow counts it."""
+    return time.time_ns() // 1_000_000
