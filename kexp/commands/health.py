@@ -144,16 +144,16 @@ def runs(uri: str | None) -> Iterator[Finding]:
     from kexp.tracking.settings import database_file
     from kexp.tracking.store.client import check_reachable
 
-    settings = StoreSettings(uri=uri)
-    file = database_file(resolve_uri(settings))
+    address = resolve_uri(StoreSettings(uri=uri))
+    file = database_file(address)
     try:
-        check_reachable(settings)
-        if file is not None and (not file.is_file() or _tables(resolve_uri(settings)) != "current"):
+        check_reachable(address)
+        if file is not None and (not file.is_file() or _tables(address) != "current"):
             return
     except StoreError:  # the check of the store reports it
         return
     running = 0
-    for name in experiments(settings):
+    for name in experiments(StoreSettings(uri=uri)):
         own = StoreSettings(uri=uri, experiment=name)
         running += sum(1 for _ in search(own, status="RUNNING"))
         for view in stale_runs(own):

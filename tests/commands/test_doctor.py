@@ -9,9 +9,9 @@ from distributions import installed
 from finished_runs import Kexp
 
 from kexp.tracking import StoreSettings, find_run, open_run
-from kexp.tracking.life import signs_of_life
 from kexp.tracking.settings import resolve_uri
 from kexp.tracking.store.client import client_for
+from kexp.tracking.store.heartbeat import signs_of_life
 
 
 @pytest.fixture

@@ -32,9 +32,9 @@ from kexp.tracking import (
     search,
 )
 from kexp.tracking.delivery.syncing import deliver
-from kexp.tracking.life import HEARTBEAT
 from kexp.tracking.reading.histories import KeptHistories, history_of, read_histories
 from kexp.tracking.store.client import client_for
+from kexp.tracking.store.heartbeat import HEARTBEAT
 from kexp.tracking.store.model_registry import Registration
 
 METRICS = ("loss", "val_loss", "accuracy")

@@ -88,7 +88,7 @@ def _are_current(settings: StoreSettings, ref: str, about: Mapping[str, Any], re
         named = search(tags={SWEEP_NAME: ref})
     more = search(tags={"mlflow.parentRunId": sweep["run_id"]}, besides=run_ids)
     gone = search(tags={}, run_ids=run_ids, only_deleted=True)
-    check_reachable(settings)
+    check_reachable(uri)
     questions: list[Callable[[], Any]] = [partial(experiment_on_server, uri, settings.experiment)]
     questions += [partial(list, each) for each in (named, more, gone)]
     with store_errors(uri, "searching runs"):

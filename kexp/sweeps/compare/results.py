@@ -12,6 +12,7 @@ from typing import Any
 from kexp.errors import ConfigError, StoreError, UnknownNameError
 from kexp.tracking import RunView, StoreSettings, find_sweep, search
 from kexp.tracking.reading.histories import History, KeptHistories, read_histories
+from kexp.tracking.store.tables import chunks
 from kexp.tracking.values import ABOUT, SIZES, param_value
 
 __all__ = [
@@ -33,8 +34,6 @@ SHARED_TRIALS = "sweep/shared_trials.txt"
 """An artifact of a sweep's parent run: the run ids, one a line, of trials that it took over from other sweeps."""
 
 _SHARING = "kexp.sweep.done"  # the tag of a sweep's run that counts such trials
-
-_AT_ONCE = 200  # run ids in one query, below every database's limit
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,7 @@ def _listed(settings: StoreSettings, parent: RunView) -> list[str]:
 
 
 def _trials_of(settings: StoreSettings, run_ids: Sequence[str]) -> Iterator[TrialResult]:
-    for some in _chunks(run_ids):
+    for some in chunks(run_ids, 200):
         yield from map(trial_result, search(settings, run_ids=some))
 
 
@@ -206,9 +205,3 @@ def histories_of(settings: StoreSettings, folder: Path | None = None) -> Histori
     """
     kept = None if folder is None else KeptHistories(folder)
     return lambda run_ids: read_histories(settings, run_ids, kept)
-
-
-def _chunks(values: Iterable[str]) -> Iterator[list[str]]:
-    listed = list(values)
-    for start in range(0, len(listed), _AT_ONCE):
-        yield listed[start : start + _AT_ONCE]

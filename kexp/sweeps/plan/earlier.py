@@ -14,8 +14,8 @@ from pathlib import Path
 from kexp.config import key_of
 from kexp.errors import ConfigError
 from kexp.tracking import RunView, StoreSettings, prepare_store, search
-from kexp.tracking.life import HEARTBEAT, HOST, PID
 from kexp.tracking.reading.stale import is_in_progress
+from kexp.tracking.store.heartbeat import HEARTBEAT, HOST, PID
 
 __all__ = ["Earlier", "earlier_sweep", "refuse_running", "sweep_key"]
 

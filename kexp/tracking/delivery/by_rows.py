@@ -19,9 +19,9 @@ from kexp.errors import StoreError, first_line
 from kexp.system.whole_files import whole_file
 from kexp.tracking.delivery.artifacts import repository_of, send_artifacts
 from kexp.tracking.delivery.outbox import Cursor, Header, Outbox
-from kexp.tracking.life import end_run
 from kexp.tracking.record.rows import Row, joined, parts_of
 from kexp.tracking.store.client import is_server, is_transient, is_unanswered, reason_of
+from kexp.tracking.store.heartbeat import end_run
 from kexp.tracking.store.side_by_side import AT_ONCE, side_by_side
 
 if TYPE_CHECKING:

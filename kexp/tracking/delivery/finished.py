@@ -17,6 +17,7 @@ from kexp.tracking.record.run_record import RunRecord
 from kexp.tracking.settings import StoreSettings, is_remote, resolve_uri, without_password
 from kexp.tracking.store.client import client_for, is_transient, reason_of, sql_store
 from kexp.tracking.store.prepare import prepare_store
+from kexp.tracking.store.tables import chunks
 
 __all__ = ["deliver_records", "log_finished_run", "log_finished_runs"]
 
@@ -56,8 +57,7 @@ def log_finished_runs(
     client = client_for(uri)
     in_database = not is_remote(uri) and sql_store(client) is not None
     run_ids: dict[str, str] = {} if written is None else written
-    for first in range(0, len(records), _RUNS_A_TRANSACTION):
-        some = records[first : first + _RUNS_A_TRANSACTION]
+    for some in chunks(records, _RUNS_A_TRANSACTION):
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 if in_database:

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 from kexp.tracking.delivery.artifacts import repository_of, send_artifacts
 from kexp.tracking.record.run_record import RunRecord, user
 from kexp.tracking.store.client import sql_store
+from kexp.tracking.store.tables import chunks
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 __all__ = ["insert_runs"]
-
-_AT_ONCE = 400  # digests in one query, below every database's limit
 
 
 def insert_runs(client: MlflowClient, experiment: str, records: Sequence[RunRecord]) -> list[str]:
@@ -154,9 +153,9 @@ class _Tables:
         from sqlalchemy import select
 
         found: dict[tuple[str, str], str] = {}
-        for first in range(0, len(digests), _AT_ONCE):
+        for some in chunks(digests):
             query = select(SqlDataset.name, SqlDataset.digest, SqlDataset.dataset_uuid).where(
-                SqlDataset.experiment_id == self.experiment, SqlDataset.digest.in_(digests[first : first + _AT_ONCE])
+                SqlDataset.experiment_id == self.experiment, SqlDataset.digest.in_(some)
             )
             found |= {(name, digest): dataset_id for name, digest, dataset_id in session.execute(query)}
         return found

@@ -90,7 +90,7 @@ def deliver(folder: Path, run_ids: Mapping[str, str] | None = None) -> Delivered
             waiting.setdefault((store, record.parent_run_id), []).append(record)
         written, refused = 0, list[str]()
         for (store, sweep), records in waiting.items():
-            check_reachable(store)
+            check_reachable(resolve_uri(store))
             count, reasons = deliver_trials(folder, store, sweep, records)
             written, refused = written + count, refused + [f"a trial: {each}" for each in reasons]
         if not (Outbox(folder).exists() and Outbox(folder).waiting()):
@@ -134,7 +134,7 @@ def deliver_trials(
 
 def _deliver_rows(outbox: Outbox, run_ids: Mapping[str, str] | None) -> RunSender:
     run = outbox.header()
-    check_reachable(StoreSettings(uri=run.uri))
+    check_reachable(run.uri)
     with store_errors(run.uri, "opening the store"):
         client = client_for(run.uri)
         if run_ids is None and is_remote(run.uri):  # a sweep adds a model to a trial by the id of its record

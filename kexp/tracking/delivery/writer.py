@@ -11,9 +11,9 @@ from kexp.tracking.delivery.by_rows import ArtifactsAwayError, RunSender, draw, 
 from kexp.tracking.delivery.outbox import Header, Outbox
 from kexp.tracking.delivery.thread import BRIEF_S, DeliveryThread
 from kexp.tracking.delivery.waiting import Standing
-from kexp.tracking.life import HEARTBEAT
 from kexp.tracking.settings import StoreSettings
 from kexp.tracking.store.client import check_reachable, client_for
+from kexp.tracking.store.heartbeat import HEARTBEAT
 
 __all__ = ["Writer"]
 
@@ -69,7 +69,7 @@ class Writer:
             with contextlib.suppress(Exception):  # drawn whether or not the store is there; shows when it is delivered
                 draw(self._outbox.run_folder, figure)
         if rows:
-            check_reachable(StoreSettings(uri=self._header.uri))  # MLflow itself takes 15 s to notice
+            check_reachable(self._header.uri)
         if self._sender is None:
             self._sender = RunSender(client_for(self._header.uri), self._header, self._outbox)
         ended = any("end" in row for _, row in rows)

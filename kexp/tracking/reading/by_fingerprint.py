@@ -9,14 +9,14 @@ from functools import partial
 from kexp.tracking.reading.runs import RunView, search
 from kexp.tracking.settings import StoreSettings, resolve_uri
 from kexp.tracking.store.client import store_errors
+from kexp.tracking.store.database import last_metrics
 from kexp.tracking.store.prepare import experiment_id
 from kexp.tracking.store.side_by_side import side_by_side
-from kexp.tracking.store.tables import Database, open_database, tables
+from kexp.tracking.store.tables import Database, chunks, open_database, tables
 from kexp.tracking.values import ABOUT
 
 __all__ = ["FinishedRun", "finished_with"]
 
-_AT_ONCE = 400  # values in one query, below every database's limit
 _FEW = 20  # up to so many fingerprints, a server is queried for each; above it, for all finished runs
 
 
@@ -77,11 +77,10 @@ def _finished(settings: StoreSettings, tags: dict[str, str] | None) -> list[RunV
 def _from_database(database: Database, experiment: int, fingerprints: Sequence[str]) -> dict[str, FinishedRun]:
     from sqlalchemy import select
 
-    runs, tag, last = tables().runs.c, tables().tags.c, tables().latest_metrics.c
+    runs, tag = tables().runs.c, tables().tags.c
     found: dict[str, FinishedRun] = {}
     with database.reading() as session:
-        for first in range(0, len(fingerprints), _AT_ONCE):
-            some = fingerprints[first : first + _AT_ONCE]
+        for some in chunks(fingerprints):
             query = (
                 select(tag.value, tag.run_uuid)
                 .where(
@@ -96,17 +95,10 @@ def _from_database(database: Database, experiment: int, fingerprints: Sequence[s
             )
             run_ids = {str(fingerprint): str(run_id) for fingerprint, run_id in session.execute(query)}
             ids = list(run_ids.values())
-            metrics: dict[str, dict[str, float]] = {each: {} for each in ids}
-            for run_id, key, value, nan in session.execute(
-                select(last.run_uuid, last.key, last.value, last.is_nan).where(last.run_uuid.in_(ids))
-            ):
-                if not key.startswith(ABOUT):
-                    metrics[run_id][key] = float("nan") if nan else float(value)
-            states = dict(
-                session.execute(
-                    select(tag.run_uuid, tag.value).where(tag.key == "kexp.state", tag.run_uuid.in_(ids))
-                ).all()
-            )
+            metrics = last_metrics(session, ids)
+            pruned = select(tag.run_uuid, tag.value).where(tag.key == "kexp.state", tag.run_uuid.in_(ids))
+            states = dict(session.execute(pruned).all())
             for fingerprint, run_id in run_ids.items():
-                found[fingerprint] = FinishedRun(run_id, metrics[run_id], str(states.get(run_id, "FINISHED")))
+                state = str(states.get(run_id, "FINISHED"))
+                found[fingerprint] = FinishedRun(run_id, _of_model(metrics[run_id]), state)
     return found

@@ -85,7 +85,7 @@ def _name_of(uri: str | None, experiment_id: str, key: str) -> str:
             if experiment_id == "0":
                 return "Default"  # every store has it, once there is one
             raise ConfigError(f"{key}: there is no experiment {experiment_id}, as there is no store at {resolved}")
-        check_reachable(StoreSettings(uri))
+        check_reachable(resolved)
         try:
             with store_errors(resolved, "reading the experiment"):
                 _names[resolved, experiment_id] = str(client_for(resolved).get_experiment(experiment_id).name)

@@ -19,7 +19,7 @@ from kexp.tracking.record.run_record import RunRecord
 from kexp.tracking.settings import StoreSettings, resolve_uri
 from kexp.tracking.store.client import client_for, is_server, store_errors
 from kexp.tracking.store.side_by_side import side_by_side
-from kexp.tracking.store.tables import Database, open_database, tables
+from kexp.tracking.store.tables import Database, chunks, open_database, tables
 from kexp.tracking.values import ABOUT, restored_metric
 
 __all__ = ["History", "KeptHistories", "history_of", "read_histories"]
@@ -128,7 +128,7 @@ def _from_database(database: Database, run_ids: Sequence[str]) -> dict[str, Hist
     points: dict[str, dict[str, dict[int, float]]] = {run_id: {} for run_id in run_ids}
     row = tables().metrics.c
     with store_errors(database.uri, "reading metrics"), database.reading() as session:
-        for some in _chunks(run_ids, _RUNS_A_QUERY):
+        for some in chunks(run_ids, _RUNS_A_QUERY):
             columns = (row.run_uuid, row.key, row.step, row.value, row.is_nan)
             query = select(*columns).where(row.run_uuid.in_(some)).order_by(row.step, row.timestamp)
             for run_id, metric, step, value, is_nan in session.execute(query).all():
@@ -145,12 +145,12 @@ def _from_server(settings: StoreSettings, run_ids: Sequence[str]) -> tuple[dict[
     """What the server has of the runs, and which of them are over."""
     over: set[str] = set()
     names: dict[str, list[str]] = {}
-    for some in _chunks(run_ids, _RUNS_A_REQUEST):
+    for some in chunks(run_ids, _RUNS_A_REQUEST):
         for view in search(settings, run_ids=some):
             over |= {view.run_id} if view.status != "RUNNING" else set()
             for name in (each for each in view.metrics if not each.startswith(ABOUT)):
                 names.setdefault(name, []).append(view.run_id)
-    asked = [(name, some) for name, having in names.items() for some in _chunks(having, _RUNS_A_REQUEST)]
+    asked = [(name, some) for name, having in names.items() for some in chunks(having, _RUNS_A_REQUEST)]
     points: dict[str, dict[str, Sequence[tuple[int, float]]]] = {run_id: {} for run_id in run_ids}
     for answer in side_by_side([partial(_metric_of_runs, settings, *each) for each in asked]):
         for run_id, name, history in answer:
@@ -159,7 +159,7 @@ def _from_server(settings: StoreSettings, run_ids: Sequence[str]) -> tuple[dict[
 
 
 def _metric_of_runs(
-    settings: StoreSettings, name: str, run_ids: list[str]
+    settings: StoreSettings, name: str, run_ids: Sequence[str]
 ) -> list[tuple[str, str, list[tuple[int, float]]]]:
     bulk = _ask_in_bulk(settings, name, run_ids)
     if bulk is None:  # a server without that endpoint, or more points than it gives at once
@@ -171,7 +171,7 @@ def _metric_of_runs(
     return [(run_id, name, list(found.items())) for run_id, found in steps.items()]
 
 
-def _ask_in_bulk(settings: StoreSettings, name: str, run_ids: list[str]) -> list[dict[str, Any]] | None:
+def _ask_in_bulk(settings: StoreSettings, name: str, run_ids: Sequence[str]) -> list[dict[str, Any]] | None:
     from mlflow.utils.rest_utils import http_request
 
     uri = resolve_uri(settings)
@@ -187,9 +187,3 @@ def _ask_in_bulk(settings: StoreSettings, name: str, run_ids: list[str]) -> list
         return None
     points: list[dict[str, Any]] = answer.json()["metrics"]
     return points if len(points) < _POINTS_A_REQUEST else None
-
-
-def _chunks(values: Iterable[str], size: int) -> Iterator[list[str]]:
-    listed = list(values)
-    for start in range(0, len(listed), size):
-        yield listed[start : start + size]

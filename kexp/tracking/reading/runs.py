@@ -265,5 +265,5 @@ def _existing(settings: StoreSettings) -> str:
     file = database_file(uri)
     if file is not None and not file.is_file():
         raise StoreError(f"tracking.uri: there is no tracking store at {without_password(uri)}")
-    check_reachable(settings)
+    check_reachable(uri)
     return uri

@@ -7,10 +7,10 @@ import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from kexp.tracking.life import HEARTBEAT, HOST, PID, end_run
 from kexp.tracking.reading.runs import RunView, search
 from kexp.tracking.settings import StoreSettings, resolve_uri
 from kexp.tracking.store.client import client_for, store_errors
+from kexp.tracking.store.heartbeat import HEARTBEAT, HOST, PID, end_run
 
 __all__ = ["delete_runs", "is_in_progress", "mark_failed", "stale_runs", "unfinished_runs"]
 

@@ -19,13 +19,13 @@ from kexp.tracking.delivery.outbox import Header, Outbox
 from kexp.tracking.delivery.thread import BRIEF_S
 from kexp.tracking.delivery.waiting import Standing, wait_for, what_waits
 from kexp.tracking.delivery.writer import Writer
-from kexp.tracking.life import end_run, signs_of_life
 from kexp.tracking.record.rows import Row, tag_row
 from kexp.tracking.record.run_record import lineage
 from kexp.tracking.record.tracker import LastPoints, Status, Tracker, now_ms, reason_tags
 from kexp.tracking.run.helper import Helper, claim
 from kexp.tracking.settings import StoreSettings, resolve_uri
 from kexp.tracking.store.client import client_for, store_errors
+from kexp.tracking.store.heartbeat import end_run, signs_of_life
 from kexp.tracking.store.locks import file_lock
 from kexp.tracking.store.prepare import prepare_store
 
@@ -125,7 +125,7 @@ class RecordedRun(Tracker):
         step: int = 0,
         **about: Any,
     ) -> None:
-        from kexp.tracking.delivery.models import model_row
+        from kexp.tracking.delivery.model_files import model_row
 
         linked = None if self._adds and not self.last_points else self.last_points
         if metrics is not None:

@@ -11,38 +11,27 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from kexp.tracking.store.tables import Database, tables
+from kexp.tracking.store.tables import Database, chunks, tables
 from kexp.tracking.values import restored_metric
 
-__all__ = ["active_experiment", "artifact_folder", "experiment_named", "experiment_of", "found_runs"]
-
-_AT_ONCE = 400  # run ids in one query, below every database's limit
+__all__ = ["artifact_folder", "experiment_named", "experiment_of", "found_runs", "last_metrics"]
 
 
-def experiment_named(database: Database, name: str) -> str | None:
-    """Return the id of the experiment with this name, deleted or not, or None if there is none."""
-    from sqlalchemy import select
+def experiment_named(database: Database, name: str) -> dict[str, Any] | None:
+    """Return the experiment with this name, deleted or not, as MLflow's REST interface has it; None if there is none.
 
-    known = tables().experiments
-    with database.reading() as session:
-        found = session.scalars(select(known.c.experiment_id).where(known.c.name == name)).first()
-    return None if found is None else str(found)
-
-
-def active_experiment(database: Database, name: str, tag: str) -> str | None:
-    """Return the id of the experiment with this name, or None if it is missing, deleted or without the tag."""
+    Its tags are a mapping.
+    """
     from sqlalchemy import select
 
     known, tags = tables().experiments.c, tables().experiment_tags.c
-    query = select(known.experiment_id).where(
-        known.name == name,
-        known.lifecycle_stage == "active",
-        tags.experiment_id == known.experiment_id,
-        tags.key == tag,
-    )
+    about = select(known.experiment_id, known.artifact_location, known.lifecycle_stage).where(known.name == name)
     with database.reading() as session:
-        found = session.scalars(query).first()
-    return None if found is None else str(found)
+        found = session.execute(about).mappings().first()
+        if found is None:
+            return None
+        pairs = session.execute(select(tags.key, tags.value).where(tags.experiment_id == found["experiment_id"])).all()
+    return {**found, "experiment_id": str(found["experiment_id"]), "tags": dict(pairs)}
 
 
 def experiment_of(database: Database, run_id: str) -> tuple[str, str] | None:
@@ -111,8 +100,7 @@ def found_runs(
     by_time = runs.start_time.desc() if newest_first else runs.start_time.asc()
     with database.reading() as session:
         rows = session.execute(query.order_by(by_time, runs.run_uuid).limit(limit)).all()
-    for first in range(0, len(rows), _AT_ONCE):
-        some = rows[first : first + _AT_ONCE]
+    for some in chunks(rows):
         details = _details(database, [row.run_uuid for row in some])
         for run_id, name, state, start_ms, end_ms in some:
             about = {"name": name or "", "status": state, "start_ms": start_ms, "end_ms": end_ms}
@@ -123,19 +111,15 @@ def _details(database: Database, run_ids: Sequence[str]) -> dict[str, dict[str, 
     """Read what runs have many of: tags, parameters, last metrics, models."""
     from sqlalchemy import select
 
-    found: dict[str, dict[str, Any]] = {
-        run_id: {"tags": {}, "params": {}, "metrics": {}, "model_ids": ()} for run_id in run_ids
-    }
+    found: dict[str, dict[str, Any]] = {run_id: {"tags": {}, "params": {}, "model_ids": ()} for run_id in run_ids}
     with database.reading() as session:
         for name in ("tags", "params"):
             text = getattr(tables(), name).c
             texts = select(text.run_uuid, text.key, text.value).where(text.run_uuid.in_(run_ids))
             for run_id, key, value in session.execute(texts).all():
                 found[run_id][name][key] = value
-        last = tables().latest_metrics.c
-        numbers = select(last.run_uuid, last.key, last.value, last.is_nan).where(last.run_uuid.in_(run_ids))
-        for run_id, key, value, is_nan in session.execute(numbers).all():
-            found[run_id]["metrics"][key] = float("nan") if is_nan else restored_metric(value)
+        for run_id, metrics in last_metrics(session, run_ids).items():
+            found[run_id]["metrics"] = metrics
         link = tables().inputs.c
         models = select(link.source_id, link.destination_id).where(
             link.source_type == "RUN_OUTPUT",
@@ -144,4 +128,16 @@ def _details(database: Database, run_ids: Sequence[str]) -> dict[str, dict[str, 
         )
         for run_id, model_id in session.execute(models).all():
             found[run_id]["model_ids"] += (model_id,)
+    return found
+
+
+def last_metrics(session: Any, run_ids: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Read the last value of each metric of each run."""
+    from sqlalchemy import select
+
+    found: dict[str, dict[str, float]] = {run_id: {} for run_id in run_ids}
+    last = tables().latest_metrics.c
+    query = select(last.run_uuid, last.key, last.value, last.is_nan).where(last.run_uuid.in_(run_ids))
+    for run_id, key, value, is_nan in session.execute(query).all():
+        found[run_id][key] = float("nan") if is_nan else restored_metric(value)
     return found

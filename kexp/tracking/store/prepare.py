@@ -6,13 +6,14 @@ import contextlib
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from kexp.errors import StoreError, first_line
 from kexp.tracking.settings import StoreSettings, database_file, is_remote, resolve_uri
 from kexp.tracking.store.client import check_reachable, client_for, load_mlflow, store_errors
-from kexp.tracking.store.database import active_experiment, experiment_named
+from kexp.tracking.store.database import experiment_named
 from kexp.tracking.store.locks import file_lock
 from kexp.tracking.store.schema import create_or_migrate, is_current
 from kexp.tracking.store.server_check import check_artifacts_reachable, experiment_on_server
@@ -38,82 +39,70 @@ def prepare_store(settings: StoreSettings) -> str:
     uri = resolve_uri(settings)
     with _preparing:
         if (uri, settings.experiment) not in _ready:
-            check_reachable(settings)
+            check_reachable(uri)
             with _database_lock(uri), store_errors(uri, "opening the store"):
-                found = _local_experiment(uri, settings.experiment)
-                if found is None:
-                    if not is_remote(uri):
-                        load_mlflow()
-                        create_or_migrate(uri)
-                    found = _experiment(uri, settings)
-                _ready[uri, settings.experiment] = found
+                _ready[uri, settings.experiment] = _prepared(uri, settings)
         return _ready[uri, settings.experiment]
 
 
 def experiment_id(settings: StoreSettings) -> str | None:
     """The id of the settings' experiment, or None where there is none yet."""
     uri = resolve_uri(settings)
-    if (uri, settings.experiment) in _ready:
-        return _ready[uri, settings.experiment]
-    if is_remote(uri):
-        if (uri, settings.experiment) not in _found:
-            there = experiment_on_server(uri, settings.experiment)
-            if there is None:
-                return None
-            _found[uri, settings.experiment] = str(there["experiment_id"])
-        return _found[uri, settings.experiment]
+    known = _ready.get((uri, settings.experiment)) or _found.get((uri, settings.experiment))
+    if known is not None:
+        return known
     with store_errors(uri, "reading the experiment"):
-        database = open_database(uri)
-        if database is not None:
-            return experiment_named(database, settings.experiment)
-        found = client_for(uri).get_experiment_by_name(settings.experiment)
-    return None if found is None else str(found.experiment_id)
-
-
-def _local_experiment(uri: str, name: str) -> str | None:
-    """Return the id of an experiment in a SQLite file, or None if MLflow is needed to make or to check something."""
-    file = database_file(uri)
-    if file is None or not is_current(file):
-        return None
-    database = open_database(uri)
-    return None if database is None else active_experiment(database, name, _KIND[0])
-
-
-def _experiment(uri: str, settings: StoreSettings) -> str:
-    there = experiment_on_server(uri, settings.experiment) if is_remote(uri) else None
-    if there is not None and there.get("lifecycle_stage") == "active":
-        check_artifacts_reachable(uri, str(there["artifact_location"]))
-        known = {tag["key"]: tag.get("value", "") for tag in there.get("tags", ())}
-        _mark(uri, str(there["experiment_id"]), known)
-        return str(there["experiment_id"])
-    client = client_for(uri)
-    is_new = is_remote(uri) and there is None
-    found = None if is_new else client.get_experiment_by_name(settings.experiment)
+        found = _experiment(uri, settings.experiment)
     if found is None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            made = client.create_experiment(settings.experiment, settings.artifact_location, dict([_KIND]))
-            found = client.get_experiment(made)
-        except MlflowException:  # another process was quicker
-            found = client.get_experiment_by_name(settings.experiment)
-            if found is None:
-                raise
+        return None
     if is_remote(uri):
-        check_artifacts_reachable(uri, found.artifact_location)
-    if found.lifecycle_stage != "active":
+        _found[uri, settings.experiment] = str(found["experiment_id"])
+    return str(found["experiment_id"])
+
+
+def _prepared(uri: str, settings: StoreSettings) -> str:
+    file = database_file(uri)
+    if not is_remote(uri) and (file is None or not is_current(file)):
+        load_mlflow()
+        create_or_migrate(uri)
+    found = _experiment(uri, settings.experiment) or _make_experiment(uri, settings)
+    if is_remote(uri):
+        check_artifacts_reachable(uri, found["artifact_location"])
+    if found["lifecycle_stage"] != "active":
         raise StoreError(
             f"tracking.experiment: {settings.experiment!r} was deleted in MLflow; restore it or choose another name"
         )
-    _mark(uri, str(found.experiment_id), found.tags)
-    return str(found.experiment_id)
-
-
-def _mark(uri: str, experiment: str, tags: Mapping[str, str]) -> None:
-    """Has MLflow's page open an experiment on its training runs, unless somebody has said what it is for."""
-    if _KIND[0] not in tags:
+    if _KIND[0] not in found["tags"]:  # MLflow's page opens on its training runs, unless somebody said what it is for
         with contextlib.suppress(Exception):  # an older server, or one that lets nobody change the experiment
-            client_for(uri).set_experiment_tag(experiment, *_KIND)
+            client_for(uri).set_experiment_tag(found["experiment_id"], *_KIND)
+    return str(found["experiment_id"])
+
+
+def _experiment(uri: str, name: str) -> dict[str, Any] | None:
+    """The experiment of that name as MLflow's REST interface has it, with its tags as a mapping; None for none."""
+    if is_remote(uri):
+        there = experiment_on_server(uri, name)
+        return there and {**there, "tags": {tag["key"]: tag.get("value", "") for tag in there.get("tags", ())}}
+    database = open_database(uri)
+    if database is not None:
+        return experiment_named(database, name)
+    found = client_for(uri).get_experiment_by_name(name)
+    return None if found is None else dict(found)
+
+
+def _make_experiment(uri: str, settings: StoreSettings) -> dict[str, Any]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client_for(uri).create_experiment(settings.experiment, settings.artifact_location, dict([_KIND]))
+    except MlflowException:  # another process was quicker
+        found = _experiment(uri, settings.experiment)
+        if found is None:
+            raise
+        return found
+    made = _experiment(uri, settings.experiment)
+    assert made is not None
+    return made
 
 
 @contextlib.contextmanager

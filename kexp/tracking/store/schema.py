@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import uuid
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -82,47 +83,51 @@ def _migrate(uri: str) -> None:
 
 
 def _make_store(file: Path) -> None:
-    """Makes an empty database beside its place and moves it there, so that a disk that fills leaves none by half.
-
-    It is a copy of one that this MLflow's own migrations made, kept in the user's cache where that can be written.
+    """Makes an empty database: a copy of one in the user's cache, or, where that cannot be written, by migrations.
 
     Raises:
         DiskFullError: it does not fit.
     """
     template = _template()
-    fresh = file.with_name(f".{file.name}.{uuid.uuid4().hex}.new")
     try:
-        if template is None:
-            _make_tables(fresh)
-        else:
-            with needing(template.stat().st_size):
-                shutil.copyfile(template, fresh)
-        os.replace(fresh, file)
+        with _whole_database(file) as fresh:
+            if template is None:
+                _make_tables(fresh)
+            else:
+                with needing(template.stat().st_size):
+                    shutil.copyfile(template, fresh)
     except Exception as error:
         if is_disk_full(error):
-            raise disk_full_error(error, file=fresh) from error
+            raise disk_full_error(error, file=file) from error
         raise
-    finally:
-        for each in (fresh, fresh.with_name(f"{fresh.name}-journal")):
-            each.unlink(missing_ok=True)
 
 
 def _template() -> Path | None:
-    """An empty database in the user's cache; None where the cache cannot be written."""
+    """An empty database in the user's cache, made by MLflow's migrations; None where the cache cannot be written."""
     template = _template_file()
-    if template.is_file():
-        return template
-    fresh = template.with_name(f".{template.name}.{uuid.uuid4().hex}.new")
     try:
-        template.parent.mkdir(parents=True, exist_ok=True)
-        _make_tables(fresh)
-        os.replace(fresh, template)
+        if not template.is_file():
+            template.parent.mkdir(parents=True, exist_ok=True)
+            with _whole_database(template) as fresh:
+                _make_tables(fresh)
     except Exception:  # a full or read-only disk; the store itself may be elsewhere
         return None
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
     return template
+
+
+@contextlib.contextmanager
+def _whole_database(file: Path) -> Iterator[Path]:
+    """Gives a name beside `file` to make a database at, which is moved there, so that a full disk leaves none by half.
+
+    The name is this process's own, for several may make the same file.
+    """
+    fresh = file.with_name(f".{file.name}.{uuid.uuid4().hex}.new")
+    try:
+        yield fresh
+        os.replace(fresh, file)
+    finally:
+        for each in (fresh, fresh.with_name(f"{fresh.name}-journal")):
+            each.unlink(missing_ok=True)
 
 
 def _template_file() -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from kexp.errors import ConfigError, StoreError
-from kexp.tracking.settings import DEFAULT_EXPERIMENT, StoreSettings, is_remote, without_password
+from kexp.tracking.settings import DEFAULT_EXPERIMENT, is_remote, without_password
 from kexp.tracking.store.client import check_reachable, client_for, reason_of
 from kexp.tracking.store.plain_http import ask_plainly
 
@@ -35,7 +35,7 @@ def check_usable(uri: str) -> None:
         ConfigError: the server refuses the user, or is no MLflow server.
         StoreError: it does not answer, or answers with an error.
     """
-    check_reachable(StoreSettings(uri=uri))
+    check_reachable(uri)
     if is_remote(uri):
         experiment_on_server(uri, DEFAULT_EXPERIMENT)
 

@@ -7,23 +7,26 @@ Any other database is opened by MLflow.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 from kexp.tracking.settings import database_file, is_remote
 from kexp.tracking.store.client import client_for, sql_store
 from kexp.tracking.store.schema import is_current
 
-__all__ = ["Database", "open_database", "tables"]
+Value = TypeVar("Value")
+
+__all__ = ["Database", "chunks", "open_database", "tables"]
 
 _BUSY_S = 20.0  # how long a query waits for another process's lock; as in MLflow
+_A_QUERY = 400  # values in one query, below every database's limit
 _COLUMNS = {
-    "experiments": "experiment_id name lifecycle_stage",
+    "experiments": "experiment_id name artifact_location lifecycle_stage",
     "experiment_tags": "experiment_id key value",
     "runs": "run_uuid name status start_time end_time lifecycle_stage artifact_uri experiment_id",
     "tags": "run_uuid key value",
@@ -76,6 +79,12 @@ def tables() -> SimpleNamespace:
     return SimpleNamespace(
         **{name: table(name, *(column(each) for each in columns.split())) for name, columns in _COLUMNS.items()}
     )
+
+
+def chunks(values: Sequence[Value], size: int = _A_QUERY) -> Iterator[Sequence[Value]]:
+    """Yield the values in parts, none longer than what one query takes."""
+    for first in range(0, len(values), size):
+        yield values[first : first + size]
 
 
 @contextmanager
