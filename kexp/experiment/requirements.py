@@ -37,14 +37,12 @@ def formats_of(experiment: Experiment) -> dict[str, Any]:
     Raises:
         ConfigError: a format does not support the backend, or none can be registered with `save.register`.
     """
-    from kexp.persistence import check_formats
+    from kexp.persistence import carries, check_formats
 
     key = "save.formats"
     formats = {name: build_format(name, key) for name in experiment.save.files}
     check_formats(formats, experiment.backend, key)
-    if experiment.save.register and all(
-        getattr(each, "carries", "model") == "architecture" for each in formats.values()
-    ):
+    if experiment.save.register and all(carries(each) == "architecture" for each in formats.values()):
         raise ConfigError.at(
             key, "must hold a format with a model or its weights for save.register", experiment.save.formats
         )

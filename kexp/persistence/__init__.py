@@ -8,7 +8,7 @@ from kexp.persistence.architecture import (
     set_weights,
     tensorflow_not_needed,
 )
-from kexp.persistence.format import Format, Predictor, check_formats
+from kexp.persistence.format import Format, Predictor, carries, check_formats
 from kexp.persistence.store import load_model, restore_optimizer, save_model
 from kexp.persistence.untrusted.architecture_check import KNOWN_LAYERS, check_architecture
 from kexp.persistence.untrusted.load import UNTRUSTED_FORMATS, load_untrusted
@@ -19,6 +19,7 @@ __all__ = [
     "Format",
     "Predictor",
     "architecture_config",
+    "carries",
     "check_architecture",
     "check_formats",
     "load_model",

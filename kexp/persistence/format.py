@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Format", "Predictor", "check_formats"]
+__all__ = ["Format", "Predictor", "carries", "check_formats"]
 
 
 @runtime_checkable
@@ -58,6 +58,11 @@ class Format(Protocol):
             path: a file or folder that `save` wrote.
             architecture: builds the model with new weights, for a format that saves only weights.
         """
+
+
+def carries(fmt: Format) -> str:
+    """Returns the content of a format's file: "model", "weights", "architecture" or "function"."""
+    return str(getattr(fmt, "carries", "model"))
 
 
 def check_formats(formats: Mapping[str, Format], backend: str, key: str = "save.formats") -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from kexp.errors import KexpError, LoadError, SaveError, first_line
 from kexp.persistence.architecture import architecture_config, model_from_architecture, tensorflow_not_needed
 from kexp.persistence.atomic import publish, remove, sweep_strays, sync_directory, sync_tree, temporary_path
-from kexp.persistence.format import Format, Predictor
+from kexp.persistence.format import Format, Predictor, carries
+from kexp.persistence.formats.json_format import json_format
+from kexp.persistence.formats.yaml_format import yaml_format
 from kexp.persistence.manifest import (
     Digests,
     digest_of,
@@ -188,7 +189,7 @@ def _write_verified(
     reference: Reference,
     architecture: Callable[[], keras.Model] | None,
 ) -> None:
-    with needing(_size_of(model, getattr(fmt, "carries", "model"))):
+    with needing(_size_of(model, carries(fmt))):
         fmt.save(model, temporary)
         sync_tree(temporary)
     build = architecture or (lambda: model_from_architecture(architecture_config(model)))
@@ -203,10 +204,10 @@ def _write_verified(
         raise SaveError(f"it {wrong}")
 
 
-def _size_of(model: keras.Model, carries: str) -> int:
+def _size_of(model: keras.Model, carried: str) -> int:
     """About how many bytes a file takes: those of its variables, which are nearly all of it; 0 where it has none."""
-    optimizer = getattr(getattr(model, "optimizer", None), "variables", ()) if carries == "model" else ()
-    variables = () if carries == "architecture" else (*model.variables, *optimizer)
+    optimizer = getattr(getattr(model, "optimizer", None), "variables", ()) if carried == "model" else ()
+    variables = () if carried == "architecture" else (*model.variables, *optimizer)
     return sum(_BYTES_A_NUMBER * int(math.prod(each.shape)) for each in variables)
 
 
@@ -237,17 +238,11 @@ def _listed(folder: Path) -> Digests:
 
 
 def _architecture_beside(folder: Path) -> keras.Model:
-    for filename in ("model.json", "model.yaml"):
-        path = folder / filename
-        if not path.is_file():
-            continue
-        verify_digest(folder, filename)
-        text = path.read_text(encoding="utf-8")
-        if filename.endswith(".json"):
-            return model_from_architecture(json.loads(text))
-        import yaml
-
-        return model_from_architecture(yaml.safe_load(text))
+    for fmt in (json_format(), yaml_format()):
+        path = folder / fmt.filename
+        if path.is_file():
+            verify_digest(folder, fmt.filename)
+            return fmt.load(path)
     raise LoadError(f"{folder} has neither model.json nor model.yaml, and these weights need an architecture")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from kexp.persistence.architecture import architecture_config, set_weights
+from kexp.persistence.format import carries
 
 if TYPE_CHECKING:
     import keras
@@ -65,10 +66,9 @@ class Reference:
         Returns:
             The difference, as the end of a sentence; None if there is none.
         """
-        carries = getattr(fmt, "carries", "model")
-        if carries == "architecture":
+        if carries(fmt) == "architecture":
             return self._architecture_difference(loaded) or self._prediction_difference(loaded, fmt)
-        if carries != "function":
+        if carries(fmt) != "function":
             wrong = self._weight_difference(loaded)
             if wrong:
                 return wrong

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from kexp import registry, traits
+from kexp import persistence, registry, traits
 from kexp.build import build_format
 from kexp.errors import ComponentError, LoadError, UnknownNameError, suggestion
 from kexp.registry.groups import group_of_parameter
@@ -114,8 +114,6 @@ def load_uncompiled(run: StoredRun) -> keras.Model | Predictor:
 
 def restore_optimizer(run: StoredRun, model: keras.Model) -> bool:
     """Restore the final state of the run's optimizer in a compiled model. Return False if no file of the run has it."""
-    from kexp import persistence
-
     with _loaded(run, load_experiment(run), None) as (_, (folder, fmt)):
         return persistence.restore_optimizer(model, folder, fmt)
 
@@ -142,13 +140,11 @@ def _load(
     run: StoredRun, experiment: Experiment, folder: Path, available: Mapping[str, Format], name: str
 ) -> keras.Model | Predictor:
     """Load a run's model in a format, not compiled."""
-    from kexp import persistence
-
     fmt = available[name]
     fetched = [fmt.filename, "manifest.json"]
     beside = [each.filename for each in available.values() if each.filename in _ARCHITECTURES]
-    carries = getattr(fmt, "carries", "model")
-    if carries == "weights":
+    carried = persistence.carries(fmt)
+    if carried == "weights":
         fetched += beside
     for filename in fetched:
         try:
@@ -161,11 +157,11 @@ def _load(
         fmt,
         trusted=run.trusted,
         custom_objects=own_classes(experiment),
-        architecture=(lambda: _built(experiment)) if carries == "weights" and not beside else None,
+        architecture=(lambda: _built(experiment)) if carried == "weights" and not beside else None,
     )
-    if carries != "architecture":
+    if carried != "architecture":
         return loaded
-    weighty = [each for each in available if getattr(available[each], "carries", "model") in ("model", "weights")]
+    weighty = [each for each in available if persistence.carries(available[each]) in ("model", "weights")]
     if not weighty:
         raise LoadError(f"{name} stores only the architecture, and the run saved no weights")
     import keras
@@ -221,10 +217,10 @@ def _chosen(run: StoredRun, available: Mapping[str, Format], format: str | None)
                 else f"{run.label} was not saved as {format}; it has {', '.join(available)}"
             )
         return format
-    usable = [name for name in available if getattr(available[name], "carries", "model") != "architecture"]
+    usable = [name for name, fmt in available.items() if persistence.carries(fmt) != "architecture"]
     if not usable:
         raise LoadError(f"{run.label} saved only its architecture ({', '.join(available)}), no weights")
-    return min(usable, key=lambda name: (getattr(available[name], "carries", "model") == "function", _rank(name)))
+    return min(usable, key=lambda name: (persistence.carries(available[name]) == "function", _rank(name)))
 
 
 def _rank(name: str) -> int:

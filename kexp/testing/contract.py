@@ -161,14 +161,14 @@ class ComponentContract:
         import numpy as np
 
         from kexp.build import build_format
-        from kexp.persistence import load_model
+        from kexp.persistence import carries, load_model
         from kexp.persistence.verify import predict_once
 
         formats = _formats(experiment)
         _save(trained, formats, tmp_path)
         for name in formats:
             fmt = build_format(name)
-            if getattr(fmt, "carries", "model") != "architecture":
+            if carries(fmt) != "architecture":
                 got = predict_once(load_model(tmp_path, name, fmt), trained.probe)
                 expected = predict_once(trained.model, trained.probe)
                 np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4 * max(1.0, float(np.abs(expected).max())))

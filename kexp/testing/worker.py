@@ -79,7 +79,7 @@ def _try_out(config: Mapping[str, Any], saved: Path, formats: Sequence[str]) -> 
     import numpy as np
 
     from kexp.build import build_format
-    from kexp.persistence import load_model
+    from kexp.persistence import carries, load_model
     from kexp.persistence.verify import predict_once
     from kexp.schema import check
     from kexp.stored.models import own_classes
@@ -92,7 +92,7 @@ def _try_out(config: Mapping[str, Any], saved: Path, formats: Sequence[str]) -> 
     probe, predicted = (np.load(saved / name, allow_pickle=False) for name in (PROBE, PREDICTED))
     for name in formats:
         fmt = build_format(name)
-        if getattr(fmt, "carries", "model") == "architecture":
+        if carries(fmt) == "architecture":
             continue
         loaded = load_model(saved, name, fmt, custom_objects=own_classes(experiment))
         got = predict_once(loaded, probe)

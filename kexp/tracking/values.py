@@ -39,13 +39,13 @@ _LONGEST_KEY = 250
 _REFUSED = re.compile(r"[^\w\-./: ]")
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     """A nested config as one level of dotted keys: `{"optimizer": {"rho": 0.9}}` is `{"optimizer.rho": 0.9}`.
 
     Lists stay whole, because a list is one choice (`model.hidden=[128,64]`); so does a list of mappings (layers).
     An empty mapping stays as `{}`, so that nothing of the config is missing from the run.
     """
-    return dict(_leaves(config, prefix))
+    return dict(_leaves(config, ""))
 
 
 def _leaves(config: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

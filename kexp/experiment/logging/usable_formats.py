@@ -107,10 +107,10 @@ def _why_not(prepared: Prepared, model: keras.Model, name: str, fmt: Format) -> 
     import keras
     import numpy as np
 
-    from kexp.persistence import save_model
+    from kexp.persistence import carries, save_model
 
     graph = isinstance(model, keras.Sequential) or getattr(model, "inputs", None) is not None
-    if getattr(fmt, "carries", "model") == "function" and graph:
+    if carries(fmt) == "function" and graph:
         return ""  # such a format stores only the predict function, which every graph of layers has
     probe = prepared.splits.train.batch(np.arange(1, dtype=np.intp))[0]
     try:

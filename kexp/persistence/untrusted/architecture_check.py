@@ -53,25 +53,18 @@ _OBJECT_KEYS = frozenset(
 )
 _UNBOUNDED = frozenset({"seed", "shared_object_id"})
 _MAX_LAYERS, _MAX_DEPTH, _MAX_ITEMS = 1_000, 6, 100_000
+_MAX_SIZE = 65_536  # of an integer in any argument (units, filters, kernel sizes, ...), except seeds
+_MAX_WEIGHTS = 100_000_000  # of the whole model
+_MAX_ELEMENTS = 100_000_000  # of one example between two layers
 
 
-def check_architecture(
-    config: Mapping[str, Any],
-    *,
-    known_layers: Iterable[str] = KNOWN_LAYERS,
-    max_size: int = 65_536,
-    max_weights: int = 100_000_000,
-    max_elements: int = 100_000_000,
-) -> None:
+def check_architecture(config: Mapping[str, Any], *, known_layers: Iterable[str] = KNOWN_LAYERS) -> None:
     """Refuses an architecture that is not a flat Sequential of known layers within bounds. Does not import Keras.
 
     Args:
         config: the content of `model.to_json()` as plain data. Its compile settings are not checked and must not be
             used.
         known_layers: class names of layers that may occur.
-        max_size: largest integer in any argument (units, filters, kernel sizes, ...), except seeds.
-        max_weights: largest number of weights of the whole model.
-        max_elements: largest number of values in one example between two layers.
 
     Raises:
         LoadError: the config is refused; the message names the place in it.
@@ -83,18 +76,18 @@ def check_architecture(
             f"model: only a flat Sequential is loaded from an untrusted file, got {config.get('class_name')!r}"
         )
     _keras_only("model", config)
-    _plain("model.build_config", config.get("build_config"), max_size)
+    _plain("model.build_config", config.get("build_config"))
     layers = inside.get("layers")
     if not isinstance(layers, list) or not 0 < len(layers) <= _MAX_LAYERS:
         raise LoadError(f"model.layers: must be a list of 1 to {_MAX_LAYERS} layers")
     for key, value in inside.items():
         if key != "layers":
-            _argument(f"model.{key}", key, value, max_size)
-    checked = [_layer(f"model.layers[{index}]", layer, known, max_size) for index, layer in enumerate(layers)]
-    _sizes(checked, _input_shape(inside, checked), max_weights, max_elements)
+            _argument(f"model.{key}", key, value)
+    checked = [_layer(f"model.layers[{index}]", layer, known) for index, layer in enumerate(layers)]
+    _sizes(checked, _input_shape(inside, checked))
 
 
-def _layer(path: str, layer: Any, known: frozenset[str], max_size: int) -> tuple[str, Mapping[str, Any]]:
+def _layer(path: str, layer: Any, known: frozenset[str]) -> tuple[str, Mapping[str, Any]]:
     config = _arguments_of(path, layer)
     kind = layer.get("class_name")
     if kind not in known:
@@ -103,9 +96,9 @@ def _layer(path: str, layer: Any, known: frozenset[str], max_size: int) -> tuple
         )
     if kind in KNOWN_LAYERS:
         _keras_only(path, layer)
-    _plain(f"{path}.build_config", layer.get("build_config"), max_size)
+    _plain(f"{path}.build_config", layer.get("build_config"))
     for key, value in config.items():
-        _argument(f"{path}.{str(key)[:80]}", key, value, max_size)
+        _argument(f"{path}.{str(key)[:80]}", key, value)
     return kind, config
 
 
@@ -133,19 +126,19 @@ def _keras_only(path: str, node: Mapping[str, Any]) -> None:
         raise LoadError(f"{path}.registered_name: must be that of a Keras class, got {str(registered)[:80]!r}")
 
 
-def _argument(path: str, key: Any, value: Any, max_size: int) -> None:
+def _argument(path: str, key: Any, value: Any) -> None:
     if not isinstance(key, str) or not _TEXT.fullmatch(key):
         raise LoadError(f"{path}: not the name of an argument")
     if key.endswith("activation") or key == "activity_function":
         _activation(path, value)
     elif isinstance(value, dict):
-        _part(path, key, value, max_size)
+        _part(path, key, value)
     elif key.endswith(tuple(_PARTS)) and isinstance(value, str):
         kinds = _PARTS[next(kind for kind in _PARTS if key.endswith(kind))]
         if value.replace("_", "").lower() not in {name.lower() for name in kinds}:
             raise LoadError(f"{path}: not known: {value[:80]!r}")
     else:
-        _plain(path, value, 2**63 if key in _UNBOUNDED else max_size)
+        _plain(path, value, 2**63 if key in _UNBOUNDED else _MAX_SIZE)
 
 
 def _activation(path: str, value: Any) -> None:
@@ -161,7 +154,7 @@ def _activation(path: str, value: Any) -> None:
         raise LoadError(f"{path}: not a known activation: {str(name)[:80]!r}" + _near(name, _ACTIVATIONS))
 
 
-def _part(path: str, key: str, value: Mapping[str, Any], max_size: int) -> None:
+def _part(path: str, key: str, value: Mapping[str, Any]) -> None:
     """Checks an initializer, regularizer, constraint or dtype policy, whose arguments must be plain."""
     config = _arguments_of(path, value)
     known = next(
@@ -171,10 +164,10 @@ def _part(path: str, key: str, value: Mapping[str, Any], max_size: int) -> None:
         raise LoadError(f"{path}: not known: {str(value.get('class_name'))[:80]!r}")
     _keras_only(path, value)
     for name, inner in config.items():
-        _plain(f"{path}.{str(name)[:80]}", inner, 2**63 if name in _UNBOUNDED else max_size)
+        _plain(f"{path}.{str(name)[:80]}", inner, 2**63 if name in _UNBOUNDED else _MAX_SIZE)
 
 
-def _plain(path: str, value: Any, max_size: int, depth: int = 0) -> None:
+def _plain(path: str, value: Any, max_size: int = _MAX_SIZE, depth: int = 0) -> None:
     if value is None or isinstance(value, bool):
         return
     if isinstance(value, str):
@@ -203,17 +196,15 @@ def _input_shape(inside: Mapping[str, Any], layers: list[tuple[str, Mapping[str,
     return shape[1:]
 
 
-def _sizes(
-    layers: list[tuple[str, Mapping[str, Any]]], shape: list[int | None], max_weights: int, max_elements: int
-) -> None:
+def _sizes(layers: list[tuple[str, Mapping[str, Any]]], shape: list[int | None]) -> None:
     try:
         weights, elements = largest_sizes(layers, shape)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise LoadError(f"model: the layers do not fit together: {type(error).__name__} {error}") from error
-    if weights > max_weights:
-        raise LoadError(f"model: may have at most {max_weights} weights, this one could have {weights}")
-    if elements > max_elements:
-        raise LoadError(f"model: may hold at most {max_elements} values an example, this one could hold {elements}")
+    if weights > _MAX_WEIGHTS:
+        raise LoadError(f"model: may have at most {_MAX_WEIGHTS} weights, this one could have {weights}")
+    if elements > _MAX_ELEMENTS:
+        raise LoadError(f"model: may hold at most {_MAX_ELEMENTS} values an example, this one could hold {elements}")
 
 
 def _near(name: Any, known: frozenset[str]) -> str:

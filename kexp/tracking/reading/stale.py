@@ -27,15 +27,13 @@ def stale_runs(settings: StoreSettings, older_than_s: float = _HEARTBEAT_S) -> l
     return found
 
 
-def mark_failed(
-    settings: StoreSettings, runs: Iterable[RunView], reason: str = "its process ended without a word"
-) -> None:
+def mark_failed(settings: StoreSettings, runs: Iterable[RunView]) -> None:
     """Ends `runs` as FAILED, at the time of their last heartbeat, with the reason in `kexp.reason`."""
     uri = resolve_uri(settings)
     client = client_for(uri)
     with store_errors(uri, "marking runs as failed"):
         for view in runs:
-            client.set_tag(view.run_id, "kexp.reason", reason)
+            client.set_tag(view.run_id, "kexp.reason", "its process ended without a word")
             beat = view.tags.get(HEARTBEAT, "")
             end_run(client, view.run_id, "FAILED", int(beat) * 1000 if beat.isdigit() else None)
 

@@ -29,16 +29,12 @@ def draw_figure(drawing: str, file: Path, arrays: Mapping[str, Any], options: Ma
     return drawings[drawing](file=file, **arrays, **options)
 
 
-def learning_curves(
-    history: Mapping[str, Sequence[float]], file: Path, *, title: str = "Learning curves", first_epoch: int = 1
-) -> Path:
+def learning_curves(history: Mapping[str, Sequence[float]], file: Path) -> Path:
     """Each metric by epoch, training against validation, with the best epoch marked by the validation loss.
 
     Args:
         history: one value an epoch for each metric; a validation metric's name begins with `val_`.
         file: the PNG to write.
-        title: its heading.
-        first_epoch: the number of the first epoch.
 
     Returns:
         `file`.
@@ -48,37 +44,28 @@ def learning_curves(
     columns = 2 if len(names) == 4 else min(3, max(1, len(names)))
     rows = max(1, math.ceil(len(names) / columns))
     figure = grid(columns, rows)
-    figure.suptitle(title, fontsize=13, fontweight="bold", y=1 - 0.12 / figure.get_figheight(), va="top")
+    figure.suptitle("Learning curves", fontsize=13, fontweight="bold", y=1 - 0.12 / figure.get_figheight(), va="top")
     best = _best_epoch(history)
     for place, name in enumerate(names, start=1):
         axes = figure.add_subplot(rows, columns, place)
-        validation = history.get(f"val_{name}")
-        _draw_curve(axes, name, history[name], validation=validation, best=best, first_epoch=first_epoch)
+        _draw_curve(axes, name, history[name], history.get(f"val_{name}"), best)
     return write(figure, file)
 
 
 def _draw_curve(
-    axes: Axes,
-    name: str,
-    train: Sequence[float],
-    *,
-    validation: Sequence[float] | None,
-    best: int | None,
-    first_epoch: int,
+    axes: Axes, name: str, train: Sequence[float], validation: Sequence[float] | None, best: int | None
 ) -> None:
     from matplotlib.ticker import MaxNLocator
 
     marker = "o" if len(train) <= 30 else None
     for values, label, colour in ((train, "train", TRAIN), (validation, "validation", VALIDATION)):
         if values is not None and len(values):
-            epochs = range(first_epoch, first_epoch + len(values))
+            epochs = range(1, 1 + len(values))
             axes.plot(epochs, values, label=label, color=colour, linewidth=1.8, marker=marker, markersize=3.5)
     if best is not None:
-        axes.axvline(
-            best + first_epoch, color=BEST, linestyle="--", linewidth=1.2, label=f"best epoch ({best + first_epoch})"
-        )
+        axes.axvline(best + 1, color=BEST, linestyle="--", linewidth=1.2, label=f"best epoch ({best + 1})")
         if validation is not None and best < len(validation):
-            axes.plot([best + first_epoch], [validation[best]], marker="*", markersize=12, color=BEST, linestyle="none")
+            axes.plot([best + 1], [validation[best]], marker="*", markersize=12, color=BEST, linestyle="none")
     shown = [value for values in (train, validation or ()) for value in values if math.isfinite(value) and value > 0]
     if name == "loss" and shown and max(shown) / min(shown) > 100 and min(*train, *(validation or train)) > 0:
         axes.set_yscale("log")
@@ -90,14 +77,12 @@ def _draw_curve(
     axes.set_ylabel(_words(name))
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlim(first_epoch - 0.5, first_epoch + max(len(train), 2) - 0.5)
+    axes.set_xlim(0.5, max(len(train), 2) + 0.5)
     plain(axes)
     axes.legend(frameon=False, fontsize=9)
 
 
-def confusion_matrix(
-    y_true: ArrayLike, y_pred: ArrayLike, classes: Sequence[Any], file: Path, *, title: str = "Confusion matrix"
-) -> Path:
+def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, classes: Sequence[Any], file: Path) -> Path:
     """How often each true class was predicted as each class; colours are shares of the true class.
 
     Args:
@@ -105,7 +90,6 @@ def confusion_matrix(
         y_pred: predicted class indices, shape (samples,).
         classes: the classes' names, by index.
         file: the PNG to write.
-        title: its heading; the accuracy follows it.
 
     Returns:
         `file`.
@@ -122,7 +106,9 @@ def confusion_matrix(
     axes = figure.add_subplot()
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     accuracy = float(np.trace(matrix)) / max(int(matrix.sum()), 1)
-    axes.set_title(f"{title}: {accuracy:.1%} of {matrix.sum():,} right", fontsize=12, fontweight="bold", pad=10)
+    axes.set_title(
+        f"Confusion matrix: {accuracy:.1%} of {matrix.sum():,} right", fontsize=12, fontweight="bold", pad=10
+    )
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     _label_classes(axes, [str(name) for name in classes])
@@ -156,16 +142,13 @@ def _number_cells(axes: Axes, matrix: np.ndarray, share: np.ndarray) -> None:
                 axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", color=colour, fontsize=size)
 
 
-def labels(
-    y_true: ArrayLike, y_pred: ArrayLike, file: Path, *, title: str = "Labels", names: Sequence[str] = ()
-) -> Path:
+def labels(y_true: ArrayLike, y_pred: ArrayLike, file: Path, *, names: Sequence[str] = ()) -> Path:
     """How well each of several labels a row is told: the area under its ROC curve, its F1 and its accuracy.
 
     Args:
         y_true: 0 and 1, shape (samples, labels).
         y_pred: probabilities of the same shape, or scores, which are cut at 0.
         file: the PNG to write.
-        title: its heading.
         names: the labels' names.
 
     Returns:
@@ -201,7 +184,7 @@ def labels(
     axes.set_yticks(range(count), rows)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.12)
-    axes.set_title(title, fontsize=12, fontweight="bold")
+    axes.set_title("Labels", fontsize=12, fontweight="bold")
     plain(axes)
     axes.legend(frameon=False, fontsize=9, loc="lower right")
     return write(figure, file)

@@ -20,21 +20,13 @@ _MOST_POINTS = 5000
 _FENCE = 6.0  # times the width of the middle half of the residuals
 
 
-def predicted_against_true(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    file: Path,
-    *,
-    title: str = "Predicted against true",
-    names: Sequence[str] = (),
-) -> Path:
+def predicted_against_true(y_true: ArrayLike, y_pred: ArrayLike, file: Path, *, names: Sequence[str] = ()) -> Path:
     """Predictions over the truth, and the residuals' distribution beside it; of several outputs the first nine.
 
     Args:
         y_true: shape (samples,) or (samples, outputs).
         y_pred: of the same shape.
         file: the PNG to write.
-        title: its heading.
         names: the outputs' names.
 
     Returns:
@@ -58,8 +50,8 @@ def predicted_against_true(
         for output in range(shown):
             label = names[output] if output < len(names) else f"output {output}"
             _draw_scatter(figure.add_subplot(rows, columns, output + 1), true[:, output], predicted[:, output], label)
-        title = title if shown == outputs else f"{title} (first {shown} of {outputs} outputs)"
-    figure.suptitle(title, fontsize=13, fontweight="bold")
+    some = "" if outputs <= 9 else f" (first 9 of {outputs} outputs)"
+    figure.suptitle(f"Predicted against true{some}", fontsize=13, fontweight="bold")
     return write(figure, file)
 
 
