@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kexp import registry
 from kexp.commands.sync import DEFAULT_FOLDERS
-from kexp.errors import StoreError, first_line
+from kexp.errors import StoreError, first_line, without_passwords
 
 __all__ = ["Finding", "components", "environment", "files", "packages", "runs", "store", "waiting"]
 
@@ -103,13 +103,13 @@ def store(uri: str | None) -> Iterator[Finding]:
         uri: the store's; None for the default one.
     """
     from kexp.tracking import StoreSettings, prepare_store, resolve_uri
-    from kexp.tracking.settings import database_file, without_password
+    from kexp.tracking.settings import database_file
     from kexp.tracking.store.prepare import check_writable
     from kexp.tracking.store.server_check import check_usable
 
     settings = StoreSettings(uri=uri)
     resolved = resolve_uri(settings)
-    shown, file = without_password(resolved), database_file(resolved)
+    shown, file = without_passwords(resolved), database_file(resolved)
     if file is not None and not file.is_file():
         yield Finding("store", True, f"none yet at {shown}; the first run creates it")
         return
@@ -169,7 +169,6 @@ def runs(uri: str | None) -> Iterator[Finding]:
 
 def _tables(uri: str) -> str:
     """Returns the result of `schema_state` for a database."""
-    from kexp.tracking.settings import without_password
     from kexp.tracking.store.client import load_mlflow
     from kexp.tracking.store.schema import schema_state
 
@@ -177,7 +176,7 @@ def _tables(uri: str) -> str:
     try:
         return schema_state(uri)
     except Exception as error:  # a damaged file may raise anything in SQLAlchemy
-        raise StoreError(f"{without_password(uri)} cannot be read as a database: {first_line(error)}") from error
+        raise StoreError(f"{without_passwords(uri)} cannot be read as a database: {first_line(error)}") from error
 
 
 def waiting() -> Iterator[Finding]:

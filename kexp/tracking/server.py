@@ -15,9 +15,9 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from kexp.errors import ConfigError, StoreError
+from kexp.errors import ConfigError, StoreError, without_passwords
 from kexp.system.passwords import restore_password
-from kexp.tracking.settings import StoreSettings, is_remote, resolve_uri, without_password
+from kexp.tracking.settings import StoreSettings, is_remote, resolve_uri
 from kexp.tracking.status import sigterm_raises
 from kexp.tracking.store.prepare import prepare_store
 
@@ -42,7 +42,7 @@ def serve(settings: StoreSettings, port: int | None = None, *, say: Callable[[st
     """
     uri = resolve_uri(settings)
     if is_remote(uri):
-        say(f"The runs are at {without_password(uri)}.")
+        say(f"The runs are at {without_passwords(uri)}.")
         return
     prepare_store(settings)
     with (

@@ -19,7 +19,6 @@ __all__ = [
     "database_file",
     "is_remote",
     "resolve_uri",
-    "without_password",
 ]
 
 DEFAULT_EXPERIMENT = "kexp"
@@ -85,7 +84,7 @@ def command_line(*words: str, store: StoreSettings | None = None, experiment: bo
     line = ["kexp", *words]
     if store is not None:
         uri, outside = resolve_uri(store), os.environ.get("MLFLOW_TRACKING_URI")
-        secret = without_password(outside or "") != outside and resolve_uri(StoreSettings(outside)) == uri
+        secret = without_passwords(outside or "") != outside and resolve_uri(StoreSettings(outside)) == uri
         if (outside or uri != _absolute(_DEFAULT_URI)) and not secret:
             line += ["--uri", uri]
         variables = {"MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"} & set(os.environ)
@@ -112,16 +111,11 @@ def is_remote(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
-def without_password(uri: str) -> str:
-    """`uri` as it may be shown: a password in it is replaced by stars."""
-    return without_passwords(uri)
-
-
 def _check_scheme(key: str, uri: str) -> None:
     scheme, given, _ = uri.partition(":")
     if not given or scheme.partition("+")[0].lower() in _SCHEMES or _of_plugin(scheme):
         return
-    raise ConfigError.at(key, f"must begin with one of {', '.join(_SCHEMES)}", without_password(uri))
+    raise ConfigError.at(key, f"must begin with one of {', '.join(_SCHEMES)}", without_passwords(uri))
 
 
 def _check_address(key: str, uri: str) -> None:

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from kexp.errors import StoreError
+from kexp.errors import StoreError, without_passwords
 from kexp.tracking import StoreSettings, open_run, prepare_store, resolve_uri
-from kexp.tracking.settings import without_password
 
 HEAVY = {"mlflow", "numpy", "pandas", "matplotlib", "keras", "tensorflow", "jax", "sklearn", "sqlalchemy"}
 
@@ -113,5 +112,5 @@ def test_uri_comes_from_settings_then_environment_then_the_folder(
 
 
 def test_password_is_not_shown() -> None:
-    shown = without_password("postgresql://me:secret@host:5432/mlflow")
+    shown = without_passwords("postgresql://me:secret@host:5432/mlflow")
     assert shown == "postgresql://me:***@host:5432/mlflow"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kexp.tracking.settings import without_password
+from kexp.errors import without_passwords
 
 if TYPE_CHECKING:
     from kexp.data import Part
@@ -84,7 +84,7 @@ def _source(node: Node, context: str) -> tuple[str, dict[str, Any]]:
     scheme = re.match(r"([a-z][a-z0-9+.-]+)://", path)
     if scheme is None:
         return "local", {"uri": str(Path(path).expanduser().absolute())}
-    address = without_password(path)
+    address = without_passwords(path)
     return ("http", {"url": address}) if scheme[1] in ("http", "https") else (scheme[1], {"uri": address})
 
 

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Collection, Mapping, Sequence
 
-from kexp.errors import StoreError, in_a_line
+from kexp.errors import StoreError, in_a_line, without_passwords
 from kexp.system.disk import is_disk_full
 from kexp.tracking.delivery.artifacts import check_files
 from kexp.tracking.delivery.by_requests import send_runs
@@ -14,7 +14,7 @@ from kexp.tracking.delivery.in_database import insert_runs
 from kexp.tracking.delivery.outbox_trials import TrialOutbox
 from kexp.tracking.reading.stale import delete_runs
 from kexp.tracking.record.run_record import RunRecord
-from kexp.tracking.settings import StoreSettings, is_remote, resolve_uri, without_password
+from kexp.tracking.settings import StoreSettings, is_remote, resolve_uri
 from kexp.tracking.store.client import client_for, is_transient, reason_of, sql_store
 from kexp.tracking.store.prepare import prepare_store
 from kexp.tracking.store.tables import chunks
@@ -70,7 +70,7 @@ def log_finished_runs(
                 attempts = 1 if is_disk_full(error) else _ATTEMPTS if in_database else 2
                 if not is_transient(error) or attempt == attempts:
                     raise StoreError(
-                        f"tracking.uri: writing runs failed at {without_password(uri)}: {reason_of(error, uri=uri)}"
+                        f"tracking.uri: writing runs failed at {without_passwords(uri)}: {reason_of(error, uri=uri)}"
                     ) from error
                 time.sleep(0.5 * 2**attempt)
     return [run_ids[each.run_id] for each in records]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kexp.errors import ConfigError, StoreError
+from kexp.errors import ConfigError, StoreError, without_passwords
 from kexp.tracking.delivery.by_requests import record_on_server
 from kexp.tracking.delivery.by_rows import RunSender
 from kexp.tracking.delivery.finished import deliver_records
@@ -15,7 +15,7 @@ from kexp.tracking.delivery.outbox_trials import TrialOutbox
 from kexp.tracking.reading.runs import search
 from kexp.tracking.reading.stale import unfinished_runs
 from kexp.tracking.record.run_record import RunRecord
-from kexp.tracking.settings import StoreSettings, is_remote, resolve_uri, without_password
+from kexp.tracking.settings import StoreSettings, is_remote, resolve_uri
 from kexp.tracking.store.client import check_reachable, client_for, store_errors
 from kexp.tracking.store.locks import file_lock
 
@@ -145,6 +145,6 @@ def _deliver_rows(outbox: Outbox, run_ids: Mapping[str, str] | None) -> RunSende
     try:
         sender.deliver(outbox.rows(sender.cursor.delivered))
     except StoreError as error:
-        where = without_password(run.uri)
+        where = without_passwords(run.uri)
         raise StoreError(f"tracking.uri: delivering {outbox.run_folder} failed at {where}: {error}") from error
     return sender

@@ -6,9 +6,9 @@ import os
 import re
 import sys
 
-from kexp.errors import ConfigError, StoreError
+from kexp.errors import ConfigError, StoreError, without_passwords
 from kexp.tracking.reading.finding import find_run
-from kexp.tracking.settings import DEFAULT_EXPERIMENT, StoreSettings, database_file, resolve_uri, without_password
+from kexp.tracking.settings import DEFAULT_EXPERIMENT, StoreSettings, database_file, resolve_uri
 from kexp.tracking.store.client import check_reachable, client_for, store_errors
 
 __all__ = ["chosen_store", "left_alone", "run_to_take_up"]
@@ -91,7 +91,7 @@ def _name_of(uri: str | None, experiment_id: str, key: str) -> str:
                 _names[resolved, experiment_id] = str(client_for(resolved).get_experiment(experiment_id).name)
         except StoreError as error:
             if getattr(error.__cause__, "error_code", "") in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                shown = without_password(resolved)
+                shown = without_passwords(resolved)
                 raise ConfigError(f"{key}: there is no experiment {experiment_id!r} at {shown}") from None
             raise
     return _names[resolved, experiment_id]

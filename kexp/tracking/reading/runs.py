@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from kexp.errors import StoreError, UnknownNameError
+from kexp.errors import StoreError, UnknownNameError, without_passwords
 from kexp.tracking.reading import on_server
 from kexp.tracking.record.rows import artifact_path
-from kexp.tracking.settings import StoreSettings, database_file, resolve_uri, without_password
+from kexp.tracking.settings import StoreSettings, database_file, resolve_uri
 from kexp.tracking.store import database as in_database
 from kexp.tracking.store.client import check_reachable, client_for, store_errors
 from kexp.tracking.store.prepare import experiment_id
@@ -264,6 +264,6 @@ def _existing(settings: StoreSettings) -> str:
     uri = resolve_uri(settings)
     file = database_file(uri)
     if file is not None and not file.is_file():
-        raise StoreError(f"tracking.uri: there is no tracking store at {without_password(uri)}")
+        raise StoreError(f"tracking.uri: there is no tracking store at {without_passwords(uri)}")
     check_reachable(uri)
     return uri

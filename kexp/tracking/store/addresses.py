@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from kexp.errors import ConfigError, StoreError, UnknownNameError, suggestion
-from kexp.tracking.settings import without_password
+from kexp.errors import ConfigError, StoreError, UnknownNameError, suggestion, without_passwords
 from kexp.tracking.store.client import store_errors
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def asked(uri: str, doing: str, ask: Callable[[], Any]) -> Any:
         cause = error.__cause__
         if "404 != 200" in str(cause):  # no endpoint of that name, and not an answer of MLflow's
             raise StoreError(
-                f"tracking.uri: {doing} failed: the MLflow server at {without_password(uri)} is too old to know it"
+                f"tracking.uri: {doing} failed: the MLflow server at {without_passwords(uri)} is too old to know it"
             ) from None
         if getattr(cause, "error_code", "") in _NOTHING_THERE:
             return None

@@ -14,11 +14,11 @@ from copy import copy
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from kexp.errors import KexpError, StoreError, first_line
+from kexp.errors import KexpError, StoreError, first_line, without_passwords
 from kexp.system.disk import disk_full_error, full_disk, is_disk_full
 from kexp.system.passwords import restore_password
 from kexp.system.quiet import set_defaults
-from kexp.tracking.settings import database_file, is_remote, without_password
+from kexp.tracking.settings import database_file, is_remote
 from kexp.tracking.store.side_by_side import AT_ONCE
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def check_reachable(uri: str) -> None:
         socket.create_connection((parts.hostname or "", port), timeout=_CONNECT_S).close()
     except OSError as error:
         raise StoreError(
-            f"tracking.uri: cannot reach the MLflow server at {without_password(uri)}: {first_line(error)}"
+            f"tracking.uri: cannot reach the MLflow server at {without_passwords(uri)}: {first_line(error)}"
         ) from error
 
 
@@ -191,7 +191,7 @@ def reason_of(error: BaseException, patience_s: float | None = None, *, uri: str
     """
     if is_disk_full(error):  # SQLAlchemy's first line is about something else
         here = not is_remote(uri) or getattr(error, "errno", None) is not None
-        return full_disk(error, database_file(uri)) if here else f"the disk is full: that of {without_password(uri)}"
+        return full_disk(error, database_file(uri)) if here else f"the disk is full: that of {without_passwords(uri)}"
     text = str(error)
     place = "its artifacts cannot be written: " if "/mlflow-artifacts/" in text else ""
     return place + _reason(text, patience_s, first_line(error))
@@ -232,7 +232,7 @@ def store_errors(uri: str, doing: str) -> Iterator[None]:
     except Exception as error:
         if is_disk_full(error) and not is_remote(uri):
             raise disk_full_error(error, file=database_file(uri)) from error
-        failed = StoreError(f"tracking.uri: {doing} failed at {without_password(uri)}: {reason_of(error)}")
+        failed = StoreError(f"tracking.uri: {doing} failed at {without_passwords(uri)}: {reason_of(error)}")
         if any(said in str(failed) for said in _SAID_NO.values()):  # what was asked for is not allowed as it stands
             failed.exit_code = 2
         raise failed from error

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kexp.errors import StoreError
-from kexp.tracking.settings import is_remote, without_password
+from kexp.errors import StoreError, without_passwords
+from kexp.tracking.settings import is_remote
 from kexp.tracking.store.addresses import asked, quoted
 from kexp.tracking.store.client import make_once
 
@@ -163,7 +163,7 @@ def set_alias(client: MlflowClient, uri: str, name: str, alias: str, version: st
     """
     done = asked(uri, "setting an alias", lambda: client.set_registered_model_alias(name, alias, version) or True)
     if done is None:
-        raise StoreError(f"tracking.uri: {without_password(uri)} has no version {version} of model {name!r} any more")
+        raise StoreError(f"tracking.uri: {without_passwords(uri)} has no version {version} of model {name!r} any more")
 
 
 def version_named(client: MlflowClient, uri: str, name: str, alias: str | None) -> ModelVersion | None:

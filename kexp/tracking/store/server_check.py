@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from kexp.errors import ConfigError, StoreError
-from kexp.tracking.settings import DEFAULT_EXPERIMENT, is_remote, without_password
+from kexp.errors import ConfigError, StoreError, without_passwords
+from kexp.tracking.settings import DEFAULT_EXPERIMENT, is_remote
 from kexp.tracking.store.client import check_reachable, client_for, reason_of
 from kexp.tracking.store.plain_http import ask_plainly
 
@@ -51,7 +51,7 @@ def check_artifacts_reachable(uri: str, location: str) -> None:
         ConfigError: it is a folder of another machine, or takes a package that is not installed.
     """
     scheme, _, path = location.rpartition(":")
-    where = f"tracking.uri: the server at {without_password(uri)} keeps artifacts in {location}"
+    where = f"tracking.uri: the server at {without_passwords(uri)} keeps artifacts in {location}"
     if scheme in ("", "file"):
         folder = Path(unquote(path.removeprefix("//")))
         there = next((each for each in (folder, *folder.parents[:2]) if each.is_dir()), None)
@@ -83,7 +83,7 @@ def experiment_on_server(uri: str, name: str) -> dict[str, Any] | None:
     found = ask_plainly(uri, "GET", "experiments/get-by-name", asked, _PATIENCE_S) or {}
     if isinstance(found.get("experiment"), dict):
         return dict(found["experiment"])
-    where = f"tracking.uri: the server at {without_password(uri)}"
+    where = f"tracking.uri: the server at {without_passwords(uri)}"
     credentials = client_for(uri)._tracking_client.store.get_host_creds()
     from mlflow.utils.rest_utils import http_request
 
