@@ -1,4 +1,4 @@
-"""A row's texts and files, into the place where MLflow keeps the run's artifacts."""
+"""Sends the texts and files of a row to the place where MLflow keeps the run's artifacts."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from kexp.tracking.store.side_by_side import AT_ONCE, side_by_side
 
 __all__ = ["check_files", "repository_of", "send_artifacts", "send_folder"]
 
-_UPLOADS = 2 * AT_ONCE  # at one time, whoever makes them
-_turn = threading.BoundedSemaphore(_UPLOADS)
+_UPLOADS = 2 * AT_ONCE  # at the same time, of all threads
+_upload_slots = threading.BoundedSemaphore(_UPLOADS)
 
 
 def repository_of(uri: str, tracking_uri: str | None = None) -> Any:
-    """MLflow's access to the artifacts at an address; whoever has the run knows it without another request."""
+    """Return MLflow's repository of the artifacts at an address. It makes no request."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     return get_artifact_repository(uri, tracking_uri=tracking_uri)
 
 
 def check_files(row: Row, folder: Path = Path()) -> None:
-    """Says that a file is missing before anything of its row is sent.
+    """Checks, before anything of a row is sent, that its files exist.
 
     Raises:
-        StoreError: a file is gone.
+        StoreError: a file is missing.
     """
     for file, inside in row.get("files", ()):
         if not (folder / file).exists():
@@ -41,21 +41,21 @@ def check_files(row: Row, folder: Path = Path()) -> None:
 
 
 def send_artifacts(repository: Any, row: Row, folder: Path = Path()) -> None:
-    """Sends the texts and files of a row; those that are there already are replaced.
+    """Sends the texts and files of a row, and replaces artifacts of the same paths.
 
     Args:
-        repository: MLflow's access to the run's artifacts.
-        row: of the run.
-        folder: what relative files are relative to.
+        repository: MLflow's repository of the run's artifacts.
+        row: a row of the run.
+        folder: the folder that relative paths of files are relative to.
 
     Raises:
-        StoreError: a file is gone.
+        StoreError: a file is missing.
     """
     from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
     texts, files = row.get("texts", {}), row.get("files", ())
     check_files(row, folder)
-    if isinstance(repository, LocalArtifactRepository):  # in place: a copy of a copy would cost a sweep as much again
+    if isinstance(repository, LocalArtifactRepository):  # without the temporary copy below, which would double the time
         place = Path(repository.artifact_dir)
         _write(texts, place)
         for file, inside in files:
@@ -72,7 +72,7 @@ def send_folder(repository: Any, folder: Path) -> None:
     """Sends all files of a folder to the top of an artifact repository.
 
     Raises:
-        Exception: the first failure, once every file was tried.
+        Exception: the first failure, after all files have been tried.
     """
     from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
@@ -83,21 +83,21 @@ def send_folder(repository: Any, folder: Path) -> None:
 
 
 def _send(repository: Any, sources: Sequence[tuple[Path, str]]) -> None:
-    """Sends files, and what folders hold, each into an artifact folder; to a server side by side, a request a file."""
+    """Sends files and the files of folders, each into an artifact folder. A server gets several at the same time."""
     from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
-    side = isinstance(repository, HttpArtifactRepository)  # of a cloud's, MLflow's own way is side by side already
+    several = isinstance(repository, HttpArtifactRepository)  # for a cloud, MLflow itself sends several at a time
 
     def send(source: Path, inside: str) -> None:
-        with _turn if side else contextlib.nullcontext():
+        with _upload_slots if several else contextlib.nullcontext():
             (repository.log_artifacts if source.is_dir() else repository.log_artifact)(str(source), inside or None)
 
-    each = [part for source in sources for part in (_files_of(*source) if side and source[0].is_dir() else [source])]
-    side_by_side([partial(send, *part) for part in each], _UPLOADS if side else 1)
+    each = [part for source in sources for part in (_files_of(*source) if several and source[0].is_dir() else [source])]
+    side_by_side([partial(send, *part) for part in each], _UPLOADS if several else 1)
 
 
 def _files_of(folder: Path, inside: str) -> list[tuple[Path, str]]:
-    """The files in and below a folder, each with the artifact folder that it goes into."""
+    """Return the files in and below a folder, each with its artifact folder."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     return [(file, "/".join([*filter(None, [inside]), *file.relative_to(folder).parent.parts])) for file in files]
 

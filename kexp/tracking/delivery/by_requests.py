@@ -1,9 +1,9 @@
-"""Runs that are over, sent through MLflow's client, to a server as a rule: a few requests each, several runs at a time.
+"""Sends finished runs through MLflow's client, several at the same time.
 
-A run takes `runs/create` with its tags, and then what any row takes (`delivery`): `runs/log-batch`, `runs/log-inputs`,
-an upload for each artifact, and `runs/update`. Only `runs/create` does harm when it is repeated, so it is sent once.
-Where its answer is lost, the run is looked for by its tag `kexp.record` before another one is made. A run in progress
-is made in the same way.
+For each run, a server gets `runs/create` with its tags, and then the requests of `RunSender`: `runs/log-batch`,
+`runs/log-inputs`, an upload for each artifact, and `runs/update`. Only `runs/create` does harm if it is repeated, so it
+is sent once. If its answer is lost, the run is searched for by its tag `kexp.record` before another one is created. A
+run in progress is created in the same way.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["create_run", "record_on_server", "send_runs"]
 
 
-# Server -> runs at a time, where not so many as usual: one that did not answer in time gets half as many.
+# Server -> runs at the same time, if fewer than `AT_ONCE`. A server that did not answer in time gets half as many.
 _slower: dict[str, int] = {}
 
 
@@ -33,22 +33,19 @@ def send_runs(
     client: MlflowClient,
     experiment: str,
     records: Sequence[RunRecord],
-    fresh: Collection[str] = (),
-    written: dict[str, str] | None = None,
-) -> list[str]:
-    """Sends runs that are over, those that the server has already not again.
+    fresh: Collection[str],
+    written: dict[str, str],
+) -> None:
+    """Sends finished runs, except those that the server has already.
 
     Args:
-        client: of the server.
-        experiment: its id.
+        client: MLflow's client of the server.
+        experiment: the experiment's id.
         records: the runs.
-        fresh, written: as of `finished.log_finished_runs`.
-
-    Returns:
-        The server's id of each run.
+        fresh, written: see `finished.log_finished_runs`.
 
     Raises:
-        Exception: the first failure, once every record was tried.
+        Exception: the first failure, after all records have been tried.
     """
     uri = str(client.tracking_uri)
     width = _slower.get(uri, AT_ONCE)
@@ -59,13 +56,10 @@ def send_runs(
         _slower[uri] = max(1, width // 2)
     elif len(records) >= width < AT_ONCE:
         _slower[uri] = width + 1
-    if written is not None:
-        written |= {
-            record.run_id: each.result()
-            for record, each in zip(records, sending, strict=True)
-            if each.exception() is None
-        }
-    return [each.result() for each in sending]
+    done = [each for each in zip(records, sending, strict=True) if each[1].exception() is None]
+    written |= {record.run_id: each.result() for record, each in done}
+    if failures:
+        raise failures[0]
 
 
 def create_run(
@@ -78,16 +72,16 @@ def create_run(
     tags: Mapping[str, str],
     fresh: bool = True,
 ) -> Run:
-    """Makes a run, or finds the one that an earlier attempt has made.
+    """Creates a run, or finds the one that an earlier attempt created.
 
     Args:
-        client: of the store.
-        experiment: its id.
-        record_id: what no other run has as its tag `kexp.record`, which only a server is given.
-        name: the run's; None has MLflow make one up.
-        start_ms: when it began, milliseconds since 1970.
-        tags: its tags.
-        fresh: whether nobody has tried before.
+        client: MLflow's client of the store.
+        experiment: the experiment's id.
+        record_id: a unique value for the tag `kexp.record`, which only runs on a server have.
+        name: the run's name; None lets MLflow choose one.
+        start_ms: start time, milliseconds since 1970.
+        tags: the run's tags.
+        fresh: whether this is the first attempt.
 
     Raises:
         Exception: the store is away, or refuses the run.
@@ -108,7 +102,7 @@ def create_run(
 
 
 def record_on_server(client: MlflowClient, experiment: str, record_id: str) -> Run | None:
-    """The run that a record became on a server, which gives runs ids of its own; None where there is none."""
+    """Return the run that a record became on a server, which gives runs new ids; None if there is none."""
     found = client.search_runs([experiment], f"tags.`kexp.record` = '{record_id}'", max_results=1)
     return found[0] if found else None
 
@@ -125,6 +119,6 @@ def _send(client: MlflowClient, experiment: str, record: RunRecord, fresh: bool)
         fresh=fresh,
     )
     header = Header("", run.info.run_id, experiment, record.name, run.info.artifact_uri)
-    if run.info.status != record.status:  # else an earlier attempt came to its last request
+    if run.info.status != record.status:  # else an earlier attempt has sent everything
         RunSender(client, header).send(row)
     return header.run_id

@@ -1,8 +1,7 @@
-"""Rows of one run into MLflow, in as few calls as possible, none twice.
+"""Sends the rows of one run to MLflow, in as few calls as possible.
 
-Every kind of row may be delivered again without harm: MLflow's store drops a metric that it has with the same key,
-step, time and value; a parameter with the same value and a tag are simply there; an artifact overwrites itself; data
-sets and models are looked for first.
+A row may be sent again without harm, whatever it holds. MLflow's store drops a metric that it has with the same key,
+step, time and value. A parameter, a tag and an artifact replace themselves. Data sets and models are looked for first.
 """
 
 from __future__ import annotations
@@ -30,18 +29,17 @@ if TYPE_CHECKING:
 __all__ = ["ArtifactsAwayError", "RunSender", "draw", "load_for"]
 
 _BATCH, _PARAMS, _TAGS = 1000, 100, 100  # MLflow's limits for one log_batch: of all entities, and of these among them
-_FILES = 16  # files, figures and models in rows that are sent together: after a failure all of them are sent again
+_FILES = 16  # the most files, figures and models in one batch of rows: after a failure the whole batch is sent again
 _KINDS = {"params", "tags", "metrics", "datasets", "texts", "files", "figures", "models", "end"}
-_HEAVY = {"texts", "files", "figures", "models"}  # what goes where MLflow keeps artifacts
-# What delivering a row of a kind imports first, and takes long to.
+_HEAVY = {"texts", "files", "figures", "models"}  # kinds that are sent to the artifact store
+# The modules that take long to import before the first figure or model is sent.
 _MODULES = {"figure": ("matplotlib.figure", "matplotlib.backends.backend_agg"), "model": ("mlflow.models",)}
-_datasets: set[tuple[str, str]] = set()  # names and digests of those that a store was told of
-_first_dataset = threading.Lock()
-_turns: dict[frozenset[tuple[str, str]], threading.Lock] = {}  # one for those that bring the same data sets
+_logged_datasets: set[tuple[str, str]] = set()  # names and digests
+_dataset_locks: dict[frozenset[tuple[str, str]], threading.Lock] = {}  # for threads that log the same data sets
 
 
 class ArtifactsAwayError(StoreError):
-    """The store has what rows hold besides files and models, which cannot be brought to where it keeps them."""
+    """The store answers, but its artifact store does not. It has all of the rows but their files and models."""
 
 
 class RunSender:
@@ -50,12 +48,12 @@ class RunSender:
     Args:
         client: MLflow's client of the run's store.
         run: the run.
-        outbox: where its rows wait; its cursor is moved on as they are delivered. None for rows that do not wait.
+        outbox: where its rows wait; its cursor advances as they are delivered. None for a whole trial (`send`).
 
     Attributes:
         cursor: how far the rows are delivered.
-        delivered: how many rows the store has taken from here.
-        refused: why the store did not take others.
+        delivered: how many rows this sender has delivered.
+        refused: the reason for each row that the store refused.
         models_refused: how many of those were models.
     """
 
@@ -67,16 +65,19 @@ class RunSender:
         self.models_refused = 0
         self._folder = Path() if outbox is None else outbox.run_folder
         self._repository: Any = None
-        self._ahead = 0  # the rows up to here were told, their files and models apart
-        # Rows that do not wait are whole trials, which are sent side by side themselves.
+        self._ahead = 0  # up to this offset, rows were sent without their files and models
+        # Several whole trials are sent at once, so each of them makes one request after the other.
         self._at_once = AT_ONCE if outbox is not None and is_server(client) else 1
 
     def deliver(self, rows: Iterable[tuple[int, Row]]) -> None:
-        """Delivers rows of the outbox, pairs of (offset at which the row ends, row), in order.
+        """Delivers rows of the outbox in order.
+
+        Args:
+            rows: pairs of the offset at which a row ends, and the row.
 
         Raises:
-            StoreError: the store is away, locked or overloaded; the cursor stands after the last rows that it took.
-            ArtifactsAwayError: only its artifacts are.
+            StoreError: the store is away, locked or overloaded. The cursor is after the last row that it took.
+            ArtifactsAwayError: only its artifact store is away.
         """
         assert self.outbox is not None
         batches = list(_batches(rows))
@@ -93,7 +94,7 @@ class RunSender:
             self.outbox.advance(self.cursor)
 
     def _send_ahead(self, batches: Sequence[tuple[int, list[Row]]]) -> None:
-        """Tells what rows hold besides files and models, which cannot be brought: metrics do not wait for them.
+        """Sends rows without their files and models, so that metrics do not wait for an artifact store that is away.
 
         Raises:
             StoreError: the store itself is away.
@@ -105,32 +106,32 @@ class RunSender:
         self._ahead = max([self._ahead, *(offset for offset, _ in later)])
 
     def send(self, row: Row) -> None:
-        """Sends a row of any size, to a server side by side what does not follow from each other; the end comes last.
+        """Sends a row of any size. Its independent parts go to a server at the same time; its end is sent last.
 
         Raises:
-            Exception: the store is away, or refuses some of it; the rest may or may not be there.
+            Exception: the store is away, or refuses a part; it may have any of the others.
         """
         if row.keys() - _KINDS:
             raise StoreError(f"rows of another version of kexp cannot be delivered: {', '.join(row.keys() - _KINDS)}")
-        told = threading.Event()
+        logged = threading.Event()
         side_by_side(
             [
-                partial(self._send_batches, row, told),
+                partial(self._send_batches, row, logged),
                 partial(self._send_datasets, row.get("datasets", ())),
                 partial(self._send_files, row),
-                partial(self._send_models, row.get("models", ()), told),
+                partial(self._send_models, row.get("models", ()), logged),
             ],
             self._at_once,
         )
         if "end" in row:
             status, time_ms = row["end"]["status"], row["end"]["time_ms"]
-            if self.outbox is None:  # it was never in progress in the store
+            if self.outbox is None:  # a whole trial has no tags of a run in progress
                 self.client.set_terminated(self.run.run_id, status, time_ms)
             else:
                 end_run(self.client, self.run.run_id, status, time_ms)
 
-    def _send_batches(self, row: Row, told: threading.Event) -> None:
-        """Sends points, parameters and tags; `told` is set once that is over."""
+    def _send_batches(self, row: Row, logged: threading.Event) -> None:
+        """Sends points, parameters and tags, then sets `logged`, even after a failure."""
         from mlflow.entities import Metric, Param, RunTag
 
         try:
@@ -144,22 +145,22 @@ class RunSender:
                     synchronous=True,
                 )
         finally:
-            told.set()
+            logged.set()
 
     def _send_files(self, row: Row) -> None:
         figures = [[str(draw(self._folder, each).absolute()), "figures"] for each in row.get("figures", ())]
         if figures or row.get("files") or row.get("texts"):
             send_artifacts(self._artifacts(), {**row, "files": [*row.get("files", ()), *figures]}, self._folder)
 
-    def _send_models(self, models: Sequence[dict[str, Any]], told: threading.Event) -> None:
+    def _send_models(self, models: Sequence[dict[str, Any]], logged: threading.Event) -> None:
         for model in models:
             from kexp.tracking.delivery.models import deliver_model
 
             assert self.outbox is not None
-            deliver_model(self.client, self.run, self.outbox, self.cursor, model, told.wait)
+            deliver_model(self.client, self.run, self.outbox, self.cursor, model, logged.wait)
 
     def _send_or_refuse(self, row: Row) -> None:
-        """Where the store refuses a row, halves of it are tried: what is wrong costs nothing else."""
+        """Sends a row. If the store refuses it, sends its halves, so that only the part that is wrong is set aside."""
         try:
             self.send(row)
         except Exception as error:
@@ -177,10 +178,13 @@ class RunSender:
             self.outbox.refuse(row, reason)
 
     def _is_away(self, error: Exception, row: Row) -> bool:
-        """INTERNAL_ERROR may also be said of a row that MLflow cannot digest: reading the run tells which."""
+        """Return whether an error means that the store is away, not that it refuses the row.
+
+        INTERNAL_ERROR can mean both. If the run can be read, the store is not away.
+        """
         if not is_transient(error):
             return False
-        if row.keys() <= _HEAVY:  # what keeps artifacts may be away while the run can be read
+        if row.keys() <= _HEAVY:  # the artifact store may be away while the run can be read
             return True
         if getattr(error, "error_code", None) != "INTERNAL_ERROR" or "locked" in str(error) or is_unanswered(error):
             return True
@@ -199,11 +203,12 @@ class RunSender:
             about = {key: value for key, value in row.items() if key != "context"}
             inputs.append(DatasetInput(Dataset(**about), tags))
         named = {(row["name"], row["digest"]) for row in rows}
-        # A server fails one of two that bring it the same new data set at once.
-        with contextlib.nullcontext() if named <= _datasets else _turn(named):
+        # If two requests log the same new data set at once, the server fails one of them.
+        alone = _dataset_locks.setdefault(frozenset(named), threading.Lock())
+        with contextlib.nullcontext() if named <= _logged_datasets else alone:
             if inputs:
                 self.client.log_inputs(self.run.run_id, inputs)
-                _datasets.update(named)
+                _logged_datasets.update(named)
 
     def _artifacts(self) -> Any:
         if self._repository is None:
@@ -212,21 +217,15 @@ class RunSender:
         return self._repository
 
 
-def _turn(named: set[tuple[str, str]]) -> threading.Lock:
-    """A lock for those that bring the same data sets."""
-    with _first_dataset:
-        return _turns.setdefault(frozenset(named), threading.Lock())
-
-
 def load_for(kind: str) -> None:
-    """Imports what rows of a kind take, before there is one."""
+    """Imports the modules that sending a "figure" or a "model" needs, before there is one."""
     for module in _MODULES[kind]:
-        with contextlib.suppress(Exception):  # shows, with its reason, when it is used
+        with contextlib.suppress(Exception):  # the import fails again, and is reported, when it is needed
             importlib.import_module(module)
 
 
 def draw(folder: Path, figure: dict[str, Any]) -> Path:
-    """The PNG of a figure's row, `figures/DRAWING.png` in the run's folder; drawn where it is not there yet."""
+    """Return the PNG of a figure's row, `figures/DRAWING.png` in the run's folder. Draws it if it is missing or old."""
     file, data = folder / "figures" / f"{figure['drawing']}.png", folder / figure["data"]
     if file.exists() and (not data.exists() or file.stat().st_mtime_ns > data.stat().st_mtime_ns):
         return file
@@ -237,7 +236,7 @@ def draw(folder: Path, figure: dict[str, Any]) -> Path:
     try:
         with np.load(data) as arrays, whole_file(file) as fresh:
             draw_figure(figure["drawing"], fresh, dict(arrays), figure["options"])
-    except OSError:  # a full disk, say: later it may be drawn
+    except OSError:  # for example a full disk; a later attempt may succeed
         raise
     except Exception as error:
         raise StoreError(f"{file}: it could not be drawn: {type(error).__name__}: {first_line(error)}") from error
@@ -245,7 +244,7 @@ def draw(folder: Path, figure: dict[str, Any]) -> Path:
 
 
 def _batches(rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[int, list[Row]]]:
-    """Rows to be sent together, and the offset at which the last of them ends."""
+    """Yield batches of rows, each with the offset at which its last row ends."""
     batch: list[Row] = []
     points = files = end = 0
     for end, row in rows:
@@ -260,7 +259,7 @@ def _batches(rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[int, list[Row]]]
 
 
 def _calls(row: Row) -> Iterator[tuple[list[Any], list[Any], list[Any]]]:
-    """Points, parameters and tags as one log_batch after another takes them."""
+    """Yield the points, parameters and tags of each call of `log_batch`."""
     points = list(row.get("metrics", ()))
     params, tags = list(row.get("params", {}).items()), list(row.get("tags", {}).items())
     while points or params or tags:

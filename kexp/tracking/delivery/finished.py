@@ -1,4 +1,4 @@
-"""Whole runs that are over, delivered in as few calls as possible: the trials of a sweep."""
+"""Delivers finished runs, the trials of a sweep, in as few calls as possible."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from kexp.tracking.store.tables import chunks
 __all__ = ["deliver_records", "log_finished_run", "log_finished_runs"]
 
 _RUNS_A_TRANSACTION = 100
-_ATTEMPTS = 5  # while a database is locked; who writes to a server tries again later
+_ATTEMPTS = 5  # while a database is locked; for a server, the caller tries again later
 
 
 def log_finished_run(settings: StoreSettings, record: RunRecord) -> str:
@@ -36,20 +36,20 @@ def log_finished_runs(
     fresh: Collection[str] = (),
     written: dict[str, str] | None = None,
 ) -> list[str]:
-    """Writes runs that are over, each once, however often an attempt fails in between.
+    """Writes finished runs, each exactly once, even if attempts fail in between.
 
     Args:
         settings: the store.
         records: the runs.
-        fresh: ids of the records that nobody has tried to write before; a server need not be asked whether it has them.
-        written: is given the id of each run by the id of its record, whatever becomes of the others.
+        fresh: ids of the records that were never tried before, so that a server need not be searched for them.
+        written: gets the id of each record -> the id of its run, even if others fail.
 
     Returns:
         The runs' ids, in the order of `records`.
 
     Raises:
-        StoreError: the store stayed away or locked, or refused a run. Some runs may have been written by then; called
-            again with the same records, it writes the others only.
+        StoreError: the store stayed away or locked, or refused a run. Some runs may have been written; a second call
+            with the same records writes the others only.
     """
     for record in records:
         check_files(record.row)
@@ -84,23 +84,23 @@ def deliver_records(
     replaced: Mapping[str, Sequence[str]] | None = None,
     written: dict[str, str] | None = None,
 ) -> tuple[dict[str, str], list[str]]:
-    """Writes records that wait in an outbox. One that the store will never take is set aside and stops no other.
+    """Writes records that wait in an outbox. A record that the store refuses is set aside, and stops no other.
 
     Args:
-        outbox: where they wait, should the disk have taken them; what is written or refused leaves it.
+        outbox: where the records wait, unless the disk was full. Written and refused records are removed from it.
         settings: the store.
         records: the runs.
         fresh: see `log_finished_runs`.
-        replaced: fingerprint -> runs of an earlier attempt, deleted once their successor is written.
-        written: as of `log_finished_runs`.
+        replaced: fingerprint -> runs of an earlier attempt, which are deleted after their successor is written.
+        written: see `log_finished_runs`.
 
     Returns:
-        The ids of the runs by the ids of their records, and why others were refused.
+        The id of each written record -> the id of its run, and the reasons why others were refused.
 
     Raises:
-        StoreError: the store is away. Some runs may have been written by then.
+        StoreError: the store is away. Some runs may have been written.
     """
-    prepare_store(settings)  # what it says of the store is no word on a record
+    prepare_store(settings)  # an error here is about the store, not about a record
     run_ids: dict[str, str] = {} if written is None else written
     problem: Exception | None = None
     try:
@@ -123,11 +123,11 @@ def deliver_records(
         refused = [deliver_records(outbox, settings, each, (), replaced, run_ids)[1] for each in some]
         return run_ids, [*refused[0], *refused[1]]
     reason = str(problem) if isinstance(problem, StoreError) else in_a_line(problem)
-    with contextlib.suppress(OSError, StoreError):  # the disk is full as well; it is told all the same
+    with contextlib.suppress(OSError, StoreError):  # the disk is full as well; the reason is returned all the same
         outbox.refuse(settings, left[0], reason)
     return run_ids, [f"{left[0].name}: {reason}"]
 
 
 def _is_away(error: Exception) -> bool:
-    """Whether the store may take the record later. Else it, or our own check before it, will say no again."""
+    """Return whether the store may accept the record later, because the error is transient."""
     return isinstance(error, StoreError) and error.__cause__ is not None and is_transient(error.__cause__)

@@ -1,15 +1,15 @@
-"""Runs that are over, inserted into MLflow's tables in bulk.
+"""Inserts finished runs into MLflow's tables in bulk.
 
-MLflow's client takes 45 ms a run on SQLite, most of it in SQLAlchemy's bookkeeping of single objects. Here many runs
-are inserted in one transaction, through MLflow's own mapped classes and its store's own session, as MLflow's
-`migrate-filestore` does: 2.6 ms a run.
+MLflow's client takes 45 ms a run on SQLite, mostly for SQLAlchemy's bookkeeping of single objects. This module inserts
+many runs in one transaction, through MLflow's mapped classes and its store's session, as MLflow's `migrate-filestore`
+does. That takes 2.6 ms a run.
 """
 
 from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kexp.tracking.delivery.artifacts import repository_of, send_artifacts
@@ -24,141 +24,115 @@ __all__ = ["insert_runs"]
 
 
 def insert_runs(client: MlflowClient, experiment: str, records: Sequence[RunRecord]) -> list[str]:
-    """Inserts the runs that the database does not have yet, with their artifacts; returns the ids of all."""
-    from mlflow.store.tracking.dbmodels import models as sql
+    """Inserts the runs that the database does not have yet, with their artifacts. Returns the ids of all runs."""
+    from mlflow.store.tracking.dbmodels.models import SqlRun
     from sqlalchemy import insert, select
 
     store = sql_store(client)
     assert store is not None
     root = str(client.get_experiment(experiment).artifact_location).rstrip("/")
-    tables = _Tables(int(experiment), root)
-    # Files first: a process that is killed in between leaves files that no run has, not a finished run without files.
+    # Files come first: a process that is killed in between leaves files without a run, not a run without its files.
     for record in records:
         send_artifacts(repository_of(f"{root}/{record.run_id}/artifacts"), record.row)
+    run_ids = [record.run_id for record in records]
     with store.ManagedSessionMaker(read_only=False) as session:
-        wanted = [record.run_id for record in records]
-        there = set(session.scalars(select(sql.SqlRun.run_uuid).where(sql.SqlRun.run_uuid.in_(wanted))))
-        for record in records:
-            if record.run_id not in there:
-                tables.add(record)
-        if tables.runs:
-            for table, rows in (
-                (sql.SqlRun, tables.runs),
-                (sql.SqlTag, tables.tags),
-                (sql.SqlParam, tables.params),
-                (sql.SqlMetric, tables.metrics),
-                (sql.SqlLatestMetric, tables.latest),
-            ):
-                if rows:
-                    session.execute(insert(table), rows)
-            tables.add_datasets(session, records, there)
-    return [record.run_id for record in records]
+        there = set(session.scalars(select(SqlRun.run_uuid).where(SqlRun.run_uuid.in_(run_ids))))
+        missing = [record for record in records if record.run_id not in there]
+        rows: dict[Any, list[dict[str, Any]]] = {}
+        for record in missing:
+            for table, some in _rows_of(record, int(experiment), root):
+                rows.setdefault(table, []).extend(some)
+        for table, some in (*rows.items(), *_dataset_rows(session, missing, int(experiment))):
+            if some:
+                session.execute(insert(table), some)
+    return run_ids
 
 
-class _Tables:
-    """Records as rows of MLflow's tables, with the columns that its store's `create_run` and `log_batch` fill."""
+def _rows_of(record: RunRecord, experiment: int, root: str) -> Iterator[tuple[Any, list[dict[str, Any]]]]:
+    """Yield MLflow's tables, each with the rows and columns that its own `create_run` and `log_batch` would write."""
+    from mlflow.store.tracking.dbmodels import models as sql
 
-    def __init__(self, experiment: int, root: str) -> None:
-        self.experiment, self.root = experiment, root
-        self.runs: list[dict[str, Any]] = []
-        self.tags: list[dict[str, Any]] = []
-        self.params: list[dict[str, Any]] = []
-        self.metrics: list[dict[str, Any]] = []
-        self.latest: list[dict[str, Any]] = []
-        self._user = user()
+    run_id = record.run_id
+    about = {
+        "run_uuid": run_id,
+        "name": record.name,
+        "source_type": "UNKNOWN",  # as MLflow's own store fills these columns; the source is shown from tags
+        "source_name": "",
+        "entry_point_name": "",
+        "source_version": "",
+        "user_id": user(),
+        "status": record.status,
+        "start_time": record.start_ms,
+        "end_time": record.end_ms,
+        "deleted_time": None,
+        "lifecycle_stage": "active",
+        "artifact_uri": f"{root}/{run_id}/artifacts",
+        "experiment_id": experiment,
+    }
+    yield sql.SqlRun, [about]
+    for table, kind in ((sql.SqlTag, "tags"), (sql.SqlParam, "params")):
+        yield table, [{"run_uuid": run_id, "key": key, "value": value} for key, value in record.row[kind].items()]
+    points: dict[tuple[Any, ...], dict[str, Any]] = {}
+    latest: dict[str, dict[str, Any]] = {}
+    for key, value, step, stamp in record.row.get("metrics", ()):
+        nan = math.isnan(value)
+        point = {
+            "run_uuid": run_id,
+            "key": key,
+            "value": 0.0 if nan else value,
+            "timestamp": stamp,
+            "step": step,
+            "is_nan": nan,
+        }
+        points[key, point["value"], step, stamp, nan] = point
+        if key not in latest or _moment(point) > _moment(latest[key]):
+            latest[key] = point
+    yield sql.SqlMetric, list(points.values())
+    yield sql.SqlLatestMetric, list(latest.values())
 
-    def add(self, record: RunRecord) -> None:
-        run_id = record.run_id
-        self.runs.append(
+
+def _dataset_rows(
+    session: Any, records: Sequence[RunRecord], experiment: int
+) -> Iterator[tuple[Any, list[dict[str, Any]]]]:
+    """Yield the tables and rows that link runs to their data sets. A data set is one row for the whole experiment."""
+    from mlflow.store.tracking.dbmodels import models as sql
+
+    read = [(record.run_id, row) for record in records for row in record.row.get("datasets", ())]
+    wanted = {(row["name"], row["digest"]): row for _, row in read}
+    ids = _known_datasets(session, [digest for _, digest in wanted], experiment)
+    new = {each: uuid.uuid4().hex for each in wanted if each not in ids}
+    yield sql.SqlDataset, [_dataset_columns(wanted[each], new_id, experiment) for each, new_id in new.items()]
+    ids |= new
+    inputs, contexts = [], []
+    for run_id, row in read:
+        link = uuid.uuid4().hex
+        inputs.append(
             {
-                "run_uuid": run_id,
-                "name": record.name,
-                "source_type": "UNKNOWN",  # MLflow shows the source from tags; its own store fills these columns so
-                "source_name": "",
-                "entry_point_name": "",
-                "source_version": "",
-                "user_id": self._user,
-                "status": record.status,
-                "start_time": record.start_ms,
-                "end_time": record.end_ms,
-                "deleted_time": None,
-                "lifecycle_stage": "active",
-                "artifact_uri": f"{self.root}/{run_id}/artifacts",
-                "experiment_id": self.experiment,
+                "input_uuid": link,
+                "source_type": "DATASET",
+                "source_id": ids[row["name"], row["digest"]],
+                "destination_type": "RUN",
+                "destination_id": run_id,
+                "step": 0,
             }
         )
-        self.tags += [{"run_uuid": run_id, "key": key, "value": value} for key, value in record.row["tags"].items()]
-        params = record.row["params"].items()
-        self.params += [{"run_uuid": run_id, "key": key, "value": value} for key, value in params]
-        rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-        latest: dict[str, dict[str, Any]] = {}
-        for key, value, step, stamp in record.row.get("metrics", ()):
-            nan = math.isnan(value)
-            row = {
-                "run_uuid": run_id,
-                "key": key,
-                "value": 0.0 if nan else value,
-                "timestamp": stamp,
-                "step": step,
-                "is_nan": nan,
-            }
-            rows[key, row["value"], step, stamp, nan] = row
-            last = latest.get(key)
-            if last is None or _moment(row) > _moment(last):
-                latest[key] = row
-        self.metrics += rows.values()
-        self.latest += latest.values()
+        contexts.append({"input_uuid": link, "name": "mlflow.data.context", "value": row["context"]})
+    yield sql.SqlInput, inputs
+    yield sql.SqlInputTag, contexts
 
-    def add_datasets(self, session: Any, records: Sequence[RunRecord], there: set[str]) -> None:
-        """Links the runs to their data sets; each data set is one row for the whole experiment."""
-        from mlflow.store.tracking.dbmodels import models as sql
-        from sqlalchemy import insert
 
-        wanted = {
-            (row["name"], row["digest"]): row
-            for record in records
-            if record.run_id not in there
-            for row in record.row.get("datasets", ())
-        }
-        ids = self._known_datasets(session, [digest for _, digest in wanted])
-        new = {each: uuid.uuid4().hex for each in wanted if each not in ids}
-        if new:
-            columns = [_dataset_columns(wanted[each], new_id, self.experiment) for each, new_id in new.items()]
-            session.execute(insert(sql.SqlDataset), columns)
-        ids |= new
-        inputs, contexts = [], []
-        for record in records:
-            if record.run_id in there:
-                continue
-            for row in record.row.get("datasets", ()):
-                link = uuid.uuid4().hex
-                inputs.append(
-                    {
-                        "input_uuid": link,
-                        "source_type": "DATASET",
-                        "source_id": ids[row["name"], row["digest"]],
-                        "destination_type": "RUN",
-                        "destination_id": record.run_id,
-                        "step": 0,
-                    }
-                )
-                contexts.append({"input_uuid": link, "name": "mlflow.data.context", "value": row["context"]})
-        if inputs:
-            session.execute(insert(sql.SqlInput), inputs)
-            session.execute(insert(sql.SqlInputTag), contexts)
+def _known_datasets(session: Any, digests: Sequence[str], experiment: int) -> dict[tuple[str, str], str]:
+    """Return (name, digest) -> id of the experiment's data sets that have one of these digests."""
+    from mlflow.store.tracking.dbmodels.models import SqlDataset
+    from sqlalchemy import select
 
-    def _known_datasets(self, session: Any, digests: Sequence[str]) -> dict[tuple[str, str], str]:
-        """The experiment's data sets that have one of these digests, by name and digest."""
-        from mlflow.store.tracking.dbmodels.models import SqlDataset
-        from sqlalchemy import select
-
-        found: dict[tuple[str, str], str] = {}
-        for some in chunks(digests):
-            query = select(SqlDataset.name, SqlDataset.digest, SqlDataset.dataset_uuid).where(
-                SqlDataset.experiment_id == self.experiment, SqlDataset.digest.in_(some)
-            )
-            found |= {(name, digest): dataset_id for name, digest, dataset_id in session.execute(query)}
-        return found
+    found: dict[tuple[str, str], str] = {}
+    for some in chunks(digests):
+        query = select(SqlDataset.name, SqlDataset.digest, SqlDataset.dataset_uuid).where(
+            SqlDataset.experiment_id == experiment, SqlDataset.digest.in_(some)
+        )
+        found |= {(name, digest): dataset_id for name, digest, dataset_id in session.execute(query)}
+    return found
 
 
 def _dataset_columns(row: Mapping[str, Any], dataset_id: str, experiment: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The folder of an MLflow LoggedModel: a Keras file, what serves it, and MLflow's description of both."""
+"""Writes the folder of an MLflow LoggedModel: a Keras file, the files that serve it, and MLflow's description."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ _EXAMPLE, _SENT = "input_example.json", "serving_input_example.json"
 
 
 def requirements(more: Sequence[str] = ()) -> list[str]:
-    """What loading a model takes, pinned to what is here. Stated, as MLflow would infer it in 11 to 21 s.
+    """Return the packages that loading a model needs, with the installed versions.
+
+    MLflow would infer them in 11 to 21 s.
 
     Args:
-        more: names of further packages, or such with their versions.
+        more: names of further packages, or names with versions.
     """
     import sys
     from importlib.metadata import version
@@ -57,10 +59,12 @@ def model_row(
     datasets: Mapping[str, tuple[str, str]] | None = None,
     served: Served | None = None,
 ) -> Row:
-    """Saves `model` inside the outbox, and returns the row that stands for it. MLflow is not needed for that.
+    """Saves a model inside the outbox, and returns its row. Does not import MLflow.
 
-    `metrics` are what it is linked to: value, step and time of each; None are the last ones that the run has.
-    The others are those of `Tracker.log_keras_model`.
+    Args:
+        metrics: metric -> value, step and time of the points to link with the model; None means the run's last ones.
+
+    The other arguments are those of `Tracker.log_keras_model`.
     """
     import keras
 
@@ -70,7 +74,7 @@ def model_row(
         (folder / "data" / "keras_module.txt").write_text("keras")
         model.save(folder / "data" / "model.keras")
         described = {} if served is None else _put_served(folder, served)
-    except BaseException:  # a full disk, say
+    except BaseException:  # for example a full disk
         shutil.rmtree(folder, ignore_errors=True)
         raise
     about = {
@@ -93,8 +97,11 @@ def model_row(
 
 
 def _put_served(folder: Path, served: Served) -> dict[str, Any]:
-    """Puts what serves raw rows beside the Keras file: what it reads, `kexp.serving` under a name of its own, the
-    user's modules, an example. Returns what MLflow's description says of it."""
+    """Writes the files that serve raw rows: `serving.json`, a copy of `kexp.serving`, the user's modules, an example.
+
+    Returns:
+        The entries about them for MLflow's description.
+    """
     (folder / "data" / serving.FILE).write_text(json.dumps(served.kept), encoding="utf-8")
     sources = {file.name: file.read_bytes() for file in sorted(Path(serving.__file__).parent.glob("*.py"))}
     package = serving.PACKAGE + hashlib.sha256(b"".join(sources.values())).hexdigest()[:12]
@@ -119,10 +126,10 @@ def _put_served(folder: Path, served: Served) -> dict[str, Any]:
 
 
 def describe_model(folder: Path, header: Header, model_id: str, row: dict[str, Any]) -> None:
-    """Writes what makes a folder with a Keras file one of MLflow's Keras flavour.
+    """Writes MLflow's description and requirements into a folder with a Keras file.
 
-    As `mlflow.keras.save_model` does, which needs the model itself, and so Keras in the process that has MLflow.
-    `mlflow.pyfunc` is not imported either: it takes a second, and warns about MLflow's own type hints.
+    `mlflow.keras.save_model` does the same, but needs the model, and so Keras, in this process. `mlflow.pyfunc` is not
+    imported, because that takes a second and warns about MLflow's own type hints.
     """
     import mlflow
     import numpy as np

@@ -1,4 +1,4 @@
-"""Keras models as MLflow LoggedModels: their files wait in the outbox, and are delivered like any other row."""
+"""Delivers Keras models as MLflow LoggedModels. Their files wait in the outbox."""
 
 from __future__ import annotations
 
@@ -30,21 +30,23 @@ def deliver_model(
     outbox: Outbox,
     cursor: Cursor,
     row: dict[str, Any],
-    run_is_told: Callable[[], object],
+    wait_for_points: Callable[[], object],
 ) -> None:
-    """Makes the LoggedModel of `row`: files, link to the run, metrics, registry. Takes up an earlier attempt.
+    """Creates the LoggedModel of a row, with its files, metrics, link to the run and registration.
+
+    Goes on where an earlier attempt ended.
 
     Args:
-        client: of the store.
+        client: MLflow's client of the store.
         header: the run.
         outbox: where the row waits.
-        cursor: is given the model's id.
+        cursor: gets the model's id.
         row: see `model_row`.
-        run_is_told: returns once the store has the run's own points: two that bring the same ones would meet.
+        wait_for_points: returns when the store has the run's own points, which must not be logged at the same time.
     """
     folder = outbox.run_folder / row["local"]
     tried = folder.with_name(f"{folder.name}.tried")
-    fresh = folder.exists() and not tried.exists()  # else an attempt may have come to any point
+    fresh = folder.exists() and not tried.exists()  # else an earlier attempt may have ended at any point
     tried.touch()
     model = None if fresh else _made_before(client, header, row)
     if model is not None and model.status == "READY" and not folder.exists():
@@ -59,7 +61,7 @@ def deliver_model(
     files = repository_of(model.artifact_location, client._tracking_client.tracking_uri)
 
     def link() -> None:
-        run_is_told()
+        wait_for_points()
         _link_metrics(client, header.run_id, model_id, row)
 
     output = partial(_add_output, client, header.run_id, model_id, row["step"], fresh)
@@ -73,7 +75,7 @@ def deliver_model(
 
 
 def _add_output(client: MlflowClient, run_id: str, model_id: str, step: int, fresh: bool) -> None:
-    """Links the run to its model, unless an earlier attempt has done so."""
+    """Links the run to its model, unless an earlier attempt did."""
     from mlflow.entities import LoggedModelOutput
 
     outputs = None if fresh else client.get_run(run_id).outputs
@@ -82,7 +84,7 @@ def _add_output(client: MlflowClient, run_id: str, model_id: str, step: int, fre
 
 
 def _link_metrics(client: MlflowClient, run_id: str, model_id: str, row: Mapping[str, Any]) -> None:
-    """Has the store show the run's metrics as the model's too."""
+    """Logs the run's metrics as metrics of the model, too."""
     from mlflow.entities import Metric
 
     linked = _last_points(client, run_id) if row["metrics"] is None else row["metrics"]
@@ -96,7 +98,7 @@ def _link_metrics(client: MlflowClient, run_id: str, model_id: str, row: Mapping
 
 
 def _data_of(metric: str, row: Mapping[str, Any]) -> dict[str, str]:
-    """Name and digest of the data set that a metric was measured on; the longest beginning of its name counts."""
+    """Return name and digest of the data set that a metric was measured on, by the longest matching prefix."""
     for prefix, (name, digest) in sorted(row.get("datasets", {}).items(), key=lambda each: -len(each[0])):
         if metric.startswith(prefix):
             return {"dataset_name": name, "dataset_digest": digest}
@@ -134,6 +136,6 @@ def _last_points(client: MlflowClient, run_id: str) -> list[tuple[str, float, in
 
 
 def _made_before(client: MlflowClient, header: Header, row: dict[str, Any]) -> LoggedModel | None:
-    """The model that an attempt made whose process died before it could note so."""
+    """Return the model that an earlier attempt created, even if its process died before it noted that."""
     found = client.search_logged_models([header.experiment_id], f"source_run_id = '{header.run_id}'")
     return next((model for model in found if model.tags.get("kexp.key") == row["key"]), None)
