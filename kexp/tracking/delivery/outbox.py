@@ -1,12 +1,12 @@
-"""What the store is to have of a run, kept on disk first: JSON lines, and a cursor of what was delivered.
+"""The rows of a run on disk, before the store has them.
 
 FOLDER/outbox/rows.jsonl     one row a line; the first line names the store and the run
-FOLDER/outbox/cursor.json    how many bytes of it the store has; and the ids of the models that it has made
-FOLDER/outbox/refused.jsonl  rows that the store will never take, each with its reason
-FOLDER/outbox/trials/        the same lines for each trial of a sweep that is over, see `outbox_trials`
-FOLDER/outbox/lock           held by the process that writes here, or delivers in its place
-FOLDER/outbox/files/         what figures are drawn from, and copies of files that lie outside FOLDER
-FOLDER/outbox/models/        models that the store does not have yet
+FOLDER/outbox/cursor.json    how many bytes of it are delivered, and the ids of the models that the store created
+FOLDER/outbox/refused.jsonl  rows that the store refused, each with the reason
+FOLDER/outbox/trials/        finished trials of a sweep, see `outbox_trials`
+FOLDER/outbox/lock           locked by the process that writes here, or that delivers in its place
+FOLDER/outbox/files/         the arrays that figures are drawn from, and copies of files that are outside of FOLDER
+FOLDER/outbox/models/        models that are not delivered yet
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["Cursor", "Header", "Outbox", "Row", "as_line"]
 
 @dataclass(frozen=True)
 class Header:
-    """The first line: the run that the rows are of. `artifact_uri` is asked for where it is not known."""
+    """The first line, which names the run. An empty `artifact_uri` is not known, and is read from the store."""
 
     uri: str
     run_id: str
@@ -42,7 +42,7 @@ class Header:
 
 @dataclass
 class Cursor:
-    """What the store has: rows up to `delivered` bytes, and MLflow's id of each model by its name in the outbox."""
+    """What is delivered: the rows up to byte `delivered`, and model name in the outbox -> MLflow's id of it."""
 
     delivered: int = 0
     models: dict[str, str] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Cursor:
 class Outbox:
     """The rows of one run, on disk.
 
-    One process writes rows; `append` may be called from any of its threads. One, which may be another, delivers them.
+    One process appends rows, from any of its threads. One process, the same or another, delivers them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -64,14 +64,14 @@ class Outbox:
         self._lock = threading.Lock()
 
     def exists(self) -> bool:
-        """Whether anything was ever written here."""
+        """Return whether the outbox was ever opened."""
         return self._rows.is_file()
 
     def make_folder(self) -> None:
-        """Makes the outbox's folder.
+        """Creates the outbox's folder.
 
         Raises:
-            StoreError: it cannot be made.
+            StoreError: it cannot be created.
         """
         try:
             self.files.mkdir(parents=True, exist_ok=True)
@@ -79,11 +79,11 @@ class Outbox:
             raise self._unwritable(error) from error
 
     def open(self, header: Header, again: bool = False) -> None:
-        """Starts the outbox, or goes on with the one of the same run.
+        """Starts the outbox, or continues that of the same run.
 
         Args:
             header: the run.
-            again: all of it is logged again: rows of the same run that still wait are dropped.
+            again: whether everything is logged again, so that rows of the same run that still wait are dropped.
 
         Raises:
             StoreError: the folder cannot be written, or holds another run's rows that still wait.
@@ -100,7 +100,7 @@ class Outbox:
                 keep = 0
             elif keep and again:
                 keep = max(self.cursor().delivered, content.index(b"\n") + 1)
-            # For the user alone: the URI may carry a password.
+            # Only the user may read it: the URI may contain a password.
             descriptor = os.open(self._rows, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             self._writing = os.fdopen(descriptor, "ab", buffering=0)
             self._writing.truncate(keep)
@@ -111,10 +111,10 @@ class Outbox:
             raise self._unwritable(error) from error
 
     def append(self, row: Row) -> None:
-        """Adds a row. It now survives the process, and after `flush` a power cut.
+        """Adds a row. It survives the process, and after `flush` a power cut.
 
         Raises:
-            OSError: the disk does not take it, and has no part of it.
+            OSError: the row could not be written; no part of it is on the disk.
         """
         line = memoryview(as_line(row))
         with self._lock:
@@ -131,19 +131,19 @@ class Outbox:
                 raise
 
     def flush(self) -> None:
-        """Puts what was appended on the disk itself."""
+        """Flushes the rows to the disk."""
         with open(self._rows, "rb") as file:
             os.fsync(file.fileno())
 
     def close(self) -> None:
-        """No more rows."""
+        """Ends writing."""
         with self._lock:
             if self._writing is not None:
                 self._writing.close()
                 self._writing = None
 
     def header(self) -> Header:
-        """The store and run of these rows."""
+        """Return the store and run of these rows."""
         with open(self._rows, "rb") as file:
             first = file.readline()
         try:
@@ -152,7 +152,7 @@ class Outbox:
             raise StoreError(f"{self._rows}: the first line does not name a run") from error
 
     def rows(self, start: int = 0) -> Iterator[tuple[int, Row]]:
-        """The rows from byte `start` on, each with the offset of its end, less a last line that a crash cut short."""
+        """Yield the rows from byte `start` on, each with the offset of its end, without a line that was cut off."""
         with open(self._rows, "rb") as file:
             file.seek(start)
             offset = start
@@ -168,23 +168,23 @@ class Outbox:
                     yield offset, row
 
     def waiting(self) -> int:
-        """How many rows the store does not have yet."""
+        """Return how many rows are not delivered."""
         return sum(1 for _ in self.rows(self.cursor().delivered))
 
     def cursor(self) -> Cursor:
-        """What was delivered so far; nothing, where the file is damaged: the store knows a row that comes again."""
+        """Return what is delivered. If the file is damaged, all rows are sent again, which does no harm."""
         try:
             return Cursor(**json.loads(self._cursor.read_text()))
         except (OSError, ValueError, TypeError):
             return Cursor()
 
     def advance(self, cursor: Cursor) -> None:
-        """Remembers what was delivered."""
+        """Writes down what is delivered."""
         with whole_file(self._cursor) as fresh:
             fresh.write_text(json.dumps(asdict(cursor)))
 
     def refuse(self, row: Row, reason: str) -> None:
-        """Keeps a row that the store will never take, so that it stops no other."""
+        """Sets aside a row that the store refuses, so that it stops no other."""
         with open(self.folder / "refused.jsonl", "a") as file:
             file.write(json.dumps({"reason": reason, "row": row}) + "\n")
 
@@ -193,5 +193,5 @@ class Outbox:
 
 
 def as_line(content: Mapping[str, Any]) -> bytes:
-    """A line of an outbox's file."""
+    """Return the line of a row in a file of the outbox."""
     return json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"

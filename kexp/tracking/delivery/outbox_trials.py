@@ -1,9 +1,9 @@
-"""Trials that are over and that the store does not have yet: kept on disk until it does.
+"""The finished trials of a sweep on disk, until the store has them.
 
-FOLDER/outbox/trials/RUN.jsonl    two lines: the store and the run, and all of the run as one row
-FOLDER/outbox/trials/RUN.refused  the same for a trial that the store will never take, and a line with the reason
+FOLDER/outbox/trials/RUN.jsonl    two lines: the store and the run; the whole run as one row
+FOLDER/outbox/trials/RUN.refused  the same for a trial that the store refused, and a line with the reason
 
-A file is written whole or not at all, and is deleted once the store has its trial.
+A file is written whole or not at all, and is deleted when the store has its trial.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ class TrialOutbox:
     """The records of one sweep that wait on disk.
 
     Args:
-        folder: the sweep's.
+        folder: the sweep's folder.
     """
 
     def __init__(self, folder: Path) -> None:
         self.sweep_folder = folder
         self.folder = folder / "outbox" / "trials"
-        self._change = threading.Lock()  # one thread keeps while another drops, and the folder comes and goes
+        self._change = threading.Lock()  # one thread writes while another deletes the last file and the folder
 
     def keep(self, store: StoreSettings, records: Iterable[RunRecord]) -> None:
         """Writes the records that are not there yet.
 
         Raises:
-            OSError: the disk does not take them.
+            OSError: a record could not be written.
         """
         for record in records:
             if not self._file(record).exists():
@@ -50,7 +50,7 @@ class TrialOutbox:
                     _write(self._file(record), _lines(store, record))
 
     def drop(self, records: Iterable[RunRecord]) -> None:
-        """Deletes records that the store has."""
+        """Deletes the files of records that the store has."""
         with self._change:
             for record in records:
                 self._file(record).unlink(missing_ok=True)
@@ -58,17 +58,17 @@ class TrialOutbox:
                 self.folder.rmdir()
 
     def refuse(self, store: StoreSettings, record: RunRecord, reason: str) -> None:
-        """Keeps a record that the store will never take, so that it stops no other."""
+        """Sets aside a record that the store refuses, so that it stops no other."""
         _write(self._file(record).with_suffix(".refused"), [*_lines(store, record), {"reason": reason}])
         self.drop([record])
 
     def waiting(self) -> list[tuple[StoreSettings, RunRecord]]:
-        """What waits, the oldest first, each with the store that it is for.
+        """Return the records that wait, the oldest first, each with its store.
 
-        A file that is empty is of a machine that went down: it had its name, and its content was on its way.
+        Empty files are left out: the machine went down before their content was on the disk.
 
         Raises:
-            StoreError: a file is not one that `keep` has written.
+            StoreError: a file is damaged.
         """
         found = [_read(file) for file in self.folder.glob("*.jsonl") if file.stat().st_size]
         return sorted(found, key=lambda each: (each[1].end_ms, each[1].run_id))
@@ -88,7 +88,7 @@ def _write(file: Path, lines: Iterable[dict[str, Any]]) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with (
             whole_file(file) as fresh,
-            # The address of a store may carry a password.
+            # Only the user may read it: the address of a store may contain a password.
             open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as written,
         ):
             written.write(content)

@@ -1,4 +1,4 @@
-"""What waits on disk, delivered by another process than the one that left it there: `kexp sync`, `kexp resume`."""
+"""Delivers what another process left on disk, for `kexp sync` and `kexp resume`."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["Delivered", "deliver", "deliver_trials", "store_of", "sync", "waitin
 
 @dataclass(frozen=True)
 class Delivered:
-    """What the delivery of one folder's outbox came to.
+    """The result of delivering one folder's outbox.
 
     Attributes:
-        folder: the run's or sweep's.
-        run_id: of the run whose rows waited; empty where none did.
-        rows: how many of them the store has now.
-        trials: how many of the sweep's trials the store has now.
-        refused: why the store did not take others.
+        folder: the folder of the run or sweep.
+        run_id: the run whose rows waited; empty if no rows waited.
+        rows: how many rows were delivered.
+        trials: how many trials of the sweep were delivered.
+        refused: the reason for each row and trial that the store refused.
         models_refused: how many of those were models.
     """
 
@@ -44,18 +44,19 @@ class Delivered:
 
 
 def waiting_folders(folder: Path) -> list[Path]:
-    """The folders in and below `folder`, of runs and of sweeps, whose outbox holds what is not delivered."""
+    """Return the folders of runs and sweeps, in and below `folder`, whose outbox has something to deliver."""
     runs = {path.parents[1] for path in folder.rglob("outbox/rows.jsonl") if Outbox(path.parents[1]).waiting()}
     sweeps = {path.parents[2] for path in folder.rglob("outbox/trials/*.jsonl")}
-    return sorted(runs | sweeps)  # a sweep before its trials, whose runs must be there to be added to
+    # A sweep's folder comes before its trials' folders, because their runs must exist before models are added to them.
+    return sorted(runs | sweeps)
 
 
 def sync(folder: Path) -> list[Delivered]:
     """Delivers what waits in and below `folder`, each row and trial once.
 
     Raises:
-        ConfigError: there is no such folder.
-        StoreError: the store is still away; what it took is remembered.
+        ConfigError: the folder does not exist.
+        StoreError: the store is still away. What was delivered is not sent again.
     """
     if not folder.is_dir():
         raise ConfigError.at("FOLDER", "there is no such folder", str(folder))
@@ -63,24 +64,27 @@ def sync(folder: Path) -> list[Delivered]:
 
 
 def store_of(folder: Path) -> str:
-    """The address of the store that what waits in a folder is for; empty where a damaged file does not say so."""
+    """Return the address of the store of what waits in a folder; empty if a file is damaged."""
     try:
         for store, _ in TrialOutbox(folder).waiting():
             return resolve_uri(store)
         return resolve_uri(StoreSettings(uri=Outbox(folder).header().uri))
-    except (OSError, StoreError):  # delivering it says what is wrong
+    except (OSError, StoreError):  # `deliver` reports what is wrong
         return ""
 
 
 def deliver(folder: Path, run_ids: Mapping[str, str] | None = None) -> Delivered | None:
-    """Delivers what waits in the outbox of one folder; None while its run is in progress and does so by itself.
+    """Delivers what waits in the outbox of one folder.
 
     Args:
-        folder: a run's or a sweep's.
-        run_ids: a server's ids of runs by the ids that their records had here, where they are known.
+        folder: the folder of a run or sweep.
+        run_ids: id of a record -> id of its run on a server, if known.
+
+    Returns:
+        What was delivered; None if the run is in progress, and delivers by itself.
 
     Raises:
-        StoreError: the store is still away; what it took is remembered.
+        StoreError: the store is still away. What was delivered is not sent again.
     """
     with file_lock(folder / "outbox" / "lock", wait=False) as alone:
         if not alone:
@@ -103,16 +107,16 @@ def deliver(folder: Path, run_ids: Mapping[str, str] | None = None) -> Delivered
 def deliver_trials(
     folder: Path, store: StoreSettings, sweep: str | None, records: Sequence[RunRecord]
 ) -> tuple[int, list[str]]:
-    """Writes records in the place of earlier attempts; drops those whose trial has been run again meanwhile.
+    """Writes records in place of earlier attempts, and drops those whose trial was repeated in the meantime.
 
     Args:
-        folder: the sweep's, where they wait.
-        store: where they are to go.
-        sweep: the run of their sweep.
-        records: of that sweep's trials.
+        folder: the sweep's folder, where the records wait.
+        store: their store.
+        sweep: the id of the sweep's run.
+        records: the records of that sweep's trials.
 
     Returns:
-        How many the store has now, and why it refused others.
+        How many records were written, and the reasons why others were refused.
 
     Raises:
         StoreError: the store is away.

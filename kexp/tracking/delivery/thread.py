@@ -1,4 +1,4 @@
-"""The thread that brings what waits to the store: when it tries, when it tries again, and when it gives up."""
+"""The thread that delivers to the store: when it tries, when it tries again, and when it gives up."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from kexp.tracking.delivery.waiting import Standing
 __all__ = ["BRIEF_S", "DeliveryThread"]
 
 BRIEF_S = 2.0
-"""How long a store that is away is tried where there is no use in waiting."""
+"""How long to try a store that is away, if there is no use in waiting."""
 
-_RETRY_S = 5.0  # at most so long between two attempts while the store is away
-_LAST_RETRY_S = 1.0  # the same once nothing more is to come
+_RETRY_S = 5.0  # the longest pause between two attempts while the store is away
+_LAST_RETRY_S = 1.0  # the same after `finish`
 
 
 class DeliveryThread:
-    """Delivers at intervals and when woken; at the end until nothing is left, or the store has been away for too long.
+    """Delivers at intervals and when it is woken; after `finish`, until nothing is left or the store stays away.
 
     Args:
-        name: the thread's.
-        deliver: brings what waits to the store, or a part of it; raises where the store is away.
-        left: how much waits.
-        interval_s: between two deliveries; longer each time while the store is away.
-        patience_s: how long a store that is away is waited for at the end, before what is left stays on disk.
+        name: the thread's name.
+        deliver: delivers what waits, or a part of it; raises if the store is away.
+        left: returns how much waits.
+        interval_s: the pause between two deliveries; it grows while the store is away.
+        patience_s: how long to wait for a store that is away after `finish`; what is left then stays on disk.
 
     Attributes:
-        failure: why the store did not take what waited at the last attempt; empty where it did.
-        finishing: whether nothing more is to come.
-        given_up: whether what is left is to stay on disk.
+        failure: why the last attempt failed; empty if it succeeded.
+        finishing: whether `finish` was called.
+        given_up: whether `give_up` was called.
     """
 
     def __init__(
@@ -54,33 +54,33 @@ class DeliveryThread:
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begins to deliver."""
+        """Starts the thread."""
         self._thread.start()
 
     def is_alive(self) -> bool:
-        """Whether it has not ended."""
+        """Return whether the thread has not ended."""
         return self._thread.is_alive()
 
     def wake(self) -> None:
-        """Has it deliver now, not when its interval is over."""
+        """Starts the next delivery now."""
         self._set("_woken")
 
     def finish(self, patience_s: float | None = None) -> None:
-        """Says that nothing more is to come: the thread ends once all is delivered, or the store stays away.
+        """Lets the thread end when everything is delivered, or the store stays away. Nothing more may be added.
 
         Args:
-            patience_s: in place of the one given at the beginning.
+            patience_s: replaces the thread's patience.
         """
         if patience_s is not None:
             self._patience_s = patience_s
         self._set("finishing")
 
     def give_up(self) -> None:
-        """Ends the thread after its present attempt."""
+        """Ends the thread after its current attempt. What is left stays on disk."""
         self._set("given_up")
 
     def standing(self, wait_s: float) -> Standing:
-        """How it stands when it is over, or `wait_s` have passed."""
+        """Return the state of the delivery when it has ended, at the latest after `wait_s`."""
         self._thread.join(wait_s)
         return Standing(self.failure, self._waits_s, not self.is_alive())
 
@@ -100,18 +100,18 @@ class DeliveryThread:
             try:
                 self._deliver()
                 self.failure = ""
-            except Exception as error:  # it is away; a thread that dies would lose what waits without a word
-                told = str(error) if isinstance(error, StoreError) else in_a_line(error)
-                self.failure = full_disk(error) if is_disk_full(error) else told
+            except Exception as error:  # a thread that dies would silently deliver nothing more
+                reason = str(error) if isinstance(error, StoreError) else in_a_line(error)
+                self.failure = full_disk(error) if is_disk_full(error) else reason
             before = left
-            with contextlib.suppress(OSError):  # the folder is gone, say
+            with contextlib.suppress(OSError):  # for example, the folder was deleted
                 left = self._left()
             pause = min(2 * pause, _RETRY_S) if self.failure else self._interval_s
             if not finishing:
                 continue
             if not left and not self.failure:
                 return
-            if not last_taken or left < before:  # a slow store is waited for, not one that is away
+            if not last_taken or left < before:  # a store that takes something is slow, not away
                 last_taken = time.monotonic()
             patience_s = min(self._patience_s, BRIEF_S) if mentions_disk_full(self.failure) else self._patience_s
             self._waits_s = max(last_taken + patience_s - time.monotonic(), 0.0)

@@ -1,4 +1,4 @@
-"""Waiting for the end of a delivery: what the user is told meanwhile, and afterwards of what is left on disk."""
+"""Waits for the end of a delivery, and reports its progress and what is left on disk."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from kexp.tracking.settings import command_line
 __all__ = ["Standing", "wait_for", "what_waits"]
 
 _SAY_S = 3.0
-_POLL_S = 0.2  # at most so long until Ctrl-C is heard
+_POLL_S = 0.2  # the longest time until Ctrl-C has an effect
 _BAR = 20  # characters
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How a delivery stands.
+    """The state of a delivery.
 
     Attributes:
-        failure: why the store did not take the last of what waits; empty where it does.
-        waits_s: how long a store that is away will still be waited for.
+        failure: why the last attempt failed; empty if it succeeded.
+        waits_s: how long a store that is away will still be tried.
         over: whether the delivery has ended.
-        refused: why the store will never take some of it.
-        models_refused: how many of that are models.
-        given_up: whether the user did not wait for it.
+        refused: the reason for each row that the store refused.
+        models_refused: how many of those were models.
+        given_up: whether the user pressed Ctrl-C.
     """
 
     failure: str = ""
@@ -50,14 +50,14 @@ def wait_for(
     """Waits until a delivery is over.
 
     Args:
-        standing: how the delivery stands when it is over, or a number of seconds has passed.
-        left: how much waits.
-        what: the name of that, in the plural.
-        say: is told every few seconds how much is left, and how long that will take; None says nothing.
-        give_up: called by Ctrl-C; the delivery is to be over soon.
+        standing: returns the state of the delivery when it has ended, at the latest after a number of seconds.
+        left: returns how many things wait.
+        what: the word for these things, in the plural.
+        say: called every few seconds with a line on how many are left, and for how long; None prints nothing.
+        give_up: called on Ctrl-C, and ends the delivery soon.
 
     Returns:
-        How it stood at its end.
+        The state at the end.
     """
     given_up = False
 
@@ -91,13 +91,13 @@ def _line(now: Standing, left: int, all_of_it: int, what: str, passed_s: float) 
 
 
 def what_waits(standing: Standing, what: str, folder: Path, go_on: str = "") -> str:
-    """The sentence on what is left on disk.
+    """Return the sentence on what is left on disk.
 
     Args:
-        standing: how the delivery stood at its end.
-        what: names it, with its number.
-        folder: where it waits.
-        go_on: another command that delivers it.
+        standing: the state of the delivery at its end.
+        what: the number of things that wait, and the word for them.
+        folder: the folder of the run or sweep.
+        go_on: another command that delivers them; empty for none.
     """
     place = os.path.relpath(folder) if folder.absolute().is_relative_to(Path.cwd()) else str(folder)
     how = f"deliver them with `{command_line('sync', place)}`" + (f", or {go_on}" if go_on else "")

@@ -1,4 +1,4 @@
-"""A run's rows, from its outbox to the store while the run is in progress."""
+"""Delivers the rows of a run in progress from its outbox to the store."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = ["Writer"]
 class Writer:
     """Delivers one run's rows while it lives.
 
-    It reads what there is to deliver from the outbox's files, so it need not be in the process that writes them. All
-    that delivery imports is imported by its thread: two that import modules of one package may meet one half made.
+    It reads the rows from the outbox's files, so it can be in another process than the run. Only its thread imports
+    MLflow's modules, because two threads that import parts of one package may get a part that is not complete.
 
     Args:
         outbox: the run's rows.
         header: the run.
-        settings: the store's.
-        coming: kinds of rows that are still to come; what they take is imported when there is nothing else to do.
+        settings: the store.
+        coming: kinds of rows, "figure" or "model", whose modules are imported when there is nothing else to do.
     """
 
     def __init__(self, outbox: Outbox, header: Header, settings: StoreSettings, coming: Collection[str] = ()) -> None:
@@ -46,18 +46,18 @@ class Writer:
         self.is_alive, self.wake, self.finish = self._thread.is_alive, self._thread.wake, self._thread.finish
 
     def start(self) -> None:
-        """Begins to deliver, with what an interrupted run of the same folder has left first."""
+        """Starts to deliver, beginning with rows that an interrupted run left in the same folder."""
         self._thread.start()
 
     def standing(self, wait_s: float) -> Standing:
-        """How the delivery stands when it is over, or `wait_s` have passed."""
+        """Return the state of the delivery when it has ended, at the latest after `wait_s`."""
         now, sender = self._thread.standing(wait_s), self._sender
         if sender is None:
             return now
         return replace(now, refused=tuple(sender.refused), models_refused=sender.models_refused)
 
     def close(self) -> None:
-        """Leaves on disk what is not delivered; a request that is on its way is waited for a moment."""
+        """Leaves on disk what is not delivered. Waits shortly for the current request."""
         self._thread.give_up()
         self._thread.standing(BRIEF_S)
 
@@ -66,7 +66,7 @@ class Writer:
         cursor = self._outbox.cursor() if self._sender is None else self._sender.cursor
         rows = list(self._outbox.rows(cursor.delivered))
         for figure in (figure for _, row in rows for figure in row.get("figures", ())):
-            with contextlib.suppress(Exception):  # drawn whether or not the store is there; shows when it is delivered
+            with contextlib.suppress(Exception):  # a failure is reported when the figure is delivered
                 draw(self._outbox.run_folder, figure)
         if rows:
             check_reachable(self._header.uri)
@@ -83,7 +83,7 @@ class Writer:
             load_for(self._coming.pop(0))
 
     def _beat(self, ended: bool) -> None:
-        """Shows, where it is time for that, that the run lives."""
+        """Sends the run's heartbeat if it is due."""
         if time.monotonic() >= self._heartbeat_due and not (ended or self._thread.finishing):
             self._heartbeat_due = time.monotonic() + self._settings.heartbeat_interval_s
             with contextlib.suppress(Exception):

@@ -1,4 +1,4 @@
-"""What a run ran on: interpreter, machine, packages, and the commit of the user's own repository."""
+"""Describes the interpreter, the machine, the packages, and the commit of the user's repository."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ _PACKAGES = (
 
 
 def environment(folder: Path | None = None) -> dict[str, Any]:
-    """Python, platform, versions of the packages that can change a result, CPU count, and the git state of `folder`.
+    """Return Python, platform, CPU count, the versions of packages that can change a result, and the git state.
 
-    Imports none of the packages. What is absent is left out.
+    Imports none of the packages. What does not exist is left out.
+
+    Args:
+        folder: the folder of the user's repository; the working directory unless given.
     """
     found: dict[str, Any] = {
         "python": platform.python_version(),
@@ -37,11 +40,11 @@ def environment(folder: Path | None = None) -> dict[str, Any]:
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit, branch, and whether tracked files differ from it; None outside of a repository or without git."""
-    told = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no")
-    if told is None:
+    """Return commit, branch, and whether tracked files differ; None outside of a repository or without git."""
+    status = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no")
+    if status is None:
         return None
-    lines = told.splitlines()
+    lines = status.splitlines()
     heads = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# branch."))
     commit = heads.get("branch.oid", "")
     if not commit or commit == "(initial)":

@@ -1,8 +1,8 @@
-"""The helper: a process that imports MLflow and delivers a run, while this one imports Keras and trains.
+"""The helper: a process that imports MLflow and delivers a run, while this process imports Keras and trains.
 
-The two share the outbox on disk, which the run's process writes and the helper reads, and a connection for short
-requests. The helper starts with a process's first run, serves one run at a time, and ends with the process, however
-that ends. Without a helper, or when it was killed, the run's own process does the same work, which takes longer.
+The run's process writes the outbox on disk, and the helper reads it. Short requests go through a connection. The helper
+starts with the first run of a process, serves one run at a time, and ends with the process. If there is no helper, or
+it was killed, the run's own process does the same work, which takes longer.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ os.register_at_fork(after_in_child=_started.clear)  # a forked process must not 
 
 
 class Helper:
-    """The helper as its run's process sees it; a method for each request of `helper_process`."""
+    """The helper, for the run's process. It has a method for each request of `helper_process`."""
 
     def __init__(self) -> None:
         self.busy = False
         self._standing, self._silence_s, self._heard = Standing(), 0.0, 0.0
         self._sending = threading.Lock()
-        # Ctrl-C and SIGTERM are for the run, which then ends the helper's work.
+        # Ctrl-C and SIGTERM are for the run's process, which then ends the delivery.
         self._process = ChildProcess("kexp.tracking.run.helper_process:serve", ignored=(signal.SIGINT, signal.SIGTERM))
 
     def is_alive(self) -> bool:
-        """Whether it still runs."""
+        """Return whether the process runs."""
         return self._process.alive
 
     def prepare(self, settings: StoreSettings) -> None:
-        """Prepares the store. Errors show when the run is opened."""
+        """Prepares the store. Errors are reported when the run is opened."""
         self._request("prepare", *_surroundings(), _resolved(settings))
 
     def start_run(
         self, settings: StoreSettings, name: str | None, tags: Mapping[str, str], run_id: str | None
     ) -> Header | None:
-        """Makes the run in the store, see `recorded.start_run`. None where this process has to try it itself."""
+        """Creates the run in the store, see `recorded.start_run`. Returns None if this process has to try it itself."""
         self._request("start_run", *_surroundings(), _resolved(settings), name, dict(tags), run_id)
         answer = self._receive(None)
         if isinstance(answer, Exception):
@@ -60,28 +60,28 @@ class Helper:
         return answer if isinstance(answer, Header) else None
 
     def deliver(self, header: Header, settings: StoreSettings, folder: Path, coming: Collection[str]) -> None:
-        """Delivers the rows in `folder` from now on."""
+        """Starts to deliver the rows in `folder`."""
         self._request("deliver", header, settings, folder.absolute(), tuple(coming))
 
     def wake(self) -> None:
-        """Delivers what is there now."""
+        """Starts the next delivery now."""
         self._request("wake")
 
     def finish(self, patience_s: float) -> None:
-        """Says that nothing more is to come, see `DeliveryThread.finish`."""
+        """Ends the delivery, see `DeliveryThread.finish`."""
         self._silence_s, self._heard = patience_s + 5, time.monotonic()
         self._standing = Standing()
         self._request("finish", patience_s)
 
     def standing(self, wait_s: float) -> Standing | None:
-        """How the delivery stands, after `finish`. None where the helper has ended."""
+        """Return the state of the delivery after `finish`, or None if the helper has ended."""
         answer = self._receive(wait_s)
         if isinstance(answer, Standing):
             self._heard, self._standing = time.monotonic(), answer
         elif answer is not _NOTHING:
             self.close()
             return None
-        elif time.monotonic() - self._heard > self._silence_s:  # it was stopped, say
+        elif time.monotonic() - self._heard > self._silence_s:  # for example, it was stopped
             self.close()
             return Standing(f"nothing was heard of it for {self._silence_s:g} s", over=True)
         if self._standing.over:
@@ -91,7 +91,7 @@ class Helper:
         return self._standing
 
     def close(self) -> None:
-        """Ends the process at once; what it has not delivered is on disk."""
+        """Kills the process. What it has not delivered stays on disk."""
         self._process.kill()
 
     def _request(self, what: str, *arguments: Any) -> None:
@@ -99,24 +99,24 @@ class Helper:
             self._process.send((what, arguments))
 
     def _receive(self, timeout_s: float | None) -> Any:
-        """The next answer; None where the helper has ended without one, `_NOTHING` where there is none yet."""
+        """Return the next answer, `_NOTHING` if there is none yet, or None if the helper has ended without one."""
         try:
             return self._process.receive(timeout_s)
         except TimeoutError:
             return _NOTHING
         except EOFError:
             return None
-        except BaseException:  # Ctrl-C, say: the answer would be taken for that of the next request
+        except BaseException:  # for example Ctrl-C: the answer would be taken for that of the next request
             self.close()
             raise
 
 
 def warm_up(settings: StoreSettings | None = None) -> None:
-    """Starts the helper, which imports MLflow; with `settings` it prepares their store too.
+    """Starts the helper, which imports MLflow, and prepares the store of `settings` if they are given.
 
-    Errors show when the run is opened. A process that has imported MLflow already starts no helper.
+    Errors are reported when the run is opened. A process that has already imported MLflow starts no helper.
     """
-    with _lock, contextlib.suppress(OSError):  # no more processes are allowed, say
+    with _lock, contextlib.suppress(OSError):  # for example, no more processes are allowed
         if not (_started and _started[0].is_alive()):
             if "mlflow" in sys.modules or not sys.executable:
                 return
@@ -126,7 +126,7 @@ def warm_up(settings: StoreSettings | None = None) -> None:
 
 
 def claim() -> Helper | None:
-    """The helper, for one run until that has finished; None where there is none, or it serves another run."""
+    """Reserve the helper for one run. Returns None if there is no helper, or it serves another run."""
     with _lock:
         for helper in _started:
             if helper.is_alive() and not helper.busy:
@@ -136,10 +136,10 @@ def claim() -> Helper | None:
 
 
 def _resolved(settings: StoreSettings) -> StoreSettings:
-    """Settings with the address that they mean here: the helper does not know what was set in Python."""
+    """Return the settings with their address: the helper does not know an address that was set in Python."""
     return replace(settings, uri=resolve_uri(settings))
 
 
 def _surroundings() -> tuple[str, dict[str, str]]:
-    """Working directory and environment, which may have changed since the helper started."""
+    """Return the working directory and the environment, which may have changed since the helper started."""
     return os.getcwd(), dict(os.environ)

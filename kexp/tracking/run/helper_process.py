@@ -1,4 +1,4 @@
-"""The helper's process: it carries out the requests of the run's process, one after the other, until that ends."""
+"""The process of the helper, which executes the requests of the run's process one after the other."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from kexp.tracking.store.prepare import prepare_store
 
 __all__ = ["serve"]
 
-_TELL_S = 1.0  # between two words on how a delivery stands
+_REPORT_S = 1.0  # between two reports on the state of a delivery
 
 
 def serve(connection: Connection) -> None:
-    """Serves the process at the other end of the connection."""
-    warnings.simplefilter("ignore")  # where they are errors, MLflow cannot be imported
+    """Serves the process at the other end of the connection, until it ends."""
+    warnings.simplefilter("ignore")  # if warnings are errors, MLflow cannot be imported
     requests: queue.SimpleQueue[tuple[str, tuple[Any, ...]]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, requests), daemon=True).start()
-    with contextlib.suppress(Exception):  # shows, with its reason, when it is used
+    with contextlib.suppress(Exception):  # fails again, and is reported, when MLflow is needed
         load_mlflow()
     service = _Service(connection.send)
     while True:
@@ -41,7 +41,7 @@ def serve(connection: Connection) -> None:
             answer = getattr(service, what)(*arguments)
         except KexpError as error:
             answer = error
-        except Exception:  # the run's process does it itself, and finds out why
+        except Exception:  # the run's process tries it itself, and reports the error
             answer = None
         if what in ("start_run", "finish"):
             connection.send(answer)
@@ -57,9 +57,9 @@ def _listen(connection: Connection, requests: queue.SimpleQueue[tuple[str, tuple
 class _Service:
     """A method for each request."""
 
-    def __init__(self, tell: Callable[[object], None]) -> None:
+    def __init__(self, report: Callable[[object], None]) -> None:
         self.writer: Writer | None = None
-        self._tell = tell
+        self._report = report
 
     def prepare(self, folder: str, environment: Mapping[str, str], settings: StoreSettings) -> None:
         _move(folder, environment)
@@ -88,13 +88,13 @@ class _Service:
     def finish(self, patience_s: float) -> Standing:
         assert self.writer is not None
         self.writer.finish(patience_s)
-        while not (standing := self.writer.standing(_TELL_S)).over:
-            self._tell(standing)
+        while not (standing := self.writer.standing(_REPORT_S)).over:
+            self._report(standing)
         return standing
 
 
 def _move(folder: str, environment: Mapping[str, str]) -> None:
-    """Takes over the run's working directory and environment: they say where artifacts go, and hold credentials."""
+    """Takes over the run's working directory and environment, which locate artifacts and contain credentials."""
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

@@ -1,4 +1,4 @@
-"""A run in an MLflow store: on disk at once, in the store a second later, whatever becomes of the store meanwhile."""
+"""A run in progress: each row is on disk at once, and in the store a second later, or when the store is back."""
 
 from __future__ import annotations
 
@@ -38,16 +38,15 @@ __all__ = ["add_to_run", "open_run", "start_run"]
 
 
 class RecordedRun(Tracker):
-    """A run in an MLflow store: the Tracker that `open_run` returns. Its rows are on disk when a call returns.
+    """The Tracker that `open_run` returns. When a call returns, its rows are on disk.
 
     Args:
-        settings: the store's.
+        settings: the store.
         header: the run.
         folder: the run's output folder.
-        adds: the run is over; what is added to it waits on disk, and `sync` or `deliver` delivers it.
-        helper: delivers the rows; None has a thread of this process do it.
-        coming: see `open_run`.
-        say: see `open_run`.
+        adds: whether the run is finished; what is added to it waits on disk for `sync` or `deliver`.
+        helper: the process that delivers the rows; None starts a thread of this process.
+        coming, say: see `open_run`.
     """
 
     def __init__(
@@ -80,7 +79,7 @@ class RecordedRun(Tracker):
             self._delivery = self._deliver_here()
 
     def _deliver_here(self) -> Writer:
-        """Goes on where the outbox's cursor stands."""
+        """Starts a thread that delivers the rows after the outbox's cursor."""
         writer = Writer(self._outbox, self._header, self.settings, self._coming)
         writer.start()
         return writer
@@ -88,11 +87,11 @@ class RecordedRun(Tracker):
     def put(self, row: Row) -> None:
         self._outbox.append(row)
         with self._putting:
-            if self._delivery is not None and not self._delivery.is_alive():  # a helper that was killed
+            if self._delivery is not None and not self._delivery.is_alive():  # the helper was killed
                 self._delivery = self._deliver_here()
 
     def keep_file(self, file: Path, folder: str) -> str:
-        if not file.resolve().is_relative_to(self.folder.resolve()):  # it may change or go before the store has it
+        if not file.resolve().is_relative_to(self.folder.resolve()):  # it may change before it is delivered
             copy = self._outbox.files / folder / file.name
             copy_whole(file, copy)
             file = copy
@@ -111,8 +110,8 @@ class RecordedRun(Tracker):
         self.put({"figures": [figure]})
         if self._delivery is not None:
             self._delivery.wake()
-        else:  # it can be drawn here: whoever delivers has many runs to deliver
-            with contextlib.suppress(StoreError):  # shows when it is delivered
+        else:  # drawn here, because the process that delivers has many runs to deliver
+            with contextlib.suppress(StoreError):  # reported when the figure is delivered
                 draw(self._outbox.run_folder, figure)
 
     def log_keras_model(
@@ -142,7 +141,7 @@ class RecordedRun(Tracker):
                 self.set_tags(tags)
             if not self._adds:
                 self.put({"end": {"status": status, "time_ms": now_ms()}})
-        except OSError:  # the disk is full: the store, which may be elsewhere, is told without it
+        except OSError:  # the disk is full; the store may be elsewhere
             _end_in_store(self._header, status, tags)
         if self._delivery is not None:
             ending = self._wait(BRIEF_S if self.hurries or status == "KILLED" else self.settings.end_timeout_s)
@@ -158,12 +157,12 @@ class RecordedRun(Tracker):
         self.model_id = next(reversed(self._outbox.cursor().models.values()), None)
 
     def _wait(self, patience_s: float) -> Standing:
-        """Until the store has all rows, has been away for so long, or Ctrl-C leaves them on disk."""
+        """Waits until all rows are delivered, the store has been away for `patience_s`, or Ctrl-C is pressed."""
         given_up = False
 
         def standing(wait_s: float) -> Standing:
             now = self._delivery.standing(wait_s) if self._delivery is not None else None
-            if now is None and not given_up:  # a helper that was killed at the last moment
+            if now is None and not given_up:  # the helper was killed
                 self._delivery = self._deliver_here()
                 self._delivery.finish(patience_s)
             return replace(now or Standing(), over=True) if given_up else now or Standing()
@@ -191,20 +190,20 @@ def open_run(
     coming: Collection[str] = (),
     say: Callable[[str], None] | None = None,
 ) -> Tracker:
-    """Starts a run, or goes on with one.
+    """Starts a run, or continues one.
 
     Args:
         settings: the store.
-        name: the run's name; None lets MLflow make one up.
-        folder: the run's output folder; its rows wait in `folder/outbox` until the store has them.
+        name: the run's name; None lets MLflow choose one.
+        folder: the run's output folder; its rows wait in `folder/outbox` until they are delivered.
         tags: the run's first tags.
-        parent_run_id: the sweep that the run is a trial of.
-        run_id: an earlier run to go on with; it becomes RUNNING again.
-        coming: what will be logged at its end, "figure" or "model"; what that takes is imported meanwhile.
-        say: is told, while the run's end waits for the store, how much is still to be sent.
+        parent_run_id: the run of the sweep, if the run is a trial.
+        run_id: an earlier run to continue; it becomes RUNNING again.
+        coming: what will be logged at the end, "figure" or "model"; the modules for it are imported in the meantime.
+        say: called with each line on what is still to be sent, while the run's end waits for the store.
 
     Raises:
-        StoreError: the store is away or cannot be written. Nothing has been computed by then.
+        StoreError: the store is away or cannot be written.
     """
     own = tag_row({**(tags or {}), **signs_of_life()})["tags"]
     first = {**own, **lineage(parent_run_id)}
@@ -217,7 +216,7 @@ def open_run(
             helper, header = None, start_run(settings, name, first, run_id)
         try:
             recorded = RecordedRun(settings, header, folder, helper=helper, coming=coming, say=say)
-        except (OSError, StoreError) as error:  # nothing can be kept in the folder
+        except (OSError, StoreError) as error:  # the folder cannot be written
             if run_id is None:
                 _end_in_store(header, "FAILED", reason_tags(str(error)))
             raise
@@ -229,7 +228,7 @@ def open_run(
 
 
 def start_run(settings: StoreSettings, name: str | None, tags: Mapping[str, str], run_id: str | None) -> Header:
-    """Makes the run in the store, with its first tags; or makes an earlier one RUNNING again.
+    """Creates the run in the store, with its first tags, or makes an earlier one RUNNING again.
 
     Raises:
         StoreError: the store is away or cannot be written.
@@ -258,15 +257,15 @@ def _end_in_store(header: Header, status: Status, tags: Mapping[str, str]) -> No
 
 
 def add_to_run(header: Header, *, folder: Path, points: LastPoints | None = None) -> Tracker:
-    """Adds to a run that is over, a sweep's best trials' models, say: its status and times stay as they are.
+    """Adds to a finished run, whose status and times stay as they are, for example the models of the best trials.
 
-    What is added waits in `folder` for `sync` or `deliver`; MLflow is not imported. What an earlier attempt left
-    there, and the store does not have yet, is given up.
+    What is added waits in `folder` for `sync` or `deliver`. MLflow is not imported. Rows of an earlier attempt that
+    still wait there are dropped.
 
     Args:
         header: the run.
-        folder: its folder.
-        points: the last point of each of its metrics; the store is asked for them unless given.
+        folder: the run's folder.
+        points: the last point of each of its metrics; read from the store unless given.
     """
     recorded = RecordedRun(StoreSettings(uri=header.uri), header, folder, adds=True)
     recorded.last_points.update({key: (value, at, stamp) for key, (value, at, stamp) in (points or {}).items()})

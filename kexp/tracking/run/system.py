@@ -1,4 +1,4 @@
-"""The machine measured while a run is in progress: processor, memory, disk, network, GPUs, as MLflow measures them."""
+"""Measures processor, memory, disk, network and GPUs during a run, by MLflow's own monitors."""
 
 from __future__ import annotations
 
@@ -10,23 +10,21 @@ from typing import Any
 
 from kexp.tracking.record.tracker import Tracker
 from kexp.tracking.store.client import load_mlflow
+from kexp.tracking.values import ABOUT
 
 __all__ = ["measured"]
 
-_PREFIX = "system/"  # MLflow's page has a tab for it
 _INTERVAL = "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"
 _USUAL_S = 10.0
 
 
 @contextlib.contextmanager
 def measured(tracker: Tracker, wanted: bool = True) -> Iterator[None]:
-    """Samples the machine until the block ends, in a thread of its own; at its start and its end too.
-
-    Samples go to the tracker, which keeps them on disk: nothing waits for the store.
+    """Samples the machine at the start of the block, at its end, and at intervals in between, in a thread.
 
     Args:
-        tracker: takes them, under MLflow's names.
-        wanted: whether to.
+        tracker: logs the samples under MLflow's names.
+        wanted: whether to sample.
     """
     if not wanted:
         yield
@@ -46,9 +44,9 @@ def _sample(tracker: Tracker, ending: threading.Event) -> None:
     while True:
         found: dict[str, float] = {}
         for monitor in monitors:
-            with contextlib.suppress(Exception):  # a sensor that goes away must not end the run
+            with contextlib.suppress(Exception):  # a sensor that fails must not end the run
                 monitor.collect_metrics()
-                found |= {f"{_PREFIX}{name}": float(value) for name, value in monitor.aggregate_metrics().items()}
+                found |= {f"{ABOUT}{name}": float(value) for name, value in monitor.aggregate_metrics().items()}
                 monitor.clear_metrics()
         if found:
             tracker.log_metrics(found, step=step)
@@ -65,7 +63,7 @@ def _interval_s() -> float:
 
 
 def _monitors() -> list[Any]:
-    """MLflow's own, those that work here."""
+    """Return MLflow's monitors that work on this machine."""
     load_mlflow()
     from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
     from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
@@ -74,6 +72,6 @@ def _monitors() -> list[Any]:
 
     found: list[Any] = []
     for kind in (CPUMonitor, DiskMonitor, NetworkMonitor, GPUMonitor):
-        with contextlib.suppress(Exception):  # no GPU, or nothing that measures one
+        with contextlib.suppress(Exception):  # no GPU, or no package that measures it
             found.append(kind())
     return found
