@@ -39,7 +39,6 @@ from kexp.schema.run_names import run_name
 from kexp.tracking import (
     StoreSettings,
     Tracker,
-    left_alone,
     null_run,
     open_run,
     run_status,
@@ -176,7 +175,7 @@ def _run(
         model=model,
         experiment=experiment,
         fingerprint=prepared.fingerprint,
-        notice=" ".join([tracker.notice, *(left_alone() if store is not None and not parent_run_id else ())]).strip(),
+        notice=tracker.notice,
         duration_s=time.perf_counter() - started,
         saved=saved,
         rows_wait=tracker.undelivered,

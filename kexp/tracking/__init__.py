@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kexp.tracking.delivery.finished import log_finished_run, log_finished_runs
+from kexp.tracking.delivery.finished import log_finished_runs
 from kexp.tracking.delivery.outbox import Header
 from kexp.tracking.delivery.syncing import Delivered, sync, waiting_folders
 from kexp.tracking.reading.by_fingerprint import FinishedRun, finished_with
@@ -56,7 +56,6 @@ __all__ = [
     "flatten",
     "left_alone",
     "list_artifacts",
-    "log_finished_run",
     "log_finished_runs",
     "mark_failed",
     "measured",

@@ -16,7 +16,6 @@ __all__ = [
     "LONGEST_VALUE",
     "SIZES",
     "flatten",
-    "metric_value",
     "param_value",
     "restored_metric",
     "safe_key",
@@ -78,11 +77,6 @@ def safe_key(key: str) -> str:
         return key
     mark = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{safe[: _LONGEST_KEY - 9]}-{mark}" if safe else f"key-{mark}"
-
-
-def metric_value(value: Any) -> float:
-    """A metric as a Python float; NaN and the infinities pass."""
-    return float(value)
 
 
 def restored_metric(value: float) -> float:

@@ -13,7 +13,7 @@ import pytest
 from finished_runs import Finished, Kexp
 
 from kexp.commands.completions import candidates
-from kexp.tracking import RunRecord, StoreSettings, log_finished_run, resolve_uri
+from kexp.tracking import RunRecord, StoreSettings, log_finished_runs, resolve_uri
 from kexp.tracking.store.client import client_for
 
 PROGRAM = Path(sys.executable).with_name("kexp")
@@ -55,7 +55,9 @@ def test_completion_offers_the_stores_runs_latest_first(there: Finished) -> None
 
 
 def test_completion_knows_sweeps_and_registered_models(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_id = log_finished_run(StoreSettings(), RunRecord("rates", "FINISHED", 1, 2, tags={"kexp.sweep.name": "rates"}))
+    run_id = log_finished_runs(
+        StoreSettings(), [RunRecord("rates", "FINISHED", 1, 2, tags={"kexp.sweep.name": "rates"})]
+    )[0]
     client = client_for(resolve_uri(StoreSettings()))
     client.create_registered_model("iris")
     client.create_model_version("iris", str(workplace), run_id=run_id)

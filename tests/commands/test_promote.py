@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from finished_runs import Kexp
 
-from kexp.tracking import RunRecord, StoreSettings, find_run, log_finished_run, resolve_uri
+from kexp.tracking import RunRecord, StoreSettings, find_run, log_finished_runs, resolve_uri
 from kexp.tracking.store.client import client_for
 
 Told = Callable[..., tuple[int, str]]
@@ -28,7 +28,7 @@ def models(workplace: Path) -> dict[str, str]:
             metrics=[("test_accuracy", accuracy, 3, 1000), ("val_loss", 1 - accuracy, 3, 1000)],
             tags={"kexp.fingerprint": f"print of {name}", "kexp.version": "1"},
         )
-        ids[name] = log_finished_run(settings, record)
+        ids[name] = log_finished_runs(settings, [record])[0]
         client = client_for(resolve_uri(settings))
         if name != "bare":
             experiment = client.get_run(ids[name]).info.experiment_id

@@ -27,7 +27,7 @@ WORKERS, POINTS = 8, 1000
 WORKER = """
 import os, sys, time
 from pathlib import Path
-from kexp.tracking import RunRecord, StoreSettings, log_finished_run, open_run
+from kexp.tracking import RunRecord, StoreSettings, log_finished_runs, open_run
 from kexp.tracking.store.client import load_mlflow
 
 
@@ -40,7 +40,7 @@ def work(number):
         points += [(key, value, step, step) for key, value in values.items()]
         if step % 250 == 0:
             time.sleep(0.2)
-    log_finished_run(StoreSettings(), RunRecord(f"whole-{number}", "FINISHED", 1, 2, metrics=points))
+    log_finished_runs(StoreSettings(), RunRecord(f"whole-{number}", "FINISHED", 1, 2, metrics=points))
     run.end("FINISHED")
     assert not run.notice, run.notice
 

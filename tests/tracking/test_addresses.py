@@ -11,7 +11,7 @@ from distant import distant
 from servers import Server
 
 from kexp.errors import ConfigError, StoreError, UnknownNameError
-from kexp.tracking import RunRecord, StoreSettings, find_run, find_sweep, log_finished_run, resolve_uri
+from kexp.tracking import RunRecord, StoreSettings, find_run, find_sweep, log_finished_runs, resolve_uri
 from kexp.tracking.store.client import client_for
 from kexp.tracking.store.model_registry import Registration, register, version_named
 
@@ -19,7 +19,7 @@ from kexp.tracking.store.model_registry import Registration, register, version_n
 def run_with_model(settings: StoreSettings, folder: Path, *, ours: bool = True) -> tuple[str, str]:
     """A finished run with a logged model: their ids."""
     tags = {"kexp.fingerprint": "f"} if ours else {}
-    run_id = log_finished_run(settings, RunRecord("modest-model", "FINISHED", 1, 2, tags=tags))
+    run_id = log_finished_runs(settings, [RunRecord("modest-model", "FINISHED", 1, 2, tags=tags)])[0]
     client = client_for(resolve_uri(settings))
     experiment = client.get_run(run_id).info.experiment_id
     made = client.create_logged_model(experiment, "model", source_run_id=run_id)
@@ -100,10 +100,10 @@ def test_a_server_that_knows_no_aliases_is_told_as_one(server: Server, tmp_path:
 
 
 def test_the_best_trial_of_a_sweep_is_found_by_the_sweeps_name_id_and_latest(settings: StoreSettings) -> None:
-    best = log_finished_run(settings, RunRecord("rates-3", "FINISHED", 1, 2))
+    best = log_finished_runs(settings, [RunRecord("rates-3", "FINISHED", 1, 2)])[0]
     tags = {"kexp.sweep.name": "rates", "kexp.sweep.best": best}
-    sweep = log_finished_run(settings, RunRecord("rates", "FINISHED", 3, 4, tags=tags))
-    log_finished_run(settings, RunRecord("none", "FINISHED", 1, 2, tags={"kexp.sweep.name": "none"}))
+    sweep = log_finished_runs(settings, [RunRecord("rates", "FINISHED", 3, 4, tags=tags)])[0]
+    log_finished_runs(settings, [RunRecord("none", "FINISHED", 1, 2, tags={"kexp.sweep.name": "none"})])
     for ref in ("best:rates", f"best:{sweep}", f"best:{sweep[:9]}", "best:latest", f"best:runs:/{sweep}"):
         assert find_run(settings, ref).run_id == best, ref
     assert find_sweep(settings, "rates").run_id == find_sweep(settings, "latest").run_id == sweep

@@ -118,8 +118,7 @@ def test_a_run_that_cannot_be_taken_up_is_said(
 def test_what_is_left_alone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert left_alone() == []
     monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
-    assert [each.split()[0] for each in left_alone(sweep=True)] == ["MLFLOW_RUN_ID"]
-    assert left_alone() == []  # a single run takes the run
+    assert [each.split()[0] for each in left_alone()] == ["MLFLOW_RUN_ID"]
 
 
 def test_the_registry_is_the_one_that_mlflow_was_told(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,6 @@ from kexp.tracking import (
     fetch_artifact,
     find_run,
     list_artifacts,
-    log_finished_run,
     log_finished_runs,
     metric_history,
     open_run,
@@ -66,7 +65,7 @@ def test_bulk_writes_what_the_client_would(settings: StoreSettings, tmp_path: Pa
         datasets=[DatasetRecord("digits", "d", "train", schema={"x": [64]}), DatasetRecord("digits", "d", "test")],
         texts={"config.yaml": "seed: 1\n"},
     )
-    ours = log_finished_run(settings, whole)
+    ours = log_finished_runs(settings, [whole])[0]
     written: dict[str, str] = {}
     again = replace(whole, run_id="b" * 32)
     send_runs(client_for(settings.uri or ""), prepare_store(settings), [again], (), written)
@@ -102,7 +101,7 @@ def test_bulk_writes_what_the_client_would(settings: StoreSettings, tmp_path: Pa
 
 
 def test_many_runs_are_all_there_exactly(settings: StoreSettings) -> None:
-    sweep = log_finished_run(settings, record("sweep"))
+    sweep = log_finished_runs(settings, [record("sweep")])[0]
     records = [record(f"trial {index}", parent_run_id=sweep, start_ms=1000 + index) for index in range(250)]
     began = time.monotonic()
     run_ids = log_finished_runs(settings, records)
@@ -135,7 +134,7 @@ def test_lock_of_another_process_only_delays(settings: StoreSettings, tmp_path: 
     holder = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None, check_same_thread=False)
     holder.execute("BEGIN EXCLUSIVE")
     threading.Timer(2.0, lambda: holder.execute("COMMIT")).start()
-    run_id = log_finished_run(settings, record("trial"))
+    run_id = log_finished_runs(settings, [record("trial")])[0]
     holder.close()
     assert len(metric_history(settings, run_id, "m0")) == 20
 
@@ -153,5 +152,5 @@ def test_runs_in_bulk_stand_beside_runs_in_progress(settings: StoreSettings, tmp
 
 def test_artifact_path_out_of_the_run_is_refused(settings: StoreSettings, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no artifact path"):
-        log_finished_run(settings, record("trial", texts={"../../escape.txt": "text"}))
+        log_finished_runs(settings, [record("trial", texts={"../../escape.txt": "text"})])
     assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,10 +41,7 @@ class _Limits:
     timeout_s: float
     memory_bytes: int
     max_bytes: int
-    ends: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "ends", time.monotonic() + self.timeout_s)
+    ends: float  # of `time.monotonic`
 
 
 def load_untrusted(
@@ -79,7 +76,7 @@ def load_untrusted(
     if format not in UNTRUSTED_FORMATS.values():
         known = ", ".join(sorted(UNTRUSTED_FORMATS.values()))
         raise LoadError(f"{path}: an untrusted file is loaded as one of {known}, got {format!r}")
-    limits = _Limits(timeout_s, memory_bytes, max_bytes)
+    limits = _Limits(timeout_s, memory_bytes, max_bytes, time.monotonic() + timeout_s)
     with tempfile.TemporaryDirectory(prefix="kexp-inspect-") as scratch:
         copy = _copy_bounded(path, Path(scratch, "file"), max_bytes)
         config, tree, attrs = _inspect(path, copy, format, limits)

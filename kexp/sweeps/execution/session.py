@@ -122,7 +122,7 @@ class Session:
             self.goes_on = before is not None
             self.keeping = Keeping(self.folder, self._keep)
             with deferred_interrupts():  # a run that is open is one that will be ended
-                self.notices += left_alone(sweep=True) if self.store is not None else []
+                self.notices += left_alone() if self.store is not None else []
                 tracker = open_sweep_run(
                     self.store,
                     name=self.name,

@@ -19,15 +19,10 @@ from kexp.tracking.store.client import client_for, is_transient, reason_of, sql_
 from kexp.tracking.store.prepare import prepare_store
 from kexp.tracking.store.tables import chunks
 
-__all__ = ["deliver_records", "log_finished_run", "log_finished_runs"]
+__all__ = ["deliver_records", "log_finished_runs"]
 
 _RUNS_A_TRANSACTION = 100
 _ATTEMPTS = 5  # while a database is locked; for a server, the caller tries again later
-
-
-def log_finished_run(settings: StoreSettings, record: RunRecord) -> str:
-    """Writes one run; returns its id. Many at once are cheaper by far: `log_finished_runs`."""
-    return log_finished_runs(settings, [record])[0]
 
 
 def log_finished_runs(

@@ -8,6 +8,7 @@ import platform
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,7 @@ def model_row(
         "key": folder.name,
         "local": str(folder.relative_to(outbox.run_folder)),
         "name": name,
-        "register": None if register is None else register.as_dict(),
+        "register": None if register is None else asdict(register),
         "step": step,
         "tags": lineage(None),
         "params": param_row(params or {})[0]["params"],

@@ -70,9 +70,9 @@ def run_to_take_up(settings: StoreSettings, asked: str | None) -> str | None:
     return run_id
 
 
-def left_alone(*, sweep: bool = False) -> list[str]:
-    """What MLflow is told by variables and kexp does not do, in a sentence each."""
-    if sweep and os.environ.get(_RUN):
+def left_alone() -> list[str]:
+    """Return a sentence for each of MLflow's variables that a sweep ignores."""
+    if os.environ.get(_RUN):
         return [f"{_RUN} is not taken up: a sweep has a run of its own, and one for each trial."]
     return []
 

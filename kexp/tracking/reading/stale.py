@@ -33,9 +33,9 @@ def mark_failed(settings: StoreSettings, runs: Iterable[RunView]) -> None:
     client = client_for(uri)
     with store_errors(uri, "marking runs as failed"):
         for view in runs:
-            client.set_tag(view.run_id, "kexp.reason", "its process ended without a word")
             beat = view.tags.get(HEARTBEAT, "")
-            end_run(client, view.run_id, "FAILED", int(beat) * 1000 if beat.isdigit() else None)
+            ended_ms = int(beat) * 1000 if beat.isdigit() else None
+            end_run(client, view.run_id, "FAILED", ended_ms, {"kexp.reason": "its process ended without a word"})
 
 
 def unfinished_runs(store: StoreSettings, parent_run_id: str) -> dict[str, list[str]]:

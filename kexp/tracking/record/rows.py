@@ -23,7 +23,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from kexp.errors import StoreError
-from kexp.tracking.values import INFINITY, LONGEST_VALUE, metric_value, param_value, safe_key
+from kexp.tracking.values import INFINITY, LONGEST_VALUE, param_value, safe_key
 
 __all__ = ["Row", "artifact_path", "dataset_row", "joined", "metric_row", "param_row", "parts_of", "tag_row"]
 
@@ -53,7 +53,7 @@ def metric_row(metrics: Mapping[str, float], step: int, timestamp_ms: int) -> tu
     """One point of each metric as a row, and the keys whose value is infinite, which MLflow cannot hold as such."""
     points, infinite = [], []
     for key, given in metrics.items():
-        value, safe = metric_value(given), safe_key(str(key))
+        value, safe = float(given), safe_key(str(key))
         if math.isinf(value):
             infinite.append(safe)
             value = math.copysign(INFINITY, value)

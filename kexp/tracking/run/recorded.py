@@ -250,10 +250,7 @@ def start_run(settings: StoreSettings, name: str | None, tags: Mapping[str, str]
 
 def _end_in_store(header: Header, status: Status, tags: Mapping[str, str]) -> None:
     with contextlib.suppress(Exception):
-        client = client_for(header.uri)
-        for key, value in tags.items():
-            client.set_tag(header.run_id, key, value)
-        end_run(client, header.run_id, status)
+        end_run(client_for(header.uri), header.run_id, status, tags=tags)
 
 
 def add_to_run(header: Header, *, folder: Path, points: LastPoints | None = None) -> Tracker:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError, StoreError, UnknownNameError, suggestion, without_passwords
@@ -100,16 +100,14 @@ def _refuse(client: MlflowClient, uri: str, key: str, name: str, which: str, ali
     with store_errors(uri, "reading the model registry"):
         there = client.search_registered_models(f"name = {quoted(name)}")
         if not there:
-            raise UnknownNameError(key, "registered model", name, _names(client.search_registered_models()))
+            raise UnknownNameError(
+                key, "registered model", name, [str(each.name) for each in client.search_registered_models()]
+            )
         if alias:
             raise ConfigError(f"{key}: model {name} has no alias {which!r}{suggestion(which, there[0].aliases)}")
         versions = client.search_model_versions(f"name = {quoted(name)}")
     known = sorted((str(each.version) for each in versions), key=int)
     raise ConfigError(f"{key}: model {name} has no version {which!r}{suggestion(which, known)}")
-
-
-def _names(models: Iterable[Any]) -> list[str]:
-    return [str(each.name) for each in models]
 
 
 def quoted(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The tags by which a run in progress shows that a process works on it. They say nothing once it has ended."""
+"""The tags that show that a process works on a run. They are deleted when the run ends."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -20,11 +21,17 @@ HEARTBEAT, HOST, PID = "kexp.heartbeat", "kexp.host", "kexp.pid"
 
 
 def signs_of_life() -> dict[str, str]:
-    """The tags of a run that this process begins to work on."""
+    """Return the tags of a run that this process starts to work on."""
     return {PID: str(os.getpid()), HOST: socket.gethostname(), HEARTBEAT: str(int(time.time()))}
 
 
-def end_run(client: MlflowClient, run_id: str, status: str, time_ms: int | None = None) -> None:
+def end_run(
+    client: MlflowClient,
+    run_id: str,
+    status: str,
+    time_ms: int | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
     """Ends a run in the store, and deletes its signs of life.
 
     Args:
@@ -32,14 +39,17 @@ def end_run(client: MlflowClient, run_id: str, status: str, time_ms: int | None 
         run_id: the run.
         status: FINISHED, FAILED or KILLED.
         time_ms: when it ended, in milliseconds since 1970; now unless given.
+        tags: set before the run ends.
 
     Raises:
-        Exception: the store did not take the end. That a tag stays is no failure.
+        Exception: the store did not end the run. If a tag could not be deleted, nothing is raised.
     """
+    for key, value in (tags or {}).items():
+        client.set_tag(run_id, key, value)
     signs = (HEARTBEAT, HOST, PID)
     store = sql_store(client)
     if store is None:
-        with ThreadPoolExecutor(len(signs)) as pool:  # together with the end, because a server may be far away
+        with ThreadPoolExecutor(len(signs)) as pool:  # at the same time, because a server may be far away
             for key in signs:
                 pool.submit(client.delete_tag, run_id, key)
             client.set_terminated(run_id, status, time_ms)
