@@ -36,24 +36,8 @@ __all__ = [
 
 # What stands for a missing number in files that people keep; in a column of text these may be names.
 MISSING_WORDS = (
-    *(
-        "na",
-        "n/a",
-        "n.a.",
-        "#n/a",
-        "#na",
-        "<na>",
-        "nan",
-        "-nan",
-        "null",
-        "(null)",
-        "\\n",
-        "nil",
-        "none",
-        "missing",
-        "unknown",
-    ),
-    *("undefined", "not available", "#value!", "#div/0!", "#ref!", "#name?", "#num!", "#null!"),
+    *("na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nan", "-nan", "null", "(null)", "\\n", "nil", "none", "missing"),
+    *("unknown", "undefined", "not available", "#value!", "#div/0!", "#ref!", "#name?", "#num!", "#null!"),
     *("0000-00-00", "0000-00-00 00:00:00", "?", "-", "--", "---", ".", "..", "...", ""),
 )
 

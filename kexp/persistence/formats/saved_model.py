@@ -41,7 +41,7 @@ class _SavedModel:
     @property
     def notice(self) -> str:
         """See `Format`."""
-        from kexp.persistence.formats.tensorflow_rows import why_encoded
+        from kexp.persistence.formats.raw_columns import why_encoded
 
         why = why_encoded(self._contract["rows"]) if self._contract else ""
         return f"saved_model takes {why}" if why else ""

@@ -7,50 +7,23 @@ import re
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
+from kexp.persistence.formats.raw_columns import CLOCK, ISO, pattern_of
 from kexp.serving.cells import COMMA, FORMS, MINUSES, MISSING_WORDS, SCALED, SCALES, grouped
 
-__all__ = ["days_from_civil", "moments", "numbers", "refuse", "trimmed", "unknown_directives", "year_of"]
+__all__ = ["days_from_civil", "moments", "numbers", "refuse", "trimmed", "year_of"]
 
 DAY_S = 86400.0
 
 _MISSING = "|".join(map(re.escape, MISSING_WORDS))
 _PLAIN = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _SPACES = " '\u00a0\u202f"  # further separators of thousands
-_CLOCK = r"(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2})(?:\.(?P<f>\d+))?)?"
-_ZONE = r"(?P<z>Z|[+-]\d{2}:?\d{2})"
-_ISO = rf"(?P<Y>\d{{4}})(?:[-/](?P<m>\d{{1,2}})(?:[-/](?P<d>\d{{1,2}})(?:[ T]{_CLOCK})?)?)? ?{_ZONE}?"
 _MONTHS = [name.lower() for name in calendar.month_abbr[1:]]
-_MONTH = "|".join(calendar.month_name[1:]) + "|" + "|".join(calendar.month_abbr[1:])
-_DAY = "|".join([*calendar.day_name, *calendar.day_abbr])
-_DIRECTIVES = {
-    "Y": r"(?P<Y>\d{4})",
-    "y": r"(?P<y>\d{2})",
-    "m": r"(?P<m>1[0-2]|0[1-9]|[1-9])",
-    "b": rf"(?P<b>{_MONTH})",
-    "B": rf"(?P<b>{_MONTH})",
-    "d": r"(?P<d>3[01]|[12]\d|0[1-9]|[1-9])",
-    "a": rf"(?:{_DAY})",
-    "A": rf"(?:{_DAY})",
-    "H": r"(?P<H>2[0-3]|[01]\d|\d)",
-    "I": r"(?P<I>1[0-2]|0[1-9]|[1-9])",
-    "p": r"(?P<p>AM|PM)",
-    "M": r"(?P<M>[0-5]\d|\d)",
-    "S": r"(?P<S>[0-5]\d|\d)",
-    "f": r"(?P<f>\d{1,6})",
-    "z": _ZONE,
-}
-
-
-def unknown_directives(form: str) -> list[str]:
-    """Returns the directives of a `strptime` format that a graph cannot parse, such as names of time zones."""
-    return [f"%{each}" for each in re.findall(r"%(.)", form) if each not in _DIRECTIVES and each != "%"]
 
 
 def trimmed(texts: Any) -> Any:
     """Removes the spaces around texts."""
-    import tensorflow as tf
-
     return tf.strings.regex_replace(texts, "^ +| +$", "")
 
 
@@ -62,8 +35,6 @@ def refuse(wrong: Any, shown: Any, sentence: str) -> None:
         shown: the values.
         sentence: the error's message, followed by the first wrong value.
     """
-    import tensorflow as tf
-
     tf.debugging.Assert(tf.logical_not(tf.reduce_any(wrong)), [sentence, tf.boolean_mask(shown, wrong)[:1]])
 
 
@@ -78,15 +49,13 @@ def numbers(texts: Any, name: str, form: str | None) -> Any:
     Returns:
         float64, NaN for missing values.
     """
-    import tensorflow as tf
-
     texts = trimmed(texts)
     missing = _missing(texts)
     plain = _written(texts, form) if form in FORMS else _truths_as_numbers(tf.strings.regex_replace(texts, "_", ""))
     valid = tf.strings.regex_full_match(plain, _PLAIN)
     found = _number(plain, valid)
     clock = form is not None and form.startswith("%")
-    for pattern in (*([_pattern_of(str(form))] if clock else []), *([] if form in FORMS else [_CLOCK])):
+    for pattern in (*([pattern_of(str(form))] if clock else []), *([] if form in FORMS else [CLOCK])):
         fits, parts = _parts(texts, pattern)
         valid, found = valid | fits, tf.where(fits & ~valid, _seconds_of_the_day(parts), found)
     refuse(~(valid | missing), texts, f"column {name!r} must hold numbers, got")
@@ -104,11 +73,9 @@ def moments(texts: Any, name: str, form: str | None) -> Any:
     Returns:
         Seconds since 1970, float64, NaN for missing values.
     """
-    import tensorflow as tf
-
     texts = trimmed(texts)
     missing = _missing(texts)
-    valid, parts = _parts(texts, _pattern_of(form) if form else _ISO)
+    valid, parts = _parts(texts, pattern_of(form) if form else ISO)
     year, month, day = _civil(parts)
     length = tf.gather(tf.constant([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], tf.int64), month - 1)
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0)) & (month == 2)
@@ -124,8 +91,6 @@ def days_from_civil(year: Any, month: Any, day: Any) -> Any:
     Years are counted from March, so that the leap day is the last of a year, and in cycles of 400 years, which have
     equal lengths.
     """
-    import tensorflow as tf
-
     year -= tf.cast(month <= 2, tf.int64)
     cycle = year // 400
     of_cycle = year - cycle * 400
@@ -135,8 +100,6 @@ def days_from_civil(year: Any, month: Any, day: Any) -> Any:
 
 def year_of(days: Any) -> Any:
     """Computes the year of days since 1970, int64."""
-    import tensorflow as tf
-
     shifted = days + 719468
     cycle = shifted // 146097
     of_cycle = shifted - cycle * 146097
@@ -146,14 +109,10 @@ def year_of(days: Any) -> Any:
 
 
 def _missing(texts: Any) -> Any:
-    import tensorflow as tf
-
     return tf.strings.regex_full_match(tf.strings.lower(texts), _MISSING)
 
 
 def _truths_as_numbers(texts: Any) -> Any:
-    import tensorflow as tf
-
     for word, number in (("true", "1"), ("false", "0")):
         texts = tf.strings.regex_replace(texts, f"(?i)^{word}$", number)
     return texts
@@ -161,8 +120,6 @@ def _truths_as_numbers(texts: Any) -> Any:
 
 def _written(texts: Any, form: str | None) -> Any:
     """Converts numbers with grouped thousands, currency or decimal commas to plain ones; empty for other texts."""
-    import tensorflow as tf
-
     group, mark = (".", ",") if form == COMMA else (",", ".")
     assert form in FORMS
     texts = tf.strings.regex_replace(texts, f"[{MINUSES}]", "-")
@@ -180,26 +137,11 @@ def _written(texts: Any, form: str | None) -> Any:
 
 
 def _number(texts: Any, valid: Any) -> Any:
-    import tensorflow as tf
-
     return tf.strings.to_number(tf.where(valid, texts, "0"), tf.float64)
-
-
-def _pattern_of(form: str) -> str:
-    """Returns the pattern of a `strptime` format, with one group for each directive."""
-    pattern = ""
-    for directive, other in re.findall(r"%(.)|([^%]+)", form):
-        if other:
-            pattern += re.sub(r"(?:\\?\s)+", r"\\s+", re.escape(other))
-        else:
-            pattern += "%" if directive == "%" else _DIRECTIVES[directive]
-    return pattern
 
 
 def _parts(texts: Any, pattern: str) -> tuple[Any, dict[str, Any]]:
     """Returns which texts match a pattern, and the texts of its groups, empty for texts that do not match."""
-    import tensorflow as tf
-
     pattern = f"(?i)^(?:{pattern})$"
     valid = tf.strings.regex_full_match(texts, pattern)
     groups = re.compile(pattern).groupindex
@@ -209,8 +151,6 @@ def _parts(texts: Any, pattern: str) -> tuple[Any, dict[str, Any]]:
 
 def _civil(parts: dict[str, Any]) -> tuple[Any, Any, Any]:
     """Returns year, month and day; a missing one is the first."""
-    import tensorflow as tf
-
     year = _whole(parts["Y"], 1970) if "Y" in parts else _whole(parts["y"], 70)
     if "Y" not in parts:
         year += tf.where(year < 69, tf.constant(2000, tf.int64), tf.constant(1900, tf.int64))
@@ -220,16 +160,12 @@ def _civil(parts: dict[str, Any]) -> tuple[Any, Any, Any]:
 
 
 def _month_named(texts: Any) -> Any:
-    import tensorflow as tf
-
     names = tf.strings.substr(tf.strings.lower(texts), 0, 3)
     return tf.argmax(tf.equal(names[:, None], tf.constant(_MONTHS)[None, :]), axis=1) + 1
 
 
 def _seconds_of_the_day(parts: dict[str, Any]) -> Any:
     """Returns seconds since midnight, minus the offset of the time zone from UTC."""
-    import tensorflow as tf
-
     some = next(iter(parts.values()))
     hours = _whole(parts["H"] if "H" in parts else parts["I"], 0) if {"H", "I"} & set(parts) else _zeros(some)
     if "p" in parts and "H" not in parts:
@@ -254,13 +190,9 @@ def _ahead(digits: Any) -> Any:
 
 
 def _whole(digits: Any, default: int) -> Any:
-    import tensorflow as tf
-
     valid = tf.strings.length(digits) > 0
     return tf.strings.to_number(tf.where(valid, digits, str(default)), tf.int64)
 
 
 def _zeros(texts: Any) -> Any:
-    import tensorflow as tf
-
     return tf.zeros_like(tf.strings.length(texts), tf.int64)

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
+from kexp.persistence.formats.raw_columns import Column, read_as
 from kexp.persistence.formats.tensorflow_cells import (
     DAY_S,
     days_from_civil,
@@ -14,37 +16,15 @@ from kexp.persistence.formats.tensorflow_cells import (
     numbers,
     refuse,
     trimmed,
-    unknown_directives,
     year_of,
 )
 from kexp.serving.encoding import feature_names, fill_date, used
 from kexp.serving.outputs import Outputs
-from kexp.serving.periods import PERIODS
 from kexp.serving.texts import UNKNOWN
 
-__all__ = ["RawRows", "named_answers", "why_encoded"]
-
-Column = Mapping[str, Any]
+__all__ = ["RawRows", "named_answers"]
 
 _NUMBERS = ("number", "boolean")  # types of category columns that are not text
-
-
-def why_encoded(rows: Mapping[str, Any]) -> str:
-    """Returns what a graph takes instead of raw rows, with the reason; empty if it can take raw rows.
-
-    Args:
-        rows: the description of rows in `serving.json`.
-    """
-    if rows["kind"] == "images":
-        return "arrays of pixels from 0 to 1, for TensorFlow scales files default"
-    encoding = rows.get("encoding") or {}
-    for column in used(encoding) if "columns" in encoding else ():
-        _, form = _read_as(column, encoding)
-        unknown = unknown_directives(form) if form and form.startswith("%") else []
-        if unknown or form in PERIODS:
-            what = unknown[0] if unknown else "periods"
-            return f"encoded columns, for TensorFlow does not read {what} in {column['name']!r}, written {form}"
-    return ""
 
 
 class RawRows:
@@ -67,8 +47,6 @@ class RawRows:
 
     def inputs(self) -> dict[str, Any]:
         """Returns the input tensors by column name: float64 for numbers, text for all others."""
-        import tensorflow as tf
-
         one, whole = (self.batch,), self.whole
         if whole:
             return {"inputs": tf.TensorSpec((self.batch, *self.shape), tf.float32)}
@@ -84,8 +62,6 @@ class RawRows:
 
     def features(self, given: Mapping[str, Any]) -> Any:
         """Returns the features, float32, of tensors with the names of `inputs`."""
-        import tensorflow as tf
-
         if self.whole:
             return given["inputs"]
         if self.kind == "text":
@@ -98,14 +74,12 @@ class RawRows:
         return tf.reshape(tf.concat(parts, axis=1), (-1, *self.shape))
 
     def _is_plain(self, column: Column) -> bool:
-        kind, form = _read_as(column, self.encoding)
+        kind, form = read_as(column, self.encoding)
         return kind == "number" and not form
 
     def _encoded(self, column: Column, values: Any) -> Any:
         """Returns a column's features, shape (rows, features)."""
-        import tensorflow as tf
-
-        name, (_, form) = column["name"], _read_as(column, self.encoding)
+        name, (_, form) = column["name"], read_as(column, self.encoding)
         if name in self.tables:
             return _one_hot(column, *self._places_of_texts(column, values))
         if column["kind"] == "date":
@@ -128,15 +102,11 @@ class RawRows:
 
     def _without_na(self, name: str, texts: Any) -> Any:
         """Replaces texts that mean a missing value in a column by empty ones."""
-        import tensorflow as tf
-
         for each in self._na_values(name):
             texts = tf.where(tf.equal(trimmed(texts), each), "", texts)
         return texts
 
     def _numbers_without_na(self, name: str, values: Any) -> Any:
-        import tensorflow as tf
-
         for each in self._na_values(name):
             try:
                 missing = float(each)
@@ -146,15 +116,11 @@ class RawRows:
         return values
 
     def _places_of_texts(self, column: Column, texts: Any) -> tuple[Any, Any]:
-        import tensorflow as tf
-
         texts = trimmed(self._without_na(column["name"], texts))
         return self.tables[column["name"]].lookup(texts), tf.equal(texts, "")
 
     def _tokens(self, texts: Any) -> Any:
         """See `kexp.serving.texts.tokens`."""
-        import tensorflow as tf
-
         words = self.encoding["text"]
         plain = tf.strings.regex_replace(tf.strings.lower(texts), r"[!\"#$%&()*+,\-./:;<=>?@\[\\\]^_`{|}~']", "")
         found = tf.ragged.map_flat_values(self.tables[self.column].lookup, tf.strings.split(plain))
@@ -166,7 +132,7 @@ class RawRows:
             words = self.encoding["text"]["vocabulary"]
             return {self.column: _table({word: place for place, word in enumerate(words, start=2)}, UNKNOWN)}
         columns = [] if "columns" not in self.encoding else used(self.encoding)
-        kinds = {column["name"]: _read_as(column, self.encoding)[0] for column in columns}
+        kinds = {column["name"]: read_as(column, self.encoding)[0] for column in columns}
         texts = [each for each in columns if each["kind"] == "category" and kinds[each["name"]] not in _NUMBERS]
         return {column["name"]: _table(_places(column["categories"]), -1) for column in texts}
 
@@ -181,8 +147,6 @@ def named_answers(outputs: Outputs, predicted: Any) -> dict[str, Any]:
     Returns:
         Name -> tensor of shape (rows, ...).
     """
-    import tensorflow as tf
-
     if outputs.from_logits:
         predicted = tf.sigmoid(predicted) if outputs.task == "labels" else tf.nn.softmax(predicted)
     width = int(np.prod(predicted.shape[1:]))
@@ -203,12 +167,6 @@ def named_answers(outputs: Outputs, predicted: Any) -> dict[str, Any]:
     return dict(zip(outputs.names(count), columns, strict=True))
 
 
-def _read_as(column: Column, encoding: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Returns the type as which the run read a column, and the format of its values."""
-    kind, form = encoding.get("kinds", {}).get(column["name"], (None, None))
-    return kind, column.get("format") or form
-
-
 def _places(categories: Sequence[str]) -> dict[str, int]:
     """Returns each spelling of a category -> its index; see `kexp.serving.encoding`."""
     known = {name: place for place, name in enumerate(categories)}
@@ -223,23 +181,17 @@ def _places(categories: Sequence[str]) -> dict[str, int]:
 
 def _table(known: Mapping[str, int], default: int) -> Any:
     """Returns a lookup table of texts, with a default for unknown ones."""
-    import tensorflow as tf
-
     keys, values = list(known) or [""], list(known.values()) or [default]
     pairs = tf.lookup.KeyValueTensorInitializer(keys, values, tf.string, tf.int64)
     return tf.lookup.StaticHashTable(pairs, default)
 
 
 def _finite(values: Any, what: str) -> Any:
-    import tensorflow as tf
-
     refuse(~tf.math.is_finite(values), values, f"{what} must be finite, got")
     return values
 
 
 def _with_missing(column: Column, encoded: Any, missing: Any) -> Any:
-    import tensorflow as tf
-
     if not column["missing"]:
         return encoded
     return tf.concat([encoded, tf.cast(missing, tf.float32)[:, None]], axis=1)
@@ -247,8 +199,6 @@ def _with_missing(column: Column, encoded: Any, missing: Any) -> Any:
 
 def _one_hot(column: Column, place: Any, missing: Any) -> Any:
     """See `kexp.serving.encoding.fill_category`."""
-    import tensorflow as tf
-
     count = len(column["categories"])
     if column["others"]:
         place = tf.where(place < 0, tf.constant(count, tf.int64), place)
@@ -258,8 +208,6 @@ def _one_hot(column: Column, place: Any, missing: Any) -> Any:
 
 
 def _places_of_numbers(categories: Sequence[str], values: Any) -> Any:
-    import tensorflow as tf
-
     known = tf.constant([float({"true": "1", "false": "0"}.get(name, name)) for name in categories], tf.float64)
     same = tf.equal(values[:, None], known[None, :])
     return tf.where(tf.reduce_any(same, axis=1), tf.argmax(tf.cast(same, tf.int8), axis=1), -1)
@@ -267,8 +215,6 @@ def _places_of_numbers(categories: Sequence[str], values: Any) -> Any:
 
 def _date(column: Column, seconds: Any) -> Any:
     """See `kexp.serving.encoding.fill_date`."""
-    import tensorflow as tf
-
     missing = tf.math.is_nan(seconds)
     seconds = tf.where(missing, tf.zeros_like(seconds), seconds)
     days = tf.cast(tf.floor(seconds / DAY_S), tf.int64)
