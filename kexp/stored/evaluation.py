@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from kexp import traits
 from kexp.build import build
@@ -109,7 +111,6 @@ def evaluate(model: keras.Model | Predictor, experiment: Experiment, rows: Rows)
         batches = feed(rows.part, kind=experiment.data.common["feed"], batch_size=batch_size, shuffle=False)
         return training.evaluate(model, batches)
     import keras
-    import numpy as np
 
     from kexp.experiment import compile_model
 
@@ -179,10 +180,6 @@ def _with_classes(data: Data, run_data: Description) -> Data:
     Raises:
         DataError: the data has a class that the run's data did not have.
     """
-    from dataclasses import replace
-
-    import numpy as np
-
     names = data.spec.classes
     if names is None or run_data.classes is None or names == run_data.classes:
         return data
@@ -209,8 +206,6 @@ class _Renumbered:
 
 
 def _all_of(data: Data, experiment: Experiment) -> Part:
-    import numpy as np
-
     from kexp.data import Part
 
     form: Any = "class_index" if data.spec.task == "classification" else "dense"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from kexp.errors import DataError, UnknownNameError
 from kexp.schema import Experiment
@@ -104,8 +108,6 @@ def _source(
 
 
 def _batches(read: Any, count: int, batch_size: int, path: Path) -> Iterator[NDArray[Any]]:
-    import numpy as np
-
     for start in range(0, count, batch_size):
         rows = np.arange(start, min(start + batch_size, count), dtype=np.intp)
         batch = np.ascontiguousarray(read(rows), dtype=np.float32)
@@ -131,9 +133,6 @@ def _table(path: Path, run_data: Description, notify: Callable[[str], None]) -> 
 
 def _plain_csv(path: Path, run_data: Description) -> NDArray[Any]:
     """Read a table of numbers for a run whose data was not a table, by feature names or else by column order."""
-    import math
-
-    import numpy as np
     import pandas as pd
 
     from kexp.data.files import existing
@@ -170,10 +169,6 @@ def _all_numbers(file: Path) -> bool:
 
 
 def _npz(path: Path, experiment: Experiment, run_data: Description, array: str | None) -> NDArray[Any]:
-    import zipfile
-
-    import numpy as np
-
     from kexp.data.files import existing
 
     file = existing(str(path), _KEY)
