@@ -1,4 +1,4 @@
-"""Addresses of runs as MLflow writes them: `runs:/ID`, `models:/NAME/3`, `models:/NAME@alias`, `models:/m-ID`."""
+"""Resolves MLflow's addresses: `runs:/ID`, `models:/NAME/3`, `models:/NAME@alias`, `models:/m-ID`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kexp.tracking.store.client import store_errors
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["asked", "is_address", "quoted", "run_id_at"]
+__all__ = ["found_or_none", "is_address", "quoted", "run_id_at"]
 
 _RUN = re.compile(r"runs:/+([0-9a-f]{32})(?:/.*)?")
 _LOGGED = re.compile(r"models:/+(m-[0-9a-f]{32})")
@@ -23,29 +23,28 @@ _NOTHING_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 def is_address(ref: str) -> bool:
-    """Whether `ref` is written as an address of MLflow's."""
+    """Return whether `ref` has the form of an address of MLflow's."""
     return ref.startswith(("runs:", "models:"))
 
 
 def run_id_at(client: MlflowClient, uri: str, address: str, key: str) -> str:
-    """The id of the run that an address means, or whose model it means.
+    """Return the id of the run that an address names, or of the run that made the model that it names.
 
     Args:
-        client: of the store, and of the registry beside it.
-        uri: the store's, for messages.
-        address: see the module.
-        key: what the user gave it as.
+        client: MLflow's client of the store and of its registry.
+        uri: the store's address, for messages.
+        address: an address, see the module.
+        key: the option or argument that holds the address, for messages.
 
     Raises:
-        ConfigError: the registry has no such model, version or alias; `address` is no address, or the model comes
-            from no run.
-        StoreError: the store cannot be read, or is a server that knows no aliases.
+        ConfigError: the address is not valid, the registry has no such model, version or alias, or no run made it.
+        StoreError: the store cannot be read, or is a server without aliases.
     """
     if found := _RUN.fullmatch(address):
         return found[1]
     if found := _LOGGED.fullmatch(address):
         model_id = found[1]
-        logged = asked(uri, "reading the model", lambda: client.get_logged_model(model_id))
+        logged = found_or_none(uri, "reading the model", lambda: client.get_logged_model(model_id))
         if logged is None:
             raise UnknownNameError(key, "logged model", model_id, ())
         return _of_run(address, key, logged.source_run_id)
@@ -58,18 +57,23 @@ def run_id_at(client: MlflowClient, uri: str, address: str, key: str) -> str:
     raise ConfigError.at(key, f"an address is {_FORMS}", address)
 
 
-def asked(uri: str, doing: str, ask: Callable[[], Any]) -> Any:
-    """What the store answers; None where it says that there is no such thing.
+def found_or_none(uri: str, doing: str, ask: Callable[[], Any]) -> Any:
+    """Return the answer to a request; None if the store says that the thing does not exist.
+
+    Args:
+        uri: the store's address, for messages.
+        doing: what the request does, for messages.
+        ask: makes the request.
 
     Raises:
-        StoreError: the store cannot do it.
+        StoreError: the request failed.
     """
     try:
         with store_errors(uri, doing):
             return ask()
     except StoreError as error:
         cause = error.__cause__
-        if "404 != 200" in str(cause):  # no endpoint of that name, and not an answer of MLflow's
+        if "404 != 200" in str(cause):  # the server has no such endpoint
             raise StoreError(
                 f"tracking.uri: {doing} failed: the MLflow server at {without_passwords(uri)} is too old to know it"
             ) from None
@@ -80,23 +84,23 @@ def asked(uri: str, doing: str, ask: Callable[[], Any]) -> Any:
 
 def _version(client: MlflowClient, uri: str, key: str, name: str, which: str, alias: bool) -> Any:
     if alias:
-        found = asked(uri, "reading an alias", lambda: client.get_model_version_by_alias(name, which))
+        found = found_or_none(uri, "reading an alias", lambda: client.get_model_version_by_alias(name, which))
     elif which.isdecimal():
-        found = asked(uri, "reading a version of a model", lambda: client.get_model_version(name, which))
+        found = found_or_none(uri, "reading a version of a model", lambda: client.get_model_version(name, which))
     else:
         found = max(_staged(client, uri, name, which), key=lambda each: int(each.version), default=None)
     return found if found is not None else _refuse(client, uri, key, name, which, alias)
 
 
 def _staged(client: MlflowClient, uri: str, name: str, stage: str) -> list[Any]:
-    """The versions that `latest`, or a stage of older MLflow (`Production`), may mean."""
+    """Return the versions that `latest`, or a stage of an older MLflow (`Production`), names."""
     with store_errors(uri, "reading the versions of a model"):
         versions = client.search_model_versions(f"name = {quoted(name)}")
     return [each for each in versions if stage == "latest" or each.current_stage.lower() == stage.lower()]
 
 
 def _refuse(client: MlflowClient, uri: str, key: str, name: str, which: str, alias: bool) -> Any:
-    """Raises what says which models, aliases or versions there are."""
+    """Raises an error that lists the existing models, aliases or versions."""
     with store_errors(uri, "reading the model registry"):
         there = client.search_registered_models(f"name = {quoted(name)}")
         if not there:
@@ -111,7 +115,7 @@ def _refuse(client: MlflowClient, uri: str, key: str, name: str, which: str, ali
 
 
 def quoted(name: str) -> str:
-    """A name in MLflow's search language."""
+    """Quote a name for MLflow's search language."""
     return f'"{name}"' if "'" in name else f"'{name}'"
 
 

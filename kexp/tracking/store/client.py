@@ -1,4 +1,4 @@
-"""MLflow, imported once and quietly; and its errors as ours."""
+"""Imports MLflow quietly, gives its clients, and turns its errors into ours."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ __all__ = [
     "store_errors",
 ]
 
-# Defaults only: what the user has set stays. A few quick attempts instead of MLflow's minutes: our rows wait on disk.
+# Defaults: variables that the user has set stay. Few and quick attempts, because our rows wait on disk.
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_POOL_MAXSIZE": str(2 * AT_ONCE),  # uploads besides
+    "MLFLOW_HTTP_POOL_MAXSIZE": str(2 * AT_ONCE),  # half of them for uploads
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
@@ -55,13 +55,13 @@ _TRANSIENT_CODES = {
     "REQUEST_LIMIT_EXCEEDED",
     "RESOURCE_EXHAUSTED",
     "DEADLINE_EXCEEDED",
-    # A token may have expired, and what waits is not refused for that.
+    # A token may have expired; rows must not be set aside for that.
     "UNAUTHENTICATED",
     "CUSTOMER_UNAUTHORIZED",
     "PERMISSION_DENIED",
 }
 _CONNECT_S = 5.0
-_SAID_NO = {"401": "it refuses the user or the password (401)", "403": "it does not allow that to the user (403)"}
+_NOT_ALLOWED = {"401": "it refuses the user or the password (401)", "403": "it does not allow that to the user (403)"}
 _clients: dict[str, MlflowClient] = {}
 _lock = threading.RLock()
 
@@ -71,16 +71,16 @@ def load_mlflow() -> None:
     set_defaults(_ENVIRONMENT)
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    # Logged as an exception with its traceback each time that SQLite is locked; we retry, and report what stays.
+    # It logs a traceback each time that SQLite is locked. We try again, and report a lasting failure.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL + 1)
     with _lock:
         import mlflow.tracking  # noqa: F401
-    for name in ("mlflow", "alembic"):  # importing sets its own level
+    for name in ("mlflow", "alembic"):  # the import has reset their levels
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def client_for(uri: str) -> MlflowClient:
-    """The client of a store; one in a process for each address with its password, which may change."""
+    """Return the client of a store. A process has one for each address with its password, which may change."""
     load_mlflow()
     from mlflow import MlflowClient
 
@@ -93,7 +93,7 @@ def client_for(uri: str) -> MlflowClient:
 
 
 def sql_store(client: MlflowClient) -> Any | None:
-    """The database store behind a client; None where there is none."""
+    """Return the database store of a client, or None if its store is no database."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     store = client._tracking_client.store
@@ -101,21 +101,23 @@ def sql_store(client: MlflowClient) -> Any | None:
 
 
 def is_server(client: MlflowClient) -> bool:
-    """Whether a client asks a server, whose answer may be late or lost; a database's is neither."""
+    """Return whether a client's store is a server, whose answer may be late or lost."""
     return hasattr(client._tracking_client.store, "get_host_creds")
 
 
 def make_once(store: Any, endpoint: str, make: Callable[[Any], Made], find: Callable[[], Made | None]) -> Made:
-    """Has a store make something that must not be made twice: MLflow itself asks a server again for a lost answer.
+    """Creates something exactly once, although the answer of a server may be lost.
+
+    MLflow itself would repeat a request without an answer, and so create it twice.
 
     Args:
-        store: MLflow's access to runs, or to registered models.
-        endpoint: where a server makes such a thing, a path below MLflow's own.
-        make: makes it by the store that it is given.
-        find: looks for what a server may have made that gave no answer.
+        store: MLflow's store of runs, or of registered models.
+        endpoint: the server's endpoint below `/api/2.0/mlflow/`.
+        make: creates the thing with the store that it gets.
+        find: searches for the thing, after a request without an answer.
 
     Raises:
-        Exception: there was no answer and nothing was made, or the store refuses it.
+        Exception: the server gave no answer and created nothing, or the store refuses the request.
     """
     if not hasattr(store, "get_host_creds"):  # a database
         return make(store)
@@ -129,14 +131,14 @@ def make_once(store: Any, endpoint: str, make: Callable[[Any], Made], find: Call
 
 
 def _asking_once(store: Any, path: str) -> Any:
-    """The same store, which sends each request to `path`, and does not repeat it."""
+    """Return a copy of a server's store that sends its requests to `path`, each once."""
     from mlflow.utils.proto_json_utils import parse_dict
     from mlflow.utils.rest_utils import http_request, verify_rest_response
 
     def ask(api: Any, body: str) -> Any:
-        told = http_request(store.get_host_creds(), path, "POST", max_retries=0, json=json.loads(body))
+        response = http_request(store.get_host_creds(), path, "POST", max_retries=0, json=json.loads(body))
         answer = api.Response()
-        parse_dict(verify_rest_response(told, path).json(), answer)
+        parse_dict(verify_rest_response(response, path).json(), answer)
         return answer
 
     once = copy(store)
@@ -145,7 +147,7 @@ def _asking_once(store: Any, path: str) -> Any:
 
 
 def check_reachable(uri: str) -> None:
-    """Says at once when nothing answers at a server's address: MLflow itself takes 15 s to notice.
+    """Checks that something answers at a server's address. MLflow itself takes 15 s to notice that nothing does.
 
     Raises:
         StoreError: no connection could be made within 5 s.
@@ -165,31 +167,31 @@ def check_reachable(uri: str) -> None:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether trying again can help: the store is away, locked or overloaded, rather than refusing what it got."""
+    """Return whether a second attempt may succeed, because the store is away, locked or overloaded."""
     code = getattr(error, "error_code", None)
     if code is None:
         locked = type(error).__module__ == "sqlalchemy.exc" and type(error).__name__ == "OperationalError"
         return locked or isinstance(error, OSError) or type(error).__module__.startswith(("requests", "urllib3"))
-    # Two clients that bring a server the same new data set at once: one of them is told so, by the database's words.
+    # Two clients logged the same new data set at once; one of them gets this error of the server's database.
     raced = code == "BAD_REQUEST" and ("IntegrityError" in str(error) or "UniqueViolation" in str(error))
     return raced or code in _TRANSIENT_CODES
 
 
 def is_unanswered(error: BaseException) -> bool:
-    """Whether a server gave no whole answer: it may have done what it was asked for."""
+    """Return whether a server gave no complete answer. It may have executed the request."""
     text = str(error)
     return bool(re.search(r"failed with (timeout )?exception", text)) and "error responses" not in text
 
 
 def reason_of(error: BaseException, patience_s: float | None = None, *, uri: str = "") -> str:
-    """Why a store did not do what it was asked for, in a few words: what the network says takes a page.
+    """Return the reason of a store's error in a few words.
 
     Args:
-        error: what was raised.
-        patience_s: how long an answer was waited for; MLflow's setting unless given.
-        uri: the store's address; its disk may be the one that is full.
+        error: the error.
+        patience_s: the timeout of the request; MLflow's setting unless given.
+        uri: the store's address, whose disk may be full; empty if it is not known.
     """
-    if is_disk_full(error):  # SQLAlchemy's first line is about something else
+    if is_disk_full(error):  # the first line of SQLAlchemy's message does not say so
         here = not is_remote(uri) or getattr(error, "errno", None) is not None
         return full_disk(error, database_file(uri)) if here else f"the disk is full: that of {without_passwords(uri)}"
     text = str(error)
@@ -206,7 +208,7 @@ def _reason(text: str, patience_s: float | None, otherwise: str) -> str:
     status = re.search(r"error code (\d{3})|too many (\d{3}) error|\b([45]\d\d) (?:Client|Server) Error", text)
     if status:
         number = status[1] or status[2] or status[3]
-        return _SAID_NO.get(number, f"it answers with status {number}")
+        return _NOT_ALLOWED.get(number, f"it answers with status {number}")
     tls = re.search(r"\[SSL: \w+\] (.+?)\.? \(_ssl", text)
     if tls:
         return f"TLS fails ({tls[1]})"
@@ -220,10 +222,14 @@ def _reason(text: str, patience_s: float | None, otherwise: str) -> str:
 
 @contextlib.contextmanager
 def store_errors(uri: str, doing: str) -> Iterator[None]:
-    """Turns what MLflow raises into one sentence.
+    """Turns the errors of MLflow into one sentence.
+
+    Args:
+        uri: the store's address.
+        doing: what the block does, for the message: "reading the run".
 
     Raises:
-        StoreError: the store could not do it.
+        StoreError: the block failed.
     """
     try:
         yield
@@ -233,6 +239,6 @@ def store_errors(uri: str, doing: str) -> Iterator[None]:
         if is_disk_full(error) and not is_remote(uri):
             raise disk_full_error(error, file=database_file(uri)) from error
         failed = StoreError(f"tracking.uri: {doing} failed at {without_passwords(uri)}: {reason_of(error)}")
-        if any(said in str(failed) for said in _SAID_NO.values()):  # what was asked for is not allowed as it stands
+        if any(reason in str(failed) for reason in _NOT_ALLOWED.values()):  # the user has to change something
             failed.exit_code = 2
         raise failed from error

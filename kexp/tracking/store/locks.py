@@ -1,4 +1,4 @@
-"""Locks among processes."""
+"""Locks between processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ __all__ = ["file_lock"]
 
 @contextlib.contextmanager
 def file_lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """An exclusive lock among processes, let go by the system when its holder dies. Yields whether it was got."""
+    """Locks a file between processes within the block; the system unlocks it if the process dies.
+
+    Args:
+        path: the file; created if missing.
+        wait: whether to wait for another process that holds the lock.
+
+    Yields:
+        Whether this process holds the lock.
+    """
     import fcntl
 
     with open(path, "a") as file:

@@ -1,4 +1,4 @@
-"""MLflow's model registry: a run's model becomes a version of a registered model, described, and named by an alias."""
+"""Registers a run's model in MLflow's model registry, with a description and an alias."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.errors import StoreError, without_passwords
 from kexp.tracking.settings import is_remote
-from kexp.tracking.store.addresses import asked, quoted
+from kexp.tracking.store.addresses import found_or_none, quoted
 from kexp.tracking.store.client import make_once
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ _LINEAGE = ("kexp.fingerprint", "kexp.version", "kexp.begins_with", "mlflow.pare
 
 @dataclass(frozen=True)
 class Registration:
-    """How a model is to stand in the registry.
+    """A version of a registered model to create.
 
     Attributes:
-        name: the registered model's.
-        alias: is set on the new version, and taken from another; None for none.
-        description: of the version, Markdown.
-        tags: of the version.
+        name: the name of the registered model.
+        alias: an alias that the new version gets, and an older one loses; None for none.
+        description: the description of the version, Markdown.
+        tags: the tags of the version.
     """
 
     name: str
@@ -50,27 +50,27 @@ def registration(
     metrics: Mapping[str, float],
     tags: Mapping[str, Any],
 ) -> Registration:
-    """A registration that says what the model is, how good it is, and where it comes from.
+    """Return a registration whose description names the model's parts, its metrics and its run.
 
     Args:
-        name: the registered model's.
-        alias: for the version.
+        name: the name of the registered model.
+        alias: the alias of the version; None for none.
         run: the run's name.
-        params: flat config of the run.
-        metrics: the final ones.
-        tags: the run's.
+        params: the flat config of the run.
+        metrics: the final metrics.
+        tags: the run's tags.
     """
     chosen = {
         what: str(params[f"{what}.name"]) for what in ("model", "data", "optimizer", "loss") if f"{what}.name" in params
     }
     data = Path(str(params.get("data.path") or "").partition("?")[0]).name or chosen.get("data", "data")
     tested = {key: value for key, value in metrics.items() if key.startswith("test_")}
-    told = tested or {key: value for key, value in metrics.items() if key.startswith("val_")}
+    shown = tested or {key: value for key, value in metrics.items() if key.startswith("val_")}
     lines = [
         f"{chosen.get('model', 'A model')} on {data}, trained by run {run} "
         f"(optimizer {chosen.get('optimizer', '?')}, loss {chosen.get('loss', '?')}).",
         "",
-        *(f"- {key}: {value:.4g}" for key, value in told.items()),
+        *(f"- {key}: {value:.4g}" for key, value in shown.items()),
     ]
     lineage = {key: str(tags[key]) for key in _LINEAGE if key in tags}
     return Registration(
@@ -78,39 +78,39 @@ def registration(
     )
 
 
-def register(client: MlflowClient, uri: str, asked_for: Registration, model_id: str, run_id: str) -> ModelVersion:
-    """Makes a version of a registered model from a logged model, once, and gives it the alias.
+def register(client: MlflowClient, uri: str, wanted: Registration, model_id: str, run_id: str) -> ModelVersion:
+    """Creates a version of a registered model from a logged model, exactly once, and sets its alias.
 
     Args:
-        client: of the store and of the registry.
-        uri: the store's.
-        asked_for: how it is to stand there.
-        model_id: the logged model.
+        client: MLflow's client of the store and of its registry.
+        uri: the store's address.
+        wanted: the version to create.
+        model_id: the id of the logged model.
         run_id: the run that made it.
 
     Raises:
-        StoreError: the server is too old to know aliases; the version is there.
-        MlflowException: the registry refuses, or is away.
+        StoreError: the version exists, but the server is too old for aliases.
+        MlflowException: the registry refuses the request, or is away.
     """
     from mlflow.exceptions import MlflowException
 
     try:
-        client.create_registered_model(asked_for.name, description=_ABOUT)
+        client.create_registered_model(wanted.name, description=_ABOUT)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    # A database store looks `models:/ID` up in the process's global store (MLflow's own TODO), which may be another.
+    # A database store searches for `models:/ID` in the global store of the process, which may be another one.
     source = f"models:/{model_id}" if is_remote(uri) else client.get_logged_model(model_id).artifact_location
-    version = _version_of(client, asked_for.name, source)
+    version = _version_of(client, wanted.name, source)
     if version is None:
-        version = _make_version(client, asked_for, source, model_id, run_id)
-        _link(client, model_id, asked_for.name, int(version.version))
-    if asked_for.alias:
+        version = _make_version(client, wanted, source, model_id, run_id)
+        _link(client, model_id, wanted.name, int(version.version))
+    if wanted.alias:
         try:
-            set_alias(client, uri, asked_for.name, asked_for.alias, str(version.version))
+            set_alias(client, uri, wanted.name, wanted.alias, str(version.version))
         except StoreError as error:
-            there = f"models:/{asked_for.name}/{version.version}"
-            raise StoreError(f"{error}; {there} is registered, without the alias {asked_for.alias!r}") from error
+            there = f"models:/{wanted.name}/{version.version}"
+            raise StoreError(f"{error}; {there} is registered, without the alias {wanted.alias!r}") from error
     return version
 
 
@@ -118,20 +118,18 @@ def _version_of(client: MlflowClient, name: str, source: str) -> ModelVersion | 
     return next((each for each in versions_of(client, name) if each.source == source), None)
 
 
-def _make_version(
-    client: MlflowClient, asked_for: Registration, source: str, model_id: str, run_id: str
-) -> ModelVersion:
-    """Makes a version, once, although the answer of a server may be lost."""
+def _make_version(client: MlflowClient, wanted: Registration, source: str, model_id: str, run_id: str) -> ModelVersion:
+    """Creates a version exactly once, although the answer of a server may be lost."""
     from mlflow.entities.model_registry import ModelVersionTag
     from mlflow.store.model_registry.rest_store import RestStore
 
     registry = client._get_registry_client().store
-    name, about = asked_for.name, asked_for.description
-    if type(registry) is not RestStore:  # a database, whose answer is not lost, or one that speaks another language
+    name, about = wanted.name, wanted.description
+    if type(registry) is not RestStore:  # a database, whose answer is never lost, or a registry with another protocol
         return client.create_model_version(
-            name, source, run_id, dict(asked_for.tags), description=about, model_id=model_id, await_creation_for=0
+            name, source, run_id, dict(wanted.tags), description=about, model_id=model_id, await_creation_for=0
         )
-    tags = [ModelVersionTag(*each) for each in asked_for.tags.items()]
+    tags = [ModelVersionTag(*each) for each in wanted.tags.items()]
 
     def make(store: Any) -> ModelVersion:
         made: ModelVersion = store.create_model_version(
@@ -143,36 +141,38 @@ def _make_version(
 
 
 def _link(client: MlflowClient, model_id: str, name: str, version: int) -> None:
-    """Has the logged model's page show the version, as `mlflow.register_model` does."""
+    """Adds the version to the logged model's page, as `mlflow.register_model` does."""
     from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
     known = json.loads(client.get_logged_model(model_id).tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
-    told = json.dumps([*known, {"name": name, "version": version}])
-    client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: told})
+    versions = json.dumps([*known, {"name": name, "version": version}])
+    client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: versions})
 
 
 def set_alias(client: MlflowClient, uri: str, name: str, alias: str, version: str) -> None:
-    """Has an alias of a registered model name one of its versions, and no other.
+    """Sets an alias of a registered model to one of its versions.
 
     Raises:
-        StoreError: the server is too old to know aliases, or cannot do it.
+        StoreError: the server is too old for aliases, or the request failed.
     """
-    done = asked(uri, "setting an alias", lambda: client.set_registered_model_alias(name, alias, version) or True)
+    done = found_or_none(
+        uri, "setting an alias", lambda: client.set_registered_model_alias(name, alias, version) or True
+    )
     if done is None:
         raise StoreError(f"tracking.uri: {without_passwords(uri)} has no version {version} of model {name!r} any more")
 
 
 def version_named(client: MlflowClient, uri: str, name: str, alias: str | None) -> ModelVersion | None:
-    """The version that an alias names; without an alias the newest one. None where there is none."""
+    """Return the version that an alias names, or the newest version if `alias` is None; None if there is none."""
     if alias is not None:
-        found: ModelVersion | None = asked(
+        found: ModelVersion | None = found_or_none(
             uri, "reading an alias", lambda: client.get_model_version_by_alias(name, alias)
         )
         return found
-    versions = asked(uri, "reading the versions of a model", lambda: versions_of(client, name)) or []
+    versions = found_or_none(uri, "reading the versions of a model", lambda: versions_of(client, name)) or []
     return max(versions, key=lambda each: int(each.version), default=None)
 
 
 def versions_of(client: MlflowClient, name: str) -> list[ModelVersion]:
-    """All versions of a registered model."""
+    """Return all versions of a registered model."""
     return list(client.search_model_versions(f"name = {quoted(name)}", max_results=10_000))

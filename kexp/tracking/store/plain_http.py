@@ -1,4 +1,4 @@
-"""Questions to an MLflow server without MLflow, whose import takes longer than most answers."""
+"""Requests to an MLflow server without MLflow, whose import takes longer than most answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kexp.tracking.settings import is_remote
 
 __all__ = ["ask_plainly"]
 
-# What MLflow alone, or the library that it asks with, knows how to heed.
+# Variables and files with settings that only MLflow, or its HTTP library, can apply.
 _VARIABLES = frozenset(
     "MLFLOW_TRACKING_AUTH MLFLOW_TRACKING_AWS_SIGV4 MLFLOW_TRACKING_CLIENT_CERT_PATH MLFLOW_TRACKING_INSECURE_TLS "
     "MLFLOW_TRACKING_SERVER_CERT_PATH MLFLOW_WORKSPACE NETRC "
@@ -33,18 +33,18 @@ _idle: dict[str, list[HTTPConnection]] = {}
 def ask_plainly(
     uri: str, method: str, endpoint: str, asked: Mapping[str, Any], timeout_s: float = 10.0
 ) -> dict[str, Any] | None:
-    """Asks a server for something; a question may be repeated.
+    """Sends a request that may be repeated.
 
     Args:
         uri: the server's address.
         method: GET or POST.
-        endpoint: the path below MLflow's own, for example `runs/search`.
-        asked: the question.
-        timeout_s: how long an answer is waited for.
+        endpoint: the endpoint below `/api/2.0/mlflow/`, for example `runs/search`.
+        asked: the content of the request.
+        timeout_s: the longest time to wait for an answer.
 
     Returns:
-        The answer. None where MLflow is to ask instead: it is imported already, or is set up in a way that it alone
-        knows; or there is no good answer, which it asks for once more, and says what is wrong.
+        The answer. None if MLflow has to send the request instead: it is already imported, it has settings that only it
+        can apply, or there was no valid answer, so that it reports the error.
     """
     if not is_remote(uri) or "mlflow.tracking" in sys.modules or _is_for_mlflow():
         return None
@@ -77,7 +77,7 @@ def _is_for_mlflow() -> bool:
 
 @cache
 def _adds_headers() -> bool:
-    """Whether a package has MLflow send headers of its own."""
+    """Return whether an installed package adds headers to MLflow's requests."""
     return bool(entry_points(group="mlflow.request_header_provider"))
 
 
@@ -92,7 +92,7 @@ def _connection(there: SplitResult, timeout_s: float) -> HTTPConnection:
 
 
 def _headers(there: SplitResult) -> dict[str, str]:
-    """A password in the address counts before MLflow's variables, and is encoded otherwise, as it is with MLflow."""
+    """Return the headers. As in MLflow, a password in the address comes before MLflow's variables, in Latin-1."""
     user, password, encoding = there.username, there.password, "latin-1"
     if user is None and password is None:
         user, password = os.environ.get("MLFLOW_TRACKING_USERNAME"), os.environ.get("MLFLOW_TRACKING_PASSWORD")

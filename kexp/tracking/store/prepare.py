@@ -1,4 +1,4 @@
-"""The store made ready once, before anything computes: it can be written, its schema exists, its experiment exists."""
+"""Prepares a store before anything is computed: checks that it can be written, and creates tables and experiment."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from kexp.tracking.store.tables import open_database
 __all__ = ["check_writable", "experiment_id", "prepare_store"]
 
 _KIND = ("mlflow.experimentKind", "custom_model_development")
-_ready: dict[tuple[str, str], str] = {}
-_found: dict[tuple[str, str], str] = {}  # ids of experiments on servers, likewise
+_ready: dict[tuple[str, str], str] = {}  # address and name of a prepared experiment -> its id
+_found: dict[tuple[str, str], str] = {}  # experiments on servers that were read, but not prepared
 _preparing = threading.RLock()
 
 
 def prepare_store(settings: StoreSettings) -> str:
-    """Creates or migrates the store's schema, one process at a time, and its experiment.
+    """Creates or migrates the store's tables, one process at a time, and creates its experiment.
 
     Returns:
         The id of the experiment.
 
     Raises:
-        StoreError: the store cannot be reached or written; said at once, not after MLflow's minutes of retrying.
+        StoreError: the store cannot be reached or written. MLflow itself would try for minutes.
     """
     uri = resolve_uri(settings)
     with _preparing:
@@ -46,7 +46,7 @@ def prepare_store(settings: StoreSettings) -> str:
 
 
 def experiment_id(settings: StoreSettings) -> str | None:
-    """The id of the settings' experiment, or None where there is none yet."""
+    """Return the id of the settings' experiment, or None if it does not exist."""
     uri = resolve_uri(settings)
     known = _ready.get((uri, settings.experiment)) or _found.get((uri, settings.experiment))
     if known is not None:
@@ -79,7 +79,7 @@ def _prepared(uri: str, settings: StoreSettings) -> str:
 
 
 def _experiment(uri: str, name: str) -> dict[str, Any] | None:
-    """The experiment of that name as MLflow's REST interface has it, with its tags as a mapping; None for none."""
+    """Return the experiment with this name, with the keys of MLflow's REST API; its tags are a mapping."""
     if is_remote(uri):
         there = experiment_on_server(uri, name)
         return there and {**there, "tags": {tag["key"]: tag.get("value", "") for tag in there.get("tags", ())}}
@@ -95,7 +95,7 @@ def _make_experiment(uri: str, settings: StoreSettings) -> dict[str, Any]:
 
     try:
         client_for(uri).create_experiment(settings.experiment, settings.artifact_location, dict([_KIND]))
-    except MlflowException:  # another process was quicker
+    except MlflowException:  # another process created it
         found = _experiment(uri, settings.experiment)
         if found is None:
             raise
@@ -107,7 +107,7 @@ def _make_experiment(uri: str, settings: StoreSettings) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _database_lock(uri: str) -> Iterator[None]:
-    """Holds the lock beside a SQLite file; anything else guards itself."""
+    """Holds a lock beside a SQLite file; other stores have locks of their own."""
     file = database_file(uri)
     if file is None:
         yield
@@ -118,10 +118,10 @@ def _database_lock(uri: str) -> Iterator[None]:
 
 
 def check_writable(file: Path) -> None:
-    """That a database can be written where it is or would be.
+    """Checks that a SQLite database can be written or created.
 
     Raises:
-        StoreError: it cannot; MLflow itself takes 101 s to notice.
+        StoreError: it cannot be written. MLflow itself takes 101 s to notice.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

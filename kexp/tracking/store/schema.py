@@ -1,4 +1,4 @@
-"""The tables of a SQLite store. MLflow makes them by years of migrations, in 2 to 4 s; we run those once a machine."""
+"""Creates the tables of a SQLite store. MLflow takes 2 to 4 s for that, so it does it once, and we copy the result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["create_or_migrate", "is_current", "schema_state"]
 
 
 def create_or_migrate(uri: str) -> None:
-    """Gives a new SQLite file MLflow's tables, and an older one those of this MLflow; leaves other stores to MLflow.
+    """Creates MLflow's tables in a new SQLite file, or migrates older ones. Other stores are left to MLflow.
 
     The caller holds the store's lock.
     """
@@ -34,7 +34,7 @@ def create_or_migrate(uri: str) -> None:
 
 
 def is_current(file: Path) -> bool:
-    """Whether a SQLite file has the tables of the installed MLflow, as far as that is known without importing it."""
+    """Return whether a SQLite file surely has the tables of the installed MLflow. Does not import MLflow."""
     known = _template_file()
     return known.is_file() and _version_of(file) == _version_of(known) is not None
 
@@ -50,7 +50,7 @@ def _version_of(file: Path) -> str | None:
 
 
 def schema_state(uri: str) -> str:
-    """How a database's tables stand to this MLflow: "current", "older", "newer", or "empty" where it has none."""
+    """Return how the tables of a database relate to the installed MLflow: "current", "older", "newer" or "empty"."""
     import sqlalchemy
     from alembic.script import ScriptDirectory
     from mlflow.store.db import utils
@@ -69,7 +69,7 @@ def schema_state(uri: str) -> str:
 
 
 def _migrate(uri: str) -> None:
-    """MLflow itself refuses an older schema, and only creates one that is missing."""
+    """Migrates older tables, which MLflow itself refuses."""
     import sqlalchemy
     from mlflow.store.db import utils
 
@@ -83,7 +83,7 @@ def _migrate(uri: str) -> None:
 
 
 def _make_store(file: Path) -> None:
-    """Makes an empty database: a copy of one in the user's cache, or, where that cannot be written, by migrations.
+    """Creates an empty database: a copy of the one in the user's cache, or by migrations if there is none.
 
     Raises:
         DiskFullError: it does not fit.
@@ -103,7 +103,7 @@ def _make_store(file: Path) -> None:
 
 
 def _template() -> Path | None:
-    """An empty database in the user's cache, made by MLflow's migrations; None where the cache cannot be written."""
+    """Return an empty database in the user's cache, created if missing; None if the cache cannot be written."""
     template = _template_file()
     try:
         if not template.is_file():
@@ -117,9 +117,9 @@ def _template() -> Path | None:
 
 @contextlib.contextmanager
 def _whole_database(file: Path) -> Iterator[Path]:
-    """Gives a name beside `file` to make a database at, which is moved there, so that a full disk leaves none by half.
+    """Yields a temporary path beside `file`, and moves the database there after the block.
 
-    The name is this process's own, for several may make the same file.
+    A full disk leaves no incomplete file. Several processes may create the same file, so each has its own path.
     """
     fresh = file.with_name(f".{file.name}.{uuid.uuid4().hex}.new")
     try:

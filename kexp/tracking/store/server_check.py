@@ -1,4 +1,4 @@
-"""What answers at a server's address: an MLflow server that lets us in, or one sentence that says what instead."""
+"""Checks that an MLflow server answers at an address, accepts the user, and keeps artifacts where we can write."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CLOUDS = {
 
 
 def check_usable(uri: str) -> None:
-    """Says at once why a store cannot be used: nothing answers there, or nothing that lets us in.
+    """Checks that a store can be used.
 
     Raises:
         ConfigError: the server refuses the user, or is no MLflow server.
@@ -41,14 +41,14 @@ def check_usable(uri: str) -> None:
 
 
 def check_artifacts_reachable(uri: str, location: str) -> None:
-    """That files can be brought to where a server keeps those of an experiment.
+    """Checks that the artifacts of an experiment can be written from this machine.
 
     Args:
-        uri: the server's.
+        uri: the server's address.
         location: the experiment's `artifact_location`.
 
     Raises:
-        ConfigError: it is a folder of another machine, or takes a package that is not installed.
+        ConfigError: the location is a folder of another machine, or needs a package that is not installed.
     """
     scheme, _, path = location.rpartition(":")
     where = f"tracking.uri: the server at {without_passwords(uri)} keeps artifacts in {location}"
@@ -68,12 +68,12 @@ def check_artifacts_reachable(uri: str, location: str) -> None:
 def _installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # the package that it is in
+    except ModuleNotFoundError:  # its parent package is missing
         return False
 
 
 def experiment_on_server(uri: str, name: str) -> dict[str, Any] | None:
-    """The experiment of that name as the server describes it, or None where it has none.
+    """Return the experiment with this name as the server describes it, or None if there is none.
 
     Raises:
         ConfigError: the server refuses the user, or is no MLflow server.

@@ -1,4 +1,4 @@
-"""Calls that wait for a store, made side by side."""
+"""Makes calls that wait for a store at the same time."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ AT_ONCE = 16
 
 
 def side_by_side(calls: Sequence[Callable[[], Made]], at_once: int = AT_ONCE) -> list[Made]:
-    """Makes all the calls, several at a time.
+    """Makes all calls, several at the same time.
 
     Args:
-        calls: what to call.
-        at_once: how many at a time; 1 makes one after the other.
+        calls: the functions to call.
+        at_once: how many at the same time; 1 makes one call after the other.
 
     Returns:
-        What each has returned.
+        The results, in the order of `calls`.
 
     Raises:
-        Exception: the first failure in the order of the calls, once every call was made.
+        Exception: the first failure in the order of `calls`, after all calls were made.
     """
     with ThreadPoolExecutor(max(1, min(at_once, len(calls))), thread_name_prefix="kexp-store") as pool:
         made = [pool.submit(call) for call in calls]

@@ -1,7 +1,7 @@
-"""MLflow's tables in a database, to be read by queries.
+"""Opens a database with MLflow's tables for queries.
 
-A SQLite file is read without MLflow, whose import takes a second, where its tables are those of the installed MLflow.
-Any other database is opened by MLflow.
+A SQLite file with the tables of the installed MLflow is read without importing MLflow, which takes a second. MLflow
+opens any other database.
 """
 
 from __future__ import annotations
