@@ -17,7 +17,7 @@ from kexp.tracking import RunRecord, RunView, StoreSettings, fetch_artifact, fin
 from kexp.tracking.reading import on_server
 from kexp.tracking.reading import runs as reading
 from kexp.tracking.reading.runs import run_with_id
-from kexp.tracking.store import database
+from kexp.tracking.store import tables
 
 
 def runs(settings: StoreSettings, *run_ids: str) -> None:
@@ -95,7 +95,7 @@ def test_search_pages_through_all(way: str, settings: StoreSettings, monkeypatch
     run_ids = [f"{index:032x}" for index in range(25)]
     runs(settings, *run_ids)
     monkeypatch.setattr(on_server, "_PAGE", 4)
-    monkeypatch.setattr(database, "_AT_ONCE", 4)
+    monkeypatch.setattr(tables, "_A_QUERY", 4)
     if way == "client":
         monkeypatch.setattr(reading, "open_database", lambda uri: None)
 

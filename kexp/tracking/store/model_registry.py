@@ -155,10 +155,12 @@ def set_alias(client: MlflowClient, uri: str, name: str, alias: str, version: st
     Raises:
         StoreError: the server is too old for aliases, or the request failed.
     """
-    done = found_or_none(
-        uri, "setting an alias", lambda: client.set_registered_model_alias(name, alias, version) or True
-    )
-    if done is None:
+
+    def ask() -> bool:
+        client.set_registered_model_alias(name, alias, version)
+        return True
+
+    if not found_or_none(uri, "setting an alias", ask):
         raise StoreError(f"tracking.uri: {without_passwords(uri)} has no version {version} of model {name!r} any more")
 
 

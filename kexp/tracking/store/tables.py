@@ -81,10 +81,11 @@ def tables() -> SimpleNamespace:
     )
 
 
-def chunks(values: Sequence[Value], size: int = _A_QUERY) -> Iterator[Sequence[Value]]:
-    """Yield the values in parts, none longer than what one query takes."""
-    for first in range(0, len(values), size):
-        yield values[first : first + size]
+def chunks(values: Sequence[Value], size: int | None = None) -> Iterator[Sequence[Value]]:
+    """Yield the values in parts of `size`, or of what one query takes."""
+    most = size or _A_QUERY
+    for first in range(0, len(values), most):
+        yield values[first : first + most]
 
 
 @contextmanager
