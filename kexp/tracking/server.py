@@ -29,15 +29,15 @@ _PAGE = "/#/experiments?workflowType=machine_learning"  # MLflow opens on agents
 
 
 def serve(settings: StoreSettings, port: int | None = None, *, say: Callable[[str], None] = print) -> None:
-    """Shows the store's runs in MLflow's page until Ctrl-C.
+    """Serves MLflow's page on the store's runs until Ctrl-C.
 
     Args:
-        settings: the store; where it is a server already, its address is said and nothing is started.
-        port: the port on this machine; None takes the first free one from 5000 on.
-        say: gets each sentence for the user.
+        settings: the store; if it is a server already, its address is printed and nothing is started.
+        port: the port on this machine; None means the first free one from 5000 on.
+        say: called with each sentence for the user.
 
     Raises:
-        ConfigError: the port is taken or out of range.
+        ConfigError: the port is in use or out of range.
         StoreError: the store cannot be read, or MLflow's server does not start.
     """
     uri = resolve_uri(settings)
@@ -64,29 +64,32 @@ def running_server(
     options: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """An MLflow server on the store `uri`: answers when this yields, is gone with all its processes afterwards.
+    """Runs an MLflow server within the block, and ends all its processes afterwards.
 
     Args:
         uri: the store behind the server.
-        port: where it listens, on this machine only.
-        artifacts: where it keeps the artifacts that it is sent; None leaves that to MLflow.
+        port: the port on which it listens, on this machine only.
+        artifacts: the folder for artifacts that are uploaded; None means MLflow's default.
         options: further options of `mlflow server`.
-        environment: variables that it gets besides those of this process.
+        environment: variables besides those of this process.
+
+    Yields:
+        The server's address, when it answers, and its process.
 
     Raises:
-        StoreError: it does not start; the message ends with the last line that it wrote.
+        StoreError: it does not start; the message ends with the last line that it printed.
     """
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += [] if artifacts is None else ["--artifacts-destination", str(artifacts)]
     command += options
-    # Its job workers take 1.2 GB for features that no run of ours uses.
+    # Its job workers take 1.2 GB for features that kexp does not use.
     lean = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    store = {"MLFLOW_BACKEND_STORE_URI": restore_password(uri)}  # everybody can read a command line
+    store = {"MLFLOW_BACKEND_STORE_URI": restore_password(uri)}  # every user of the machine can read a command line
     inherited = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     with tempfile.TemporaryFile() as output:
-        # A session of its own, so that a Ctrl-C reaches us alone and we end all of the server's processes.
+        # In a session of its own, Ctrl-C reaches only this process, which then ends all processes of the server.
         process = subprocess.Popen(
             command,
             env={**inherited, **lean, **store, **(environment or {})},
@@ -113,8 +116,8 @@ def _wait_until_it_answers(address: str, process: subprocess.Popen[bytes], outpu
         ):
             return
         time.sleep(0.1)
-    said = os.pread(output, 1_000_000, 0).decode(errors="replace").strip().splitlines()
-    raise StoreError(f"MLflow's server did not start at {address}: {said[-1] if said else 'it said nothing'}")
+    printed = os.pread(output, 1_000_000, 0).decode(errors="replace").strip().splitlines()
+    raise StoreError(f"MLflow's server did not start at {address}: {printed[-1] if printed else 'it said nothing'}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Where runs are recorded: the user's tracking settings, and the store that they mean."""
+"""The user's tracking settings, and the address of the store that results from them."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ __all__ = [
 DEFAULT_EXPERIMENT = "kexp"
 _DEFAULT_URI = "sqlite:///mlflow.db"
 _SQLITE = "sqlite:///"
-# Of the stores that MLflow knows; a database's may name its driver, `postgresql+psycopg2`.
+# The schemes of MLflow's stores. That of a database may have a driver: `postgresql+psycopg2`.
 _SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "file", "databricks", "databricks-uc", "uc")
 
 
 @dataclass(frozen=True)
 class StoreSettings:
-    """Where runs are recorded (config node `tracking`).
+    """The store and experiment in which runs are recorded (config node `tracking`).
 
     Args:
         uri: the MLflow tracking URI; None means `MLFLOW_TRACKING_URI`, or else MLflow's own default,
             `sqlite:///mlflow.db` in the working directory.
         experiment: the MLflow experiment that runs belong to.
-        artifact_location: where a new experiment keeps its artifacts; None means MLflow's default for the store.
-        flush_interval_s: at most about this long do rows wait before they are sent; > 0.
-        heartbeat_interval_s: how often a run in progress shows that it lives; > 0.
-        end_timeout_s: how long the end of a run waits for a store that takes no row; >= 0.
+        artifact_location: the place of a new experiment's artifacts; None means MLflow's default for the store.
+        flush_interval_s: the longest time that rows wait before they are sent, about; > 0.
+        heartbeat_interval_s: the time between two heartbeats of a run in progress; > 0.
+        end_timeout_s: how long the end of a run waits for a store that is away; >= 0.
     """
 
     uri: str | None = None
@@ -51,12 +51,11 @@ class StoreSettings:
 
 
 def resolve_uri(settings: StoreSettings) -> str:
-    """The tracking URI that `settings` mean, with a relative SQLite path made absolute.
+    """Return the tracking URI of the settings. A relative SQLite path becomes absolute, a password is hidden.
 
     Raises:
-        ConfigError: MLflow knows no store of such a URI.
+        ConfigError: MLflow has no store for such a URI.
     """
-    # What leaves here is shown and kept; `client_for` knows the password.
     uri = settings.uri or _uri_set_in_python() or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT_URI
     key = "tracking.uri" if settings.uri else "MLFLOW_TRACKING_URI"
     _check_scheme(key, uri)
@@ -66,20 +65,20 @@ def resolve_uri(settings: StoreSettings) -> str:
 
 
 def _at_home(uri: str) -> str:
-    """The address with `~` as the home folder, which no shell puts there behind an equals sign."""
+    """Replace a leading `~` by the home folder: a shell does not do that after an equals sign."""
     scheme = _SQLITE if uri.startswith(f"{_SQLITE}~") else ""
     path = uri.removeprefix(scheme)
     return scheme + os.path.expanduser(path) if path.startswith("~") else uri
 
 
 def command_line(*words: str, store: StoreSettings | None = None, experiment: bool = False) -> str:
-    """A command of kexp's, to be typed in this folder as it stands, in this terminal or another.
+    """Return a kexp command that can be typed in this folder as it is.
 
     Args:
-        words: what follows `kexp`.
-        store: the store that the command is to find, named where it is not the one of this folder. A password in its
-            address is not shown, and the address not at all where `MLFLOW_TRACKING_URI` has it.
-        experiment: whether the command looks in one experiment, which is named too where it is not the usual one.
+        words: the words after `kexp`.
+        store: the store that the command needs, which is added if it is not this folder's default. If
+            `MLFLOW_TRACKING_URI` has its address with a password, the address is left out.
+        experiment: whether the command needs the experiment, which is added if it is not the default.
     """
     line = ["kexp", *words]
     if store is not None:
@@ -99,7 +98,7 @@ def _absolute(uri: str) -> str:
 
 
 def database_file(uri: str) -> Path | None:
-    """The file of a SQLite URI, or None where the store is something else."""
+    """Return the file of a SQLite URI, or None for any other store."""
     if not uri.startswith(_SQLITE):
         return None
     path = unquote(uri[len(_SQLITE) :].split("?", 1)[0])
@@ -107,7 +106,7 @@ def database_file(uri: str) -> Path | None:
 
 
 def is_remote(uri: str) -> bool:
-    """Whether the store is an MLflow server."""
+    """Return whether the store is an MLflow server."""
     return uri.startswith(("http://", "https://"))
 
 
@@ -119,11 +118,11 @@ def _check_scheme(key: str, uri: str) -> None:
 
 
 def _check_address(key: str, uri: str) -> None:
-    """Refuses a server's address that does not say where the server is; shows none of it, for it may be a password."""
+    """Refuses a server's address without a host. The message does not show it, because it may contain a password."""
     try:
         parts = urlsplit(uri)
         named = bool(parts.hostname) and (parts.port or 1) > 0
-        unquote(f"{parts.username}{parts.password}").encode("latin-1")  # as the library does that MLflow asks with
+        unquote(f"{parts.username}{parts.password}").encode("latin-1")  # as MLflow's HTTP library does
     except UnicodeEncodeError:
         raise ConfigError(
             f"{key}: holds a user or a password with a letter that an address cannot carry; set "
@@ -139,14 +138,14 @@ def _check_address(key: str, uri: str) -> None:
 
 
 def _of_plugin(scheme: str) -> bool:
-    """Whether a package adds such stores to MLflow."""
+    """Return whether an installed package adds such stores to MLflow."""
     from importlib.metadata import entry_points
 
     return scheme in {each.name for each in entry_points(group="mlflow.tracking_store")}
 
 
 def _uri_set_in_python() -> str | None:
-    """What `mlflow.set_tracking_uri` was called with, should the user's notebook have done so."""
+    """Return the URI of `mlflow.set_tracking_uri`, if the user's code called it."""
     mlflow = sys.modules.get("mlflow")
     if mlflow is not None and hasattr(mlflow, "is_tracking_uri_set"):
         return str(mlflow.get_tracking_uri()) if mlflow.is_tracking_uri_set() else None

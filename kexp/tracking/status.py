@@ -1,4 +1,4 @@
-"""The end of a run, told truly: FINISHED only when it finished, whatever ended it."""
+"""Gives a run its true status at its end: FINISHED only if it finished."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Terminated", "ended_with", "run_status", "sigterm_raises"]
 
 
 class Terminated(SystemExit):
-    """SIGTERM, as an exception, so that what is open gets closed. Unhandled, it ends the process with code 143."""
+    """SIGTERM as an exception, so that everything open is closed. Unhandled, it ends the process with code 143."""
 
     def __init__(self) -> None:
         super().__init__(143)
@@ -22,9 +22,9 @@ class Terminated(SystemExit):
 
 @contextlib.contextmanager
 def run_status(tracker: Tracker) -> Iterator[Tracker]:
-    """Ends `tracker` with the block, by SIGTERM too.
+    """Ends a tracker at the end of the block, also on SIGTERM.
 
-    SIGTERM is caught only where Python allows it, in the main thread, and is given back afterwards.
+    Python can catch SIGTERM only in the main thread. The earlier handler is restored afterwards.
     """
     with sigterm_raises(), ended_with(tracker):
         yield tracker
@@ -32,7 +32,7 @@ def run_status(tracker: Tracker) -> Iterator[Tracker]:
 
 @contextlib.contextmanager
 def ended_with(tracker: Tracker) -> Iterator[None]:
-    """Ends `tracker` with the block: FINISHED after its last line, KILLED by Ctrl-C or SIGTERM, else FAILED."""
+    """Ends a tracker at the end of the block: FINISHED, KILLED on Ctrl-C or SIGTERM, FAILED on any other error."""
     try:
         yield
     except KeyboardInterrupt:
@@ -52,10 +52,10 @@ def ended_with(tracker: Tracker) -> Iterator[None]:
 
 @contextlib.contextmanager
 def sigterm_raises() -> Iterator[None]:
-    """Turns SIGTERM into `Terminated` within the block, in the main thread; elsewhere Python allows no handler."""
+    """Turns SIGTERM into `Terminated` within the block, if it runs in the main thread."""
 
     def terminate() -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the run is ending, and needs its last moment
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second SIGTERM must not interrupt the end of the run
         raise Terminated
 
     with interrupts_call(terminate, [signal.SIGTERM]):

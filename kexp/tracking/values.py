@@ -1,4 +1,4 @@
-"""How config values become MLflow parameters, and metrics become rows: names and values that the store takes whole."""
+"""Turns config values and metrics into names and values that MLflow accepts."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ __all__ = [
 ]
 
 LONGEST_VALUE = 6000
-"""MLflow cuts a longer parameter value without a word, so ours never sends one."""
+"""MLflow silently cuts a longer parameter value, so none is sent."""
 
 ABOUT = "system/"
-"""How metrics begin that are about a run's time and machine, and not about how good its model is."""
+"""The prefix of metrics about a run's time and machine, not about its model."""
 
 SIZES = frozenset({"model_parameters", "model_trainable_parameters", "steps_per_epoch"})
-"""Parameters of a run that follow from its config and its data."""
+"""Parameters of a run that result from its config and its data."""
 
 INFINITY = 1.7976931348623157e308
-"""What MLflow stores for infinity; `restored_metric` turns it back."""
+"""The value that MLflow stores instead of infinity; `restored_metric` turns it back."""
 
 _LONGEST_KEY = 250
 _REFUSED = re.compile(r"[^\w\-./: ]")
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A nested config as one level of dotted keys: `{"optimizer": {"rho": 0.9}}` is `{"optimizer.rho": 0.9}`.
+    """Flatten a nested config: `{"optimizer": {"rho": 0.9}}` becomes `{"optimizer.rho": 0.9}`.
 
-    Lists stay whole, because a list is one choice (`model.hidden=[128,64]`); so does a list of mappings (layers).
-    An empty mapping stays as `{}`, so that nothing of the config is missing from the run.
+    A list stays whole, because it is one choice (`model.hidden=[128,64]`), and so does a list of mappings (layers). An
+    empty mapping stays as `{}`, so that the run has the whole config.
     """
     return dict(_leaves(config, ""))
 
@@ -57,7 +57,7 @@ def _leaves(config: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]
 
 
 def param_value(value: Any) -> str:
-    """A config value as one types it: `true`, `null`, `0.001`, `[128, 64]`. Equal values give equal text."""
+    """Return a config value as one types it: `true`, `null`, `0.001`, `[128, 64]`. Equal values give equal texts."""
     if isinstance(value, str):
         return value
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:  # a NumPy scalar
@@ -70,7 +70,7 @@ def param_value(value: Any) -> str:
 
 @lru_cache(maxsize=10_000)  # the runs of a sweep have the same keys
 def safe_key(key: str) -> str:
-    """`key` where MLflow takes it; else the nearest name that it takes, with a digest so that no two keys meet."""
+    """Return `key` if MLflow accepts it, else a similar name with a digest, so that different keys stay different."""
     parts = [part for part in key.split("/") if part not in ("", ".", "..")]
     safe = _REFUSED.sub("_", "/".join(parts)).replace("..", "__")
     if safe and safe == key and len(key) <= _LONGEST_KEY:
@@ -80,12 +80,12 @@ def safe_key(key: str) -> str:
 
 
 def restored_metric(value: float) -> float:
-    """A metric as it was logged: MLflow's stand-in for infinity becomes infinity again."""
+    """Return a metric as it was logged: MLflow's value for infinity becomes infinity again."""
     return math.copysign(math.inf, value) if abs(value) >= INFINITY and not math.isnan(value) else value
 
 
 def shorten(text: str, most: int) -> str:
-    """A text with its middle left out where it is longer than `most`: names and paths differ at their ends."""
+    """Shorten a text to `most` characters by leaving out its middle: names and paths differ at their ends."""
     if len(text) <= most:
         return text
     end = (most - 1) // 2

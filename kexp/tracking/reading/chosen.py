@@ -1,4 +1,4 @@
-"""The store and experiment that a user means: what is said, else what MLflow was told, else the usual ones."""
+"""Chooses the store and the experiment: from arguments, else from MLflow's settings, else the defaults."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _names: dict[tuple[str, str], str] = {}
 
 
 def chosen_store(uri: str | None = None, experiment: str | None = None) -> StoreSettings:
-    """Where to record or to look.
+    """Return the store and experiment to record in or to read.
 
     Args:
-        uri: the tracking URI; None as of `resolve_uri`.
-        experiment: the MLflow experiment's name. None means what `mlflow.set_experiment` was called with, or
-            `MLFLOW_EXPERIMENT_NAME`, or the one of `MLFLOW_EXPERIMENT_ID`, or else `kexp`.
+        uri: the tracking URI; for None see `resolve_uri`.
+        experiment: the MLflow experiment's name. None means the experiment of `mlflow.set_experiment`, else that of
+            `MLFLOW_EXPERIMENT_NAME` or `MLFLOW_EXPERIMENT_ID`, else `kexp`.
 
     Raises:
-        ConfigError: `MLFLOW_EXPERIMENT_ID` is of no experiment, or of another than `MLFLOW_EXPERIMENT_NAME`.
-        StoreError: the store cannot be asked for that.
+        ConfigError: no experiment has the id `MLFLOW_EXPERIMENT_ID`, or its name is not `MLFLOW_EXPERIMENT_NAME`.
+        StoreError: the store cannot be read.
     """
     if experiment is not None:
         return StoreSettings(uri, experiment)
@@ -46,16 +46,16 @@ def chosen_store(uri: str | None = None, experiment: str | None = None) -> Store
 
 
 def run_to_take_up(settings: StoreSettings, asked: str | None) -> str | None:
-    """The run that `mlflow run` has opened for what it runs (`MLFLOW_RUN_ID`); None where there is none.
+    """Return the run that `mlflow run` opened for this process (`MLFLOW_RUN_ID`); None if there is none.
 
-    As in MLflow, the first run takes it: the variable goes.
+    As in MLflow, the first run takes it, and the variable is removed.
 
     Args:
         settings: the store.
-        asked: the experiment that was asked for by name; None where none was.
+        asked: the name of the experiment that the user chose; None if none was chosen.
 
     Raises:
-        ConfigError: there is no such run, or it is in another experiment than the one that was asked for.
+        ConfigError: the run does not exist, or is in another experiment than the chosen one.
     """
     run_id = os.environ.pop(_RUN, None)
     if not run_id:
@@ -83,7 +83,7 @@ def _name_of(uri: str | None, experiment_id: str, key: str) -> str:
         file = database_file(resolved)
         if file is not None and not file.is_file():
             if experiment_id == "0":
-                return "Default"  # every store has it, once there is one
+                return "Default"  # MLflow creates it with every store
             raise ConfigError(f"{key}: there is no experiment {experiment_id}, as there is no store at {resolved}")
         check_reachable(resolved)
         try:

@@ -1,4 +1,4 @@
-"""Which run, and which sweep, a user means: by name, id, the beginning of one, an address, `latest` or `best:SWEEP`."""
+"""Finds a run or a sweep by name, id, prefix of an id, address, `latest` or `best:SWEEP`."""
 
 from __future__ import annotations
 
@@ -14,37 +14,36 @@ from kexp.tracking.store.addresses import is_address, run_id_at
 __all__ = ["BEST_TRIAL", "SWEEP_NAME", "ambiguous", "find_run", "find_sweep", "is_run_of_all", "matching_runs"]
 
 BEST_TRIAL = "kexp.sweep.best"
-"""The tag of a sweep's run that holds the id of its best trial's."""
+"""The tag of a sweep's run with the id of its best trial's run."""
 
 SWEEP_NAME = "kexp.sweep.name"
-"""The tag of a sweep's run that holds its name."""
+"""The tag of a sweep's run with the sweep's name."""
 
 _WHOLE_ID = re.compile(r"[0-9a-f]{32}")
 _PART_OF_ID = re.compile(r"[0-9a-f]{1,31}")
 _BEST = "best:"
-_NAME = "mlflow.runName"  # MLflow keeps the name as a tag too, which can be searched for
+_NAME = "mlflow.runName"  # MLflow stores the name as a tag too, which can be searched
 
 
 def is_run_of_all(ref: str) -> bool:
-    """Whether `ref` means one run of the whole store, in whichever experiment."""
+    """Return whether `ref` identifies a run in the whole store, not in one experiment."""
     return is_address(ref) or _WHOLE_ID.fullmatch(ref) is not None
 
 
 def find_run(settings: StoreSettings, ref: str, *, key: str = "RUN") -> RunView:
-    """The run that `ref` means.
+    """Find a run.
 
     Args:
-        settings: the store; a name, a prefix, `latest` and `best:SWEEP` are looked for in its experiment, the others in
-            all of the store.
-        ref: what the user gave: an id, a unique prefix of one, a unique name, `latest`, `best:SWEEP` for the best trial
-            of what `find_sweep` finds, or an address of MLflow's: `runs:/ID`, `models:/NAME/3`,
-            `models:/NAME@champion`, `models:/m-ID`.
-        key: what the user gave it as, for the message.
+        settings: the store. A name, a prefix, `latest` and `best:SWEEP` are searched in its experiment, the others in
+            the whole store.
+        ref: an id, a unique prefix of one, a unique name, `latest`, `best:SWEEP` for the best trial of the sweep that
+            `find_sweep` finds, or an address of MLflow's: `runs:/ID`, `models:/NAME/3`, `models:/NAME@champion`,
+            `models:/m-ID`.
+        key: the option or argument that holds `ref`, for messages.
 
     Raises:
-        UnknownNameError: there is no such run.
-        ConfigError: a prefix or a name that several runs share, a sweep without a best trial, a model of another
-            program.
+        UnknownNameError: no run matches.
+        ConfigError: several runs match, the sweep has no best trial, or the model is of another program.
         StoreError: the store cannot be read.
     """
     if is_address(ref):
@@ -72,13 +71,13 @@ def find_run(settings: StoreSettings, ref: str, *, key: str = "RUN") -> RunView:
 
 
 def matching_runs(settings: StoreSettings, ref: str) -> list[RunView]:
-    """The runs of the settings' experiment whose ids begin so, or whose name it is."""
+    """Return the runs of the settings' experiment with this name, or with an id that begins so."""
     named = list(search(settings, tags={_NAME: ref})) if ref else []
     return list({view.run_id: view for view in [*_with_prefix(settings, ref), *named]}.values())
 
 
 def ambiguous(key: str, ref: str, matching: Sequence[RunView]) -> ConfigError:
-    """What is said of several runs that `ref` may mean."""
+    """Return the error that lists several runs that match."""
     digits = 8 if any(view.name == ref for view in matching) else len(ref) + 6
     several = len({view.experiment for view in matching}) > 1
     shown = ", ".join(
@@ -102,16 +101,16 @@ def _began(view: RunView) -> str:
 
 
 def find_sweep(settings: StoreSettings, ref: str, *, key: str = "SWEEP") -> RunView:
-    """The run of the sweep that `ref` means, or another run.
+    """Find the run of a sweep, or another run.
 
     Args:
         settings: the store and experiment.
-        ref: a sweep's name (the newest of that name), `latest`, or anything that `find_run` takes.
-        key: what the user gave it as, for the message.
+        ref: a sweep's name, of which the newest counts, `latest`, or anything that `find_run` takes.
+        key: the option or argument that holds `ref`, for messages.
 
     Raises:
-        UnknownNameError: there is no such sweep or run.
-        ConfigError: there is no sweep yet, or several runs begin so.
+        UnknownNameError: no sweep and no run matches.
+        ConfigError: there is no sweep yet, or several runs match.
         StoreError: the store cannot be read.
     """
     if ref == "latest":
@@ -146,7 +145,7 @@ def _best(settings: StoreSettings, sweep: RunView, key: str) -> RunView:
     if not run_id:
         why = "it has not ended" if sweep.status == "RUNNING" else "its run names none"
         raise ConfigError(f"{key}: sweep {sweep.name} has no best trial: {why}")
-    # A server gives ids of its own, which the sweep did not know if the server was away at its end.
+    # A server gives new ids, which the sweep does not know if the server was away at its end.
     return next(search(settings, tags={"kexp.record": run_id}, limit=1), None) or _whole(settings, run_id, key)
 
 
@@ -155,7 +154,7 @@ def _with_prefix(settings: StoreSettings, prefix: str) -> list[RunView]:
         return []
     try:
         return list(search(settings, prefix=prefix))
-    except StoreError:  # a server that cannot search ids by pattern
+    except StoreError:  # the server cannot search ids by pattern
         return [view for view in search(settings) if view.run_id.startswith(prefix)]
 
 

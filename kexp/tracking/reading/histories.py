@@ -1,7 +1,7 @@
-"""Every point of every metric of many runs at once: from a database by one query, from a server in bulk.
+"""Reads all points of all metrics of many runs: from a database by one query, from a server in bulk.
 
-What a server has been asked for, or what was computed here, is kept in a file beside the sweep's other files: the
-history of a run that is over does not change.
+Histories that were read from a server, or computed here, are kept in a file in the sweep's folder, because the history
+of a finished run does not change.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ History = Mapping[str, Sequence[tuple[int, float]]]
 
 _RUNS_A_QUERY = 200  # below every database's limit
 _RUNS_A_REQUEST = 100  # MLflow's own limit of `metrics/get-history-bulk`
-_POINTS_A_REQUEST = 25_000  # likewise; it leaves out what is above
+_POINTS_A_REQUEST = 25_000  # likewise; the server leaves out further points
 
 
 class KeptHistories:
-    """Histories in `FOLDER/histories.jsonl`, a line a run: {"run": ID, "metrics": {NAME: [[EPOCH, VALUE], ...]}}.
+    """The file `FOLDER/histories.jsonl`, with a line a run: {"run": ID, "metrics": {NAME: [[EPOCH, VALUE], ...]}}.
 
-    A line {"run": ID, "is": OTHER} says that a run has the history of another id: a server gives runs ids of its own.
+    A line {"run": ID, "is": OTHER} means that the run has the history of another id, because a server gives new ids.
 
     Args:
-        folder: the sweep's; nothing is kept where there is no such folder.
+        folder: the sweep's folder; nothing is kept if it does not exist.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,7 +47,7 @@ class KeptHistories:
 
     @classmethod
     def folder_of(cls, name: str) -> Path | None:
-        """The folder, where histories are kept in it already: a store may name any."""
+        """Return the folder with this name if it holds histories, else None. A store may name any folder."""
         return Path(name) if name and cls(Path(name))._file.is_file() else None
 
     def keep(self, run_id: str, history: History) -> None:
@@ -55,13 +55,13 @@ class KeptHistories:
         self._append({"run": run_id, "metrics": history})
 
     def rename(self, run_ids: Mapping[str, str]) -> None:
-        """Says which other ids runs have now."""
+        """Adds new ids of runs: old id -> new id."""
         for before, now in run_ids.items():
             if before != now:
                 self._append({"run": now, "is": before})
 
     def read(self, run_ids: Iterable[str]) -> dict[str, History]:
-        """The histories of those of the runs that are kept here."""
+        """Return run id -> history, for the runs whose history is kept."""
         others = {line["run"]: line["is"] for line in self._lines() if "is" in line}
         wanted = {others.get(run_id, run_id): run_id for run_id in run_ids}
         return {
@@ -79,19 +79,19 @@ class KeptHistories:
             return
         with open(self._file, encoding="utf-8") as file:
             for text in file:
-                with contextlib.suppress(ValueError):  # a line that a kill cut short
+                with contextlib.suppress(ValueError):  # a line that a kill cut off
                     yield json.loads(text)
 
 
 def read_histories(
     settings: StoreSettings, run_ids: Sequence[str], kept: KeptHistories | None = None
 ) -> dict[str, History]:
-    """Every point of every metric of how good some runs are; of a step that was logged twice, the later value.
+    """Read all points of the runs' metrics, except those about the machine. The later of two points of a step counts.
 
     Args:
         settings: the store.
         run_ids: the runs.
-        kept: where the histories of runs that are over may be found, and are kept once a server was asked for them.
+        kept: the kept histories of finished runs, to which those that a server returns are added; None for none.
 
     Raises:
         StoreError: the store cannot be read.
@@ -104,16 +104,16 @@ def read_histories(
     found = kept.read(run_ids) if kept is not None else {}
     missing = [run_id for run_id in run_ids if run_id not in found]
     if missing:
-        asked, over = _from_server(settings, missing)
-        found |= asked
+        read, over = _from_server(settings, missing)
+        found |= read
         if kept is not None:
             for run_id in over:
-                kept.keep(run_id, asked[run_id])
+                kept.keep(run_id, read[run_id])
     return found
 
 
 def history_of(record: RunRecord) -> History:
-    """What a run that is over has measured."""
+    """Return the history of a finished run."""
     steps: dict[str, dict[int, float]] = {}
     for name, value, step, _ in record.metrics:
         if name.startswith(ABOUT):
@@ -142,7 +142,7 @@ def _from_database(database: Database, run_ids: Sequence[str]) -> dict[str, Hist
 
 
 def _from_server(settings: StoreSettings, run_ids: Sequence[str]) -> tuple[dict[str, History], set[str]]:
-    """What the server has of the runs, and which of them are over."""
+    """Return the histories of the runs on a server, and which of the runs are finished."""
     over: set[str] = set()
     names: dict[str, list[str]] = {}
     for some in chunks(run_ids, _RUNS_A_REQUEST):
@@ -150,9 +150,9 @@ def _from_server(settings: StoreSettings, run_ids: Sequence[str]) -> tuple[dict[
             over |= {view.run_id} if view.status != "RUNNING" else set()
             for name in (each for each in view.metrics if not each.startswith(ABOUT)):
                 names.setdefault(name, []).append(view.run_id)
-    asked = [(name, some) for name, having in names.items() for some in chunks(having, _RUNS_A_REQUEST)]
+    requests = [(name, some) for name, having in names.items() for some in chunks(having, _RUNS_A_REQUEST)]
     points: dict[str, dict[str, Sequence[tuple[int, float]]]] = {run_id: {} for run_id in run_ids}
-    for answer in side_by_side([partial(_metric_of_runs, settings, *each) for each in asked]):
+    for answer in side_by_side([partial(_metric_of_runs, settings, *each) for each in requests]):
         for run_id, name, history in answer:
             points[run_id][name] = history
     return dict(points), over
@@ -162,7 +162,7 @@ def _metric_of_runs(
     settings: StoreSettings, name: str, run_ids: Sequence[str]
 ) -> list[tuple[str, str, list[tuple[int, float]]]]:
     bulk = _ask_in_bulk(settings, name, run_ids)
-    if bulk is None:  # a server without that endpoint, or more points than it gives at once
+    if bulk is None:  # the server has no such endpoint, or there are more points than it returns
         each = ((run_id, metric_history(settings, run_id, name)) for run_id in run_ids)
         return [(run_id, name, list({point.step: point.value for point in some}.items())) for run_id, some in each]
     steps: dict[str, dict[int, float]] = {}
@@ -178,11 +178,11 @@ def _ask_in_bulk(settings: StoreSettings, name: str, run_ids: Sequence[str]) -> 
     client = client_for(uri)
     if not is_server(client):
         return None
-    asked = [*(("run_id", run_id) for run_id in run_ids), ("metric_key", name)]
+    params = [*(("run_id", run_id) for run_id in run_ids), ("metric_key", name)]
     with store_errors(uri, "reading metrics"):
         path = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
         credentials = client._tracking_client.store.get_host_creds()
-        answer = http_request(credentials, path, "GET", params=asked, raise_on_status=False)
+        answer = http_request(credentials, path, "GET", params=params, raise_on_status=False)
     if answer.status_code != 200:
         return None
     points: list[dict[str, Any]] = answer.json()["metrics"]

@@ -1,4 +1,4 @@
-"""Runs read from a server, or through MLflow's client from any store that is no database."""
+"""Reads runs from a server, or through MLflow's client from any other store that is no database."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def found_runs(
     Args:
         uri: the server's address.
         experiment: the experiment's id.
-        besides: no run of these ids.
-        only_deleted: look among deleted runs alone; else among the others.
+        besides: ids of runs to leave out.
+        only_deleted: whether to search only deleted runs, instead of only the others.
         tags, tagged, run_ids, prefix, status, limit, newest_first: as of `runs.search`.
     """
     clauses = [f"tags.`{key}` = {_quoted(value)}" for key, value in tags.items()]
@@ -47,7 +47,7 @@ def found_runs(
     clauses += [f"attributes.run_id LIKE '{prefix}%'"] if prefix else []
     clauses += [f"attributes.run_id IN {_listed(run_ids)}"] if run_ids is not None else []
     clauses += [f"attributes.run_id NOT IN {_listed(besides)}"] if besides else []
-    asked: dict[str, Any] = {
+    query: dict[str, Any] = {
         "experiment_ids": [experiment],
         "filter": " and ".join(clauses),
         "order_by": [f"attributes.start_time {'DESC' if newest_first else 'ASC'}"],
@@ -55,34 +55,34 @@ def found_runs(
     }
     left, token = limit, ""
     while True:
-        asked["max_results"] = _PAGE if left is None else min(_PAGE, left)
-        page, token = _page(uri, {**asked, "page_token": token} if token else asked)
+        query["max_results"] = _PAGE if left is None else min(_PAGE, left)
+        page, token = _page(uri, {**query, "page_token": token} if token else query)
         yield from page
         left = None if left is None else left - len(page)
         if not token or left == 0:
             return
 
 
-def _page(uri: str, asked: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
-    answer = ask_plainly(uri, "POST", "runs/search", asked)
+def _page(uri: str, query: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    answer = ask_plainly(uri, "POST", "runs/search", query)
     if answer is not None:
         return [_fields_of_json(run) for run in answer.get("runs", ())], answer.get("next_page_token", "")
     client = client_for(uri)
     from mlflow.entities import ViewType
 
     page = client.search_runs(
-        asked["experiment_ids"],
-        asked["filter"],
-        run_view_type=ViewType.from_string(asked["run_view_type"].lower()),
-        max_results=asked["max_results"],
-        order_by=asked["order_by"],
-        page_token=asked.get("page_token"),
+        query["experiment_ids"],
+        query["filter"],
+        run_view_type=ViewType.from_string(query["run_view_type"].lower()),
+        max_results=query["max_results"],
+        order_by=query["order_by"],
+        page_token=query.get("page_token"),
     )
     return [fields_of(run) for run in page], page.token or ""
 
 
 def fields_of(run: Run) -> dict[str, Any]:
-    """The fields of a `RunView`, except the experiment's name, of a run that MLflow's client has read."""
+    """Return the fields of a `RunView`, except the experiment's name, of a run of MLflow's client."""
     outputs = getattr(run, "outputs", None)
     return {
         "run_id": run.info.run_id,

@@ -1,4 +1,4 @@
-"""Runs that are in the store, read."""
+"""Reads runs, metrics and artifacts from a store."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class Point:
 
 @dataclass(frozen=True)
 class RunView:
-    """A run as the store has it.
+    """A run in the store.
 
     Args:
-        run_id, name, experiment: what it is called.
+        run_id, name, experiment: its id, its name, and the name of its experiment.
         status: RUNNING, FINISHED, FAILED or KILLED.
-        params, tags: as logged, as text.
-        metrics: the last value of each metric; infinity is infinity again.
+        params, tags: the logged texts.
+        metrics: the last value of each metric.
         start_ms, end_ms: milliseconds since 1970; `end_ms` is None while it runs.
         model_ids: MLflow's ids of its logged models.
     """
@@ -69,17 +69,17 @@ class RunView:
 
     @property
     def duration_s(self) -> float | None:
-        """How long it took; None while it runs."""
+        """The duration; None while it runs."""
         return None if self.end_ms is None else (self.end_ms - self.start_ms) / 1000
 
     @property
     def parent_run_id(self) -> str | None:
-        """The sweep that the run is a trial of."""
+        """The run of the sweep, if the run is a trial."""
         return self.tags.get("mlflow.parentRunId")
 
 
 def run_with_id(settings: StoreSettings, run_id: str) -> RunView | None:
-    """The run of a whole id, in whichever experiment; None where the store has none of that id.
+    """Return the run with this id, in any experiment; None if there is none.
 
     Raises:
         StoreError: the store cannot be read.
@@ -119,18 +119,18 @@ def search(
     limit: int | None = None,
     newest_first: bool = True,
 ) -> Iterator[RunView]:
-    """Runs of the settings' experiment, page by page, so that ten thousand take no more memory than a page does.
+    """Yield the runs of the settings' experiment that match, page by page, so that memory does not grow with them.
 
     Args:
         settings: the store and experiment.
         tags: tags that a run must have, with these values.
         status: RUNNING, FINISHED, FAILED or KILLED.
-        parent_run_id: only this sweep's trials.
+        parent_run_id: the run of a sweep, of which only the trials match.
         tagged: a tag that a run must have, with any value.
-        run_ids: only these runs; at most 400.
+        run_ids: the only runs that match; at most 400.
         prefix: the beginning of a run's id, in hexadecimal digits.
-        limit: at most so many.
-        newest_first: by start time; else oldest first.
+        limit: the most runs to yield; None for all.
+        newest_first: whether the newest run comes first, or the oldest.
 
     Raises:
         StoreError: the store cannot be read.
@@ -161,7 +161,7 @@ def search(
 
 
 def metric_history(settings: StoreSettings, run_id: str, metric: str) -> list[Point]:
-    """Every point of a metric, by step."""
+    """Return all points of a metric, ordered by step."""
     client, uri = open_store(settings)
     with store_errors(uri, "reading a metric"):
         points = client.get_metric_history(run_id, metric)
@@ -172,7 +172,7 @@ def metric_history(settings: StoreSettings, run_id: str, metric: str) -> list[Po
 
 
 def list_artifacts(settings: StoreSettings, run_id: str, folder: str = "") -> list[str]:
-    """The paths of all files among a run's artifacts, below `folder`."""
+    """Return the paths of all artifacts of a run, in and below the artifact folder `folder`."""
     client, uri = open_store(settings)
     below = str(artifact_path(folder)) if folder else None
     with store_errors(uri, "listing artifacts"):
@@ -192,12 +192,12 @@ def fetch_artifact(settings: StoreSettings, run_id: str, path: str, to: Path) ->
 
     Args:
         settings: the store.
-        run_id: the whole id of the run.
+        run_id: the id of the run.
         path: the artifact's path, for example `saved/model.h5`.
-        to: a folder; made where it is missing.
+        to: the folder; created if missing.
 
     Returns:
-        Where the artifact is now, inside `to`.
+        The path of the copy.
 
     Raises:
         UnknownNameError: the run has no such artifact.
@@ -247,14 +247,14 @@ def _copied(folder: Path, inside: PurePath, to: Path) -> Path:
 
 
 def open_store(settings: StoreSettings) -> tuple[MlflowClient, str]:
-    """Return a client for reading, which makes no store where there is none, and the store's address."""
+    """Return a client of an existing store, and the store's address."""
     uri = _existing(settings)
     with store_errors(uri, "opening the store"):
         return client_for(uri), uri
 
 
 def _database(settings: StoreSettings) -> Database | None:
-    """Return the database of a store that is there, or None if it is a server."""
+    """Return the database of an existing store, or None if the store is a server."""
     uri = _existing(settings)
     with store_errors(uri, "opening the store"):
         return open_database(uri)

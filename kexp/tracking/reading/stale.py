@@ -1,4 +1,4 @@
-"""Which runs that say RUNNING are in progress; and the ends of those that are not."""
+"""Finds runs whose status is RUNNING although their process has ended, and ends or deletes them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from kexp.tracking.store.heartbeat import HEARTBEAT, HOST, PID, end_run
 
 __all__ = ["delete_runs", "is_in_progress", "mark_failed", "stale_runs", "unfinished_runs"]
 
-_HEARTBEAT_S = 120.0  # a run that has shown no life for so long is taken to be dead
+_HEARTBEAT_S = 120.0  # a run without a heartbeat for so long counts as dead
 
 
 def stale_runs(settings: StoreSettings, older_than_s: float = _HEARTBEAT_S) -> list[RunView]:
-    """Our RUNNING runs that show no life: no heartbeat for `older_than_s`, or their process, here, is gone."""
+    """Return kexp's RUNNING runs without a heartbeat for `older_than_s`, or whose process on this machine has ended."""
     found = []
     for view in search(settings, status="RUNNING"):
-        beats = view.tags.get(HEARTBEAT, "").isdigit()  # MLflow's other users send none, and may well be running
+        beats = view.tags.get(
+            HEARTBEAT, ""
+        ).isdigit()  # runs of other programs have no heartbeat, and may be in progress
         if beats and not is_in_progress(view, older_than_s, ours=True):
             found.append(view)
     return found
 
 
 def mark_failed(settings: StoreSettings, runs: Iterable[RunView]) -> None:
-    """Ends `runs` as FAILED, at the time of their last heartbeat, with the reason in `kexp.reason`."""
+    """Ends runs as FAILED, at the time of their last heartbeat, with the reason in `kexp.reason`."""
     uri = resolve_uri(settings)
     client = client_for(uri)
     with store_errors(uri, "marking runs as failed"):
@@ -39,7 +41,7 @@ def mark_failed(settings: StoreSettings, runs: Iterable[RunView]) -> None:
 
 
 def unfinished_runs(store: StoreSettings, parent_run_id: str) -> dict[str, list[str]]:
-    """The sweep's trials that failed or were killed before: fingerprint -> run ids. Their successors replace them."""
+    """Return fingerprint -> run ids of a sweep's trials that failed or were killed, and are to be repeated."""
     found: dict[str, list[str]] = {}
     for status in ("FAILED", "KILLED", "RUNNING"):
         for view in search(store, parent_run_id=parent_run_id, status=status):
@@ -50,7 +52,7 @@ def unfinished_runs(store: StoreSettings, parent_run_id: str) -> dict[str, list[
 
 
 def delete_runs(store: StoreSettings, run_ids: Sequence[str]) -> None:
-    """Deletes runs, as MLflow's page does: they can be restored until its garbage collection."""
+    """Deletes runs as MLflow's page does: they can be restored until MLflow's garbage collection."""
     uri = resolve_uri(store)
     client = client_for(uri)
     with store_errors(uri, "deleting a trial's earlier runs"):
@@ -59,19 +61,19 @@ def delete_runs(store: StoreSettings, run_ids: Sequence[str]) -> None:
 
 
 def is_in_progress(view: RunView, within_s: float = _HEARTBEAT_S, *, ours: bool = False) -> bool:
-    """Whether a process, here or on another machine, is at work on a run.
+    """Return whether a process, on this or another machine, works on a run.
 
     Args:
         view: the run.
-        within_s: how recent its last heartbeat must be.
-        ours: whether runs of this very process count.
+        within_s: the greatest age of its last heartbeat, in seconds.
+        ours: whether runs of this process count.
     """
     beat = float(view.tags.get(HEARTBEAT, 0))
     return view.status == "RUNNING" and time.time() - beat < within_s and _may_run(view.tags, ours)
 
 
 def _may_run(tags: Mapping[str, str], ours: bool) -> bool:
-    """Whether the process that a run names may be at work. Of another machine's, its heartbeat alone can tell."""
+    """Return whether the process that a run names may still run. A process of another machine may always."""
     import psutil
 
     if tags.get(HOST) != socket.gethostname() or not tags.get(PID, "").isdigit():
@@ -81,7 +83,7 @@ def _may_run(tags: Mapping[str, str], ours: bool) -> bool:
         return ours
     try:
         process = psutil.Process(pid)
-        # A number is given to new processes again: one that began after the last sign of life is another's.
+        # Systems reuse process ids: a process that began after the last heartbeat is another one.
         began_later = process.create_time() > float(tags.get(HEARTBEAT, 0)) + 60
         return process.status() != psutil.STATUS_ZOMBIE and not began_later
     except psutil.NoSuchProcess:

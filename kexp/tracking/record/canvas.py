@@ -1,4 +1,4 @@
-"""What every figure has in common: its size, its colours, its grid, its file."""
+"""The size, colours, grid and file that all figures have in common."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ DPI = 120
 
 
 def plain(axes: Axes) -> None:
-    """A grid behind, no frame above and to the right."""
+    """Adds a grid behind the plot, and removes the frame above it and to its right."""
     axes.grid(True, color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure of so many inches whose layout is worked out."""
+    """Return a figure of this size in inches, with an automatic layout."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -32,7 +32,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def grid(columns: int, rows: int) -> Figure:
-    """Room for so many plots whose labels are short: a layout that is worked out takes as long as the drawing."""
+    """Return a figure for a grid of plots with short labels. An automatic layout would double the drawing time."""
     from matplotlib.figure import Figure
 
     width, height = 5.2 * columns, 3.7 * rows + 0.4

@@ -1,4 +1,4 @@
-"""A run that is kept in memory until it is over, to be written whole: the trials of a sweep."""
+"""A run that stays in memory until it has ended, and is then written as a whole: a trial of a sweep."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["CollectedRun"]
 
 
 class CollectedRun(Tracker):
-    """Takes what a run is told and gives it back as one `RunRecord`. Imports no MLflow.
+    """Collects what a run logs in one `RunRecord`. Does not import MLflow.
 
-    It keeps no model: only at the end of the sweep is it known which models are kept.
+    It ignores models, because the sweep decides at its end which models it keeps.
 
     Args:
         name: the run's name.
-        folder: where the run's files are; they must stay until the record is written.
+        folder: the folder of the run's files, which must exist until the record is written.
         tags: the run's first tags.
-        parent_run_id: the sweep's run.
+        parent_run_id: the run of the sweep.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class CollectedRun(Tracker):
             self.set_tags(reason_tags(reason))
 
     def record(self) -> RunRecord:
-        """All of it. A run that has not ended counts as KILLED now."""
+        """Return the record. A run that has not ended counts as KILLED now."""
         end = self._end or {"end": {"status": "KILLED", "time_ms": now_ms()}}
         about = {"name": self.name, "start_ms": self.start_ms, "run_id": self.run_id}
         return RunRecord.from_row({**about, "parent_run_id": self.parent_run_id}, joined([*self.rows, end]))

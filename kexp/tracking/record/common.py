@@ -1,8 +1,8 @@
-"""Texts of trials that need no file of their own: a server is spared an upload for each of them in each trial.
+"""Moves texts out of a trial's artifacts, so that a server does not get uploads of equal texts for each trial.
 
-What the trials of a sweep have in common is kept once, among the artifacts of the sweep's own run. A trial's tag
-`kexp.common` says where: {"environment.json": "common/1f3a.../environment.json"}, and of the folder with the source of
-one's own modules {"code": "common/77c0.../code"}. A trial's overrides are its tag `kexp.overrides`.
+Texts that trials have in common are stored once, as artifacts of the sweep's run. The trial's tag `kexp.common` has
+their paths: {"environment.json": "common/1f3a.../environment.json"}, and for the folder with the source of the user's
+modules {"code": "common/77c0.../code"}. A trial's overrides are stored in its tag `kexp.overrides`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ __all__ = ["place_of_common", "text_in_tags", "without_common"]
 
 _TAG = "kexp.common"
 _IN_TAGS = {"overrides.txt": "kexp.overrides"}
-_LONGEST = 5000  # characters of a tag, which every server takes
+_LONGEST = 5000  # characters of a tag that every server accepts
 _COMMON = frozenset({"environment.json", "data.json", "data_encoding.json", "model_summary.txt", "code"})
 
 
 def without_common(record: RunRecord) -> tuple[RunRecord, dict[str, str]]:
-    """A trial's record with its overrides as a tag and without what trials have in common.
+    """Move the overrides of a trial's record into a tag, and take out the texts that trials have in common.
 
     Returns:
-        The record, and what trials have in common by its place among the artifacts of the sweep.
+        The changed record, and artifact path in the sweep's run -> text that was taken out.
     """
     if record.parent_run_id is None:
         return record, {}
@@ -39,21 +39,21 @@ def without_common(record: RunRecord) -> tuple[RunRecord, dict[str, str]]:
         digest = _digest(files)
         places[name] = f"common/{digest}/{name}"
         common |= {f"common/{digest}/{path}": text for path, text in files.items()}
-    told = {path: text for path, text in record.texts.items() if path in _IN_TAGS and len(text) <= _LONGEST}
-    texts = {path: text for path, text in record.texts.items() if _first(path) not in places and path not in told}
-    tags = {**record.tags, **{_IN_TAGS[path]: text for path, text in told.items()}}
+    in_tags = {path: text for path, text in record.texts.items() if path in _IN_TAGS and len(text) <= _LONGEST}
+    texts = {path: text for path, text in record.texts.items() if _first(path) not in places and path not in in_tags}
+    tags = {**record.tags, **{_IN_TAGS[path]: text for path, text in in_tags.items()}}
     if places:
         tags[_TAG] = json.dumps(places, sort_keys=True)
     return replace(record, texts=texts, tags=tags), common
 
 
 def text_in_tags(tags: Mapping[str, str], path: str) -> str | None:
-    """A text that a trial has as a tag; None where it has it as a file, or not at all."""
+    """Return the text that a trial stores in a tag instead of the artifact `path`; None if there is none."""
     return tags.get(_IN_TAGS.get(path, ""))
 
 
 def place_of_common(tags: Mapping[str, str], path: str) -> str | None:
-    """Where among the sweep's artifacts a trial's text or folder is; None where the trial has it itself, or none."""
+    """Return the path among the sweep's artifacts of a trial's text or folder; None if it is not stored there."""
     try:
         place = json.loads(tags.get(_TAG, "{}")).get(_first(path))
     except (ValueError, AttributeError):
@@ -62,7 +62,7 @@ def place_of_common(tags: Mapping[str, str], path: str) -> str | None:
 
 
 def _first(path: str) -> str:
-    """A file at the top, or the folder at the top that a file is in."""
+    """Return the first part of a path: a folder, or a file at the top."""
     return path.partition("/")[0]
 
 

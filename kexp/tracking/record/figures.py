@@ -1,4 +1,4 @@
-"""The figures a person looks at first, as PNG files; drawn by matplotlib's objects, so in any thread."""
+"""Draws the figures of a run as PNG files, with matplotlib's objects, which any thread can use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["confusion_matrix", "draw_figure", "labels", "learning_curves", "pred
 
 _MOST_LABELLED = 30
 _MOST_NUMBERED = 20
-_FAR_OFF = 1e4  # times the middle value of a curve
+_FAR_OFF = 1e4  # times the median of a curve
 
 
 def draw_figure(drawing: str, file: Path, arrays: Mapping[str, Any], options: Mapping[str, Any]) -> Path:
@@ -121,7 +121,7 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, classes: Sequence[Any
 
 
 def _label_classes(axes: Axes, names: list[str]) -> None:
-    """Every class by name where there is room; of very many, every so-manieth."""
+    """Labels every class, or, if there are very many, every n-th."""
     step = max(1, math.ceil(len(names) / _MOST_LABELLED))
     places = list(range(0, len(names), step))
     shown = [shorten(names[place], 18) for place in places]

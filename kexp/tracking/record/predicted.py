@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["predicted_against_true"]
 
 _MOST_POINTS = 5000
-_FENCE = 6.0  # times the width of the middle half of the residuals
+_FENCE = 6.0  # times the interquartile range of the residuals
 
 
 def predicted_against_true(y_true: ArrayLike, y_pred: ArrayLike, file: Path, *, names: Sequence[str] = ()) -> Path:
-    """Predictions over the truth, and the residuals' distribution beside it; of several outputs the first nine.
+    """Draws predictions over the truth, and the distribution of the residuals; for several outputs the first nine.
 
     Args:
         y_true: shape (samples,) or (samples, outputs).
@@ -63,7 +63,7 @@ def _draw_scatter(axes: Axes, true: np.ndarray, predicted: np.ndarray, label: st
     spread = float(np.sum((true - true.mean()) ** 2)) if len(true) else 0.0
     r2 = 1 - float(np.sum((true - predicted) ** 2)) / spread if spread > 0 else math.nan
     rmse = float(np.sqrt(np.mean((true - predicted) ** 2))) if len(true) else math.nan
-    step = max(1, len(true) // _MOST_POINTS)  # a picture of a million points is slow to draw and shows no more
+    step = max(1, len(true) // _MOST_POINTS)  # more points take longer to draw and show nothing more
     axes.scatter(true[::step], predicted[::step], s=14, alpha=0.45, color=TRAIN, edgecolors="none")
     if len(true):
         near = predicted[_near(predicted - true)]
@@ -99,7 +99,7 @@ def _draw_residuals(axes: Axes, residuals: np.ndarray) -> None:
 
 
 def _near(residuals: np.ndarray) -> np.ndarray:
-    """Which residuals a picture shows: a few that are out of all proportion must not flatten the others."""
+    """Return which residuals are shown: a few outliers must not flatten the others."""
     import numpy as np
 
     low, high = np.quantile(residuals, [0.25, 0.75]) if len(residuals) else (0.0, 0.0)

@@ -1,6 +1,6 @@
-"""What a run is told, as rows: plain JSON that keeps MLflow's rules, so that the store refuses nothing later.
+"""Rows: what a run logs, as plain JSON that keeps MLflow's rules, so that the store does not refuse it later.
 
-A row holds a part of a run, or all of it; rows join into one. A run in progress is told many, a trial's record is one.
+A row holds a part of a run or all of it, and rows can be joined. A run in progress has many; a trial's record is one.
 
     params    {KEY: TEXT}
     tags      {KEY: TEXT}
@@ -33,9 +33,9 @@ _LONGEST_TAG = 8000
 
 
 def param_row(params: Mapping[str, Any]) -> tuple[Row, dict[str, str]]:
-    """Parameters as a row, and the values that are too long for MLflow, whole, by key.
+    """Return parameters as a row, and key -> value of those that are too long for MLflow.
 
-    A long value's place in the row is taken by its digest, marked as such, so that equal runs still compare equal.
+    In the row, a long value is replaced by its digest, so that equal runs still compare equal.
     """
     row: dict[str, str] = {}
     long: dict[str, str] = {}
@@ -50,7 +50,7 @@ def param_row(params: Mapping[str, Any]) -> tuple[Row, dict[str, str]]:
 
 
 def metric_row(metrics: Mapping[str, float], step: int, timestamp_ms: int) -> tuple[Row, list[str]]:
-    """One point of each metric as a row, and the keys whose value is infinite, which MLflow cannot hold as such."""
+    """Return one point of each metric as a row, and the keys with an infinite value, which MLflow cannot store."""
     points, infinite = [], []
     for key, given in metrics.items():
         value, safe = float(given), safe_key(str(key))
@@ -62,7 +62,7 @@ def metric_row(metrics: Mapping[str, float], step: int, timestamp_ms: int) -> tu
 
 
 def tag_row(tags: Mapping[str, Any]) -> Row:
-    """Tags as a row. A tag is a label: what exceeds MLflow's 8,000 characters is cut with an ellipsis."""
+    """Return tags as a row. A tag with more than MLflow's 8,000 characters is cut, and ends in an ellipsis."""
     texts = {safe_key(str(key)): param_value(value) for key, value in tags.items()}
     return {
         "tags": {
@@ -74,7 +74,7 @@ def tag_row(tags: Mapping[str, Any]) -> Row:
 def dataset_row(
     name: str, digest: str, context: str, *, source: str, source_type: str, schema: Any, profile: Any
 ) -> Row:
-    """A data set as a row, in the form that MLflow's own data sets have."""
+    """Return a data set as a row, in MLflow's form."""
     if not 0 < len(digest) <= 36:
         raise StoreError(f"the digest of data set {name!r} must have 1 to 36 characters, got {len(digest)}")
     return {
@@ -93,10 +93,10 @@ def dataset_row(
 
 
 def artifact_path(path: str) -> PurePosixPath:
-    """`path` as a place among a run's artifacts.
+    """Return `path` as the path of an artifact.
 
     Raises:
-        StoreError: it is absolute, empty, or leads out of them; MLflow itself would follow it on a local store.
+        StoreError: it is absolute, empty, or leads out of the run's artifacts. A local store of MLflow would follow it.
     """
     inside = PurePosixPath(path)
     if inside.is_absolute() or ".." in inside.parts or not inside.parts or "\\" in path or "\0" in path:
@@ -105,7 +105,7 @@ def artifact_path(path: str) -> PurePosixPath:
 
 
 def joined(rows: Iterable[Row]) -> Row:
-    """Several rows as one; a later parameter, tag or text takes the place of an earlier one."""
+    """Join rows; a later parameter, tag or text replaces an earlier one."""
     whole: Row = {}
     for row in rows:
         for kind, content in row.items():
@@ -117,7 +117,7 @@ def joined(rows: Iterable[Row]) -> Row:
 
 
 def parts_of(row: Row) -> Iterator[Row]:
-    """The smallest rows that a row is made of: one parameter, one point, one file."""
+    """Yield the smallest parts of a row as rows: one parameter, one point, one file."""
     for kind, content in row.items():
         if kind in ("params", "tags", "texts"):
             yield from ({kind: {key: value}} for key, value in content.items())

@@ -1,4 +1,4 @@
-"""All of a run that is over: what a sweep keeps of each trial."""
+"""The record of a finished run, which a sweep keeps for each trial."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ class DatasetRecord:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """All of a run that is over.
+    """A finished run.
 
     Args:
         name: the run's name.
         status: FINISHED, FAILED or KILLED.
-        start_ms, end_ms: when it began and ended, milliseconds since 1970.
+        start_ms, end_ms: when it started and ended, milliseconds since 1970.
         params: flat parameters (`flatten`).
         metrics: points as (key, value, step, timestamp in ms); step counts epochs from 1.
-        tags: tags; `kexp.reason` says why a run failed.
-        parent_run_id: the sweep that the run is a trial of.
-        texts: artifacts by path, as text.
-        files: artifacts as (file, artifact folder).
-        datasets: what the run read.
-        run_id: the run's id, 32 hexadecimal digits; a database store keeps it, a server gives one of its own.
+        tags: the run's tags; `kexp.reason` is the reason why a run failed.
+        parent_run_id: the run of the sweep, if the run is a trial.
+        texts: artifact path -> text.
+        files: pairs of a file and its artifact folder.
+        datasets: the data sets that the run read.
+        run_id: the run's id, 32 hexadecimal digits; a database keeps it, a server gives a new one.
     """
 
     name: str
@@ -63,7 +63,7 @@ class RunRecord:
 
     @classmethod
     def from_row(cls, about: Mapping[str, Any], row: Row) -> RunRecord:
-        """The record of a run by its name, `run_id`, `start_ms` and `parent_run_id`, and all that it was told."""
+        """Return the record with these fields (see `about`) and this row."""
         return cls(
             **about,
             status=row["end"]["status"],
@@ -76,17 +76,17 @@ class RunRecord:
 
     @property
     def fingerprint(self) -> str:
-        """What makes another trial the same experiment; empty where it is not known."""
+        """The fingerprint of the run's experiment; empty if it has none."""
         return str(self.tags.get("kexp.fingerprint", ""))
 
     @property
     def about(self) -> dict[str, Any]:
-        """What a record has besides its row."""
+        """The fields that are not in the row."""
         return {name: getattr(self, name) for name in ("name", "start_ms", "parent_run_id", "run_id")}
 
     @cached_property
     def row(self) -> Row:
-        """All of the run as one row, with the tags that MLflow's own client sets.
+        """The run as one row, with the tags that MLflow's own client would set.
 
         Raises:
             StoreError: an artifact's path leads out of the run's artifacts, or a data set's digest is too long.
@@ -99,7 +99,7 @@ class RunRecord:
         run.set_tags(self.tags)
         for path, text in self.texts.items():
             run.log_text(text, path)
-        for file, folder in self.files:  # whether it is there is seen when it is sent
+        for file, folder in self.files:  # the files are checked when they are sent
             run.put({"files": [[str(file.absolute()), str(artifact_path(folder)) if folder else ""]]})
         for dataset in self.datasets:
             run.log_dataset(**vars(dataset))
@@ -108,14 +108,14 @@ class RunRecord:
 
 
 def lineage(parent_run_id: str | None) -> dict[str, str]:
-    """The tags by which MLflow shows who started a run, with what, and below which other run."""
+    """Return the tags for MLflow's page: the user, the program, and the run of the sweep."""
     source = {"mlflow.source.type": "LOCAL", "mlflow.source.name": sys.argv[0] or "python", "mlflow.user": user()}
     return source if parent_run_id is None else {**source, "mlflow.parentRunId": parent_run_id}
 
 
 @cache
 def user() -> str:
-    """Who runs this; empty where nobody can say."""
+    """Return the name of the user; empty if the system has none."""
     try:
         return getpass.getuser()
     except Exception:  # a container's user may have no name

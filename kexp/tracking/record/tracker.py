@@ -1,4 +1,4 @@
-"""The record of a run in progress: what an experiment tells it becomes rows, which each kind of run keeps elsewhere."""
+"""The tracker of a run in progress: turns what an experiment logs into rows."""
 
 from __future__ import annotations
 
@@ -47,24 +47,24 @@ class Served:
 
 
 class Tracker:
-    """A run in progress. Nothing but `end` waits for the store; everything may be called from any thread.
+    """A run in progress. Only `end` waits for the store. All methods may be called from any thread.
 
-    This class checks what it is told and makes rows of it. A subclass keeps the rows (`put`), draws figures, keeps
-    models and ends the run; here `put` collects the rows, and the others do nothing.
+    This class checks what is logged and turns it into rows, which `put` collects in memory. It ignores figures and
+    models. Subclasses write the rows to disk, draw figures, save models and end the run.
 
     Args:
         run_id: MLflow's id of the run.
-        name: its name, as MLflow shows it.
-        folder: where the run keeps its files.
+        name: the run's name.
+        folder: the folder of the run's files.
 
     Attributes:
         run_id, name, folder: as above.
-        notice: after `end`, a sentence for the user where something could not be delivered; else empty.
-        undelivered: after `end`, how many rows the store did not take, which wait on disk, and models that it refused.
-        hurries: whether `end` is not to wait for a store that is away.
-        model_id: after `end`, MLflow's id of the last logged model, where there is one and the store has it.
-        last_points: of the metrics that it was told.
-        rows: what it was told, unless another `put` keeps that elsewhere.
+        notice: after `end`, a sentence for the user if something could not be delivered; else empty.
+        undelivered: after `end`, the number of rows that wait on disk, and of models that the store refused.
+        hurries: whether `end` must not wait for a store that is away.
+        model_id: after `end`, MLflow's id of the last logged model, if the store has it.
+        last_points: the last point of each metric.
+        rows: the rows, unless a subclass keeps them elsewhere.
     """
 
     def __init__(self, run_id: str, name: str, folder: Path) -> None:
@@ -120,7 +120,7 @@ class Tracker:
         self.put({"files": [[self.keep_file(file, inside), inside]]})
 
     def keep_file(self, file: Path, folder: str) -> str:
-        """Sees to it that a file stays until it is delivered; returns where it is, as in a row."""
+        """Makes sure that a file exists until it is delivered, and returns its path for the row."""
         return str(file.absolute())
 
     def log_figure(self, drawing: str, arrays: Mapping[str, np.ndarray] | None = None, **options: Any) -> None:
@@ -181,8 +181,7 @@ class Tracker:
         """
 
     def end(self, status: Status, reason: str = "") -> None:
-        """Ends the run, and waits for its last rows to reach the store; for one that is away, not for ever. A second
-        call does nothing."""
+        """Ends the run and waits until its last rows are delivered, for a limited time. A second call does nothing."""
 
 
 class _Untracked(Tracker):
@@ -201,10 +200,10 @@ def null_run(*, name: str | None, folder: Path) -> Tracker:
 
 
 def reason_tags(reason: str) -> dict[str, str]:
-    """Why a run ended as it did, as its tag; none where there is no reason."""
+    """Return the tag with the reason why a run ended; no tag if there is no reason."""
     return {"kexp.reason": " ".join(reason.split())[:500]} if reason else {}
 
 
 def now_ms() -> int:
-    """The time as MLflow counts it."""
+    """Return the time in milliseconds since 1970."""
     return time.time_ns() // 1_000_000
