@@ -1,11 +1,11 @@
-"""What a run's MLflow model carries along: raw rows in, named answers out, by NumPy, pandas and Keras alone.
+"""The code inside a run's MLflow model: turns raw rows into features, and predictions into named outputs.
 
-This folder is copied into each MLflow model under a name of its own, where `mlflow.pyfunc` imports it: nothing of kexp
-need be installed there. So its files import each other relatively, and of everything else the standard library, NumPy
-and pandas; Keras, Pillow and MLflow where they are used. kexp itself encodes and reads outputs by the same functions.
+This folder is copied into each MLflow model under a name of its own, and `mlflow.pyfunc` imports it there, without an
+installed kexp. Its files therefore import each other relatively, and besides only the standard library, NumPy and
+pandas, and within functions Keras, Pillow and MLflow. kexp uses the same functions to encode rows and to read outputs.
 
-`cells` reads single values, `encoding` makes a table's columns numbers, `series` cuts windows, `texts` and `images`
-read those, `requests` finds rows in what was sent, `outputs` names what the model gives, `pyfunc` puts them together.
+`cells` reads single values, `encoding` encodes a table's columns, `series` cuts windows, `texts` and `images` read
+texts and images, `requests` finds the rows in a request, `outputs` names the outputs, `pyfunc` combines all of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["FILE", "PACKAGE"]
 
 
 def _load_pyfunc(path: str) -> Any:
-    """The model as MLflow loads it; `path` is the folder of its data."""
+    """Load the model for MLflow; `path` is the folder of its data."""
     from .pyfunc import load
 
     return load(path)

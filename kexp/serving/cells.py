@@ -1,4 +1,4 @@
-"""Single values of a table as numbers: what DuckDB makes of a file's text is made of a request's values here."""
+"""Reads single values of a request as numbers, dates or texts, as DuckDB reads the text of a file."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ __all__ = [
     "texts_of",
 ]
 
-# What stands for a missing number in files that people keep; in a column of text these may be names.
+# Words for a missing number in people's files. In a column of text they may be names.
 MISSING_WORDS = (
     *("na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nan", "-nan", "null", "(null)", "\\n", "nil", "none", "missing"),
     *("unknown", "undefined", "not available", "#value!", "#div/0!", "#ref!", "#name?", "#num!", "#null!"),
     *("0000-00-00", "0000-00-00 00:00:00", "?", "-", "--", "---", ".", "..", "...", ""),
 )
 
-GROUPED, COMMA, SCALED = "1,234.5", "1.234,5", "1.2K"  # the ways to write a number for people, named by an example
+GROUPED, COMMA, SCALED = "1,234.5", "1.234,5", "1.2K"  # ways to write a number, each named by an example
 FORMS = (GROUPED, COMMA, SCALED)
 SCALES = {"K": "e3", "k": "e3", "M": "e6", "B": "e9"}  # thousands, millions and billions
 
-_SPACES = " '\u00a0\u202f"  # which set thousands apart too
-MINUSES = "\u2212\u2013"  # as typesetters write it
+_SPACES = " '\u00a0\u202f"  # further separators of thousands
+MINUSES = "\u2212\u2013"  # as typesetters write a minus
 
 
 def grouped(marks: str) -> str:
-    """The pattern of a number with thousands set apart, or as in India lakhs and crores."""
+    """Return the pattern of a number with separated thousands, or, as in India, lakhs and crores."""
     return f"[0-9]{{1,3}}([{marks}][0-9]{{3}})+|[0-9]{{1,2}}([{marks}][0-9]{{2}})+[{marks}][0-9]{{3}}"
 
 
@@ -63,11 +63,11 @@ _PATTERNS = {
 
 
 class RequestError(ValueError):
-    """What was sent cannot be answered; one sentence."""
+    """The request cannot be answered. The message is one sentence."""
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a single value is none: None, NaN, NaT, pandas' NA."""
+    """Return whether a value is missing: None, NaN, NaT or pandas' NA."""
     if value is None:
         return True
     try:
@@ -77,11 +77,11 @@ def is_missing(value: Any) -> bool:
 
 
 def number_of(value: Any, form: str | None = None) -> float | None:
-    """A single value as a number, NaN where it is missing; None where it is no number.
+    """Return a value as a number: NaN if it is missing, None if it is not a number.
 
     Args:
-        value: a number, a truth, a time of the day, or a text of one of these.
-        form: one of `FORMS` where the column's numbers are written so, or how its times of the day are: %I:%M %p.
+        value: a number, a boolean, a time of the day, or a text of one of these.
+        form: the format of the column's numbers, one of `FORMS`, or of its times of the day: %I:%M %p.
     """
     if isinstance(value, str):
         return _number_in(value.strip(" "), form)
@@ -123,11 +123,11 @@ def _since_midnight(text: str, form: str) -> float | None:
 
 
 def _written(text: str, form: str) -> float | None:
-    """A number as people write it: with thousands set apart, a currency, a percent sign or a unit around it."""
+    """Read a number with separated thousands, a currency, a percent sign or a unit."""
     text = text.translate(dict.fromkeys(map(ord, MINUSES), "-"))
-    if text.startswith("(") and text.endswith(")"):  # as accounts have what is owed
+    if text.startswith("(") and text.endswith(")"):  # a negative number in accounting
         text = f"-{text[1:-1]}"
-    elif text.endswith("-") and not text.startswith("-"):  # and some of them the minus
+    elif text.endswith("-") and not text.startswith("-"):  # some accounts write the minus last
         text = f"-{text.rstrip('- ')}"
     scale = SCALES.get(text[-1:], "") if form == SCALED and text[-2:-1] in {*"0123456789."} else ""
     bare = re.sub(r"[^0-9]*$", "", text)
@@ -143,12 +143,12 @@ def _written(text: str, form: str) -> float | None:
 
 
 def numbers_in(words: Iterable[str]) -> list[float]:
-    """Those of the words that are numbers."""
+    """Return the words that are numbers, as numbers."""
     return [float(word) for word in words if _PLAIN.fullmatch(word)]
 
 
 def text_of(value: Any) -> str | None:
-    """A single value as a column of text has it: trimmed; None where it is missing or empty."""
+    """Return a value as trimmed text; None if it is missing or empty."""
     if isinstance(value, str):
         return value.strip(" ") or None
     if is_missing(value):
@@ -161,15 +161,15 @@ def text_of(value: Any) -> str | None:
 
 
 def numbers_of(values: Any, name: str, form: str | None = None) -> NDArray[np.float64]:
-    """A column's values as numbers, NaN where missing.
+    """Return a column's values as numbers, NaN for missing ones.
 
     Args:
         values: a pandas Series.
-        name: of the column, for messages.
+        name: the column's name, for messages.
         form: see `number_of`.
 
     Raises:
-        RequestError: a value is no number.
+        RequestError: a value is not a number.
     """
     if values.dtype.kind in "biuf":
         known: NDArray[np.float64] = values.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -178,15 +178,15 @@ def numbers_of(values: Any, name: str, form: str | None = None) -> NDArray[np.fl
 
 
 def dates_of(values: Any, name: str, form: str | None) -> NDArray[np.float64]:
-    """A column's values as seconds since 1970, NaN where missing.
+    """Return a column's dates as seconds since 1970, NaN for missing ones.
 
     Args:
-        values: a pandas Series of dates, or of texts of such.
-        name: of the column, for messages.
-        form: how its dates are written; None for ISO 8601.
+        values: a pandas Series of dates, or of dates as text.
+        name: the column's name, for messages.
+        form: the format of the dates; None for ISO 8601.
 
     Raises:
-        RequestError: a value is no date.
+        RequestError: a value is not a date.
     """
     import pandas as pd
 
@@ -211,7 +211,7 @@ def dates_of(values: Any, name: str, form: str | None) -> NDArray[np.float64]:
         found = float(moments([text])[0])
         return None if math.isnan(found) else found
 
-    if values.dtype.kind == "O":  # all at once where all are texts of dates
+    if values.dtype.kind == "O":  # dates as text are parsed together, which is fast
         codes, unique = pd.factorize(values)
         texts = [each.strip(" ") for each in unique if isinstance(each, str)]
         found = moments(texts) if len(texts) == len(unique) else np.array([np.nan])
@@ -221,7 +221,7 @@ def dates_of(values: Any, name: str, form: str | None) -> NDArray[np.float64]:
 
 
 def texts_of(values: Any) -> tuple[NDArray[np.intp], list[str]]:
-    """A column's values as codes into its distinct texts, -1 where missing."""
+    """Return the index of each value's text, -1 for missing values, and the distinct texts."""
     import pandas as pd
 
     codes, unique = pd.factorize(values)
@@ -232,18 +232,18 @@ def texts_of(values: Any) -> tuple[NDArray[np.intp], list[str]]:
 
 
 def shown(value: Any) -> str:
-    """A value as a message has it: as Python writes it, and not longer than 60 characters."""
+    """Return a value for a message: its repr, cut to 60 characters."""
     text = repr(value.item() if isinstance(value, np.generic) else value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _each(values: Any, read: Callable[[Any], float | None], name: str, what: str) -> NDArray[np.float64]:
-    """Each distinct value read once."""
+    """Read each distinct value once."""
     import pandas as pd
 
     try:
         codes, unique = pd.factorize(values)
-    except TypeError:  # lists and the like, which cannot be told apart
+    except TypeError:  # lists, for example, which cannot be compared
         codes, unique = np.arange(len(values)), values.to_numpy()
     found = np.empty(len(unique) + 1)
     found[-1] = np.nan

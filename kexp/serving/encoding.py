@@ -1,4 +1,4 @@
-"""A table's columns as the numbers that a model takes, as its training rows taught."""
+"""Encodes a table's columns as features, with what was learned from the training rows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Column = Mapping[str, Any]
 
 
 def feature_names(column: Column) -> list[str]:
-    """The features of one column: its name, `column=category`, `column (year)`, `column is missing`."""
+    """Return the names of a column's features: its name, `column=category`, `column (year)`, `column is missing`."""
     name, kind = column["name"], column.get("kind")
     if "left_out" in column:
         return []
@@ -47,17 +47,17 @@ def feature_names(column: Column) -> list[str]:
 
 
 def used(encoding: Mapping[str, Any]) -> list[Column]:
-    """The columns that become features."""
+    """Return the columns that become features."""
     return [column for column in encoding["columns"] if "left_out" not in column]
 
 
 def required(column: Column) -> bool:
-    """Whether rows must have the column: one that training rows had no missing value in."""
+    """Return whether rows must have the column, because it had no missing value in the training rows."""
     return not column["missing"]
 
 
 def fill_number(encoded: NDArray[np.float32], at: int, values: NDArray[np.float64], fitted: Column) -> None:
-    """Writes a column of numbers, NaN where missing, from place `at` on."""
+    """Writes a column of numbers, NaN for missing ones, to the features from index `at` on."""
     missing = np.isnan(values)
     if missing.any():
         values = np.where(missing, fitted["median"], values)
@@ -72,11 +72,11 @@ def fill_category(
     """Writes a column of categories.
 
     Args:
-        encoded: zeros.
-        at: the column's first place.
-        place: place of each row's category among the fitted ones, -1 for one that training rows did not have.
-        missing: which rows have none.
-        fitted: the column.
+        encoded: the features, zeros so far.
+        at: the index of the column's first feature.
+        place: the index of each row's category, -1 for a category that the training rows did not have.
+        missing: whether each row's value is missing.
+        fitted: the column, with what was learned.
     """
     count = len(fitted["categories"])
     if fitted["others"]:
@@ -87,7 +87,7 @@ def fill_category(
 
 
 def fill_date(encoded: NDArray[np.float32], at: int, seconds: NDArray[np.float64], fitted: Column) -> None:
-    """Writes a column of dates, seconds since 1970, NaN where missing."""
+    """Writes a column of dates, in seconds since 1970, NaN for missing ones."""
     missing = np.isnan(seconds)
     seconds = np.where(missing, fitted["median"] * DAY_S, seconds)
     days = np.floor(seconds / DAY_S)
@@ -108,7 +108,7 @@ def fill_date(encoded: NDArray[np.float32], at: int, seconds: NDArray[np.float64
 
 
 def places_of_numbers(categories: Sequence[str], values: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Places of numbers among categories that are numbers; -1 for those that are none of them."""
+    """Return the index of each number among categories that are numbers, -1 for other numbers."""
     numbers = np.array([float({"true": "1", "false": "0"}.get(name, name)) for name in categories])
     order = np.argsort(numbers)
     at = np.clip(np.searchsorted(numbers[order], values), 0, len(numbers) - 1)
@@ -116,14 +116,14 @@ def places_of_numbers(categories: Sequence[str], values: NDArray[np.float64]) ->
 
 
 def encode(frame: Any, encoding: Mapping[str, Any]) -> NDArray[np.float32]:
-    """A frame's rows as features, shape (rows, features).
+    """Encode the rows of a frame as features, shape (rows, features).
 
     Args:
-        frame: a pandas DataFrame with the columns by name, in any order, besides others.
-        encoding: what a run learned: its `data_encoding.json`.
+        frame: a pandas DataFrame with the columns, in any order, and possibly others.
+        encoding: what the run learned, its `data_encoding.json`.
 
     Raises:
-        RequestError: a required column is not there, a value is of the wrong kind, a number is infinite.
+        RequestError: a required column is missing, a value has the wrong type, or a number is infinite.
     """
     columns = used(encoding)
     absent = [column["name"] for column in columns if required(column) and column["name"] not in frame.columns]
@@ -137,9 +137,9 @@ def encode(frame: Any, encoding: Mapping[str, Any]) -> NDArray[np.float32]:
     for column, features in zip(columns, names, strict=True):
         values = _column(frame, column["name"])
         reading = encoding.get("reading", {})
-        if said := [*reading.get("na_values", ()), *reading.get("missing", {}).get(column["name"], ())]:
-            values = _without(values, said)
-        with np.errstate(over="ignore"):  # what float32 does not hold becomes infinity, and is refused as such
+        if words := [*reading.get("na_values", ()), *reading.get("missing", {}).get(column["name"], ())]:
+            values = _without(values, words)
+        with np.errstate(over="ignore"):  # a number too large for float32 becomes infinity, which is refused
             _fill(encoded, at, values, column, encoding)
         here = encoded[:, at : at + len(features)]
         if column["kind"] != "category" and not np.isfinite(here).all():
@@ -149,12 +149,12 @@ def encode(frame: Any, encoding: Mapping[str, Any]) -> NDArray[np.float32]:
     return encoded
 
 
-def _without(values: Any, said: Sequence[str]) -> Any:
-    """The values, with nothing in place of these words, and of these numbers however they are written."""
+def _without(values: Any, words: Sequence[str]) -> Any:
+    """Return the values without these words. A word that is a number also removes that number in any spelling."""
     import pandas as pd
 
-    found = values.isin(said)
-    if numbers := numbers_in(said):
+    found = values.isin(words)
+    if numbers := numbers_in(words):
         found |= pd.to_numeric(values, errors="coerce").isin(numbers)
     return values.mask(found)
 
@@ -177,13 +177,13 @@ def _fill(encoded: NDArray[np.float32], at: int, values: Any, column: Column, en
 
 
 def _place(known: Mapping[str, int], word: str) -> int:
-    """The place of a category; pandas reads a file's 3 as 3.0 beside missing ones, and its True as a truth."""
+    """Return the index of a category. pandas reads 3 as 3.0 in a column with missing values, and True as a boolean."""
     tried = [word, word.removesuffix(".0"), *((word.title(), word.upper()) if word in ("true", "false") else ())]
     return next((known[each] for each in tried if each in known), -1)
 
 
 def _column(frame: Any, name: str) -> Any:
-    """A column as a Series; missing in every row where it is not there."""
+    """Return a column as a Series, all missing if the frame does not have it."""
     import pandas as pd
 
     if name not in frame.columns:

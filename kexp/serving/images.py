@@ -1,4 +1,4 @@
-"""Images as numbers from 0 to 1: files decoded and scaled, arrays of pixels taken as they are."""
+"""Reads images as numbers from 0 to 1: decodes and scales files, and checks arrays of pixels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["decoded", "images_of", "pixels"]
 
 
 def decoded(file: IO[bytes], shape: Sequence[int]) -> NDArray[np.float32]:
-    """An image file as float32 from 0 to 1, upright, scaled to a shape (height, width, channels).
+    """Decode an image file as float32 from 0 to 1, upright, scaled to a shape (height, width, channels).
 
     Raises:
         ValueError: it is not a readable image.
@@ -28,7 +28,7 @@ def decoded(file: IO[bytes], shape: Sequence[int]) -> NDArray[np.float32]:
 
 
 def pixels(file: IO[bytes], shape: Sequence[int]) -> NDArray[np.uint8]:
-    """As `decoded`, in whole numbers from 0 to 255."""
+    """Decode an image file as `decoded` does, but as integers from 0 to 255."""
     from PIL import Image, ImageOps
 
     height, width, channels = shape
@@ -45,15 +45,15 @@ def pixels(file: IO[bytes], shape: Sequence[int]) -> NDArray[np.uint8]:
 
 
 def images_of(given: Any, shape: Sequence[int]) -> NDArray[np.float32]:
-    """What was sent as images, shape (images, height, width, channels).
+    """Read the images of a request, shape (images, height, width, channels).
 
     Args:
-        given: images, each an array of pixels, the bytes of a file, or those in base64. Whole numbers of pixels are
-            from 0 to 255, others from 0 to 1, or to 255 where one is above 1. Or one array of all.
-        shape: height, width and channels that the model takes.
+        given: the images, each an array of pixels, the bytes of a file, or these bytes in base64; or one array of all
+            images. Integers are from 0 to 255. Other numbers are from 0 to 1, or to 255 if one of them is above 1.
+        shape: the height, width and channels of the model's inputs.
 
     Raises:
-        RequestError: an array of another size, or what is no image.
+        RequestError: an array has another size, or an item is not an image.
     """
     shape = tuple(shape)
     if isinstance(given, np.ndarray) and given.dtype.kind in "biuf":

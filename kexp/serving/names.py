@@ -1,8 +1,8 @@
-"""What an MLflow model's copy of this folder is called, and its file."""
+"""The names of this folder's copies and of the file that they read."""
 
 from __future__ import annotations
 
 __all__ = ["FILE", "PACKAGE"]
 
 FILE = "serving.json"  # beside the Keras file
-PACKAGE = "kexp_served_"  # what copies of this folder are called, with a digest behind: versions stand side by side
+PACKAGE = "kexp_served_"  # followed by a digest, so that a process can import several versions

@@ -1,4 +1,4 @@
-"""What a model's outputs say: classes by name with their probabilities, labels, numbers by their targets' names."""
+"""Names a model's outputs: classes with their probabilities, labels, or numbers with the names of their targets."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Outputs"]
 
-MOST_COLUMNS = 100  # of a table of outputs at several positions of a row
+MOST_COLUMNS = 100  # of a table with outputs at several positions of a row
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """How a run's outputs are read.
+    """A description of a model's outputs.
 
     Attributes:
-        classes: class names by index; None where the outputs are no classes.
-        outputs: names of the columns of a regression, or of the labels.
-        activation: of the output layer, as loss and data asked for it.
-        from_logits: the loss made probabilities of the outputs by itself.
-        task: what the targets are.
-        positions: where in a row outputs stand; () for one row of them.
+        classes: class names by index; None if the outputs are not classes.
+        outputs: names of the targets of a regression, or of the labels.
+        activation: the activation of the output layer.
+        from_logits: whether the outputs are logits, which the loss turns into probabilities.
+        task: classification, regression or labels.
+        positions: the positions in a row that have outputs; () for one output a row.
     """
 
     classes: tuple[str, ...] | None
@@ -36,23 +36,23 @@ class Outputs:
 
     @classmethod
     def of_json(cls, kept: Mapping[str, Any]) -> Outputs:
-        """What `as_json` gave."""
+        """Return the description that `as_json` returned."""
         classes = None if kept["classes"] is None else tuple(kept["classes"])
         return cls(
             **{**kept, "classes": classes, "outputs": tuple(kept["outputs"]), "positions": tuple(kept["positions"])}
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Itself as plain JSON."""
+        """Return the description as plain JSON."""
         return asdict(self)
 
     @property
     def probable(self) -> bool:
-        """Whether the outputs are probabilities, or become so; a hinge's, say, are scores."""
+        """Whether the outputs are or become probabilities; those of a hinge loss, for example, are scores."""
         return self.activation in ("softmax", "sigmoid") or self.from_logits
 
     def arrays(self, predicted: NDArray[Any]) -> dict[str, NDArray[Any]] | None:
-        """Arrays by name, where a table does not hold what rows have at their positions; None where it does."""
+        """Return name -> array if a table cannot hold the outputs at the positions of a row, else None."""
         import numpy as np
 
         names = self.array_names(int(np.prod(predicted.shape[1:])))
@@ -62,16 +62,16 @@ class Outputs:
         return dict(zip(names, (np.asarray(self.classes)[index], scores), strict=True))
 
     def array_names(self, width: int) -> tuple[str, ...]:
-        """The names of those arrays; none where outputs, `width` in a row, are a table."""
+        """Return the names of these arrays; none if the outputs, `width` in a row, fit into a table."""
         if self.classes is not None and self.task != "labels":
             return ("class", "probabilities" if self.probable else "scores") if self.positions else ()
         return ("prediction",) if self.positions and width > MOST_COLUMNS else ()
 
     def names(self, width: int) -> list[str]:
-        """The names of the columns.
+        """Return the names of a table's columns.
 
         Args:
-            width: outputs of a row, over all positions.
+            width: the number of outputs in a row, at all positions.
         """
         if self.classes is not None and self.task != "labels":
             return ["class", *(f"{'p' if self.probable else 'score'}_{name}" for name in self.classes)]
@@ -82,17 +82,17 @@ class Outputs:
         return list(own) if named else ["prediction"] if width == 1 else [f"prediction_{name}" for name in own]
 
     def columns(self, predicted: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """A table's columns by name.
+        """Return name -> column of a table.
 
         Args:
             predicted: the model's outputs, shape (rows, outputs).
 
         Returns:
-            `class` and `p_NAME` for each class (`score_NAME` where the outputs are no probabilities); `p_NAME` for each
-            label; for a regression each target by its name.
+            For classes, `class` and for each class `p_NAME`, or `score_NAME` if the outputs are not probabilities. For
+            labels, `p_NAME` each. For a regression, the name of each target.
 
         Raises:
-            ValueError: there are classes at several positions of a row, which no table holds.
+            ValueError: a row has classes at several positions, which a table cannot hold.
         """
         import numpy as np
 
@@ -107,7 +107,7 @@ class Outputs:
         return dict(zip(self.names(flat.shape[1]), flat.T, strict=True))
 
     def decided(self, predicted: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Class indices, shape (rows, *positions), and a probability or score for each class, (..., classes)."""
+        """Return class indices, shape (rows, *positions), and probabilities or scores, shape (..., classes)."""
         import numpy as np
 
         assert self.classes is not None
@@ -122,13 +122,13 @@ class Outputs:
         return predicted.argmax(axis=-1), predicted
 
     def _probabilities(self, predicted: NDArray[Any]) -> NDArray[Any]:
-        """What the loss made of the outputs by itself."""
+        """Return the probabilities of logits; other outputs as they are."""
         import numpy as np
 
         if not self.from_logits:
             return predicted
         if self.task == "labels":
-            sigmoid: NDArray[Any] = np.exp(-np.logaddexp(0, -predicted))  # which does not overflow
+            sigmoid: NDArray[Any] = np.exp(-np.logaddexp(0, -predicted))  # does not overflow
             return sigmoid
         raised: NDArray[Any] = np.exp(predicted - predicted.max(axis=-1, keepdims=True))
         probabilities: NDArray[Any] = raised / raised.sum(axis=-1, keepdims=True)

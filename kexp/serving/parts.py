@@ -1,4 +1,4 @@
-"""What a saved model refers to and Keras does not know: activations with parameters, and the makers of weights."""
+"""The classes of saved models that Keras does not have: activations with parameters, initializers and the like."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any, cast
 
 __all__ = ["HALVES", "from_factory", "parametric_activation", "stand_ins"]
 
-HALVES = "glu"  # one half of its input gates the other; Keras' own layers take the shape of any activation to stay
+HALVES = "glu"  # it halves its input; Keras' own layers assume that an activation keeps the shape
 
 
 def parametric_activation(function_of: Callable[[str], Callable[..., Any]]) -> type[Any]:
-    """The layer `kexp>ParametricActivation`: an activation by its registered name, with its parameters.
+    """Return the layer class `kexp>ParametricActivation`: an activation by its registered name, with parameters.
 
     Args:
-        function_of: finds the function of a name.
+        function_of: returns the function of a name.
     """
     import keras
 
     class ParametricActivation(keras.layers.Layer):  # type: ignore[misc]
-        """Applies the activation of that name with the given parameters; the shape stays, but for glu's axis."""
+        """Applies an activation with parameters. Only glu changes the shape."""
 
         def __init__(self, function: str, parameters: Mapping[str, Any], **options: Any) -> None:
             super().__init__(**options)
@@ -59,7 +59,7 @@ def from_factory(factory: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def named(module: str, name: str) -> Any:
-    """What a module has under a dotted name."""
+    """Return the object with a dotted name in a module."""
     found: Any = importlib.import_module(module)
     for part in name.split("."):
         found = getattr(found, part)
@@ -67,13 +67,13 @@ def named(module: str, name: str) -> Any:
 
 
 def stand_ins(functions: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """kexp's own classes in saved models, by the names that files have for them, for where kexp is not.
+    """Return name in files -> class, for kexp's own classes, which loading needs where kexp is not installed.
 
-    What begins, bounds or holds weights has done so: a model that is read gets its weights from its file.
+    Initializers, regularizers and constraints do nothing, because the weights come from the file.
 
     Args:
-        functions: module and name of each activation's function that is not Keras' own; with a third word, of what
-            makes it.
+        functions: activation -> module and name of its function, for those that are not Keras' own. With a third word,
+            it is the name of a factory of the function.
     """
     import keras
 

@@ -1,4 +1,4 @@
-"""The model that MLflow serves: what was sent made rows, rows made features, outputs named."""
+"""The model that MLflow serves: reads the rows of a request, encodes them, predicts, and names the outputs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Served", "load"]
 
-BATCH_ROWS = 1024  # as `kexp predict` has by default: other batches may change a last bit
+BATCH_ROWS = 1024  # the default of `kexp predict`; another size may change the last bit of a prediction
 
 
 class Served:
@@ -36,7 +36,7 @@ class Served:
 
     Args:
         model: the Keras model.
-        kept: what the run wrote down of its rows and outputs.
+        kept: the content of `serving.json`, which describes rows and outputs.
     """
 
     def __init__(self, model: Any, kept: Mapping[str, Any]) -> None:
@@ -45,17 +45,17 @@ class Served:
         self._one_at_a_time = threading.Lock()  # a server answers from several threads, Keras predicts in one
 
     def predict(self, model_input: Any) -> Any:
-        """Answers for rows.
+        """Predict the rows of a request.
 
         Args:
-            model_input: a frame with the columns that the run's data had, in any order; arrays; texts; images.
+            model_input: a frame with the columns of the run's data, in any order; or arrays, texts or images.
 
         Returns:
-            A frame with a row each: class and probabilities by name, labels, or numbers by their targets' names. Where
-            a row has outputs at several positions, arrays by name.
+            A frame with one line per row: class and probabilities, labels, or numbers with the names of their targets.
+            If a row has outputs at several positions, name -> array.
 
         Raises:
-            MlflowException: the request is bad, in a sentence; a server answers with 400.
+            MlflowException: the request is not valid; a server answers with status 400 and the sentence.
         """
         import pandas as pd
 
@@ -70,10 +70,10 @@ class Served:
         return pd.DataFrame({**labels, **self.outputs.columns(outputs)}, index=index)
 
     def features(self, given: Any) -> tuple[NDArray[np.float32], dict[str, list[str]], Any]:
-        """The features of rows, columns that tell the answers apart, and the index of a frame whose rows they are.
+        """Return the features of a request's rows, columns that identify the outputs, and the index of a frame.
 
         Raises:
-            RequestError: the request is bad.
+            RequestError: the request is not valid.
         """
         kind, encoding = self.rows["kind"], self.rows.get("encoding")
         if kind == "text":
@@ -107,14 +107,14 @@ class Served:
 
 
 def _index(given: Any) -> Any:
-    """The index of a frame, so that answers can be joined to it."""
+    """Return the index of a frame, so that the outputs can be joined to it."""
     import pandas as pd
 
     return given.index if isinstance(given, pd.DataFrame) else None
 
 
 def load(path: str) -> Served:
-    """What `model.keras` and `serving.json` in a folder make."""
+    """Load the model from `model.keras` and `serving.json` in a folder."""
     kept = json.loads(Path(path, FILE).read_text(encoding="utf-8"))
     if "keras" not in sys.modules and not os.environ.get("KERAS_BACKEND"):
         os.environ["KERAS_BACKEND"] = kept["backend"]
@@ -124,7 +124,7 @@ def load(path: str) -> Served:
     with keras.saving.custom_object_scope({**stand_ins(kept["functions"]), **own}):
         model = keras.saving.load_model(Path(path, "model.keras"), compile=False)
     model.jit_compile = kept["jit_compile"]
-    _take_what_people_have()
+    _skip_checks_of_mlflow()
     return Served(model, kept)
 
 
@@ -132,19 +132,19 @@ def _refusal(sentence: str) -> Exception:
     from mlflow.exceptions import INVALID_PARAMETER_VALUE, MlflowException
 
     class Refusal(MlflowException):  # type: ignore[misc]
-        """MLflow's server would put all that was sent before an error's message; the sentence says what is wrong."""
+        """An error with this message only: MLflow's server would put the whole request before it."""
 
         message = property(lambda self: sentence, lambda self, text: None)
 
     return Refusal(sentence, INVALID_PARAMETER_VALUE)
 
 
-def _take_what_people_have() -> None:
-    """Has MLflow hand these models what was sent, unchanged.
+def _skip_checks_of_mlflow() -> None:
+    """Makes MLflow pass requests to these models unchanged.
 
-    By a signature MLflow refuses whole numbers for `double`, and dates and truths for `string`, so that a frame that
-    pandas read from the run's own file is refused. `Served` checks each value itself. Where MLflow has its private
-    function no more, its rules hold.
+    MLflow's signature refuses integers for `double`, and dates and booleans for `string`, and so a frame that pandas
+    read from the run's own file. `Served` checks each value itself. If MLflow no longer has its private function, its
+    rules apply.
     """
     import mlflow.pyfunc
 

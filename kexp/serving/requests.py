@@ -1,4 +1,4 @@
-"""Rows in what was sent, whatever held them: a frame, columns by name, records, lists, arrays."""
+"""Finds the rows in a request: a frame, columns by name, records, lists or arrays."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["arrays_of", "frame_of", "items_of"]
 
 
 def frame_of(given: Any, names: Sequence[str]) -> Any:
-    """What was sent as a pandas DataFrame.
+    """Return a request as a pandas DataFrame.
 
     Args:
-        given: a frame, a Series that is a row, columns by name, one record or several, or rows of values in the order
+        given: a frame, a Series with one row, columns by name, one or several records, or rows of values in the order
             of `names`.
-        names: the columns that the model takes.
+        names: the columns that the model needs.
 
     Raises:
-        RequestError: it holds no such rows.
+        RequestError: the request has no such rows.
     """
     import pandas as pd
 
@@ -52,7 +52,7 @@ def frame_of(given: Any, names: Sequence[str]) -> Any:
 
 
 def items_of(given: Any, name: str) -> Any:
-    """What was sent as a sequence of single things, texts or images: of a frame the column `name`, or its only one.
+    """Return a request as a sequence of texts or images: the column `name` of a frame, or its only column.
 
     Raises:
         RequestError: a frame has no such column.
@@ -75,16 +75,16 @@ def items_of(given: Any, name: str) -> Any:
 
 
 def arrays_of(given: Any, shape: Sequence[int], names: Sequence[str] | None) -> NDArray[np.float32]:
-    """What was sent as features that were numbers already, shape (rows, *shape).
+    """Return a request as features, shape (rows, *shape), for a model of data without an encoding.
 
     Args:
-        given: an array or lists of that shape or of flat rows; a frame with the features by name or by order; a frame
-            with a column of lists.
-        shape: of a row.
-        names: one name a feature, where they have names.
+        given: an array or lists of this shape or of flat rows; a frame with the features by name or in order; or a
+            frame with a column of lists.
+        shape: the shape of a row.
+        names: the names of the features; None if they have no names.
 
     Raises:
-        RequestError: it has another shape, or values that are no finite numbers.
+        RequestError: the request has another shape, or values that are not finite numbers.
     """
     import pandas as pd
 
@@ -116,7 +116,7 @@ def arrays_of(given: Any, shape: Sequence[int], names: Sequence[str] | None) -> 
 
 
 def _numbers(frame: Any, shape: Sequence[int], names: Sequence[str] | None) -> Any:
-    """A frame of features, by name where one of them is there, else in order."""
+    """Return the features of a frame: by name if it has one of the names, else in order."""
     if names and set(names) & set(map(str, frame.columns)):
         frame = frame.rename(columns=str)
         absent = [name for name in names if name not in frame.columns]
@@ -132,7 +132,7 @@ def _numbers(frame: Any, shape: Sequence[int], names: Sequence[str] | None) -> A
 
 
 def texts_in(given: Any, name: str) -> list[str]:
-    """What was sent as texts; a missing one is empty."""
+    """Return a request as texts; a missing text is empty."""
     items = items_of(given, name)
     items = [items] if isinstance(items, str) else items
     if not isinstance(items, (list, tuple, np.ndarray)):
@@ -153,7 +153,7 @@ def _framed(rows: Any) -> Any:
 
 
 def _unquoted(values: Any) -> Any:
-    """MLflow makes a missing text of JSON the word None, in an array of NumPy's texts, which nobody else sends."""
+    """Restore missing texts: MLflow turns those of JSON into the word None in a NumPy array of texts."""
     if isinstance(values, np.str_):
         return None if values == "None" else str(values)
     if isinstance(values, np.ndarray) and values.dtype.kind == "U":

@@ -1,4 +1,4 @@
-"""The last window of each series in a frame, whose next steps are forecast."""
+"""Cuts the last window of each series in a frame, from which the next steps are predicted."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ __all__ = ["last_windows"]
 
 
 def last_windows(frame: Any, encoding: Mapping[str, Any]) -> tuple[NDArray[np.float32], dict[str, list[str]]]:
-    """The windows, shape (series, steps, features), in the order of the series' names; and what tells them apart.
+    """Return the last window of each series, in the order of the series' names.
 
     Args:
-        frame: a pandas DataFrame with the columns of the run's series, in any order of rows.
+        frame: a pandas DataFrame with the columns of the run's series, and its rows in any order.
         encoding: what the run learned.
 
     Returns:
-        The windows, and columns for the answer: the group, and the time of the window's last step.
+        The windows, shape (series, steps, features), and columns that identify them: the group, and the time of the
+        window's last step.
 
     Raises:
-        RequestError: a column is not there, a row has no time or group, a series is shorter than the window.
+        RequestError: a column is missing, a row has no time or group, or a series is shorter than the window.
     """
     plan = encoding["series"]
     for name in (plan["time"], plan["group"]):
@@ -57,7 +58,7 @@ def last_windows(frame: Any, encoding: Mapping[str, Any]) -> tuple[NDArray[np.fl
 
 
 def _times(values: Any, name: str, encoding: Mapping[str, Any]) -> tuple[NDArray[np.float64], Any]:
-    """The time of each row as a number, and what shows that of a row."""
+    """Return the time of each row as a number, and a function that formats the time of a row."""
     kind, form = encoding["kinds"].get(name, (None, None))
     dates = kind == "date" if kind else values.dtype.kind not in "iuf"
     times = dates_of(values, name, form) if dates else numbers_of(values, name, form)
@@ -74,7 +75,7 @@ def _times(values: Any, name: str, encoding: Mapping[str, Any]) -> tuple[NDArray
 
 
 def _groups(frame: Any, name: str | None) -> tuple[NDArray[np.intp], list[str]]:
-    """The number of each row's group, in the order of the groups' names or numbers, and those names."""
+    """Return the index of each row's group, in the order of the groups' names or numbers, and the names."""
     if name is None:
         return np.zeros(len(frame), dtype=np.intp), [""]
     values = frame[name]

@@ -1,4 +1,4 @@
-"""Texts as numbers of words: found and numbered as by Keras' TextVectorization, without TensorFlow."""
+"""Turns texts into numbers of words, as Keras' TextVectorization does, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 __all__ = ["tokens", "words_of"]
 
-UNKNOWN = 1  # 0 fills texts that are shorter
+UNKNOWN = 1  # 0 pads shorter texts
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _PUNCTUATION = re.compile(r"[!\"#$%&()*+,\-./:;<=>?@\[\\\]^_`{|}~']")
 _SPACE = re.compile(r"[ \t\n\r\f\v]+")
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, in small letters, without punctuation."""
+    """Return the words of a text, in lower case, without punctuation."""
     return [word for word in _SPACE.split(_PUNCTUATION.sub("", text.translate(_LOWER))) if word]
 
 
 def tokens(texts: Sequence[str], known: Sequence[str], length: int) -> NDArray[np.float32]:
-    """Numbers of the first words of each text, shape (texts, length): 0 after its end, 1 for words not known."""
+    """Return the numbers of each text's first words, shape (texts, length): 0 after its end, 1 for unknown words."""
     number = {word: place for place, word in enumerate(known, start=2)}
     found: NDArray[Any] = np.zeros((len(texts), length), dtype=np.float32)
     for row, text in enumerate(texts):

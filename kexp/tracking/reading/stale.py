@@ -19,14 +19,10 @@ _HEARTBEAT_S = 120.0  # a run without a heartbeat for so long counts as dead
 
 def stale_runs(settings: StoreSettings, older_than_s: float = _HEARTBEAT_S) -> list[RunView]:
     """Return kexp's RUNNING runs without a heartbeat for `older_than_s`, or whose process on this machine has ended."""
-    found = []
-    for view in search(settings, status="RUNNING"):
-        beats = view.tags.get(
-            HEARTBEAT, ""
-        ).isdigit()  # runs of other programs have no heartbeat, and may be in progress
-        if beats and not is_in_progress(view, older_than_s, ours=True):
-            found.append(view)
-    return found
+    running = search(settings, status="RUNNING")
+    # Runs of other programs have no heartbeat, and may be in progress.
+    known = [view for view in running if view.tags.get(HEARTBEAT, "").isdigit()]
+    return [view for view in known if not is_in_progress(view, older_than_s, ours=True)]
 
 
 def mark_failed(settings: StoreSettings, runs: Iterable[RunView]) -> None:

@@ -30,7 +30,7 @@ def draw_figure(drawing: str, file: Path, arrays: Mapping[str, Any], options: Ma
 
 
 def learning_curves(history: Mapping[str, Sequence[float]], file: Path) -> Path:
-    """Each metric by epoch, training against validation, with the best epoch marked by the validation loss.
+    """Draws each metric by epoch, training against validation, and marks the epoch with the least validation loss.
 
     Args:
         history: one value an epoch for each metric; a validation metric's name begins with `val_`.
@@ -83,7 +83,7 @@ def _draw_curve(
 
 
 def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, classes: Sequence[Any], file: Path) -> Path:
-    """How often each true class was predicted as each class; colours are shares of the true class.
+    """Draws how often each true class was predicted as each class. Colours are shares of the true class.
 
     Args:
         y_true: class indices, shape (samples,).
@@ -143,7 +143,7 @@ def _number_cells(axes: Axes, matrix: np.ndarray, share: np.ndarray) -> None:
 
 
 def labels(y_true: ArrayLike, y_pred: ArrayLike, file: Path, *, names: Sequence[str] = ()) -> Path:
-    """How well each of several labels a row is told: the area under its ROC curve, its F1 and its accuracy.
+    """Draws the area under the ROC curve, the F1 score and the accuracy of each label.
 
     Args:
         y_true: 0 and 1, shape (samples, labels).

@@ -27,15 +27,15 @@ LastPoints = Mapping[str, tuple[float, int, int]]
 
 @dataclass(frozen=True)
 class Served:
-    """How an MLflow model takes raw rows and names its answers.
+    """The files and the description with which an MLflow model takes raw rows and names its outputs.
 
     Attributes:
-        kept: what `kexp.serving` reads beside the Keras file, as plain JSON.
-        inputs: the signature's, as MLflow writes it.
-        outputs: the signature's.
-        example: rows to send: `{"columns": [...], "data": [[...]]}`, or nested lists of an array; None for none.
-        code: modules of the user's own that the model takes, by their paths inside the model's code.
-        requirements: what it takes besides Keras, NumPy, pandas and the backend.
+        kept: the content of `serving.json`, which `kexp.serving` reads.
+        inputs: the inputs of MLflow's signature.
+        outputs: the outputs of MLflow's signature.
+        example: example rows: `{"columns": [...], "data": [[...]]}`, or nested lists of an array; None for none.
+        code: path inside the model's code -> file, for the user's modules that the model needs.
+        requirements: packages besides Keras, NumPy, pandas and the backend.
     """
 
     kept: Mapping[str, Any]
