@@ -22,7 +22,7 @@ from kexp.tracking.delivery.finished import deliver_records
 from kexp.tracking.delivery.outbox_trials import TrialOutbox
 from kexp.tracking.delivery.syncing import deliver, deliver_trials
 from kexp.tracking.delivery.thread import DeliveryThread
-from kexp.tracking.delivery.waiting import wait_for, what_waits
+from kexp.tracking.delivery.waiting import wait_for, what_waits, what_was_refused
 from kexp.tracking.reading.stale import delete_runs, unfinished_runs
 from kexp.tracking.settings import is_remote
 from kexp.tracking.store.side_by_side import AT_ONCE, side_by_side
@@ -240,8 +240,7 @@ class Recorder:
             self._notices.append(f"{folder}: {in_a_line(error)}")
         else:
             if delivered.refused:
-                count, first = len(delivered.refused), delivered.refused[0]
-                self._notices.append(f"The tracking store refused {count} rows, kept in {folder / 'outbox'}: {first}")
+                self._notices.append(what_was_refused(delivered.refused, folder / "outbox"))
                 self.models_refused += delivered.models_refused
         finally:
             with self._change:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from kexp.system.disk import mentions_disk_full
 from kexp.system.interrupts import interrupts_call
 from kexp.tracking.settings import command_line
 
-__all__ = ["Standing", "wait_for", "what_waits"]
+__all__ = ["Standing", "wait_for", "what_waits", "what_was_refused"]
 
 _SAY_S = 3.0
 _POLL_S = 0.2  # the longest time until Ctrl-C has an effect
@@ -107,3 +107,13 @@ def what_waits(standing: Standing, what: str, folder: Path, go_on: str = "") -> 
         return f"{standing.failure[:1].upper()}{standing.failure[1:]}; {what} wait in {place}; make room, and {how}."
     away = f" ({standing.failure})" if standing.failure else ""
     return f"The tracking store is away{away}: {what} wait in {place}; {how}."
+
+
+def what_was_refused(refused: Sequence[str], outbox: Path) -> str:
+    """Return the sentence on rows that the store refused.
+
+    Args:
+        refused: the reason for each row.
+        outbox: the folder in which the rows are kept.
+    """
+    return f"The tracking store refused {len(refused)} rows, kept in {outbox}: {refused[0]}"

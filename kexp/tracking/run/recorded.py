@@ -17,7 +17,7 @@ from kexp.tracking.delivery.by_requests import create_run
 from kexp.tracking.delivery.by_rows import draw
 from kexp.tracking.delivery.outbox import Header, Outbox
 from kexp.tracking.delivery.thread import BRIEF_S
-from kexp.tracking.delivery.waiting import Standing, wait_for, what_waits
+from kexp.tracking.delivery.waiting import Standing, wait_for, what_waits, what_was_refused
 from kexp.tracking.delivery.writer import Writer
 from kexp.tracking.record.rows import Row, tag_row
 from kexp.tracking.record.run_record import lineage
@@ -150,8 +150,7 @@ class RecordedRun(Tracker):
             if waiting:
                 self.notice = what_waits(ending, f"{waiting} rows", self.folder)
             elif ending.refused:
-                count, first = len(ending.refused), ending.refused[0]
-                self.notice = f"The tracking store refused {count} rows, kept in {self._outbox.folder}: {first}"
+                self.notice = what_was_refused(ending.refused, self._outbox.folder)
         self._outbox.close()
         self._lock.close()
         self.model_id = next(reversed(self._outbox.cursor().models.values()), None)
