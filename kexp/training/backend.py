@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from kexp.errors import ConfigError
+from kexp.system.quick_imports import without_collections
 from kexp.system.quiet import silence_libraries
 
 __all__ = [
@@ -101,7 +102,7 @@ def prepare_backend(name: str) -> None:
     check_backend(name)
     if "keras" not in sys.modules:
         hidden = _skipped_imports if name != "torch" else set[str]()  # PyTorch itself may need pandas
-        with _hidden(hidden):
+        with _hidden(hidden), without_collections(freeze=is_own_process()):
             importlib.import_module("keras")
 
 

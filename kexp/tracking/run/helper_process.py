@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kexp.errors import KexpError
+from kexp.system.quick_imports import without_collections
 from kexp.tracking.delivery.outbox import Header, Outbox
 from kexp.tracking.delivery.waiting import Standing
 from kexp.tracking.delivery.writer import Writer
@@ -31,7 +32,8 @@ def serve(connection: Connection) -> None:
     warnings.simplefilter("ignore")  # if warnings are errors, MLflow cannot be imported
     requests: queue.SimpleQueue[tuple[str, tuple[Any, ...]]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, requests), daemon=True).start()
-    with contextlib.suppress(Exception):  # fails again, and is reported, when MLflow is needed
+    # An import that fails, fails again and is reported when MLflow is needed.
+    with contextlib.suppress(Exception), without_collections(freeze=True):
         load_mlflow()
     service = _Service(connection.send)
     while True:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from kexp.errors import KexpError, StoreError, first_line, without_passwords
 from kexp.system.disk import disk_full_error, full_disk, is_disk_full
 from kexp.system.passwords import restore_password
+from kexp.system.quick_imports import without_collections
 from kexp.system.quiet import set_defaults
 from kexp.tracking.settings import database_file, is_remote
 from kexp.tracking.store.side_by_side import AT_ONCE
@@ -73,7 +74,7 @@ def load_mlflow() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     # It logs a traceback each time that SQLite is locked. We try again, and report a lasting failure.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL + 1)
-    with _lock:
+    with _lock, without_collections():
         import mlflow.tracking  # noqa: F401
     for name in ("mlflow", "alembic"):  # the import has reset their levels
         logging.getLogger(name).setLevel(logging.ERROR)
