@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -72,3 +73,23 @@ def test_a_process_is_started_anew_where_the_server_is_gone(tmp_path: Path, monk
     warm_processes.SERVER.belong_to_this_process(ours)
     done = subprocess.run([sys.executable, "-m", "kexp", "--version"], cwd=tmp_path, check=False, timeout=60)
     assert done.returncode == 0
+
+
+@forked
+@pytest.mark.parametrize("way", ["text", "file"])
+def test_a_program_that_imports_kexp_begins_as_the_interpreter_has_it(tmp_path: Path, way: str) -> None:
+    program = "import json, sys, kexp; kept = 3\n"
+    program += (
+        "print(json.dumps([sys.argv, sys.path[0], __name__, sys.modules['__main__'].kept, 'keras' in sys.modules]))"
+    )
+    (tmp_path / "program.py").write_text(program)
+    given = ["-c", program] if way == "text" else ["program.py"]
+    found = []
+    for wanted in (True, False):
+        warm_processes.SERVER.wanted = wanted
+        command = [sys.executable, *given, "a word"]
+        with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+            assert ("warm_server" in Path(f"/proc/{process.pid}/cmdline").read_text()) == wanted
+            found.append(json.loads(process.communicate(timeout=60)[0]))
+    assert found[0] == found[1]
+    assert found[0][-3:] == ["__main__", 3, False]

@@ -1,17 +1,18 @@
 """Starts the processes of kexp's that tests need from one that has imported TensorFlow, Keras, JAX and MLflow already.
 
 These imports take 3 to 6 s of CPU time in each process. Here a server beside each process of pytest imports them once,
-computes nothing with them, and forks a child for each `python -m kexp ...`, each of kexp's own child processes and
-each `mlflow server`. The child is a process of its own: its id, parent, arguments, environment, working directory,
-streams and exit code are those of a new one. What the server has imported is hidden from it until it imports it, so
-`sys.modules` and the choice of Keras' backend are as in a new process too.
+computes nothing with them, and forks a child for each `python -m kexp ...`, each of kexp's own child processes, each
+`mlflow server`, and each program of a test's own that imports one of them. The child is a process of its own: its id,
+parent, arguments, environment, working directory, streams and exit code are those of a new one. What the server has
+imported is hidden from it until it imports it, so `sys.modules` and the choice of Keras' backend are as in a new
+process too.
 
 Not as in a new process are: the time and memory that imports take, what libraries print as they are loaded, the command
 line that `ps` shows, the seed of `hash`. A process is therefore started anew
 
 * in tests that are about such things or about processes, which have the mark `real_process`,
 * where a variable that a library reads as it is loaded differs from the server's (`_READ_BY_LIBRARIES`),
-* where it is another program (`python -c ...`), or is started in an unusual way, or the server is gone, and
+* where it is another program, or is started in an unusual way, or the server is gone, and
 * everywhere by KEXP_TESTS_REAL_PROCESSES=1, as `nox -s real_processes` has it, and on systems other than Linux.
 """
 
@@ -23,6 +24,7 @@ import ctypes
 import inspect
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -36,6 +38,7 @@ _READ_BY_LIBRARIES = ("JAX_", "XLA_", "TF_", "OMP_", "OPENBLAS_", "MKL_", "KERAS
 _USUAL = {"preexec_fn": None, "shell": False, "gid": None, "gids": None, "uid": None, "umask": -1, "process_group": -1}
 _PROGRAMS = ("kexp", "mlflow", "uvicorn")  # uvicorn is MLflow's server
 _OWN_CHILD = "from kexp.system.child_process import _main"
+_HEAVY = re.compile(r"\b(import|from) .*\b(kexp|keras|mlflow|tensorflow|jax)\b")
 _PROGRAM = Path(__file__).with_name("warm_server.py")
 _PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
 _START_S, _FORK_S = 120.0, 20.0
@@ -93,12 +96,26 @@ class _Server:
 
 
 def _can_be_forked(call: Mapping[str, Any]) -> bool:
-    arguments = call["args"]
-    if not isinstance(arguments, list) or len(arguments) < 4 or arguments[0] != sys.executable:
+    arguments = [os.fsdecode(each) for each in call["args"]] if isinstance(call["args"], list) else []
+    if len(arguments) < 2 or arguments[0] != sys.executable:
         return False
-    program = arguments[1] == "-m" and arguments[2] in _PROGRAMS
-    child = arguments[1:3] == ["-P", "-c"] and _OWN_CHILD in arguments[3]
-    return (program or child) and all(call.get(name, usual) == usual for name, usual in _USUAL.items())
+    flag, *words = arguments[1:]
+    if flag == "-m":
+        known = words[0] in _PROGRAMS
+    elif flag == "-P":
+        known = words[0] == "-c" and _OWN_CHILD in words[1]
+    else:
+        known = _imports_much(flag, words, os.fsdecode(call["cwd"] or ""))
+    return known and all(call.get(name, usual) == usual for name, usual in _USUAL.items())
+
+
+def _imports_much(flag: str, words: list[str], folder: str) -> bool:
+    """Whether a program, `-c` and its text or a file that is no library's, imports what the server has."""
+    if flag == "-c":
+        return bool(words and _HEAVY.search(words[0]))
+    file = Path(folder, flag)
+    known = file.suffix == ".py" and file.is_file() and "site-packages" not in file.parts
+    return known and bool(_HEAVY.search(file.read_text()))
 
 
 def _read_by_libraries(environment: Mapping[str, str]) -> dict[str, str]:

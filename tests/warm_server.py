@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Mapping
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -128,7 +129,7 @@ def _live(request: Mapping[str, Any], path: list[str]) -> None:
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
     _, flag, *words = request["arguments"]
-    if flag == "-m":
+    if flag != "-P":
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         if os.fork() == 0:
             ours.close()
@@ -142,12 +143,27 @@ def _live(request: Mapping[str, Any], path: list[str]) -> None:
     for number in request["ignored"]:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, request["blocked"])
+    _begin(flag, words, path)
+
+
+def _begin(flag: str, words: list[str], path: list[str]) -> None:
+    """Does what the interpreter does with its arguments: the flags `-m`, `-c` and `-P -c`, or a file."""
     if flag == "-m":
         sys.argv, sys.path[:] = words, [os.getcwd(), *path]
         runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+        return
+    program = sys.modules["__main__"] = ModuleType("__main__")  # others find it by its name
+    name, file, place = "-c", "<string>", [""]
+    if flag == "-c":
+        text, *words = words
+    elif flag == "-P":
+        (_, text, *words), place = words, []
     else:
-        sys.argv, sys.path[:] = ["-c", *words[2:]], path
-        exec(words[1], {"__name__": "__main__"})
+        name, file, text = flag, os.path.abspath(flag), Path(flag).read_text()
+        place = [os.path.dirname(file)]
+        program.__file__ = file
+    sys.argv, sys.path[:] = [name, *words], [*place, *path]
+    exec(compile(text, file, "exec"), vars(program))
 
 
 _NOWHERE = os.open(os.devnull, os.O_RDWR)
