@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -17,14 +18,30 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["finished_runs"]
-warm_processes.SERVER.belong_to_this_process(None)
 
+_MANY, _frozen = 300, [0]  # modules
 _LONG = ("test_docs", "test_experiment", "sweeps/", "training/test_")
+
+
+gc.disable()  # while the tests' modules import the libraries, which makes hardly any garbage
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest goes first, so that no process is left alone with it at the end."""
     items.sort(key=lambda item: not any(part in item.nodeid for part in _LONG))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Has each of JAX's programs compiled once, by the first process that needs it, and kept for later runs."""
+    if config.cache is not None:
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.cache.mkdir("compiled")))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+    warm_processes.SERVER.belong_to_this_process(None)  # what JAX reads is the server's too
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +50,15 @@ def import_path() -> Iterator[None]:
     before = sys.path.copy()
     yield
     sys.path[:] = before
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """Leaves the libraries that a test has imported out of later garbage collections: they are most of all objects."""
+    if len(sys.modules) > _frozen[0] + _MANY:
+        _frozen[0] = len(sys.modules)
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -36,7 +36,7 @@ from typing import Any
 
 _READ_BY_LIBRARIES = ("JAX_", "XLA_", "TF_", "OMP_", "OPENBLAS_", "MKL_", "KERAS_HOME", "PYTHON", "LD_", "CUDA_")
 _USUAL = {"preexec_fn": None, "shell": False, "gid": None, "gids": None, "uid": None, "umask": -1, "process_group": -1}
-_PROGRAMS = ("kexp", "mlflow", "uvicorn")  # uvicorn is MLflow's server
+_PROGRAMS = ("kexp", "mlflow", "pytest", "uvicorn")  # uvicorn is MLflow's server
 _OWN_CHILD = "from kexp.system.child_process import _main"
 _HEAVY = re.compile(r"\b(import|from) .*\b(kexp|keras|mlflow|tensorflow|jax)\b")
 _PROGRAM = Path(__file__).with_name("warm_server.py")
@@ -119,7 +119,9 @@ def _imports_much(flag: str, words: list[str], folder: str) -> bool:
 
 
 def _read_by_libraries(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(_READ_BY_LIBRARIES)}
+    read = {name: value for name, value in environment.items() if name.startswith(_READ_BY_LIBRARIES)}
+    read.pop("PYTHONPATH", None)  # the child's import path begins with it
+    return read
 
 
 def _started_server() -> socket.socket:

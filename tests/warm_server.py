@@ -143,7 +143,8 @@ def _live(request: Mapping[str, Any], path: list[str]) -> None:
     for number in request["ignored"]:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, request["blocked"])
-    _begin(flag, words, path)
+    given = request["environment"].get("PYTHONPATH")
+    _begin(flag, words, [*(given.split(os.pathsep) if given else []), *path])
 
 
 def _begin(flag: str, words: list[str], path: list[str]) -> None:
@@ -169,9 +170,12 @@ def _begin(flag: str, words: list[str], path: list[str]) -> None:
 _NOWHERE = os.open(os.devnull, os.O_RDWR)
 
 if __name__ == "__main__":
-    _TALK, _PATH = socket.socket(fileno=int(sys.argv[1])), sys.path[1:]
+    _TALK, _OWN = socket.socket(fileno=int(sys.argv[1])), os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    _PATH = [each for each in sys.path[1:] if each not in _OWN]
+    gc.disable()
     sys.meta_path.insert(0, _Imported())
     gc.collect()
     gc.freeze()
+    gc.enable()
     _TALK.send(b"ready")
     _live(_serve(_TALK), _PATH)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 READ = """
 import resource, sys
@@ -20,6 +21,7 @@ print(held() - before)
 """
 
 
+@pytest.mark.real_process
 def test_csv_is_read_in_a_fraction_of_its_size(tmp_path: Path, random: np.random.Generator) -> None:
     rows, columns = 200_000, 20
     lines = [",".join(f"{value:.17f}" for value in row) for row in random.random((500, columns))]

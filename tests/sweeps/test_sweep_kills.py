@@ -19,8 +19,6 @@ import pytest
 from kexp.tracking import RunView, StoreSettings, search
 from kexp.tracking.reading.histories import read_histories
 
-pytestmark = pytest.mark.real_process
-
 DRIVER = Path(__file__).with_name("killed.py")
 SMALL = [
     "backend=jax",
@@ -152,6 +150,7 @@ def test_sweep_that_is_killed_again_and_again_is_whole_in_the_end(tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.real_process
 @pytest.mark.parametrize("sweep", range(10))
 def test_sixty_kills(tmp_path: Path, whole: Path, sweep: int) -> None:
     kills = ten_sweeps()
