@@ -8,8 +8,9 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from kexp import signatures
-from kexp.errors import BuildError, ComponentError, DataError, KexpError
+from kexp import signatures, traits
+from kexp.components.functions import GROUPS_IN_FILES, as_function, bind_function, wrap_made
+from kexp.errors import BuildError, ComponentError, ConfigError, DataError, KexpError
 from kexp.registry import OURSELVES
 from kexp.registry.groups import GROUPS, group_of_parameter
 from kexp.registry.instances import copy_instance, with_config
@@ -17,8 +18,6 @@ from kexp.schema import Node, component_node
 from kexp.system.disk import DiskFullError
 from kexp.system.passwords import restore_in
 from kexp.system.user_errors import describe_user_error
-
-_IN_FILES = ("initializer", "regularizer", "constraint", "schedule")
 
 if TYPE_CHECKING:
     import keras
@@ -62,8 +61,6 @@ def build(node: Node, **given: Any) -> Any:
         for key, value in reading.signature.with_members(restored(node)).items()
     }
     if reading.kind == "itself":
-        from kexp.components.functions import bind_function
-
         return bind_function(component, factory, reading, parameters)
     if reading.kind == "copied":
         made = _call(
@@ -72,9 +69,7 @@ def build(node: Node, **given: Any) -> Any:
     else:
         declared = signatures.of_callable(factory) if given and not component.exported else ()
         made = _call(node.path, factory, parameters | {key: each for key, each in given.items() if key in declared})
-        if component.distribution != OURSELVES and component.group in _IN_FILES:
-            from kexp.components.functions import wrap_made
-
+        if component.distribution != OURSELVES and component.group in GROUPS_IN_FILES:
             made = wrap_made(component, factory, made, parameters)
     if component.group == "layer" and hasattr(made, "_keras_history"):
         made = made._keras_history.operation  # `keras.Input` returns the tensor of its InputLayer
@@ -112,13 +107,13 @@ def build_optimizer(node: Node, total_steps: int) -> keras.optimizers.Optimizer:
         rate = schedules.time_based(rate, node.common["decay"])
     else:
         return build(node)
-    return build(Node(node.component, {**node.parameters, "learning_rate": _Made(rate)}, node.common, node.path))
+    return build(Node(node.component, {**node.parameters, "learning_rate": rate}, node.common, node.path))
 
 
 def build_loss(node: Node) -> Any:
     """Builds the loss: a Keras loss or a function of (y_true, y_pred)."""
     made = _callable(node, build(node))
-    return made if isinstance(made, str) or hasattr(made, "get_config") else _function(node, made)
+    return made if isinstance(made, str) or hasattr(made, "get_config") else as_function(node.component, made)
 
 
 def build_metrics(nodes: Mapping[str, Node]) -> list[Any]:
@@ -145,12 +140,13 @@ def build_model(node: Node, spec: ModelSpec) -> keras.Model:
 
     Raises:
         BuildError: see `build`.
-        ComponentError: the model does not fit the data.
+        ConfigError: the model does not fit the data.
     """
     from kexp.model import check_model
 
-    model = build(node, spec=spec)
-    return check_model(model, spec)
+    if problem := traits.inputs_problem(traits.of(node.component).inputs, spec.input_shape, spec.image_shape):
+        raise ConfigError(f"model={node.name}: {problem}")
+    return check_model(build(node, spec=spec), spec)
 
 
 def build_data(node: Node) -> Data:
@@ -209,17 +205,8 @@ def _copy(value: Any) -> Any:
     return copy.deepcopy(value) if isinstance(value, (list, dict)) else value
 
 
-class _Made:
-    """A parameter's value that is already built."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-
 def _inner(key: str, value: Any, path: str) -> Any:
     """Returns a parameter's value, with the components in it built."""
-    if isinstance(value, _Made):
-        return value.value
     group = group_of_parameter(key)
     if group == "layer" and isinstance(value, (list, tuple)):
         return [
@@ -260,14 +247,8 @@ def _build_metric(node: Node, key: str) -> Any:
     elif callable(made):
         import keras
 
-        return keras.metrics.MeanMetricWrapper(_function(node, made), name=key)
+        return keras.metrics.MeanMetricWrapper(as_function(node.component, made), name=key)
     return made
-
-
-def _function(node: Node, made: Any) -> Any:
-    from kexp.components.functions import as_function
-
-    return as_function(node.component, made)
 
 
 def _callable(node: Node, made: Any) -> Any:
@@ -280,13 +261,13 @@ def _callable(node: Node, made: Any) -> Any:
 
 def _with_config(node: Node, made: Any) -> Any:
     """Adds a `get_config` to an object that saved files contain, if its class has none."""
-    if node.component.group not in _IN_FILES or node.component.distribution == OURSELVES:
+    if node.component.group not in GROUPS_IN_FILES or node.component.distribution == OURSELVES:
         return made
     try:
         made.get_config()
     except (NotImplementedError, AttributeError):
         made.__class__ = with_config(type(made))  # type: ignore[arg-type]
-        made.kexp_config = {key: value for key, value in node.parameters.items() if not isinstance(value, _Made)}
+        made.kexp_config = dict(node.parameters)
     return made
 
 

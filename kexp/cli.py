@@ -133,7 +133,7 @@ def _run_job(config: DictConfig, command: str, done: Callable[[Result], None]) -
     from kexp.schema import check
 
     checked = check(plain(config))
-    _quiet()
+    warnings.filterwarnings("ignore")  # of libraries; their errors still show
     from kexp import experiment
 
     source = experiment.Source(
@@ -214,8 +214,3 @@ def _listed(described: Mapping[str, str], indent: str, width: int) -> list[str]:
         textwrap.fill(text, width, initial_indent=f"{indent}{name}".ljust(column), subsequent_indent=" " * column)
         for name, text in described.items()
     ]
-
-
-def _quiet() -> None:
-    """Hides the warnings of libraries; their errors still show."""
-    warnings.filterwarnings("ignore")

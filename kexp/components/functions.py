@@ -72,7 +72,7 @@ def wrap_made(component: Component, factory: Callable[..., Any], made: Any, para
     Returns:
         An instance of a Keras class that calls the factory again; `made` if it is not such a function.
     """
-    if component.group not in _BASES or isinstance(made, (type, _base(component.group))) or not callable(made):
+    if isinstance(made, (type, _base(component.group))) or not callable(made):
         return made
     reading = read_object(GROUPS[component.group], made, f"what {component.target} returns")
     if reading.kind != "itself":

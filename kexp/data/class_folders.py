@@ -34,20 +34,20 @@ def class_files(path: str, endings: Sequence[str], key: str) -> _Found:
     Raises:
         DataError: the path is not a folder, has fewer than two classes, or a class has no such file.
     """
-    import numpy as np
+    from kexp.data.source import consecutive
 
     root = Path(path).expanduser()
     if not root.is_dir():
         raise DataError(f"{key}: must be a folder with a folder for each class, got {path!r}")
     files: list[Path] = []
     classes: list[str] = []
-    splits: dict[str, NDArray[np.intp]] = {}
+    counts: dict[str, int] = {}
     for part, folder in _parts(root, key).items():
         found, names = _of_classes(folder, endings, key)
-        splits[part] = np.arange(len(files), len(files) + len(found), dtype=np.intp)
+        counts[part] = len(found)
         files += found
         classes += names
-    return files, classes, splits if len(splits) > 1 else None
+    return files, classes, consecutive(counts) if len(counts) > 1 else None
 
 
 def _parts(root: Path, key: str) -> dict[str, Path]:

@@ -17,11 +17,9 @@ from kexp.schema import Experiment
 if TYPE_CHECKING:
     import keras
 
-    from kexp.data import Splits
+    from kexp.data import Part
 
 __all__ = ["build_compiled", "compile_model", "training_plan"]
-
-_CHUNK_ROWS = 8192
 
 
 def build_compiled(prepared: Prepared) -> keras.Model:
@@ -41,7 +39,7 @@ def build_compiled(prepared: Prepared) -> keras.Model:
         check_embedding(prepared, model)
         _check_batches(prepared, model)
         if prepared.earlier is None:
-            adapt(model, lambda: _chunks(prepared.splits), pooled=prepared.spec.image_shape is not None)
+            adapt(model, lambda: _features(prepared.splits.train), pooled=prepared.spec.image_shape is not None)
         else:  # the layers keep what they learned from the earlier run's data
             follow_weights(model)
         compile_model(experiment, model, train.steps_per_epoch, weighted=prepared.is_weighted)
@@ -60,16 +58,12 @@ def _check_batches(prepared: Prepared, model: keras.Model) -> None:
     sizes = [each.shape[0] for each in inputs if each.shape and each.shape[0] is not None]
     if not sizes:
         return
-    (size, *_), splits, batch_size = sizes, prepared.splits, prepared.batch_size
+    size, batch_size = sizes[0], prepared.batch_size
     if batch_size != size:
         raise ConfigError.at("trainer.batch_size", f"must be {size}, the rows that the model's Input takes", batch_size)
-    for name, key in (
-        ("train", "trainer.validation_split"),
-        ("validation", "trainer.validation_split"),
-        ("test", "data.test_split"),
-    ):
-        part = getattr(splits, name)
-        if part is not None and len(part) % size:
+    for name, part in prepared.splits.parts.items():
+        if len(part) % size:
+            key = "data.test_split" if name == "test" else "trainer.validation_split"
             rule = f"must leave {name} rows in batches of {size} alone, as the model's Input takes them"
             raise ConfigError(f"{key}: {rule}, got {len(part)} rows")
 
@@ -139,8 +133,7 @@ def _acts_on_steps(experiment: Experiment) -> bool:
     )
 
 
-def _chunks(splits: Splits) -> Iterator[Any]:
-    import numpy as np
+def _features(part: Part) -> Iterator[Any]:
+    from kexp.data.source import chunks
 
-    for start in range(0, len(splits.train), _CHUNK_ROWS):
-        yield splits.train.batch(np.arange(start, min(start + _CHUNK_ROWS, len(splits.train)), dtype=np.intp))[0]
+    return (part.batch(rows)[0] for rows in chunks(len(part)))

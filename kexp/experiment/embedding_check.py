@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_embedding"]
 
-_CHUNK_ROWS = 8192
 _cache: WeakKeyDictionary[Data, tuple[float, float]] = WeakKeyDictionary()  # the trials of a sweep share their data
 
 
@@ -39,7 +38,7 @@ def check_embedding(prepared: Prepared, model: keras.Model) -> None:
     size = int(embedding.input_dim)
     if high >= size:
         raise ConfigError.at(
-            f"{_key(prepared)}",
+            _key(prepared),
             f"must be at least {int(high) + 1}, as the highest number in the rows is {high:g}",
             size,
         )
@@ -68,14 +67,11 @@ def _is_given(layer: Any, model: keras.Model) -> bool:
 
 
 def _bounds(data: Data) -> tuple[float, float]:
-    import numpy as np
+    from kexp.data.source import chunks
 
     if data not in _cache:
-        low, high = np.inf, -np.inf
-        for start in range(0, len(data), _CHUNK_ROWS):
-            x, _ = data.source.read(np.arange(start, min(start + _CHUNK_ROWS, len(data)), dtype=np.intp))
-            low, high = min(low, float(x.min())), max(high, float(x.max()))
-        _cache[data] = low, high
+        ends = [(float(x.min()), float(x.max())) for x, _ in map(data.source.read, chunks(len(data)))]
+        _cache[data] = min(low for low, _ in ends), max(high for _, high in ends)
     return _cache[data]
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kexp import training
+from kexp import registry, training
 from kexp.build import build_callbacks
-from kexp.errors import ConfigError
 from kexp.experiment.compiled import training_plan
 from kexp.experiment.prepared import Prepared, feeds
 from kexp.training import History
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
     import keras
 
 __all__ = ["Engine", "Trained", "engine_of"]
-
-_GROUP = "kexp.engine"  # entry points, because engines are in layers above
 
 
 @dataclass(frozen=True)
@@ -55,14 +51,10 @@ def engine_of(name: str) -> Engine:
     """Return the engine that `trainer.engine` names.
 
     Raises:
-        ConfigError: no installed package has an engine of that name.
+        ConfigError: no installed package has an engine of that name, or it does not import.
     """
-    if name == "fit":
-        return _fit
-    for entry in entry_points(group=_GROUP, name=name):
-        engine: Engine = entry.load()
-        return engine
-    raise ConfigError.at("trainer.engine", "must be an engine of an installed package", name)
+    engine: Engine = _fit if name == "fit" else registry.find_part("engine", name).load()
+    return engine
 
 
 def _fit(

@@ -13,7 +13,7 @@ from kexp.system.user_errors import describe_user_error
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["assemble", "check_model", "check_rows", "first_sentence"]
+__all__ = ["assemble", "check_model", "check_rows", "classes_at_steps", "first_sentence"]
 
 
 def check_model(model: Any, spec: ModelSpec) -> keras.Model:
@@ -49,8 +49,25 @@ def check_model(model: Any, spec: ModelSpec) -> keras.Model:
     if tuple(output[1:]) != spec.output_shape:
         raise ConfigError(
             f"model: must end in the shape {(None, *spec.output_shape)} that data and loss ask for, got {tuple(output)}"
+            f"{classes_at_steps(output, spec)}"
         )
     return model
+
+
+def classes_at_steps(output: Sequence[Any], spec: ModelSpec) -> str:
+    """Return the advice for a model with several numbers for each number of the targets: these may be classes.
+
+    Args:
+        output: the shape of the model's output, including the batch.
+        spec: the shapes that data and loss require.
+
+    Returns:
+        The end of a message, which begins with a semicolon; empty for another shape.
+    """
+    if tuple(output[1:-1]) != spec.output_shape or output[-1] == 1:
+        return ""
+    steps = " x ".join(map(str, spec.output_shape))
+    return f"; if the targets are a class at each of {steps} steps, choose loss=sparse_categorical_crossentropy"
 
 
 def _built_sequential(model: keras.Sequential, spec: ModelSpec) -> tuple[Any, ...]:

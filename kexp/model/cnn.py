@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kexp.errors import ConfigError
 from kexp.model import parts
 from kexp.model.spec import ModelSpec
 from kexp.rules import Count, Fraction
-from kexp.traits import declare, inputs_problem
+from kexp.traits import declare
 
 if TYPE_CHECKING:
     import keras
@@ -47,9 +46,6 @@ def cnn(
     """
     import keras
 
-    problem = inputs_problem("images", spec.input_shape, spec.image_shape)
-    if problem:
-        raise ConfigError(f"model=cnn: {problem}")
     image = spec.image_shape or (*spec.input_shape, 1)[:3]
     options = {"kernel_initializer": kernel_initializer, "kernel_regularizer": kernel_regularizer}
     layers = parts.inputs(spec, normalize) + parts.folded(spec, image)

@@ -9,7 +9,7 @@ from kexp.errors import ConfigError
 from kexp.model import parts
 from kexp.model.spec import ModelSpec
 from kexp.rules import Count, Fraction
-from kexp.traits import declare, inputs_problem
+from kexp.traits import declare
 
 if TYPE_CHECKING:
     import keras
@@ -47,9 +47,6 @@ def lstm(
     """
     import keras
 
-    problem = inputs_problem("sequences", spec.input_shape, spec.image_shape)
-    if problem:
-        raise ConfigError(f"model=lstm: {problem}")
     if not units:
         raise ConfigError.at("model.units", "must have at least one number of units", list(units))
     options = {"kernel_initializer": kernel_initializer, "kernel_regularizer": kernel_regularizer}

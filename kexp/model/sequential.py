@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kexp.errors import ConfigError
 from kexp.model import parts
-from kexp.model.check import assemble
+from kexp.model.check import assemble, classes_at_steps
 from kexp.model.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ def sequential(
     shape = tuple(model.output_shape)
     if output == "always" or shape[1:] != spec.output_shape:
         if len(shape) != 2 and shape[1:-1] != spec.positions:
+            advice = classes_at_steps(shape, spec) or "; end with Flatten or a pooling, or set model.output=never"
             raise ConfigError(
-                f"model.layers: must end in one row of numbers before the output layer, got the shape {shape}; "
-                f"end with Flatten or a pooling, or set model.output=never"
+                f"model.layers: must end in one row of numbers before the output layer, got the shape {shape}{advice}"
             )
         for layer in parts.head(spec, shape[1:]):
             model.add(layer)

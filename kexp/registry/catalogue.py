@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 
 from kexp import signatures
@@ -158,33 +159,26 @@ def _table(group: str) -> dict[str, Component]:
     """name -> component of one group. kexp's own come first and are never displaced."""
     table: dict[str, Component] = {}
     own_names = {(e.distribution, e.value, e.name) for e in entry_points() if e.group == group}
-    claims = [
-        Component(group, _first_name(entry, own_names), entry.value, entry.distribution, entry.version)
-        if offered is None
-        else Component(group, offered, f"{entry.value}:{target}", entry.distribution, entry.version, exported=True)
-        for entry in entry_points()
-        for offered, target in _offers(entry, group)
-    ]
-    labels = [
-        entry.name if offered is None else offered for entry in entry_points() for offered, _ in _offers(entry, group)
-    ]
-    for label, claim in zip(labels, claims, strict=True):
-        holder = table.get(label)
-        if holder is None:
-            table[label] = claim
-        elif holder.distribution != claim.distribution:
-            table[label] = _with_claimant(holder, claim.origin)
-        elif holder.exported and not claim.exported:
-            table[label] = claim
+    for entry in entry_points():
+        for label, claim in _offers(entry, group, own_names):
+            holder = table.get(label)
+            if holder is None:
+                table[label] = claim
+            elif holder.distribution != claim.distribution:
+                table[label] = replace(holder, claimants=(*holder.claimants, claim.origin))
+            elif holder.exported and not claim.exported:
+                table[label] = claim
     return table
 
 
-def _offers(entry: EntryPoint, group: str) -> Iterator[tuple[str | None, str]]:
-    """What an entry point adds to a group: itself, or each export of its module."""
+def _offers(entry: EntryPoint, group: str, own_names: set[tuple[str, str, str]]) -> Iterator[tuple[str, Component]]:
+    """Yield what an entry point adds to a group, by name: itself, or each export of its module."""
+    source = entry.distribution, entry.version
     if entry.group == group:
-        yield None, ""
+        yield entry.name, Component(group, _first_name(entry, own_names), entry.value, *source)
     elif entry.group == "exports" and entry.name == group:
-        yield from _exports_of(group, entry.value)
+        for name, target in _exports_of(group, entry.value):
+            yield name, Component(group, name, f"{entry.value}:{target}", *source, exported=True)
 
 
 @cache
@@ -215,15 +209,3 @@ def _first_name(entry: EntryPoint, own_names: set[tuple[str, str, str]]) -> str:
     """The name to know a component by: its factory's, where that is registered too, else the one asked for."""
     attribute = entry.value.partition(":")[2]
     return attribute if (entry.distribution, entry.value, attribute) in own_names else entry.name
-
-
-def _with_claimant(holder: Component, origin: str) -> Component:
-    return Component(
-        holder.group,
-        holder.name,
-        holder.target,
-        holder.distribution,
-        holder.version,
-        holder.exported,
-        (*holder.claimants, origin),
-    )

@@ -131,11 +131,8 @@ def _definition(module: str, name: str) -> ast.stmt:
     for statement in _tree(module).body:
         if isinstance(statement, (ast.ClassDef, ast.FunctionDef)) and statement.name == name:
             return statement
-    for statement in _tree(module).body:
-        if isinstance(statement, ast.ImportFrom):
-            for alias in statement.names:
-                if (alias.asname or alias.name) == name:
-                    return _definition(_from(module, statement), alias.name)
+    if (home := _home(module, name)) != (module, name):
+        return _definition(*home)
     raise LookupError(f"{module} does not define {name}")
 
 

@@ -16,7 +16,8 @@ from kexp import registry
 from kexp.errors import ConfigError, UnknownNameError
 from kexp.registry import Component
 from kexp.schema import Experiment, Node, component_node
-from kexp.signatures import REQUIRED, of_source
+from kexp.schema.settings import DEFAULT_FORMATS
+from kexp.signatures import REQUIRED, UNREADABLE, of_source
 from kexp.testing.naming import typing_problem
 from kexp.testing.promises import check_promises, values_of
 from kexp.testing.sameness import described, first_difference
@@ -34,7 +35,6 @@ LONG = (
     "test_saves_and_loads",
     "test_works_in_a_new_process_on_another_backend",
 )
-DEFAULT_FORMATS = ("h5", "weights", "json")
 _KEPT = 32  # trained models kept in memory; one class may check many components
 _trained: dict[str, Trained] = {}
 
@@ -87,7 +87,7 @@ class ComponentContract:
         if found.distribution != "reference":  # a user's own code needs no docstring
             assert signature.summary, f"{found.target} has no docstring; its first paragraph is the component's help"
         if not found.exported:
-            odd = [p.name for p in signature.parameters if not _is_plain(p.default)]
+            odd = [p.name for p in signature.parameters if p.default is UNREADABLE]
             assert not odd, f"{found.target}: defaults must be numbers, text, lists, mappings or null: {', '.join(odd)}"
 
     def test_config_round_trips(self, component: Chosen, found: Component) -> None:
@@ -285,11 +285,3 @@ def _save(trained: Trained, formats: Sequence[str], folder: Path) -> None:
     save_model(trained.model, folder, made, trained.probe)
     np.save(folder / PROBE, trained.probe)
     np.save(folder / PREDICTED, predict_once(trained.model, trained.probe))
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return all(map(_is_plain, value))
-    if isinstance(value, dict):
-        return all(map(_is_plain, value.values()))
-    return value is None or value is REQUIRED or isinstance(value, (bool, int, float, str))

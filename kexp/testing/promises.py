@@ -121,8 +121,7 @@ def _check_data(data: Data, experiment: Experiment) -> None:
     from kexp.experiment import prepare
 
     splits = prepare(experiment, data).splits
-    parts = {name: getattr(splits, name) for name in ("train", "validation", "test")}
-    known = {name: len(part) for name, part in parts.items() if part is not None}
+    known = {name: len(part) for name, part in splits.parts.items()}
     assert sum(known.values()) <= len(data), f"its splits must share no row, got {known} of {len(data)} rows"
     assert all(known.values()), f"each split must have rows, got {known}"
     assert len(data.targets) == len(data), f"must have one target per row, got {len(data.targets)} of {len(data)}"

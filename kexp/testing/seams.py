@@ -19,7 +19,7 @@ from kexp.registry import Component
 from kexp.signatures import REQUIRED, of_callable
 from kexp.testing.staging import available_backends
 
-__all__ = ["SEAMS", "check_seam"]
+__all__ = ["check_seam"]
 
 _LIMIT_S = 300
 _TRIALS = 2
@@ -30,7 +30,6 @@ _CALLS: dict[str, dict[str, tuple[int, tuple[str, ...]]]] = {
 }
 _RUN_TASKS = (2, ())
 _LAUNCH = (2, ())
-SEAMS = ("launcher", "sweeper", "engine")
 _SMALL = ("data=random", "data.rows=60", "model.hidden=[4]", "trainer.epochs=1", "trainer.batch_size=16", "save=none")
 
 
@@ -38,7 +37,7 @@ def check_seam(component: Component) -> tuple[int, list[tuple[str, str]]]:
     """Checks a launcher, a sweeper or an engine. Stops at the first failed check, since later ones depend on it.
 
     Args:
-        component: of one of `SEAMS`.
+        component: of one of `kexp.registry.PARTS`.
 
     Returns:
         How many checks passed, and (check, sentence) of the failed one, if any.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from kexp.schema import Experiment, check, defaults_of
 from kexp.signatures import REQUIRED
 from kexp.testing.files import parameters_of_file
 from kexp.testing.values import example
+from kexp.training import loaded_backend
 
 __all__ = ["available_backends", "current_backend", "example_parameters", "node_of", "stage"]
 
@@ -98,10 +98,7 @@ def example_parameters(component: Component, folder: Path, given: Mapping[str, A
 
 def current_backend() -> str:
     """Returns Keras' backend in this process, or the one that Keras would be imported with."""
-    loaded = sys.modules.get("keras")
-    if loaded is not None:
-        return str(loaded.config.backend())
-    return os.environ.get("KERAS_BACKEND", "tensorflow")
+    return loaded_backend(os.environ.get("KERAS_BACKEND", "tensorflow"))
 
 
 def available_backends() -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kexp.schema import Experiment
@@ -11,6 +11,8 @@ from kexp.schema import Experiment
 if TYPE_CHECKING:
     import keras
     from numpy.typing import NDArray
+
+    from kexp.data.feeding.feed import FeedKind
 
 __all__ = ["Trained", "train"]
 
@@ -32,7 +34,7 @@ class Trained:
     probe: NDArray[Any]
 
 
-def train(experiment: Experiment, kinds: Sequence[str] = ("numpy",)) -> Trained:
+def train(experiment: Experiment, kinds: Sequence[FeedKind] = ("numpy",)) -> Trained:
     """Builds and trains an experiment as a run does, without files and tracking.
 
     Args:
@@ -47,34 +49,22 @@ def train(experiment: Experiment, kinds: Sequence[str] = ("numpy",)) -> Trained:
     from kexp import training
     from kexp.build import build_callbacks
     from kexp.experiment import build_compiled, feeds, prepare
+    from kexp.training.state import state_variables
 
     training.prepare_backend(experiment.backend)
+    import keras
+
     prepared = prepare(experiment)
     model = build_compiled(prepared)
     model.optimizer.build(model.trainable_variables)
-    beginning = [np.array(values) for values in _values(_state(model))]
-    histories = {}
+    beginning = [np.array(keras.ops.convert_to_numpy(variable)) for variable in state_variables(model)]
+    histories: dict[str, dict[str, list[float]]] = {}
     for kind in kinds:
-        for variable, values in zip(_state(model), beginning, strict=False):
+        for variable, values in zip(state_variables(model), beginning, strict=False):
             variable.assign(values)
         plan = training.Plan(epochs=experiment.trainer.epochs, steps_per_execution=1, jit_compile=False)
-        fed, validation, _ = feeds(replace(prepared, experiment=_feeding(experiment, kind)))
+        fed, validation, _ = feeds(prepared, kind)
         callbacks = build_callbacks(experiment.callbacks)
         histories[kind] = training.fit(model, fed, validation, plan, callbacks=callbacks).columns()
     rows = np.arange(min(_PROBE_ROWS, len(prepared.splits.train)), dtype=np.intp)
     return Trained(model, histories, prepared.splits.train.batch(rows)[0])
-
-
-def _feeding(experiment: Experiment, kind: str) -> Experiment:
-    return replace(experiment, data=replace(experiment.data, common={**experiment.data.common, "feed": kind}))
-
-
-def _state(model: keras.Model) -> list[Any]:
-    """Returns the variables that training changes, except the metrics', which Keras resets at each epoch."""
-    return [*model.variables, *model.optimizer.variables]
-
-
-def _values(variables: Iterable[Any]) -> list[Any]:
-    import keras
-
-    return [keras.ops.convert_to_numpy(variable) for variable in variables]

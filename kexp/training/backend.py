@@ -28,7 +28,6 @@ __all__ = [
     "user_precision",
 ]
 
-_MODULES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 _OPTIONAL_IMPORTS = ("sklearn", "matplotlib", "pandas")  # Keras' wrappers, galleries and data frames
 _skipped_imports: set[str] = set()
 _FLOATX = "float32"
@@ -60,7 +59,7 @@ def check_backend_installed(name: str) -> None:
     Raises:
         ConfigError: the backend is not installed.
     """
-    if importlib.util.find_spec(_MODULES[name]) is None:
+    if importlib.util.find_spec(name) is None:
         raise ConfigError(f"backend: {name} is not installed; pip install 'kexp[{name}]'")
 
 

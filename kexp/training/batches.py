@@ -1,11 +1,11 @@
-"""Batches of a split: the protocol of a feed, one pass over it, and its first batches."""
+"""Batches of a split: the protocol of a feed, and one pass over it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-__all__ = ["Feed", "batches_of", "first_batches"]
+__all__ = ["Feed", "batches_of"]
 
 
 class Feed(Protocol):
@@ -20,39 +20,12 @@ class Feed(Protocol):
     def epochs(self, first_epoch: int = 0) -> Any:
         """Returns the batches of all epochs from `first_epoch`, counted from 0, on, in the form that `fit` takes."""
 
-    def once(self) -> Any:
-        """Returns one pass in order, as a `keras.utils.PyDataset` or a `tf.data.Dataset`."""
+    def once(self, steps: int | None = None) -> Any:
+        """Returns one pass in order, as a `keras.utils.PyDataset` or a `tf.data.Dataset`.
 
-
-def first_batches(feed: Feed, count: int | None) -> Any:
-    """Returns one pass over the first batches.
-
-    It replaces Keras' `validation_steps`, which runs each compiled call to its full length, beyond that number.
-
-    Args:
-        feed: the batches.
-        count: how many, > 0; None for all.
-
-    Returns:
-        A `keras.utils.PyDataset` or a `tf.data.Dataset`.
-    """
-    import keras
-
-    dataset = feed.once()
-    if count is None:
-        return dataset
-    if not isinstance(dataset, keras.utils.PyDataset):
-        return dataset.take(count)
-    limit = min(count, len(dataset))
-
-    class First(keras.utils.PyDataset):  # type: ignore[misc]
-        def __len__(self) -> int:
-            return limit
-
-        def __getitem__(self, index: int) -> Any:
-            return dataset[index]
-
-    return First()
+        It ends after `steps` batches. Keras' own `validation_steps` would run each compiled call to its full length,
+        beyond that number.
+        """
 
 
 def batches_of(feed: Feed) -> Iterator[Any]:

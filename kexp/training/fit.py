@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kexp.errors import ConfigError, KexpError, TrainingError
 from kexp.system.quiet import warnings_as_notices
 from kexp.system.user_errors import describe_error
-from kexp.training.batches import Feed, batches_of, first_batches
+from kexp.training.batches import Feed, batches_of
 from kexp.training.checkpoint import Checkpoint, Checkpointing, latest_checkpoint
 from kexp.training.history import History, plain_numbers
 from kexp.training.listeners import EpochListener, Stop, notify_resumed
@@ -71,7 +71,7 @@ def fit(
     first = plan.initial_epoch if found is None else plan.epochs if found.finished else found.epoch
     # A training that had finished only runs its callbacks' `on_train_end`; Keras requires data all the same.
     batches = train.epochs(first if first < plan.epochs else plan.initial_epoch)
-    held_out = None if validation is None else first_batches(validation, plan.validation_steps)
+    held_out = None if validation is None else validation.once(plan.validation_steps)
     with warnings_as_notices(history.notice), _failures_in_a_sentence(history):
         model.fit(
             batches,
@@ -87,9 +87,7 @@ def fit(
     history.duration_s = handler.spent_s()
     history.best_epoch = _best_epoch(callbacks)
     if handler.diverged:
-        error = TrainingError(handler.diverged)
-        error.history = history  # type: ignore[attr-defined]
-        raise error
+        raise _failed(handler.diverged, history)
     if not history.stopped and history.epochs[-1][0] < plan.epochs:
         history.stopped = _why_stopped(callbacks, history, plan)
     return history
@@ -144,9 +142,13 @@ def _failures_in_a_sentence(history: History) -> Iterator[None]:
     except Exception as error:  # user code may raise anything
         if type(error).__name__ == "ResourceExhaustedError" or "RESOURCE_EXHAUSTED" in str(error):
             raise  # TensorFlow or JAX ran out of memory: the user's code is not at fault
-        failed = TrainingError(f"training failed: {describe_error(error)}")
-        failed.history = history  # type: ignore[attr-defined]
-        raise failed from error
+        raise _failed(f"training failed: {describe_error(error)}", history) from error
+
+
+def _failed(why: str, history: History) -> TrainingError:
+    error = TrainingError(why)
+    error.history = history  # type: ignore[attr-defined]
+    return error
 
 
 def _create_variables(model: keras.Model, train: Feed) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kexp.errors import ConfigError, nearest
+from kexp.errors import ConfigError, suggestion
 from kexp.training.checkpoint import Checkpoint, Checkpointing, Clock, save_checkpoint
 from kexp.training.history import History, plain_numbers
 from kexp.training.listeners import EpochListener, notify_epoch, notify_step
@@ -138,10 +138,9 @@ def check_monitors(callbacks: Sequence[Any], epoch: int, metrics: Mapping[str, f
         if not isinstance(key, str) or key in metrics or not getattr(callback, "save_best_only", True):
             continue
         if not key.startswith("val_") or validated or epoch >= first_validated:
-            best = nearest(key, metrics)
-            hint = f"; did you mean {best!r}?" if best else f"; there are: {', '.join(metrics)}"
             raise ConfigError(
-                f"callbacks: {type(callback).__name__}.monitor: must be a measured metric, got {key!r}{hint}"
+                f"callbacks: {type(callback).__name__}.monitor: must be a measured metric, got {key!r}"
+                f"{suggestion(key, metrics)}"
             )
 
 

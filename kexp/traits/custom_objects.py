@@ -5,15 +5,12 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kexp.registry import Component
 from kexp.registry.reading import is_there_already
 from kexp.serving.parts import from_factory
 from kexp.traits.declaring import CLASSES
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "classes_of",

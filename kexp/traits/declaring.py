@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
-
-if TYPE_CHECKING:
-    pass
+from typing import Any, Literal, TypeVar, get_args
 
 __all__ = [
     "ATTRIBUTE",

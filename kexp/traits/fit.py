@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kexp.traits.declaring import Inputs, Traits
 from kexp.traits.keras_rules import rules_of_loss
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "WITHOUT_ACTIVATION",
@@ -66,13 +63,13 @@ def inputs_problem(needs: Inputs, shape: tuple[int, ...], image_shape: tuple[int
         shape: one row's shape.
         image_shape: (height, width, channels) that flat rows fold to, if they do.
     """
-    if needs == "images" and image_shape is None and len(shape) not in (2, 3):
-        return f"needs images (height, width, channels), but the data's rows have shape {shape}"
-    if needs == "sequences" and image_shape is None and len(shape) not in (2, 3):
-        return (
-            f"needs sequences (steps, features), or images to read row by row, but the data's rows have shape {shape}"
-        )
-    return None
+    if needs == "any" or image_shape is not None or len(shape) in (2, 3):
+        return None
+    wanted = {
+        "images": "images (height, width, channels)",
+        "sequences": "sequences (steps, features), or images to read row by row",
+    }
+    return f"needs {wanted[needs]}, but the data's rows have shape {shape}"
 
 
 def targets_problem(

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kexp.traits.declaring import Traits
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "rules_of_loss",

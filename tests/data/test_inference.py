@@ -80,7 +80,7 @@ def test_digest_is_the_same_however_rows_are_cut_into_chunks(
 ) -> None:
     x, y = random.random((100, 3)), random.random(100)
     first = arrays(x, y).digest
-    monkeypatch.setattr("kexp.data.source.checks.CHUNK_ROWS", 7)
+    monkeypatch.setattr("kexp.data.source.model.CHUNK_ROWS", 7)
     assert arrays(x, y).digest == first
 
 

@@ -305,6 +305,27 @@ def test_files_of_a_pattern_may_differ_in_delimiter_and_decimal_mark(tmp_path: P
     assert np.isclose(np.sort(feature(found, "long")), np.sort(frame.long.to_numpy(np.float32))).all()
 
 
+def test_a_comma_is_the_decimal_mark_whatever_file_comes_after(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text("x;y\n" + "\n".join(f"{n},125;{n},500" for n in range(20)))
+    (tmp_path / "2.csv").write_text("x,y\n" + "\n".join(f"{n},{n}" for n in range(20)))
+    np.testing.assert_array_equal(np.sort(table(str(tmp_path), "y").targets[:, 0])[:4], [0, 0.5, 1, 1.5])
+
+
+def test_numbers_of_another_decimal_mark_than_the_one_given_are_named(tmp_path: Path) -> None:
+    comma, point = tmp_path / "comma.csv", tmp_path / "point.csv"
+    comma.write_text("x;y\n" + "\n".join(f"{n},5;{n},25" for n in range(20)))
+    point.write_text("x,y\n" + "\n".join(f"{n}.5,{n}.25" for n in range(20)))
+    with pytest.raises(DataError) as raised:
+        table(str(tmp_path), "y", decimal=".")
+    rule = "data.target: column 'y' must hold numbers with one decimal mark, that of data.decimal if it is given"
+    assert str(raised.value) == f"{rule}, got '0,25' and '0.25'"
+    encoding = split(table(str(comma), "y", decimal=",")).encoding
+    with pytest.raises(DataError) as raised:
+        table_encoded(str(point), encoding)
+    rule = "data.path: column 'x' must hold numbers with the decimal mark ,, which data.decimal gives"
+    assert str(raised.value) == f"{rule}, got '0.5' in row 1"
+
+
 def test_a_folder_of_partitions_is_read_with_the_values_in_their_names(tmp_path: Path) -> None:
     for year, rows in ((2020, slice(0, 40)), (2021, slice(40, None))):
         (tmp_path / "birds" / f"year={year}").mkdir(parents=True)

@@ -155,6 +155,14 @@ def test_a_few_words_among_dates_or_numbers_are_missing_and_said(tmp_path: Path)
     splits = made(tmp_path, written(measured))
     np.testing.assert_array_equal(column_of(splits, "value is missing"), np.arange(ROWS) % 9 == 0)
     answers_alike(splits, tmp_path)
+    # Values below and above what an instrument measures, however many limits and values there are.
+    limits = ["<0.05", "< 0.1", "<=0.2", "<0.3", "<1", ">100"]
+    beyond = np.array([limits[row % 6] if row % 5 < 2 else x for row, x in enumerate(X.astype(str))])
+    splits = made(tmp_path, written(beyond))
+    assert splits.summary.endswith(" and 3 more in value (data.na_values says otherwise)")
+    np.testing.assert_array_equal(column_of(splits, "value is missing"), np.arange(ROWS) % 5 < 2)
+    answers_alike(splits, tmp_path)
+    assert "value=>65" in (made(tmp_path, written(["<18", "18-25", "26-65", ">65"] * 15)).spec.feature_names or ())
     # Of few numbers the word may be one class more; where the user says what is missing, nothing else is.
     assert "value=many" in (made(tmp_path, written(["1", "2", "3", "many"] * 15)).spec.feature_names or ())
     assert "value=<0.05" in (made(tmp_path, written(measured), na_values=["?"]).spec.feature_names or ())

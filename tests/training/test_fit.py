@@ -189,7 +189,7 @@ def test_a_validation_loss_that_turns_nan_ends_training(splits: Splits) -> None:
     class Spoilt:
         steps_per_epoch = 1
 
-        def once(self) -> Any:
+        def once(self, steps: int | None = None) -> Any:
             import tensorflow as tf
 
             return tf.data.Dataset.from_tensor_slices((spoilt, y)).batch(100)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from kexp.config.options import key_of
 from kexp.errors import ConfigError
 
 __all__ = ["FLAGS", "KEYS", "Entry", "refuse_filled_in", "rows"]
@@ -118,7 +119,7 @@ def refuse_filled_in(overrides: Iterable[str]) -> None:
         ConfigError: an override sets such a key.
     """
     for each in overrides:
-        key = each.partition("=")[0].lstrip("+~")
+        key = key_of(each)
         if not key.startswith("hydra."):
             continue
         for known, entry in KEYS.items():

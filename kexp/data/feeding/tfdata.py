@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from kexp.data.feeding.batches import Batches
+    from numpy.typing import NDArray
+
+    from kexp.data.splitting.parts import Part
 
 __all__ = ["dataset"]
 
@@ -16,8 +18,21 @@ ENDLESS = 2**62
 BLOCK_ROWS, BLOCK_BYTES = 1024, 16 * 2**20
 
 
+class Batches(Protocol):
+    """What a `Feed` has for this file."""
+
+    part: Part
+    batch_size: int
+    batches: int
+    in_memory: bool
+
+    def between(self, number: int, start: int, stop: int, *, in_order: bool = False) -> NDArray[np.intp]: ...
+
+    def batch(self, rows: NDArray[np.intp]) -> tuple[NDArray[Any], ...]: ...
+
+
 def dataset(feed: Batches, first: int, last: int | None, *, in_order: bool) -> Any:
-    """Return a tf.data.Dataset of the batches of a range of steps, in the order of `Batches.rows`.
+    """Return a tf.data.Dataset of the batches of a range of steps, in the order of `Feed.rows`.
 
     Rows in memory are gathered inside TensorFlow. Other rows are read by Python a few batches ahead, in a fixed order.
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kexp.data.sequences.windows import Plan, Windows, in_order, series_name, starts_of
+from kexp.data.sequences.windows import SeriesPlan, Windows, in_order, series_name, starts_of
 from kexp.data.source import Data, DataSpec, Encoded
-from kexp.data.table.encoding.columns import Choices
 from kexp.data.table.encoding.encoder import EncodedTable, TableEncoder, encoded_spec
 from kexp.data.table.files.matching import table_files
 from kexp.data.table.options import ReadOptions
@@ -49,7 +48,7 @@ class _Encoder:
         return Encoded(source, _spec(made.encoding), made.encoding, f"{self.summary}; {made.summary}")
 
 
-def series_data(path: str | None, query: str | None, how: ReadOptions, plan: Plan) -> Data:
+def series_data(path: str | None, query: str | None, how: ReadOptions, plan: SeriesPlan) -> Data:
     """Load windows over a table, whose encoding is not fitted yet.
 
     Args:
@@ -64,19 +63,13 @@ def series_data(path: str | None, query: str | None, how: ReadOptions, plan: Pla
     """
     if (path is None) == (query is None):
         raise DataError("data.path: must be given, or data.query in its place, and not both")
-    kinds = dict.fromkeys(plan.dates, "date") | dict.fromkeys(plan.categorical, "text")
-    how = replace(how, kinds=kinds)
+    how = replace(how, kinds=plan.kinds())
     files = [] if path is None else table_files(path, "data.path")
     how.refuse_unused([file.form for file in files])
     table = read_table(files, how) if files else read_query(str(query), how)
     features = _features(table, plan)
     order, groups, times = in_order(table, plan)
-    wanted = _targets(table, plan, order)
-    starts, short = starts_of(groups, plan)
-    steps = starts[:, None] + plan.window + np.arange(plan.horizon)
-    y = wanted[steps].reshape(len(starts), -1)
-    whole = np.isfinite(y).all(axis=1)
-    starts, y, steps = starts[whole], y[whole], steps[whole]
+    starts, y, parts, left_out = _cut(table, plan, order, groups, times)
     if not len(starts):
         raise DataError(f"data.target: column {plan.target[0]!r} has no {plan.horizon} values in a row after a window")
     columns = [table.columns[name] for name in features]
@@ -89,18 +82,15 @@ def series_data(path: str | None, query: str | None, how: ReadOptions, plan: Pla
         "series": {key: getattr(plan, key) for key in ("time", "group", "window", "horizon", "stride")},
     }
     spec = DataSpec((plan.window, len(features)), "regression", None, y.shape[1], target_names=plan.names)
-    choices = Choices(plan.categorical, (), plan.max_categories)
-    encoder = TableEncoder(table, order, np.zeros((len(order), 1), np.float32), spec, features, choices, about)
+    encoder = TableEncoder(table, order, np.zeros((len(order), 1), np.float32), spec, features, plan, about)
     form = f"series of {plan.window} {plan.horizon} {plan.stride} regression"
     return Data(
         Unfitted(len(starts)),
         spec,
         digest_of([*columns], order, y, form, None, None),
         y,
-        encoder=_Encoder(encoder, starts, plan.window, y, _summary(groups, starts, short, (~whole).sum(), plan)),
-        times=np.stack([times[steps[:, 0]], times[steps[:, -1]]], axis=1),
-        groups=groups[starts] if plan.group is not None else None,
-        split_by="time",
+        encoder=_Encoder(encoder, starts, plan.window, y, _summary(groups, starts, left_out, plan)),
+        **parts,
     )
 
 
@@ -116,26 +106,13 @@ def series_encoded(path: str, encoding: Mapping[str, Any], *, key: str = "data.p
         DataError: the table cannot be read, or has no window with all of its targets.
     """
     table, order, groups, times, plan = _read_again(path, encoding, key)
-    wanted = _targets(table, plan, order)
-    starts, _ = starts_of(groups, plan)
-    steps = starts[:, None] + plan.window + np.arange(plan.horizon)
-    y = wanted[steps].reshape(len(starts), -1)
-    whole = np.isfinite(y).all(axis=1)
-    if not whole.any():
+    starts, y, parts, _ = _cut(table, plan, order, groups, times)
+    if not len(starts):
         raise DataError(f"{key}: {table.name} has no window with all of its targets")
-    y = y[whole]
     encoded = EncodedTable(table, order, np.zeros((len(order), 1), np.float32), encoding)
     used = [table.columns[column["name"]] for column in encoding["columns"] if "left_out" not in column]
     digest = digest_of(used, order, y, "regression", None, None)
-    return Data(
-        Windows(encoded, starts[whole], plan.window, y),
-        _spec(encoding),
-        digest,
-        y,
-        times=np.stack([times[steps[whole, 0]], times[steps[whole, -1]]], axis=1),
-        groups=groups[starts[whole]] if plan.group is not None else None,
-        split_by="time",
-    )
+    return Data(Windows(encoded, starts, plan.window, y), _spec(encoding), digest, y, **parts)
 
 
 def forecasts(path: str, encoding: Mapping[str, Any], *, key: str) -> tuple[Windows, dict[str, list[str]]]:
@@ -170,14 +147,14 @@ def forecasts(path: str, encoding: Mapping[str, Any], *, key: str) -> tuple[Wind
     return Windows(encoded, ends - plan.window, plan.window, outputs), labels
 
 
-def _read_again(path: str, encoding: Mapping[str, Any], key: str) -> tuple[Table, Any, Any, Any, Plan]:
+def _read_again(path: str, encoding: Mapping[str, Any], key: str) -> tuple[Table, Any, Any, Any, SeriesPlan]:
     """Read another table sorted by series, and the run's settings."""
     settings = encoding["series"]
     table = read_table(table_files(path, key), ReadOptions.as_kept(encoding))
     for column in encoding["columns"]:
         if "left_out" not in column:
             table.column(column["name"], key)
-    plan = Plan(target=tuple(encoding["target"]), **settings)
+    plan = SeriesPlan(target=tuple(encoding["target"]), **settings)
     return table, *in_order(table, plan), plan
 
 
@@ -191,11 +168,8 @@ def _spec(encoding: Mapping[str, Any]) -> DataSpec:
     )
 
 
-def _features(table: Table, plan: Plan) -> list[str]:
-    listed = {"columns": plan.columns or (), "drop": plan.drop, "categorical": plan.categorical, "dates": plan.dates}
-    for key, names in listed.items():
-        for name in names:
-            table.column(name, f"data.{key}")
+def _features(table: Table, plan: SeriesPlan) -> list[str]:
+    plan.refuse_unknown(table)
     wanted = plan.columns or [name for name in table.columns if name not in (plan.time, plan.group)]
     features = [name for name in table.columns if name in wanted and name not in plan.drop]
     if not features:
@@ -203,7 +177,30 @@ def _features(table: Table, plan: Plan) -> list[str]:
     return features
 
 
-def _targets(table: Table, plan: Plan, order: NDArray[np.intp]) -> NDArray[np.float32]:
+def _cut(
+    table: Table, plan: SeriesPlan, order: NDArray[np.intp], groups: NDArray[np.intp], times: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.float32], dict[str, Any], tuple[int, int]]:
+    """Cut series into the windows that have all of their targets.
+
+    Returns:
+        The first position of each window; its targets; the arguments of `Data` by which windows are split; and the
+        number of series that are too short and of windows that lack a target.
+    """
+    wanted = _targets(table, plan, order)
+    starts, short = starts_of(groups, plan)
+    steps = starts[:, None] + plan.window + np.arange(plan.horizon)
+    y = wanted[steps].reshape(len(starts), -1)
+    whole = np.isfinite(y).all(axis=1)
+    starts, steps = starts[whole], steps[whole]
+    parts = {
+        "times": np.stack([times[steps[:, 0]], times[steps[:, -1]]], axis=1),
+        "groups": groups[starts] if plan.group is not None else None,
+        "split_by": "time",
+    }
+    return starts, y[whole], parts, (short, int((~whole).sum()))
+
+
+def _targets(table: Table, plan: SeriesPlan, order: NDArray[np.intp]) -> NDArray[np.float32]:
     wanted = []
     for name in plan.target:
         column = table.column(name, "data.target")
@@ -213,8 +210,8 @@ def _targets(table: Table, plan: Plan, order: NDArray[np.intp]) -> NDArray[np.fl
     return np.stack(wanted, axis=1)
 
 
-def _summary(groups: NDArray[np.intp], starts: NDArray[np.intp], short: int, empty: int, plan: Plan) -> str:
-    count = len(np.unique(groups))
+def _summary(groups: NDArray[np.intp], starts: NDArray[np.intp], left_out: tuple[int, int], plan: SeriesPlan) -> str:
+    count, (short, empty) = len(np.unique(groups)), left_out
     line = f"{count} series, {len(starts)} windows of {plan.window} steps, {plan.horizon} ahead"
     line += f"; {short} series shorter than {plan.window + plan.horizon} rows left out" if short else ""
     return line + (f"; {empty} windows without all targets left out" if empty else "")

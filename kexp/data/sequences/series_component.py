@@ -60,10 +60,10 @@ def series(
         max_categories: most categories of a column: the most frequent ones, and one for all others.
     """
     from kexp.data.sequences.series import series_data
-    from kexp.data.sequences.windows import Plan
+    from kexp.data.sequences.windows import SeriesPlan
     from kexp.data.table.options import ReadOptions, listed, named
 
-    plan = Plan(
+    plan = SeriesPlan(
         target=listed(target) or (),
         time=str(time),
         group=named(group),

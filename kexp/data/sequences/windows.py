@@ -9,37 +9,30 @@ import numpy as np
 
 from kexp.data.table.encoding.encoder import EncodedTable
 from kexp.data.table.order import groups_of, times_of
+from kexp.data.table.plan import Plan
 from kexp.data.table.stored import Table
 from kexp.errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Plan", "Windows", "in_order", "series_name", "starts_of"]
+__all__ = ["SeriesPlan", "Windows", "in_order", "series_name", "starts_of"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class SeriesPlan(Plan):
     """The settings of `data=series`; see `series_component.series`."""
 
-    target: tuple[str, ...]
-    time: str
-    group: str | None
-    window: int
-    horizon: int
-    stride: int
-    columns: tuple[str, ...] | None = None
-    drop: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    dates: tuple[str, ...] = ()
-    max_categories: int = 100
+    time: str = ""
+    window: int = 16
+    horizon: int = 1
+    stride: int = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for key in ("window", "horizon", "stride"):
             if getattr(self, key) < 1:
                 raise DataError(f"data.{key}: must be a positive integer, got {getattr(self, key)!r}")
-        if not self.target:
-            raise DataError("data.target: must name at least one column")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -75,7 +68,7 @@ class Windows:
         return x.reshape(len(rows), self.size, -1), self.targets[rows]
 
 
-def in_order(table: Table, plan: Plan) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+def in_order(table: Table, plan: SeriesPlan) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
     """Return the rows of the table sorted by series and time, and the group and time of each."""
     rows = np.arange(len(table), dtype=np.intp)
     times = times_of(table, plan.time, rows)
@@ -96,7 +89,7 @@ def in_order(table: Table, plan: Plan) -> tuple[NDArray[np.intp], NDArray[np.int
     return order, groups, times
 
 
-def starts_of(groups: NDArray[np.intp], plan: Plan) -> tuple[NDArray[np.intp], int]:
+def starts_of(groups: NDArray[np.intp], plan: SeriesPlan) -> tuple[NDArray[np.intp], int]:
     """Return the first position of each window, and the number of series that are too short for one."""
     ends = np.append(np.flatnonzero(np.diff(groups)) + 1, len(groups))
     begins = np.append(0, ends[:-1])
@@ -111,6 +104,6 @@ def starts_of(groups: NDArray[np.intp], plan: Plan) -> tuple[NDArray[np.intp], i
     return np.concatenate(starts).astype(np.intp), int((ends - begins < need).sum())
 
 
-def series_name(table: Table, plan: Plan, row: Any) -> str:
+def series_name(table: Table, plan: SeriesPlan, row: Any) -> str:
     """Return what to call the series of a row in a message."""
     return "the series" if plan.group is None else f"{plan.group} {table.columns[plan.group].shown(row)!r}"

@@ -14,6 +14,8 @@ from kexp.data.source.model import (
     GivenSplits,
     Source,
     Task,
+    chunks,
+    consecutive,
 )
 
 __all__ = [
@@ -32,5 +34,7 @@ __all__ = [
     "check_splits",
     "check_targets",
     "check_weights",
+    "chunks",
+    "consecutive",
     "from_source",
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kexp.data.source.model import CHUNK_ROWS, PART_NAMES, Data, DataSpec, GivenSplits, Source
+from kexp.data.source.model import PART_NAMES, Data, DataSpec, GivenSplits, Source, chunks
 from kexp.errors import DataError
 from kexp.system.large_arrays import counted
 
@@ -72,14 +72,14 @@ def from_source(
         splits = check_splits(splits, n, key)
     hashed, targets = ContentHash(), []
     bad_rows, bad_feature = 0, 0
-    for start in range(0, n, CHUNK_ROWS):
-        x, y = source.read(np.arange(start, min(start + CHUNK_ROWS, n)))
+    for rows in chunks(n):
+        x, y = source.read(rows)
         finite = np.isfinite(x).reshape(len(x), -1)
         if not finite.all():
             if not bad_rows:
                 bad_feature = int(np.argmin(finite.all(axis=0)))
             bad_rows += int((~finite.all(axis=1)).sum())
-        check_targets(y, start, key)
+        check_targets(y, int(rows[0]), key)
         hashed.add("features", x)
         hashed.add("targets", y)
         targets.append(y)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -22,6 +22,8 @@ __all__ = [
     "GivenSplits",
     "Source",
     "Task",
+    "chunks",
+    "consecutive",
 ]
 
 Task = Literal["classification", "regression", "labels"]
@@ -146,6 +148,21 @@ class Encoder(Protocol):
     def fit(self, rows: NDArray[np.intp]) -> Encoded:
         """Learns the encoding from these training rows, and returns it with a source that applies it."""
         ...
+
+
+def chunks(count: int) -> Iterator[NDArray[np.intp]]:
+    """Yield the row numbers 0..count-1 in chunks, each small enough to be read at once."""
+    for start in range(0, count, CHUNK_ROWS):
+        yield np.arange(start, min(start + CHUNK_ROWS, count), dtype=np.intp)
+
+
+def consecutive(counts: Mapping[str, int]) -> dict[str, NDArray[np.intp]]:
+    """Return the row numbers of parts that follow each other, from the number of rows of each."""
+    ends = np.cumsum(list(counts.values()))
+    return {
+        name: np.arange(end - count, end, dtype=np.intp)
+        for (name, count), end in zip(counts.items(), ends, strict=True)
+    }
 
 
 class ArraySource:

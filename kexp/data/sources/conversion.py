@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from kexp.data.inference import arrays
-from kexp.data.source import PART_NAMES, Data, GivenSplits
+from kexp.data.source import PART_NAMES, Data, GivenSplits, consecutive
 from kexp.data.sources.materialise import materialise, of_columns
 from kexp.data.targets import is_one_hot
 from kexp.errors import DataError, suggestion
@@ -181,8 +181,9 @@ def _data(rows: Rows, splits: GivenSplits | None, key: str) -> Data:
 
 def _of_frame(rows: Rows, splits: GivenSplits | None, key: str) -> Data:
     """Return Data of a data frame, encoded as a table."""
-    from kexp.data.table.data import Plan, data_of
+    from kexp.data.table.data import data_of
     from kexp.data.table.options import ReadOptions
+    from kexp.data.table.plan import Plan
     from kexp.data.table.reading import read_frame
 
     frame: pd.DataFrame = rows.x.reset_index(drop=True)
@@ -218,15 +219,12 @@ def _free(name: str, frame: pd.DataFrame) -> str:
 
 def _from_parts(parts: dict[str, Rows], key: str) -> Data:
     """Return one Data with the rows of all parts, and the parts as given splits."""
-    splits, start = {}, 0
     shapes = {np.shape(part.x)[1:] for part in parts.values()}
     if len(shapes) > 1:
         raise DataError(f"{key}: features must have one shape in every split, got {sorted(shapes)}")
     for name, part in parts.items():
         if len(part.x) != len(part.y):
             raise DataError(f"{key}: x and y of {name} must have as many rows, got {len(part.x)} and {len(part.y)}")
-        splits[name] = np.arange(start, start + len(part.x), dtype=np.intp)
-        start += len(part.x)
     kinds = {"text" if part.y.dtype.kind in "OUS" else "number" for part in parts.values()}
     if len(kinds) > 1:
         raise DataError(f"{key}: targets must be of one kind in every split, got names and numbers")
@@ -236,6 +234,7 @@ def _from_parts(parts: dict[str, Rows], key: str) -> Data:
     y = np.concatenate([part.y for part in parts.values()])
     weighted = all(part.weight is not None for part in parts.values())
     weight = np.concatenate([part.weight for part in parts.values()]) if weighted else None
+    splits = consecutive({name: len(part.x) for name, part in parts.items()})
     return _data(Rows(x, y, weight, next(iter(parts.values())).targets), splits, key)
 
 

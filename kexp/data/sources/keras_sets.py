@@ -90,11 +90,11 @@ def _data(name: str, loaded: dict[str, Any], **options: Any) -> Data:
     import numpy as np
 
     from kexp.data.inference import arrays
+    from kexp.data.source import consecutive
 
     parts = ("train", "test")
     x, y = (np.concatenate([loaded[f"{which}_{part}"] for part in parts]) for which in "xy")
-    count = len(loaded["x_train"])
-    splits = {"train": np.arange(count), "test": np.arange(count, len(x))}
+    splits = consecutive({part: len(loaded[f"x_{part}"]) for part in parts})
     return arrays(x, y, task="regression" if name == "california_housing" else None, splits=splits, **options)
 
 

@@ -70,11 +70,12 @@ def _parts(
     """Return features and targets of all parts, concatenated, and the rows of each part; None if no parts are given."""
     import numpy as np
 
+    from kexp.data.source import consecutive
     from kexp.errors import DataError
 
     xs: list[Any] = []
     ys: list[Any] = []
-    given: dict[str, Any] = {}
+    counts: dict[str, int] = {}
     rows: dict[str, Any] = {}
     for part, (x, y, part_rows) in named.items():
         if part_rows is not None:
@@ -95,12 +96,12 @@ def _parts(
             raise DataError(
                 f"data.x{suffix}: must have rows of shape {xs[0].shape[1:]} as data.x has, got {features.shape[1:]}"
             )
-        given[part] = np.arange(sum(map(len, xs)), sum(map(len, xs)) + len(features))
+        counts[part] = len(features)
         xs.append(features)
         ys.append(targets)
-    if rows and len(given) > 1:
+    if rows and len(counts) > 1:
         raise DataError("data.train_rows: must not be given together with arrays of validation or test rows")
-    return np.concatenate(xs), np.concatenate(ys), rows or (given if len(given) > 1 else None)
+    return np.concatenate(xs), np.concatenate(ys), rows or (consecutive(counts) if len(counts) > 1 else None)
 
 
 def _open(path: str) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from kexp.data.source import CHUNK_ROWS, ArraySource, Data, DataSpec
+from kexp.data.source import ArraySource, Data, DataSpec, chunks
 from kexp.errors import DataError, suggestion
 from kexp.system.large_arrays import gathered
 
@@ -100,8 +100,7 @@ class Part:
             return self.batch(np.arange(len(self), dtype=np.intp))
         x = np.empty((len(self), *self.spec.feature_shape), dtype=self.spec.feature_dtype)
         targets = []
-        for start in range(0, len(self), CHUNK_ROWS):  # in chunks, because reading may take more memory than the rows
-            rows = np.arange(start, min(start + CHUNK_ROWS, len(self)), dtype=np.intp)
+        for rows in chunks(len(self)):  # reading may take more memory than the rows
             x[rows], y = self.batch(rows)
             targets.append(y)
         return x, np.concatenate(targets)

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from kexp.data.source import Data, DataSpec
+from kexp.data.source import PART_NAMES, Data, DataSpec
 from kexp.data.splitting.cuts import cut, folds_of, split_kind
 from kexp.data.splitting.order import split_generator
 from kexp.data.splitting.parts import Part
@@ -54,11 +54,21 @@ class Splits:
         """The description of an encoded row."""
         return self.train.data.spec
 
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The parts that exist, by name."""
+        parts = {name: getattr(self, name) for name in PART_NAMES}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    @property
+    def held_out(self) -> Part:
+        """The test part, or else the validation part, or else the training part."""
+        return self.test or self.validation or self.train
+
     def encode(self, targets: Any) -> Splits:
         """Returns all parts with targets in another form; see `Part.encode`."""
-        validation = None if self.validation is None else self.validation.encode(targets)
-        test = None if self.test is None else self.test.encode(targets)
-        return Splits(self.train.encode(targets), validation, test, self.encoding, self.summary)
+        encoded: Any = {name: part.encode(targets) for name, part in self.parts.items()}
+        return replace(self, **encoded)
 
 
 def split(

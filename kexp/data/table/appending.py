@@ -8,7 +8,7 @@ from kexp.data.table.files.csv_form import TRIED
 from kexp.data.table.kinds.kinds import number_forms
 from kexp.data.table.kinds.numbers import COMMA, GROUPED, number_in
 from kexp.data.table.options import ReadOptions
-from kexp.data.table.sql import quoted, text
+from kexp.data.table.sql import quoted, text, types_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -42,6 +42,8 @@ class Rows:
             self.connection.execute("alter table tried rename to rows" if is_csv else f"create table rows as {query}")
             self._exists = True
         self._forms = forms | self._forms
+        if is_csv and self.several:  # the marks of all files so far tell how numbers are written
+            self.connection.execute(f"set variable mark = {text(';' if COMMA in self._forms.values() else ',')}")
 
     def _convert_commas(self, forms: dict[str, str]) -> None:
         """Convert numbers with a decimal comma, if the other side has a point."""
@@ -53,13 +55,11 @@ class Rows:
             number = number_in(f"trim({quoted(name)})", COMMA)
             self.connection.execute(f"alter table {table} alter {quoted(name)} type double using {number}")
             self._forms[name] = GROUPED
-            self.connection.execute(f"set variable mark = {text(',')}")  # what is left is written with a point
 
     def _widen(self, query: str) -> None:
         """Change the type of columns that have another type in the new rows: to text, unless both are numbers."""
-        here = dict(self.connection.execute("select column_name, column_type from (describe rows)").fetchall())
-        there = dict(self.connection.execute(f"select column_name, column_type from (describe {query})").fetchall())
-        for column, kind in there.items():
+        here = types_of(self.connection, "rows")
+        for column, kind in types_of(self.connection, f"({query})").items():
             if kind != here[column]:
                 numbers = {"BIGINT", "DOUBLE", "INTEGER"}
                 to = "DOUBLE" if {kind, here[column]} <= numbers else "VARCHAR"

@@ -70,8 +70,9 @@ def table(
         test_path: rows to test on; split from `path` by default.
         max_categories: most categories of a column: the most frequent ones, and one for all others.
     """
-    from kexp.data.table.data import Plan, table_data
+    from kexp.data.table.data import table_data
     from kexp.data.table.options import ReadOptions, listed, named
+    from kexp.data.table.plan import Plan
 
     plan = Plan(
         target=listed(target) or (),

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kexp.data.source import CHUNK_ROWS, ContentHash, Data, GivenSplits, check_classes, check_splits, check_weights
-from kexp.data.table.encoding.columns import Choices
+from kexp.data.source import (
+    ContentHash,
+    Data,
+    GivenSplits,
+    check_classes,
+    check_splits,
+    check_weights,
+    chunks,
+    consecutive,
+)
 from kexp.data.table.encoding.encoder import EncodedTable, TableEncoder, encoded_spec
 from kexp.data.table.files.csv_form import UNNAMED
 from kexp.data.table.files.matching import table_files
 from kexp.data.table.options import ReadOptions
 from kexp.data.table.order import groups_of, times_of
+from kexp.data.table.plan import Plan
 from kexp.data.table.reading import read_query, read_table
 from kexp.data.table.stored import Table
 from kexp.data.table.targets import known_targets, numbers_of, rows_with, targets_of
@@ -25,30 +34,7 @@ from kexp.system.large_arrays import moved
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Plan", "data_of", "read_encoded", "table_data"]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The settings of `data=table`; see `component.table`."""
-
-    target: tuple[str, ...]
-    task: str = "auto"
-    columns: Sequence[str] | None = None
-    drop: Sequence[str] = ()
-    categorical: tuple[str, ...] = ()
-    dates: tuple[str, ...] = ()
-    text: tuple[str, ...] = ()
-    classes: Sequence[str] | None = None
-    weight: str | None = None
-    time: str | None = None
-    group: str | None = None
-    missing_target: str = "drop"
-    max_categories: int = 100
-
-    def kinds(self) -> dict[str, str]:
-        """What columns are to be read as."""
-        return dict.fromkeys(self.dates, "date") | dict.fromkeys((*self.categorical, *self.text), "text")
+__all__ = ["data_of", "read_encoded", "table_data"]
 
 
 def table_data(paths: Mapping[str, str | None], query: str | None, how: ReadOptions, plan: Plan) -> Data:
@@ -65,7 +51,6 @@ def table_data(paths: Mapping[str, str | None], query: str | None, how: ReadOpti
     """
     if (paths["path"] is None) == (query is None):
         raise DataError("data.path: must be given, or data.query in its place, and not both")
-    _check(plan)
     how = replace(how, kinds=plan.kinds())
     if query is not None:
         if any(paths.values()):
@@ -79,13 +64,10 @@ def table_data(paths: Mapping[str, str | None], query: str | None, how: ReadOpti
         parts += ["train" if name == "path" else name.removesuffix("_path")] * len(found)
     how.refuse_unused([file.form for file in files])
     table = read_table(files, how)
-    splits = None
-    if set(parts) != {"train"}:
-        splits = {
-            part: np.concatenate([table.rows_of_file(file) for file, of in enumerate(parts) if of == part])
-            for part in dict.fromkeys(parts)
-        }
-    return data_of(table, plan, splits, how)
+    counts = dict.fromkeys(parts, 0)
+    for part, count in zip(parts, table.file_rows, strict=True):
+        counts[part] += count
+    return data_of(table, plan, consecutive(counts) if len(counts) > 1 else None, how)
 
 
 def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None, how: ReadOptions | None = None) -> Data:
@@ -139,7 +121,7 @@ def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None, how: Re
         targets.values,
         spec,
         features,
-        Choices(plan.categorical, plan.text, plan.max_categories, tuple(plan.columns or ())),
+        plan,
         about,
         (dropped, " or ".join(plan.target)),
     )
@@ -182,8 +164,8 @@ def read_encoded(path: str, encoding: Mapping[str, Any], key: str) -> Data:
         weights = check_weights(numbers_of(column, rows, key), y, spec, key)
     source = EncodedTable(table, rows, y, encoding)
     hashed = ContentHash()
-    for start in range(0, len(rows), CHUNK_ROWS):
-        x, part = source.read(np.arange(start, min(start + CHUNK_ROWS, len(rows)), dtype=np.intp))
+    for some in chunks(len(rows)):
+        x, part = source.read(some)
         if not np.isfinite(x).all():
             name = (spec.feature_names or ())[int(np.argmin(np.isfinite(x).all(axis=0)))]
             raise DataError(f"{key}: column {name!r} must be finite, got infinity")
@@ -192,26 +174,8 @@ def read_encoded(path: str, encoding: Mapping[str, Any], key: str) -> Data:
     return Data(source, spec, hashed.digest(spec.task, None), y, weights=weights)
 
 
-def _check(plan: Plan) -> None:
-    if plan.max_categories < 1:
-        raise DataError(f"data.max_categories: must be a positive integer, got {plan.max_categories!r}")
-    if not plan.target:
-        raise DataError("data.target: must name at least one column")
-    for name in plan.target:
-        if plan.target.count(name) > 1:
-            raise DataError(f"data.target: must name each column once, got {name!r} {plan.target.count(name)} times")
-    listed = {"categorical": plan.categorical, "dates": plan.dates, "text": plan.text}
-    for (key, names), (other, others) in (((a, listed[a]), (b, listed[b])) for a in listed for b in listed if a < b):
-        both = sorted(set(names) & set(others))
-        if both:
-            raise DataError(f"data.{key}: must not name {both[0]!r}, which data.{other} names too")
-
-
 def _features(table: Table, plan: Plan) -> list[str]:
-    listed = {"columns": plan.columns or (), "drop": plan.drop, "categorical": plan.categorical}
-    for key, names in {**listed, "dates": plan.dates, "text": plan.text}.items():
-        for name in names:
-            table.column(name, f"data.{key}")
+    plan.refuse_unknown(table)
     for name in plan.columns or ():
         if name in plan.target:
             raise DataError(f"data.columns: must not hold the target, got {name!r}")

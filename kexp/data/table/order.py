@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kexp.data.table.stored import Table
 from kexp.errors import DataError
-from kexp.system.large_arrays import gathered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +29,7 @@ def times_of(table: Table, name: str | None, rows: NDArray[np.intp]) -> NDArray[
             f"data.time: column {name!r} must hold dates or numbers, which have an order, got {column.kind}; "
             f"data.dates=[{name}] says what in it is no date"
         )
-    return np.asarray(_whole(gathered(column.values, rows), column, "data.time", rows), dtype=np.float64)
+    return np.asarray(column.present(rows, "data.time"), dtype=np.float64)
 
 
 def groups_of(table: Table, name: str | None, rows: NDArray[np.intp]) -> NDArray[np.intp] | None:
@@ -41,15 +40,6 @@ def groups_of(table: Table, name: str | None, rows: NDArray[np.intp]) -> NDArray
     """
     if name is None:
         return None
-    column = table.column(name, "data.group")
-    values = _whole(gathered(column.values, rows), column, "data.group", rows)
+    values = table.column(name, "data.group").present(rows, "data.group")
     numbers: NDArray[np.intp] = np.unique(values, return_inverse=True)[1].astype(np.intp)
     return numbers
-
-
-def _whole(values: NDArray[Any], column: Any, key: str, rows: NDArray[np.intp]) -> NDArray[Any]:
-    missing = column.missing(values)
-    if missing.any():
-        row = int(rows[np.argmax(missing)]) + 1
-        raise DataError(f"{key}: column {column.name!r} must have a value in every row, got none in row {row}")
-    return values

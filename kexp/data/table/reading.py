@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from kexp.data.table.appending import Rows
 from kexp.data.table.files.addresses import fetched
@@ -27,7 +27,7 @@ from kexp.data.table.files.matching import TableFile
 from kexp.data.table.files.nested import flat
 from kexp.data.table.kinds.kinds import Found, find_kinds
 from kexp.data.table.options import ReadOptions
-from kexp.data.table.sql import outside, sentence, text
+from kexp.data.table.sql import outside, sentence, text, types_of
 from kexp.data.table.stored import BLOCKS, HEAD, Column, Head, Table, write_head
 from kexp.errors import DataError
 from kexp.system.disk import disk_full_error, needing
@@ -39,15 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = ["read_frame", "read_query", "read_table"]
 
-VERSION = 11
+VERSION = 12
 ROWS_AT_ONCE = 1 << 19
-
-
-class _Relation(NamedTuple):
-    """A query that gives a file's rows, and what there is to tell of a CSV file."""
-
-    query: str
-    told: ReadCsv | None = None
+_MOST_NAMED = 4  # words in a notice
 
 
 def read_table(files: Sequence[TableFile], how: ReadOptions) -> Table:
@@ -120,11 +114,11 @@ def _load_files(connection: duckdb.DuckDBPyConnection, files: Sequence[TableFile
     with tempfile.TemporaryDirectory(prefix="kexp-plain-") as folder:
         for file in files:
             try:
-                relation = _relation(connection, file, how, Path(folder))
-                if relation.told:
-                    header = relation.told.has_header
-                    notes += relation.told.notes
-                columns = {row[0] for row in connection.execute(f"describe {relation.query}").fetchall()}
+                query, read = _query(connection, file, how, Path(folder))
+                if read:
+                    header = read.has_header
+                    notes += read.notes
+                columns = set(types_of(connection, f"({query})"))
                 if known and columns != known:
                     other = outside(sorted(columns ^ known)[0])
                     raise DataError(
@@ -132,18 +126,20 @@ def _load_files(connection: duckdb.DuckDBPyConnection, files: Sequence[TableFile
                     )
                 known = columns
                 before = sum(counts)
-                rows.append(relation.query)
+                rows.append(query)
             except duckdb.Error as error:
                 raise DataError(f"{file.key}: {file.name} cannot be read: {sentence(error)}") from None
             counts.append(_count(connection, file.key, file.name, before))
     return Head(counts, [*dict.fromkeys(notes), *flat(connection)], header)
 
 
-def _relation(connection: duckdb.DuckDBPyConnection, given: TableFile, how: ReadOptions, folder: Path) -> _Relation:
-    """A query that gives a file's rows."""
+def _query(
+    connection: duckdb.DuckDBPyConnection, given: TableFile, how: ReadOptions, folder: Path
+) -> tuple[str, ReadCsv | None]:
+    """Return a query that gives a file's rows, and how a CSV file was read."""
     file = plain(given, folder)
     if file.form == "csv":
-        return _Relation(TRIED, read_csv(connection, file, how, folder))
+        return TRIED, read_csv(connection, file, how, folder)
     if file.form == "feather":
         import pyarrow as pa
         from pyarrow import feather
@@ -152,18 +148,18 @@ def _relation(connection: duckdb.DuckDBPyConnection, given: TableFile, how: Read
             connection.register("feather", feather.read_table(file.path))
         except (pa.ArrowInvalid, OSError):
             raise DataError(f"{file.key}: {file.name} is no Feather file") from None
-        return _Relation("select * from feather")
+        return "select * from feather", None
     reader = "read_parquet" if file.form == "parquet" else "read_json"
     query = f"select * from {reader}({text(file.path)})"
     if file.form == "json":
         _check_rows(connection, file, query)
-    return _Relation(query)
+    return query, None
 
 
 def _check_rows(connection: duckdb.DuckDBPyConnection, file: TableFile, query: str) -> None:
     """Refuses JSON that is one object around all rows, or around all columns."""
     rows = connection.execute(f"select 1 from ({query}) limit 2").fetchall()
-    kinds = [kind for (kind,) in connection.execute(f"select column_type from (describe {query})").fetchall()]
+    kinds = types_of(connection, f"({query})").values()
     if len(rows) == 1 and any(kind.startswith(("STRUCT", "MAP", "JSON")) or kind.endswith("]") for kind in kinds):
         raise DataError(
             f"{file.key}: {file.name} must hold a list of objects, or an object a line, for each row one, got a single "
@@ -204,9 +200,14 @@ def _write(connection: duckdb.DuckDBPyConnection, folder: Path, loaded: Head, ho
         first += batch.num_rows
     missing = {each.name: each.missing for each in found if each.missing}
     if missing and how.missing is None:
-        listed = ", ".join(f"{' and '.join(words)} in {name}" for name, words in missing.items())
+        listed = ", ".join(f"{_few(words)} in {name}" for name, words in missing.items())
         loaded.notes.append(f"taken for missing: {listed} (data.na_values says otherwise)")
     write_head(folder, replace(loaded, missing=missing), columns)
+
+
+def _few(words: Sequence[str]) -> str:
+    """Return a list of words for a notice, which names three of many."""
+    return " and ".join(words) if len(words) <= _MOST_NAMED else f"{', '.join(words[:3])} and {len(words) - 3} more"
 
 
 def _new_array(file: Path, dtype: Any, shape: tuple[int, int]) -> Any:

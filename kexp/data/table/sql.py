@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-__all__ = ["inside", "outside", "quoted", "sentence", "text"]
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["inside", "outside", "quoted", "sentence", "text", "types_of"]
 
 _APART = "\x1f"  # between a name and its number, where DuckDB would take two names for one
 
@@ -32,6 +36,12 @@ def quoted(name: str) -> str:
 def text(value: str) -> str:
     """Quote a text."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def types_of(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, str]:
+    """Return column -> DuckDB's type, for a table or a query in parentheses."""
+    query = f"select column_name, column_type from (describe select * from {source})"
+    return dict(connection.execute(query).fetchall())
 
 
 def sentence(error: Exception) -> str:

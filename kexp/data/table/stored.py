@@ -14,6 +14,7 @@ import numpy as np
 from kexp.errors import DataError, suggestion
 from kexp.serving.cells import COMMA
 from kexp.serving.periods import PERIODS, period_of
+from kexp.system.large_arrays import gathered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,12 +78,30 @@ class Column:
 
     def shown(self, row: int) -> str:
         """Returns the value of a row as text for the user."""
-        value = self.values[row]
+        return self.named(self.values[row])
+
+    def named(self, value: Any) -> str:
+        """Returns a value of the column as a person writes it; it is the name of a category too."""
         if self.kind == "text":
             return str(self.words[value])
+        if self.kind == "boolean":
+            return str(bool(value)).lower()
         if self.kind == "date":
             return str(np.datetime64(int(value), "s")).replace("T00:00:00", "")
-        return f"{value:.12g}"
+        return str(int(value)) if value == int(value) else repr(float(value))
+
+    def present(self, rows: NDArray[np.intp], key: str) -> NDArray[Any]:
+        """Returns the values of rows that must all have one.
+
+        Raises:
+            DataError: a value is missing; the message names its row.
+        """
+        values = gathered(self.values, rows)
+        missing = self.missing(values)
+        if missing.any():
+            row = int(rows[np.argmax(missing)]) + 1
+            raise DataError(f"{key}: column {self.name!r} must have a value in every row, got none in row {row}")
+        return values
 
     def sent(self, row: int) -> str | float | bool | None:
         """Returns the value of a row as in JSON or a file, in the column's own format."""
@@ -146,11 +165,6 @@ class Table:
         if name not in self.columns:
             raise DataError(f"{key}: there is no column {name!r} in {self.name}{suggestion(name, self.columns)}")
         return self.columns[name]
-
-    def rows_of_file(self, file: int) -> NDArray[np.intp]:
-        """Returns the row numbers of one of the files that the table was read from."""
-        first = sum(self.file_rows[:file])
-        return np.arange(first, first + self.file_rows[file], dtype=np.intp)
 
 
 @dataclass(frozen=True)

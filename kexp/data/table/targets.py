@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -58,10 +59,7 @@ def targets_of(columns: Sequence[Column], rows: NDArray[np.intp], task: str, cla
         if unknown:
             raise DataError(f"data.classes: must name every class, but {unknown[0]!r} of {column.name!r} is not there")
         if asked is None and not classes and len(rows) >= FEWEST_IDENTIFIERS and 2 * len(names) > len(rows):
-            raise DataError(
-                f"data.target: column {column.name!r} must have names that repeat, to be classes, got {len(names)} in "
-                f"{len(rows)} rows; data.task=classification insists"
-            )
+            raise DataError(f"data.target: column {column.name!r} must {_instead_of_classes(names, len(rows))}")
         at = {name: index for index, name in enumerate(order)}
         place = np.array([at[name] for name in names], dtype=np.int64)
         return Targets(gathered(place, codes), "classification", tuple(order), len(order))
@@ -79,6 +77,15 @@ def targets_of(columns: Sequence[Column], rows: NDArray[np.intp], task: str, cla
         return index_targets(y.astype(str) if named else y, "classification", classes, "data")
     check_resolution(values, "data.target")
     return index_targets(values, asked, classes, "data")
+
+
+def _instead_of_classes(names: Sequence[str], rows: int) -> str:
+    """Return the rule that a column of as many names as rows breaks."""
+    if all(re.fullmatch(r"[-+]?\d+([.,]\d+)?", name) for name in names):
+        some = [next((name for name in names if mark in name), "") for mark in ",."]
+        got = " and ".join(repr(name) for name in some if name)
+        return f"hold numbers with one decimal mark, that of data.decimal if it is given, got {got}"
+    return f"have names that repeat, to be classes, got {len(names)} in {rows} rows; data.task=classification insists"
 
 
 def known_targets(table: Table, encoding: Mapping[str, Any], rows: NDArray[np.intp], key: str) -> NDArray[Any]:
@@ -114,12 +121,7 @@ def numbers_of(column: Column, rows: NDArray[np.intp], key: str) -> NDArray[np.f
     """
     if column.kind not in ("number", "boolean"):
         raise DataError(f"{key}: column {column.name!r} must hold numbers, got {column.kind}")
-    values = gathered(column.values, rows)
-    missing = np.isnan(values)
-    if missing.any():
-        row = int(rows[np.argmax(missing)]) + 1
-        raise DataError(f"{key}: column {column.name!r} must have a value in every row, got none in row {row}")
-    return values
+    return column.present(rows, key)
 
 
 def _numbers(column: Column, rows: NDArray[np.intp], key: str = "data.target") -> NDArray[np.float64]:

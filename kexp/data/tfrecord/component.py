@@ -88,21 +88,20 @@ def write_tfrecord(path: str | Path, x: ArrayLike, y: ArrayLike) -> None:
 
 def _rows(paths: Mapping[str, str | None]) -> tuple[ByteRows, dict[str, Any] | None]:
     """Return the records of all files, and the rows of each part if several parts are given."""
-    import numpy as np
-
     from kexp.data.files import ByteRows, matching
+    from kexp.data.source import consecutive
     from kexp.data.tfrecord.index import index_records
 
-    files, starts, ends, splits, first = [], [], [], {}, 0
+    counts: dict[str, int] = {}
+    files, starts, ends = [], [], []
     for name, pattern in paths.items():
         if pattern is None:
             continue
-        begin = first
+        part = "train" if name == "path" else name.removesuffix("_path")
         for file in matching(pattern, f"data.{name}"):
             start, end = index_records(file, f"data.{name}")
             files.append(file)
             starts.append(start)
             ends.append(end)
-            first += len(start)
-        splits["train" if name == "path" else name.removesuffix("_path")] = np.arange(begin, first, dtype=np.intp)
-    return ByteRows(files, starts, ends), splits if len(splits) > 1 else None
+            counts[part] = counts.get(part, 0) + len(start)
+    return ByteRows(files, starts, ends), consecutive(counts) if len(counts) > 1 else None

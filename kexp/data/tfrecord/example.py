@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kexp.data.source import CHUNK_ROWS
+from kexp.data.source import chunks
 from kexp.errors import DataError, suggestion
 
 if TYPE_CHECKING:
@@ -70,20 +70,19 @@ class ExampleSource:
 
     def raw_targets(self) -> NDArray[Any]:
         """Returns the targets of all rows as stored: integers, floats or text, shape (rows,) or (rows, outputs)."""
-        chunks: list[NDArray[Any]] = []
-        for start in range(0, len(self), CHUNK_ROWS):
-            rows = np.arange(start, min(start + CHUNK_ROWS, len(self)))
+        stacked: list[NDArray[Any]] = []
+        for rows in chunks(len(self)):
             found: list[NDArray[Any]] = []
             for row, record in zip(rows.tolist(), self.rows.read(rows), strict=True):
                 values = self._feature(parse_example(record), self.y, "data.y", row)
                 if isinstance(values, list):
                     values = np.array([value.decode("utf-8", "replace") for value in values])
-                like = found[0] if found else chunks[0][0] if chunks else values
+                like = found[0] if found else stacked[0][0] if stacked else values
                 if values.shape != like.shape or values.dtype.kind != like.dtype.kind:
                     raise DataError(f"data.y: {self.y!r} must be alike in every record, but record {row} differs")
                 found.append(values)
-            chunks.append(np.stack(found))
-        targets = np.concatenate(chunks)
+            stacked.append(np.stack(found))
+        targets = np.concatenate(stacked)
         return targets[:, 0] if targets.shape[1] == 1 else targets
 
     def _values(self, example: dict[str, Any], name: str, key: str, row: int) -> NDArray[Any]:

@@ -108,12 +108,8 @@ def size_of(model: keras.Model) -> dict[str, int]:
     """Return the number of weights and of trainable weights of a model."""
     return {
         "model_parameters": int(model.count_params()),
-        "model_trainable_parameters": sum(int(_count(weight)) for weight in model.trainable_weights),
+        "model_trainable_parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
     }
-
-
-def _count(weight: Any) -> int:
-    return math.prod(weight.shape)
 
 
 def _steps(prepared: Prepared) -> int:

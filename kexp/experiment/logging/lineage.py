@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from kexp.schema import Node
     from kexp.tracking import Tracker
 
-__all__ = ["PARTS", "data_name", "data_of_metrics", "record_data"]
+__all__ = ["data_name", "data_of_metrics", "record_data"]
 
-PARTS = ("train", "validation", "test")
 _PREFIX = {"train": "", "validation": "val_", "test": "test_"}  # prefix of the metrics on a part
 _TYPES = {"number": "double", "boolean": "boolean", "text": "string", "date": "datetime"}
 _MOST_COLUMNS = 500  # columns in a schema, which each trial of a sweep stores
@@ -29,7 +28,7 @@ _MOST_COLUMNS = 500  # columns in a schema, which each trial of a sweep stores
 def record_data(tracker: Tracker, prepared: Prepared) -> None:
     """Log each part of the data as a data set, with a digest of its rows."""
     node, schema = prepared.experiment.data, _schema(prepared)
-    for context, part in _parts(prepared):
+    for context, part in prepared.splits.parts.items():
         source_type, source = _source(node, context)
         tracker.log_dataset(
             name=data_name(node, context),
@@ -44,15 +43,8 @@ def record_data(tracker: Tracker, prepared: Prepared) -> None:
 
 def data_of_metrics(prepared: Prepared) -> dict[str, tuple[str, str]]:
     """Return prefix of metrics -> (name, digest) of the data set that they are measured on."""
-    node = prepared.experiment.data
-    return {_PREFIX[context]: (data_name(node, context), _digest(part)) for context, part in _parts(prepared)}
-
-
-def _parts(prepared: Prepared) -> Iterator[tuple[str, Part]]:
-    for context in PARTS:
-        part = getattr(prepared.splits, context)
-        if part is not None:
-            yield context, part
+    node, parts = prepared.experiment.data, prepared.splits.parts
+    return {_PREFIX[context]: (data_name(node, context), _digest(part)) for context, part in parts.items()}
 
 
 def _digest(part: Part) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from kexp.experiment.logging.lineage import PARTS, data_name
+from kexp.experiment.logging.lineage import data_name
 from kexp.training.progress import format_metrics, format_seconds
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ def note_of(prepared: Prepared, size: Mapping[str, int], command: str, outcome: 
         outcome: as `outcome_of` returns it; empty before the end.
     """
     experiment, splits = prepared.experiment, prepared.splits
-    parts = {name: getattr(splits, name) for name in PARTS}
-    rows = ", ".join(f"{len(part):,} {name}" for name, part in parts.items() if part is not None)
+    rows = ", ".join(f"{len(part):,} {name}" for name, part in splits.parts.items())
     chosen = {"optimizer": experiment.optimizer, "loss": experiment.loss}
     compiled = ", ".join(f"{group} `{node.name}`" for group, node in chosen.items() if node is not None)
     facts = [

@@ -154,10 +154,9 @@ def _with_taken(text: str, prepared: Prepared) -> str:
 def described(splits: Splits) -> dict[str, Any]:
     """Describe the data, so that the model can be used later without it."""
     spec = splits.spec
-    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return {
         "digest": splits.data.digest,
-        "rows": {name: len(part) for name, part in parts.items() if part is not None},
+        "rows": {name: len(part) for name, part in splits.parts.items()},
         "feature_shape": list(spec.feature_shape),
         "feature_names": None if spec.feature_names is None else list(spec.feature_names),
         "task": spec.task,
@@ -202,7 +201,7 @@ def record_figures(tracker: Tracker, prepared: Prepared, history: History, model
     tracking, splits = prepared.experiment.tracking, prepared.splits
     if not (tracking.enabled and tracking.figures):
         return
-    part = splits.test or splits.validation or splits.train
+    part = splits.held_out
     held_out = feeds(prepared)[2 if splits.test else 1] or feeds(prepared)[0]
     predicted = training.predict(model, held_out, len(part))
     if len(history):

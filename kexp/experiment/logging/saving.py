@@ -38,7 +38,7 @@ def record_model(
     save = prepared.experiment.save
     if not (save.model and usable.mlflow):
         return
-    part = prepared.splits.test or prepared.splits.validation or prepared.splits.train
+    part = prepared.splits.held_out
     x = part.batch(_first_rows(len(part), model))[0]
     last = history.epochs[-1][0] if len(history) else 0
     with tensorflow_not_needed():
@@ -56,14 +56,14 @@ def record_model(
 
 
 def _registration(tracker: Tracker, prepared: Prepared, metrics: Mapping[str, float]) -> Registration | None:
-    save = prepared.experiment.save
+    save, config = prepared.experiment.save, prepared.experiment.as_dict()
     if save.register is None:
         return None
     return registration(
         save.register,
         save.alias,
-        run=run_name(prepared.experiment.as_dict()) or tracker.name,
-        params=run_parameters(prepared.experiment.as_dict()),
+        run=run_name(config) or tracker.name,
+        params=run_parameters(config),
         metrics=metrics,
         tags=run_tags(prepared, tracker.folder),
     )

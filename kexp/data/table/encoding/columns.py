@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kexp.data.table.plan import Plan
 from kexp.data.table.stored import FEWEST_IDENTIFIERS, Column
 from kexp.errors import DataError
 from kexp.system.large_arrays import gathered, selected
@@ -16,7 +16,7 @@ from kexp.system.large_arrays import gathered, selected
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Choices", "fit_column"]
+__all__ = ["fit_column"]
 
 MOST_FOR_MEDIAN = 2_000_000  # rows; of more the median is that of rows evenly spread among them
 MOST_EXACT = 2**53  # above, 64-bit numbers do not tell whole numbers apart
@@ -32,30 +32,13 @@ _NAMES_ROWS = re.compile(
 Decision = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Choices:
-    """The user's choices, which take precedence over what the values suggest.
-
-    Attributes:
-        categorical: columns to treat as categories, whatever they contain.
-        text: columns to treat as text.
-        max_categories: most categories of a column; less frequent ones are merged into one.
-        listed: columns that the user named as features.
-    """
-
-    categorical: tuple[str, ...] = ()
-    text: tuple[str, ...] = ()
-    max_categories: int = 100
-    listed: tuple[str, ...] = ()
-
-
-def fit_column(column: Column, rows: NDArray[np.intp], choices: Choices) -> Decision:
+def fit_column(column: Column, rows: NDArray[np.intp], plan: Plan) -> Decision:
     """Learn the encoding of a column.
 
     Args:
         column: the column.
         rows: the training rows.
-        choices: the user's choices.
+        choices: the user's plan.
 
     Returns:
         The encoding as JSON: `left_out` with the reason, or `kind` with its parameters:
@@ -72,14 +55,14 @@ def fit_column(column: Column, rows: NDArray[np.intp], choices: Choices) -> Deci
     base: Decision = {"name": column.name, "missing": bool(missing.any())}
     if not len(present):
         return {**base, "left_out": "empty"}
-    if column.kind == "text" or column.name in choices.categorical:
-        return {**base, **_categories(column, present, choices, alone=not base["missing"])}
+    if column.kind == "text" or column.name in plan.categorical:
+        return {**base, **_categories(column, present, plan, alone=not base["missing"])}
     if np.isinf(present).any():
         row = int(rows[np.argmax(np.isinf(values))]) + 1
         raise DataError(f"data.path: column {column.name!r} must be finite, got infinity in row {row}")
     if not base["missing"] and present[0] == present[-1] and (present == present[0]).all():
-        return {**base, "left_out": f"{_shown(column, present[0])} in every row"}
-    if column.name not in choices.listed and _is_identifier(column, present):
+        return {**base, "left_out": f"{column.named(present[0])} in every row"}
+    if column.name not in (plan.columns or ()) and _is_identifier(column, present):
         return {**base, "left_out": "another in every row"}
     if column.kind == "date":
         days = present / 86400.0
@@ -89,22 +72,19 @@ def fit_column(column: Column, rows: NDArray[np.intp], choices: Choices) -> Deci
     return {**base, "kind": column.kind, "median": float(_median(present))}
 
 
-def _categories(column: Column, present: NDArray[Any], choices: Choices, *, alone: bool) -> Decision:
+def _categories(column: Column, present: NDArray[Any], plan: Plan, *, alone: bool) -> Decision:
     codes, counts = np.unique(present, return_counts=True)
-    forced = column.name in choices.categorical
+    forced = column.name in plan.categorical
     if len(codes) == 1 and alone and len(present) > 1 and not forced:
         return {"left_out": f"{column.words[codes[0]]!r} in every row"}
-    if not forced and (reason := _no_category(column, codes, counts, choices)):
+    if not forced and (reason := _no_category(column, codes, counts, plan)):
         return {"left_out": reason}
-    if column.kind == "text":
-        named = [(column.words[code], int(count)) for code, count in zip(codes, counts, strict=True)]
-    else:
-        named = [(_shown(column, code), int(count)) for code, count in zip(codes, counts, strict=True)]
-    frequent = sorted(named, key=lambda each: (-each[1], each[0]))[: choices.max_categories]
+    named = [(column.named(code), int(count)) for code, count in zip(codes, counts, strict=True)]
+    frequent = sorted(named, key=lambda each: (-each[1], each[0]))[: plan.max_categories]
     return {
         "kind": "category",
         "categories": sorted(name for name, _ in frequent),
-        "others": len(named) > choices.max_categories,
+        "others": len(named) > plan.max_categories,
     }
 
 
@@ -124,9 +104,9 @@ def _counts_rows(column: Column) -> bool:
     return bool(values[0] in (0, 1) and (np.diff(values) == 1).all())
 
 
-def _no_category(column: Column, codes: NDArray[Any], counts: NDArray[Any], choices: Choices) -> str:
+def _no_category(column: Column, codes: NDArray[Any], counts: NDArray[Any], plan: Plan) -> str:
     """Why a column of text is none of categories: it is prose, or names each row."""
-    if column.name in choices.text:
+    if column.name in plan.text:
         return "text"
     rare = len(codes) > 0.5 * counts.sum()
     some = [column.words[code] for code in codes[:: max(1, len(codes) // 500)]]
@@ -145,12 +125,3 @@ def _median(values: NDArray[Any]) -> float:
     if len(values) > MOST_FOR_MEDIAN:
         values = values[np.linspace(0, len(values) - 1, MOST_FOR_MEDIAN).astype(np.intp)]
     return float(np.median(values))
-
-
-def _shown(column: Column, value: Any) -> str:
-    """A number or a date as a person writes it."""
-    if column.kind == "boolean":
-        return str(bool(value)).lower()
-    if column.kind == "date":
-        return str(np.datetime64(int(value), "s")).replace("T00:00:00", "")
-    return str(int(value)) if value == int(value) else repr(float(value))

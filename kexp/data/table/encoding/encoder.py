@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kexp.data.source import DataSpec, Encoded
-from kexp.data.table.encoding.columns import Choices, fit_column
+from kexp.data.table.encoding.columns import fit_column
 from kexp.data.table.encoding.summary import summary_line, unseen_notices
+from kexp.data.table.plan import Plan
 from kexp.data.table.stored import Column, Table
 from kexp.errors import DataError
 from kexp.serving.encoding import feature_names, fill_category, fill_date, fill_number, places_of_numbers
@@ -36,7 +37,7 @@ class TableEncoder:
         targets: the targets of these rows.
         spec: the spec of the targets; fitting sets its feature shape.
         features: names of the columns that may become features.
-        choices: the user's choices.
+        plan: the user's choices.
         about: further content to store with the encoding.
         dropped: the number of dropped rows, and the target that they lack.
         taught: the encoding of an earlier run and the run's label; its columns are used, and nothing is learned.
@@ -47,7 +48,7 @@ class TableEncoder:
     targets: NDArray[Any]
     spec: DataSpec
     features: Sequence[str]
-    choices: Choices
+    plan: Plan
     about: Mapping[str, Any]
     dropped: tuple[int, str] = (0, "")
     taught: tuple[Mapping[str, Any], str] | None = None
@@ -80,7 +81,7 @@ class TableEncoder:
         """
         training = gathered(self.rows, rows)
         if self.taught is None:
-            columns = [fit_column(self.table.columns[name], training, self.choices) for name in self.features]
+            columns = [fit_column(self.table.columns[name], training, self.plan) for name in self.features]
         else:
             columns = list(self.taught[0]["columns"])
             known = {column["name"] for column in columns}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kexp.data.table.sql import quoted
+from kexp.data.table.sql import quoted, types_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -22,9 +22,9 @@ def flat(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """
     left: list[str] = []
     while True:
-        described = connection.execute("select column_name, column_type from (describe rows)").fetchall()
+        described = types_of(connection, "rows")
         chosen = []
-        for name, kind in described:
+        for name, kind in described.items():
             if kind.startswith("STRUCT") and not kind.endswith("]"):
                 fields = connection.execute(
                     f"select unnest(struct_keys({quoted(name)})) from rows limit 100"
@@ -35,11 +35,7 @@ def flat(connection: duckdb.DuckDBPyConnection) -> list[str]:
                 left.append(name)
             else:
                 chosen.append(quoted(name))
-        if len(chosen) == len(described) and all(
-            each == quoted(name) for each, (name, _) in zip(chosen, described, strict=True)
-        ):
-            break
-        if not chosen:
+        if not chosen or chosen == [quoted(name) for name in described]:
             break
         connection.execute(f"create or replace table rows as select {', '.join(chosen)} from rows")
     return [f"left out, for they hold lists or the like: {', '.join(left)}"] if left else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from kexp.data.table.kinds.days import CLOCKS, COMPACT, FORMATS, moment_in
 from kexp.data.table.kinds.numbers import COMMA, FORMS, GROUPED, SCALED, affixes_fit, number_in
 from kexp.data.table.kinds.strays import no_measurements, stray_words
 from kexp.data.table.options import MISSING_WORDS, ReadOptions
-from kexp.data.table.sql import outside, quoted, text
+from kexp.data.table.sql import outside, quoted, text, types_of
 from kexp.data.table.stored import Kind
 from kexp.errors import DataError
 from kexp.serving.cells import numbers_in
@@ -19,18 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "find_kinds", "number_forms"]
 
-NUMBERS: tuple[str, ...] = (
-    "TINYINT",
-    "SMALLINT",
-    "INTEGER",
-    "BIGINT",
-    "HUGEINT",
-    "UTINYINT",
-    "USMALLINT",
-    "UINTEGER",
-    "UBIGINT",
+NUMBERS = frozenset(
+    "TINYINT SMALLINT INTEGER BIGINT HUGEINT UTINYINT USMALLINT UINTEGER UBIGINT UHUGEINT FLOAT DOUBLE DECIMAL".split()
 )
-NUMBERS += ("UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
 _SAMPLE = 200  # rows that a format must fit before all are tried
 _FEWEST_MONTHS = 10  # of numbers such as 202401, from which they are months
 _DIGITS = 0.7  # of a column's first values must have digits, for strays to be looked for among numbers and dates
@@ -57,10 +49,10 @@ def find_kinds(connection: duckdb.DuckDBPyConnection, how: ReadOptions) -> list[
     Raises:
         DataError: a value does not have the kind that the options require.
     """
-    described = connection.execute("select column_name, column_type from (describe rows)").fetchall()
+    described = types_of(connection, "rows")
     found: dict[str, Found] = {}
     texts = []
-    for name, kind in described:
+    for name, kind in described.items():
         wanted = (how.kinds or {}).get(outside(name))
         known = _typed(name, kind)
         if known is None or wanted == "text" or (wanted == "date" and known.kind != "date"):
@@ -69,10 +61,10 @@ def find_kinds(connection: duckdb.DuckDBPyConnection, how: ReadOptions) -> list[
             found[name] = known
     if texts:
         found |= _of_texts(connection, texts, how)
-    for name, kind in described:
+    for name, kind in described.items():
         if found[name].kind == "number" and kind in ("BIGINT", "INTEGER") and outside(name) not in (how.kinds or {}):
             found[name] = _compact(connection, name) or found[name]
-    columns = _without_codes(connection, [found[name] for name, _ in described], how)
+    columns = _without_codes(connection, [found[name] for name in described], how)
     for column in columns:
         wanted = (how.kinds or {}).get(outside(column.name))
         if wanted is not None and wanted != column.kind and {wanted, column.kind} != {"number", "boolean"}:
@@ -173,9 +165,10 @@ def _counted(
 
 def number_forms(connection: duckdb.DuckDBPyConnection, table: str, how: ReadOptions) -> dict[str, str]:
     """Return the form of the numbers in each column of a table that may have fractions."""
-    described = connection.execute(f"select column_name, column_type from (describe {table})").fetchall()
-    found = {name: GROUPED for name, kind in described if kind == "DOUBLE"}
-    texts = [name for name, kind in described if kind == "VARCHAR" and (how.kinds or {}).get(outside(name)) != "text"]
+    types = types_of(connection, table)
+    found = {name: GROUPED for name, kind in types.items() if kind == "DOUBLE"}
+    kinds = how.kinds or {}
+    texts = [name for name, kind in types.items() if kind == "VARCHAR" and kinds.get(outside(name)) != "text"]
     some = _counted(connection, texts, how, f"(select * from {table} limit {_SAMPLE})") if texts else {}
     likely = [name for name, (*_, digits, _) in some.items() if digits]
     whole = _counted(connection, likely, how, table) if likely else {}
@@ -200,16 +193,11 @@ def _written(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions,
     if given in FORMS:
         forms = (given, *(form for form in forms if form != given))
     value = _present(name, how)
-    for rows in (f"limit {_SAMPLE}", ""):
-        fits = [
-            f"count({number_in('v', form)}) = count(v) and {affixes_fit('v', form, form == given)}" for form in forms
-        ]
-        source = f"(select {value} as v from {table} where {value} is not null {rows})"
-        ((count, *fit),) = connection.execute(f"select count(v), {', '.join(fits)} from {source}").fetchall()
-        forms = tuple(form for form, all_fit in zip(forms, fit, strict=True) if all_fit)
-        if not forms or not count:
-            return None
-    return Found(name, "number", number_in(value, forms[0]), forms[0])
+    checks = {
+        form: f"count({number_in('v', form)}) = count(v) and {affixes_fit('v', form, form == given)}" for form in forms
+    }
+    fits = _fitting(connection, value, checks, table)
+    return Found(name, "number", number_in(value, fits), fits) if fits else None
 
 
 def _value(name: str, how: ReadOptions) -> str:
@@ -240,7 +228,7 @@ def _date(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions) ->
     value, given = _present(name, how), (how.formats or {}).get(outside(name))
     wanted = (how.kinds or {}).get(outside(name)) == "date"
     formats = (given,) if given and given not in (*FORMS, *CLOCKS) else FORMATS + ((*COMPACT, "%Y") if wanted else ())
-    fits = _fitting(connection, value, formats)
+    fits = _fitting(connection, value, _moments(formats))
     return Found(name, "date", f"epoch({moment_in(value, fits)})::double", fits) if fits else None
 
 
@@ -261,26 +249,42 @@ def _clock(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions) -
     """The column as times of the day, in seconds since midnight; DuckDB has them on the first day of 1900."""
     value, given = _present(name, how), (how.formats or {}).get(outside(name))
     value = f"(case when regexp_matches({value}, '^[0-9]+:[0-9]$') then 'no time' else {value} end)"  # 3:1 is a ratio
-    fits = _fitting(connection, value, (given,) if given in CLOCKS else CLOCKS)
+    fits = _fitting(connection, value, _moments((str(given),) if given in CLOCKS else CLOCKS))
     seconds = f"((epoch(try_strptime({value}, {text(fits or '')})) + 2208988800) % 86400)::double"
     return Found(name, "number", seconds, fits) if fits else None
 
 
-def _fitting(connection: duckdb.DuckDBPyConnection, value: str, formats: tuple[str, ...]) -> str | None:
-    """The first format that all values have."""
+def _moments(formats: tuple[str, ...]) -> dict[str, str]:
+    """Return format -> SQL that checks whether all values `v` have it."""
+    return {each: f"count({moment_in('v', each)}) = count(v)" for each in formats}
+
+
+def _fitting(
+    connection: duckdb.DuckDBPyConnection, value: str, checks: Mapping[str, str], table: str = "rows"
+) -> str | None:
+    """Return the first form that all values have: of many values a sample is tried first.
+
+    Args:
+        connection: the connection to DuckDB.
+        value: SQL of the values; NULL for a missing one.
+        checks: form -> SQL that checks whether all values `v` have it.
+        table: the table of the values.
+    """
     for rows in (f"limit {_SAMPLE}", ""):
-        counts = ", ".join(f"count({moment_in('v', each)})" for each in formats)
-        source = f"(select {value} as v from rows where {value} is not null {rows})"
-        (row,) = connection.execute(f"select count(v), {counts} from {source}").fetchall()
-        formats = tuple(each for each, fits in zip(formats, row[1:], strict=True) if fits == row[0])
-        if not formats:
+        source = f"(select {value} as v from {table} where {value} is not null {rows})"
+        ((count, *fits),) = connection.execute(
+            f"select count(v), {', '.join(checks.values())} from {source}"
+        ).fetchall()
+        checks = {form: check for (form, check), fit in zip(checks.items(), fits, strict=True) if fit and count}
+        if not checks:
             return None
-    return formats[0]
+    return next(iter(checks))
 
 
 def _misfit(connection: duckdb.DuckDBPyConnection, name: str, wanted: str, how: ReadOptions) -> str:
     """The sentence about the first value that is not of the kind wanted."""
-    tried = {"date": f"try_cast({_value(name, how)} as timestamp)", "number": _number(name, how)}
+    number = number_in(_present(name, how), COMMA) if how.decimal == "," else _number(name, how)
+    tried = {"date": f"try_cast({_value(name, how)} as timestamp)", "number": number}
     value = tried.get(wanted, "null")
     rows = connection.execute(
         f"select n, v from (select row_number() over () as n, {_present(name, how)} as v, {value} as t from rows) "
@@ -289,4 +293,6 @@ def _misfit(connection: duckdb.DuckDBPyConnection, name: str, wanted: str, how: 
     words = {"number": "numbers", "date": "dates", "boolean": "true and false"}.get(wanted, wanted)
     told = f", got {rows[0][1]!r} in row {rows[0][0]}" if rows else ""
     key = "data.dates" if wanted == "date" else "data.path"
+    if wanted == "number" and how.decimal is not None:
+        words += f" with the decimal mark {how.decimal}, which data.decimal gives"
     return f"{key}: column {outside(name)!r} must hold {words}{told}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,14 @@ __all__ = ["no_measurements", "stray_words"]
 
 _FEWEST = 10  # distinct numbers or dates, for a word among them to be none of several classes
 _ONE_WORD, _FEW_WORDS = 0.2, 0.05  # of the values at most are strays, where they are one word, or up to three
+_BEYOND = "[<>]=? *[0-9.,]+"  # a value beyond what an instrument measures: <0.5
 _CODES = (-999.0, -9999.0, -99999.0, -999999.0, -999.25)  # what instruments and agencies write in place of nothing
 
 
 def stray_words(connection: duckdb.DuckDBPyConnection, column: str, value: str) -> tuple[str, ...]:
     """Return the few words in a column whose other values are numbers or dates.
+
+    Values beyond a limit, such as <0.5 and >100, are among these words, however many there are.
 
     Args:
         connection: the connection to DuckDB, which has the table `rows`.
@@ -30,13 +34,12 @@ def stray_words(connection: duckdb.DuckDBPyConnection, column: str, value: str) 
         f"regexp_matches(v, '[0-9]') as digits from ({distinct}) where v is not null group by v"
     )
     for regular in ("number", "digits"):
-        asked = f"sum(n), sum(n) filter (not {regular}), count(*) filter ({regular})"
-        asked += f", list(v order by n desc, v) filter (not {regular})"
-        ((total, strays, others, words),) = connection.execute(f"select {asked} from counted").fetchall()
-        if strays and others >= _FEWEST:
-            share = strays / total
-            if (len(words) == 1 and share <= _ONE_WORD) or (len(words) <= 3 and share <= _FEW_WORDS):
-                return tuple(words)
+        asked = f"sum(n), count(*) filter ({regular}), list((v, n) order by n desc, v) filter (not {regular})"
+        ((total, others, found),) = connection.execute(f"select {asked} from counted").fetchall()
+        if found and others >= _FEWEST:
+            counts = [count for word, count in found if not re.fullmatch(_BEYOND, word)]
+            if sum(counts) <= total * {0: 1, 1: _ONE_WORD, 2: _FEW_WORDS, 3: _FEW_WORDS}.get(len(counts), 0):
+                return tuple(word for word, _ in found)
     return ()
 
 
