@@ -128,7 +128,7 @@ def submit_jobs(session: Session, launcher: Any, trials: Sequence[Trial]) -> Non
         elif problem:
             trial.state, trial.reason = "FAILED", problem
         session.know_objective(trial.metrics)
-    session.replace_earlier(trial for trial in waiting if trial.fingerprint in ran)
+    session.records.replace(trial for trial in waiting if trial.fingerprint in ran)
 
 
 def _ran(session: Session, began_ms: int) -> dict[str, RunView]:

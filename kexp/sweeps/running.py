@@ -168,7 +168,7 @@ def finish(session: Session) -> None:
     what = [f"{bad} of {len(trials)} trials did not finish"] * bool(bad)
     for count, which in (
         (session.models_missing, "of the models to be kept are"),
-        (session.trials_waiting, "trials are"),
+        (session.records.trials_left, "trials are"),
         (session.rows_waiting, "rows of the sweep's own run are"),
     ):
         what += [f"{count} {which} not in the store"] * bool(count)

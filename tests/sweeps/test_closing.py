@@ -124,8 +124,12 @@ def _session(values: dict[str, list[float]], folder: Path) -> Session:
     return session
 
 
+def _ranking(session: Session) -> list[str]:
+    return ranking(session, session.comparison)
+
+
 def test_the_luckiest_seed_is_not_on_top(tmp_path: Path) -> None:
-    lines = ranking(
+    lines = _ranking(
         _session({"sgd": [0.01, 0.9, 0.8], "adam": [0.30, 0.31, 0.32], "nadam": [0.5, 0.51, 0.53]}, tmp_path)
     )
     ranked = [line.split()[:2] for line in lines if line.split()[:1] and line.split()[0].isdigit()]
@@ -136,7 +140,7 @@ def test_the_luckiest_seed_is_not_on_top(tmp_path: Path) -> None:
 
 
 def test_one_seed_ranks_the_trials_without_verdicts(tmp_path: Path) -> None:
-    lines = ranking(_session({"sgd": [0.5], "adam": [0.25], "nadam": [0.125]}, tmp_path))
+    lines = _ranking(_session({"sgd": [0.5], "adam": [0.25], "nadam": [0.125]}, tmp_path))
     assert [line.split() for line in lines] == [
         ["rank", "trial", "val_loss", "overrides"],
         ["1", "2", "0.125", "optimizer=nadam"],
@@ -150,7 +154,7 @@ def test_a_sweep_that_measured_nothing_has_no_ranking(tmp_path: Path) -> None:
     session.trials[0].state = "FAILED"
     session.trials[0].metrics = {}
     session.objective = None
-    assert ranking(session) == []
+    assert _ranking(session) == []
     result = SweepResult(session.trials, session.comparison, "", session.name, tmp_path)
     assert result.best is None
     assert list(result.frame()["state"]) == ["FAILED"]

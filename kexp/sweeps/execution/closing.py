@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from kexp.config import key_of
-from kexp.errors import KexpError
+from kexp.errors import KexpError, in_a_line
 from kexp.sweeps.compare.results import SHARED_TRIALS, Histories, TrialResult, histories_of, read_sweep
-from kexp.sweeps.objective import Objective
+from kexp.sweeps.execution.state import SweepState
 from kexp.sweeps.table import leaderboard, problems
 from kexp.tracking.reading.finding import BEST_TRIAL
 from kexp.tracking.values import param_value
@@ -21,79 +22,49 @@ if TYPE_CHECKING:
     from kexp.schema import Tracking
     from kexp.sweeps.compare.comparison import Comparison
     from kexp.sweeps.trials import Trial
-    from kexp.tracking import StoreSettings, Tracker
+    from kexp.tracking import Tracker
 
 __all__ = ["Report", "best_trial", "closing_lines", "describe", "ranking", "run_id_of", "summarise"]
 
+_MOST_ROWS = 10  # of the ranking at the end of a sweep
 _MOST_VALUES = 20  # values of a swept key that are listed; above it, their number is logged
 _MORE = "\n\nMore is in `report.md`, among the artifacts.\n"
 _LONGEST_NOTE = 8000 - len(_MORE)  # characters of a tag
 
 
-class Swept(Protocol):
-    """The interface of a finished sweep that this module reads; a `Session` has it."""
-
-    trials: list[Trial]
-    arguments: tuple[str, ...]
-    objectives: Sequence[Objective]
-    name: str
-    folder: Path
-    notices: list[str]
-    remarks: list[str]
-    run_id: str
-    store: StoreSettings | None
-
-    @property
-    def objective(self) -> Objective | None:
-        """The first of the objectives."""
-
-    @property
-    def comparison(self) -> Comparison | None:
-        """The ranked choices."""
-
-    @property
-    def compare_command(self) -> str:
-        """The command that compares the trials again."""
-
-    def value(self, trial: Trial) -> float | None:
-        """Returns a trial's value of the objective."""
-
-
-def summarise(session: Swept, tracker: Tracker) -> None:
+def summarise(sweep: SweepState, tracker: Tracker) -> None:
     """Log to the sweep's run how many trials are in each state, the objective, the best trial and its metrics."""
-    counts: dict[str, int] = {}
-    for trial in session.trials:
-        counts[trial.state] = counts.get(trial.state, 0) + 1
+    counts = Counter(trial.state for trial in sweep.trials)
     states = {f"kexp.sweep.{state.lower()}": count for state, count in counts.items()}
-    tracker.set_tags({"kexp.sweep.trials": len(session.trials), **states})
-    objective = session.objective
+    tracker.set_tags({"kexp.sweep.trials": len(sweep.trials), **states})
+    objective = sweep.objective
     if objective is not None:
         tracker.set_tags({"kexp.sweep.objective": objective.metric, "kexp.sweep.direction": objective.direction})
-        best = best_trial(session)
+        best = best_trial(sweep)
         if best is not None:
             tracker.set_tags({BEST_TRIAL: best.run_id})
-            if all(trial.good for trial in session.trials):  # else a resumed sweep might have to change a parameter
-                tracker.log_params(space(session, best))
+            if all(trial.good for trial in sweep.trials):  # else a resumed sweep might have to change a parameter
+                tracker.log_params(space(sweep, best))
             tracker.log_metrics({f"best_{key}": value for key, value in best.metrics.items()}, step=0)
-    shared = [trial.run_id for trial in session.trials if trial.state == "DONE"]
+    shared = [trial.run_id for trial in sweep.trials if trial.state == "DONE"]
     if shared:
         tracker.log_text("\n".join(dict.fromkeys(shared)), SHARED_TRIALS)
 
 
-def space(session: Swept, best: Trial) -> dict[str, Any]:
+def space(sweep: SweepState, best: Trial) -> dict[str, Any]:
     """Return the values of each swept key, and the best trial's value of it as `best_KEY`."""
     from kexp.experiment import run_parameters
 
-    params = [run_parameters(trial.config, trial.overrides) for trial in session.trials if trial.config]
+    params = [run_parameters(trial.config, trial.overrides) for trial in sweep.trials if trial.config]
     varied: dict[str, dict[str, None]] = {}
     for key in dict.fromkeys(key for each in params for key in each):
         values = dict.fromkeys(param_value(each.get(key)) for each in params)
         if len(values) > 1:
             varied[key] = values
-    named = {key for key in varied if {key, key.removesuffix(".name")} & {key_of(each) for each in session.arguments}}
+    named = {key for key in varied if {key, key.removesuffix(".name")} & {key_of(each) for each in sweep.arguments}}
     if named:  # other keys vary as a consequence, such as parameters that only one optimizer has
         varied = {key: values for key, values in varied.items() if key in named}
-    given = {key_of(each): each.partition("=")[2] for each in session.arguments}
+    given = {key_of(each): each.partition("=")[2] for each in sweep.arguments}
     chosen = run_parameters(best.config, best.overrides)
     return {
         **{
@@ -122,42 +93,41 @@ def describe(tracker: Tracker, tracking: Tracking, files: list[Path]) -> None:
     tracker.set_tags({NOTE: text})
 
 
-def best_trial(session: Swept) -> Trial | None:
+def best_trial(sweep: SweepState) -> Trial | None:
     """Return the trial with the best value of the objective; None if no trial has a value."""
-    objective = session.objective
+    objective = sweep.objective
     if objective is None:
         return None
     ranked = [
         (objective.rank_key(value), trial.number, trial)
-        for trial in session.trials
-        if trial.whole and (value := session.value(trial)) is not None and not math.isnan(value)
+        for trial in sweep.trials
+        if trial.whole and (value := sweep.value(trial)) is not None and not math.isnan(value)
     ]
     return min(ranked, key=lambda each: each[:2])[2] if ranked else None
 
 
-def ranking(session: Swept, most: int = 10) -> list[str]:
+def ranking(sweep: SweepState, comparison: Comparison | None) -> list[str]:
     """Return the lines of the ranking: of choices as by `kexp compare`, or of trials if each choice ran once."""
     from kexp.sweeps.report import ranked_lines, screen_width
 
-    comparison = session.comparison
-    if session.objective is None or comparison is None:
+    if sweep.objective is None or comparison is None:
         return []
     if not comparison.single:
-        return ranked_lines(comparison, screen_width(), most, session.compare_command)
+        return ranked_lines(comparison, screen_width(), _MOST_ROWS, sweep.compare_command)
     by_run = {trial.run_id: row.values[seed] for row in comparison.rows for seed, trial in row.trials.items()}
-    values = {trial.number: by_run[run_id] for trial in session.trials if (run_id := run_id_of(trial)) in by_run}
-    return leaderboard(session.trials, comparison.objective, values, most)
+    values = {trial.number: by_run[run_id] for trial in sweep.trials if (run_id := run_id_of(trial)) in by_run}
+    return leaderboard(sweep.trials, comparison.objective, values, _MOST_ROWS)
 
 
 class Report:
     """Compares a sweep's trials and writes the report, in a background thread.
 
     Args:
-        session: the sweep; errors are added to its notices.
+        sweep: the sweep; errors are added to its notices.
     """
 
-    def __init__(self, session: Swept) -> None:
-        self._session = session
+    def __init__(self, sweep: SweepState) -> None:
+        self._sweep = sweep
         self._thread: threading.Thread | None = None
         self._files: list[Path] = []
         self._comparison: Comparison | None = None
@@ -184,18 +154,19 @@ class Report:
             self._thread.join()
         if self._comparison is None:
             with contextlib.suppress(KexpError):  # no trial has started, or the objective has no direction
-                self._comparison = _compared(self._session, [_result(trial) for trial in _begun(self._session)])
+                begun = [trial for trial in self._sweep.trials if trial.state not in ("WAITING", "INVALID")]
+                self._comparison = _compared(self._sweep, list(map(_result, begun)))
         return self._comparison
 
     def _write(self, after: Callable[[], object]) -> None:
-        notices = self._session.notices
+        notices = self._sweep.notices
         try:
             after()
             self._files = self._write_files()
         except KexpError as error:
             notices.append(f"there is no report: {error}")
         except Exception as error:  # a failed figure must not fail the sweep
-            notices.append(f"there is no report: {type(error).__name__}: {error}")
+            notices.append(f"there is no report: {in_a_line(error)}")
 
     def _write_files(self) -> list[Path]:
         """Writes `report.html`, `report.md` and `trials.csv` from the store.
@@ -205,55 +176,51 @@ class Report:
         """
         from kexp.sweeps.report import write_report
 
-        session = self._session
-        assert session.store is not None
+        sweep = self._sweep
+        assert sweep.store is not None
         # Read from the session, because the list in the sweep's run may not be written yet.
-        shared = [trial.run_id for trial in session.trials if trial.state == "DONE"]
-        trials = read_sweep(session.store, session.run_id, shared=shared).trials
+        shared = [trial.run_id for trial in sweep.trials if trial.state == "DONE"]
+        trials = read_sweep(sweep.store, sweep.run_id, shared=shared).trials
         if not trials:
             return []
-        histories = histories_of(session.store, session.folder)
-        self._comparison = _compared(session, trials, histories)
-        self._comparison.notes.extend(session.remarks)
-        page = write_report(session.folder, self._comparison, histories, objectives=session.objectives)
+        histories = histories_of(sweep.store, sweep.folder)
+        self._comparison = _compared(sweep, trials, histories)
+        self._comparison.notes.extend(sweep.remarks)
+        page = write_report(sweep.folder, self._comparison, histories, objectives=sweep.objectives)
         return [page, page.with_name("report.md"), page.with_name("trials.csv")]
 
 
-def _compared(session: Swept, trials: list[TrialResult], histories: Histories | None = None) -> Comparison:
+def _compared(sweep: SweepState, trials: list[TrialResult], histories: Histories | None = None) -> Comparison:
     from kexp.sweeps.comparing import compare_trials
 
-    objective = session.objective
+    objective = sweep.objective
     return compare_trials(
         trials,
         histories=histories,
-        title=session.name,
-        metrics=[each.metric for each in session.objectives] if len(session.objectives) > 1 else None,
+        title=sweep.name,
+        metrics=[each.metric for each in sweep.objectives] if len(sweep.objectives) > 1 else None,
         objective=objective.metric if objective else None,
         direction=objective.direction if objective else None,
     )
 
 
-def _begun(session: Swept) -> list[Trial]:
-    """Return the trials that have started."""
-    return [trial for trial in session.trials if trial.state not in ("WAITING", "INVALID")]
-
-
-def closing_lines(session: Swept, launched: Sequence[str]) -> list[str]:
+def closing_lines(sweep: SweepState, comparison: Comparison | None, launched: Sequence[str]) -> list[str]:
     """Return the lines at the end of a sweep: the ranking, how trials were launched, and what went wrong.
 
     Args:
-        session: the sweep.
+        sweep: the sweep.
+        comparison: its ranked choices; None if nothing was measured.
         launched: the lines of its launcher, and of what was decided and saved.
     """
-    lines = ranking(session)
+    lines = ranking(sweep, comparison)
     lines += ["", *launched] if launched else []
-    lines += ["", *session.remarks] if session.remarks else []
-    wrong = problems(session.trials)
+    lines += ["", *sweep.remarks] if sweep.remarks else []
+    wrong = problems(sweep.trials)
     if wrong:
-        lines += ["", f"{len(wrong)} of {len(session.trials)} trials did not finish:", *wrong]
-    never = sum(1 for trial in session.trials if not trial.over)
+        lines += ["", f"{len(wrong)} of {len(sweep.trials)} trials did not finish:", *wrong]
+    never = sum(1 for trial in sweep.trials if not trial.over)
     if never:
-        lines += ["", f"{never} of {len(session.trials)} trials were not run"]
+        lines += ["", f"{never} of {len(sweep.trials)} trials were not run"]
     return lines
 
 

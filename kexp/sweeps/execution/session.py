@@ -1,4 +1,4 @@
-"""One sweep from its trials to its answer: skip what is done, run the rest, record, rank, report."""
+"""Run a sweep: skip the trials that are done, run and record the rest, compare them, write the report."""
 
 from __future__ import annotations
 
@@ -7,38 +7,30 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kexp.errors import ConfigError
 from kexp.schema import Experiment
 from kexp.sweeps.compare.comparison import Comparison
 from kexp.sweeps.events import Launcher
 from kexp.sweeps.execution.closing import Report, closing_lines, describe, summarise
+from kexp.sweeps.execution.state import SweepState
 from kexp.sweeps.execution.sweep_run import lock_sweep, open_sweep_run
 from kexp.sweeps.execution.trial_events import TrialEvents
 from kexp.sweeps.feed import Feed
-from kexp.sweeps.objective import Objective, choose_objectives
+from kexp.sweeps.objective import Objective
 from kexp.sweeps.plan.earlier import earlier_sweep, sweep_key
 from kexp.sweeps.plan.jobs import Jobs
 from kexp.sweeps.plan.planning import mark_done
-from kexp.sweeps.record.keeping import Keeping
 from kexp.sweeps.record.recorder import Recorder
-from kexp.sweeps.record.trial_records import TrialRecords
 from kexp.sweeps.table import LiveTable
-from kexp.sweeps.tasks import make_task
 from kexp.sweeps.trials import Outcome, Task, Trial
 from kexp.system.disk import disk_full_error, is_disk_full
 from kexp.system.interrupts import deferred_interrupts, no_interrupts
-from kexp.tracking import (
-    StoreSettings,
-    Tracker,
-    command_line,
-    left_alone,
-)
+from kexp.tracking import StoreSettings, Tracker, command_line, left_alone
 from kexp.tracking.reading.stale import unfinished_runs
 from kexp.tracking.status import ended_with, sigterm_raises
 from kexp.training import remove_checkpoints
@@ -46,21 +38,19 @@ from kexp.training import remove_checkpoints
 __all__ = ["ARGUMENTS", "Session"]
 
 ARGUMENTS = "sweep/arguments.json"
-"""An artifact of a sweep's run: what to run it with again."""
+"""An artifact of a sweep's run: the command that runs it again."""
 
 
-class Session:
-    """A sweep.
+class Session(SweepState):
+    """Runs a sweep. The folder and the name become those of an earlier run of the same sweep, if there is one.
 
     Args:
-        trials: planned; more may be added by a sweeper that searches.
-        experiment: any valid trial's config, for the settings that trials share.
-        arguments: what is swept over, as on the command line.
-        store: where runs are recorded; None keeps none.
-        folder: `multirun/NAME`; an earlier run of the same sweep has its own.
-        name: the sweep's name, where the user gave none and there is no earlier run.
-        command: all of the command line, for `kexp resume`.
-        jobs: the trials as Hydra's jobs; None where a launcher of Hydra's sees to that.
+        trials: see `SweepState`, as for the other arguments.
+        command: the whole command line, for `kexp resume`.
+
+    Attributes:
+        goes_on: whether the store has an earlier run of this sweep.
+        rows_waiting: how many rows of the sweep's own run wait on disk after the end, for a store that was away.
     """
 
     def __init__(
@@ -75,38 +65,18 @@ class Session:
         command: Mapping[str, Any] | None = None,
         jobs: Jobs | None = None,
     ) -> None:
-        self.trials, self.settings, self.arguments = trials, experiment.sweep, tuple(arguments)
-        self.store, self.folder, self.name = store, folder, name
-        self.verbose, self.tracking = experiment.trainer.verbose, experiment.tracking
-        self.objective: Objective | None = None
-        self.run_id = ""
-        self.jobs, self._own_folder = jobs, folder.name != name
-        self.notices: list[str] = []
-        self.remarks: list[str] = []  # what a reader of the table and the report should know
-        self.objectives: Sequence[Objective] = ()  # of a search that has several: all of them
+        super().__init__(trials, experiment, arguments=arguments, store=store, folder=folder, name=name, jobs=jobs)
+        self._own_folder = folder.name != name
         self._command = dict(command or {"arguments": list(arguments)})
-        self.records = TrialRecords(store, self.task)
-        self.table: LiveTable | None = None
         self._events = TrialEvents(self)
-        self.goes_on = False  # the store has an earlier run of this sweep
-        save, tracking = experiment.save, experiment.tracking
-        added = tracking.enabled and save.model
-        self._keep = save.keep if added or save.formats else "none"
-        if save.register and self._keep == "none":
-            raise ConfigError.at(
-                "save.keep", "must not be none with save.register, which needs the best model", save.keep
-            )
-        self._coming = ["model"] if added and self._keep != "none" else []
-        self.keeping = Keeping(folder, self._keep)
-        self._asked_to_save = False
-        self.trials_waiting = self.rows_waiting = 0  # on disk, as the store did not take them
-        self._launched: Callable[[], list[str]] = list  # the launcher's own closing lines
-        self._interrupted = False
         self._report = Report(self)
+        self._launched: Callable[[], list[str]] = list  # the launcher's own closing lines
+        self.goes_on = self._asked_to_save = self._interrupted = False
+        self.rows_waiting = 0
 
     @contextmanager
     def running(self, objective: Objective | None = None) -> Iterator[Tracker]:
-        """The sweep's own run, RUNNING within the block. What a killed sweep left is taken up again.
+        """Opens the sweep's own run, or that of an earlier attempt, which is RUNNING within the block.
 
         Raises:
             ConfigError: the same sweep is running already.
@@ -120,7 +90,6 @@ class Session:
             lock_sweep(stack, self.folder.parent, key)
             before = self._take_up(key)
             self.goes_on = before is not None
-            self.keeping = Keeping(self.folder, self._keep)
             with deferred_interrupts():  # a run that is open is one that will be ended
                 self.notices += left_alone() if self.store is not None else []
                 tracker = open_sweep_run(
@@ -136,17 +105,7 @@ class Session:
             ending.enter_context(log_extras(tracker, self.tracking) if self.store is not None else nullcontext())
             self.folder.mkdir(exist_ok=True)  # only now: a sweep that never opened leaves no folder
             self.run_id = tracker.run_id
-            replaced = unfinished_runs(self.store, before) if self.store is not None and before else {}
-            recorder = Recorder(
-                self.store,
-                replaced,
-                folder=self.folder,
-                run_id=self.run_id,
-                notices=self.notices,
-                coming=self._coming,
-                go_on=self.resume_command,
-            )
-            self.records.begin(recorder, tracker, self.folder)
+            self.records.begin(self._recorder(before), tracker, self.folder)
             tracker.log_text(json.dumps({**self._command, "cwd": os.getcwd()}), ARGUMENTS)
             try:
                 yield tracker
@@ -160,29 +119,17 @@ class Session:
                     self._interrupt()
                     self._end(tracker)
         self.rows_waiting = tracker.undelivered
-        waits_with_trials = (
-            self.records.was_waited_for and tracker.undelivered
-        )  # in the same folder, as is told already
-        if tracker.notice and not waits_with_trials:
+        # Rows that wait in the same folder as trials are told of already.
+        if tracker.notice and not (self.records.was_waited_for and tracker.undelivered):
             self.notices.append(tracker.notice)
 
     @property
-    def resume_command(self) -> str:
-        """What to type to go on with the sweep."""
-        return command_line("resume", self.name, store=self.store, experiment=True)
-
-    @property
-    def compare_command(self) -> str:
-        """What to type to rank its choices again."""
-        return command_line("compare", self.name, store=self.store, experiment=True)
-
-    @property
     def comparison(self) -> Comparison | None:
-        """Its ranked choices, once it is over; None where nothing was measured."""
+        """The ranked choices, once the sweep is over; None if nothing was measured."""
         return self._report.comparison()
 
     def skip_done(self) -> None:
-        """Marks what the store has finished already, unless everything is to be run again."""
+        """Marks the trials that are finished in the store as DONE, unless `sweep.rerun` is set."""
         if self.store is not None and not self.settings.rerun:
             mark_done(self.trials, self.store)
             self.know_objective({key: value for trial in self.trials for key, value in trial.metrics.items()})
@@ -190,11 +137,7 @@ class Session:
                 if trial.state == "DONE":
                     self.keeping.consider(trial, self.objective)
             # A kill may have left an earlier attempt beside the good one.
-            self.replace_earlier(trial for trial in self.trials if trial.state == "DONE")
-
-    def replace_earlier(self, trials: Iterable[Trial]) -> None:
-        """Deletes the earlier attempts of trials that the store has now."""
-        self.records.replace(trials)
+            self.records.replace(trial for trial in self.trials if trial.state == "DONE")
 
     def run(
         self,
@@ -206,15 +149,15 @@ class Session:
         most: int = 0,
         then: Callable[[], Sequence[Trial]] = tuple,
     ) -> None:
-        """Runs the trials that wait; of trials that are the same experiment, one.
+        """Runs the waiting trials. Of trials that are the same experiment, one runs.
 
         Args:
-            launcher: runs them.
-            trials: those known from the start.
-            ask: whether each epoch waits for a word on whether to go on.
-            more: asked for another trial whenever there is room for one; None is none for now.
-            most: how many trials `more` will give at most.
-            then: asked once nothing else waits: gives trials that go on, or none while others are to end first.
+            launcher: runs the tasks.
+            trials: the trials that are known from the start.
+            ask: whether a trial waits after each epoch for the answer whether it continues.
+            more: called when a worker is free; returns a further trial, or None if there is none at this time.
+            most: the most trials that `more` will return.
+            then: called when no other trial waits; returns paused trials to continue, or none at this time.
         """
         waiting = self._events.expect(trials)
 
@@ -242,11 +185,11 @@ class Session:
                 self.table.close()
 
     def prune_with(self, judge: Callable[[Trial, int, Mapping[str, float]], str | None]) -> None:
-        """Asks `judge` after each epoch whether a trial is to end, and why."""
+        """Calls `judge` after each epoch; it returns the reason why the trial ends now, or None."""
         self._events.prune = judge
 
     def call_at_ends(self, on_end: Callable[[Trial, Outcome], None]) -> None:
-        """Calls `on_end` for each trial that is over, before the next one is asked for."""
+        """Calls `on_end` for each trial that is over, before the next one is taken."""
         self._events.at_end = on_end
 
     @property
@@ -256,11 +199,11 @@ class Session:
 
     @property
     def models_missing(self) -> int:
-        """How many models to be kept are not saved, or not in the store yet."""
+        """How many of the models to keep are not saved, or not in the store."""
         return self._events.models_missing + self.records.models_left
 
     def give_up(self, trial: Trial, reason: str) -> None:
-        """Ends a trial that is paused; its record is what it had measured by then."""
+        """Ends a paused trial as PRUNED, with the metrics that it has measured so far."""
         outcome = self.held[trial.number]
         remove_checkpoints(Path(self.task(trial).checkpoint))
         record = outcome.record
@@ -269,24 +212,12 @@ class Session:
         self._events.ended(trial, replace(outcome, state="PRUNED", reason=reason, record=record))
 
     def take_over(self, trial: Trial, donor: Trial, fingerprint: str) -> None:
-        """What a trial has measured is from now on what another has; `fingerprint` is what its own was before."""
+        """Gives a trial the measurements of another, its donor; `fingerprint` is the trial's own before that."""
         self.records.take_over(trial, donor, fingerprint)
         trial.metrics = dict(donor.metrics)
 
-    def task(self, trial: Trial, ask: bool = False) -> Task:
-        """The task of a trial; `ask` has each epoch wait for an answer."""
-        trial.folder = self.folder / (str(trial.number) if self.jobs is None else self.jobs.subdir(trial))
-        return make_task(
-            trial,
-            ask=ask,
-            sweep=self.folder,
-            name=f"{self.name}-{trial.number}",
-            parent_run_id=self.run_id or None,
-            state=self.keeping.file(trial),
-        )
-
     def _saving_tasks(self) -> list[Task]:
-        """Once all trials are over: tasks that save the models of the best, each once. Their numbers are negative."""
+        """Returns the tasks that save the models to keep, once all trials are over. Their numbers are negative."""
         if self._asked_to_save or any(not trial.over for trial in self.trials):
             return []
         self._asked_to_save = True
@@ -295,19 +226,15 @@ class Session:
             self._report.begin(after=lambda: self.records.wait(self.trials))
         return tasks
 
-    def value(self, trial: Trial) -> float | None:
-        """What a trial is judged by; None where it has not measured it."""
-        return None if self.objective is None else trial.metrics.get(self.objective.metric)
-
     def closing(self) -> list[str]:
-        """The closing lines: the ranking, what went wrong, where things are."""
+        """Returns the closing lines: the ranking, how trials were launched, and what went wrong."""
         again = command_line("reproduce", "RUN", "--save", store=self.store)
         launched = self._launched() + [f"{label:<8} {text}" for label, text in self._events.decided]
         launched += [line] if (line := self.keeping.line(self.objective, again)) else []
-        return closing_lines(self, launched)
+        return closing_lines(self, self.comparison, launched)
 
     def _take_up(self, key: str) -> str | None:
-        """The id of the earlier run of this sweep, whose name and folder become this one's."""
+        """Takes the name and folder of an earlier run of this sweep, if there is one; returns its id."""
         before = None if self.store is None else earlier_sweep(self.store, key, self.settings.name)
         if before is None or self.settings.rerun:
             return None
@@ -316,33 +243,38 @@ class Session:
             self.folder = before.folder
         elif not self._own_folder:
             self.folder = self.folder.with_name(before.name)
+        self.keeping.folder = self.folder
         return before.run_id
 
+    def _recorder(self, before: str | None) -> Recorder | None:
+        """Returns the recorder of the trials; `before` is the id of the earlier run of this sweep, if it has one."""
+        if self.store is None:
+            return None
+        return Recorder(
+            self.store,
+            unfinished_runs(self.store, before) if before else {},
+            folder=self.folder,
+            run_id=self.run_id,
+            notices=self.notices,
+            coming=["model"] if self.logs_models else [],
+            go_on=self.resume_command,
+        )
+
     def _interrupt(self) -> None:
-        """What still runs when the sweep ends was killed with it."""
+        """Records the trials that still run when the sweep ends as KILLED."""
         reason = "ended by sweep.fail_fast" if self.settings.fail_fast else "the sweep was interrupted"
         for trial in self.trials:
             if trial.state == "RUNNING":
                 self._events.ended(trial, Outcome(trial.number, "KILLED", reason))
 
-    def know_objective(self, metrics: Mapping[str, float]) -> None:
-        """Chooses what trials are judged by, once there are metrics to choose from."""
-        if self.objective is None and metrics:
-            self.objective, *_ = choose_objectives(  # a search may have several; a table is ranked by the first
-                metrics, self.settings.objective, self.settings.direction, key="sweep.objective"
-            )
-            if self.table is not None:
-                self.table.objective = self.objective
-
     def _end(self, tracker: Tracker) -> None:
-        """Everything recorded, then the summary of it, then the report over what the store has."""
+        """Writes the remaining records, then the summary, then the report on the trials in the store."""
         try:
             self.records.close(self.trials, _say if self.verbose else None)
         finally:
-            self.trials_waiting = self.records.trials_left
             tracker.hurries = self.records.was_waited_for
             for left in ("checkpoints", "states"):
-                with contextlib.suppress(OSError):  # there is something in it where a trial was interrupted
+                with contextlib.suppress(OSError):  # not empty if a trial was interrupted
                     (self.folder / left).rmdir()
             self._summarise(tracker)
         if self.store is not None and not self._interrupted:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from kexp.errors import ConfigError
 from kexp.schema import Experiment
+from kexp.sweeps.execution.closing import best_trial
 from kexp.sweeps.execution.session import Session
 from kexp.sweeps.population.decisions import Decision
 from kexp.sweeps.population.staged import StagedSweep
@@ -83,15 +84,14 @@ class Members:
             self._lineage[number] = [*self._lineage[copy.donor], (copy.donor, decision.epoch)]
             before = trials[number].fingerprint
             self._rewrite(trials[number])
+            self.values[number] = dict(copy.values)
             session.take_over(trials[number], trials[copy.donor], before)
 
     def winner(self, session: Session) -> str:
         """Returns a line that names the best member and its hyperparameters."""
-        objective = session.objective
-        finished = [trial for trial in session.trials if trial.whole and session.value(trial) is not None]
-        if objective is None or not finished:
+        best = best_trial(session)
+        if best is None:
             return "pbt: no member has a result"
-        best = min(finished, key=lambda trial: objective.rank_key(trial.metrics[objective.metric]))
         values = []
         for key in self._keys:
             later = [f"{value:g} from epoch {epoch + 1}" for epoch, value in self._of(best, key).items()]

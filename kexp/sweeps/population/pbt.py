@@ -9,7 +9,6 @@ from kexp.errors import ConfigError
 from kexp.rules import Count, Positive, Range, Whole
 from kexp.schema import check
 from kexp.sweeps.execution.session import Session
-from kexp.sweeps.population.decisions import Decision
 from kexp.sweeps.population.exploiting import Exploiting
 from kexp.sweeps.population.members import Members, check_axes
 from kexp.sweeps.population.staged import StagedSweep, check_settings, plan_staged, run
@@ -68,13 +67,8 @@ class PbtSweeper(SpaceSweeper):
             self.seed,
         )
         aim = f"to {staged.objective.direction} {staged.objective.metric}"
-
-        def take_effect(session: Session, decision: Decision) -> None:
-            members.copy(session, decision)
-            method.copied(decision)
-
         lines = [f"every {self.interval} epochs the worst {self.quantile:.0%} go on as copies of the best, {aim}"]
-        return run(self, staged, arguments, method, lines, take_effect, members.winner)
+        return run(self, staged, arguments, method, lines, members.copy, members.winner)
 
     def plan(self, arguments: Sequence[str]) -> list[Trial]:
         """Returns the members as they start.

@@ -29,7 +29,7 @@ from kexp.tracking.store.side_by_side import AT_ONCE, side_by_side
 
 __all__ = ["Recorder"]
 
-_IN_BULK = 100  # records written at once to a database; to a server two for each connection
+_IN_BULK = 100  # so many records are written at once; to a server two for each connection
 _LAST_S = 60.0  # how long a store that is away is waited for at the end: a server takes half a minute to start again
 
 
@@ -37,7 +37,7 @@ class Recorder:
     """Writes records in the background; first of all those that an earlier run of the sweep has left on disk.
 
     Args:
-        store: where; None keeps nothing.
+        store: the store to write to.
         replaced: fingerprint -> runs of an earlier attempt, deleted once their successor is written.
         folder: the sweep's; what cannot be delivered waits there.
         run_id: the sweep's run.
@@ -45,7 +45,6 @@ class Recorder:
         coming: kinds of rows that will be added to runs, as of `open_run`; what they take is imported meanwhile.
         go_on: the command that goes on with the sweep.
         interval_s: how long records gather before they are written.
-        most: how many at most; more are written at once.
 
     Attributes:
         run_ids: of the runs written, by the ids of their records; a server gives ids of its own.
@@ -59,7 +58,7 @@ class Recorder:
 
     def __init__(
         self,
-        store: StoreSettings | None,
+        store: StoreSettings,
         replaced: Mapping[str, Sequence[str]] | None = None,
         *,
         folder: Path,
@@ -68,12 +67,11 @@ class Recorder:
         notices: list[str] | None = None,
         coming: Collection[str] = (),
         interval_s: float = 1.0,
-        most: int = 100,
     ) -> None:
-        self._store, self._interval_s, self._most = store, interval_s, most
+        self._store = store
         self._replaced = {key: list(ids) for key, ids in (replaced or {}).items()}
         self._outbox = TrialOutbox(folder)
-        self._at_once = 2 * AT_ONCE if store is not None and is_remote(resolve_uri(store)) else _IN_BULK
+        self._at_once = 2 * AT_ONCE if is_remote(resolve_uri(store)) else _IN_BULK
         self._notices = notices if notices is not None else []
         self._waiting: list[RunRecord] = []
         self._untried: set[str] = set()  # ids of records that were never sent, by this process or another
@@ -91,14 +89,12 @@ class Recorder:
 
     def put(self, record: RunRecord) -> None:
         """Takes the record of a trial that is over. It is on disk when this returns, unless the disk is full."""
-        if self._store is None:
-            return
         with contextlib.suppress(OSError, StoreError):  # the store may take it all the same, or says what is wrong
             self._outbox.keep(self._store, [record])
         with self._change:
             self._untried.add(record.run_id)
             self._waiting.append(record)
-        if len(self._waiting) >= self._most:
+        if len(self._waiting) >= _IN_BULK:
             self._thread.wake()
 
     def add(self, folder: Path, then: Callable[[], None]) -> None:
@@ -111,19 +107,14 @@ class Recorder:
         self._added.append((folder, then))
         self._thread.wake()
 
-    def flush(self, patience_s: float = _LAST_S) -> bool:
-        """Waits until the store has what was put so far; not for ever, where it takes none of it for so long.
-
-        Returns:
-            Whether it has it.
-        """
-        waiting, deadline = len(self._waiting), time.monotonic() + patience_s
+    def flush(self) -> None:
+        """Waits until the store has what was put so far, or has taken none of it for a minute."""
+        waiting, deadline = len(self._waiting), time.monotonic() + _LAST_S
         self._thread.wake()
         while self._waiting and time.monotonic() < deadline:
             time.sleep(0.02)
             if len(self._waiting) < waiting:
-                waiting, deadline = len(self._waiting), time.monotonic() + patience_s
-        return not self._waiting
+                waiting, deadline = len(self._waiting), time.monotonic() + _LAST_S
 
     def close(self, say: Callable[[str], None] | None = None) -> None:
         """Writes what is left. What the store does not take stays on disk, and a notice says so.
@@ -160,8 +151,6 @@ class Recorder:
         Raises:
             StoreError: the store did not do it.
         """
-        if self._store is None:
-            return
         run_ids = [run_id for each in fingerprints for run_id in self._replaced.pop(each, ())]
         if run_ids:
             delete_runs(self._store, run_ids)
@@ -172,8 +161,6 @@ class Recorder:
 
     def _deliver_left(self, run_id: str) -> None:
         """What an earlier run of this sweep has left on disk. Before anything else, so that it counts as done."""
-        if self._store is None:
-            return
         left = [record for _, record in self._outbox.waiting() if record.parent_run_id == run_id]
         if not left:
             return
@@ -199,7 +186,6 @@ class Recorder:
 
     def _write(self, batch: Sequence[RunRecord]) -> None:
         """What the store refuses for good stops no other."""
-        assert self._store is not None
         fresh = self._untried & {record.run_id for record in batch}
         self._untried -= fresh
         away = True
@@ -217,7 +203,7 @@ class Recorder:
 
     def _deliver_added(self) -> None:
         added = [self._added.popleft() for _ in range(len(self._added))]
-        if self._store is None or not added:
+        if not added:
             return
         self._sending = len(added)
         most = AT_ONCE if is_remote(resolve_uri(self._store)) else 1  # a file of SQLite takes one writer
@@ -248,8 +234,6 @@ class Recorder:
         then()
 
     def _keep_on_disk(self, records: Sequence[RunRecord]) -> None:
-        if self._store is None:
-            return
         try:
             self._outbox.keep(self._store, records)
         except OSError as error:

@@ -40,11 +40,11 @@ class TrialRecords:
         self._common: set[str] = set()  # places of texts that trials share, and that the sweep's run has
         self._points: dict[int, list[tuple[int, dict[str, float], int]]] = {}
 
-    def begin(self, recorder: Recorder, tracker: Tracker, folder: Path) -> None:
+    def begin(self, recorder: Recorder | None, tracker: Tracker, folder: Path) -> None:
         """Takes records from now on.
 
         Args:
-            recorder: writes them.
+            recorder: writes them; None without a store.
             tracker: of the sweep's run, for what trials share.
             folder: the sweep's.
         """
@@ -78,12 +78,12 @@ class TrialRecords:
 
     def put(self, trial: Trial, outcome: Outcome) -> None:
         """Hands the trial's record to the recorder, its own or, where its process could not give one, ours."""
-        record = outcome.record
-        if self._recorder is None or (record is None and outcome.state == "INVALID"):
+        if outcome.record is None and outcome.state == "INVALID":
             return
-        if record is None:
-            record = self._record_of(trial, outcome)
+        record = outcome.record or self._record_of(trial, outcome)
         trial.run_id = record.run_id
+        if self._recorder is None:
+            return
         record = self._without_common(record)
         if self._store is not None and is_remote(resolve_uri(self._store)):  # the report need not ask for it
             KeptHistories(self._folder).keep(record.run_id, history_of(record))
@@ -126,7 +126,7 @@ class TrialRecords:
 
     def add_model(self, folder: Path, is_saved: Callable[[], None]) -> None:
         """Delivers a model that waits in a trial's folder; `is_saved` is called once that is done."""
-        if self._recorder is not None and self._store is not None:
+        if self._recorder is not None:
             self._recorder.add(folder, is_saved)
         else:
             is_saved()
@@ -134,7 +134,7 @@ class TrialRecords:
     @property
     def go_to_a_store(self) -> bool:
         """Whether there is a store to wait for."""
-        return self._recorder is not None and self._store is not None
+        return self._recorder is not None
 
     def wait(self, trials: Sequence[Trial]) -> None:
         """Waits until the store has the trials that are over, or does not answer."""
@@ -150,8 +150,9 @@ class TrialRecords:
             trials: of the sweep; each is given its run's id in the store.
             say: see `Recorder.close`, as for what is raised.
         """
-        assert self._recorder is not None
         recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            return
         try:
             recorder.close(say)
         finally:

@@ -1,0 +1,116 @@
+"""The state of a sweep: its trials, what they are judged by, and where they are recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from kexp.errors import ConfigError
+from kexp.schema import Experiment
+from kexp.sweeps.objective import Objective, choose_objectives
+from kexp.sweeps.plan.jobs import Jobs
+from kexp.sweeps.record.keeping import Keeping
+from kexp.sweeps.record.trial_records import TrialRecords
+from kexp.sweeps.table import LiveTable
+from kexp.sweeps.tasks import make_task
+from kexp.sweeps.trials import Task, Trial
+from kexp.tracking import StoreSettings, command_line
+
+__all__ = ["SweepState"]
+
+
+class SweepState:
+    """The state of a sweep, which a `Session` changes, and which its events, its end and its report read.
+
+    Args:
+        trials: the planned trials; a sweeper that searches adds more.
+        experiment: any valid trial's config, for the settings that trials share.
+        arguments: what is swept over, as on the command line.
+        store: where runs are recorded; None records nothing.
+        folder: the folder of the sweep's files, `multirun/NAME`.
+        name: the sweep's name.
+        jobs: the trials as Hydra's jobs; None with a launcher of Hydra's.
+
+    Attributes:
+        settings: the config's `sweep`.
+        tracking: the config's `tracking`.
+        verbose: the config's `trainer.verbose`; 0 prints nothing.
+        objective: the metric that trials are ranked by; None until a metric is measured.
+        objectives: of a search that has several, all of them.
+        run_id: the id of the sweep's own run, once it is open.
+        notices: sentences for the user, printed at the end.
+        remarks: what a reader of the table and of the report should know.
+        logs_models: whether trials whose model is kept log it to MLflow.
+        keeping: the models to keep.
+        records: the trials' records.
+        table: the live table, while trials run.
+
+    Raises:
+        ConfigError: `save.register` needs a model, and none is kept.
+    """
+
+    def __init__(
+        self,
+        trials: list[Trial],
+        experiment: Experiment,
+        *,
+        arguments: Sequence[str],
+        store: StoreSettings | None,
+        folder: Path,
+        name: str,
+        jobs: Jobs | None = None,
+    ) -> None:
+        self.trials, self.settings, self.arguments = trials, experiment.sweep, tuple(arguments)
+        self.store, self.folder, self.name, self.jobs = store, folder, name, jobs
+        self.verbose, self.tracking = experiment.trainer.verbose, experiment.tracking
+        self.objective: Objective | None = None
+        self.objectives: Sequence[Objective] = ()
+        self.run_id = ""
+        self.notices: list[str] = []
+        self.remarks: list[str] = []
+        self.table: LiveTable | None = None
+        save = experiment.save
+        logs_models = experiment.tracking.enabled and save.model
+        keep = save.keep if logs_models or save.formats else "none"
+        if save.register and keep == "none":
+            raise ConfigError.at(
+                "save.keep", "must not be none with save.register, which needs the best model", save.keep
+            )
+        self.logs_models = logs_models and keep != "none"
+        self.keeping = Keeping(folder, keep)
+        self.records = TrialRecords(store, self.task)
+
+    @property
+    def resume_command(self) -> str:
+        """The command that continues the sweep."""
+        return command_line("resume", self.name, store=self.store, experiment=True)
+
+    @property
+    def compare_command(self) -> str:
+        """The command that ranks the sweep's choices again."""
+        return command_line("compare", self.name, store=self.store, experiment=True)
+
+    def task(self, trial: Trial, ask: bool = False) -> Task:
+        """Returns the task of a trial; `ask` makes each epoch wait for an answer."""
+        trial.folder = self.folder / (str(trial.number) if self.jobs is None else self.jobs.subdir(trial))
+        return make_task(
+            trial,
+            ask=ask,
+            sweep=self.folder,
+            name=f"{self.name}-{trial.number}",
+            parent_run_id=self.run_id or None,
+            state=self.keeping.file(trial),
+        )
+
+    def value(self, trial: Trial) -> float | None:
+        """Returns a trial's value of the objective; None if it has not measured it."""
+        return None if self.objective is None else trial.metrics.get(self.objective.metric)
+
+    def know_objective(self, metrics: Mapping[str, float]) -> None:
+        """Chooses the objective, once there are metrics to choose from."""
+        if self.objective is None and metrics:
+            self.objective, *_ = choose_objectives(  # a search may have several; a table is ranked by the first
+                metrics, self.settings.objective, self.settings.direction, key="sweep.objective"
+            )
+            if self.table is not None:
+                self.table.objective = self.objective
