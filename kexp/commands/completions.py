@@ -8,9 +8,9 @@ import io
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -19,7 +19,7 @@ from kexp import registry
 from kexp.commands import COMMANDS
 from kexp.errors import KexpError
 from kexp.registry.groups import GROUPS
-from kexp.schema import SETTINGS
+from kexp.schema import AUTO, DEFAULT_OPTIMIZER, SETTINGS
 from kexp.signatures import Parameter
 from kexp.system.folders import conf_folder
 
@@ -140,14 +140,14 @@ def _complete_override(before: Sequence[str], current: str) -> list[str]:
     parent, dot, _ = key.rpartition(".")
     if dot:
         return [f"{sign}{parent}.{name}" for name in _children(before, parent)]
-    nodes = [name for name in dict.fromkeys([*_defaults(), *_settings()]) if name not in _NO_NODES]
+    nodes = [name for name in dict.fromkeys([*_defaults(), *SETTINGS]) if name not in _NO_NODES]
     return [f"{sign}{name}=" for name in (*_defaults(), *_SCALARS)] + [f"{sign}{name}." for name in nodes]
 
 
 def _children(before: Sequence[str], parent: str) -> list[str]:
     """Returns the keys below a config node: parameters with `=`, nodes with `.`."""
-    if parent in _settings():
-        return [f"{field.name}=" for field in fields(_settings()[parent])]
+    if parent in SETTINGS:
+        return [f"{field.name}=" for field in fields(SETTINGS[parent])]
     group = parent.partition(".")[0]
     if group in GROUPS and GROUPS[group].several and parent == group:
         return [f"{GROUPS[group].node(name).rpartition('.')[2]}." for name in _chosen_options(before, group)]
@@ -184,8 +184,6 @@ def _parameters_of(group: str, name: str) -> list[Parameter]:
 
 def _chosen_options(before: Sequence[str], group: str) -> list[str]:
     """Returns the options of a group that the line chooses, else those of the primary config; `auto` is resolved."""
-    from kexp.schema import AUTO, DEFAULT_OPTIMIZER
-
     for word in reversed(before):
         key, given, value = word.strip("'\"").lstrip("+~").partition("=")
         if given and key == group:
@@ -212,8 +210,8 @@ def _annotation(before: Sequence[str], node: str, leaf: str) -> Any:
     """Returns the annotation of a config key; None if it has none."""
     if not node:
         return _SCALARS.get(leaf)
-    if node in _settings():
-        return get_type_hints(_settings()[node], include_extras=True).get(leaf)
+    if node in SETTINGS:
+        return get_type_hints(SETTINGS[node], include_extras=True).get(leaf)
     for each in _parameters(before, node):
         if each.name == leaf:
             return bool if each.annotation is None and isinstance(each.default, bool) else each.annotation
@@ -232,14 +230,7 @@ def _values_of_rule(annotation: Any) -> list[str]:
     return {bool: ["true", "false"], type(None): ["null"]}.get(annotation, [])
 
 
-@lru_cache(maxsize=1)
-def _settings() -> Mapping[str, type]:
-    from kexp.schema import SETTINGS
-
-    return SETTINGS
-
-
-@lru_cache(maxsize=1)
+@cache
 def _defaults() -> dict[str, Any]:
     """Returns the config groups of the primary config with their default options."""
     content = _read_yaml(conf_folder() / "config.yaml")

@@ -111,6 +111,7 @@ def _summary(
     trials: Sequence[Trial], probes: dict[str, Probe], launcher: str, workers: int, keeps: bool, lanes_s: float = 0.0
 ) -> dict[str, Any]:
     from kexp.schema import models_kept
+    from kexp.sweeps.launch.fusing import is_lane
     from kexp.sweeps.launch.probing import structure_key
     from kexp.sweeps.table import own_overrides, shared_overrides
 
@@ -135,7 +136,7 @@ def _summary(
     }
     if probes and waiting:
         taken = [(probes[structure_key(trial.config)], trial.config["trainer"]["epochs"]) for trial in waiting]
-        alone = [pair for pair, trial in zip(taken, waiting, strict=True) if not lanes_s or not _may_be_lane(trial)]
+        alone = [pair for pair, trial in zip(taken, waiting, strict=True) if not lanes_s or not is_lane(trial)]
         found["seconds"] = lanes_s + sum(probe.trial_s(epochs) for probe, epochs in alone) / workers
         most, most_alone = (max((probe.memory_mb for probe, _ in some), default=0.0) for some in (taken, alone))
         found["memory_mb"] = max(most, workers * most_alone)
@@ -143,10 +144,6 @@ def _summary(
         sizes = sorted((probe.disk_mb for probe, _ in taken), reverse=True)  # any of them may be kept
         found["disk_mb"] = sum(sizes[:kept])
     return found
-
-
-def _may_be_lane(trial: Trial) -> bool:
-    return bool(trial.config["trainer"]["engine"] == "compiled")
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import itertools
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     first = next(batches)  # reports errors of the file before the backend is loaded
     stored.use_backend(experiment.backend)
     model = stored.open_model(run, experiment, known, given.format)
-    predicted = (_outputs(model, batch) for batch in _chain(first, batches))
+    predicted = (_outputs(model, batch) for batch in itertools.chain([first], batches))
     write = _write_csv if given.output.suffix.lower() == ".csv" else _write_npz
     with _atomically(given.output) as temporary:
         rows = write(temporary, Reading.of(experiment, known), predicted, labels)
@@ -75,11 +76,6 @@ def _check_paths(source: Path, target: Path) -> None:
         raise ConfigError.at("OUTPUT", "must be a file, not a folder", str(target))
     if target.exists() and target.samefile(source):
         raise ConfigError.at("OUTPUT", "must be another file than INPUT", str(target))
-
-
-def _chain(first: Any, rest: Iterable[Any]) -> Iterator[Any]:
-    yield first
-    yield from rest
 
 
 def _outputs(model: Any, x: NDArray[Any]) -> NDArray[Any]:

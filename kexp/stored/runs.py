@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from kexp.errors import ConfigError, LoadError, UnknownNameError
-from kexp.tracking import RunView, StoreSettings, chosen_store, fetch_artifact, find_run, list_artifacts, resolve_uri
+from kexp.tracking import RunView, StoreSettings, chosen_store, find_run, list_artifacts, resolve_uri
 from kexp.tracking.reading.finding import ambiguous, is_run_of_all, matching_runs
+from kexp.tracking.reading.runs import artifact_text
 from kexp.tracking.record.common import place_of_common, text_in_tags
 from kexp.tracking.settings import is_remote
 from kexp.tracking.store.client import client_for, store_errors
@@ -50,11 +49,10 @@ class StoredRun:
         if (told := text_in_tags(self.view.tags, path)) is not None:
             return told
         run_id, place = self._home(path)
-        with tempfile.TemporaryDirectory(prefix="kexp-") as folder:
-            try:
-                return fetch_artifact(self.settings, run_id, place, Path(folder)).read_text(encoding="utf-8")
-            except UnknownNameError:
-                return None
+        try:
+            return artifact_text(self.settings, run_id, place)
+        except UnknownNameError:
+            return None
 
     def files(self, folder: str) -> list[str]:
         """Returns the paths of the text artifacts in a folder, which may be stored with the trial's sweep."""

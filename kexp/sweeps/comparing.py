@@ -11,7 +11,7 @@ from kexp.errors import ConfigError, UnknownNameError
 from kexp.sweeps.compare.comparison import Comparison, Row
 from kexp.sweeps.compare.filters import parse_filter
 from kexp.sweeps.compare.folds import Fold, over_repeats, overlap
-from kexp.sweeps.compare.grouping import ABSENT, SEED, Group, group_trials
+from kexp.sweeps.compare.grouping import ABSENT, SEED, Group, full_key, group_trials
 from kexp.sweeps.compare.judge import Judgement, judge, pick_reference
 from kexp.sweeps.compare.kept import read_results
 from kexp.sweeps.compare.results import Histories, TrialResult, histories_of, parameter_value
@@ -254,10 +254,10 @@ def _checked(name: str, metrics: Mapping[str, None]) -> str:
 
 
 def _full_key(name: str, params: Mapping[str, None]) -> str:
-    for candidate in (name, f"{name}.name"):
-        if candidate in params:
-            return candidate
-    raise UnknownNameError("params", "parameter", name, params)
+    key = full_key(name, params)
+    if key is None:
+        raise UnknownNameError("params", "parameter", name, params)
+    return key
 
 
 def _has_loss(columns: Sequence[str]) -> bool:

@@ -6,10 +6,11 @@ import contextlib
 import time
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kexp.errors import ConfigError, KexpError, first_line
+from kexp.errors import ConfigError, KexpError, first_line, in_a_line
 from kexp.tracking import RunView, search
 
 if TYPE_CHECKING:
@@ -73,15 +74,12 @@ def launch_jobs(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_j
     """
     from hydra.core.utils import JobReturn, JobStatus
 
-    from kexp.sweeps.running import finish, open_session, plan_overrides, print_plan
+    from kexp.sweeps.running import finish, open_session, plan_overrides, run_missing
 
     trials = plan_overrides(launcher, job_overrides, first=initial_job_idx)
     session: Session = open_session(launcher, trials)
     launcher.session = session
-    with session.running():
-        session.skip_done()
-        print_plan(session)
-        session.run(launcher, trials)
+    run_missing(session, partial(session.run, launcher, trials))
     with contextlib.suppress(KexpError):  # the sweeper reads it off what it gets back
         finish(session)
     returned = []
@@ -112,7 +110,7 @@ def submit_jobs(session: Session, launcher: Any, trials: Sequence[Trial]) -> Non
     except (KeyboardInterrupt, SystemExit):
         raise
     except Exception as error:
-        problem = f"{type(error).__name__}: {first_line(error)}"
+        problem = in_a_line(error)
     ran = _ran(session, began_ms)
     for number, trial in enumerate(waiting):
         view = ran.get(trial.fingerprint)

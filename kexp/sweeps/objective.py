@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from kexp.errors import ConfigError, UnknownNameError
 
@@ -93,11 +93,9 @@ def choose_objective(
             raise ConfigError(
                 f"direction: must be given as minimize or maximize, because the name {metric!r} does not show it"
             )
-    if direction == "minimize":
-        return Objective(metric, "minimize")
-    if direction == "maximize":
-        return Objective(metric, "maximize")
-    raise ConfigError(f"direction: must be minimize or maximize, got {direction!r}")
+    if direction not in get_args(Direction):
+        raise ConfigError(f"direction: must be minimize or maximize, got {direction!r}")
+    return Objective(metric, cast("Direction", direction))
 
 
 def choose_objectives(
@@ -106,9 +104,8 @@ def choose_objectives(
     direction: str | Sequence[str] | None = None,
     *,
     losses_differ: bool = False,
-    key: str = "objective",
 ) -> list[Objective]:
-    """Return the objectives that the user chose, one or several; see `choose_objective`.
+    """Return the objectives that `sweep.objective` and `sweep.direction` choose; see `choose_objective`.
 
     Raises:
         UnknownNameError: a metric is not measured.
@@ -117,13 +114,12 @@ def choose_objectives(
     measured = list(metrics)
     names: list[str | None] = [metric] if metric is None or isinstance(metric, str) else list(metric)
     if not names or len(set(names)) < len(names):
-        raise ConfigError.at(key, "must name different metrics", metric)
+        raise ConfigError.at("sweep.objective", "must name different metrics", metric)
     directions: list[str | None] = list(direction) if isinstance(direction, (list, tuple)) else [direction] * len(names)  # type: ignore[list-item]
     if len(directions) != len(names):
-        beside = key.replace("objective", "direction")
-        raise ConfigError(f"{beside}: must be as many as the objectives, {len(names)}, got {len(directions)}")
+        raise ConfigError(f"sweep.direction: must be as many as the objectives, {len(names)}, got {len(directions)}")
     return [
-        choose_objective(measured, name, way, losses_differ=losses_differ, key=key)
+        choose_objective(measured, name, way, losses_differ=losses_differ, key="sweep.objective")
         for name, way in zip(names, directions, strict=True)
     ]
 

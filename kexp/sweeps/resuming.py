@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,15 +11,8 @@ from kexp.config import key_of
 from kexp.errors import ConfigError, StoreError, UnknownNameError
 from kexp.sweeps.execution.session import ARGUMENTS
 from kexp.sweeps.plan.earlier import refuse_running
-from kexp.tracking import (
-    RunView,
-    StoreSettings,
-    chosen_store,
-    command_line,
-    fetch_artifact,
-    find_sweep,
-    resolve_uri,
-)
+from kexp.tracking import RunView, StoreSettings, chosen_store, command_line, find_sweep, resolve_uri
+from kexp.tracking.reading.runs import artifact_text
 
 __all__ = ["Command", "command_of"]
 
@@ -62,9 +54,7 @@ def command_of(ref: str, *, uri: str | None = None, experiment: str | None = Non
     refuse_running(view)
     delivered = _deliver_what_waits(view)
     try:
-        with tempfile.TemporaryDirectory(prefix="kexp-") as folder:
-            text = fetch_artifact(settings, view.run_id, ARGUMENTS, Path(folder)).read_text(encoding="utf-8")
-        command = json.loads(text)
+        command = json.loads(artifact_text(settings, view.run_id, ARGUMENTS))
         arguments = [str(each) for each in command["arguments"]]
     except (StoreError, UnknownNameError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
@@ -100,7 +90,7 @@ def _quoted(text: str) -> str:
 
 
 def _parent(settings: StoreSettings, ref: str) -> RunView:
-    view = find_sweep(settings, ref, key="SWEEP")
+    view = find_sweep(settings, ref)
     if "kexp.sweep.key" not in view.tags:
         again = command_line("reproduce", view.run_id[:8], store=settings)
         raise ConfigError(f"SWEEP: {view.name} is a run and no sweep; `{again}` runs it again")

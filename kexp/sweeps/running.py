@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kexp.config import explain, overrides_of
+from kexp.config import overrides_of
 from kexp.errors import ConfigError, KexpError
 from kexp.schema import Experiment, check
 from kexp.sweeps.events import runs_tasks
 from kexp.sweeps.execution.session import Session
 from kexp.sweeps.plan.composing import Composer
 from kexp.sweeps.plan.jobs import Jobs, sweep_folder
-from kexp.sweeps.plan.planning import plan_trials
+from kexp.sweeps.plan.planning import PlanCache, plan_trials
 from kexp.sweeps.table import problems
 from kexp.sweeps.trials import Trial
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-__all__ = ["SweepFailedError", "composer_of", "finish", "open_session", "plan_overrides", "print_plan"]
+__all__ = [
+    "SweepFailedError",
+    "composer_of",
+    "finish",
+    "open_session",
+    "plan_overrides",
+    "print_plan",
+    "run_missing",
+]
 
 # Hydra's own settings that change how a sweep runs, but not which trials it has.
 _EXECUTION_KEYS = re.compile(r"[+~]*hydra([./]launcher|\.mode|\.verbose|\.sweeper\.(n_trials|n_jobs|max_batch_size))\b")
+
+_MOST_REASONS = 5
 
 
 class SweepFailedError(KexpError):
@@ -40,7 +50,11 @@ class SweepFailedError(KexpError):
 
 
 def plan_overrides(
-    owner: Any, combinations: Sequence[Sequence[str]], first: int = 0, composer: Composer | None = None
+    owner: Any,
+    combinations: Sequence[Sequence[str]],
+    first: int = 0,
+    composer: Composer | None = None,
+    cache: PlanCache | None = None,
 ) -> list[Trial]:
     """Plan a trial for each combination of overrides.
 
@@ -49,10 +63,11 @@ def plan_overrides(
         combinations: the overrides of each trial.
         first: the number of the first trial.
         composer: composes their configs; `composer_of(owner)` unless given.
+        cache: results that trials share, for a sweeper that plans several times.
     """
     composer = composer or composer_of(owner)
     adapt = getattr(getattr(owner, "launcher", owner), "adapt", None)
-    trials = plan_trials(combinations, composer.config, explain, adapt=adapt)
+    trials = plan_trials(combinations, composer.config, cache, adapt)
     for trial in trials:
         trial.number += first
     return trials
@@ -124,12 +139,13 @@ def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | N
     return session
 
 
-def _reasons(trials: Sequence[Trial], most: int = 5) -> str:
+def _reasons(trials: Sequence[Trial]) -> str:
     by_error: dict[str, str] = {}
     for trial in trials:  # the advice after the semicolon may differ for equal errors
         by_error.setdefault(trial.reason.partition("; ")[0], trial.reason)
     reasons = list(by_error.values())
-    return "; ".join(reasons[:most]) + (f"; and {len(reasons) - most} more" if len(reasons) > most else "")
+    more = len(reasons) - _MOST_REASONS
+    return "; ".join(reasons[:_MOST_REASONS]) + (f"; and {more} more" if more > 0 else "")
 
 
 def print_plan(session: Session) -> None:
@@ -144,6 +160,19 @@ def print_plan(session: Session) -> None:
     print(f"sweep {session.name}: " + ", ".join(counts), file=sys.stderr)
     for line in problems([trial for trial in session.trials if trial.state == "INVALID"])[:20]:
         print(f"  {line}", file=sys.stderr)
+
+
+def run_missing(session: Session, run: Callable[[], None]) -> None:
+    """Run the trials of a planned sweep whose results are not in the store.
+
+    Args:
+        session: the sweep.
+        run: runs the waiting trials.
+    """
+    with session.running():
+        session.skip_done()
+        print_plan(session)
+        run()
 
 
 def finish(session: Session) -> None:

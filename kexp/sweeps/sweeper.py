@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kexp.config import key_of
@@ -12,7 +13,7 @@ from kexp.sweeps.execution.session import Session
 from kexp.sweeps.plan.applicable import drop_inapplicable
 from kexp.sweeps.plan.axes import expand, parse, with_folds, with_seeds
 from kexp.sweeps.plan.parts import Part
-from kexp.sweeps.running import composer_of, finish, open_session, plan_overrides, print_plan
+from kexp.sweeps.running import composer_of, finish, open_session, plan_overrides, run_missing
 from kexp.sweeps.trials import Trial
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class GridSweeper:
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
-    def sweep(self, arguments: list[str]) -> Any:
+    def sweep(self, arguments: list[str]) -> Session:
         """Runs the sweep of these arguments.
 
         Raises:
@@ -58,12 +59,13 @@ class GridSweeper:
         trials = self.plan(arguments)
         session = open_session(self, trials, arguments)
         session.remarks = self.left_out
-        if not runs_tasks(self.launcher):
-            return self._hand_to_hydra(session, trials)
-        with self._preparing(trials), session.running():
-            session.skip_done()
-            print_plan(session)
-            session.run(self.launcher, trials)
+        if runs_tasks(self.launcher):
+            with self._preparing(trials):
+                run_missing(session, partial(session.run, self.launcher, trials))
+        else:  # one of Hydra's own: each trial is a job, an ordinary run that is nested under the sweep's run
+            from kexp.sweeps.hydra_jobs import submit_jobs
+
+            run_missing(session, partial(submit_jobs, session, self.launcher, trials))
         finish(session)
         return session
 
@@ -96,17 +98,6 @@ class GridSweeper:
         whole = [f"{key}={value}" for key, value in params.items() if key_of(key) not in given] + list(arguments)
         whole = with_seeds(whole, _count(whole, "seeds", config))
         return with_folds(whole, _count(whole, "folds", config))
-
-    def _hand_to_hydra(self, session: Session, trials: Sequence[Trial]) -> Any:
-        """Runs the trials as jobs on a launcher of Hydra's; each is an ordinary run, nested under the sweep's run."""
-        from kexp.sweeps.hydra_jobs import submit_jobs
-
-        with session.running():
-            session.skip_done()
-            print_plan(session)
-            submit_jobs(session, self.launcher, trials)
-        finish(session)
-        return session
 
 
 def _count(arguments: Sequence[str], name: str, config: Any) -> int | None:

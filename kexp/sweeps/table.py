@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from collections import Counter
@@ -80,7 +81,7 @@ class LiveTable:
         if self._show is not None:
             self._show("\n".join(lines))
             return
-        width = max(20, _columns() - 1)
+        width = max(20, shutil.get_terminal_size().columns - 1)
         up = f"\x1b[{self._lines}F" if self._lines else ""
         self._write(up + "\x1b[J" + "".join(line[:width] + "\n" for line in lines))
         self._lines = len(lines)
@@ -186,9 +187,3 @@ def problems(trials: Sequence[Trial]) -> list[str]:
 def own_overrides(trial: Trial, shared: set[str]) -> str:
     """Return a trial's overrides as typed, except those in `shared`."""
     return " ".join(as_typed(each) for each in trial.overrides if each not in shared)
-
-
-def _columns() -> int:
-    import shutil
-
-    return shutil.get_terminal_size().columns

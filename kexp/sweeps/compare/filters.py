@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from kexp.errors import ConfigError, UnknownNameError
+from kexp.sweeps.compare.grouping import full_key, is_number
 from kexp.sweeps.compare.results import TrialResult, parameter_value
 
 __all__ = ["Condition", "parse_filter"]
@@ -34,7 +35,7 @@ _TRIAL_FIELDS = ("name", "state", "run_id")
 _MISSING = object()
 
 
-def parse_filter(text: str, trials: Iterable[TrialResult], *, key: str = "where") -> Condition:
+def parse_filter(text: str, trials: Iterable[TrialResult]) -> Condition:
     """Parse a filter expression.
 
     A comparison is KEY OP VALUE, where OP is =, !=, <, <=, > or >=. Comparisons are combined with `and`, `or`, `not`
@@ -44,7 +45,6 @@ def parse_filter(text: str, trials: Iterable[TrialResult], *, key: str = "where"
     Args:
         text: the expression.
         trials: the trials to filter, which define the valid keys.
-        key: the name of the option that gave the expression, for messages.
 
     Returns:
         A predicate over trials.
@@ -53,22 +53,22 @@ def parse_filter(text: str, trials: Iterable[TrialResult], *, key: str = "where"
         UnknownNameError: no trial has the key.
         ConfigError: the expression cannot be parsed.
     """
-    tokens = _tokens(text, key)
+    tokens = _tokens(text)
     if not tokens:
-        raise ConfigError(f"{key}: must be an expression such as optimizer.name=adam, got {text!r}")
+        raise ConfigError(f"where: must be an expression such as optimizer.name=adam, got {text!r}")
     keys = {name for trial in trials for names in (trial.params, trial.metrics) for name in names}
-    parser = _Parser(tokens, keys, key, text)
+    parser = _Parser(tokens, keys, text)
     condition = parser.alternatives()
     parser.finish()
     return condition
 
 
-def _tokens(text: str, key: str) -> list[tuple[str, str]]:
+def _tokens(text: str) -> list[tuple[str, str]]:
     tokens, position = [], 0
     while text[position:].strip():
         match = _TOKEN.match(text, position)
         if match is None:
-            raise ConfigError(f"{key}: cannot be read from {text[position:].strip()!r} on")
+            raise ConfigError(f"where: cannot be read from {text[position:].strip()!r} on")
         kind = match.lastgroup or ""
         tokens.append((kind, match.group(kind)))
         position = match.end()
@@ -78,8 +78,8 @@ def _tokens(text: str, key: str) -> list[tuple[str, str]]:
 class _Parser:
     """A recursive descent parser with one method for each rule: or, and, not, comparison."""
 
-    def __init__(self, tokens: Sequence[tuple[str, str]], keys: set[str], key: str, text: str) -> None:
-        self.tokens, self.keys, self.key, self.text, self.at = tokens, keys, key, text, 0
+    def __init__(self, tokens: Sequence[tuple[str, str]], keys: set[str], text: str) -> None:
+        self.tokens, self.keys, self.text, self.at = tokens, keys, text, 0
 
     def alternatives(self) -> Condition:
         conditions = [self.conjunction()]
@@ -100,7 +100,7 @@ class _Parser:
         if self._take("paren", "("):
             condition = self.alternatives()
             if not self._take("paren", ")"):
-                raise ConfigError(f"{self.key}: a parenthesis is not closed in {self.text!r}")
+                raise ConfigError(f"where: a parenthesis is not closed in {self.text!r}")
             return condition
         return self.comparison()
 
@@ -110,19 +110,19 @@ class _Parser:
         value_kind, value = self._next()
         if kind not in ("word", "quoted") or sign_kind != "op" or value_kind not in ("word", "quoted"):
             raise ConfigError(
-                f"{self.key}: must be comparisons such as optimizer=adam, joined by and, or, not; got {self.text!r}"
+                f"where: must be comparisons such as optimizer=adam, joined by and, or, not; got {self.text!r}"
             )
         name = self._full_key(name.strip("'\""))
         wanted = value[1:-1] if value_kind == "quoted" else parameter_value(value)
         compare = _OPERATORS[sign]
-        if sign[0] in "<>" and not _is_number(wanted):
-            raise ConfigError(f"{self.key}: {name}{sign} must be followed by a number, got {value!r}")
+        if sign[0] in "<>" and not is_number(wanted):
+            raise ConfigError(f"where: {name}{sign} must be followed by a number, got {value!r}")
 
         def condition(trial: TrialResult) -> bool:
             found = _value(trial, name)
             if sign[0] in "<>":
-                return _is_number(found) and compare(found, wanted)
-            if _is_number(found) != _is_number(wanted):  # 1 does not equal true, and a quoted "1" is text
+                return is_number(found) and compare(found, wanted)
+            if is_number(found) != is_number(wanted):  # 1 does not equal true, and a quoted "1" is text
                 return compare(None, 1) if sign == "!=" else False
             return compare(found, wanted)
 
@@ -131,15 +131,13 @@ class _Parser:
     def finish(self) -> None:
         if self.at < len(self.tokens):
             rest = " ".join(token for _, token in self.tokens[self.at :])
-            raise ConfigError(f"{self.key}: comparisons must be joined by and or or, got {rest!r} after the end")
+            raise ConfigError(f"where: comparisons must be joined by and or or, got {rest!r} after the end")
 
     def _full_key(self, name: str) -> str:
-        for candidate in (name, f"{name}.name"):
-            if candidate in self.keys:
-                return candidate
-        if name in _TRIAL_FIELDS:
-            return name
-        raise UnknownNameError(self.key, "parameter or metric", name, self.keys | set(_TRIAL_FIELDS))
+        key = full_key(name, self.keys) or full_key(name, _TRIAL_FIELDS)
+        if key is None:
+            raise UnknownNameError("where", "parameter or metric", name, self.keys | set(_TRIAL_FIELDS))
+        return key
 
     def _next(self) -> tuple[str, str]:
         token = self.tokens[self.at] if self.at < len(self.tokens) else ("end", "")
@@ -164,7 +162,3 @@ def _value(trial: TrialResult, name: str) -> Any:
     if name in trial.metrics:
         return trial.metrics[name]
     return getattr(trial, name) if name in _TRIAL_FIELDS else _MISSING
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

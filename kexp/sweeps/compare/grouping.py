@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,19 @@ from kexp.sweeps.compare.folds import FOLD, Fold
 from kexp.sweeps.compare.results import TrialResult, parameter_value
 from kexp.tracking.values import shorten
 
-__all__ = ["ABSENT", "SEED", "Group", "digits_of", "group_trials", "short_names", "shorten", "show_value"]
+__all__ = [
+    "ABSENT",
+    "SEED",
+    "Group",
+    "digits_of",
+    "full_key",
+    "group_trials",
+    "is_number",
+    "marked",
+    "short_names",
+    "shorten",
+    "show_value",
+]
 
 SEED = "seed"
 
@@ -69,7 +81,7 @@ def group_trials(trials: Iterable[TrialResult]) -> tuple[list[Group], list[str]]
         ]
         for trial in members:
             extra = {key: _get(trial, key) for key in own}
-            identity = (*choice, *((key, _typed(value)) for key, value in extra.items()))
+            identity = (*choice, *((key, marked(value)) for key, value in extra.items()))
             _, by_seed = groups.setdefault(identity, (dict(zip(plain, choice, strict=True)) | extra, {}))
             by_seed.setdefault(_draw(trial), []).append(trial)
     made = [Group({key: _bare(value) for key, value in params.items()}, by_seed) for params, by_seed in groups.values()]
@@ -97,6 +109,16 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
                 break
         short[key] = ".".join(ending)
     return short
+
+
+def full_key(name: str, keys: Collection[str]) -> str | None:
+    """Return the one of the keys that a name stands for: itself, or `optimizer.name` for `optimizer`; None if none."""
+    return next((key for key in (name, f"{name}.name") if key in keys), None)
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a parameter's value is a number, which a boolean is not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def show_value(value: Any, digits: int = 4) -> str:
@@ -154,7 +176,7 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         values_of: dict[tuple[Any, ...], set[Any]] = {}
         for row in rows:
             names = tuple(row.get(name, ABSENT) for name in owners)
-            values_of.setdefault(names, set()).add(_typed(row.get(key, ABSENT)))
+            values_of.setdefault(names, set()).add(marked(row.get(key, ABSENT)))
         if any(len(values) > 1 for values in values_of.values()):
             columns.append(key)
     return columns
@@ -172,11 +194,11 @@ def _config_order(key: str) -> tuple[int, str, bool, str]:
 
 
 def _get(trial: TrialResult, key: str) -> Any:
-    return _typed(parameter_value(trial.params[key])) if key in trial.params else ABSENT
+    return marked(parameter_value(trial.params[key])) if key in trial.params else ABSENT
 
 
-def _typed(value: Any) -> Any:
-    """Mark booleans, because True equals 1 in Python but not in a config."""
+def marked(value: Any) -> Any:
+    """Mark a boolean, because True equals 1 in Python but not in a config."""
     return ("bool", value) if isinstance(value, bool) else value
 
 

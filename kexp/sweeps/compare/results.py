@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kexp.errors import ConfigError, StoreError, UnknownNameError
 from kexp.tracking import RunView, StoreSettings, find_sweep, search
 from kexp.tracking.reading.histories import History, KeptHistories, read_histories
+from kexp.tracking.reading.runs import artifact_text
 from kexp.tracking.store.tables import chunks
 from kexp.tracking.values import ABOUT, SIZES, param_value
 
@@ -75,7 +76,6 @@ class SweepResults:
         parent: the sweep's own run; None if the trials have no common parent.
         objective: the metric that the sweep was configured with; None if it was not.
         direction: minimize or maximize, likewise.
-        notes: caveats for the reader.
         folder: the sweep's folder with cached histories; None if it is not on this machine.
     """
 
@@ -85,7 +85,6 @@ class SweepResults:
     objective: str | None = None
     direction: str | None = None
     folder: Path | None = None
-    notes: list[str] = field(default_factory=list)
 
 
 def parameter_value(value: Any) -> Any:
@@ -122,9 +121,7 @@ def trial_result(view: RunView) -> TrialResult:
     )
 
 
-def read_sweep(
-    settings: StoreSettings, ref: str = "latest", *, key: str = "SWEEP", shared: Iterable[str] | None = None
-) -> SweepResults:
+def read_sweep(settings: StoreSettings, ref: str = "latest", *, shared: Iterable[str] | None = None) -> SweepResults:
     """Read the trials of a sweep.
 
     Args:
@@ -132,7 +129,6 @@ def read_sweep(
         ref: a sweep's run id, a unique prefix of it, its name (the newest of that name), or `latest`. If there is no
             sweep yet, `latest` means all runs of the experiment. The id of a run that is not a sweep means that run
             alone.
-        key: the name of the option that gave `ref`, for messages.
         shared: run ids of trials that this sweep took over from others; read from its run unless given.
 
     Raises:
@@ -140,11 +136,11 @@ def read_sweep(
         ConfigError: the experiment is empty, or a prefix is not unique.
         StoreError: the store cannot be read.
     """
-    parent = _parent(settings, ref, key)
+    parent = _parent(settings, ref)
     if parent is None:
         trials = [trial_result(view) for view in search(settings, newest_first=False)]
         if not trials:
-            raise ConfigError(f"{key}: there is no run yet in experiment {settings.experiment!r}")
+            raise ConfigError(f"SWEEP: there is no run yet in experiment {settings.experiment!r}")
         return SweepResults(trials, f"all runs of experiment {settings.experiment}")
     trials = [trial_result(view) for view in search(settings, parent_run_id=parent.run_id, newest_first=False)]
     own = {trial.run_id for trial in trials}
@@ -164,10 +160,10 @@ def read_sweep(
     )
 
 
-def _parent(settings: StoreSettings, ref: str, key: str) -> RunView | None:
+def _parent(settings: StoreSettings, ref: str) -> RunView | None:
     """Return the run that `ref` names, or None if `ref` is `latest` and there is no sweep yet."""
     try:
-        return find_sweep(settings, ref, key=key)
+        return find_sweep(settings, ref)
     except UnknownNameError:
         raise
     except ConfigError:
@@ -178,17 +174,10 @@ def _parent(settings: StoreSettings, ref: str, key: str) -> RunView | None:
 
 def _listed(settings: StoreSettings, parent: RunView) -> list[str]:
     """Return the run ids of shared trials that the sweep's run lists."""
-    import tempfile
-    from pathlib import Path
-
-    from kexp.tracking import fetch_artifact
-
-    with tempfile.TemporaryDirectory(prefix="kexp-") as folder:
-        try:
-            file = fetch_artifact(settings, parent.run_id, SHARED_TRIALS, Path(folder))
-        except (StoreError, UnknownNameError):
-            return []
-        return file.read_text(encoding="utf-8").split()
+    try:
+        return artifact_text(settings, parent.run_id, SHARED_TRIALS).split()
+    except (StoreError, UnknownNameError):
+        return []
 
 
 def _trials_of(settings: StoreSettings, run_ids: Sequence[str]) -> Iterator[TrialResult]:

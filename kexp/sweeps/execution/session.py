@@ -92,15 +92,7 @@ class Session(SweepState):
             self.goes_on = before is not None
             with deferred_interrupts():  # a run that is open is one that will be ended
                 self.notices += left_alone() if self.store is not None else []
-                tracker = open_sweep_run(
-                    self.store,
-                    name=self.name,
-                    folder=self.folder,
-                    key=key,
-                    tracking=self.tracking,
-                    run_id=before,
-                    say=_say if self.verbose else None,
-                )
+                tracker = open_sweep_run(self, key, before, _say if self.verbose else None)
                 ending.enter_context(ended_with(tracker))
             ending.enter_context(log_extras(tracker, self.tracking) if self.store is not None else nullcontext())
             self.folder.mkdir(exist_ok=True)  # only now: a sweep that never opened leaves no folder
@@ -238,11 +230,11 @@ class Session(SweepState):
         before = None if self.store is None else earlier_sweep(self.store, key, self.settings.name)
         if before is None or self.settings.rerun:
             return None
-        self.name = before.name
-        if before.folder.is_dir():
-            self.folder = before.folder
+        self.name = before.tags["kexp.sweep.name"]
+        if (folder := Path(before.tags["kexp.folder"])).is_dir():
+            self.folder = folder
         elif not self._own_folder:
-            self.folder = self.folder.with_name(before.name)
+            self.folder = self.folder.with_name(self.name)
         self.keeping.folder = self.folder
         return before.run_id
 

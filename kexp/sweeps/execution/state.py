@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from kexp.errors import ConfigError
 from kexp.schema import Experiment
@@ -12,7 +13,6 @@ from kexp.sweeps.plan.jobs import Jobs
 from kexp.sweeps.record.keeping import Keeping
 from kexp.sweeps.record.trial_records import TrialRecords
 from kexp.sweeps.table import LiveTable
-from kexp.sweeps.tasks import make_task
 from kexp.sweeps.trials import Task, Trial
 from kexp.tracking import StoreSettings, command_line
 
@@ -91,15 +91,27 @@ class SweepState:
         return command_line("compare", self.name, store=self.store, experiment=True)
 
     def task(self, trial: Trial, ask: bool = False) -> Task:
-        """Returns the task of a trial; `ask` makes each epoch wait for an answer."""
+        """Returns the task of a trial, and sets its folder; `ask` makes each epoch wait for an answer."""
         trial.folder = self.folder / (str(trial.number) if self.jobs is None else self.jobs.subdir(trial))
-        return make_task(
-            trial,
-            ask=ask,
-            sweep=self.folder,
+        folder, fingerprint = self.folder.resolve(), trial.fingerprint
+        return Task(
+            number=trial.number,
+            config=_silent(trial.config) if trial.config else {},
+            overrides=trial.overrides,
+            folder=str(trial.folder.resolve()),
+            sweep=str(folder),
             name=f"{self.name}-{trial.number}",
             parent_run_id=self.run_id or None,
-            state=self.keeping.file(trial),
+            tags={"kexp.trial": str(trial.number), **trial.tags},
+            ask=ask,
+            # By fingerprint, because the trial may have another number in another attempt.
+            checkpoint=str(folder / "checkpoints" / fingerprint[:32]) if fingerprint else "",
+            yaml=trial.yaml,
+            ordinary=None if trial.ordinary is None else _silent(trial.ordinary),
+            state=str(self.keeping.file(trial) or ""),
+            until=trial.until,
+            goes_on=trial.goes_on,
+            varies=trial.varies,
         )
 
     def value(self, trial: Trial) -> float | None:
@@ -110,7 +122,12 @@ class SweepState:
         """Chooses the objective, once there are metrics to choose from."""
         if self.objective is None and metrics:
             self.objective, *_ = choose_objectives(  # a search may have several; a table is ranked by the first
-                metrics, self.settings.objective, self.settings.direction, key="sweep.objective"
+                metrics, self.settings.objective, self.settings.direction
             )
             if self.table is not None:
                 self.table.objective = self.objective
+
+
+def _silent(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a trial's config without progress on the screen, which the sweep shows."""
+    return {**config, "trainer": {**config["trainer"], "verbose": 0}}

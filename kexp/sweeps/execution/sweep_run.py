@@ -1,29 +1,26 @@
-"""A sweep's own run: opened once on this machine, or taken up again."""
+"""Lock a sweep, and open its own run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kexp.errors import ConfigError
-from kexp.tracking import StoreSettings, Tracker, null_run, open_run
+from kexp.sweeps.execution.state import SweepState
+from kexp.tracking import Tracker, null_run, open_run
 from kexp.tracking.store.locks import file_lock
-
-if TYPE_CHECKING:
-    from kexp.schema import Tracking
 
 __all__ = ["lock_sweep", "open_sweep_run"]
 
 
 def lock_sweep(stack: ExitStack, folder: Path, key: str) -> None:
-    """Two of the same command at once, on this machine, do not even begin.
+    """Locks a sweep on this machine, so that the same command does not run twice at once.
 
     Args:
         stack: holds the lock.
-        folder: of all sweeps.
-        key: the sweep's.
+        folder: the folder of all sweeps.
+        key: the sweep's key; see `sweep_key`.
 
     Raises:
         ConfigError: the sweep is running.
@@ -33,35 +30,24 @@ def lock_sweep(stack: ExitStack, folder: Path, key: str) -> None:
         raise ConfigError("sweep: the same sweep is running in another process; wait for it, or end it")
 
 
-def open_sweep_run(
-    store: StoreSettings | None,
-    *,
-    name: str,
-    folder: Path,
-    key: str,
-    tracking: Tracking,
-    run_id: str | None,
-    say: Callable[[str], None] | None,
-) -> Tracker:
+def open_sweep_run(sweep: SweepState, key: str, run_id: str | None, say: Callable[[str], None] | None) -> Tracker:
     """Opens the sweep's run.
 
     Args:
-        store: where; None keeps none.
-        name: the sweep's.
-        folder: the sweep's.
-        key: what tells the sweep from others.
-        tracking: the config's `tracking`, for tags.
-        run_id: of the earlier run to go on with; None opens another.
+        sweep: the sweep.
+        key: the sweep's key; see `sweep_key`.
+        run_id: the id of the earlier run to continue; None opens another.
         say: see `open_run`.
     """
-    if store is None:
+    name, folder = sweep.name, sweep.folder
+    if sweep.store is None:
         return null_run(name=name, folder=folder)
     from kexp.experiment import own_tags
 
     tags = {
-        **own_tags(tracking),
+        **own_tags(sweep.tracking),
         "kexp.sweep.name": name,
         "kexp.sweep.key": key,
         "kexp.folder": str(folder.resolve()),
     }
-    return open_run(store, name=name, folder=folder, tags=tags, run_id=run_id, say=say)
+    return open_run(sweep.store, name=name, folder=folder, tags=tags, run_id=run_id, say=say)

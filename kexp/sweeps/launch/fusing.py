@@ -227,7 +227,7 @@ class FusedLauncher(HydraLauncher):
         return lines
 
 
-def is_lane(task: Task) -> bool:
+def is_lane(task: Task | Trial) -> bool:
     """Whether a task is the engine's: a sweep may have others, and models to save of trials that ran elsewhere."""
     return bool(task.config["trainer"]["engine"] == "compiled")
 

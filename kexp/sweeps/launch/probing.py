@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from kexp.errors import ConfigError, first_line
+from kexp.errors import ConfigError, in_a_line
 from kexp.sweeps.trials import Trial
 from kexp.system.child_process import ChildProcess
 
@@ -138,7 +138,7 @@ def _probe(config: Mapping[str, Any]) -> Probe:
     except ConfigError as error:
         return Probe(problem=str(error))
     except Exception as error:
-        return Probe(problem=f"{type(error).__name__}: {first_line(error)}")
+        return Probe(problem=in_a_line(error))
 
 
 def _less_floats(value: Any) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kexp.errors import ConfigError, KexpError, TrainingError, first_line
+from kexp.errors import ConfigError, KexpError, TrainingError, in_a_line
 from kexp.schema.run_names import run_name
 from kexp.sweeps.record.keeping import save_trial
 from kexp.sweeps.trials import Outcome, State, Task
@@ -151,7 +151,7 @@ def _why(error: BaseException) -> tuple[str, bool]:
         return "out of memory", False
     if isinstance(error, SystemExit):
         return f"the trial called sys.exit({'' if error.code is None else repr(error.code)})", True
-    return f"{type(error).__name__}: {first_line(error)}", True
+    return in_a_line(error), True
 
 
 @contextlib.contextmanager

@@ -46,7 +46,7 @@ class Composer:
 
     def __init__(self, compose: Callable[[Sequence[str]], DictConfig], is_group: Callable[[str], bool]) -> None:
         self._compose = compose
-        self._is_group = is_group
+        self.is_group = is_group
         self._bases: dict[tuple[str, ...], dict[str, Any]] = {}
         self._in_files: dict[tuple[str, ...], tuple[str, ...]] = {}
 
@@ -98,7 +98,7 @@ class Composer:
 
     def _sets_value(self, override: str) -> bool:
         key = override.split("=", 1)[0]
-        return "=" in override and not key.startswith(("+", "~")) and "@" not in key and not self._is_group(key)
+        return "=" in override and not key.startswith(("+", "~")) and "@" not in key and not self.is_group(key)
 
 
 @lru_cache(maxsize=65536)

@@ -8,8 +8,6 @@ import os
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from kexp.config import key_of
 from kexp.errors import ConfigError
@@ -17,27 +15,12 @@ from kexp.tracking import RunView, StoreSettings, prepare_store, search
 from kexp.tracking.reading.stale import is_in_progress
 from kexp.tracking.store.heartbeat import HEARTBEAT, HOST, PID
 
-__all__ = ["Earlier", "earlier_sweep", "refuse_running", "sweep_key"]
+__all__ = ["earlier_sweep", "refuse_running", "sweep_key"]
 
 _EXECUTION_KEYS = re.compile(
     r"sweep\.(rerun|fail_fast|max_retries|trial_timeout_s|objective|direction|name)|hydra\.sweeper\.n_trials|trainer\.(verbose|checkpoint\w*)"
     r"|fused\.(threads|strict|verify)|tracking\.(uri|experiment|figures)"
 )
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """The run of a sweep that the store has.
-
-    Attributes:
-        run_id: MLflow's run id.
-        name: the sweep's name.
-        folder: the folder of the sweep's files.
-    """
-
-    run_id: str
-    name: str
-    folder: Path
 
 
 def sweep_key(arguments: Sequence[str]) -> str:
@@ -46,7 +29,7 @@ def sweep_key(arguments: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps([os.getcwd(), *kept]).encode()).hexdigest()[:32]
 
 
-def earlier_sweep(store: StoreSettings, key: str, name: str | None) -> Earlier | None:
+def earlier_sweep(store: StoreSettings, key: str, name: str | None) -> RunView | None:
     """Return the newest run of the same sweep, or None if there is none.
 
     Args:
@@ -62,7 +45,7 @@ def earlier_sweep(store: StoreSettings, key: str, name: str | None) -> Earlier |
     tags = {"kexp.sweep.key": key} | ({} if name is None else {"kexp.sweep.name": name})
     for view in search(store, tags=tags, limit=1):
         refuse_running(view)
-        return Earlier(view.run_id, view.tags["kexp.sweep.name"], Path(view.tags["kexp.folder"]))
+        return view
     return None
 
 

@@ -25,7 +25,7 @@ _DIR, _SUBDIR, _OUTPUT = "multirun/${now:%Y-%m-%d}/${now:%H-%M-%S}", "${hydra.jo
 
 def sweep_folder(config: DictConfig) -> Path | None:
     """Return the folder that `hydra.sweep.dir` names, or None if it has Hydra's default."""
-    if _raw(config, "sweep")["dir"] == _DIR:
+    if _raw_sweep(config)["dir"] == _DIR:
         return None
     with _resolving(config):
         return Path(str(config.hydra.sweep.dir))
@@ -42,7 +42,7 @@ class Jobs:
         self._loader, self._config = owner.hydra_context.config_loader, owner.config
         self._task = getattr(getattr(owner, "launcher", owner), "task_function", None)
         self._hooks = owner.hydra_context.callbacks
-        self._named = _raw(owner.config, "sweep")["subdir"] != _SUBDIR
+        self._named = _raw_sweep(owner.config)["subdir"] != _SUBDIR
         written = owner.config.hydra.output_subdir
         self._written = "" if written in (None, _OUTPUT) else str(written)
         self._taken: dict[str, int] = {}
@@ -133,10 +133,11 @@ def _task_config(config: DictConfig) -> DictConfig:
     return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
-def _raw(config: DictConfig, key: str) -> dict[str, Any]:
+def _raw_sweep(config: DictConfig) -> dict[str, Any]:
+    """Return `hydra.sweep` with interpolations unresolved."""
     from omegaconf import OmegaConf
 
-    found = OmegaConf.to_container(config.hydra[key], resolve=False)
+    found = OmegaConf.to_container(config.hydra.sweep, resolve=False)
     assert isinstance(found, dict)
     return {str(name): value for name, value in found.items()}
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
 
+from kexp.config import explain
 from kexp.errors import ConfigError
 from kexp.fingerprint import fingerprint
 from kexp.schema import Experiment, Node, Taken, check
@@ -14,16 +15,14 @@ from kexp.sweeps.objective import choose_objectives
 from kexp.sweeps.trials import Trial
 from kexp.tracking import StoreSettings, finished_with
 
-if TYPE_CHECKING:
-    from kexp.data import Data
-
 __all__ = ["PlanCache", "mark_done", "plan_trials"]
+
+T = TypeVar("T")
 
 
 def plan_trials(
     combinations: Sequence[Sequence[str]],
     compose: Callable[[Sequence[str]], Mapping[str, Any]],
-    explain: Callable[[Exception, Sequence[str]], ConfigError],
     cache: PlanCache | None = None,
     adapt: Callable[[dict[str, Any], Sequence[str]], dict[str, Any]] | None = None,
 ) -> list[Trial]:
@@ -35,7 +34,6 @@ def plan_trials(
     Args:
         combinations: the overrides of each trial.
         compose: returns a trial's plain config.
-        explain: turns an exception of Hydra's into a message about the overrides.
         cache: results that trials share; extended by this call. A new one unless given.
         adapt: a launcher's changes to a trial's config, given the config and the overrides.
 
@@ -72,7 +70,6 @@ def plan_trials(
                     cache.measured(experiment),
                     experiment.sweep.objective,
                     experiment.sweep.direction,
-                    key="sweep.objective",
                 )
         except ConfigError as error:
             trial.state, trial.reason = "INVALID", str(error)
@@ -92,19 +89,11 @@ def mark_done(trials: Iterable[Trial], store: StoreSettings) -> None:
             trial.state, trial.run_id, trial.metrics = "DONE", run.run_id, run.metrics
 
 
-@dataclass
 class PlanCache:
-    """Caches what trials share: loaded data sets, the settings derived from them, and the check of installed packages.
+    """Caches what trials share: loaded data sets, what is derived from them, and the check of installed packages."""
 
-    Attributes:
-        data: data node -> the loaded data, or the error of loading it.
-        derived: settings that affect preparation -> what was derived from the data.
-        installed: backend and file formats -> the error if something is not installed, else None.
-    """
-
-    data: dict[str, Data | ConfigError] = field(default_factory=dict)
-    derived: dict[str, _Derived | ConfigError] = field(default_factory=dict)
-    installed: dict[str, ConfigError | None] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._found: dict[str, Any] = {}
 
     def fingerprint(self, experiment: Experiment) -> str:
         """Return the experiment's fingerprint, after checking that its data, loss and metrics fit together.
@@ -129,16 +118,7 @@ class PlanCache:
         """
         from kexp.experiment import check_installed
 
-        key = _key(experiment.backend, experiment.save.files)
-        if key not in self.installed:
-            try:
-                check_installed(experiment)
-                self.installed[key] = None
-            except ConfigError as error:
-                self.installed[key] = error
-        problem = self.installed[key]
-        if problem is not None:
-            raise problem
+        self._once(lambda: check_installed(experiment), "installed", experiment.backend, experiment.save.files)
 
     def measured(self, experiment: Experiment) -> tuple[str, ...]:
         """Return the names of the metrics that the experiment measures; empty if callbacks may add others.
@@ -152,7 +132,9 @@ class PlanCache:
         from kexp.experiment import begins_with_run, may_compile
 
         # Everything that `prepare` reads; learning rates, widths and epochs are not among it.
-        key = _key(
+        return self._once(
+            lambda: self._derive(experiment),
+            "derived",
             experiment.data.as_dict(),
             experiment.trainer.validation_split,
             experiment.trainer.batch_size,
@@ -162,26 +144,16 @@ class PlanCache:
             {name: [node.name, node.parameters.get("monitor")] for name, node in experiment.callbacks.items()},
             experiment.model.as_dict() if may_compile(experiment.model) or begins_with_run(experiment) else None,
         )
-        derived = self.derived.get(key)
-        if derived is None:
-            derived = self.derived[key] = self._derive(experiment)
-        if isinstance(derived, ConfigError):
-            raise derived
-        return derived
 
-    def _derive(self, experiment: Experiment) -> _Derived | ConfigError:
-        from kexp.experiment import prepare
+    def _derive(self, experiment: Experiment) -> _Derived:
+        from kexp.experiment import load_data, prepare
 
-        data = self._load(experiment.data)
-        if isinstance(data, ConfigError):
-            return data
-        try:
-            prepared = prepare(experiment, data)
-        except ConfigError as error:
-            return error
+        node = experiment.data
+        data = self._once(lambda: load_data(node), "data", node.name, node.parameters)  # the split does not matter
+        prepared = prepare(experiment, data)
         chosen, earlier = prepared.experiment, prepared.earlier
         if earlier is not None and experiment.model.parameters["run"] == "latest":
-            return ConfigError(
+            raise ConfigError(
                 "model.run: must be a run's id in a sweep, because its own trials become the latest runs; "
                 f"latest is {earlier.run_id[:8]} now"
             )
@@ -196,16 +168,18 @@ class PlanCache:
             None if earlier is None else chosen.model,
         )
 
-    def _load(self, node: Node) -> Data | ConfigError:
-        from kexp.experiment import load_data
-
-        key = _key(node.name, node.parameters)  # loading does not depend on the split
-        if key not in self.data:
+    def _once(self, find: Callable[[], T], *parts: Any) -> T:
+        """Return what `find` returns, or raise its ConfigError; it is called once for each distinct `parts`."""
+        key = json.dumps(parts, sort_keys=True, default=str)
+        if key not in self._found:
             try:
-                self.data[key] = load_data(node)
+                self._found[key] = find()
             except ConfigError as error:
-                self.data[key] = error
-        return self.data[key]
+                self._found[key] = error
+        found = self._found[key]
+        if isinstance(found, ConfigError):
+            raise found
+        return cast("T", found)
 
 
 @dataclass(frozen=True)
@@ -229,7 +203,3 @@ class _Derived:
     measured: tuple[str, ...]
     taken: Taken
     model: Node | None
-
-
-def _key(*parts: Any) -> str:
-    return json.dumps(parts, sort_keys=True, default=str)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kexp.errors import KexpError, first_line
+from kexp.errors import KexpError, in_a_line
 from kexp.schema import models_kept
 
 if TYPE_CHECKING:
@@ -123,4 +123,4 @@ def save_trial(task: Task) -> Outcome:
     except KexpError as error:
         return Outcome(task.number, "FAILED", str(error), repeatable=True)
     except Exception as error:
-        return Outcome(task.number, "FAILED", f"{type(error).__name__}: {first_line(error)}", repeatable=True)
+        return Outcome(task.number, "FAILED", in_a_line(error), repeatable=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kexp.sweeps.compare.grouping import ABSENT, show_value
+from kexp.sweeps.compare.grouping import ABSENT, is_number, marked, show_value
 
 __all__ = ["Extent", "Figure", "extent", "label", "marks", "parameter_axis"]
 
@@ -94,9 +94,9 @@ def parameter_axis(name: str, values: Sequence[Any]) -> dict[str, Any]:
         name: what stands above it.
         values: one a line.
     """
-    known = {_typed(value): value for value in values}.values()
-    numbers = sorted(value for value in known if isinstance(value, (int, float)) and not isinstance(value, bool))
-    others = [value for value in known if isinstance(value, bool) or not isinstance(value, (int, float))]
+    known = {marked(value): value for value in values}.values()
+    numbers = sorted(filter(is_number, known))
+    others = [value for value in known if not is_number(value)]
     spans = [abs(value) for value in numbers if value]
     among_decades = len(spans) < len(numbers) and max(spans, default=1) / min(spans, default=1) > 10**_DECADES
     if len(numbers) > 2 and not among_decades and set(others) <= {ABSENT}:
@@ -110,11 +110,11 @@ def parameter_axis(name: str, values: Sequence[Any]) -> dict[str, Any]:
         named = name + (" (log)" if shown.log else "")
         return {"label": label(named), "values": places, "range": [below if others else low, high], **ticks}
     ordered = [*numbers, *sorted(others, key=lambda value: (value is ABSENT, show_value(value)))]
-    order = {_typed(value): place for place, value in enumerate(ordered)}
+    order = {marked(value): place for place, value in enumerate(ordered)}
     every = -(-len(ordered) // _MOST_TICKS)
     return {
         "label": label(name),
-        "values": [order[_typed(value)] for value in values],
+        "values": [order[marked(value)] for value in values],
         "range": [0, len(ordered) - 1] if len(ordered) > 1 else [-1, 1],
         "tickvals": list(range(0, len(ordered), every)),
         "ticktext": [label(show_value(value)) for value in ordered[::every]],
@@ -142,8 +142,3 @@ def _in_decades(ordered: Sequence[float]) -> bool:
         return False
     share, of_decades = (middle - low) / (high - low), math.log(middle / low) / math.log(high / low)
     return abs(of_decades - 0.5) < abs(share - 0.5)
-
-
-def _typed(value: Any) -> Any:
-    """Python holds True and 1 for equal; a config does not."""
-    return (type(value), value) if isinstance(value, bool) else value

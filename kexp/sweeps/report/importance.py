@@ -9,7 +9,7 @@ from typing import Any
 
 from kexp.sweeps.compare.comparison import Comparison
 from kexp.sweeps.compare.folds import Fold
-from kexp.sweeps.compare.grouping import ABSENT, SEED, short_names
+from kexp.sweeps.compare.grouping import ABSENT, SEED, is_number, marked, short_names
 from kexp.sweeps.report.axes import Figure, label
 
 __all__ = ["FEWEST_TRIALS", "Importance", "importance_figure", "parameter_importance"]
@@ -50,7 +50,7 @@ def parameter_importance(comparison: Comparison) -> Importance | None:
         [*(row.params[key] for key in comparison.columns), seed.number if isinstance(seed, Fold) else seed]
         for row, seed, _ in samples
     ]
-    varying = [place for place in range(len(keys)) if len({_key(line[place]) for line in table}) > 1]
+    varying = [place for place in range(len(keys)) if len({marked(line[place]) for line in table}) > 1]
     if len(samples) < FEWEST_TRIALS or len(varying) < 2:
         return None
     import numpy as np
@@ -104,8 +104,8 @@ def _encode(values: Sequence[Any]) -> Any:
     """Numbers as they are (trees need no logarithm); texts above them, in their order; what is absent below all."""
     import numpy as np
 
-    numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
-    texts = sorted({str(_key(value)) for value in values if value is not ABSENT and value not in numbers})
+    numbers = [value for value in values if is_number(value)]
+    texts = sorted({str(marked(value)) for value in values if value is not ABSENT and value not in numbers})
     codes = {name: place for place, name in enumerate(texts)}
     below = (min(numbers) if numbers else 0.0) - 1.0
     above = (max(numbers) if numbers else -1.0) + 1.0
@@ -113,12 +113,8 @@ def _encode(values: Sequence[Any]) -> Any:
     for value in values:
         if value is ABSENT:
             encoded.append(below)
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        elif is_number(value):
             encoded.append(float(value))
         else:
-            encoded.append(above + codes[str(_key(value))])
+            encoded.append(above + codes[str(marked(value))])
     return np.array(encoded)
-
-
-def _key(value: Any) -> Any:
-    return ("bool", value) if isinstance(value, bool) else value

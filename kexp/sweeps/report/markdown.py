@@ -7,11 +7,13 @@ from kexp.sweeps.report.table import table_columns
 
 __all__ = ["markdown_report"]
 
+_MOST_ROWS, _MOST_LOST = 100, 50
 
-def markdown_report(comparison: Comparison, most_rows: int = 100, most_lost: int = 50) -> str:
+
+def markdown_report(comparison: Comparison) -> str:
     """Heading, conclusion, ranked table, what is behind the verdicts, and the trials without a result."""
     ranked = [row for row in comparison.rows if row.values] or comparison.rows  # the others' trials are told below
-    rows = ranked[:most_rows]
+    rows = ranked[:_MOST_ROWS]
     columns = table_columns(comparison, rows)
     objective = comparison.objective
     lines = [
@@ -38,10 +40,10 @@ def markdown_report(comparison: Comparison, most_rows: int = 100, most_lost: int
             "| trial | state | reason |",
             "| --- | --- | --- |",
         ]
-        for trial, why in comparison.lost[:most_lost]:
+        for trial, why in comparison.lost[:_MOST_LOST]:
             lines.append(f"| {_escape(trial.name or trial.run_id)} | {trial.state.lower()} | {_escape(why)} |")
-        if len(comparison.lost) > most_lost:
-            lines += ["", f"... and {len(comparison.lost) - most_lost:,} more, in `trials.csv`."]
+        if len(comparison.lost) > _MOST_LOST:
+            lines += ["", f"... and {len(comparison.lost) - _MOST_LOST:,} more, in `trials.csv`."]
     return "\n".join(lines) + "\n"
 
 

@@ -10,6 +10,8 @@ from kexp.system.notebook import table
 
 __all__ = ["ShownComparison", "table_html"]
 
+_MOST_ROWS = 20
+
 
 class ShownComparison(Comparison):
     """A comparison that shows itself in a notebook."""
@@ -18,9 +20,9 @@ class ShownComparison(Comparison):
         return table_html(self)
 
 
-def table_html(comparison: Comparison, most: int = 20) -> str:
+def table_html(comparison: Comparison) -> str:
     """The conclusion, the notes and the best rows: plain HTML, no script."""
-    rows = comparison.rows[:most]
+    rows = comparison.rows[:_MOST_ROWS]
     columns = table_columns(comparison, rows, compact=True)
     told = "".join(f"<p>{escape(text)}</p>" for text in (comparison.conclusion(), *comparison.notes))
     ranked = table([column.heading for column in columns], zip(*(column.cells for column in columns), strict=True))

@@ -6,20 +6,17 @@ import math
 
 __all__ = ["number_format", "show_p", "tidy"]
 
+_DIGITS = 4  # significant ones
 
-def number_format(value: float, digits: int = 4) -> str:
-    """A format for a value, and for what is set beside it: `.4f`, or `.3e` where that would be long.
 
-    Args:
-        value: any.
-        digits: the significant ones.
-    """
+def number_format(value: float) -> str:
+    """Returns the format of a value and of its interval: `.4f`, or `.3e` where that would be long."""
     size = abs(value)
     if not size or not math.isfinite(size):
-        return f".{digits}f"
+        return f".{_DIGITS}f"
     if size < 1e-4 or size >= 1e7:
-        return f".{digits - 1}e"
-    return f".{max(0, digits - 1 - math.floor(math.log10(size)))}f"
+        return f".{_DIGITS - 1}e"
+    return f".{max(0, _DIGITS - 1 - math.floor(math.log10(size)))}f"
 
 
 def tidy(value: float, form: str) -> str:

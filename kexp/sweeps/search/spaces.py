@@ -12,7 +12,8 @@ from kexp.errors import ConfigError
 from kexp.schema import Experiment
 from kexp.sweeps.objective import Objective, choose_objectives
 from kexp.sweeps.plan.composing import Composer
-from kexp.sweeps.plan.planning import PlanCache, plan_trials
+from kexp.sweeps.plan.planning import PlanCache
+from kexp.sweeps.running import composer_of, plan_overrides
 from kexp.sweeps.search.conditions import settle_space
 from kexp.sweeps.search.declared import declared_axes
 from kexp.sweeps.search.grammar import Request, read_request
@@ -52,8 +53,7 @@ class SpaceSweeper:
 
     def plan_overrides(self, combinations: Sequence[Sequence[str]]) -> list[Trial]:
         """Composes, checks and fingerprints a trial for each combination of overrides."""
-        adapt = getattr(self.launcher, "adapt", None)
-        return plan_trials(combinations, self._composer.config, explain, self._plan_cache, adapt)
+        return plan_overrides(self, combinations, composer=self._composer, cache=self._plan_cache)
 
     def requested(self, arguments: Sequence[str]) -> tuple[Request, Space, Trial]:
         """Reads the search space.
@@ -65,16 +65,16 @@ class SpaceSweeper:
             ConfigError: there is no axis, an axis is not a key of the config, or no trial is valid.
         """
         loader = self.hydra_context.config_loader
-        request = read_request(arguments, self.described, is_group=self._is_group, config_loader=loader)
+        request = read_request(arguments, self.described, is_group=self._composer.is_group, config_loader=loader)
         if not request.axes:
             declared = declared_axes(self._composer.config(request.fixed), request.fixed)
             request = replace(request, axes=declared)
             self.declared = bool(declared)
         if not request.axes:
             raise ConfigError("the sweep has no axis to search over")
-        space = settle_space(request, self._composer.config, explain, self._is_group)
+        space = settle_space(request, self._composer.config, explain, self._composer.is_group)
         chosen = space.first()
-        groups = {axis.name for axis in space.axes if self._is_group(axis.key)}
+        groups = {axis.name for axis in space.axes if self._composer.is_group(axis.key)}
         tried = [space.overrides(chosen), space.overrides({k: v for k, v in chosen.items() if k in groups})]
         probes = self.plan_overrides(tried)
         valid = [probe for probe in probes if probe.state != "INVALID"]
@@ -93,24 +93,15 @@ class SpaceSweeper:
             experiment.sweep.objective,
             experiment.sweep.direction,
             losses_differ=any(axis.key.split(".")[0] == "loss" for axis in space.axes),
-            key="sweep.objective",
         )
 
     @cached_property
     def _composer(self) -> Composer:
-        loader = self.hydra_context.config_loader
-        return Composer(lambda overrides: loader.load_sweep_config(self.config, list(overrides)), self._is_group)
-
-    @cached_property
-    def _groups(self) -> frozenset[str]:
-        return frozenset(self.hydra_context.config_loader.list_groups(""))
+        return composer_of(self)
 
     @cached_property
     def _plan_cache(self) -> PlanCache:
         return PlanCache()
-
-    def _is_group(self, key: str) -> bool:
-        return key in self._groups or "/" in key
 
 
 def plain(value: Any) -> Any:

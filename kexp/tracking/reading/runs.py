@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Point",
     "RunView",
+    "artifact_text",
     "fetch_artifact",
     "list_artifacts",
     "metric_history",
@@ -185,6 +187,12 @@ def list_artifacts(settings: StoreSettings, run_id: str, folder: str = "") -> li
             else:
                 files.append(found.path)
     return sorted(files)
+
+
+def artifact_text(settings: StoreSettings, run_id: str, path: str) -> str:
+    """Returns the content of a text artifact; errors as of `fetch_artifact`."""
+    with tempfile.TemporaryDirectory(prefix="kexp-") as folder:
+        return fetch_artifact(settings, run_id, path, Path(folder)).read_text(encoding="utf-8")
 
 
 def fetch_artifact(settings: StoreSettings, run_id: str, path: str, to: Path) -> Path:
