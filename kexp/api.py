@@ -39,6 +39,7 @@ def run(
     from kexp.errors import ConfigError, without_passwords
     from kexp.schema import check
     from kexp.sweeps.opening import announce_backend
+    from kexp.system.folders import import_from_here
 
     overrides = prepare_overrides(overrides)
     for each in overrides:
@@ -47,8 +48,7 @@ def run(
             raise ConfigError(f"{key}: is a setting of the command line and of kexp.sweep; kexp.run takes folder=...")
     refuse_sweeps_settings(overrides)
     announce_backend(overrides, config_dir)
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    import_from_here()
     config = compose_typed(overrides, config_dir)
     if not is_set(config, "backend") and "keras" in sys.modules:
         from kexp.training import loaded_backend

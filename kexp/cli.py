@@ -20,6 +20,7 @@ from kexp.commands import COMMANDS
 from kexp.errors import ConfigError, KexpError, nearest, suggestion, without_passwords
 from kexp.registry.groups import GROUPS
 from kexp.system.disk import DiskFullError, disk_full_error, free_space_hint, is_disk_full
+from kexp.system.folders import import_from_here, shown_path
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -40,8 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [each for each in arguments if each != "--debug"]
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.insert(0, os.getcwd())  # for references to the user's own modules
+    import_from_here()
     try:
         sys.exit(_dispatch(arguments))
     except KexpError as error:
@@ -163,8 +163,7 @@ def _summarise(result: Result) -> None:
     lines.append(("time", format_seconds(result.duration_s)))
     if result.experiment.tracking.enabled:
         lines.append(("run", f"{result.name}  {result.run_id}"))
-    folder = result.folder
-    lines.append(("files", os.path.relpath(folder) if folder.is_relative_to(os.getcwd()) else str(folder)))
+    lines.append(("files", shown_path(result.folder)))
     if result.experiment.tracking.enabled:
         lines.append(("compare", command_line("ui", store=store_of(result.experiment))))
     for label, text in lines:

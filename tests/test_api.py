@@ -47,6 +47,8 @@ def test_submodules_take_no_function_s_name() -> None:
     ("given", "sentence"),
     [
         ("optimizer=adam", "overrides: must be a list of texts"),
+        ({"optimizer": "adam"}, "overrides: must be a list of texts"),
+        (None, "overrides: must be a list of texts"),
         ([1], "overrides: must be a list of texts"),
         (["-m", "optimizer=sgd"], "'-m' is a flag of the command line, not an override; write KEY=VALUE"),
         (["=3"], "'=3' is not an override; write KEY=VALUE"),

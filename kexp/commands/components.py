@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from kexp import registry
-from kexp.commands.options import Parser
+from kexp.commands.options import Parser, cut
 from kexp.errors import ComponentError
 
 __all__ = ["main"]
@@ -38,7 +38,6 @@ def _help(component: registry.Component) -> str:
     if component.claimants:
         return f"CLASH: also claimed by {', '.join(component.claimants)}"
     try:
-        summary = component.summary()
+        return cut(component.summary(), 90)
     except ComponentError as error:
         return f"BROKEN: {error}"
-    return summary if len(summary) <= 90 else summary[:87] + "..."

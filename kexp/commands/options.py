@@ -12,7 +12,17 @@ from kexp.errors import ConfigError
 if TYPE_CHECKING:
     from kexp.stored import StoredRun
 
-__all__ = ["RUN_HELP", "Parser", "add_experiment", "find_stored", "model_parser", "quiet", "run_parser", "store_parser"]
+__all__ = [
+    "RUN_HELP",
+    "Parser",
+    "add_experiment",
+    "cut",
+    "find_stored",
+    "model_parser",
+    "quiet",
+    "run_parser",
+    "store_parser",
+]
 
 
 RUN_HELP = (
@@ -96,6 +106,11 @@ def find_stored(given: argparse.Namespace) -> StoredRun:
     return find(
         given.run, tracking_uri=given.tracking_uri, experiment=given.experiment, trusted=True if given.trust else None
     )
+
+
+def cut(text: str, most: int = 100) -> str:
+    """Returns a text without its end if it is longer than `most` characters."""
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def quiet() -> None:

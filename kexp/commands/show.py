@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kexp import registry, traits
-from kexp.commands.options import add_experiment, store_parser
+from kexp.commands.options import add_experiment, cut, store_parser
 from kexp.commands.preview import can_preview, preview
 from kexp.errors import ComponentError, ConfigError, StoreError, UnknownNameError
 from kexp.registry import Component
@@ -99,7 +99,7 @@ def _show_settings(key: str) -> int:
 def _print_rows(rows: Sequence[tuple[str, str, str]]) -> None:
     left, middle = (max((len(row[i]) for row in rows), default=0) for i in (0, 1))
     for name, default, text in rows:
-        print(f"  {name:<{left}}  {default:<{middle}}  {_shortened(text)}".rstrip())
+        print(f"  {name:<{left}}  {default:<{middle}}  {cut(text)}".rstrip())
 
 
 def _read(component: Component) -> str:
@@ -125,7 +125,3 @@ def _default(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{','.join(_default(each) for each in value)}]"
     return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
-
-
-def _shortened(text: str, most: int = 100) -> str:
-    return text if len(text) <= most else text[: most - 3] + "..."

@@ -23,6 +23,7 @@ def show_run(ref: str, tracking_uri: str | None, experiment: str | None) -> int:
         The exit code.
     """
     from kexp import stored
+    from kexp.commands.options import cut
 
     run = stored.find(ref, tracking_uri=tracking_uri, experiment=experiment)
     view = run.view
@@ -48,7 +49,7 @@ def show_run(ref: str, tracking_uri: str | None, experiment: str | None) -> int:
             print(f"\n{heading}")
             width = max(map(len, pairs))
             for key, shown in pairs.items():
-                print(f"  {key:<{width}}  {shown if len(shown) <= 100 else shown[:97] + '...'}")
+                print(f"  {key:<{width}}  {cut(shown)}")
     return 0
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kexp.config import prepare_overrides
 from kexp.errors import ConfigError
 from kexp.sweeps.execution.closing import run_id_of
+from kexp.system.folders import import_from_here
 
 if TYPE_CHECKING:
     import pandas
@@ -123,8 +122,7 @@ def sweep(
     from kexp.sweeps.opening import run_sweep
     from kexp.sweeps.running import SweepFailedError
 
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # so that references to the user's modules can be imported
+    import_from_here()
     given = [_argument(key, values) for key, values in axes.items()] if isinstance(axes, Mapping) else axes
     given = prepare_overrides(given)
     overrides = prepare_overrides(overrides)

@@ -162,14 +162,8 @@ def _row(
         for name in metrics
     }
     any_trial = next(trial for repeated in group.trials.values() for trial in repeated)
-    shown = {
-        key: group.params[key]
-        if key in group.params
-        else parameter_value(any_trial.params[key])
-        if key in any_trial.params
-        else ABSENT
-        for key in columns
-    }
+    params = {key: parameter_value(value) for key, value in any_trial.params.items() if key in columns}
+    shown = {key: group.params.get(key, params.get(key, ABSENT)) for key in columns}
     return Row(0, shown, values, _summary(values, confidence), others, Judgement("no result"), counted, lost)
 
 

@@ -19,6 +19,7 @@ from kexp.sweeps.plan.jobs import Jobs, sweep_folder
 from kexp.sweeps.plan.planning import PlanCache, plan_trials
 from kexp.sweeps.table import problems
 from kexp.sweeps.trials import Trial
+from kexp.system.folders import shown_path
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -184,7 +185,7 @@ def finish(session: Session) -> None:
     """
     trials = session.trials
     if session.verbose:
-        lines = [*session.closing(), "", f"files    {_short(session.folder)}", f"sweep    {session.name}"]
+        lines = [*session.closing(), "", f"files    {shown_path(session.folder)}", f"sweep    {session.name}"]
         if session.store is not None:
             lines[-1] += f"  {session.run_id}"
             lines.append(f"compare  {session.compare_command}")
@@ -206,8 +207,3 @@ def finish(session: Session) -> None:
         error = SweepFailedError(", ".join(what) + again)
         error.session = session
         raise error
-
-
-def _short(folder: Path) -> str:
-    folder = folder.resolve()
-    return str(folder.relative_to(Path.cwd())) if folder.is_relative_to(Path.cwd()) else str(folder)

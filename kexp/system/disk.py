@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kexp.errors import KexpError
+from kexp.system.folders import shown_path
 
 __all__ = [
     "DiskFullError",
@@ -76,8 +77,7 @@ def full_disk(error: BaseException, file: Path | None = None) -> str:
     folder = Path.cwd() if named is None else named.absolute().parent
     while not folder.is_dir():
         folder = folder.parent
-    place = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
-    place = str(folder) if place == "." else place
+    place = str(folder) if folder == Path.cwd() else shown_path(folder)
     free = shutil.disk_usage(folder).free
     if named is None and free >= _PLENTY_BYTES:  # it is another disk that is full
         return "the disk is full"

@@ -1,4 +1,4 @@
-"""kexp's own folders: its config and its cache."""
+"""kexp's own folders, its config and its cache, and the user's working directory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["cache_folder", "conf_folder"]
+__all__ = ["cache_folder", "conf_folder", "import_from_here", "shown_path"]
 
 
 def cache_folder() -> Path:
@@ -32,3 +32,15 @@ def conf_folder() -> Path:
         if (folder / "config.yaml").is_file():
             return folder
     raise FileNotFoundError(f"kexp was installed without its conf folder (looked in {package})")
+
+
+def import_from_here() -> None:
+    """Makes the modules in the working directory importable, for references to the user's own modules."""
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+
+
+def shown_path(path: str | Path) -> str:
+    """Returns a path for a message: relative to the working directory if it is inside, else absolute."""
+    here, path = Path.cwd(), Path(path).absolute()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

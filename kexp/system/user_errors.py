@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kexp.errors import first_line
+from kexp.system.folders import shown_path
 
 __all__ = ["describe_error", "describe_user_error"]
 
@@ -90,7 +91,7 @@ def _place(error: BaseException, is_wanted: Callable[[str], bool] | None = None)
     frames += [(file, int(line), name) for file, line, name in _IN_USER_CODE.findall(str(error))]
     for file, line, name in reversed(frames):
         if (is_wanted or _is_foreign)(file) and name != "<module>":
-            return f"{name} ({_relative(file)}, line {line})"
+            return f"{name} ({shown_path(file)}, line {line})"
     return ""
 
 
@@ -105,8 +106,3 @@ def _is_foreign(file: str) -> bool:
 
 def _is_user_code(file: str) -> bool:
     return _is_foreign(file) and "site-packages" not in Path(file).parts
-
-
-def _relative(file: str) -> str:
-    path = Path(file)
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from kexp.config.options import NO_NODE, as_overrides, key_of
 from kexp.config.overrides.quoting import quote_text
@@ -30,9 +30,11 @@ def prepare_overrides(overrides: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: an override has no key or no value, or Hydra could not name what is wrong with its value.
     """
-    if isinstance(overrides, str) or not all(isinstance(each, str) for each in overrides):
+    listed = isinstance(overrides, Iterable) and not isinstance(overrides, (str, Mapping))
+    given = list(overrides) if listed else []
+    if not listed or not all(isinstance(each, str) for each in given):
         raise ConfigError.at("overrides", 'must be a list of texts such as ["optimizer=adam", "seed=3"]', overrides)
-    overrides = hide_passwords(overrides)
+    overrides = hide_passwords(given)
     for place, each in enumerate(overrides):
         if each.startswith("-"):
             raise ConfigError(f"{each!r} is a flag of the command line, not an override; write KEY=VALUE")

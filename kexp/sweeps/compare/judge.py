@@ -70,8 +70,8 @@ def judge(
     """
     alpha = 1 - confidence
     best = rows[reference]
-    tests = [_test(row, best, confidence) for row in rows]
-    tests[reference] = PairedTest(len(best), 0.0, math.nan, math.nan, math.nan, math.nan, math.nan)
+    tests = [_test(row, best) for row in rows]
+    tests[reference] = PairedTest(len(best), 0.0, math.nan, math.nan)
     corrected = holm([test.p for test in tests])
     undecided = sum(p > alpha for p in corrected)
     judged = []
@@ -90,10 +90,10 @@ def judge(
     return judged
 
 
-def _test(row: Mapping[Any, float], best: Mapping[Any, float], confidence: float) -> PairedTest:
+def _test(row: Mapping[Any, float], best: Mapping[Any, float]) -> PairedTest:
     shared = [seed for seed in row if seed in best]
     a, b = (over_repeats({seed: each[seed] for seed in shared}) for each in (row, best))
-    return paired_test(a, b, confidence, overlap(shared))
+    return paired_test(a, b, overlap(shared))
 
 
 def _more_seeds(test: PairedTest, alpha: float) -> tuple[int | None, str]:

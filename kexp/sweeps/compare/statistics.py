@@ -47,17 +47,12 @@ class PairedTest:
         n: how many shared seeds.
         difference: mean of a - b; NaN for none.
         sd: standard deviation of the differences with n - 1; NaN for fewer than two.
-        low, high: the t-interval of the mean difference; NaN for fewer than two.
-        t: Student's t with n - 1 degrees of freedom; NaN if undefined.
         p: two-sided p-value; NaN for fewer than two shared seeds.
     """
 
     n: int
     difference: float
     sd: float
-    low: float
-    high: float
-    t: float
     p: float
 
 
@@ -82,7 +77,7 @@ def summarise(values: Sequence[float], confidence: float = 0.95, overlap: float 
     return Summary(n, mean, sd, mean - half, mean + half)
 
 
-def paired_test(a: Sequence[float], b: Sequence[float], confidence: float = 0.95, overlap: float = 0.0) -> PairedTest:
+def paired_test(a: Sequence[float], b: Sequence[float], overlap: float = 0.0) -> PairedTest:
     """Compute Student's two-sided paired t-test of a against b; over folds, the corrected resampled t-test.
 
     If all differences are zero, p = 1. If all are equal but not zero, which is common for coarse metrics such as the
@@ -91,7 +86,6 @@ def paired_test(a: Sequence[float], b: Sequence[float], confidence: float = 0.95
 
     Args:
         a, b: values by seed, in the same order of seeds; finite.
-        confidence: confidence level of the interval, between 0 and 1.
         overlap: as for `summarise`.
 
     Source:
@@ -99,18 +93,18 @@ def paired_test(a: Sequence[float], b: Sequence[float], confidence: float = 0.95
         (1999), Practical nonparametric statistics, section 3.4 (sign test).
     """
     differences = [x - y for x, y in zip(a, b, strict=True)]
-    summary = summarise(differences, confidence, overlap)
+    summary = summarise(differences)
     n, mean, sd = summary.n, summary.mean, summary.sd
     if n < 2:
-        return PairedTest(n, mean, sd, summary.low, summary.high, math.nan, math.nan)
+        return PairedTest(n, mean, sd, math.nan)
     scale = max(abs(value) for value in (*a, *b))
     if sd <= _ROUNDING * scale:
         same = abs(mean) <= _ROUNDING * scale
-        return PairedTest(n, mean, 0.0, mean, mean, math.nan, 1.0 if same else 2.0 ** (1 - n))
+        return PairedTest(n, mean, 0.0, 1.0 if same else 2.0 ** (1 - n))
     from scipy.special import stdtr
 
     t = mean / (sd * math.sqrt(1 / n + overlap))
-    return PairedTest(n, mean, sd, summary.low, summary.high, t, float(2 * stdtr(n - 1, -abs(t))))
+    return PairedTest(n, mean, sd, float(2 * stdtr(n - 1, -abs(t))))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -94,12 +94,10 @@ class Members:
             return "pbt: no member has a result"
         values = []
         for key in self._keys:
-            later = [f"{value:g} from epoch {epoch + 1}" for epoch, value in self._of(best, key).items()]
+            changes = self._changes[best.number].get(key, {})
+            later = [f"{value:g} from epoch {epoch + 1}" for epoch, value in changes.items()]
             values.append(f"{key} " + ", ".join([f"{self._begun[best.number][key]:g}", *later]))
         return f"pbt: trial {best.number} is the best: {'; '.join(values)}"
-
-    def _of(self, trial: Trial, key: str) -> dict[int, float]:
-        return self._changes[trial.number].get(key, {})
 
     def _rewrite(self, trial: Trial) -> None:
         """Plans the trial anew, with its changes written in `trainer.changes`, as a user would type them."""

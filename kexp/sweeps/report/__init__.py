@@ -8,7 +8,7 @@ the page takes them; nothing of Plotly's Python is imported. `comparison`, `obje
 
 from __future__ import annotations
 
-from kexp.sweeps.report.data import rows_csv, rows_json, write_trials_csv
+from kexp.sweeps.report.data import rows_csv, rows_json, trials_csv
 from kexp.sweeps.report.markdown import markdown_report
 from kexp.sweeps.report.notebook import ShownComparison, table_html
 from kexp.sweeps.report.page import html_page
@@ -26,6 +26,6 @@ __all__ = [
     "screen_width",
     "table_html",
     "text_table",
+    "trials_csv",
     "write_report",
-    "write_trials_csv",
 ]

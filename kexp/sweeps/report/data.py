@@ -1,4 +1,4 @@
-"""The comparison for programs: every trial as CSV, the rows as CSV and JSON."""
+"""The comparison for programs: all trials as CSV, and the rows as CSV and JSON."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import Any
 
-from kexp.sweeps.compare.comparison import Comparison
+from kexp.sweeps.compare.comparison import Comparison, Row
 from kexp.sweeps.compare.grouping import ABSENT
 from kexp.tracking.values import param_value
 
-__all__ = ["rows_csv", "rows_json", "write_trials_csv"]
+__all__ = ["rows_csv", "rows_json", "trials_csv"]
 
 
-def write_trials_csv(comparison: Comparison, file: TextIO) -> None:
-    """One line a trial, oldest first: what it is, the row that it counts in, its parameters, its last metrics."""
+def trials_csv(comparison: Comparison) -> str:
+    """Returns a line for each trial, oldest first: its state, the rank of its row, its parameters, its last metrics."""
     params = sorted({key for trial in comparison.trials for key in trial.params})
     params = [*comparison.columns, *(key for key in params if key not in comparison.columns)]
     metrics = sorted({name for trial in comparison.trials for name in trial.metrics})
     ranks = {trial.run_id: row.rank for row in comparison.rows for trial in row.trials.values()}
     reasons = {trial.run_id: why for trial, why in comparison.lost}
+    file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(
         ["run_id", "name", "state", "reason", "rank", "duration_s", *params, *(f"metrics.{name}" for name in metrics)]
@@ -40,17 +40,17 @@ def write_trials_csv(comparison: Comparison, file: TextIO) -> None:
                 *(trial.metrics.get(name, "") for name in metrics),
             ]
         )
+    return file.getvalue()
 
 
 def rows_csv(comparison: Comparison) -> str:
-    """The rows, all digits."""
-    out = io.StringIO()
-    comparison.frame().to_csv(out, index=False, lineterminator="\n")
-    return out.getvalue()
+    """Returns the rows with all digits."""
+    text: str = comparison.frame().to_csv(index=False, lineterminator="\n")
+    return text
 
 
 def rows_json(comparison: Comparison) -> str:
-    """Objective, conclusion, notes and rows; NaN is null, because JSON has none."""
+    """Returns the objective, the conclusion, the notes and the rows. NaN becomes null, because JSON has no NaN."""
     content = {
         "title": comparison.title,
         "objective": comparison.objective.metric,
@@ -58,7 +58,7 @@ def rows_json(comparison: Comparison) -> str:
         "conclusion": comparison.conclusion(),
         "notes": comparison.notes,
         "confidence": comparison.confidence,
-        "rows": [_row(comparison, place) for place in range(len(comparison.rows))],
+        "rows": [_row(row) for row in comparison.rows],
         "lost": [
             {"run_id": trial.run_id, "name": trial.name, "state": trial.state, "reason": why}
             for trial, why in comparison.lost
@@ -67,8 +67,7 @@ def rows_json(comparison: Comparison) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _row(comparison: Comparison, place: int) -> dict[str, Any]:
-    row = comparison.rows[place]
+def _row(row: Row) -> dict[str, Any]:
     judged, summary = row.judgement, row.summary
     return {
         "rank": row.rank or None,
@@ -83,13 +82,9 @@ def _row(comparison: Comparison, place: int) -> dict[str, Any]:
         "verdict": judged.verdict,
         "more_seeds": judged.more_seeds,
         "remark": judged.remark,
-        "runs": _runs(row.trials),
+        "runs": [trial.run_id for trial in row.trials.values()],
         "lost": row.lost,
     }
-
-
-def _runs(trials: Mapping[Any, Any]) -> list[str]:
-    return [trial.run_id for trial in trials.values()]
 
 
 def _number(value: float) -> float | None:

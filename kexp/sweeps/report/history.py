@@ -1,7 +1,8 @@
-"""Every trial by its objective: in the order in which they began, and several objectives against each other."""
+"""Figures of all trials: the objective in the order of the trials, and several objectives against each other."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -16,10 +17,10 @@ _BLUE, _ORANGE, _GREY = "#2f7de1", "#d9480f", "#8b949e"
 
 
 def history_figure(comparison: Comparison) -> tuple[Figure, str] | None:
-    """Each trial's objective, and the best until then; None of fewer than three results.
+    """Draws each trial's objective, and the best value so far; None for fewer than three results.
 
     Returns:
-        The figure, and a sentence on the trials that are not within it; empty where all are.
+        The figure, and a sentence on the trials outside its range; empty if there are none.
     """
     objective, minimize = comparison.objective, comparison.objective.direction == "minimize"
     places = _places(comparison)
@@ -30,42 +31,19 @@ def history_figure(comparison: Comparison) -> tuple[Figure, str] | None:
     )
     if len(found) < 3:
         return None
+    lost = [(places[trial.run_id], math.nan, None, trial.name or trial.run_id, why) for trial, why in comparison.lost]
     shown = extent([value for _, value, *_ in found], minimize=minimize)
     inside = [point for point in found if shown.shows(point[1])]
     outside = [point for point in found if not shown.shows(point[1])]
     edge = shown.high if minimize else shown.low
+    arrow = {"color": _ORANGE, "size": 9, "symbol": "triangle-up" if minimize else "triangle-down"}
+    cross = {"color": _GREY, "size": 8, "symbol": "x-thin", "line": {"width": 1.5, "color": _GREY}}
     traces = [
         _points(inside, "trials", {"color": _BLUE, "size": 7, "opacity": 0.7}),
-        _points(
-            outside,
-            "outside the picture",
-            {"color": _ORANGE, "size": 9, "symbol": "triangle-up" if minimize else "triangle-down"},
-            edge,
-        ),
+        _points(outside, "outside the picture", arrow, edge),
+        _points(lost, "no result", cross, edge),
+        _best_so_far(inside, objective),
     ]
-    lost = [(places[trial.run_id], math.nan, None, trial.name or trial.run_id, why) for trial, why in comparison.lost]
-    traces.append(
-        _points(
-            lost,
-            "no result",
-            {"color": _GREY, "size": 8, "symbol": "x-thin", "line": {"width": 1.5, "color": _GREY}},
-            edge,
-        )
-    )
-    best, steps = math.nan, []
-    for place, value, *_ in inside:
-        best = value if math.isnan(best) or objective.better(value, best) else best
-        steps.append((place, best))
-    traces.append(
-        {
-            "x": [place for place, _ in steps],
-            "y": [value for _, value in steps],
-            "name": "best until then",
-            "mode": "lines",
-            "line": {"shape": "hv", "color": _ORANGE, "width": 2},
-            "hoverinfo": "skip",
-        }
-    )
     layout = {
         "height": 420,
         "margin": {"t": 20, "b": 50, "l": 70, "r": 16},
@@ -74,13 +52,12 @@ def history_figure(comparison: Comparison) -> tuple[Figure, str] | None:
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
         "hovermode": "closest",
     }
-    return {"data": [trace for trace in traces if trace["x"]], "layout": layout}, _left_out(
-        comparison, outside, minimize
-    )
+    note = _left_out(comparison, outside, minimize)
+    return {"data": [trace for trace in traces if trace["x"]], "layout": layout}, note
 
 
 def front_figure(comparison: Comparison, objectives: Sequence[Objective]) -> Figure | None:
-    """Two or three objectives against each other, with the rows that no other beats in all of them marked."""
+    """Draws two or three objectives against each other, and marks the rows that no other row dominates."""
     metrics = [each.metric for each in objectives[1:]]
     rows = [
         (row, [row.summary.mean, *(row.others[name].mean for name in metrics)])
@@ -121,8 +98,24 @@ def front_figure(comparison: Comparison, objectives: Sequence[Objective]) -> Fig
     return {"data": traces, "layout": layout | (placed if len(objectives) == 2 else {"scene": placed})}
 
 
+def _best_so_far(points: Sequence[tuple[Any, ...]], objective: Objective) -> Figure:
+    """Returns the line of the best value up to each trial."""
+
+    def better(a: float, b: float) -> float:
+        return b if objective.better(b, a) else a
+
+    return {
+        "x": [place for place, *_ in points],
+        "y": list(itertools.accumulate((value for _, value, *_ in points), better)),
+        "name": "best until then",
+        "mode": "lines",
+        "line": {"shape": "hv", "color": _ORANGE, "width": 2},
+        "hoverinfo": "skip",
+    }
+
+
 def _places(comparison: Comparison) -> dict[str, int]:
-    """Each trial's number, which its name ends in; its place, where the names do not tell the trials apart."""
+    """Returns run id -> the trial's number, which its name ends in, or its place if names are not unique."""
     ends = [trial.name.rpartition("-")[2] for trial in comparison.trials]
     numbers = [int(end) for end in ends if end.isdecimal()]
     if len(set(numbers)) < len(ends):
@@ -131,7 +124,7 @@ def _places(comparison: Comparison) -> dict[str, int]:
 
 
 def _points(points: Sequence[tuple[Any, ...]], name: str, marker: Figure, edge: float | None = None) -> Figure:
-    """Trials as points: of those that are not within the picture, at its edge."""
+    """Returns trials as points; those outside the range are drawn at its edge."""
     values = ["" if math.isnan(value) else f"{value:.4g}" for _, value, *_ in points]
     return {
         "x": [place for place, *_ in points],
@@ -150,7 +143,7 @@ def _points(points: Sequence[tuple[Any, ...]], name: str, marker: Figure, edge: 
 
 
 def _left_out(comparison: Comparison, outside: Sequence[tuple[Any, ...]], minimize: bool) -> str:
-    """How many trials the picture has at its edge, and why."""
+    """Returns a sentence on the trials that are drawn at the edge."""
     told = []
     if outside:
         end = (max if minimize else min)(value for _, value, *_ in outside)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -106,10 +107,8 @@ def _figures(
 
 
 def _counts(comparison: Comparison) -> str:
-    states: dict[str, int] = {}
-    for trial in comparison.trials:
-        states[trial.state.lower()] = states.get(trial.state.lower(), 0) + 1
-    told = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items(), key=lambda item: -item[1]))
+    states = Counter(trial.state.lower() for trial in comparison.trials)
+    told = ", ".join(f"{count:,} {state}" for state, count in states.most_common())
     spent = datetime.timedelta(seconds=round(_busy_s(comparison)))
     objective = comparison.objective
     less = "less is better" if objective.direction == "minimize" else "more is better"
@@ -172,7 +171,7 @@ def _whiskers(comparison: Comparison, rows: Sequence[Row]) -> list[list[float] |
     width = (shown.high - shown.low) or 1.0
 
     def place(value: float) -> float:
-        return round(100 * (min(max(value, shown.low), shown.high) - shown.low) / width, 1)
+        return round(100 * (shown.clip(value) - shown.low) / width, 1)
 
     return [
         [place(low if math.isfinite(low) else row.summary.mean), place(row.summary.mean), place(high)]

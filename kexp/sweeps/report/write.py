@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from kexp.sweeps.compare.comparison import Comparison
 from kexp.sweeps.compare.results import Histories, History
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.report.curves import run_ids
-from kexp.sweeps.report.data import write_trials_csv
+from kexp.sweeps.report.data import trials_csv
 from kexp.sweeps.report.markdown import markdown_report
 from kexp.sweeps.report.page import html_page
 
@@ -42,9 +41,7 @@ def write_report(
     page = folder / "report.html"
     write_atomically(page, report_page(comparison, histories, objectives=objectives).encode())
     write_atomically(folder / "report.md", markdown_report(comparison).encode())
-    lines = io.StringIO()
-    write_trials_csv(comparison, lines)
-    write_atomically(folder / "trials.csv", lines.getvalue().encode())
+    write_atomically(folder / "trials.csv", trials_csv(comparison).encode())
     return page
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kexp.system.disk import mentions_disk_full
+from kexp.system.folders import shown_path
 from kexp.system.interrupts import interrupts_call
 from kexp.tracking.settings import command_line
 
@@ -99,7 +99,7 @@ def what_waits(standing: Standing, what: str, folder: Path, go_on: str = "") -> 
         folder: the folder of the run or sweep.
         go_on: another command that delivers them; empty for none.
     """
-    place = os.path.relpath(folder) if folder.absolute().is_relative_to(Path.cwd()) else str(folder)
+    place = shown_path(folder)
     how = f"deliver them with `{command_line('sync', place)}`" + (f", or {go_on}" if go_on else "")
     if standing.given_up:
         return f"You did not wait for the tracking store: {what} wait in {place}; {how}."
