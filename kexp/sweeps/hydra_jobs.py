@@ -1,4 +1,4 @@
-"""Where kexp's sweeps and Hydra's meet: a trial as one of Hydra's jobs, and another sweeper's jobs as our trials."""
+"""Run trials as jobs of one of Hydra's launchers, and the jobs of another package's sweeper as trials."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _PARENT = "KEXP_SWEEP_RUN_ID"
 
 
 def nested_under(run_id: str) -> str:
-    """The override by which a job that any of Hydra's launchers runs, wherever, knows its sweep's run."""
+    """Return the override that tells a job of any of Hydra's launchers the id of its sweep's run."""
     return f"+hydra.job.env_set.{_PARENT}={run_id}"
 
 
 def run_job(config: DictConfig) -> float | None:
-    """One trial as a job of Hydra's: an ordinary run, nested under its sweep's. What it raises, Hydra's launcher keeps.
+    """Run one trial as a job of Hydra's: an ordinary run, nested under the sweep's run. Hydra's launcher keeps errors.
 
     Returns:
-        Its `val_loss`, or what it is told to optimise by `sweep.objective`.
+        The value of `sweep.objective`, or `val_loss`.
     """
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
@@ -62,15 +62,15 @@ def run_job(config: DictConfig) -> float | None:
 
 
 def launch_jobs(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-    """Runs the jobs that a sweeper of somebody else's chose as trials of one sweep, on a launcher of ours.
+    """Run the jobs that another package's sweeper has chosen as trials of one sweep, on one of kexp's launchers.
 
     Args:
-        launcher: set up for the sweep; all of its batches are the same sweep's.
+        launcher: the launcher, set up for the sweep; all of its batches belong to the same sweep.
         job_overrides: the overrides of each job.
-        initial_job_idx: the number of the first.
+        initial_job_idx: the number of the first job.
 
     Returns:
-        What became of each, with the objective's value for the sweeper.
+        The result of each job, with the value of the objective for the sweeper.
     """
     from hydra.core.utils import JobReturn, JobStatus
 
@@ -80,7 +80,7 @@ def launch_jobs(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_j
     session: Session = open_session(launcher, trials)
     launcher.session = session
     run_missing(session, partial(session.run, launcher, trials))
-    with contextlib.suppress(KexpError):  # the sweeper reads it off what it gets back
+    with contextlib.suppress(KexpError):  # the sweeper finds failures in the results
         finish(session)
     returned = []
     for trial in trials:
@@ -92,9 +92,9 @@ def launch_jobs(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_j
 
 
 def submit_jobs(session: Session, launcher: Any, trials: Sequence[Trial]) -> None:
-    """Runs the trials that wait by a launcher of Hydra's or somebody else's. What became of each, the store tells.
+    """Run the waiting trials on a launcher of Hydra's or another package's. Their results are read from the store.
 
-    Such a launcher may end with the first job that ends badly; what it has not run stays WAITING.
+    Such a launcher may stop at the first job that fails; trials that it has not run stay WAITING.
     """
     waiting = [trial for trial in trials if trial.state == "WAITING"]
     if not waiting:
@@ -130,7 +130,7 @@ def submit_jobs(session: Session, launcher: Any, trials: Sequence[Trial]) -> Non
 
 
 def _ran(session: Session, began_ms: int) -> dict[str, RunView]:
-    """The runs of this sweep since then, by fingerprint."""
+    """Return fingerprint -> run of this sweep, for the runs since `began_ms`."""
     if session.store is None:
         return {}
     views = search(session.store, parent_run_id=session.run_id, newest_first=False)

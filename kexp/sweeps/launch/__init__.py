@@ -1,5 +1,6 @@
-"""Where a sweep's trials run: in this process, in worker processes, or as lanes of compiled programs.
+"""Launchers: run a sweep's trials in this process, in worker processes, or as lanes of compiled programs.
 
-In come tasks, plain data that travels. Out go events of their epochs and an outcome for each. A launcher is made by
-Hydra, so nothing below imports one; from here `record`, `opening` and what they stand on may be imported.
+Input: tasks, which are plain data and can be pickled. Output: events for each epoch, and an outcome for each task.
+Hydra creates launchers, so no lower package imports one. This package may import `record`, `opening` and what those
+import.
 """

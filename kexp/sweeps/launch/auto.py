@@ -1,4 +1,4 @@
-"""`hydra/launcher=auto`: each structure of a sweep as lanes or in worker processes, whichever takes less time."""
+"""`hydra/launcher=auto`: runs each structure of a sweep as lanes or in worker processes, whichever takes less time."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ from kexp.sweeps.trials import Task, Trial
 
 __all__ = ["AutoLauncher", "decide"]
 
-_CHOICES = "launcher.json"  # in the sweep's folder: a sweep that is resumed goes on in the same way
+_CHOICES = "launcher.json"  # in the sweep's folder, so that a resumed sweep makes the same choices
 _FUSED, _WORKERS = "fused", "processes"
 _OWN = ("mlp", "lstm", "linear", "sequential")
-_SEARCH = "search"  # its structures are not known beforehand
+_SEARCH = "search"  # the key of a search, whose structures are not known beforehand
 
 
 @dataclass(frozen=True)
 class _Choice:
-    """Where trials of a structure run, and why, as the closing lines say it."""
+    """Where the trials of a structure run, and the reason for the closing lines."""
 
     how: str
     why: str
 
 
 class AutoLauncher(HydraLauncher):
-    """Lanes where they take less time than worker processes, by what each structure of the sweep is weighed at.
+    """Runs each structure of a sweep as lanes or in worker processes, whichever is estimated to take less time.
 
-    A trial whose backend was named, and is not JAX, runs in a worker process; so does what cannot be a lane. With
-    `fused.strict` every trial is to be a lane. A search is weighed once, by its first trial.
+    A trial that cannot be a lane, or whose backend the user chose and is not JAX, runs in a worker process. With
+    `fused.strict`, every trial must be a lane. For a search, the first trial decides.
 
     Args:
-        n_workers: worker processes; one a core unless given.
-        memory_limit_mb: a worker above this when a trial ends is replaced.
+        n_workers: number of worker processes; one per core by default.
+        memory_limit_mb: a worker that uses more memory when a trial ends is replaced.
     """
 
     parks_lanes = True
@@ -71,10 +71,10 @@ class AutoLauncher(HydraLauncher):
     def setup(self, **given: Any) -> None:
         super().setup(**given)
         if not any(key_of(each) == "backend" for each in overrides_of(self.config)):
-            self._fused.start()  # it imports while the sweep is planned
+            self._fused.start()  # it imports JAX while the sweep is planned
 
     def prepare(self, trials: Sequence[Trial]) -> None:
-        """Has the engine compile meanwhile, where the configs alone, or the engine, tell that there will be lanes."""
+        """Lets the engine compile ahead, if the configs or a measurement show that there will be lanes."""
         shares: dict[str, Share] = {}
         for task in filter(is_lane, planned_tasks(trials, Path())):
             add_share(shares, _key(task), task)
@@ -86,11 +86,11 @@ class AutoLauncher(HydraLauncher):
             self._fused.prepare(trials, Weigh(known, self._workers, threads, os.devnull))
 
     def close(self) -> None:
-        """Ends the engine, where nothing is to be run as lanes."""
+        """Ends the engine's process, if no trial is a lane."""
         self._fused.close()
 
     def adapt(self, config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-        """A trial's config for the engine, unless the user named a backend that it does not have."""
+        """Returns a trial's config for the engine, or the config itself if the user chose another backend."""
         try:
             return self._fused.adapt(config, overrides)
         except ConfigError:
@@ -115,10 +115,7 @@ class AutoLauncher(HydraLauncher):
         launcher.run_tasks(chosen, events)
 
     def explain(self, trials: Sequence[Trial], folder: Path) -> tuple[list[str], float]:
-        """How these trials would run, and how many seconds those of them that may be lanes would take either way.
-
-        Trains nothing, but for a few steps where it is close.
-        """
+        """Returns lines on how trials would run, and the seconds of those that may be lanes; see `FusedLauncher`."""
         tasks = {task.number: task for task in planned_tasks(trials, folder)}
         self._choose(list(tasks.values()), folder)
         lanes = [trial for trial in trials if trial.number in tasks and is_lane(self._as_chosen(tasks[trial.number]))]
@@ -127,7 +124,7 @@ class AutoLauncher(HydraLauncher):
         return [*self.closing(), *self._fused.unsure(lanes)], seconds
 
     def closing(self) -> list[str]:
-        """What was chosen and why, then what the fused launcher tells."""
+        """Returns lines on what was chosen and why, and those of the fused launcher."""
         places = {_FUSED: "as lanes", _WORKERS: "in worker processes"}
         lines = [f"auto     {count} trials {places[each.how]}: {each.why}" for each, count in self._counts.items()]
         if len({each.how for each in self._counts}) > 1:
@@ -135,7 +132,7 @@ class AutoLauncher(HydraLauncher):
         return lines + self._fused.closing()
 
     def _choose(self, tasks: Sequence[Task], folder: Path, search: int = 0) -> None:
-        """Settles where each structure runs: as before, where the sweep was begun before; else by what it takes."""
+        """Decides where each structure runs: as before if the sweep is resumed, else by the estimated time."""
         if not tasks:
             return
         before = _recall(folder)
@@ -175,7 +172,7 @@ class AutoLauncher(HydraLauncher):
         return self.n_workers or default_workers()
 
     def _as_chosen(self, task: Task) -> Task:
-        """The task, with the config as the user wrote it where it is to run in a worker process."""
+        """Returns a task; with the config as the user wrote it if it runs in a worker process."""
         if task.saves:
             return task
         choice = self._choice(task)
@@ -186,14 +183,14 @@ class AutoLauncher(HydraLauncher):
 
 
 def decide(weighed: Sequence[Weighed], sunk: bool) -> Iterator[tuple[Weighed, _Choice]]:
-    """The way of each structure: the one that takes less, if all of those that gain pay for starting the workers.
+    """Decide where each structure runs: where it takes less time, if the gain is worth starting worker processes.
 
     Args:
-        weighed: the structures.
+        weighed: the structures with their estimated times.
         sunk: whether worker processes are needed anyway.
     """
     slower = [each for each in weighed if each.fused_s > each.workers_s]
-    gain = sum(each.fused_s - each.workers_s for each in slower)  # endless where one cannot be a lane
+    gain = sum(each.fused_s - each.workers_s for each in slower)  # infinite if one cannot be a lane
     pays = sunk or gain > START_S
     ways: dict[str, list[Weighed]] = {_FUSED: [], _WORKERS: []}
     for each in weighed:
@@ -205,7 +202,7 @@ def decide(weighed: Sequence[Weighed], sunk: bool) -> Iterator[tuple[Weighed, _C
 
 
 def _unweighed(task: Task) -> _Choice:
-    """The way of a structure that could not be weighed; as a lane it is told what is wrong with it."""
+    """Return the choice for a structure that could not be weighed; the engine reports what is wrong with it."""
     if has_foreign_code(task.config):
         return _Choice(_WORKERS, "what they take could not be found out: the process that tried has died")
     return _Choice(_FUSED, "what they take is not known")
@@ -220,7 +217,7 @@ def _why(how: str, weighed: Sequence[Weighed]) -> str:
 
 
 def _plain(shares: Mapping[str, Share], workers: int) -> set[str]:
-    """The structures for which nothing need be weighed: lanes have begun before workers would have, and are faster."""
+    """Return the structures that need no weighing: lanes are faster, and start before worker processes would."""
     gains = {key: share for key, share in shares.items() if _gains(share.task.config)}
     if gains and compiling_s(gains.values()) < least_workers_s(gains.values(), workers):
         return set(gains)
@@ -228,7 +225,7 @@ def _plain(shares: Mapping[str, Share], workers: int) -> set[str]:
 
 
 def _gains(config: Mapping[str, Any]) -> bool:
-    """Whether the config alone tells that a lane's steps are the faster ones: no convolutions, and no callbacks."""
+    """Return whether the config alone shows that lanes are faster: no convolutions, callbacks or foreign code."""
     model = config["model"]
     if any(config["callbacks"].values()) or has_foreign_code(config):
         return False
@@ -240,7 +237,7 @@ def _key(task: Task) -> str:
 
 
 def _recall(folder: Path) -> dict[str, str]:
-    """What was chosen when the sweep was begun: structure -> way."""
+    """Return the choices of an earlier run of the sweep: structure -> where it runs."""
     try:
         found = json.loads((folder / _CHOICES).read_text())
     except (OSError, ValueError):

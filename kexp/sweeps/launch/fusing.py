@@ -1,4 +1,4 @@
-"""The fused launcher: trials as lanes of compiled programs, and in worker processes what cannot be a lane."""
+"""The fused launcher: runs trials as lanes of compiled programs, and in worker processes those that cannot be lanes."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from kexp.sweeps.trials import Outcome, Task, Trial
 __all__ = ["FusedLauncher", "as_written", "is_lane", "planned_tasks"]
 
 
-_REASONS = 8  # so many reasons for not being a lane are told
+_REASONS = 8  # the most reasons that are listed why trials are not lanes
 
 
 class FusedLauncher(HydraLauncher):
-    """Trials as lanes of compiled programs, on Keras' JAX backend, as the config's `fused` says.
+    """Runs trials as lanes of compiled programs, on Keras' JAX backend, with the settings of the config's `fused`.
 
     Args:
-        n_workers: worker processes for trials that cannot be lanes; one a core unless given.
-        memory_limit_mb: such a process above this when a trial ends is replaced.
+        n_workers: number of worker processes for trials that cannot be lanes; one per core by default.
+        memory_limit_mb: a worker process that uses more memory when a trial ends is replaced.
     """
 
     name = "fused"
@@ -54,17 +54,17 @@ class FusedLauncher(HydraLauncher):
         self.start()
 
     def start(self) -> None:
-        """Starts the engine's process, if it does not run: importing JAX takes seconds."""
+        """Starts the engine's process early, because importing JAX takes seconds."""
         self._process = self._process or EngineProcess()
 
     def close(self) -> None:
-        """Ends it, where nothing is to be run as lanes."""
+        """Ends the engine's process, if no trial is a lane."""
         if self._process is not None:
             self._process.close()
             self._process = None
 
     def weigh(self, asked: Weigh) -> list[Weighed]:
-        """What structures take as lanes and in worker processes; empty where the process died of finding out."""
+        """Returns the time of structures as lanes and in worker processes; empty if measuring killed the process."""
         self.start()
         assert self._process is not None
         return self._process.weigh(asked)
@@ -72,7 +72,7 @@ class FusedLauncher(HydraLauncher):
     def seconds(
         self, tasks: Sequence[Task], folder: Path, as_lanes: Callable[[Task], bool] = lambda task: True
     ) -> float:
-        """What those tasks take that may be lanes: as lanes where `as_lanes` says so and they can be, or in workers."""
+        """Estimates the seconds of the tasks that may be lanes: as lanes if `as_lanes` agrees, or in workers."""
         shares: dict[str, Share] = {}
         for task in filter(is_lane, tasks):
             add_share(shares, structure_key(task.config), task)
@@ -86,16 +86,16 @@ class FusedLauncher(HydraLauncher):
         return sum(lanes) + sum(others) + (ENGINE_S if lanes else 0.0) + (START_S if others else 0.0)
 
     def _started(self) -> EngineProcess:
-        """The process that `setup` started; for a second sweep of this launcher another."""
+        """Returns the process that `setup` started; a new one for a second sweep of this launcher."""
         process, self._process = self._process or EngineProcess(), None
         return process
 
     def prepare(self, trials: Sequence[Trial], unsure: Weigh | None = None) -> None:
-        """Has the engine compile meanwhile what planned trials will need; two of them tell of most sweeps' programs.
+        """Lets the engine compile the programs of planned trials ahead. The first and the last trial have most of them.
 
         Args:
-            trials: the sweep's.
-            unsure: what they may run as, where it is not decided that they will be lanes.
+            trials: the sweep's trials.
+            unsure: structures to weigh first, if it is not decided yet that the trials are lanes.
         """
         waiting = [trial for trial in trials if trial.state == "WAITING"]
         if self._process is not None:
@@ -104,10 +104,10 @@ class FusedLauncher(HydraLauncher):
             self._process.compile_ahead(Ahead(some, unsure))
 
     def adapt(self, config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-        """A trial's config for the engine: the JAX backend, unless the user named another, and the compiled engine.
+        """Returns a trial's config with the JAX backend and the compiled engine.
 
         Raises:
-            ConfigError: the user named another backend.
+            ConfigError: the user chose another backend.
         """
         named = any(each.lstrip("+").partition("=")[0] == "backend" for each in overrides)
         backend = config.get("backend")
@@ -128,13 +128,13 @@ class FusedLauncher(HydraLauncher):
         feed: Feed,
         events: Events,
     ) -> None:
-        """As `run_tasks`, wherever lanes run.
+        """Runs tasks as `run_tasks` does, on any runner of lanes.
 
         Args:
-            engine_for: makes what runs the lanes; adds to `groups`.
-            run_others: runs the tasks that cannot be lanes; no lane runs meanwhile.
-            feed: as `tasks` of `run_tasks`.
-            events: as of `run_tasks`.
+            engine_for: creates the runner of lanes, which adds to `groups`.
+            run_others: runs the tasks that cannot be lanes, while no lane runs.
+            feed: the tasks.
+            events: the events of the sweep.
         """
         if not feed:
             return
@@ -161,25 +161,25 @@ class FusedLauncher(HydraLauncher):
             engine.close()
 
     def _ordinary(self, task: Task, reason: str) -> Task:
-        """The task for a worker process."""
+        """Counts the reason why a task is no lane, and returns the task for a worker process."""
         self._fallbacks[reason] += 1
         return as_written(task)
 
     def explain(self, trials: Sequence[Trial], folder: Path) -> tuple[list[str], float]:
-        """How these trials would run, groups, lanes, and what would go to worker processes; and for how many seconds.
+        """Returns lines on how trials would run (groups, lanes, worker processes), and for how many seconds.
 
-        Trains nothing, but for a few steps where that is close.
+        Trains at most a few steps, to compare lanes with worker processes.
 
         Args:
-            trials: planned.
-            folder: for the engine's log.
+            trials: the planned trials.
+            folder: the folder for the engine's log.
         """
         seconds = self.seconds(planned_tasks(trials, folder), folder)
         self.group(trials, folder)
         return [*self.closing(), *self.unsure(trials)], seconds
 
     def unsure(self, trials: Sequence[Trial]) -> list[str]:
-        """What a plan cannot tell: whether lanes can do all that callbacks of somebody's own ask of them."""
+        """Returns a line if a plan cannot know whether all trials can be lanes, because of the user's own callbacks."""
         names = {
             node["name"] for trial in trials for node in trial.config.get("callbacks", {}).values() if node is not None
         }
@@ -189,7 +189,7 @@ class FusedLauncher(HydraLauncher):
         return ["         a trial whose callback asks for what a lane does not have runs again in a worker process"]
 
     def group(self, trials: Sequence[Trial], folder: Path) -> None:
-        """Plans trials as lanes, for the closing lines; one that cannot be built becomes INVALID."""
+        """Plans trials as lanes, for the closing lines. A trial that cannot be built becomes INVALID."""
         tasks = planned_tasks(trials, folder)
         by_number = {trial.number: trial for trial in trials}
         if not tasks:
@@ -210,7 +210,7 @@ class FusedLauncher(HydraLauncher):
             engine.close()
 
     def closing(self) -> list[str]:
-        """What ran as lanes, in which groups and why, and what did not."""
+        """Returns lines on the groups of lanes, and on the trials that were not lanes and why."""
         lines = [
             f"fused    group {number}: {each.trials} trials from {each.first} on, {each.lanes} lanes; {each.why}"
             for number, each in enumerate(self.groups.values(), 1)
@@ -228,7 +228,7 @@ class FusedLauncher(HydraLauncher):
 
 
 def is_lane(task: Task | Trial) -> bool:
-    """Whether a task is the engine's: a sweep may have others, and models to save of trials that ran elsewhere."""
+    """Return whether a task or trial is for the engine. A sweep may have others, such as models to save."""
     return bool(task.config["trainer"]["engine"] == "compiled")
 
 
@@ -237,12 +237,12 @@ def _is_run_as_lane(weighed: Weighed, shares: Sequence[Share], as_lanes: Callabl
 
 
 def as_written(task: Task) -> Task:
-    """The task with the config as the user wrote it, for a worker process."""
+    """Return the task with the config as the user wrote it, for a worker process."""
     return task if task.ordinary is None else replace(task, config=task.ordinary, yaml="")
 
 
 def planned_tasks(trials: Sequence[Trial], folder: Path) -> list[Task]:
-    """The trials that wait as tasks, to be planned and not run."""
+    """Return the waiting trials as tasks that are planned and not run."""
     return [
         Task(trial.number, trial.config, trial.overrides, str(folder / str(trial.number)), "", ordinary=trial.ordinary)
         for trial in trials
@@ -251,7 +251,7 @@ def planned_tasks(trials: Sequence[Trial], folder: Path) -> list[Task]:
 
 
 def _others(feed: Feed) -> list[Task]:
-    """Takes out of the feed what is not the engine's."""
+    """Remove the tasks from the feed that are not for the engine, and return them."""
     tasks = [feed.popleft() for _ in feed.waiting] if feed else []
     for task in reversed(tasks):
         if is_lane(task):

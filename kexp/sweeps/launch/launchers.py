@@ -1,4 +1,4 @@
-"""kexp's launchers: where a sweep's trials run. Each is also a Hydra launcher, so that any sweeper can use it."""
+"""kexp's launchers. Each is also a Hydra launcher, so that any sweeper can use it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["HydraLauncher", "ProcessesLauncher", "SerialLauncher"]
 
 
 class HydraLauncher:
-    """What Hydra asks of a launcher; one of kexp's adds `run_tasks`, see `kexp.sweeps.events.Launcher`."""
+    """What Hydra requires of a launcher. Each of kexp's adds `run_tasks`; see `kexp.sweeps.events.Launcher`."""
 
     config: DictConfig
     hydra_context: HydraContext
@@ -36,20 +36,20 @@ class HydraLauncher:
         self.config, self.hydra_context, self.task_function = config, hydra_context, task_function
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[Any]:
-        """Jobs that another sweeper chose: trials of the sweep that this launcher is set up for."""
+        """Runs the jobs that another package's sweeper has chosen, as trials of one sweep."""
         from kexp.sweeps.hydra_jobs import launch_jobs
 
         return launch_jobs(self, job_overrides, initial_job_idx)
 
 
-HydraSide = HydraLauncher  # what plugins for kexp 0.1 inherit: they import, and `runs_tasks` says what has changed
+HydraSide = HydraLauncher  # its name in kexp 0.1: such a plugin imports, and `runs_tasks` reports what has changed
 
 
 class SerialLauncher(HydraLauncher):
-    """One trial after another, in this process."""
+    """Runs one trial after another in this process."""
 
     def adapt(self, config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-        """A trial's config with the backend on which this process has imported Keras, unless the user named one."""
+        """Returns a trial's config with the backend that this process has imported, unless the user chose one."""
         if any(key_of(each) == "backend" for each in overrides):
             return config
         return {**config, "backend": loaded_backend(config["backend"])}
@@ -67,18 +67,18 @@ class SerialLauncher(HydraLauncher):
 
 @contextmanager
 def _time_limit(seconds: float | None) -> Iterator[None]:
-    """Ends a trial in this process by an exception, which what hangs outside of Python does not hear.
+    """Raises `TimeUpError` in the block after so many seconds. Code that hangs outside of Python is not interrupted.
 
-    Python takes handlers in the main thread alone; elsewhere there is no limit.
+    Signal handlers work in the main thread only; in other threads there is no limit.
     """
     if seconds is None or threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def ring(number: int, frame: FrameType | None) -> None:
+    def on_alarm(number: int, frame: FrameType | None) -> None:
         raise TimeUpError(too_long(seconds))
 
-    before = signal.signal(signal.SIGALRM, ring)
+    before = signal.signal(signal.SIGALRM, on_alarm)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
@@ -88,11 +88,11 @@ def _time_limit(seconds: float | None) -> Iterator[None]:
 
 
 class ProcessesLauncher(HydraLauncher):
-    """Warm worker processes.
+    """Runs trials in worker processes, each of which imports Keras once.
 
     Args:
-        n_workers: how many; one a core unless given.
-        memory_limit_mb: a worker above this when a trial ends is replaced.
+        n_workers: the number of workers; one per core by default.
+        memory_limit_mb: a worker that uses more memory when a trial ends is replaced.
     """
 
     def __init__(self, n_workers: int | None = None, memory_limit_mb: float = 4096) -> None:
@@ -107,7 +107,7 @@ class ProcessesLauncher(HydraLauncher):
             self._warm.warm_up(waiting[0].config["backend"])
 
     def close(self) -> None:
-        """Ends workers that were started and given nothing to run."""
+        """Ends the workers that `prepare` started, if they were not used."""
         if self._warm is not None:
             self._warm.close()
             self._warm = None

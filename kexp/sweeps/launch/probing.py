@@ -1,4 +1,4 @@
-"""What the trials of a sweep would take: each structure is built once, trained for a step, and measured."""
+"""Estimate the time, memory and disk space of trials: each structure is built once and trained for a step."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _BYTES_PER_PARAMETER = {"h5": 12, "keras": 12, "weights": 4, "saved_model": 5, "
 
 @dataclass(frozen=True)
 class Probe:
-    """What one structure takes.
+    """The measurements of one structure.
 
     Attributes:
-        parameters: weights of the model.
-        setup_s: to load, build and compile, in a process that has Keras.
-        epoch_s: for an epoch, validation included.
+        parameters: the number of the model's weights.
+        setup_s: seconds to load the data, build and compile, in a process that has imported Keras.
+        epoch_s: seconds for an epoch with validation.
         memory_mb: resident memory of the process after a step.
-        disk_mb: files that a finished trial leaves.
-        problem: why it cannot be built or trained; empty where it can.
+        disk_mb: size of the files of a finished trial.
+        problem: why it cannot be built or trained; empty if it can.
     """
 
     parameters: int = 0
@@ -40,25 +40,25 @@ class Probe:
     problem: str = ""
 
     def trial_s(self, epochs: int) -> float:
-        """Seconds for a trial of so many epochs."""
+        """Returns the seconds of a trial with so many epochs."""
         return self.setup_s + epochs * self.epoch_s
 
 
 def structure_key(config: Mapping[str, Any]) -> str:
-    """Equal for configs that build the same layers on the same shapes: all of it, less what is only a number."""
+    """Return a key that is equal for configs with the same layers and shapes: the config without its floats."""
     kept = {key: value for key, value in config.items() if key not in _CHANGES_NOTHING}
     kept["data"] = {key: value for key, value in config["data"].items() if key != "split_seed"}
     kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in ("epochs", "verbose")}
-    return json.dumps(_less_floats(kept), sort_keys=True, default=str)
+    return json.dumps(_without_floats(kept), sort_keys=True, default=str)
 
 
 def probe_structures(trials: Sequence[Trial]) -> dict[str, Probe]:
-    """Builds each structure once, in a process of its own, and trains it for a step.
+    """Build each structure once in a child process, and train it for a step.
 
     A trial whose structure cannot be built becomes INVALID.
 
     Returns:
-        What each structure takes, by `structure_key`.
+        `structure_key` -> the measurements.
     """
     first: dict[str, Trial] = {}
     members: dict[str, list[Trial]] = {}
@@ -75,11 +75,11 @@ def probe_structures(trials: Sequence[Trial]) -> dict[str, Probe]:
     return found
 
 
-_children: dict[str, ChildProcess] = {}  # by backend, of which a process can import one
+_children: dict[str, ChildProcess] = {}  # by backend, because a process can import only one
 
 
 def _in_process(config: Mapping[str, Any]) -> Probe:
-    """A structure that takes its process with it costs no other."""
+    """Probe a config in a child process, which its structure may kill without harm to the others."""
     backend = str(config["backend"])
     if backend not in _children:
         _children[backend] = ChildProcess("kexp.sweeps.launch.probing:serve")
@@ -93,7 +93,7 @@ def _in_process(config: Mapping[str, Any]) -> Probe:
 
 
 def serve(connection: Connection) -> None:
-    """The child's side: a probe of each config."""
+    """Run in the child process: probe each config that is received."""
     while True:
         connection.send(_probe(connection.recv()))
 
@@ -141,9 +141,10 @@ def _probe(config: Mapping[str, Any]) -> Probe:
         return Probe(problem=in_a_line(error))
 
 
-def _less_floats(value: Any) -> Any:
+def _without_floats(value: Any) -> Any:
+    """Return a config in which every finite float is replaced by the same number."""
     if isinstance(value, Mapping):
-        return {str(key): _less_floats(each) for key, each in value.items()}
+        return {str(key): _without_floats(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_less_floats(each) for each in value]
+        return [_without_floats(each) for each in value]
     return 0.5 if isinstance(value, float) and math.isfinite(value) else value

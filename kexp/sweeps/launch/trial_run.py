@@ -1,4 +1,4 @@
-"""One trial, where it is run: the ordinary experiment, its record collected, its bad ends distinguished."""
+"""Run one trial: an ordinary experiment, whose record is collected and whose failures are classified."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 __all__ = ["LOG", "OnEpoch", "TimeUpError", "logged", "run_trial", "too_long"]
 
 LOG = "trial.log"
-_EXHAUSTED = "RESOURCE_EXHAUSTED"  # how JAX's errors say so; TensorFlow's have a class of their own
+_EXHAUSTED = "RESOURCE_EXHAUSTED"  # in the messages of JAX; TensorFlow's error has a class of its own
 OnEpoch = Callable[[int, int, Mapping[str, float]], str | None]
-"""(trial, epoch, metrics) -> why to stop it now, or None."""
+"""(trial number, epoch, metrics) -> the reason to end the trial now, or None."""
 
 
 class TimeUpError(BaseException):
-    """A trial has had its time. No Exception, so that no trial's own `except Exception` swallows it."""
+    """A trial took too long. Not an `Exception`, so that `except Exception` in a user's code does not catch it."""
 
 
 def too_long(timeout_s: float) -> str:
-    """Why a trial that was ended at its time limit did not finish."""
+    """Returns the reason of a trial that was ended at its time limit."""
     return f"took longer than sweep.trial_timeout_s={timeout_s:g}"
 
 
 def run_trial(task: Task, on_epoch: OnEpoch) -> Outcome:
-    """Runs a trial to its end, whatever that is. Only Ctrl-C and SIGTERM leave here: they are meant for the process.
+    """Runs a trial, and returns its outcome. Only Ctrl-C and SIGTERM are raised, because they end the process.
 
     Args:
-        task: what to run.
+        task: the trial's task.
         on_epoch: called after each epoch.
     """
     from kexp import experiment
@@ -74,7 +74,7 @@ def run_trial(task: Task, on_epoch: OnEpoch) -> Outcome:
         except (KeyboardInterrupt, Terminated):
             raise
         except BaseException as error:
-            if not is_disk_full(error):  # the log may not take it either, and the reason says it all
+            if not is_disk_full(error):  # the log may be full too, and the reason is enough
                 traceback.print_exc()
             if isinstance(error, ConfigError) and attempt.tracker is None:
                 return attempt.outcome("INVALID", str(error), repeatable=True)
@@ -82,17 +82,17 @@ def run_trial(task: Task, on_epoch: OnEpoch) -> Outcome:
 
 
 class _Attempt:
-    """What a trial leaves while it runs.
+    """Collects the results of a trial while it runs.
 
     Args:
-        task: the trial.
+        task: the trial's task.
         on_epoch: see `run_trial`.
 
     Attributes:
-        tracker: collects its record, from its begin on.
-        metrics: the last value of each.
-        pruned: why it was ended early; empty where it was not.
-        notices: what a single run would have told: (label, text).
+        tracker: collects the record; None until the run begins.
+        metrics: the last value of each metric.
+        pruned: the reason why the trial was ended early; empty if it was not.
+        notices: (label, text) of the lines that a single run prints.
     """
 
     def __init__(self, task: Task, on_epoch: OnEpoch) -> None:
@@ -104,7 +104,7 @@ class _Attempt:
         self.notices: list[tuple[str, str]] = []
 
     def open_tracker(self, prepared: Prepared, tags: Mapping[str, Any]) -> CollectedRun:
-        """Begins the record."""
+        """Starts the record."""
         task = self._task
         name = run_name(prepared.experiment.as_dict()) or task.name
         tags = {**tags, **task.tags}
@@ -112,19 +112,19 @@ class _Attempt:
         return self.tracker
 
     def epoch(self, epoch: int, metrics: Mapping[str, float]) -> str | None:
-        """Reports an epoch; the answer ends the trial."""
+        """Reports an epoch; returns the reason to end the trial, or None."""
         self.metrics.update(metrics)
         reason = self._on_epoch(self._task.number, epoch, metrics)
         self.pruned = self.pruned or reason or ""
         return reason
 
     def outcome(self, state: State, reason: str = "", repeatable: bool = False) -> Outcome:
-        """The outcome, with the record where there is one."""
+        """Returns the outcome, with the record if the run has begun."""
         record = None
         if self.tracker is not None:
             if self.pruned:
                 self.tracker.set_tags({"kexp.state": "PRUNED"})
-            if reason:  # the table's words, in the store too
+            if reason:  # the same text as in the table
                 self.tracker.set_tags({"kexp.reason": " ".join(reason.split())[:500]})
             record = self.tracker.record()
         return Outcome(
@@ -140,7 +140,7 @@ class _Attempt:
 
 
 def _why(error: BaseException) -> tuple[str, bool]:
-    """Why a trial failed, and whether it would fail so again."""
+    """Returns why a trial failed, and whether another attempt would fail in the same way."""
     if is_disk_full(error):
         return full_disk(error), True
     if isinstance(error, (ConfigError, TrainingError, TimeUpError)):
@@ -156,7 +156,7 @@ def _why(error: BaseException) -> tuple[str, bool]:
 
 @contextlib.contextmanager
 def logged(file: Path) -> Iterator[None]:
-    """Standard output and error go to `file`, those of libraries written in C too."""
+    """Redirects standard output and error to a file within the block, including the output of C libraries."""
     sys.stdout.flush()
     sys.stderr.flush()
     with open(file, "ab", buffering=0) as log:

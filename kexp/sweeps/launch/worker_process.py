@@ -1,4 +1,4 @@
-"""A worker's own side: trial after trial, in a process that imports Keras once."""
+"""The code that runs in a worker process: one trial after another, with one import of Keras."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from kexp.training import forget_model, freeze_imports, own_process
 __all__ = ["BEGUN", "READY", "default_workers", "import_keras", "work"]
 
 READY, BEGUN = "ready", "begun"
-"""What a worker says once it runs, and once a trial's time begins."""
+"""The messages that a worker sends when it is ready, and when the time of a trial begins."""
 
 
 def work(connection: Connection, n_workers: int, index: int) -> None:
     """Runs trial after trial until the connection is closed.
 
     Args:
-        connection: brings tasks, and backends to be imported beforehand; takes epochs and outcomes.
-        n_workers: how many share this machine.
-        index: which of them this is.
+        connection: receives tasks, and the names of backends to import; sends epochs and outcomes.
+        n_workers: the number of workers that share this machine.
+        index: the index of this worker.
     """
     own_process()
     _share_machine(n_workers, index)
@@ -47,12 +47,12 @@ def work(connection: Connection, n_workers: int, index: int) -> None:
 
 
 def default_workers() -> int:
-    """One worker a core that this process may use."""
+    """Returns the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def import_keras(task: Task) -> None:
-    """Done before the trial's clock starts. What goes wrong here goes wrong in the trial again, and is told there."""
+    """Imports Keras before the trial's time begins. An error is ignored, because it occurs in the trial again."""
     _import_keras(task.config["backend"])
     freeze_imports()
 
@@ -66,7 +66,7 @@ def _import_keras(backend: str) -> None:
 
 
 def _share_machine(n_workers: int, index: int) -> None:
-    """Threads are shared out between the workers, and GPUs go round."""
+    """Limits this worker to its share of the threads, and to one GPU if there are several."""
     threads = str(max(1, default_workers() // n_workers))
     pools = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     set_defaults({**dict.fromkeys(pools, threads), "TF_NUM_INTEROP_THREADS": "1"})

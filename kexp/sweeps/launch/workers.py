@@ -1,6 +1,6 @@
-"""Warm worker processes: each runs one trial after another, and what happens to one costs no other.
+"""Worker processes, each of which runs one trial after another.
 
-A worker that dies, hangs past the time limit or has grown past the watermark is replaced.
+A worker that dies, exceeds the time limit or uses too much memory is replaced; the trials of other workers continue.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from kexp.system.child_process import ChildProcess
 __all__ = ["WorkerError", "WorkerPool"]
 
 _GRACE_S = 5.0  # between asking workers to end and ending them
-_START_S = 300.0  # the longest that a worker may take to start, and to import Keras before its first trial
-_STARTS = 3  # so many workers in a row that die before they are ready, and none will live
+_START_S = 300.0  # the time limit for starting a worker and importing Keras
+_STARTS = 3  # after so many workers in a row that die before they are ready, the sweep fails
 
 
 class WorkerError(KexpError):
-    """Worker processes cannot be had."""
+    """No worker process can be started."""
 
 
 @dataclass
 class _Worker:
     index: int
     process: ChildProcess
-    backend: str | None = None  # Keras' backend, of which a process can import one
+    backend: str | None = None  # a process can import only one backend of Keras
     task: Task | None = None
     deadline: float = float("inf")
     timed_out: bool = False
@@ -41,11 +41,11 @@ class _Worker:
 
 
 class WorkerPool:
-    """Runs tasks on a few worker processes.
+    """Runs tasks in worker processes.
 
     Args:
-        n_workers: how many.
-        memory_limit_mb: a worker whose resident memory is above this when a trial ends is replaced.
+        n_workers: the number of workers.
+        memory_limit_mb: a worker whose resident memory is larger when a trial ends is replaced.
     """
 
     def __init__(self, n_workers: int, *, memory_limit_mb: float = 4096) -> None:
@@ -57,24 +57,24 @@ class WorkerPool:
         self._failed_starts = 0
 
     def warm_up(self, backend: str) -> None:
-        """Starts the workers before there is a task for them; they import Keras meanwhile."""
+        """Starts the workers before there are tasks, so that they import Keras in the meantime."""
         for index in range(self.n_workers):
             self._workers[index] = self._start(index, backend)
             self._workers[index].process.send(backend)
 
     def run(self, waiting: Feed, events: Events) -> None:
-        """Runs every task, see `Launcher.run_tasks`.
+        """Runs every task; see `Launcher.run_tasks`.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C; the workers are gone by then.
-            WorkerError: no worker lives long enough to be given a trial.
+            KeyboardInterrupt: Ctrl-C was pressed; the workers have ended.
+            WorkerError: workers die before they are ready.
         """
         self._events = events
         going = True
         try:
             while going and (any(worker.task for worker in self._workers.values()) or waiting):
                 self._start_tasks(waiting)
-                for worker in self._with_news():
+                for worker in self._wait():
                     outcome = self._receive(worker)
                     if outcome is None:
                         continue
@@ -84,7 +84,7 @@ class WorkerPool:
                         self._failed_to_start(outcome)
                         self._attempts[task.number] -= 1
                         waiting.appendleft(task)
-                    elif self._again(task, outcome):
+                    elif self._is_retried(task, outcome):
                         waiting.appendleft(task)
                     elif not events.on_end(outcome):
                         going = False
@@ -92,11 +92,11 @@ class WorkerPool:
             self.close()
 
     def close(self) -> None:
-        """Ends every worker, at once where it is busy."""
+        """Ends every worker; a busy one is terminated."""
         for worker in self._workers.values():
             if worker.task is None and worker.ready:
-                self._let_go(worker)
-            else:  # busy with a trial, or with an import that nobody waits for
+                self._dismiss(worker)
+            else:  # busy with a trial or an import
                 worker.process.terminate()
         deadline = time.monotonic() + _GRACE_S
         for process in [*self._leaving, *(worker.process for worker in self._workers.values())]:
@@ -104,8 +104,8 @@ class WorkerPool:
         self._workers.clear()
         self._leaving.clear()
 
-    def _let_go(self, worker: _Worker) -> None:
-        """Has an idle worker end, and does not wait for it."""
+    def _dismiss(self, worker: _Worker) -> None:
+        """Asks an idle worker to end, without waiting for it."""
         worker.process.ask_to_end()
         self._leaving.append(worker.process)
 
@@ -114,7 +114,7 @@ class WorkerPool:
             worker = self._workers.get(index)
             if worker is not None and worker.task is not None:
                 continue
-            if not waiting:  # asked only where there is room: a search decides on its next trial then
+            if not waiting:  # asked only if a worker is free, because a search then decides on its next trial
                 return
             worker, task = self._worker_with_task(index, waiting)
             self._attempts[task.number] = self._attempts.get(task.number, 0) + 1
@@ -124,7 +124,7 @@ class WorkerPool:
             worker.process.send(task)
 
     def _worker_with_task(self, index: int, waiting: Feed) -> tuple[_Worker, Task]:
-        """The next task for a worker: of the backend that it has imported, or for a new worker where there is none."""
+        """Returns a free worker and its next task: one of the worker's backend, or any task with a new worker."""
         worker = self._workers.get(index)
         if worker is not None and worker.process.alive:
             backend = worker.backend
@@ -134,7 +134,7 @@ class WorkerPool:
         else:
             task = waiting.popleft()
         if worker is not None:
-            self._let_go(worker)
+            self._dismiss(worker)
         worker = self._workers[index] = self._start(index, _backend_of(task))
         return worker, task
 
@@ -143,8 +143,8 @@ class WorkerPool:
         if self._failed_starts >= _STARTS:
             raise WorkerError(f"no worker process starts: {outcome.reason}")
 
-    def _with_news(self) -> list[_Worker]:
-        """Workers with something to say, or whose end must be dealt with."""
+    def _wait(self) -> list[_Worker]:
+        """Waits for a message or the end of a worker, or for a deadline; returns the workers concerned."""
         busy = [worker for worker in self._workers.values() if worker.task is not None]
         waits: dict[Any, _Worker] = {worker.process.connection: worker for worker in busy}
         now = time.monotonic()
@@ -157,7 +157,7 @@ class WorkerPool:
         return list({worker.index: worker for worker in [*(waits[each] for each in found), *late]}.values())
 
     def _receive(self, worker: _Worker) -> Outcome | None:
-        """The next thing a worker says; an Outcome when its trial is over."""
+        """Handles the next message of a worker; returns the outcome if its trial is over."""
         task, limit_s = worker.task, self._events.settings.trial_timeout_s
         assert task is not None
         if worker.timed_out:
@@ -180,13 +180,13 @@ class WorkerPool:
         return None
 
     def _lost(self, worker: _Worker, task: Task, reason: str) -> Outcome:
-        """The outcome of a trial whose worker is gone, or is to go."""
+        """Ends a worker that has died or taken too long; returns the outcome of its trial."""
         del self._workers[worker.index]
         worker.process.stop()
         worker.process.kill()
         return Outcome(task.number, "FAILED", reason, repeatable=worker.timed_out)
 
-    def _again(self, task: Task, outcome: Outcome) -> bool:
+    def _is_retried(self, task: Task, outcome: Outcome) -> bool:
         most = self._events.settings.max_retries
         return outcome.state == "FAILED" and not outcome.repeatable and self._attempts[task.number] <= most
 
@@ -198,7 +198,7 @@ class WorkerPool:
         except psutil.Error:
             return
         if grown:
-            self._let_go(worker)
+            self._dismiss(worker)
             del self._workers[worker.index]
 
     def _start(self, index: int, backend: str | None) -> _Worker:

@@ -1,5 +1,5 @@
-"""What is kept of a sweep's trials: their records, and the models of the best.
+"""Recording: the runs of a sweep's trials in the store, and the models to keep.
 
-In come records of trials that are over. Out go runs in the store, each exactly once, and the tasks that save models.
-`trials` and `objective` may be imported from here; nothing that plans, launches or compares.
+Input: the records of trials that are over. Output: runs in the store, each exactly once, and the tasks that save
+models. This package may import `trials` and `objective`, but nothing that plans, launches or compares.
 """

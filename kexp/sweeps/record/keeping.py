@@ -1,4 +1,4 @@
-"""Whose models a sweep keeps: `save.keep`. A trial leaves its variables; those of the best become models."""
+"""Keep the models of the best trials (`save.keep`): each trial writes its variables, and models are made at the end."""
 
 from __future__ import annotations
 
@@ -19,11 +19,15 @@ __all__ = ["Keeping", "save_trial"]
 
 
 class Keeping:
-    """The states that a sweep's trials have left, the best few of them.
+    """Keeps the state files of the best trials. A state file has the trained variables of a trial.
 
     Args:
-        folder: the sweep's; states lie in its folder `states`.
-        keep: `save.keep`.
+        folder: the sweep's folder; the files are in its folder `states`.
+        keep: the config's `save.keep`.
+
+    Attributes:
+        most: the most models to keep; None for all.
+        saved: how many models were saved.
     """
 
     def __init__(self, folder: Path, keep: str) -> None:
@@ -33,13 +37,13 @@ class Keeping:
         self._saving: dict[int, Trial] = {}
 
     def file(self, trial: Trial) -> Path | None:
-        """Where a trial is to leave its state; None where no model is kept."""
+        """Returns the state file of a trial; None if no models are kept."""
         if self.most == 0 or not trial.fingerprint:
             return None
         return (self.folder / "states" / f"{trial.fingerprint[:32]}.npz").resolve()
 
     def consider(self, trial: Trial, objective: Objective | None) -> None:
-        """A trial is over: its state stays if it is among the best by now, and another's goes."""
+        """Keeps the state file of a trial that is over if it is among the best so far, and deletes others."""
         file = self.file(trial)
         if file is None or not file.exists():
             return
@@ -57,15 +61,15 @@ class Keeping:
         del self._best[self.most :]
 
     def waiting(self) -> list[Trial]:
-        """The trials whose models are to be saved, the best first."""
+        """Returns the trials whose models are to be saved, the best first."""
         return [trial for trial in self._best if (file := self.file(trial)) is not None and file.exists()]
 
     def tasks(self, task: Callable[[Trial], Task], run: Callable[[Trial], Header | None]) -> list[Task]:
-        """Tasks that save the models of those, one each.
+        """Returns the tasks that save the models, one for each trial.
 
         Args:
-            task: a trial's own task.
-            run: a trial's run; None where it has none.
+            task: returns the task of a trial.
+            run: returns the run of a trial; None without a store.
         """
         from kexp.experiment import TrainedState
 
@@ -81,11 +85,11 @@ class Keeping:
         return made
 
     def trial(self, number: int) -> Trial:
-        """The trial whose model the task of this number saves."""
+        """Returns the trial whose model the task with this number saves."""
         return self._saving[number]
 
     def is_saved(self, trial: Trial) -> None:
-        """A trial's model is saved; its state has had its use."""
+        """Deletes the state file of a trial whose model is saved."""
         self.saved += 1
         file = self.file(trial)
         if file is not None:
@@ -93,26 +97,21 @@ class Keeping:
         self._best = [each for each in self._best if each is not trial]
 
     def line(self, objective: Objective | None, again: str) -> str:
-        """What the closing lines say of it; empty where there is nothing to say.
+        """Returns the closing line on the saved models; empty if there are none.
 
         Args:
-            objective: what the trials are ranked by.
+            objective: the metric that trials are ranked by.
             again: the command that saves the model of another trial.
         """
         if not self.saved or objective is None:
             return ""
-        which = (
-            "all trials"
-            if self.most is None
-            else f"the best {self.saved} by {objective.metric}"
-            if self.saved > 1
-            else f"the best by {objective.metric}"
-        )
+        best = f"the best {self.saved}" if self.saved > 1 else "the best"
+        which = "all trials" if self.most is None else f"{best} by {objective.metric}"
         return f"models   {which} (save.keep={self.keep}); of any other: {again}"
 
 
 def save_trial(task: Task) -> Outcome:
-    """Saves the model of a trial that is over, where it was run."""
+    """Save the model of a trial that is over, in a worker."""
     from kexp.experiment import save_kept
     from kexp.schema import check
     from kexp.sweeps.trials import Outcome

@@ -1,7 +1,7 @@
-"""A sweep's trials that are over, to the store in batches, each exactly once; the models of some follow.
+"""Write the trials that are over to the store in batches, each exactly once, and then the saved models.
 
-Each waits on disk until the store has it. What a kill leaves there, or a store that is away, is delivered by the next
-`kexp resume`, or by `kexp sync`.
+Each trial is kept on disk until the store has it. If the sweep is killed or the store is away, the next `kexp resume`
+or `kexp sync` delivers what is left.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ from kexp.tracking.store.side_by_side import AT_ONCE, side_by_side
 __all__ = ["Recorder"]
 
 _IN_BULK = 100  # so many records are written at once; to a server two for each connection
-_LAST_S = 60.0  # how long a store that is away is waited for at the end: a server takes half a minute to start again
+_LAST_S = 60.0  # the longest wait at the end for a store that is away: a server restarts in half a minute
 
 
 class Recorder:
-    """Writes records in the background; first of all those that an earlier run of the sweep has left on disk.
+    """Writes records in a background thread, beginning with those that an earlier run of the sweep left on disk.
 
     Args:
         store: the store to write to.
-        replaced: fingerprint -> runs of an earlier attempt, deleted once their successor is written.
-        folder: the sweep's; what cannot be delivered waits there.
-        run_id: the sweep's run.
-        notices: is added to, where the user should know of something.
-        coming: kinds of rows that will be added to runs, as of `open_run`; what they take is imported meanwhile.
-        go_on: the command that goes on with the sweep.
-        interval_s: how long records gather before they are written.
+        replaced: fingerprint -> ids of the runs of earlier attempts, which are deleted once their successor is written.
+        folder: the sweep's folder, in which undelivered records are kept.
+        run_id: the id of the sweep's run.
+        notices: sentences for the user are added to it.
+        coming: kinds of rows that will be added to runs, as for `open_run`; their libraries are imported beforehand.
+        go_on: the command that continues the sweep.
+        interval_s: seconds between two batches.
 
     Attributes:
-        run_ids: of the runs written, by the ids of their records; a server gives ids of its own.
+        run_ids: id of a record -> id of the run in the store; a server assigns ids of its own.
         trials_left: after `close`, how many trials the store does not have.
-        models_left: the same of saved models.
-        models_refused: how many saved models the store will never take.
+        models_left: after `close`, how many saved models the store does not have.
+        models_refused: how many saved models the store has refused.
 
     Raises:
         StoreError: the store does not take what waits on disk.
@@ -88,8 +88,8 @@ class Recorder:
         self._thread.start()
 
     def put(self, record: RunRecord) -> None:
-        """Takes the record of a trial that is over. It is on disk when this returns, unless the disk is full."""
-        with contextlib.suppress(OSError, StoreError):  # the store may take it all the same, or says what is wrong
+        """Adds the record of a trial that is over. It is on disk when this returns, unless the disk is full."""
+        with contextlib.suppress(OSError, StoreError):  # the store may still take it, or its error says what is wrong
             self._outbox.keep(self._store, [record])
         with self._change:
             self._untried.add(record.run_id)
@@ -98,17 +98,17 @@ class Recorder:
             self._thread.wake()
 
     def add(self, folder: Path, then: Callable[[], None]) -> None:
-        """Delivers what waits in a trial's folder for its run, once the store has all trials.
+        """Delivers the saved model in a trial's folder to the trial's run, once the store has all trials.
 
         Args:
-            folder: the trial's.
-            then: called once the store has it, or never will, or it is left to `kexp sync`.
+            folder: the trial's folder.
+            then: called when the store has it or has refused it, or when it is left to `kexp sync`.
         """
         self._added.append((folder, then))
         self._thread.wake()
 
     def flush(self) -> None:
-        """Waits until the store has what was put so far, or has taken none of it for a minute."""
+        """Waits until the store has all records so far, or has taken none for a minute."""
         waiting, deadline = len(self._waiting), time.monotonic() + _LAST_S
         self._thread.wake()
         while self._waiting and time.monotonic() < deadline:
@@ -117,19 +117,19 @@ class Recorder:
                 waiting, deadline = len(self._waiting), time.monotonic() + _LAST_S
 
     def close(self, say: Callable[[str], None] | None = None) -> None:
-        """Writes what is left. What the store does not take stays on disk, and a notice says so.
+        """Writes the remaining records. Those that the store does not take stay on disk, and a notice says so.
 
         Args:
-            say: is told every few seconds how much is left. Ctrl-C leaves that on disk.
+            say: called every few seconds with a line on how much is left. Ctrl-C leaves the rest on disk.
 
         Raises:
-            StoreError: the store refused trials; or it is away, and the disk does not take them either.
+            StoreError: the store refused trials; or it is away, and they cannot be written to disk either.
         """
         self._thread.finish()
         ending = wait_for(self._thread.standing, self._left, "trials and models", say, self._thread.give_up)
         self.trials_left, self.models_left = len(self._waiting), len(self._added)
         self._keep_on_disk(self._waiting)
-        for _, then in self._added:  # for `kexp sync` now, and not to be saved again
+        for _, then in self._added:  # `kexp sync` will deliver them; they must not be saved again
             then()
         if self.trials_left or self.models_left:
             what = [f"{self.trials_left} of the sweep's trials"] * bool(self.trials_left)
@@ -149,18 +149,18 @@ class Recorder:
         """Deletes the earlier attempts of trials that the store has.
 
         Raises:
-            StoreError: the store did not do it.
+            StoreError: a run could not be deleted.
         """
         run_ids = [run_id for each in fingerprints for run_id in self._replaced.pop(each, ())]
         if run_ids:
             delete_runs(self._store, run_ids)
 
     def rename(self, fingerprint: str, now: str) -> None:
-        """An experiment has become another: its earlier attempts are that one's."""
+        """Replaces the fingerprint of a trial whose config has changed."""
         self._replaced.setdefault(now, []).extend(self._replaced.pop(fingerprint, ()))
 
     def _deliver_left(self, run_id: str) -> None:
-        """What an earlier run of this sweep has left on disk. Before anything else, so that it counts as done."""
+        """Delivers what an earlier run of this sweep left on disk, so that those trials count as done."""
         left = [record for _, record in self._outbox.waiting() if record.parent_run_id == run_id]
         if not left:
             return
@@ -170,7 +170,7 @@ class Recorder:
         self._replaced = unfinished_runs(self._store, run_id)
 
     def _deliver(self) -> None:
-        """The trials that wait, in batches, and then what was added to runs that the store has.
+        """Writes the waiting trials in batches, and then delivers the saved models.
 
         Raises:
             StoreError: the store is away.
@@ -185,7 +185,7 @@ class Recorder:
             self._deliver_added()
 
     def _write(self, batch: Sequence[RunRecord]) -> None:
-        """What the store refuses for good stops no other."""
+        """Writes a batch. A trial that the store refuses does not stop the others."""
         fresh = self._untried & {record.run_id for record in batch}
         self._untried -= fresh
         away = True
@@ -193,7 +193,7 @@ class Recorder:
             _, refused = deliver_records(self._outbox, self._store, batch, fresh, self._replaced, self.run_ids)
             self.refused += refused
             away = False
-        finally:  # where the store went away, what it took before counts
+        finally:  # if the store went away, the trials that it took before are over
             over = {record.run_id for record in batch if not away or record.run_id in self.run_ids}
             with self._change:
                 self._waiting = [record for record in self._waiting if record.run_id not in over]
@@ -210,7 +210,7 @@ class Recorder:
         side_by_side([partial(self._deliver_one, *each) for each in added], most)
 
     def _deliver_one(self, folder: Path, then: Callable[[], None]) -> None:
-        """Delivers what was added to one run, or learns that the store will never take it.
+        """Delivers one saved model, or notes that the store refuses it.
 
         Raises:
             StoreError: the store is away.
@@ -222,7 +222,7 @@ class Recorder:
         except StoreError:
             self._added.append((folder, then))
             raise
-        except Exception as error:  # one model must not cost the others
+        except Exception as error:  # one model must not stop the others
             self._notices.append(f"{folder}: {in_a_line(error)}")
         else:
             if delivered.refused:

@@ -1,4 +1,4 @@
-"""What is measured of a sweep's trials, and the record that each leaves when it is over."""
+"""Collect the measurements of trials, and pass the record of each trial that is over to the recorder."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class TrialRecords:
     """The records of a sweep's trials.
 
     Args:
-        store: where they go; None keeps none.
-        task: makes the task of a trial.
+        store: the store; None records nothing.
+        task: returns the task of a trial.
 
     Attributes:
         models_left: after `close`, how many saved models the store does not have.
-        trials_left: the same of trials.
-        was_waited_for: whether the store was waited for, and did not take all.
+        trials_left: after `close`, how many trials the store does not have.
+        was_waited_for: after `close`, whether the store was waited for and did not take everything.
     """
 
     def __init__(self, store: StoreSettings | None, task: Callable[[Trial], Task]) -> None:
@@ -37,47 +37,47 @@ class TrialRecords:
         self.was_waited_for = False
         self._recorder: Recorder | None = None
         self._tracker: Tracker | None = None
-        self._common: set[str] = set()  # places of texts that trials share, and that the sweep's run has
+        self._common: set[str] = set()  # paths of the texts that trials share, once the sweep's run has them
         self._points: dict[int, list[tuple[int, dict[str, float], int]]] = {}
 
     def begin(self, recorder: Recorder | None, tracker: Tracker, folder: Path) -> None:
-        """Takes records from now on.
+        """Sets what exists only once the sweep's run is open.
 
         Args:
-            recorder: writes them; None without a store.
-            tracker: of the sweep's run, for what trials share.
-            folder: the sweep's.
+            recorder: writes the records; None without a store.
+            tracker: the tracker of the sweep's run, which has the texts that trials share.
+            folder: the sweep's folder.
         """
         self._recorder, self._tracker, self._folder = recorder, tracker, folder
 
     def start(self, trial: Trial) -> bool:
-        """Notes a start; False where the trial goes on after a pause."""
+        """Notes the start of a trial; returns False if it continues after a pause."""
         if trial.goes_on is not None and trial.number in self._points:
             return False
         self._points[trial.number] = []
         return True
 
     def epoch(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Notes what an epoch has measured."""
+        """Notes the metrics of an epoch."""
         self._points[trial.number].append((epoch, dict(metrics), time.time_ns() // 1_000_000))
 
     def forget(self, trial: Trial) -> None:
-        """Drops the notes on a trial that is over."""
+        """Forgets the metrics of a trial that is over."""
         self._points.pop(trial.number, None)
 
     def take_over(self, trial: Trial, donor: Trial, fingerprint: str) -> None:
-        """Gives a trial the notes of another; `fingerprint` is what its own was before."""
+        """Gives a trial the metrics of its donor; `fingerprint` is the trial's own before that."""
         if self._recorder is not None:
             self._recorder.rename(fingerprint, trial.fingerprint)
         self._points[trial.number] = list(self._points.get(donor.number, ()))
 
     def replace(self, trials: Iterable[Trial]) -> None:
-        """Deletes the earlier attempts of trials that the store has now."""
+        """Deletes the earlier attempts of trials that the store has."""
         if self._recorder is not None:
             self._recorder.replace([trial.fingerprint for trial in trials])
 
     def put(self, trial: Trial, outcome: Outcome) -> None:
-        """Hands the trial's record to the recorder, its own or, where its process could not give one, ours."""
+        """Passes the trial's record to the recorder. If its process returned none, a record is made from the events."""
         if outcome.record is None and outcome.state == "INVALID":
             return
         record = outcome.record or self._record_of(trial, outcome)
@@ -85,24 +85,26 @@ class TrialRecords:
         if self._recorder is None:
             return
         record = self._without_common(record)
-        if self._store is not None and is_remote(resolve_uri(self._store)):  # the report need not ask for it
+        if self._store is not None and is_remote(
+            resolve_uri(self._store)
+        ):  # so that the report need not read it from the server
             KeptHistories(self._folder).keep(record.run_id, history_of(record))
         self._recorder.put(record)
 
     def _without_common(self, record: RunRecord) -> RunRecord:
-        """The record without what trials share, which the sweep's run is given once."""
+        """Returns a record without the texts that trials share, which are logged once, to the sweep's run."""
         own, common = without_common(record)
         try:
             for place in common.keys() - self._common:
                 assert self._tracker is not None
                 self._tracker.log_text(common[place], place)
                 self._common.add(place)
-        except OSError:  # the disk is full: the trial keeps what it shares, should the store take it
+        except OSError:  # the disk is full; the trial's own record may still reach the store
             return record
         return own
 
     def _record_of(self, trial: Trial, outcome: Outcome) -> RunRecord:
-        """The record of a trial whose process could not give one."""
+        """Makes the record of a trial whose process returned none."""
         from kexp.experiment import run_parameters
         from kexp.tracking import CollectedRun
 
@@ -118,14 +120,14 @@ class TrialRecords:
         return run.record()
 
     def header(self, trial: Trial) -> Header | None:
-        """Of the trial's run, for a task that adds a model to it."""
+        """Returns the header of the trial's run, for a task that adds a model to it; None without a store."""
         if self._store is None:
             return None
         name = self._task(trial).name
         return Header(resolve_uri(self._store), trial.run_id, prepare_store(self._store), name)
 
     def add_model(self, folder: Path, is_saved: Callable[[], None]) -> None:
-        """Delivers a model that waits in a trial's folder; `is_saved` is called once that is done."""
+        """Delivers the saved model in a trial's folder, and calls `is_saved` afterwards."""
         if self._recorder is not None:
             self._recorder.add(folder, is_saved)
         else:
@@ -133,22 +135,22 @@ class TrialRecords:
 
     @property
     def go_to_a_store(self) -> bool:
-        """Whether there is a store to wait for."""
+        """Whether records are written to a store."""
         return self._recorder is not None
 
     def wait(self, trials: Sequence[Trial]) -> None:
-        """Waits until the store has the trials that are over, or does not answer."""
+        """Waits until the store has the trials that are over, or has been away for a minute."""
         recorder = self._recorder
         if recorder is not None:
             recorder.flush()
             self._take_run_ids(recorder, trials)
 
     def close(self, trials: Sequence[Trial], say: Callable[[str], None] | None) -> None:
-        """Writes what is left.
+        """Writes the remaining records; see `Recorder.close`, also for the errors.
 
         Args:
-            trials: of the sweep; each is given its run's id in the store.
-            say: see `Recorder.close`, as for what is raised.
+            trials: the sweep's trials; each gets the id of its run in the store.
+            say: see `Recorder.close`.
         """
         recorder, self._recorder = self._recorder, None
         if recorder is None:
