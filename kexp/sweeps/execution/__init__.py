@@ -1,5 +1,5 @@
-"""One sweep while it runs: its own run, its trials' events, and its end.
+"""Running a sweep: its state, its own run, the events of its trials, and its end.
 
-In: planned trials, a launcher and the store. Out: recorded trials, a comparison and a report.
-Imports what is planned, recorded and compared; imported by the sweepers.
+Input: planned trials, a launcher and the store. Output: recorded trials, a comparison and a report. This package may
+import what plans, records and compares; the sweepers import it.
 """

@@ -1,9 +1,9 @@
 """The report of a sweep.
 
-In comes a `Comparison`, and the histories of the runs whose curves are drawn. Out go one page that opens offline,
-Markdown, CSV, JSON, text for a terminal and a small table for a notebook. Figures are mappings as Plotly's library in
-the page takes them; nothing of Plotly's Python is imported. `comparison`, `objective`, `grouping`, `folds` and
-`results` may be imported from here, and nothing that plans, launches or records a sweep.
+Input: a `Comparison`, and the histories of the runs whose curves are drawn. Output: an HTML page that opens offline,
+Markdown, CSV, JSON, text for a terminal and a table for a notebook. Figures are mappings in the format of Plotly's
+JavaScript library; Plotly's Python package is not imported. This package may import `compare` and `objective`, but
+nothing that plans, launches or records.
 """
 
 from __future__ import annotations

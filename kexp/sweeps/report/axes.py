@@ -1,4 +1,4 @@
-"""Axes of figures: ranges that a few diverged trials cannot flatten, decades, and a line of categories."""
+"""Axes of figures: ranges without diverged trials, logarithmic axes, and axes of categories."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from kexp.sweeps.compare.grouping import ABSENT, is_number, marked, show_value
 __all__ = ["Extent", "Figure", "extent", "label", "marks", "parameter_axis"]
 
 Figure = dict[str, Any]
-"""A figure of Plotly's: `data`, its traces, and `layout`."""
+"""A figure in Plotly's format: `data`, the traces, and `layout`."""
 
-_DECADES = 1.5  # a logarithmic axis where positive values span more
+_DECADES = 1.5  # an axis is logarithmic if positive values span more decades
 _FENCE, _TIMES = 3.0, 1000.0
 _MOST_TICKS = 14
 _DOUBLING = {"dtick": math.log10(2), "tickformat": ".3~g"}
@@ -22,11 +22,11 @@ _DOUBLING = {"dtick": math.log10(2), "tickformat": ".3~g"}
 
 @dataclass(frozen=True)
 class Extent:
-    """What an axis shows.
+    """The range of an axis.
 
     Attributes:
-        low, high: its ends.
-        log: whether decades are equally long.
+        low, high: the ends.
+        log: whether the axis is logarithmic.
     """
 
     low: float
@@ -34,36 +34,36 @@ class Extent:
     log: bool = False
 
     def shows(self, value: float) -> bool:
-        """Whether a value is within."""
+        """Returns whether a value is in the range."""
         return self.low <= value <= self.high
 
     def clip(self, value: float) -> float:
-        """The value, or the end that is nearer to it."""
+        """Returns the value, or the nearer end if it is outside."""
         return min(max(value, self.low), self.high)
 
     def place(self, value: float) -> float:
-        """The clipped value in the axis' own numbers, which are logarithms where it has decades."""
+        """Returns the clipped value in the axis' coordinates: its logarithm on a logarithmic axis."""
         inside = self.clip(value)
         return math.log10(inside) if self.log else inside
 
     def axis(self, title: str) -> dict[str, Any]:
-        """The axis for Plotly, with a little room at both ends."""
+        """Returns the axis in Plotly's format, with a margin at both ends."""
         ends = [self.place(self.low), self.place(self.high)]
         room = 0.04 * (ends[1] - ends[0]) or 0.1 * abs(ends[0]) or 1.0
-        # Ticks at 1, 10, 100, or at 1, 2, 4, 8: between decades Plotly's own ones have a first digit alone.
+        # Ticks at 1, 10, 100, or at 1, 2, 4, 8, because Plotly labels ticks between decades by one digit.
         decades = ends[1] - ends[0] > 2
         kind = {"type": "log", **({"exponentformat": "power", "dtick": 1} if decades else _DOUBLING)}
         return {"title": {"text": title}, "range": [ends[0] - room, ends[1] + room], **(kind if self.log else {})}
 
 
 def extent(values: Iterable[float], *, minimize: bool = True) -> Extent:
-    """The range of values, without what has diverged.
+    """Return the range of values without diverged ones.
 
-    All that is better than the middle half is within. Of the worse, what lies further from the middle half than three
-    times its width is outside, and what is a thousand times the better quarter.
+    The range includes all values that are better than the middle half. A worse value is outside if its distance from
+    the middle half is more than three times the width of that half, or if it is a thousand times the better quartile.
 
     Args:
-        values: any; what is not finite does not count.
+        values: any values; those that are not finite are ignored.
         minimize: whether less is better.
     """
     sign = 1.0 if minimize else -1.0
@@ -80,19 +80,19 @@ def extent(values: Iterable[float], *, minimize: bool = True) -> Extent:
 
 
 def label(text: str) -> str:
-    """A text for Plotly, which takes some HTML for markup."""
+    """Escape a text for Plotly, which interprets some HTML."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def parameter_axis(name: str, values: Sequence[Any]) -> dict[str, Any]:
-    """One axis of parallel coordinates.
+    """Return one axis of parallel coordinates.
 
-    Numbers stand at their place, or at that of their logarithm, and a parameter that a line does not have beneath them.
-    Texts, and numbers that include zero beside decades, stand one after the other.
+    Numbers are placed by their value or its logarithm, and absent values below them. Texts are placed one after the
+    other; so are numbers that span decades and include zero.
 
     Args:
-        name: what stands above it.
-        values: one a line.
+        name: the axis' label.
+        values: one value for each line.
     """
     known = {marked(value): value for value in values}.values()
     numbers = sorted(filter(is_number, known))
@@ -122,7 +122,7 @@ def parameter_axis(name: str, values: Sequence[Any]) -> dict[str, Any]:
 
 
 def marks(numbers: Sequence[float], shown: Extent) -> dict[str, Any]:
-    """Ticks at the values themselves where they are few; else at round ones."""
+    """Return ticks: at the values if they are few, else at round numbers."""
     values = sorted(set(numbers))
     if len(values) > _MOST_TICKS and shown.log:
         first, last = math.floor(math.log10(shown.low)), math.ceil(math.log10(shown.high))
@@ -136,7 +136,7 @@ def marks(numbers: Sequence[float], shown: Extent) -> dict[str, Any]:
 
 
 def _in_decades(ordered: Sequence[float]) -> bool:
-    """Whether numbers are spread over decades rather than over their range: the place of the middle one tells."""
+    """Return whether numbers are spread over decades rather than over their range, judged by the median."""
     low, middle, high = ordered[0], ordered[len(ordered) // 2], ordered[-1]
     if low <= 0 or high / low <= 10**_DECADES:
         return False

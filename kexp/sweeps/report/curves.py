@@ -1,4 +1,4 @@
-"""Learning curves: of each row the mean over its seeds, and a band from the lowest to the highest."""
+"""Learning curves: the mean of each row over its seeds, and a band from the lowest to the highest value."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from kexp.sweeps.report.axes import Extent, Figure, extent, label
 __all__ = ["COLOURS", "DRAWN", "curve_metrics", "curves_figure", "run_ids"]
 
 COLOURS = "#2f7de1", "#e0622b", "#2a9d5c", "#9b59d0", "#c9941a", "#dd4f8b", "#1a9aa8", "#8c7355"
-"""Of the best rows, which have a band too. They stand out from a light page and from a dark one."""
+"""The colours of the best rows, which have bands too; visible on a light and on a dark page."""
 
 DRAWN = 60
-"""So many rows are drawn at all, the others thin and grey."""
+"""The most rows that are drawn; those without a colour are thin and grey."""
 
 _GREY = "rgba(136,144,153,0.45)"
 _MOST_EPOCHS = 150
@@ -36,7 +36,7 @@ class _Curve:
 
 
 def curve_metrics(comparison: Comparison, histories: Mapping[str, History]) -> list[str]:
-    """The objective, its counterpart on training data, and the same of one more metric."""
+    """Return the metrics to draw: the objective, its counterpart on training data, and both for one more metric."""
     known = dict.fromkeys(
         name
         for history in histories.values()
@@ -53,9 +53,9 @@ def curve_metrics(comparison: Comparison, histories: Mapping[str, History]) -> l
 
 
 def curves_figure(comparison: Comparison, histories: Mapping[str, History]) -> Figure | None:
-    """Up to four metrics by epoch, for the best rows; None where no row has any.
+    """Draw up to four metrics by epoch for the best rows; None if no row has any.
 
-    A row is one entry of the legend, and hidden or shown in all panels at once; the grey ones share an entry.
+    A row has one entry in the legend for all panels; the grey rows share an entry.
     """
     panels = [
         (metric, curves)
@@ -89,7 +89,7 @@ def curves_figure(comparison: Comparison, histories: Mapping[str, History]) -> F
 
 
 def run_ids(rows: Sequence[Row]) -> list[str]:
-    """The runs whose histories the curves of these rows need."""
+    """Return the ids of the runs whose histories the curves of these rows need."""
     return [trial.run_id for row in rows[:DRAWN] for trial in row.trials.values()]
 
 
@@ -103,7 +103,7 @@ def _curve(place: int, label: str, row: Row, histories: Mapping[str, History], m
     runs = [dict(histories[trial.run_id].get(metric, ())) for trial in row.trials.values() if trial.run_id in histories]
     runs = [{epoch: value for epoch, value in run.items() if math.isfinite(value)} for run in runs]
     runs = [run for run in runs if run]
-    # Seeds that stopped early thin out the mean: it ends where fewer than half of them are left.
+    # The mean ends where fewer than half of the seeds are left, because others stopped early.
     epochs = sorted({epoch for run in runs for epoch in run})
     epochs = [epoch for epoch in epochs if 2 * sum(epoch in run for run in runs) >= len(runs)]
     if not epochs:
@@ -121,7 +121,7 @@ def _epoch_axis(curves: Sequence[_Curve]) -> Figure:
 
 
 def _value_axis(metric: str, curves: Sequence[_Curve]) -> dict[str, Any]:
-    """The axis of a metric: all of the best rows, and where the others end; what has diverged runs out of it."""
+    """Return a metric's axis: it shows all of the best rows and the ends of the others, without diverged values."""
     minimize = direction_of(metric) != "maximize"
     last = [curve.mean[-1] for curve in curves]
     shown = extent(last, minimize=minimize)
@@ -130,7 +130,7 @@ def _value_axis(metric: str, curves: Sequence[_Curve]) -> dict[str, Any]:
     begun = [value for value in best if (value <= beginnings.high if minimize else value >= beginnings.low)]
     values = [*filter(shown.shows, last), *begun]
     low, high = min(values), max(values)
-    falls = minimize and low > 0 and high / low > 4  # a loss falls fast and then slowly: what tells is at its end
+    falls = minimize and low > 0 and high / low > 4  # a loss falls fast at first, and its end matters
     return Extent(low, high, falls).axis(label(metric) + (" (log)" if falls else ""))
 
 
@@ -170,5 +170,5 @@ def _line(curve: _Curve) -> Figure:
 
 
 def _short(values: Sequence[float]) -> list[float]:
-    """As many digits as a picture can show."""
+    """Round values to 5 digits, which a figure can show."""
     return [float(f"{value:.5g}") for value in values]

@@ -1,4 +1,4 @@
-"""How much each parameter matters, by a random forest that predicts the ranking of trials."""
+"""Parameter importance, by a random forest that predicts the ranking of trials."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _MOST_BARS = 15
 
 @dataclass(frozen=True)
 class Importance:
-    """Shares of importance.
+    """The importance of parameters.
 
     Attributes:
-        shares: parameter -> share, largest first; they sum to 1, or are all 0 where nothing matters.
-        explained: what the forest explains of trials that it was not shown, as R² of the ranking; at most 1.
+        shares: parameter -> share, largest first; they sum to 1, or are all 0 if no parameter matters.
+        explained: R² of the forest's out-of-bag predictions of the ranking; at most 1.
     """
 
     shares: dict[str, float]
@@ -33,13 +33,13 @@ class Importance:
 
 
 def parameter_importance(comparison: Comparison) -> Importance | None:
-    """Permutation importance in a random forest from parameters, and the seed, to the rank of the objective.
+    """Compute the permutation importance in a random forest that predicts the rank from the parameters and the seed.
 
-    Ranks stand for values, so that one diverged trial does not outweigh all others. None of fewer than
-    `FEWEST_TRIALS` results, or where fewer than two of them vary: one alone has all the importance there is.
+    Ranks are used instead of values, so that one diverged trial does not outweigh all others. The result is None for
+    fewer than `FEWEST_TRIALS` results, and if fewer than two parameters vary: a single one has all the importance.
 
-    Optuna's fANOVA, which asks the same of its own forest, has no place for a parameter that only some trials have, and
-    does not say how much its forest explains.
+    Optuna's fANOVA does not support parameters that only some trials have, and does not report how much its forest
+    explains.
 
     Source:
         Breiman (2001), Random forests, section 10.
@@ -67,7 +67,7 @@ def parameter_importance(comparison: Comparison) -> Importance | None:
         return None
     forest = RandomForestRegressor(n_estimators=64, oob_score=True, random_state=0, n_jobs=1)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # with few trials a tree may have seen them all
+        warnings.simplefilter("ignore")  # with few trials, a tree may have no out-of-bag samples
         forest.fit(x, y)
         lost = permutation_importance(forest, x, y, n_repeats=5, random_state=0, n_jobs=1).importances_mean
     lost = np.clip(lost, 0, None)
@@ -77,7 +77,7 @@ def parameter_importance(comparison: Comparison) -> Importance | None:
 
 
 def importance_figure(importance: Importance) -> Figure:
-    """Bars, the longest on top."""
+    """Draw the shares as bars, the longest on top."""
     shown = list(importance.shares.items())[:_MOST_BARS][::-1]
     short = short_names(list(importance.shares))
     bars = {
@@ -101,7 +101,7 @@ def importance_figure(importance: Importance) -> Figure:
 
 
 def _encode(values: Sequence[Any]) -> Any:
-    """Numbers as they are (trees need no logarithm); texts above them, in their order; what is absent below all."""
+    """Encode values as numbers (trees need no logarithm): texts above all numbers, absent values below."""
     import numpy as np
 
     numbers = [value for value in values if is_number(value)]

@@ -1,4 +1,4 @@
-"""The comparison as Markdown, for a pull request or a lab book."""
+"""The comparison as Markdown, for a pull request or a lab notebook."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ _MOST_ROWS, _MOST_LOST = 100, 50
 
 
 def markdown_report(comparison: Comparison) -> str:
-    """Heading, conclusion, ranked table, what is behind the verdicts, and the trials without a result."""
-    ranked = [row for row in comparison.rows if row.values] or comparison.rows  # the others' trials are told below
+    """Return a heading, the conclusion, the ranked table, the method of the tests, and the trials without a result."""
+    ranked = [
+        row for row in comparison.rows if row.values
+    ] or comparison.rows  # the trials of the others are listed below
     rows = ranked[:_MOST_ROWS]
     columns = table_columns(comparison, rows)
     objective = comparison.objective
@@ -48,7 +50,7 @@ def markdown_report(comparison: Comparison) -> str:
 
 
 def method_note(comparison: Comparison) -> str:
-    """How the verdicts came about, in two sentences; empty where there are none."""
+    """Return two sentences on the method of the tests; empty if there are no verdicts."""
     if comparison.single:
         return ""
     if comparison.draws == "fold":

@@ -1,4 +1,4 @@
-"""The ranking as a small table for a notebook, as `_repr_html_` gives it."""
+"""The ranking as a table for a notebook."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ShownComparison(Comparison):
 
 
 def table_html(comparison: Comparison) -> str:
-    """The conclusion, the notes and the best rows: plain HTML, no script."""
+    """Return the conclusion, the notes and the best rows as HTML without scripts."""
     rows = comparison.rows[:_MOST_ROWS]
     columns = table_columns(comparison, rows, compact=True)
     told = "".join(f"<p>{escape(text)}</p>" for text in (comparison.conclusion(), *comparison.notes))

@@ -1,4 +1,4 @@
-"""Numbers for people: four significant digits, and as many decimals for the interval beside a mean."""
+"""Format numbers for people: four significant digits, and an interval with the decimals of its mean."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _DIGITS = 4  # significant ones
 
 
 def number_format(value: float) -> str:
-    """Returns the format of a value and of its interval: `.4f`, or `.3e` where that would be long."""
+    """Return the format of a value and of its interval: `.4f`, or `.3e` where that would be long."""
     size = abs(value)
     if not size or not math.isfinite(size):
         return f".{_DIGITS}f"
@@ -20,14 +20,14 @@ def number_format(value: float) -> str:
 
 
 def tidy(value: float, form: str) -> str:
-    """A number by its format; `-` where there is none."""
+    """Return a number in a format; `-` for NaN."""
     if math.isnan(value):
         return "-"
     return f"{value:{form}}" if math.isfinite(value) else ("inf" if value > 0 else "-inf")
 
 
 def show_p(p: float) -> str:
-    """A p-value: two significant digits, `<0.001` below that."""
+    """Return a p-value with two or three decimals; `<0.001` if it is smaller."""
     if math.isnan(p):
         return "-"
     return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"

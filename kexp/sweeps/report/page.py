@@ -1,4 +1,4 @@
-"""The page: one HTML file that opens without a network. The figures are Plotly's, the table is `page.js`'s."""
+"""The report as one HTML file that opens offline. Plotly draws the figures, and `page.js` the table."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _MOST_ROWS, _MOST_LOST = 10_000, 200
 
 
 def html_page(comparison: Comparison, histories: Mapping[str, History], objectives: Sequence[Objective] = ()) -> str:
-    """The whole page.
+    """Return the whole page.
 
     Args:
-        comparison: what to report.
-        histories: of the runs that the curves need (`curves.run_ids`); those that lack are not drawn.
-        objectives: of a search that has several, all of them.
+        comparison: the comparison to report.
+        histories: the histories of the runs in `curves.run_ids`; runs without one are not drawn.
+        objectives: all objectives of a search that has several.
     """
     title = escape(comparison.title or "Sweep")
     figures: dict[str, Figure] = {}
@@ -73,7 +73,7 @@ def html_page(comparison: Comparison, histories: Mapping[str, History], objectiv
 def _figures(
     comparison: Comparison, histories: Mapping[str, History], objectives: Sequence[Objective]
 ) -> Iterator[tuple[str, str, str, Figure | None]]:
-    """Heading, a sentence, the name in the page, and the figure; what the trials are too few for is left out."""
+    """Yield heading, explanation, id in the page, and figure. Figures that need more trials are left out."""
     importance = parameter_importance(comparison)
     columns = list(comparison.columns)
     if importance is not None and len(columns) > MOST_AXES:
@@ -122,7 +122,7 @@ def _counts(comparison: Comparison) -> str:
 
 
 def _busy_s(comparison: Comparison) -> float:
-    """Seconds in which a trial ran; those in which several did count once."""
+    """Return the seconds in which at least one trial ran."""
     spans = sorted((each.start_ms / 1000, each.duration_s) for each in comparison.trials if each.duration_s)
     busy, until = 0.0, -math.inf
     for began, lasted in spans:
@@ -141,7 +141,7 @@ def _table_section(comparison: Comparison) -> Iterator[str]:
 
 
 def _table(comparison: Comparison) -> dict[str, Any]:
-    """The table for `page.js`: columns with their cells, whole values and intervals where there are any."""
+    """Return the table for `page.js`: the columns with their cells, and the intervals of the rows."""
     rows = comparison.rows[:_MOST_ROWS]
     columns = table_columns(comparison, rows)
     objective = next(place for place, each in enumerate(columns) if each.heading == comparison.objective.metric)
@@ -164,8 +164,8 @@ def _table(comparison: Comparison) -> dict[str, Any]:
 
 
 def _whiskers(comparison: Comparison, rows: Sequence[Row]) -> list[list[float] | None]:
-    """Of each row the ends of its interval and its mean, in percent of the column's width."""
-    better = rows[: max(8, len(rows) // 2)]  # an interval of the others would be too wide beside these
+    """Return the ends of each row's interval and its mean, in percent of the column's width."""
+    better = rows[: max(8, len(rows) // 2)]  # the intervals of the others may be much wider
     ends = [value for row in better for value in (row.summary.low, row.summary.high, row.summary.mean)]
     shown = extent(ends, minimize=comparison.objective.direction == "minimize")
     width = (shown.high - shown.low) or 1.0
@@ -234,7 +234,7 @@ def _lost_section(comparison: Comparison) -> Iterator[str]:
 
 
 def _json(content: Any) -> str:
-    """JSON that cannot end the element that it stands in; what is not finite is null."""
+    """Return JSON that is safe inside an HTML element; numbers that are not finite become null."""
     text = json.dumps(_finite(content), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 

@@ -1,4 +1,4 @@
-"""Parallel coordinates: an axis for each parameter and objective, a line for each row, coloured by how good it is."""
+"""Parallel coordinates: an axis for each parameter and objective, and a line for each row, coloured by rank."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from kexp.sweeps.report.axes import Figure, extent, label, marks, parameter_axis
 __all__ = ["MOST_AXES", "MOST_LINES", "chosen_rows", "parallel_figure"]
 
 MOST_AXES = 12
-MOST_LINES = 400  # 1,000 take three seconds to draw where there is no graphics card, and a page is to open in two
+MOST_LINES = 400  # without a graphics card, 1,000 lines take three seconds to draw
 _HEIGHT = 460
 _COLOURS = [[0, "#a9bdd3"], [0.75, "#4a86d8"], [0.92, "#f08c4a"], [1, "#d9480f"]]  # from the last to the best
 
 
 def parallel_figure(comparison: Comparison, columns: Sequence[str], further: Sequence[Objective] = ()) -> Figure | None:
-    """The figure; None where fewer than two rows have a result.
+    """Return the figure; None if fewer than two rows have a result.
 
     Args:
-        comparison: what to draw, at most `MOST_LINES` rows of it; `page.js` adds those that are marked.
+        comparison: the comparison; at most `MOST_LINES` rows are drawn, and `page.js` adds those that are marked.
         columns: the parameters to draw, at most `MOST_AXES`.
-        further: the objectives beside the one that rows are ranked by.
+        further: objectives besides the one that rows are ranked by.
     """
     every = [row for row in comparison.rows if row.values]
     if len(every) < 2 or not columns:
@@ -33,7 +33,7 @@ def parallel_figure(comparison: Comparison, columns: Sequence[str], further: Seq
     axes.append(_objective_axis(comparison.objective, [row.summary.mean for row in every]))
     for other in further:
         axes.append(_objective_axis(other, [row.others[other.metric].mean for row in every]))
-    for axis in axes:  # of all rows: brushing chooses among those that are not drawn too
+    for axis in axes:  # of all rows, because brushing selects rows that are not drawn too
         axis |= {key: [_short(value) for value in axis[key]] for key in ("values", "range")}
     last = max(2, len(every))
     line = {
@@ -52,13 +52,13 @@ def parallel_figure(comparison: Comparison, columns: Sequence[str], further: Seq
         "rangefont": {"size": 1, "color": "rgba(0,0,0,0)"},
     }
     trace |= {"labelfont": {"size": 13}, "tickfont": {"size": 11}}
-    drawn = [row.rank - 1 for row in chosen_rows(every)][::-1]  # the best on top of the others
+    drawn = [row.rank - 1 for row in chosen_rows(every)][::-1]  # the best is drawn last, on top of the others
     margin = {"t": 60, "b": 36, "l": 90, "r": 60}
     return {"data": [trace], "layout": {"height": _HEIGHT, "margin": margin}, "rows": drawn}
 
 
 def chosen_rows(rows: Sequence[Row]) -> list[Row]:
-    """All rows, or the best half of what can be drawn and an even sample of the others."""
+    """Return all rows; or, if they are too many, the best ones and an even sample of the others."""
     if len(rows) <= MOST_LINES:
         return list(rows)
     half = MOST_LINES // 2
@@ -67,12 +67,12 @@ def chosen_rows(rows: Sequence[Row]) -> list[Row]:
 
 
 def _short(value: float) -> float:
-    """Six digits are more than a screen shows, and a third of the page's text."""
+    """Round a value to 6 digits, which are enough for a screen and make the page smaller."""
     return float(f"{value:.6g}")
 
 
 def _objective_axis(objective: Objective, values: Sequence[float]) -> Figure:
-    """The axis of an objective: the best is on top; what has diverged, or has no value, at the lower end."""
+    """Return an objective's axis: the best value is on top; diverged and missing values are at the lower end."""
     down = objective.direction == "minimize"
     shown = extent(values, minimize=down)
     ends = [shown.high, shown.low] if down else [shown.low, shown.high]

@@ -1,4 +1,4 @@
-"""The ranked table as cells of text, from which each format is written."""
+"""The ranked table as text cells, from which each format is written."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Column:
     """A column of the table.
 
     Attributes:
-        heading: what stands above it.
-        cells: one text a row.
+        heading: the heading, which may be a shortened name.
+        cells: one text for each row.
         kind: `param` or `result`; parameters may be cut, results may not.
-        right: whether it is set flush right, as numbers are.
-        optional: columns with a higher number are left out first where there is no room; 0 never is.
-        title: the whole name, where the heading is short for it.
+        right: whether the cells are aligned right, as numbers are.
+        optional: if there is no room, columns with a higher number are left out first; 0 is never left out.
+        title: the whole name of a parameter.
     """
 
     heading: str
@@ -35,9 +35,14 @@ class Column:
 
 
 def table_columns(comparison: Comparison, rows: Sequence[Row], compact: bool = False) -> list[Column]:
-    """The columns of these rows, left to right; `compact` joins the mean and its interval (`0.091 ± 0.003`).
+    """Return the columns of these rows, left to right.
 
-    Where each choice ran once, they are the trials: no spread, no verdict, no number of seeds.
+    If each choice ran once, the rows are trials: without standard deviation, verdict and number of seeds.
+
+    Args:
+        comparison: the comparison.
+        rows: the rows to show.
+        compact: whether the mean and its interval are in one column (`0.091 ± 0.003`).
     """
     metric = comparison.objective.metric
     columns = [Column("rank", [str(row.rank or "-") for row in rows])]
@@ -68,7 +73,7 @@ def table_columns(comparison: Comparison, rows: Sequence[Row], compact: bool = F
 
 
 def _verdicts(rows: Sequence[Row]) -> list[Column]:
-    """What the seeds say of each row."""
+    """Return the columns on the seeds and the tests of each row."""
     columns = [Column("n", [str(row.summary.n) for row in rows])]
     if any(row.lost for row in rows):
         columns.append(Column("lost", [str(row.lost or "") for row in rows]))
@@ -82,7 +87,7 @@ def _verdicts(rows: Sequence[Row]) -> list[Column]:
 
 
 def more_seeds_text(row: Row) -> str:
-    """How many more seeds would tell; a few words where that is no number."""
+    """Return how many more seeds would decide, or why there is no such number."""
     judged = row.judgement
     if judged.remark.startswith("no test"):
         return "needs 2 shared"
@@ -90,7 +95,7 @@ def more_seeds_text(row: Row) -> str:
 
 
 def _tidy(row: Row, value: float) -> str:
-    """A value with as many decimals as the row's mean."""
+    """Return a value with as many decimals as the row's mean."""
     return tidy(value, number_format(row.summary.mean))
 
 

@@ -1,4 +1,4 @@
-"""The comparison for a terminal: plain text, aligned."""
+"""The comparison as aligned text for a terminal."""
 
 from __future__ import annotations
 
@@ -14,29 +14,28 @@ from kexp.sweeps.report.table import Column, table_columns
 __all__ = ["ranked_lines", "screen_width", "text_table"]
 
 _GAP = "  "
-_NARROWEST, _WIDEST = 8, 28  # of a parameter's column
+_NARROWEST, _WIDEST = 8, 28  # widths of a parameter's column
 
 
 def screen_width() -> int:
-    """How wide a table may be: the terminal, or 100 columns where standard output is none."""
+    """Return the width of the terminal; 100 columns if standard output is no terminal."""
     width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
     return max(60, width)
 
 
 def text_table(comparison: Comparison, width: int = 100, limit: int | None = 40) -> str:
-    """What `ranked_lines` gives, and the trials without a result."""
+    """Return the text of `ranked_lines`, and the trials without a result."""
     return "\n".join([*ranked_lines(comparison, width, limit), *_lost(comparison)]) + "\n"
 
 
 def ranked_lines(comparison: Comparison, width: int = 100, limit: int | None = 40, command: str = "") -> list[str]:
-    """Heading, ranked table, conclusion, notes.
+    """Return a heading, the ranked table, the conclusion and the notes.
 
     Args:
-        comparison: what to show.
-        width: columns of the terminal; the table is narrower where it can be, and wider only where results alone need
-            more.
-        limit: at most so many rows; None for all.
-        command: what shows the same with flags; empty where the user has just typed it.
+        comparison: the comparison to show.
+        width: columns of the terminal; the table is wider only if the results alone need more.
+        limit: the most rows to show; None for all.
+        command: the command that shows the same with other flags; empty if the user has just typed it.
     """
     rows = comparison.rows if limit is None else comparison.rows[:limit]
     columns, dropped = _fit(table_columns(comparison, rows, compact=True), width)
@@ -67,7 +66,7 @@ def _lost(comparison: Comparison, most: int = 5) -> list[str]:
 
 
 def _fit(columns: list[Column], width: int) -> tuple[list[Column], list[str]]:
-    """Cuts long parameters, and leaves out what is least needed, until the table fits."""
+    """Cut long parameters and leave out optional columns until the table fits; return also the headings left out."""
     dropped: list[str] = []
     columns = [_cut_column(column, _WIDEST) for column in columns]
     while _width(columns) > width:

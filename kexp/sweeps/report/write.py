@@ -1,4 +1,4 @@
-"""The report's files, each whole or not there."""
+"""Write the files of the report atomically."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def write_report(
     *,
     objectives: Sequence[Objective] = (),
 ) -> Path:
-    """Writes `report.html`, `report.md` and `trials.csv`; a second call replaces them.
+    """Write `report.html`, `report.md` and `trials.csv`; existing files are replaced.
 
     Args:
-        folder: made where it is missing.
-        comparison: what to report.
-        histories: for the learning curves: run id -> metric -> (epoch, value) points, or a function from run ids to
-            that, which is asked for the few runs that are drawn. None leaves the curves out.
-        objectives: of a search that has several, all of them.
+        folder: the folder; created if missing.
+        comparison: the comparison to report.
+        histories: for the learning curves: run id -> metric -> (epoch, value) points, or a function that returns this
+            for the runs that are drawn. None leaves the curves out.
+        objectives: all objectives of a search that has several.
 
     Returns:
         The path of `report.html`.
@@ -51,7 +51,7 @@ def report_page(
     *,
     objectives: Sequence[Objective] = (),
 ) -> str:
-    """The HTML page as text; see `write_report`."""
+    """Return the HTML page as text; see `write_report`."""
     wanted = run_ids(comparison.rows)
     if histories is None:
         found: Mapping[str, History] = {}
