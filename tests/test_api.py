@@ -47,7 +47,6 @@ def test_submodules_take_no_function_s_name() -> None:
     ("given", "sentence"),
     [
         ("optimizer=adam", "overrides: must be a list of texts"),
-        ({"optimizer": "adam"}, "overrides: must be a list of texts"),
         (None, "overrides: must be a list of texts"),
         ([1], "overrides: must be a list of texts"),
         (["-m", "optimizer=sgd"], "'-m' is a flag of the command line, not an override; write KEY=VALUE"),
@@ -63,6 +62,14 @@ def test_what_is_no_override_is_refused(
         function(given)
     assert sentence in str(refused.value)
     assert not list(workplace.iterdir())  # before any compute
+
+
+def test_run_refuses_a_mapping_of_which_sweep_makes_axes(workplace: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"overrides: must be a list of texts such as .*, got \{'optimizer': 'adam'\}"
+    ):
+        kexp.run({"optimizer": "adam"})  # type: ignore[arg-type]
+    assert not list(workplace.iterdir())
 
 
 @pytest.mark.parametrize(

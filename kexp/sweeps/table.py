@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
@@ -16,7 +17,7 @@ from kexp.sweeps.trials import Trial
 from kexp.system.notebook import updating_text
 from kexp.training.progress import format_seconds
 
-__all__ = ["LiveTable", "leaderboard", "own_overrides", "problems", "shared_overrides"]
+__all__ = ["LiveTable", "best_trial", "leaderboard", "own_overrides", "problems", "shared_overrides"]
 
 _REDRAW_S = 0.2
 _PLAIN_S = 2.0
@@ -63,7 +64,7 @@ class LiveTable:
                 self._draw()
         elif trial.over:
             due = time.monotonic() - self._drawn >= _PLAIN_S or all(each.over for each in self.trials)
-            if due or self._few() or trial.state != "FINISHED":
+            if due or self._to_run <= _SHOWN or trial.state != "FINISHED":
                 self._write(self._line(trial) + "\n")
             if due:
                 self._drawn = time.monotonic()
@@ -103,9 +104,10 @@ class LiveTable:
         parts += [
             f"{counts[state]} {state.lower()}" for state in ("FAILED", "PRUNED", "KILLED", "INVALID") if counts[state]
         ]
-        best = self._best()
-        if best is not None and self.objective is not None:
-            parts.append(f"best {self.objective.metric} {self._value(best):.4g} (trial {best.number})")
+        objective = self.objective
+        best = None if objective is None else best_trial(self.trials, objective)
+        if objective is not None and best is not None:
+            parts.append(f"best {objective.metric} {best.metrics[objective.metric]:.4g} (trial {best.number})")
         parts.append("" if left is None else f"{format_seconds(left)} left")
         return "  ".join(part for part in parts if part)
 
@@ -124,18 +126,8 @@ class LiveTable:
             return None
         return (time.monotonic() - since) / (over - ended) * (self._to_run - over)
 
-    def _best(self) -> Trial | None:
-        measured = [trial for trial in self.trials if trial.whole and self._value(trial) is not None]
-        if not measured or self.objective is None:
-            return None
-        key = self.objective.rank_key
-        return min(measured, key=lambda trial: key(trial.metrics[self.objective.metric]))  # type: ignore[union-attr]
-
     def _value(self, trial: Trial) -> float | None:
         return None if self.objective is None else trial.metrics.get(self.objective.metric)
-
-    def _few(self) -> bool:
-        return self._to_run <= _SHOWN
 
     def _write(self, text: str) -> None:
         self.out.write(text)
@@ -147,6 +139,12 @@ def shared_overrides(trials: Sequence[Trial]) -> set[str]:
     if len(trials) < 2:
         return set()
     return set.intersection(*(set(trial.overrides) for trial in trials))
+
+
+def best_trial(trials: Sequence[Trial], objective: Objective) -> Trial | None:
+    """Return the trial with the best value of the objective; None if no trial has a value."""
+    found = [each for each in trials if each.whole and not math.isnan(each.metrics.get(objective.metric, math.nan))]
+    return min(found, key=lambda each: objective.rank_key(each.metrics[objective.metric]), default=None)
 
 
 def leaderboard(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from kexp.config import key_of
 from kexp.errors import KexpError, in_a_line
 from kexp.sweeps.compare.results import SHARED_TRIALS, Histories, TrialResult, histories_of, read_sweep
 from kexp.sweeps.execution.state import SweepState
-from kexp.sweeps.table import leaderboard, problems
+from kexp.sweeps.table import best_trial, leaderboard, problems
 from kexp.tracking.reading.finding import BEST_TRIAL
 from kexp.tracking.values import param_value
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from kexp.sweeps.trials import Trial
     from kexp.tracking import Tracker
 
-__all__ = ["Report", "best_trial", "closing_lines", "describe", "ranking", "run_id_of", "summarise"]
+__all__ = ["Report", "closing_lines", "describe", "ranking", "run_id_of", "summarise"]
 
 _MOST_ROWS = 10  # of the ranking at the end of a sweep
 _MOST_VALUES = 20  # values of a swept key that are listed; above it, their number is logged
@@ -40,7 +39,7 @@ def summarise(sweep: SweepState, tracker: Tracker) -> None:
     objective = sweep.objective
     if objective is not None:
         tracker.set_tags({"kexp.sweep.objective": objective.metric, "kexp.sweep.direction": objective.direction})
-        best = best_trial(sweep)
+        best = best_trial(sweep.trials, objective)
         if best is not None:
             tracker.set_tags({BEST_TRIAL: best.run_id})
             if all(trial.good for trial in sweep.trials):  # else a resumed sweep might have to change a parameter
@@ -91,19 +90,6 @@ def describe(tracker: Tracker, tracking: Tracking, files: list[Path]) -> None:
     if len(text) > _LONGEST_NOTE:
         text = text[: text.rfind("\n", 0, _LONGEST_NOTE)] + _MORE
     tracker.set_tags({NOTE: text})
-
-
-def best_trial(sweep: SweepState) -> Trial | None:
-    """Return the trial with the best value of the objective; None if no trial has a value."""
-    objective = sweep.objective
-    if objective is None:
-        return None
-    ranked = [
-        (objective.rank_key(value), trial.number, trial)
-        for trial in sweep.trials
-        if trial.whole and (value := sweep.value(trial)) is not None and not math.isnan(value)
-    ]
-    return min(ranked, key=lambda each: each[:2])[2] if ranked else None
 
 
 def ranking(sweep: SweepState, comparison: Comparison | None) -> list[str]:

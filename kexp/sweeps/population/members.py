@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 from kexp.errors import ConfigError
 from kexp.schema import Experiment
-from kexp.sweeps.execution.closing import best_trial
 from kexp.sweeps.execution.session import Session
 from kexp.sweeps.population.decisions import Decision
 from kexp.sweeps.population.staged import StagedSweep
 from kexp.sweeps.search.space import Choice, Interval, Space
+from kexp.sweeps.table import best_trial
 from kexp.sweeps.trials import Trial
 
 __all__ = ["Members", "check_axes"]
@@ -89,7 +89,7 @@ class Members:
 
     def winner(self, session: Session) -> str:
         """Returns a line that names the best member and its hyperparameters."""
-        best = best_trial(session)
+        best = None if session.objective is None else best_trial(session.trials, session.objective)
         if best is None:
             return "pbt: no member has a result"
         values = []
