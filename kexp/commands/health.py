@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from kexp import registry
-from kexp.commands.sync import DEFAULT_FOLDERS
+from kexp.commands.sync import default_folders
 from kexp.errors import StoreError, first_line, without_passwords
 
 __all__ = ["Finding", "components", "environment", "files", "packages", "runs", "store", "waiting"]
@@ -184,7 +184,7 @@ def waiting() -> Iterator[Finding]:
     from kexp.tracking import command_line, waiting_folders
     from kexp.tracking.store.locks import file_lock
 
-    found = [path for folder in DEFAULT_FOLDERS if Path(folder).is_dir() for path in waiting_folders(Path(folder))]
+    found = [path for folder in default_folders() for path in waiting_folders(folder)]
     left = 0
     for path in found:
         with file_lock(path / "outbox" / "lock", wait=False) as alone:
@@ -204,7 +204,7 @@ def files() -> Iterator[Finding]:
     from kexp.persistence.atomic import remove
 
     here = list(Path().iterdir())
-    below = [path for folder in DEFAULT_FOLDERS if Path(folder).is_dir() for path in Path(folder).rglob(".*")]
+    below = [path for folder in default_folders() for path in folder.rglob(".*")]
     strays = 0
     for path in [*here, *below]:
         match = _STRAY.match(path.name)

@@ -9,9 +9,9 @@ from pathlib import Path
 from kexp.commands.options import Parser, quiet
 from kexp.errors import ConfigError, KexpError, StoreError
 
-__all__ = ["DEFAULT_FOLDERS", "main"]
+__all__ = ["default_folders", "main"]
 
-DEFAULT_FOLDERS = ("outputs", "multirun")
+_DEFAULT_FOLDERS = ("outputs", "multirun")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
         "folder", nargs="*", metavar="FOLDER", help="searched with its subfolders; by default outputs and multirun"
     )
     given = parser.parse_args(arguments)
-    folders = [Path(each) for each in given.folder] or [each for each in map(Path, DEFAULT_FOLDERS) if each.is_dir()]
+    folders = [Path(each) for each in given.folder] or default_folders()
     for folder in folders:
         if not folder.is_dir():
             raise ConfigError.at("FOLDER", "there is no such folder", str(folder))
@@ -33,12 +33,17 @@ def main(arguments: Sequence[str]) -> int:
 
     waiting = [path for folder in folders for path in waiting_folders(folder)]
     if not waiting:
-        print(f"nothing waits in {' or '.join(map(str, folders or map(Path, DEFAULT_FOLDERS)))}")
+        print(f"nothing waits in {' or '.join(map(str, folders or _DEFAULT_FOLDERS))}")
         return 0
     from kexp.tracking.delivery.syncing import store_of
 
     stores = {store: _check_store(store) for store in dict.fromkeys(map(store_of, waiting))}  # each is checked once
     return max([*stores.values(), *(_deliver(path) for path in waiting if not stores[store_of(path)])])
+
+
+def default_folders() -> list[Path]:
+    """Returns the folders of runs and sweeps in the working directory, if they exist."""
+    return [folder for folder in map(Path, _DEFAULT_FOLDERS) if folder.is_dir()]
 
 
 def _check_store(store: str) -> int:

@@ -10,10 +10,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from kexp.schema import Experiment
 from kexp.sweeps.compare.comparison import Comparison
 from kexp.sweeps.events import Launcher
 from kexp.sweeps.execution.closing import Report, closing_lines, describe, summarise
@@ -23,14 +22,13 @@ from kexp.sweeps.execution.trial_events import TrialEvents
 from kexp.sweeps.feed import Feed
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.plan.earlier import earlier_sweep, sweep_key
-from kexp.sweeps.plan.jobs import Jobs
 from kexp.sweeps.plan.planning import mark_done
 from kexp.sweeps.record.recorder import Recorder
 from kexp.sweeps.table import LiveTable
 from kexp.sweeps.trials import Outcome, Task, Trial
 from kexp.system.disk import disk_full_error, is_disk_full
 from kexp.system.interrupts import deferred_interrupts, no_interrupts
-from kexp.tracking import StoreSettings, Tracker, command_line, left_alone
+from kexp.tracking import Tracker, command_line, left_alone
 from kexp.tracking.reading.stale import unfinished_runs
 from kexp.tracking.status import ended_with, sigterm_raises
 from kexp.training import remove_checkpoints
@@ -44,35 +42,16 @@ ARGUMENTS = "sweep/arguments.json"
 class Session(SweepState):
     """Runs a sweep. The folder and the name become those of an earlier run of the same sweep, if there is one.
 
-    Args:
-        trials: see `SweepState`, as for the other arguments.
-        command: the whole command line, for `kexp resume`.
-
     Attributes:
         goes_on: whether the store has an earlier run of this sweep.
         rows_waiting: how many rows of the sweep's own run wait on disk after the end, for a store that was away.
     """
 
-    def __init__(
-        self,
-        trials: list[Trial],
-        experiment: Experiment,
-        *,
-        arguments: Sequence[str],
-        store: StoreSettings | None,
-        folder: Path,
-        name: str,
-        command: Mapping[str, Any] | None = None,
-        jobs: Jobs | None = None,
-    ) -> None:
-        super().__init__(trials, experiment, arguments=arguments, store=store, folder=folder, name=name, jobs=jobs)
-        self._own_folder = folder.name != name
-        self._command = dict(command or {"arguments": list(arguments)})
-        self._events = TrialEvents(self)
-        self._report = Report(self)
-        self._launched: Callable[[], list[str]] = list  # the launcher's own closing lines
-        self.goes_on = self._asked_to_save = self._interrupted = False
-        self.rows_waiting = 0
+    goes_on = False
+    rows_waiting = 0
+    _asked_to_save = False
+    _interrupted = False
+    _launched: Callable[[], list[str]] = list  # the launcher's own closing lines
 
     @contextmanager
     def running(self, objective: Objective | None = None) -> Iterator[Tracker]:
@@ -98,7 +77,7 @@ class Session(SweepState):
             self.folder.mkdir(exist_ok=True)  # only now: a sweep that never opened leaves no folder
             self.run_id = tracker.run_id
             self.records.begin(self._recorder(before), tracker, self.folder)
-            tracker.log_text(json.dumps({**self._command, "cwd": os.getcwd()}), ARGUMENTS)
+            tracker.log_text(json.dumps({**self.command, "cwd": os.getcwd()}), ARGUMENTS)
             try:
                 yield tracker
             except (KeyboardInterrupt, SystemExit):
@@ -114,6 +93,14 @@ class Session(SweepState):
         # Rows that wait in the same folder as trials are told of already.
         if tracker.notice and not (self.records.was_waited_for and tracker.undelivered):
             self.notices.append(tracker.notice)
+
+    @cached_property
+    def _events(self) -> TrialEvents:
+        return TrialEvents(self)
+
+    @cached_property
+    def _report(self) -> Report:
+        return Report(self)
 
     @property
     def comparison(self) -> Comparison | None:
@@ -227,13 +214,14 @@ class Session(SweepState):
 
     def _take_up(self, key: str) -> str | None:
         """Takes the name and folder of an earlier run of this sweep, if there is one; returns its id."""
+        chosen = self.folder.name != self.name  # by `hydra.sweep.dir`
         before = None if self.store is None else earlier_sweep(self.store, key, self.settings.name)
         if before is None or self.settings.rerun:
             return None
         self.name = before.tags["kexp.sweep.name"]
         if (folder := Path(before.tags["kexp.folder"])).is_dir():
             self.folder = folder
-        elif not self._own_folder:
+        elif not chosen:
             self.folder = self.folder.with_name(self.name)
         self.keeping.folder = self.folder
         return before.run_id

@@ -29,6 +29,7 @@ class SweepState:
         store: where runs are recorded; None records nothing.
         folder: the folder of the sweep's files, `multirun/NAME`.
         name: the sweep's name.
+        command: the whole command line, for `kexp resume`.
         jobs: the trials as Hydra's jobs; None with a launcher of Hydra's.
 
     Attributes:
@@ -58,10 +59,12 @@ class SweepState:
         store: StoreSettings | None,
         folder: Path,
         name: str,
+        command: Mapping[str, Any] | None = None,
         jobs: Jobs | None = None,
     ) -> None:
         self.trials, self.settings, self.arguments = trials, experiment.sweep, tuple(arguments)
         self.store, self.folder, self.name, self.jobs = store, folder, name, jobs
+        self.command = dict(command or {"arguments": list(arguments)})
         self.verbose, self.tracking = experiment.trainer.verbose, experiment.tracking
         self.objective: Objective | None = None
         self.objectives: Sequence[Objective] = ()
