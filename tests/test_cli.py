@@ -203,6 +203,14 @@ SWEEPS = [
         ["seed=1,2", "hydra.launcher.n_worker=3"],
         "there is no parameter of hydra.launcher 'n_worker'; did you mean 'n_workers'?",
     ),
+    (
+        ["seed=1,2", "hydra/launcher=processes", "hydra.launcher.n_workers=-1"],
+        "hydra.launcher.n_workers: must be a whole number, at least 1, got -1",
+    ),
+    (
+        ["seed=1,2", "hydra/launcher=processes", "hydra.launcher.memory_limit_mb=no"],
+        "memory_limit_mb: must be a number",
+    ),
     (["seed=1,2", "sweep.objective=val_acuracy"], "there is no metric 'val_acuracy'; did you mean 'val_accuracy'?"),
     (["seed=1,2", "save.keep=top"], "save.keep: must be all, best, none or top:N with N at least 1, got 'top'"),
     (["sweep.seeds=0"], "sweep.seeds: must be at least 1, got 0"),

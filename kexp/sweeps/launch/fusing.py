@@ -18,7 +18,7 @@ from kexp.sweeps.launch.lanes.engine import Engine, EngineProcess
 from kexp.sweeps.launch.lanes.lane_runner import LaneGroup, LaneRunner
 from kexp.sweeps.launch.lanes.messages import Ahead, Verified
 from kexp.sweeps.launch.lanes.weighing import ENGINE_S, START_S, Share, Weigh, Weighed, add_share
-from kexp.sweeps.launch.launchers import HydraLauncher, ProcessesLauncher
+from kexp.sweeps.launch.launchers import HydraLauncher, ProcessesLauncher, check_workers
 from kexp.sweeps.launch.probing import structure_key
 from kexp.sweeps.launch.worker_process import default_workers
 from kexp.sweeps.trials import Outcome, Task, Trial
@@ -41,8 +41,7 @@ class FusedLauncher(HydraLauncher):
     parks_lanes = True
 
     def __init__(self, n_workers: int | None = None, memory_limit_mb: float = 4096) -> None:
-        if n_workers is not None and (not isinstance(n_workers, int) or n_workers < 1):
-            raise ConfigError.at("hydra.launcher.n_workers", "must be a whole number, at least 1", n_workers)
+        check_workers(n_workers, memory_limit_mb)
         self.n_workers, self.memory_limit_mb = n_workers, memory_limit_mb
         self._verified: Verified | None = None
         self.groups: dict[str, LaneGroup] = {}

@@ -10,6 +10,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from kexp.config import key_of
+from kexp.errors import ConfigError
+from kexp.rules import Positive, check_value
 from kexp.sweeps.events import Events
 from kexp.sweeps.feed import Feed
 from kexp.sweeps.launch.trial_run import TimeUpError, run_trial, too_long
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
 
-__all__ = ["HydraLauncher", "ProcessesLauncher", "SerialLauncher"]
+__all__ = ["HydraLauncher", "ProcessesLauncher", "SerialLauncher", "check_workers"]
 
 
 class HydraLauncher:
@@ -87,6 +89,17 @@ def _time_limit(seconds: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def check_workers(n_workers: Any, memory_limit_mb: Any) -> None:
+    """Checks the parameters of a launcher that starts worker processes.
+
+    Raises:
+        ConfigError: one breaks its rule.
+    """
+    if n_workers is not None and (not isinstance(n_workers, int) or n_workers < 1):
+        raise ConfigError.at("hydra.launcher.n_workers", "must be a whole number, at least 1", n_workers)
+    check_value("hydra.launcher.memory_limit_mb", memory_limit_mb, Positive)
+
+
 class ProcessesLauncher(HydraLauncher):
     """Runs trials in worker processes, each of which imports Keras once.
 
@@ -96,6 +109,7 @@ class ProcessesLauncher(HydraLauncher):
     """
 
     def __init__(self, n_workers: int | None = None, memory_limit_mb: float = 4096) -> None:
+        check_workers(n_workers, memory_limit_mb)
         self.n_workers, self.memory_limit_mb = n_workers, memory_limit_mb
         self._warm: WorkerPool | None = None
 
