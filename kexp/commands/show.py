@@ -59,16 +59,20 @@ def main(arguments: Sequence[str]) -> int:
     if given.name is None:
         raise ConfigError(f"NAME: must be given, one of those that `kexp components {given.group}` lists")
     name = given.name.strip("[]") if GROUPS[given.group].several else given.name
-    component = registry.find(given.group, name, "NAME")
-    tries = component.distribution == "reference" and can_preview(given.group)
+    return _show_component(given.group, name, given.overrides)
+
+
+def _show_component(group: str, name: str, overrides: Sequence[str]) -> int:
+    component = registry.find(group, name, "NAME")
+    tries = component.distribution == "reference" and can_preview(group)
     if tries:
         from kexp.sweeps.opening import announce_backend
 
         announce_backend(["backend=jax"])
     signature = component.signature()
-    print(f"{given.group}={name}  ({component.target}, {component.origin})")
-    second = [name for name, each in registry.components(given.group) if each.target == component.target]
-    second += [word for name in second for word in registry.aliases_of(given.group, name)]
+    print(f"{group}={name}  ({component.target}, {component.origin})")
+    second = [name for name, each in registry.components(group) if each.target == component.target]
+    second += [word for name in second for word in registry.aliases_of(group, name)]
     if len(second) > 1:
         print(f"names: {', '.join(second)}")
     if component.distribution != registry.OURSELVES:
@@ -80,7 +84,7 @@ def main(arguments: Sequence[str]) -> int:
     _print_rows(rows)
     if signature.help:
         print("\n" + _UNFILLED.sub("", inspect.cleandoc(signature.help)).rstrip())
-    lines = preview(given.group, name, given.overrides) if tries else ()
+    lines = preview(group, name, overrides) if tries else ()
     for place, (label, text) in enumerate(lines):
         print(("" if place else "\n") + f"{label:<8} {text}")
     if component.claimants:

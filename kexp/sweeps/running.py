@@ -106,15 +106,11 @@ def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | N
     if not valid:
         raise ConfigError(f"no trial of the sweep is valid: {_reasons(trials)}")
     experiment: Experiment = check(valid[0].config)
-    name = experiment.sweep.name
-    if name is not None and (not name.isprintable() or set(name) & set("/\\") or name.startswith((".", "-"))):
-        raise ConfigError.at("sweep.name", "must be a plain name for a folder, with no dot or hyphen in front", name)
-    if name in ("", "latest"):
-        raise ConfigError.at("sweep.name", "must be a name of its own", name)
+    _check_name(experiment.sweep.name)
     task, hydra = overrides_of(sweeper.config), overrides_of(sweeper.config, "hydra")
     settings = [each for each in hydra if not _EXECUTION_KEYS.match(each)]
-    folder = Path("multirun", name or f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
-    while name is None and folder.exists():  # another sweep in the same second
+    folder = Path("multirun", experiment.sweep.name or f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
+    while experiment.sweep.name is None and folder.exists():  # another sweep in the same second
         folder = folder.with_name(f"{folder.name}-2")
     chosen = sweep_folder(sweeper.config)
     jobs = Jobs(sweeper) if runs_tasks(getattr(sweeper, "launcher", sweeper)) else None
@@ -138,6 +134,14 @@ def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | N
     if jobs is not None and sweeper.config.hydra.job_logging.get("root") is not None:
         session.notices.append("hydra.job_logging: the log of a trial is trial.log in its folder")
     return session
+
+
+def _check_name(name: str | None) -> None:
+    """Check `sweep.name`, which becomes the name of a folder."""
+    if name is not None and (not name.isprintable() or set(name) & set("/\\") or name.startswith((".", "-"))):
+        raise ConfigError.at("sweep.name", "must be a plain name for a folder, with no dot or hyphen in front", name)
+    if name in ("", "latest"):
+        raise ConfigError.at("sweep.name", "must be a name of its own", name)
 
 
 def _reasons(trials: Sequence[Trial]) -> str:

@@ -17,6 +17,7 @@ from kexp.tracking import StoreSettings, finished_with
 
 __all__ = ["PlanCache", "mark_done", "plan_trials"]
 
+Adapt = Callable[[dict[str, Any], Sequence[str]], dict[str, Any]]
 T = TypeVar("T")
 
 
@@ -24,7 +25,7 @@ def plan_trials(
     combinations: Sequence[Sequence[str]],
     compose: Callable[[Sequence[str]], Mapping[str, Any]],
     cache: PlanCache | None = None,
-    adapt: Callable[[dict[str, Any], Sequence[str]], dict[str, Any]] | None = None,
+    adapt: Adapt | None = None,
 ) -> list[Trial]:
     """Compose, check and fingerprint a trial for each combination of overrides.
 
@@ -40,42 +41,45 @@ def plan_trials(
     Returns:
         One trial for each combination, numbered from 0.
     """
-    import yaml
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     cache = PlanCache() if cache is None else cache
-    trials: list[Trial] = []
-    for number, overrides in enumerate(combinations):
-        trial = Trial(number, tuple(overrides))
-        trials.append(trial)
+    trials = [Trial(number, tuple(overrides)) for number, overrides in enumerate(combinations)]
+    for trial in trials:
         try:
-            composed = compose(overrides)
-            trial.config = dict(composed)
-            unresolved = getattr(composed, "unresolved", None)
-            if adapt is not None:
-                given = (*overrides, *getattr(composed, "in_files", ()))
-                trial.config = adapt(trial.config, given)
-                if trial.config != dict(composed):
-                    trial.ordinary = dict(composed)
-                    trial.ordinary_fingerprint = cache.fingerprint(check(trial.ordinary))
-                    unresolved = None if unresolved is None else adapt(dict(unresolved), given)
-            if unresolved is not None:
-                trial.yaml = yaml.safe_dump(unresolved, sort_keys=False)
-            experiment = check(trial.config)
-            cache.check_installed(experiment if trial.ordinary is None else check(trial.ordinary))
-            trial.fingerprint = cache.fingerprint(experiment)
-            if experiment.sweep.objective is not None:
-                choose_objectives(
-                    cache.measured(experiment),
-                    experiment.sweep.objective,
-                    experiment.sweep.direction,
-                )
+            _plan(trial, compose(trial.overrides), cache, adapt)
         except ConfigError as error:
             trial.state, trial.reason = "INVALID", str(error)
         except (HydraException, OmegaConfBaseException) as error:
-            trial.state, trial.reason = "INVALID", str(explain(error, overrides))
+            trial.state, trial.reason = "INVALID", str(explain(error, trial.overrides))
     return trials
+
+
+def _plan(trial: Trial, composed: Mapping[str, Any], cache: PlanCache, adapt: Adapt | None) -> None:
+    """Set a trial's config and fingerprint.
+
+    Raises:
+        ConfigError: the config is not valid.
+    """
+    import yaml
+
+    trial.config = dict(composed)
+    unresolved = getattr(composed, "unresolved", None)
+    if adapt is not None:
+        given = (*trial.overrides, *getattr(composed, "in_files", ()))
+        trial.config = adapt(trial.config, given)
+        if trial.config != dict(composed):
+            trial.ordinary = dict(composed)
+            trial.ordinary_fingerprint = cache.fingerprint(check(trial.ordinary))
+            unresolved = None if unresolved is None else adapt(dict(unresolved), given)
+    if unresolved is not None:
+        trial.yaml = yaml.safe_dump(unresolved, sort_keys=False)
+    experiment = check(trial.config)
+    cache.check_installed(experiment if trial.ordinary is None else check(trial.ordinary))
+    trial.fingerprint = cache.fingerprint(experiment)
+    if experiment.sweep.objective is not None:
+        choose_objectives(cache.measured(experiment), experiment.sweep.objective, experiment.sweep.direction)
 
 
 def mark_done(trials: Iterable[Trial], store: StoreSettings) -> None:
