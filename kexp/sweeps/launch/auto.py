@@ -7,7 +7,6 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from kexp.sweeps.launch.fusing import FusedLauncher, as_written, is_lane, planne
 from kexp.sweeps.launch.lanes.weighing import (
     START_S,
     Share,
-    Weigh,
     Weighed,
     add_share,
     compiling_s,
@@ -77,13 +75,10 @@ class AutoLauncher(HydraLauncher):
         """Lets the engine compile ahead, if the configs or a measurement show that there will be lanes."""
         shares: dict[str, Share] = {}
         for task in filter(is_lane, planned_tasks(trials, Path())):
-            add_share(shares, _key(task), task)
-        known = list(shares.values())
-        if known and _plain(shares, self._workers) == set(shares):
-            self._fused.prepare(trials)
-        elif known:
-            threads = known[0].task.config["fused"]["threads"]
-            self._fused.prepare(trials, Weigh(known, self._workers, threads, os.devnull))
+            add_share(shares, structure_key(task.config), task)
+        if shares:
+            clear = _plain(shares, self._workers) == set(shares)
+            self._fused.prepare(trials, None if clear else self._fused.question(shares, os.devnull))
 
     def close(self) -> None:
         """Ends the engine's process, if no trial is a lane."""
@@ -138,7 +133,7 @@ class AutoLauncher(HydraLauncher):
         before = _recall(folder)
         shares: dict[str, Share] = {}
         for task in tasks:
-            key = _SEARCH if search else _key(task)
+            key = _SEARCH if search else structure_key(task.config)
             if key in before:
                 self._choices[key] = _Choice(before[key], "as it was begun")
             elif not is_lane(task):
@@ -153,8 +148,7 @@ class AutoLauncher(HydraLauncher):
         self._choices |= dict.fromkeys(plain, _Choice(_FUSED, "with such layers lanes take less time"))
         shares = {key: share for key, share in shares.items() if key not in plain}
         if shares:
-            threads = tasks[0].config["fused"]["threads"]
-            asked = Weigh(list(shares.values()), self._workers, threads, str(folder / "fused.log"))
+            asked = self._fused.question(shares, str(folder / "fused.log"))
             sunk = any(each.how == _WORKERS for each in self._choices.values())
             keys = list(shares)
             for weighed, choice in decide(self._fused.weigh(asked), sunk):
@@ -165,7 +159,7 @@ class AutoLauncher(HydraLauncher):
         _remember(folder, before | {key: each.how for key, each in self._choices.items()})
 
     def _choice(self, task: Task) -> _Choice:
-        return self._every or self._choices[_key(task)]
+        return self._every or self._choices[structure_key(task.config)]
 
     @property
     def _workers(self) -> int:
@@ -230,10 +224,6 @@ def _gains(config: Mapping[str, Any]) -> bool:
     if any(config["callbacks"].values()) or has_foreign_code(config):
         return False
     return model["name"] in _OWN and not any("conv" in name.lower() for name in component_names(model))
-
-
-def _key(task: Task) -> str:
-    return sha256(structure_key(task.config).encode()).hexdigest()[:16]
 
 
 def _recall(folder: Path) -> dict[str, str]:

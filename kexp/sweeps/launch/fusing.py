@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,12 @@ class FusedLauncher(HydraLauncher):
             self._process.close()
             self._process = None
 
+    def question(self, shares: Mapping[str, Share], log: str) -> Weigh:
+        """Returns the question how long these structures take; `log` is the file for the engine's output."""
+        known = list(shares.values())
+        threads = known[0].task.config["fused"]["threads"]
+        return Weigh(known, self.n_workers or default_workers(), threads, log)
+
     def weigh(self, asked: Weigh) -> list[Weighed]:
         """Returns the time of structures as lanes and in worker processes; empty if measuring killed the process."""
         self.start()
@@ -78,8 +84,7 @@ class FusedLauncher(HydraLauncher):
         if not shares:
             return 0.0
         known = list(shares.values())
-        threads = known[0].task.config["fused"]["threads"]
-        weighed = self.weigh(Weigh(known, self.n_workers or default_workers(), threads, str(folder / "fused.log")))
+        weighed = self.weigh(self.question(shares, str(folder / "fused.log")))
         lanes = [each.fused_s for each in weighed if _is_run_as_lane(each, known, as_lanes)]
         others = [each.workers_s for each in weighed if not _is_run_as_lane(each, known, as_lanes)]
         return sum(lanes) + sum(others) + (ENGINE_S if lanes else 0.0) + (START_S if others else 0.0)

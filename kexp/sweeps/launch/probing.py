@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -45,11 +46,12 @@ class Probe:
 
 
 def structure_key(config: Mapping[str, Any]) -> str:
-    """Return a key that is equal for configs with the same layers and shapes: the config without its floats."""
+    """Return a key that is equal for configs with the same layers and shapes: a hash of the config without floats."""
     kept = {key: value for key, value in config.items() if key not in _CHANGES_NOTHING}
     kept["data"] = {key: value for key, value in config["data"].items() if key != "split_seed"}
     kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in ("epochs", "verbose")}
-    return json.dumps(_without_floats(kept), sort_keys=True, default=str)
+    text = json.dumps(_without_floats(kept), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def probe_structures(trials: Sequence[Trial]) -> dict[str, Probe]:
