@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp.config import overrides_of
-from kexp.errors import ConfigError, KexpError
+from kexp.errors import ConfigError, KexpError, StoreError
 from kexp.schema import Experiment, check
 from kexp.sweeps.events import runs_tasks
 from kexp.sweeps.execution.session import Session
@@ -19,6 +19,7 @@ from kexp.sweeps.plan.jobs import Jobs, sweep_folder
 from kexp.sweeps.plan.planning import PlanCache, plan_trials
 from kexp.sweeps.table import problems
 from kexp.sweeps.trials import Trial
+from kexp.system.disk import full_disk, mentions_disk_full
 from kexp.system.folders import shown_path
 
 if TYPE_CHECKING:
@@ -194,20 +195,36 @@ def finish(session: Session) -> None:
             lines[-1] += f"  {session.run_id}"
             lines.append(f"compare  {session.compare_command}")
         print("\n".join(lines[1:] if not lines[0] else lines))
+    missing = _missing(session)
+    full = next(filter(mentions_disk_full, session.notices), "") if missing else ""
     for notice in session.notices:
-        print(f"kexp: {notice}", file=sys.stderr)
+        if not (full and mentions_disk_full(notice)):  # one sentence is enough on a full disk
+            print(f"kexp: {notice}", file=sys.stderr)
     if trials and all(trial.state == "INVALID" for trial in trials):
         raise ConfigError(f"no trial of the sweep is valid: {_reasons(trials)}")
+    if not missing:
+        return
+    sentence, resumable = ", ".join(missing), session.store is not None
+    if full:
+        again = f"continue with: {session.resume_command}" if resumable else "type the command again"
+        disk = full_disk(StoreError(full), session.folder / "report.html")
+        sentence = f"{disk}; {sentence}; make room, and {again}"
+    elif resumable and not all(trial.good for trial in trials):
+        sentence += f"; run what is missing by: {session.resume_command}"
+    error = SweepFailedError(sentence)
+    error.session = session
+    raise error
+
+
+def _missing(session: Session) -> list[str]:
+    """Return what a sweep lacks: trials that did not finish, and what is not in the store."""
+    trials = session.trials
     bad = sum(1 for trial in trials if not trial.good)
-    what = [f"{bad} of {len(trials)} trials did not finish"] * bool(bad)
+    missing = [f"{bad} of {len(trials)} trials did not finish"] * bool(bad)
     for count, which in (
         (session.models_missing, "of the models to be kept are"),
         (session.records.trials_left, "trials are"),
         (session.rows_waiting, "rows of the sweep's own run are"),
     ):
-        what += [f"{count} {which} not in the store"] * bool(count)
-    if what:
-        again = f"; run what is missing by: {session.resume_command}" if bad and session.store is not None else ""
-        error = SweepFailedError(", ".join(what) + again)
-        error.session = session
-        raise error
+        missing += [f"{count} {which} not in the store"] * bool(count)
+    return missing

@@ -43,7 +43,7 @@ def is_disk_full(error: BaseException) -> bool:
 
 def mentions_disk_full(text: str) -> bool:
     """Returns whether a text, such as a recorded reason, reports a full disk."""
-    return any(words in text for words in _WORDS)
+    return any(words.lower() in text.lower() for words in _WORDS)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from kexp.schema import check
 from kexp.sweeps.api import SweepResult
 from kexp.sweeps.execution.closing import ranking
 from kexp.sweeps.execution.session import Session
+from kexp.sweeps.running import SweepFailedError, finish
 from kexp.sweeps.trials import Trial
 
 SEEDS = ["data=iris", "optimizer=sgd,adam", "seed=1,2", "trainer.epochs=1"]
@@ -158,3 +159,19 @@ def test_a_sweep_that_measured_nothing_has_no_ranking(tmp_path: Path) -> None:
     result = SweepResult(session.trials, session.comparison, "", session.name, tmp_path)
     assert result.best is None
     assert list(result.frame()["state"]) == ["FAILED"]
+
+
+def test_a_full_disk_is_told_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    session = _session({"sgd": [0.5, 0.6]}, tmp_path)
+    session.trials[0].state = "FAILED"
+    full = "the disk is full: 28.7 kB are free in multirun/made"
+    session.notices += [
+        f"{full}; make room, and continue with: kexp resume made",
+        "The disk is full: 41.0 kB are free in here; 3 of the sweep's trials wait in multirun/made; make room",
+        f"there is no report: {full}",
+        "the model of trial 1 is not saved: it is damaged",
+    ]
+    with pytest.raises(SweepFailedError) as failed:
+        finish(session)
+    assert str(failed.value) == f"{full}; 1 of 2 trials did not finish; make room, and type the command again"
+    assert capsys.readouterr().err == "kexp: the model of trial 1 is not saved: it is damaged\n"

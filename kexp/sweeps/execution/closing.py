@@ -14,6 +14,7 @@ from kexp.errors import KexpError, in_a_line
 from kexp.sweeps.compare.results import SHARED_TRIALS, Histories, TrialResult, histories_of, read_sweep
 from kexp.sweeps.execution.state import SweepState
 from kexp.sweeps.table import best_trial, leaderboard, problems
+from kexp.system.disk import full_disk, is_disk_full
 from kexp.tracking.reading.finding import BEST_TRIAL
 from kexp.tracking.values import param_value
 
@@ -152,7 +153,8 @@ class Report:
         except KexpError as error:
             notices.append(f"there is no report: {error}")
         except Exception as error:  # a failed figure must not fail the sweep
-            notices.append(f"there is no report: {in_a_line(error)}")
+            why = full_disk(error) if is_disk_full(error) else in_a_line(error)
+            notices.append(f"there is no report: {why}")
 
     def _write_files(self) -> list[Path]:
         """Writes `report.html`, `report.md` and `trials.csv` from the store.
