@@ -90,7 +90,7 @@ class Session(SweepState):
                     self._interrupt()
                     self._end(tracker)
         self.rows_waiting = tracker.undelivered
-        # Rows that wait in the same folder as trials are told of already.
+        # A notice on trials that wait in the same folder covers the rows too.
         if tracker.notice and not (self.records.was_waited_for and tracker.undelivered):
             self.notices.append(tracker.notice)
 

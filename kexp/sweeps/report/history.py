@@ -131,8 +131,8 @@ def _points(points: Sequence[tuple[Any, ...]], name: str, marker: Figure, edge: 
         "y": [value if edge is None else edge for _, value, *_ in points],
         "customdata": [row for _, _, row, *_ in points],
         "text": [
-            label(f"{trial}: {value}\n{told}").replace("\n", "<br>")
-            for (*_, trial, told), value in zip(points, values, strict=True)
+            label(f"{trial}: {value}\n{comment}").replace("\n", "<br>")
+            for (*_, trial, comment), value in zip(points, values, strict=True)
         ],
         "name": name,
         "mode": "markers",
@@ -144,13 +144,13 @@ def _points(points: Sequence[tuple[Any, ...]], name: str, marker: Figure, edge: 
 
 def _left_out(comparison: Comparison, outside: Sequence[tuple[Any, ...]], minimize: bool) -> str:
     """Returns a sentence on the trials that are drawn at the edge."""
-    told = []
+    notes = []
     if outside:
         end = (max if minimize else min)(value for _, value, *_ in outside)
-        told.append(
+        notes.append(
             f"{len(outside):,} of {len(comparison.trials):,} trials stand at the edge, because their "
             f"{comparison.objective.metric} is far from the others' (as far as {end:.3g})"
         )
     if comparison.lost:
-        told.append(f"{len(comparison.lost):,} without a result stand there too")
-    return "; ".join(told) + "." if told else ""
+        notes.append(f"{len(comparison.lost):,} without a result stand there too")
+    return "; ".join(notes) + "." if notes else ""

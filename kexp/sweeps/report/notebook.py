@@ -24,7 +24,7 @@ def table_html(comparison: Comparison) -> str:
     """Return the conclusion, the notes and the best rows as HTML without scripts."""
     rows = comparison.rows[:_MOST_ROWS]
     columns = table_columns(comparison, rows, compact=True)
-    told = "".join(f"<p>{escape(text)}</p>" for text in (comparison.conclusion(), *comparison.notes))
+    notes = "".join(f"<p>{escape(text)}</p>" for text in (comparison.conclusion(), *comparison.notes))
     ranked = table([column.heading for column in columns], zip(*(column.cells for column in columns), strict=True))
     left = len(comparison.rows) - len(rows)
-    return told + ranked + (f"<p>... and {left:,} more rows in <code>.frame()</code></p>" if left else "")
+    return notes + ranked + (f"<p>... and {left:,} more rows in <code>.frame()</code></p>" if left else "")

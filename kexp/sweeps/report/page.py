@@ -46,8 +46,8 @@ def html_page(comparison: Comparison, histories: Mapping[str, History], objectiv
         *(f'<p class="note">{escape(note)}</p>' for note in comparison.notes),
         *_table_section(comparison),
     ]
-    for heading, told, name, figure in _figures(comparison, histories, objectives):
-        parts.append(f'<h2>{escape(heading)}</h2><p class="soft small">{escape(told)}</p>')
+    for heading, note, name, figure in _figures(comparison, histories, objectives):
+        parts.append(f'<h2>{escape(heading)}</h2><p class="soft small">{escape(note)}</p>')
         if figure is not None:
             figures[name] = figure
             parts.append(f'<div class="figure" id="{name}" style="height:{figure["layout"]["height"]}px"></div>')
@@ -92,30 +92,30 @@ def _figures(
     if history is not None:
         yield "Every trial", history[1], "history", history[0]
     shares = None if importance is None else importance_figure(importance)
-    told = f"Needs at least {FEWEST_TRIALS} results, and two of parameters and seed that vary."
+    note = f"Needs at least {FEWEST_TRIALS} results, and two of parameters and seed that vary."
     if importance is not None:
         explained = (
             f"explains {importance.explained:.0%} of the variance of trials that it was not shown"
             if importance.explained >= 0.05
             else "explains nothing of trials that it was not shown, so do not read much into the bars"
         )
-        told = (
+        note = (
             f"A random forest that predicts the rank of a trial from its parameters and seed {explained}. Bars share "
             "out what it loses when a parameter's values are shuffled."
         )
-    yield "Parameter importance", told, "importance", shares
+    yield "Parameter importance", note, "importance", shares
 
 
 def _counts(comparison: Comparison) -> str:
     states = Counter(trial.state.lower() for trial in comparison.trials)
-    told = ", ".join(f"{count:,} {state}" for state, count in states.most_common())
+    note = ", ".join(f"{count:,} {state}" for state, count in states.most_common())
     spent = datetime.timedelta(seconds=round(_busy_s(comparison)))
     objective = comparison.objective
     less = "less is better" if objective.direction == "minimize" else "more is better"
     made = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
     choices = f"{len(comparison.rows):,} choice{'s' * (len(comparison.rows) != 1)}"
     return (
-        f"{len(comparison.trials):,} trials ({told}) of {choices}, "
+        f"{len(comparison.trials):,} trials ({note}) of {choices}, "
         f"ranked by <b>{escape(objective.metric)}</b> ({less})"
         f"{f'; training took {spent}' if spent else ''}. Written {made}."
     )
@@ -136,8 +136,8 @@ def _table_section(comparison: Comparison) -> Iterator[str]:
     if len(comparison.rows) > _MOST_ROWS:
         yield f'<p class="soft small">The best {_MOST_ROWS:,} of {len(comparison.rows):,}; trials.csv has all.</p>'
     yield '<div id="table"><noscript>This table needs JavaScript; report.md has it as text.</noscript></div>'
-    told = f"Click a row to mark it in the figures. {method_note(comparison)}".strip()
-    yield f'<p class="soft small">{escape(told)}</p>'
+    note = f"Click a row to mark it in the figures. {method_note(comparison)}".strip()
+    yield f'<p class="soft small">{escape(note)}</p>'
 
 
 def _table(comparison: Comparison) -> dict[str, Any]:
@@ -185,29 +185,29 @@ def _whiskers(comparison: Comparison, rows: Sequence[Row]) -> list[list[float] |
 def _curves_note(comparison: Comparison) -> str:
     several = any(row.summary.n > 1 for row in comparison.rows)
     rows = sum(bool(row.values) for row in comparison.rows)
-    told = (
+    note = (
         f"Lines are means over {comparison.draws}s, bands reach from the lowest {comparison.draws} to the highest; "
         f"a mean ends where fewer than half of the {comparison.draws}s are left."
         if several
         else "One line a choice."
     )
     if rows > DRAWN:
-        told += f" The best {DRAWN} of {rows:,} choices are drawn."
-    return f"{told} Click in the legend to hide a line, twice to see it alone."
+        note += f" The best {DRAWN} of {rows:,} choices are drawn."
+    return f"{note} Click in the legend to hide a line, twice to see it alone."
 
 
 def _parallel_note(comparison: Comparison) -> str:
     count = sum(bool(row.values) for row in comparison.rows)
-    told = "A line a choice; better is higher on the last axis. Drag along an axis to choose lines: the table follows."
+    note = "A line a choice; better is higher on the last axis. Drag along an axis to choose lines: the table follows."
     if count > MOST_LINES:
         half = MOST_LINES // 2
-        told += (
+        note += (
             f" Of {count:,} choices the best {half:,}, an even sample of {half:,} others, and those that you mark are "
             "drawn; the table chooses among all."
         )
     if len(comparison.columns) > MOST_AXES:
-        told += f" Of {len(comparison.columns)} parameters the {MOST_AXES} most important have an axis."
-    return told
+        note += f" Of {len(comparison.columns)} parameters the {MOST_AXES} most important have an axis."
+    return note
 
 
 def _lost_section(comparison: Comparison) -> Iterator[str]:
