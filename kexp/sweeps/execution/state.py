@@ -121,6 +121,15 @@ class SweepState:
         """Returns a trial's value of the objective; None if it has not measured it."""
         return None if self.objective is None else trial.metrics.get(self.objective.metric)
 
+    def curve(self, trial: Trial) -> dict[int, float]:
+        """Reads epoch -> objective of a trial from the store; empty if the store does not have it."""
+        if self.store is None or self.objective is None or not trial.run_id:
+            return {}
+        from kexp.tracking.reading.histories import read_histories
+
+        history = read_histories(self.store, [trial.run_id]).get(trial.run_id, {})
+        return dict(history.get(self.objective.metric, ()))
+
     def know_objective(self, metrics: Mapping[str, float]) -> None:
         """Chooses the objective, once there are metrics to choose from."""
         if self.objective is None and metrics:

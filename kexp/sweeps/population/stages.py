@@ -134,9 +134,6 @@ class Stages:
 
     def _curve(self, trial: Trial) -> dict[int, float]:
         """Returns epoch -> objective of a trial that another sweep has finished."""
-        if trial.run_id not in self._curves and self.session.store is not None:
-            from kexp.tracking.reading.histories import read_histories
-
-            found = read_histories(self.session.store, [trial.run_id]).get(trial.run_id, {})
-            self._curves[trial.run_id] = dict(found.get(self.objective.metric, ()))
-        return self._curves.get(trial.run_id, {})
+        if trial.run_id not in self._curves:
+            self._curves[trial.run_id] = self.session.curve(trial)
+        return self._curves[trial.run_id]

@@ -146,16 +146,7 @@ def _table(comparison: Comparison) -> dict[str, Any]:
     columns = table_columns(comparison, rows)
     objective = next(place for place, each in enumerate(columns) if each.heading == comparison.objective.metric)
     return {
-        "columns": [
-            {
-                "heading": each.heading,
-                "title": each.title,
-                "right": each.right,
-                "param": each.kind == "param",
-                "cells": each.cells,
-            }
-            for each in columns
-        ],
+        "columns": [vars(each) for each in columns],
         "whiskers": [] if comparison.single else _whiskers(comparison, rows),
         "behind": objective,
         "lost": [place for place, row in enumerate(rows) if not row.values],

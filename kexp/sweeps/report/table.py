@@ -20,7 +20,7 @@ class Column:
     Attributes:
         heading: the heading, which may be a shortened name.
         cells: one text for each row.
-        kind: `param` or `result`; parameters may be cut, results may not.
+        param: whether it shows a parameter, which may be cut, and no result, which may not.
         right: whether the cells are aligned right, as numbers are.
         optional: if there is no room, columns with a higher number are left out first; 0 is never left out.
         title: the whole name of a parameter.
@@ -28,7 +28,7 @@ class Column:
 
     heading: str
     cells: list[str]
-    kind: str = "result"
+    param: bool = False
     right: bool = True
     optional: int = 0
     title: str = ""
@@ -52,9 +52,8 @@ def table_columns(comparison: Comparison, rows: Sequence[Row], compact: bool = F
     for key, short in short_names(comparison.columns).items():
         values = [row.params[key] for row in rows]
         numeric = not any(isinstance(value, (str, bool)) for value in values)
-        columns.append(
-            Column(short, [show_value(value, comparison.digits[key]) for value in values], "param", numeric, title=key)
-        )
+        cells = [show_value(value, comparison.digits[key]) for value in values]
+        columns.append(Column(short, cells, param=True, right=numeric, title=key))
     several = any(row.summary.n > 1 for row in rows)
     interval = f"{comparison.confidence:.0%} interval"
     if several and compact:

@@ -71,7 +71,7 @@ def _fit(columns: list[Column], width: int) -> tuple[list[Column], list[str]]:
     columns = [_cut_column(column, _WIDEST) for column in columns]
     while _width(columns) > width:
         optional = [column for column in columns if column.optional]
-        cuttable = [column for column in columns if column.kind == "param" and _column_width(column) > _NARROWEST]
+        cuttable = [column for column in columns if column.param and _column_width(column) > _NARROWEST]
         if cuttable and (not optional or max(map(_column_width, cuttable)) > 16):
             widest = max(cuttable, key=_column_width)
             columns = [
@@ -99,7 +99,7 @@ def _lines(columns: Sequence[Column]) -> list[str]:
 
 
 def _cut_column(column: Column, width: int) -> Column:
-    if column.kind != "param":
+    if not column.param:
         return column
     return replace(
         column, heading=shorten(column.heading, width), cells=[shorten(cell, width) for cell in column.cells]

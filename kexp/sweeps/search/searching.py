@@ -206,12 +206,9 @@ class Searching:
         if not self.pruner or self.pruner == "wilcoxon" or trial is not attempt.trials[0] or trial.state != "DONE":
             return
         curve = self._curves.get(trial.fingerprint)
-        if curve is None and self.session.store is not None and trial.run_id:
-            from kexp.tracking.reading.histories import read_histories
-
-            found = read_histories(self.session.store, [trial.run_id]).get(trial.run_id, {})
-            curve = dict(found.get(self.study.objectives[0].metric, ()))
-        for epoch, value in (curve or {}).items():
+        if curve is None:
+            curve = self.session.curve(trial)
+        for epoch, value in curve.items():
             if math.isfinite(value):
                 self.study.report(attempt.suggestion, value, epoch)
 
