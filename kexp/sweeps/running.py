@@ -23,6 +23,7 @@ from kexp.system.disk import full_disk, mentions_disk_full
 from kexp.system.folders import shown_path
 
 if TYPE_CHECKING:
+    from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "plan_overrides",
     "print_plan",
     "run_missing",
+    "set_up",
 ]
 
 # Hydra's own settings that change how a sweep runs, but not which trials it has.
@@ -49,6 +51,16 @@ class SweepFailedError(KexpError):
     """
 
     session: Session | None = None
+
+
+def set_up(sweeper: Any, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+    """Give a sweeper its config and its launcher, when Hydra sets it up."""
+    from hydra.core.plugins import Plugins
+
+    sweeper.config, sweeper.hydra_context = config, hydra_context
+    sweeper.launcher = Plugins.instance().instantiate_launcher(
+        hydra_context=hydra_context, task_function=task_function, config=config
+    )
 
 
 def plan_overrides(

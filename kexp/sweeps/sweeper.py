@@ -13,11 +13,11 @@ from kexp.sweeps.execution.session import Session
 from kexp.sweeps.plan.applicable import drop_inapplicable
 from kexp.sweeps.plan.axes import expand, parse, with_folds, with_seeds
 from kexp.sweeps.plan.parts import Part
-from kexp.sweeps.running import composer_of, finish, open_session, plan_overrides, run_missing
+from kexp.sweeps.running import composer_of, finish, open_session, plan_overrides, run_missing, set_up
 from kexp.sweeps.trials import Trial
 
 if TYPE_CHECKING:
-    from hydra.types import HydraContext, TaskFunction
+    from hydra.types import HydraContext
     from omegaconf import DictConfig
 
 __all__ = ["GridSweeper"]
@@ -41,13 +41,8 @@ class GridSweeper:
         self.parts: list[Part] = []  # the parts of a sweep over presets
         self.left_out: list[str] = []  # a line for each parameter that only some choices have
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from hydra.core.plugins import Plugins
-
-        self.config, self.hydra_context = config, hydra_context
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
+    def setup(self, **given: Any) -> None:
+        set_up(self, **given)
 
     def sweep(self, arguments: list[str]) -> Session:
         """Runs the sweep of these arguments.

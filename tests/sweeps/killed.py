@@ -20,10 +20,10 @@ POINTS = {
     "planned": ("kexp.sweeps.sweeper", "open_session", "before"),
     "opening": ("kexp.sweeps.execution.sweep_run", "open_run", "before"),
     "opened": ("kexp.sweeps.execution.sweep_run", "open_run", "after"),
-    "started": ("kexp.sweeps.execution.trial_events", "TrialEvents.started", "after"),
+    "started": ("kexp.sweeps.execution.trial_events", "TrialEvents.on_start", "after"),
     "decided": ("kexp.sweeps.population.decisions", "Decisions.add", "after"),
-    "epoch": ("kexp.sweeps.execution.trial_events", "TrialEvents.epoch_ended", "after"),
-    "workers": ("kexp.sweeps.execution.trial_events", "TrialEvents.epoch_ended", "after"),  # not the sweep
+    "epoch": ("kexp.sweeps.execution.trial_events", "TrialEvents.on_epoch", "after"),
+    "workers": ("kexp.sweeps.execution.trial_events", "TrialEvents.on_epoch", "after"),  # not the sweep
     "over": ("kexp.sweeps.execution.trial_events", "TrialEvents.ended", "before"),
     "handed": ("kexp.sweeps.record.recorder", "Recorder.put", "after"),
     "writing": ("kexp.sweeps.record.recorder", "deliver_records", "before"),

@@ -8,6 +8,7 @@ choices, and pairing removes that effect.
 
 from __future__ import annotations
 
+import bisect
 import functools
 import math
 from collections.abc import Sequence
@@ -147,39 +148,22 @@ def paired_power(effect: float, n: int, alpha: float = 0.05) -> float:
     return min(1.0, max(0.0, 1 - below + (0.0 if math.isnan(far) else far)))
 
 
-def seeds_needed(effect: float, alpha: float = 0.05, power: float = 0.8, most: int = MOST_SEEDS) -> int | None:
+def seeds_needed(effect: float, alpha: float = 0.05, power: float = 0.8) -> int | None:
     """Find the smallest number of seeds with which the paired t-test detects a true difference of this size.
 
     Args:
         effect: as for `paired_power`.
         alpha: significance level, between 0 and 1.
         power: the required probability of detection, between 0 and 1.
-        most: the largest number to consider.
 
     Returns:
-        At least 2; None if `most` seeds do not suffice.
+        At least 2; None if `MOST_SEEDS` do not suffice.
     """
-    if not abs(effect) >= _least_effect(most, alpha, power):
+    if math.isnan(effect):
         return None
-    low, high = 1, most  # bisection: `high` seeds suffice, `low` seeds do not
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if abs(effect) >= _least_effect(middle, alpha, power) else (middle, high)
-    return high
-
-
-@functools.lru_cache(maxsize=4096)  # thousands of rows ask for the same few numbers of seeds
-def _least_effect(n: int, alpha: float, power: float) -> float:
-    """Return the smallest effect that n seeds detect with this power."""
-    from scipy.optimize import brentq
-
-    # For two seeds and a tiny level, the critical t grows without bound, and so does the effect.
-    highest = 1.0
-    while paired_power(highest, n, alpha) < power:
-        highest *= 4.0
-        if highest > 1e12:
-            return math.inf
-    return float(brentq(lambda effect: paired_power(effect, n, alpha) - power, 0.0, highest, xtol=1e-12))
+    numbers = range(2, MOST_SEEDS + 1)
+    place = bisect.bisect_left(numbers, True, key=lambda n: paired_power(effect, n, alpha) >= power)
+    return numbers[place] if place < len(numbers) else None
 
 
 @functools.lru_cache(maxsize=4096)

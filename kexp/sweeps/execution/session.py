@@ -144,7 +144,7 @@ class Session(SweepState):
             trial = more() if more is not None else None
             if trial is None:
                 return None
-            self._events.expect_another(trial)
+            self._events.expect([trial])
             return self.task(trial, ask)
 
         def last() -> Sequence[Task]:

@@ -49,24 +49,11 @@ class TrialEvents:
                 self._twins.setdefault(trial.fingerprint, []).append(trial)
         return list(leaders.values())
 
-    def expect_another(self, trial: Trial) -> None:
-        """Registers a trial that a search has added."""
-        self._trials[trial.number] = trial
-
     def on_start(self, number: int) -> None:
-        if number >= 0:
-            self.started(self._trials[number])
-
-    def on_epoch(self, number: int, epoch: int, metrics: Mapping[str, float]) -> str | None:
-        return self.epoch_ended(self._trials[number], epoch, metrics)
-
-    def on_end(self, outcome: Outcome) -> bool:
-        return self._saved(outcome) if outcome.number < 0 else self.ended(self._trials[outcome.number], outcome)
-
-    def started(self, trial: Trial) -> None:
-        """Updates a trial that starts, or continues after a pause."""
-        sweep = self._sweep
-        if not sweep.records.start(trial):
+        if number < 0:
+            return
+        sweep, trial = self._sweep, self._trials[number]
+        if not sweep.records.start(trial):  # it continues after a pause
             return
         trial.state = "RUNNING"
         trial.attempts += 1
@@ -77,9 +64,8 @@ class TrialEvents:
         assert sweep.table is not None
         sweep.table.update(trial)
 
-    def epoch_ended(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> str | None:
-        """Updates a trial after an epoch; returns the reason why it ends now, or None."""
-        sweep = self._sweep
+    def on_epoch(self, number: int, epoch: int, metrics: Mapping[str, float]) -> str | None:
+        sweep, trial = self._sweep, self._trials[number]
         trial.epoch = epoch
         trial.metrics.update(metrics)
         sweep.records.epoch(trial, epoch, metrics)
@@ -87,6 +73,9 @@ class TrialEvents:
         assert sweep.table is not None
         sweep.table.update(trial)
         return None if self.prune is None else self.prune(trial, epoch, metrics)
+
+    def on_end(self, outcome: Outcome) -> bool:
+        return self._saved(outcome) if outcome.number < 0 else self.ended(self._trials[outcome.number], outcome)
 
     def ended(self, trial: Trial, outcome: Outcome) -> bool:
         """Updates a trial that is over or paused; returns whether the sweep continues."""

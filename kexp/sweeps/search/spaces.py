@@ -13,7 +13,7 @@ from kexp.schema import Experiment
 from kexp.sweeps.objective import Objective, choose_objectives
 from kexp.sweeps.plan.composing import Composer
 from kexp.sweeps.plan.planning import PlanCache
-from kexp.sweeps.running import composer_of, plan_overrides
+from kexp.sweeps.running import composer_of, plan_overrides, set_up
 from kexp.sweeps.search.conditions import settle_space
 from kexp.sweeps.search.declared import declared_axes
 from kexp.sweeps.search.grammar import Request, read_request
@@ -21,7 +21,7 @@ from kexp.sweeps.search.space import Space
 from kexp.sweeps.trials import Trial
 
 if TYPE_CHECKING:
-    from hydra.types import HydraContext, TaskFunction
+    from hydra.types import HydraContext
     from omegaconf import DictConfig
 
 __all__ = ["SpaceSweeper", "plain"]
@@ -43,13 +43,8 @@ class SpaceSweeper:
         self.described = {**plain(params or {}), **plain(space or {})}
         self.declared = False  # whether the model declares the space
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from hydra.core.plugins import Plugins
-
-        self.config, self.hydra_context = config, hydra_context
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
+    def setup(self, **given: Any) -> None:
+        set_up(self, **given)
 
     def plan_overrides(self, combinations: Sequence[Sequence[str]]) -> list[Trial]:
         """Composes, checks and fingerprints a trial for each combination of overrides."""
