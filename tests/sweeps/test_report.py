@@ -7,7 +7,7 @@ import json
 import math
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -76,6 +76,10 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
+def page_of(comparison: Comparison, histories: Mapping[str, History], objectives: Sequence[Objective] = ()) -> str:
+    return report_page(comparison, lambda _: histories, objectives)
+
+
 def three() -> tuple[Comparison, dict[str, History]]:
     trials, histories = made(
         [{"optimizer.learning_rate": rate, "optimizer.name": "adam"} for rate in (1e-2, 1e-3, 1e-4)]
@@ -86,7 +90,7 @@ def three() -> tuple[Comparison, dict[str, History]]:
 
 def test_report_is_three_whole_files(tmp_path: Path) -> None:
     comparison, histories = three()
-    page = write_report(tmp_path / "rates", comparison, histories)
+    page = write_report(tmp_path / "rates", comparison, lambda _: histories)
     assert sorted(file.name for file in page.parent.iterdir()) == ["report.html", "report.md", "trials.csv"]
     with (page.parent / "trials.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -100,7 +104,7 @@ def test_report_is_three_whole_files(tmp_path: Path) -> None:
 
 
 def test_page_is_well_formed_and_fetches_nothing() -> None:
-    text = report_page(*three())
+    text = page_of(*three())
     page = Page(text)
     assert page.open == []
     assert page.fetched == []
@@ -116,7 +120,7 @@ def test_page_survives_hostile_names() -> None:
     hostile = '"><script>alert(1)</script><b>'
     trials, histories = made([{f"model.{hostile}": f"{hostile}{place}", "x": place} for place in range(6)])
     trials.append(TrialResult("e" * 32, hostile, "FAILED", {"x": 1, "seed": 1}, {}, hostile))
-    text = report_page(compare_trials(trials, title=hostile), histories)
+    text = page_of(compare_trials(trials, title=hostile), histories)
     assert "<script>alert" not in text
     page = Page(text)
     assert page.tags.count("script") == 3
@@ -127,7 +131,7 @@ def test_page_survives_hostile_names() -> None:
 def test_one_seed_has_no_verdicts_and_one_line_that_says_so() -> None:
     trials, histories = made([{"x": place} for place in range(40)], seeds=1)
     comparison = compare_trials(trials)
-    page, markdown = report_page(comparison, histories), markdown_report(comparison)
+    page, markdown = page_of(comparison, histories), markdown_report(comparison)
     for text in (page, markdown, text_table(comparison)):
         assert text.count("One seed cannot tell a difference from chance") == 1
         assert "indistinguishable" not in text.replace(".v-indistinguishable", "") and "t-test" not in text
@@ -150,7 +154,7 @@ def test_histories_are_asked_for_what_is_drawn_alone() -> None:
 def test_page_of_thousands_of_choices_stays_small_and_says_what_is_left_out() -> None:
     choices = [{"a": place % 7, "b": 10.0 ** -(place % 11), "c": f"choice {place}"} for place in range(3000)]
     trials, histories = made(choices, seeds=1)
-    text = report_page(compare_trials(trials), histories)
+    text = page_of(compare_trials(trials), histories)
     assert len(text) < 6_000_000
     assert len(Page(text).content["table"]["columns"][0]["cells"]) == 3000
     assert "Of 3,000 choices the best 200, an even sample of 200 others, and those that you mark are drawn" in text
@@ -159,7 +163,7 @@ def test_page_of_thousands_of_choices_stays_small_and_says_what_is_left_out() ->
 @pytest.mark.parametrize("choices", [1, 2])
 def test_few_trials_still_make_a_page(choices: int) -> None:
     trials, histories = made([{"x": place} for place in range(choices)], seeds=1, epochs=1)
-    page = Page(report_page(compare_trials(trials), histories))
+    page = Page(page_of(compare_trials(trials), histories))
     assert page.open == []
 
 
@@ -217,7 +221,7 @@ def test_diverged_trials_do_not_flatten_a_picture_and_are_counted() -> None:
     trials += [
         TrialResult(f"d{n}", f"t{30 + n}", "FINISHED", {"x": n, "seed": 7}, {"val_loss": 1e20}) for n in range(2)
     ]
-    text = report_page(compare_trials(trials), histories)
+    text = page_of(compare_trials(trials), histories)
     assert (
         "2 of 32 trials stand at the edge, because their val_loss is far from the others' (as far as 1e+20)."
         in unescape(text)
@@ -266,10 +270,10 @@ def test_the_front_of_two_objectives_is_drawn_from_the_rows() -> None:
     ]
     objectives = [Objective("val_loss", "minimize"), Objective("val_accuracy", "maximize")]
     comparison = compare_trials(trials, objective="val_loss", metrics=["val_accuracy"])
-    others, front = Page(report_page(comparison, objectives=objectives)).traces("front")
+    others, front = Page(page_of(comparison, {}, objectives)).traces("front")
     assert (front["x"], front["y"]) == ([0.1, 0.2, 0.4], [0.5, 0.9, 0.95])
     assert others["x"] == [0.3]
-    axes = Page(report_page(comparison, objectives=objectives)).traces("parallel")[0]["dimensions"]
+    axes = Page(page_of(comparison, {}, objectives)).traces("parallel")[0]["dimensions"]
     assert [axis["label"] for axis in axes] == ["x", "val_loss", "val_accuracy"]
 
 

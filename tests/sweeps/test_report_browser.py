@@ -46,7 +46,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("page")
     compare_trials(trials[:10])  # imports are not the report's
     began = time.monotonic()
-    file = write_report(folder, compare_trials(trials, title="thousand"), histories)
+    file = write_report(folder, compare_trials(trials, title="thousand"), lambda _: histories)
     made_s = time.monotonic() - began
     with browser(tmp_path_factory.mktemp("profile")) as found:
         began = time.monotonic()

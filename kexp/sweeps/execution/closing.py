@@ -174,7 +174,7 @@ class Report:
         histories = histories_of(sweep.store, sweep.folder)
         self._comparison = _compared(sweep, trials, histories)
         self._comparison.notes.extend(sweep.remarks)
-        page = write_report(sweep.folder, self._comparison, histories, objectives=sweep.objectives)
+        page = write_report(sweep.folder, self._comparison, histories, sweep.objectives)
         return [page, page.with_name("report.md"), page.with_name("trials.csv")]
 
 

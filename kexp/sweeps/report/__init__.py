@@ -11,13 +11,12 @@ from __future__ import annotations
 from kexp.sweeps.report.data import rows_csv, rows_json, trials_csv
 from kexp.sweeps.report.markdown import markdown_report
 from kexp.sweeps.report.notebook import ShownComparison, table_html
-from kexp.sweeps.report.page import html_page
+from kexp.sweeps.report.page import report_page
 from kexp.sweeps.report.text import ranked_lines, screen_width, text_table
-from kexp.sweeps.report.write import report_page, write_report
+from kexp.sweeps.report.write import write_report
 
 __all__ = [
     "ShownComparison",
-    "html_page",
     "markdown_report",
     "ranked_lines",
     "report_page",

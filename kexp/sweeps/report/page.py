@@ -13,10 +13,10 @@ from typing import Any
 
 from kexp.sweeps.compare.comparison import Comparison, Row
 from kexp.sweeps.compare.grouping import SEED, short_names, show_value
-from kexp.sweeps.compare.results import History, parameter_value
+from kexp.sweeps.compare.results import Histories, History, parameter_value
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.report.axes import Figure, extent
-from kexp.sweeps.report.curves import COLOURS, DRAWN, curves_figure
+from kexp.sweeps.report.curves import COLOURS, DRAWN, curves_figure, run_ids
 from kexp.sweeps.report.history import front_figure, history_figure
 from kexp.sweeps.report.importance import FEWEST_TRIALS, importance_figure, parameter_importance
 from kexp.sweeps.report.library import packed_library
@@ -24,17 +24,17 @@ from kexp.sweeps.report.markdown import method_note
 from kexp.sweeps.report.parallel import MOST_AXES, MOST_LINES, parallel_figure
 from kexp.sweeps.report.table import table_columns
 
-__all__ = ["html_page"]
+__all__ = ["report_page"]
 
 _MOST_ROWS, _MOST_LOST = 10_000, 200
 
 
-def html_page(comparison: Comparison, histories: Mapping[str, History], objectives: Sequence[Objective] = ()) -> str:
-    """Return the whole page.
+def report_page(comparison: Comparison, histories: Histories, objectives: Sequence[Objective] = ()) -> str:
+    """Return the HTML page.
 
     Args:
         comparison: the comparison to report.
-        histories: the histories of the runs in `curves.run_ids`; runs without one are not drawn.
+        histories: reads the histories of the runs whose curves are drawn; runs without one are not drawn.
         objectives: all objectives of a search that has several.
     """
     title = escape(comparison.title or "Sweep")
@@ -46,7 +46,7 @@ def html_page(comparison: Comparison, histories: Mapping[str, History], objectiv
         *(f'<p class="note">{escape(note)}</p>' for note in comparison.notes),
         *_table_section(comparison),
     ]
-    for heading, note, name, figure in _figures(comparison, histories, objectives):
+    for heading, note, name, figure in _figures(comparison, histories(run_ids(comparison.rows)), objectives):
         parts.append(f'<h2>{escape(heading)}</h2><p class="soft small">{escape(note)}</p>')
         if figure is not None:
             figures[name] = figure
