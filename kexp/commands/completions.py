@@ -200,7 +200,8 @@ def _values(before: Sequence[str], key: str, current: str) -> list[str]:
         return _files(current)
     if not node and (key in _defaults() or key in GROUPS or (conf_folder() / key).is_dir()):
         known = registry.names(key) if key in GROUPS else []
-        return sorted({*known, *_presets(key)}) + (["null"] if _defaults().get(key, "") is None else [])
+        presets = [path.stem for path in (conf_folder() / key).glob("*.yaml")]
+        return sorted({*known, *presets}) + (["null"] if _defaults().get(key, "") is None else [])
     if leaf == "feed":
         return ["numpy", "tfdata"]
     return _values_of_rule(_annotation(before, node, leaf))
@@ -239,10 +240,6 @@ def _defaults() -> dict[str, Any]:
         if isinstance(entry, dict):
             groups |= {key: value for key, value in entry.items() if not key.startswith("override ")}
     return groups
-
-
-def _presets(group: str) -> list[str]:
-    return [path.stem for path in (conf_folder() / group).glob("*.yaml")]
 
 
 def _preset(group: str, name: str) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp.commands.options import Parser
@@ -36,6 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_intermixed_args(list(arguments))
     from kexp.sweeps.events import runs_tasks
+    from kexp.sweeps.launch.worker_process import default_workers
     from kexp.sweeps.opening import opened_sweeper
 
     with opened_sweeper(options.overrides, options.config_dir, options.config_name) as (sweeper, swept):
@@ -47,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
             raise ConfigError("the sweep has no trials")
         planned = sweeper.launcher
         launcher = str(choices["hydra/launcher"])
-        workers = _workers(sweeper.launcher)
+        workers = getattr(sweeper.launcher, "n_workers", 1) or default_workers()
         keeps = runs_tasks(sweeper.launcher)  # Hydra's own launchers save every model
         searches = getattr(sweeper, "searches", False)
         left_out = getattr(sweeper, "left_out", [])
@@ -61,21 +64,12 @@ def main(arguments: Sequence[str]) -> int:
 
         probes = probe_structures(trials)
         if hasattr(planned, "explain"):
-            groups, lanes_s = _explained(planned, trials)
+            with tempfile.TemporaryDirectory(prefix="kexp-plan-") as folder:
+                groups, lanes_s = planned.explain(trials, Path(folder))
     found = {"search": searches, **_summary(trials, probes, launcher, workers, keeps, lanes_s), "groups": groups}
     found["left_out"] = left_out
     print(json.dumps(found) if options.json else "\n".join(_lines(found)))
     return 2 if all(trial.state == "INVALID" for trial in trials) else 0
-
-
-def _explained(launcher: Any, trials: list[Trial]) -> tuple[list[str], float]:
-    """Returns lines on how a lane launcher would run trials, and the seconds that those trials take."""
-    import tempfile
-    from pathlib import Path
-
-    with tempfile.TemporaryDirectory(prefix="kexp-plan-") as folder:
-        lines, seconds = launcher.explain(trials, Path(folder))
-        return lines, seconds
 
 
 def _mark_done(trials: list[Trial]) -> None:
@@ -99,16 +93,8 @@ def _mark_done(trials: list[Trial]) -> None:
         print(f"kexp: which trials are done is not known: {error}", file=sys.stderr)
 
 
-def _workers(launcher: Any) -> int:
-    from kexp.sweeps.launch.worker_process import default_workers
-
-    if not hasattr(launcher, "n_workers"):
-        return 1
-    return launcher.n_workers or default_workers()
-
-
 def _summary(
-    trials: Sequence[Trial], probes: dict[str, Probe], launcher: str, workers: int, keeps: bool, lanes_s: float = 0.0
+    trials: Sequence[Trial], probes: dict[str, Probe], launcher: str, workers: int, keeps: bool, lanes_s: float
 ) -> dict[str, Any]:
     from kexp.schema import models_kept
     from kexp.sweeps.launch.fusing import is_lane

@@ -104,7 +104,7 @@ def _check(group: str | None, name: str | None, values: Sequence[str], everythin
     if group is not None and (":" in group or "=" in group):
         values = [name, *values] if name else values
         owner, _, name = group.rpartition("=")
-        group = owner or _group_of(name)
+        group = owner or importlib.import_module("kexp.testing.references").group_of_reference(name)
     chosen = _chosen(group, name, everything)
     if not chosen:
         of_it = f"no {group} of another package" if group else "no component of another package"
@@ -125,11 +125,6 @@ def _values(written: Sequence[str]) -> dict[str, Any]:
         if not equals:
             raise ConfigError.at("KEY=VALUE", "must be a parameter and its value, as in beta=0.8", each)
         found[key] = yaml.safe_load(value)
-    return found
-
-
-def _group_of(reference: str) -> str:
-    found: str = importlib.import_module("kexp.testing.references").group_of_reference(reference)
     return found
 
 

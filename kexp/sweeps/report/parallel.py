@@ -33,8 +33,8 @@ def parallel_figure(comparison: Comparison, columns: Sequence[str], further: Seq
     axes.append(_objective_axis(comparison.objective, [row.summary.mean for row in every]))
     for other in further:
         axes.append(_objective_axis(other, [row.others[other.metric].mean for row in every]))
-    for axis in axes:  # of all rows, because brushing selects rows that are not drawn too
-        axis |= {key: [_short(value) for value in axis[key]] for key in ("values", "range")}
+    for axis in axes:  # of all rows, because brushing selects rows that are not drawn too; 6 digits are enough
+        axis |= {key: [float(f"{value:.6g}") for value in axis[key]] for key in ("values", "range")}
     last = max(2, len(every))
     line = {
         "colorscale": _COLOURS,
@@ -64,11 +64,6 @@ def chosen_rows(rows: Sequence[Row]) -> list[Row]:
     half = MOST_LINES // 2
     rest = rows[half:]
     return [*rows[:half], *(rest[place * len(rest) // half] for place in range(half))]
-
-
-def _short(value: float) -> float:
-    """Round a value to 6 digits, which are enough for a screen and make the page smaller."""
-    return float(f"{value:.6g}")
 
 
 def _objective_axis(objective: Objective, values: Sequence[float]) -> Figure:
