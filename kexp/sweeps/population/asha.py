@@ -30,10 +30,10 @@ class AshaSweeper(SpaceSweeper):
 
     def __init__(
         self,
-        n_trials: int | None = None,
-        min_epochs: int = 1,
-        eta: int = 4,
-        seed: int = 0,
+        n_trials: Annotated[int, Range(ge=2)] | None = None,
+        min_epochs: Count = 1,
+        eta: Annotated[int, Range(ge=2)] = 4,
+        seed: Whole = 0,
         space: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> None:
@@ -70,14 +70,7 @@ class AshaSweeper(SpaceSweeper):
         return self._prepare(arguments).trials
 
     def _prepare(self, arguments: Sequence[str]) -> StagedSweep:
-        check_settings(
-            {
-                "n_trials": (self.n_trials, Annotated[int, Range(ge=2)] | None),
-                "min_epochs": (self.min_epochs, Count),
-                "eta": (self.eta, Annotated[int, Range(ge=2)]),
-                "seed": (self.seed, Whole),
-            }
-        )
+        check_settings(self)
         staged = plan_staged(self, "asha", arguments, self.n_trials, "hydra.sweeper.n_trials", self.seed)
         epochs = staged.experiment.trainer.epochs
         if self.min_epochs >= epochs:

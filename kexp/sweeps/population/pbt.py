@@ -34,12 +34,12 @@ class PbtSweeper(SpaceSweeper):
 
     def __init__(
         self,
-        population: int = 16,
-        interval: int = 1,
-        quantile: float = 0.25,
-        factors: Sequence[float] = (0.8, 1.2),
-        resample: float = 0.25,
-        seed: int = 0,
+        population: Annotated[int, Range(ge=2)] = 16,
+        interval: Count = 1,
+        quantile: Annotated[float, Range(gt=0, le=0.5)] = 0.25,
+        factors: Sequence[Positive] = (0.8, 1.2),
+        resample: Annotated[float, Range(ge=0, le=1)] = 0.25,
+        seed: Whole = 0,
         space: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> None:
@@ -79,16 +79,7 @@ class PbtSweeper(SpaceSweeper):
         return self._prepare(arguments).trials
 
     def _prepare(self, arguments: Sequence[str]) -> StagedSweep:
-        check_settings(
-            {
-                "population": (self.population, Annotated[int, Range(ge=2)]),
-                "interval": (self.interval, Count),
-                "quantile": (self.quantile, Annotated[float, Range(gt=0, le=0.5)]),
-                "factors": (self.factors, list[Positive]),
-                "resample": (self.resample, Annotated[float, Range(ge=0, le=1)]),
-                "seed": (self.seed, Whole),
-            }
-        )
+        check_settings(self)
         if not self.factors:
             raise ConfigError.at("hydra.sweeper.factors", "must have at least one number", self.factors)
         key = "hydra.sweeper.population"

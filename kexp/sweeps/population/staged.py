@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
 from kexp.errors import ConfigError
 from kexp.rules import check_value
@@ -42,17 +42,15 @@ class StagedSweep:
     objective: Objective
 
 
-def check_settings(settings: Mapping[str, tuple[Any, Any]]) -> None:
-    """Check a sweeper's settings against their rules.
-
-    Args:
-        settings: name -> value and annotation.
+def check_settings(sweeper: SpaceSweeper) -> None:
+    """Check a sweeper's settings, its attributes, against the annotations of its parameters.
 
     Raises:
         ConfigError: a setting breaks its rule.
     """
-    for name, (value, annotation) in settings.items():
-        check_value(f"hydra.sweeper.{name}", value, annotation)
+    for name, annotation in get_type_hints(type(sweeper).__init__, include_extras=True).items():
+        if hasattr(sweeper, name):
+            check_value(f"hydra.sweeper.{name}", getattr(sweeper, name), annotation)
 
 
 def plan_staged(
