@@ -42,9 +42,8 @@ _POSITIONS: dict[str, tuple[str, ...]] = {
     "sync": ("file",),
     "completion": ("shell", ""),
 }
-_OPTION_VALUES = {"--format": "format", "--from": "format", "--part": "part", "--experiment": "", "--tracking-uri": "",
-                  "--port": "", "--array": "", "--batch-size": "", "--config-dir": "file",
-                  "--alias": "", "--if-better": "", "--direction": ""}  # fmt: skip
+# The kinds of options' values, where the command's help does not list them.
+_OPTION_VALUES = {"--format": "format", "--from": "format", "--config-dir": "file", "--directory": "file"}
 _MOST_NAMES = 30  # runs, sweeps or models
 _RUNS = f"SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' ORDER BY start_time DESC LIMIT {_MOST_NAMES}"
 _SWEEPS = (
@@ -91,14 +90,19 @@ def _complete(before: Sequence[str], current: str) -> list[str]:
 
 
 def _complete_command(command: str, before: Sequence[str], current: str) -> list[str]:
-    if before and before[-1] in _OPTION_VALUES:
-        return _values_of_kind(_OPTION_VALUES[before[-1]], before, current)
     if current.startswith("-"):
-        return _options(command)
-    after = [None, *before]  # the word before each word
-    positional = [
-        word for word, last in zip(before, after, strict=False) if word[:1] != "-" and last not in _OPTION_VALUES
-    ]
+        return re.findall(r"(?<![\w-])--[a-z][a-z-]*", _help(command))
+    # An option with a value stands before a name in capitals or before its choices: `--format {table,csv}`.
+    given = any(word.startswith("-") for word in before)
+    valued: dict[str, str] = (
+        dict(re.findall(r"(?<![\w-])(--[a-z][a-z-]*) ([A-Z]|\{.*?\})", _help(command))) if given else {}
+    )
+    if before and before[-1] in valued:
+        if valued[before[-1]].startswith("{"):
+            return valued[before[-1]].strip("{}").split(",")
+        return _values_of_kind(_OPTION_VALUES.get(before[-1], ""), before, current)
+    after = ["", *before]  # the word before each word
+    positional = [word for word, last in zip(before, after, strict=False) if word[:1] != "-" and last not in valued]
     positions = _POSITIONS.get(command, ("",))
     return _values_of_kind(positions[min(len(positional), len(positions) - 1)], positional, current)
 
@@ -114,20 +118,19 @@ def _values_of_kind(kind: str, before: Sequence[str], current: str) -> list[str]
         "file": lambda: _files(current),
         "override": lambda: _complete_override(before[1:], current),
         "format": lambda: registry.names("format"),
-        "part": lambda: ("test", "validation", "train", "all"),
         "shell": lambda: ("bash", "zsh", "fish"),
     }
     return list(kinds[kind]())
 
 
-def _options(command: str) -> list[str]:
-    """Returns the options in a command's help, so that they are declared in one place."""
+def _help(command: str) -> str:
+    """Returns the help of a command, from which its options are read, so that they are declared in one place."""
     import importlib
 
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
         importlib.import_module(f"kexp.commands.{command}").main(["--help"])
-    return re.findall(r"(?<![\w-])--[a-z][a-z-]*", output.getvalue())
+    return output.getvalue()
 
 
 def _complete_override(before: Sequence[str], current: str) -> list[str]:

@@ -107,8 +107,6 @@ def submit_jobs(session: Session, launcher: Any, trials: Sequence[Trial]) -> Non
             [[*trial.overrides, nested_under(session.run_id)] for trial in waiting],
             initial_job_idx=waiting[0].number,
         )
-    except (KeyboardInterrupt, SystemExit):
-        raise
     except Exception as error:
         problem = in_a_line(error)
     ran = _ran(session, began_ms)

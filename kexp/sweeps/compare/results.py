@@ -164,12 +164,10 @@ def _parent(settings: StoreSettings, ref: str) -> RunView | None:
     """Return the run that `ref` names, or None if `ref` is `latest` and there is no sweep yet."""
     try:
         return find_sweep(settings, ref)
-    except UnknownNameError:
-        raise
-    except ConfigError:
-        if ref == "latest":
-            return None
-        raise
+    except ConfigError as error:
+        if ref != "latest" or isinstance(error, UnknownNameError):
+            raise
+        return None
 
 
 def _listed(settings: StoreSettings, parent: RunView) -> list[str]:
