@@ -59,8 +59,7 @@ class SweepResult:
     @property
     def best(self) -> Trial | None:
         """The best trial of the choice that is best over its seeds; None if no trial has a result."""
-        row = self.comparison.reference if self.comparison is not None else None
-        if row is None or self.comparison is None:
+        if self.comparison is None or (row := self.comparison.reference) is None:
             return None
         rank_key = self.comparison.objective.rank_key
         seed = min(row.values, key=lambda seed: rank_key(row.values[seed]))

@@ -33,7 +33,7 @@ class Keeping:
     def __init__(self, folder: Path, keep: str) -> None:
         self.folder, self.keep, self.most = folder, keep, models_kept(keep)
         self.saved = 0
-        self._best: list[Trial] = []
+        self._best: list[tuple[Trial, Path]] = []  # trials with their state files
         self._saving: dict[int, Trial] = {}
 
     def file(self, trial: Trial) -> Path | None:
@@ -50,22 +50,16 @@ class Keeping:
         if not trial.whole or (objective is not None and objective.metric not in trial.metrics):
             file.unlink()
             return
-        self._best.append(trial)
+        self._best.append((trial, file))
         if self.most is None or objective is None:
             return
-        self._best.sort(key=lambda each: (*objective.rank_key(each.metrics[objective.metric]), each.number))
-        for worse in self._best[self.most :]:
-            gone = self.file(worse)
-            if gone is not None:
-                gone.unlink(missing_ok=True)
+        self._best.sort(key=lambda each: (*objective.rank_key(each[0].metrics[objective.metric]), each[0].number))
+        for _, worse in self._best[self.most :]:
+            worse.unlink(missing_ok=True)
         del self._best[self.most :]
 
-    def waiting(self) -> list[Trial]:
-        """Returns the trials whose models are to be saved, the best first."""
-        return [trial for trial in self._best if (file := self.file(trial)) is not None and file.exists()]
-
     def tasks(self, task: Callable[[Trial], Task], run: Callable[[Trial], Header | None]) -> list[Task]:
-        """Returns the tasks that save the models, one for each trial.
+        """Returns the tasks that save the models, one for each trial, the best first.
 
         Args:
             task: returns the task of a trial.
@@ -74,7 +68,7 @@ class Keeping:
         from kexp.experiment import TrainedState
 
         made = []
-        for rank, trial in enumerate(self.waiting()):
+        for rank, trial in enumerate(trial for trial, file in self._best if file.exists()):
             trained = task(trial)
             backend = TrainedState.read(Path(trained.state))[1]["backend"]
             config = trained.config if backend == trained.config["backend"] else trained.ordinary or trained.config
@@ -91,10 +85,9 @@ class Keeping:
     def is_saved(self, trial: Trial) -> None:
         """Deletes the state file of a trial whose model is saved."""
         self.saved += 1
-        file = self.file(trial)
-        if file is not None:
+        if (file := self.file(trial)) is not None:
             file.unlink(missing_ok=True)
-        self._best = [each for each in self._best if each is not trial]
+        self._best = [each for each in self._best if each[0] is not trial]
 
     def line(self, objective: Objective | None, again: str) -> str:
         """Returns the closing line on the saved models; empty if there are none.
