@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from kexp.tracking import Registration, StoreSettings, find_run, open_run, sync
-from kexp.tracking.delivery.model_files import requirements
+from kexp.tracking.record.model_files import requirements
 from kexp.tracking.store.client import client_for
 
 

@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kexp.errors import StoreError, first_line
-from kexp.system.whole_files import whole_file
+from kexp.errors import StoreError
 from kexp.tracking.delivery.artifacts import repository_of, send_artifacts
 from kexp.tracking.delivery.outbox import Cursor, Header, Outbox
+from kexp.tracking.record.figures import draw
 from kexp.tracking.record.rows import Row, joined, parts_of
 from kexp.tracking.store.client import is_server, is_transient, is_unanswered, reason_of
 from kexp.tracking.store.heartbeat import end_run
@@ -26,7 +26,7 @@ from kexp.tracking.store.side_by_side import AT_ONCE, side_by_side
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["ArtifactsAwayError", "RunSender", "draw", "load_for"]
+__all__ = ["ArtifactsAwayError", "RunSender", "load_for"]
 
 _BATCH, _PARAMS, _TAGS = 1000, 100, 100  # MLflow's limits for one log_batch: of all entities, and of these among them
 _FILES = 16  # the most files, figures and models in one batch of rows: after a failure the whole batch is sent again
@@ -222,25 +222,6 @@ def load_for(kind: str) -> None:
     for module in _MODULES[kind]:
         with contextlib.suppress(Exception):  # the import fails again, and is reported, when it is needed
             importlib.import_module(module)
-
-
-def draw(folder: Path, figure: dict[str, Any]) -> Path:
-    """Return the PNG of a figure's row, `figures/DRAWING.png` in the run's folder. Draws it if it is missing or old."""
-    file, data = folder / "figures" / f"{figure['drawing']}.png", folder / figure["data"]
-    if file.exists() and (not data.exists() or file.stat().st_mtime_ns > data.stat().st_mtime_ns):
-        return file
-    import numpy as np
-
-    from kexp.tracking.record.figures import draw_figure
-
-    try:
-        with np.load(data) as arrays, whole_file(file) as fresh:
-            draw_figure(figure["drawing"], fresh, dict(arrays), figure["options"])
-    except OSError:  # for example a full disk; a later attempt may succeed
-        raise
-    except Exception as error:
-        raise StoreError(f"{file}: it could not be drawn: {type(error).__name__}: {first_line(error)}") from error
-    return file
 
 
 def _batches(rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[int, list[Row]]]:

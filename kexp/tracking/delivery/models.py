@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kexp.tracking.delivery.artifacts import repository_of, send_folder
-from kexp.tracking.delivery.model_files import describe_model
 from kexp.tracking.delivery.outbox import Cursor, Header, Outbox
+from kexp.tracking.record.model_files import describe_model
 from kexp.tracking.store.client import is_server, make_once
 from kexp.tracking.store.model_registry import Registration, register
 from kexp.tracking.store.side_by_side import AT_ONCE, side_by_side
@@ -57,7 +57,7 @@ def deliver_model(
     model_id = model.model_id
     cursor.models[row["key"]] = model_id
     outbox.advance(cursor)
-    describe_model(folder, header, model_id, row)
+    describe_model(folder, header.run_id, model_id, row)
     files = repository_of(model.artifact_location, client._tracking_client.tracking_uri)
 
     def link() -> None:

@@ -7,10 +7,11 @@ import time
 from collections.abc import Collection
 from dataclasses import replace
 
-from kexp.tracking.delivery.by_rows import ArtifactsAwayError, RunSender, draw, load_for
+from kexp.tracking.delivery.by_rows import ArtifactsAwayError, RunSender, load_for
 from kexp.tracking.delivery.outbox import Header, Outbox
 from kexp.tracking.delivery.thread import BRIEF_S, DeliveryThread
 from kexp.tracking.delivery.waiting import Standing
+from kexp.tracking.record.figures import draw
 from kexp.tracking.settings import StoreSettings
 from kexp.tracking.store.client import check_reachable, client_for
 from kexp.tracking.store.heartbeat import HEARTBEAT

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kexp.errors import StoreError, first_line
+from kexp.system.whole_files import whole_file
 from kexp.tracking.record.canvas import BEST, TRAIN, VALIDATION, grid, new_figure, plain, write
 from kexp.tracking.record.predicted import predicted_against_true
 from kexp.tracking.values import shorten
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
-__all__ = ["confusion_matrix", "draw_figure", "labels", "learning_curves", "predicted_against_true"]
+__all__ = ["confusion_matrix", "draw", "draw_figure", "labels", "learning_curves", "predicted_against_true"]
 
 _MOST_LABELLED = 30
 _MOST_NUMBERED = 20
@@ -27,6 +29,23 @@ def draw_figure(drawing: str, file: Path, arrays: Mapping[str, Any], options: Ma
     """Draws one of the figures below by its name; `arrays` and `options` together are its arguments. Returns `file`."""
     drawings = {each.__name__: each for each in (confusion_matrix, labels, learning_curves, predicted_against_true)}
     return drawings[drawing](file=file, **arrays, **options)
+
+
+def draw(folder: Path, figure: dict[str, Any]) -> Path:
+    """Return the PNG of a figure's row, `figures/DRAWING.png` in the run's folder. Draws it if it is missing or old."""
+    file, data = folder / "figures" / f"{figure['drawing']}.png", folder / figure["data"]
+    if file.exists() and (not data.exists() or file.stat().st_mtime_ns > data.stat().st_mtime_ns):
+        return file
+    import numpy as np
+
+    try:
+        with np.load(data) as arrays, whole_file(file) as fresh:
+            draw_figure(figure["drawing"], fresh, dict(arrays), figure["options"])
+    except OSError:  # for example a full disk; a later attempt may succeed
+        raise
+    except Exception as error:
+        raise StoreError(f"{file}: it could not be drawn: {type(error).__name__}: {first_line(error)}") from error
+    return file
 
 
 def learning_curves(history: Mapping[str, Sequence[float]], file: Path) -> Path:

@@ -14,11 +14,11 @@ from kexp.errors import StoreError
 from kexp.system.disk import needing
 from kexp.system.whole_files import copy_whole, whole_file
 from kexp.tracking.delivery.by_requests import create_run
-from kexp.tracking.delivery.by_rows import draw
 from kexp.tracking.delivery.outbox import Header, Outbox
 from kexp.tracking.delivery.thread import BRIEF_S
 from kexp.tracking.delivery.waiting import Standing, wait_for, what_waits, what_was_refused
 from kexp.tracking.delivery.writer import Writer
+from kexp.tracking.record.figures import draw
 from kexp.tracking.record.rows import Row, tag_row
 from kexp.tracking.record.run_record import lineage
 from kexp.tracking.record.tracker import LastPoints, Status, Tracker, now_ms, reason_tags
@@ -124,12 +124,13 @@ class RecordedRun(Tracker):
         step: int = 0,
         **about: Any,
     ) -> None:
-        from kexp.tracking.delivery.model_files import model_row
+        from kexp.tracking.record.model_files import model_row
 
         linked = None if self._adds and not self.last_points else self.last_points
         if metrics is not None:
             linked = {key: (float(value), step, now_ms()) for key, value in metrics.items()}
-        self.put(model_row(self._outbox, model, x, y_pred, metrics=linked, step=step, **about))
+        models, folder = self._outbox.folder / "models", self._outbox.run_folder
+        self.put(model_row(models, folder, model, x, y_pred, metrics=linked, step=step, **about))
 
     def end(self, status: Status, reason: str = "") -> None:
         if self._ended:

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp import serving
-from kexp.tracking.delivery.outbox import Header, Outbox, Row
-from kexp.tracking.record.rows import param_row
+from kexp.tracking.record.rows import Row, param_row
 from kexp.tracking.record.run_record import lineage
 from kexp.tracking.record.tracker import Served
 from kexp.tracking.store.model_registry import Registration
@@ -47,7 +46,8 @@ def requirements(more: Sequence[str] = ()) -> list[str]:
 
 
 def model_row(
-    outbox: Outbox,
+    models: Path,
+    run_folder: Path,
     model: keras.Model,
     x: np.ndarray,
     y_pred: np.ndarray,
@@ -60,16 +60,18 @@ def model_row(
     datasets: Mapping[str, tuple[str, str]] | None = None,
     served: Served | None = None,
 ) -> Row:
-    """Saves a model inside the outbox, and returns its row. Does not import MLflow.
+    """Saves a model, and returns its row. Does not import MLflow.
 
     Args:
+        models: the folder in which the model gets a folder.
+        run_folder: the run's folder, to which paths in rows are relative.
         metrics: metric -> value, step and time of the points to link with the model; None means the run's last ones.
 
     The other arguments are those of `Tracker.log_keras_model`.
     """
     import keras
 
-    folder = outbox.folder / "models" / f"{name}-{step}-{time.time_ns():x}"
+    folder = models / f"{name}-{step}-{time.time_ns():x}"
     try:
         (folder / "data").mkdir(parents=True)
         (folder / "data" / "keras_module.txt").write_text("keras")
@@ -80,7 +82,7 @@ def model_row(
         raise
     about = {
         "key": folder.name,
-        "local": str(folder.relative_to(outbox.run_folder)),
+        "local": str(folder.relative_to(run_folder)),
         "name": name,
         "register": None if register is None else asdict(register),
         "step": step,
@@ -126,7 +128,7 @@ def _put_served(folder: Path, served: Served) -> dict[str, Any]:
     return {**described, "example": {"artifact_path": _EXAMPLE, "serving_input_path": _SENT, **kind}}
 
 
-def describe_model(folder: Path, header: Header, model_id: str, row: dict[str, Any]) -> None:
+def describe_model(folder: Path, run_id: str, model_id: str, row: dict[str, Any]) -> None:
     """Writes MLflow's description and requirements into a folder with a Keras file.
 
     `mlflow.keras.save_model` does the same, but needs the model, and so Keras, in this process. `mlflow.pyfunc` is not
@@ -145,7 +147,7 @@ def describe_model(folder: Path, header: Header, model_id: str, row: dict[str, A
         signature = ModelSignature(*(Schema([tensor]) for tensor in tensors))
     description = Model(
         artifact_path=f"models:/{model_id}",
-        run_id=header.run_id,
+        run_id=run_id,
         model_id=model_id,
         signature=signature,
         saved_input_example_info=row.get("example"),
