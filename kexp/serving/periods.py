@@ -28,11 +28,11 @@ def day_of(text: str, form: str) -> datetime.date | None:
     found = re.fullmatch(pattern, text.strip(" "))
     if found is None:
         return None
-    told = dict(zip(parts.split(), map(int, found.groups()), strict=True))
+    numbers = dict(zip(parts.split(), map(int, found.groups()), strict=True))
     try:
-        if "week" in told:
-            return datetime.date.fromisocalendar(told["year"], told["week"], told.get("day", 1))
-        return datetime.date(told["year"], told.get("month", 3 * told.get("quarter", 1) - 2), 1)
+        if "week" in numbers:
+            return datetime.date.fromisocalendar(numbers["year"], numbers["week"], numbers.get("day", 1))
+        return datetime.date(numbers["year"], numbers.get("month", 3 * numbers.get("quarter", 1) - 2), 1)
     except ValueError:
         return None
 

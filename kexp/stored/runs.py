@@ -46,8 +46,8 @@ class StoredRun:
 
         The artifact of a trial may be stored with its sweep, or as a tag.
         """
-        if (told := text_in_tags(self.view.tags, path)) is not None:
-            return told
+        if (text := text_in_tags(self.view.tags, path)) is not None:
+            return text
         run_id, place = self._home(path)
         try:
             return artifact_text(self.settings, run_id, place)

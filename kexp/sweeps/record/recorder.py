@@ -126,7 +126,7 @@ class Recorder:
             StoreError: the store refused trials; or it is away, and they cannot be written to disk either.
         """
         self._thread.finish()
-        ending = wait_for(self._thread.standing, self._left, "trials and models", say, self._thread.give_up)
+        ending = wait_for(self._thread.state, self._left, "trials and models", say, self._thread.give_up)
         self.trials_left, self.models_left = len(self._waiting), len(self._added)
         self._keep_on_disk(self._waiting)
         for _, then in self._added:  # `kexp sync` will deliver them; they must not be saved again

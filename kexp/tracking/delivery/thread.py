@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from kexp.errors import StoreError, in_a_line
 from kexp.system.disk import full_disk, is_disk_full, mentions_disk_full
-from kexp.tracking.delivery.waiting import Standing
+from kexp.tracking.delivery.waiting import DeliveryState
 
 __all__ = ["BRIEF_S", "DeliveryThread"]
 
@@ -79,10 +79,10 @@ class DeliveryThread:
         """Ends the thread after its current attempt. What is left stays on disk."""
         self._set("given_up")
 
-    def standing(self, wait_s: float) -> Standing:
+    def state(self, wait_s: float) -> DeliveryState:
         """Return the state of the delivery when it has ended, at the latest after `wait_s`."""
         self._thread.join(wait_s)
-        return Standing(self.failure, self._waits_s, not self.is_alive())
+        return DeliveryState(self.failure, self._waits_s, not self.is_alive())
 
     def _set(self, flag: str) -> None:
         with self._change:

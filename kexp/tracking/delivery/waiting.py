@@ -12,7 +12,7 @@ from kexp.system.folders import shown_path
 from kexp.system.interrupts import interrupts_call
 from kexp.tracking.settings import command_line
 
-__all__ = ["Standing", "wait_for", "what_waits", "what_was_refused"]
+__all__ = ["DeliveryState", "wait_for", "what_waits", "what_was_refused"]
 
 _SAY_S = 3.0
 _POLL_S = 0.2  # the longest time until Ctrl-C has an effect
@@ -20,7 +20,7 @@ _BAR = 20  # characters
 
 
 @dataclass(frozen=True)
-class Standing:
+class DeliveryState:
     """The state of a delivery.
 
     Attributes:
@@ -41,16 +41,16 @@ class Standing:
 
 
 def wait_for(
-    standing: Callable[[float], Standing],
+    state: Callable[[float], DeliveryState],
     left: Callable[[], int],
     what: str,
     say: Callable[[str], None] | None,
     give_up: Callable[[], None],
-) -> Standing:
+) -> DeliveryState:
     """Waits until a delivery is over.
 
     Args:
-        standing: returns the state of the delivery when it has ended, at the latest after a number of seconds.
+        state: returns the state of the delivery when it has ended, at the latest after a number of seconds.
         left: returns how many things wait.
         what: the word for these things, in the plural.
         say: called every few seconds with a line on how many are left, and for how long; None prints nothing.
@@ -69,7 +69,7 @@ def wait_for(
     began = said = time.monotonic()
     all_of_it = left()
     with interrupts_call(interrupted):
-        while not (now := standing(_POLL_S)).over:
+        while not (now := state(_POLL_S)).over:
             if say is None or given_up or time.monotonic() - said < _SAY_S:
                 continue
             said, rest = time.monotonic(), left()
@@ -78,7 +78,7 @@ def wait_for(
     return replace(now, given_up=given_up)
 
 
-def _line(now: Standing, left: int, all_of_it: int, what: str, passed_s: float) -> str:
+def _line(now: DeliveryState, left: int, all_of_it: int, what: str, passed_s: float) -> str:
     sent = all_of_it - left
     bar = f"[{'#' * (_BAR * sent // all_of_it):-<{_BAR}}]"
     if mentions_disk_full(now.failure):
@@ -90,22 +90,22 @@ def _line(now: Standing, left: int, all_of_it: int, what: str, passed_s: float) 
     return f"store    {bar} {left} of {all_of_it} {what} are still to be sent{rest} (Ctrl-C: leave them)"
 
 
-def what_waits(standing: Standing, what: str, folder: Path, go_on: str = "") -> str:
+def what_waits(state: DeliveryState, what: str, folder: Path, go_on: str = "") -> str:
     """Return the sentence on what is left on disk.
 
     Args:
-        standing: the state of the delivery at its end.
+        state: the state of the delivery at its end.
         what: the number of things that wait, and the word for them.
         folder: the folder of the run or sweep.
         go_on: another command that delivers them; empty for none.
     """
     place = shown_path(folder)
     how = f"deliver them with `{command_line('sync', place)}`" + (f", or {go_on}" if go_on else "")
-    if standing.given_up:
+    if state.given_up:
         return f"You did not wait for the tracking store: {what} wait in {place}; {how}."
-    if mentions_disk_full(standing.failure):
-        return f"{standing.failure[:1].upper()}{standing.failure[1:]}; {what} wait in {place}; make room, and {how}."
-    away = f" ({standing.failure})" if standing.failure else ""
+    if mentions_disk_full(state.failure):
+        return f"{state.failure[:1].upper()}{state.failure[1:]}; {what} wait in {place}; make room, and {how}."
+    away = f" ({state.failure})" if state.failure else ""
     return f"The tracking store is away{away}: {what} wait in {place}; {how}."
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from kexp.tracking.delivery.by_rows import ArtifactsAwayError, RunSender, load_for
 from kexp.tracking.delivery.outbox import Header, Outbox
 from kexp.tracking.delivery.thread import BRIEF_S, DeliveryThread
-from kexp.tracking.delivery.waiting import Standing
+from kexp.tracking.delivery.waiting import DeliveryState
 from kexp.tracking.record.figures import draw
 from kexp.tracking.settings import StoreSettings
 from kexp.tracking.store.client import check_reachable, client_for
@@ -50,9 +50,9 @@ class Writer:
         """Starts to deliver, beginning with rows that an interrupted run left in the same folder."""
         self._thread.start()
 
-    def standing(self, wait_s: float) -> Standing:
+    def state(self, wait_s: float) -> DeliveryState:
         """Return the state of the delivery when it has ended, at the latest after `wait_s`."""
-        now, sender = self._thread.standing(wait_s), self._sender
+        now, sender = self._thread.state(wait_s), self._sender
         if sender is None:
             return now
         return replace(now, refused=tuple(sender.refused), models_refused=sender.models_refused)
@@ -60,7 +60,7 @@ class Writer:
     def close(self) -> None:
         """Leaves on disk what is not delivered. Waits shortly for the current request."""
         self._thread.give_up()
-        self._thread.standing(BRIEF_S)
+        self._thread.state(BRIEF_S)
 
     def _deliver(self) -> None:
         self._outbox.flush()

@@ -20,7 +20,7 @@ from typing import Any
 
 from kexp.system.child_process import ChildProcess
 from kexp.tracking.delivery.outbox import Header
-from kexp.tracking.delivery.waiting import Standing
+from kexp.tracking.delivery.waiting import DeliveryState
 from kexp.tracking.settings import StoreSettings, resolve_uri
 
 __all__ = ["Helper", "claim", "warm_up"]
@@ -36,7 +36,7 @@ class Helper:
 
     def __init__(self) -> None:
         self.busy = False
-        self._standing, self._silence_s, self._heard = Standing(), 0.0, 0.0
+        self._state, self._silence_s, self._heard = DeliveryState(), 0.0, 0.0
         self._sending = threading.Lock()
         # Ctrl-C and SIGTERM are for the run's process, which then ends the delivery.
         self._process = ChildProcess("kexp.tracking.run.helper_process:serve", ignored=(signal.SIGINT, signal.SIGTERM))
@@ -70,25 +70,25 @@ class Helper:
     def finish(self, patience_s: float) -> None:
         """Ends the delivery, see `DeliveryThread.finish`."""
         self._silence_s, self._heard = patience_s + 5, time.monotonic()
-        self._standing = Standing()
+        self._state = DeliveryState()
         self._request("finish", patience_s)
 
-    def standing(self, wait_s: float) -> Standing | None:
+    def state(self, wait_s: float) -> DeliveryState | None:
         """Return the state of the delivery after `finish`, or None if the helper has ended."""
         answer = self._receive(wait_s)
-        if isinstance(answer, Standing):
-            self._heard, self._standing = time.monotonic(), answer
+        if isinstance(answer, DeliveryState):
+            self._heard, self._state = time.monotonic(), answer
         elif answer is not _NOTHING:
             self.close()
             return None
         elif time.monotonic() - self._heard > self._silence_s:  # for example, it was stopped
             self.close()
-            return Standing(f"nothing was heard of it for {self._silence_s:g} s", over=True)
-        if self._standing.over:
+            return DeliveryState(f"nothing was heard of it for {self._silence_s:g} s", over=True)
+        if self._state.over:
             self.busy = False
-            if self._standing.failure:
+            if self._state.failure:
                 self.close()
-        return self._standing
+        return self._state
 
     def close(self) -> None:
         """Kills the process. What it has not delivered stays on disk."""

@@ -15,7 +15,7 @@ from typing import Any
 from kexp.errors import KexpError
 from kexp.system.quick_imports import without_collections
 from kexp.tracking.delivery.outbox import Header, Outbox
-from kexp.tracking.delivery.waiting import Standing
+from kexp.tracking.delivery.waiting import DeliveryState
 from kexp.tracking.delivery.writer import Writer
 from kexp.tracking.run.recorded import start_run
 from kexp.tracking.settings import StoreSettings
@@ -87,12 +87,12 @@ class _Service:
         assert self.writer is not None
         self.writer.wake()
 
-    def finish(self, patience_s: float) -> Standing:
+    def finish(self, patience_s: float) -> DeliveryState:
         assert self.writer is not None
         self.writer.finish(patience_s)
-        while not (standing := self.writer.standing(_REPORT_S)).over:
-            self._report(standing)
-        return standing
+        while not (state := self.writer.state(_REPORT_S)).over:
+            self._report(state)
+        return state
 
 
 def _move(folder: str, environment: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ from kexp.system.whole_files import copy_whole, whole_file
 from kexp.tracking.delivery.by_requests import create_run
 from kexp.tracking.delivery.outbox import Header, Outbox
 from kexp.tracking.delivery.thread import BRIEF_S
-from kexp.tracking.delivery.waiting import Standing, wait_for, what_waits, what_was_refused
+from kexp.tracking.delivery.waiting import DeliveryState, wait_for, what_waits, what_was_refused
 from kexp.tracking.delivery.writer import Writer
 from kexp.tracking.record.figures import draw
 from kexp.tracking.record.rows import Row, tag_row
@@ -156,16 +156,16 @@ class RecordedRun(Tracker):
         self._lock.close()
         self.model_id = next(reversed(self._outbox.cursor().models.values()), None)
 
-    def _wait(self, patience_s: float) -> Standing:
+    def _wait(self, patience_s: float) -> DeliveryState:
         """Waits until all rows are delivered, the store has been away for `patience_s`, or Ctrl-C is pressed."""
         given_up = False
 
-        def standing(wait_s: float) -> Standing:
-            now = self._delivery.standing(wait_s) if self._delivery is not None else None
+        def state(wait_s: float) -> DeliveryState:
+            now = self._delivery.state(wait_s) if self._delivery is not None else None
             if now is None and not given_up:  # the helper was killed
                 self._delivery = self._deliver_here()
                 self._delivery.finish(patience_s)
-            return replace(now or Standing(), over=True) if given_up else now or Standing()
+            return replace(now or DeliveryState(), over=True) if given_up else now or DeliveryState()
 
         def give_up() -> None:
             nonlocal given_up
@@ -173,7 +173,7 @@ class RecordedRun(Tracker):
 
         assert self._delivery is not None
         self._delivery.finish(patience_s)
-        ending = wait_for(standing, self._outbox.waiting, "rows", self._say, give_up)
+        ending = wait_for(state, self._outbox.waiting, "rows", self._say, give_up)
         if given_up:
             self._delivery.close()
         return ending
