@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from kexp.tracking.delivery.finished import log_finished_runs
 from kexp.tracking.delivery.outbox import Header
-from kexp.tracking.delivery.syncing import Delivered, sync, waiting_folders
-from kexp.tracking.reading.by_fingerprint import FinishedRun, finished_with
+from kexp.tracking.delivery.syncing import sync, waiting_folders
+from kexp.tracking.reading.by_fingerprint import finished_with
 from kexp.tracking.reading.chosen import chosen_store, left_alone, run_to_take_up
 from kexp.tracking.reading.finding import find_run, find_sweep
 from kexp.tracking.reading.runs import (
-    Point,
     RunView,
     fetch_artifact,
     list_artifacts,
@@ -19,7 +18,7 @@ from kexp.tracking.reading.runs import (
 from kexp.tracking.reading.stale import mark_failed, stale_runs
 from kexp.tracking.record.collected import CollectedRun
 from kexp.tracking.record.run_record import DatasetRecord, RunRecord
-from kexp.tracking.record.tracker import Served, Status, Tracker, null_run
+from kexp.tracking.record.tracker import Served, Tracker, null_run
 from kexp.tracking.run.environment import environment
 from kexp.tracking.run.helper import warm_up
 from kexp.tracking.run.recorded import add_to_run, open_run
@@ -33,15 +32,11 @@ from kexp.tracking.values import flatten
 __all__ = [
     "CollectedRun",
     "DatasetRecord",
-    "Delivered",
-    "FinishedRun",
     "Header",
-    "Point",
     "Registration",
     "RunRecord",
     "RunView",
     "Served",
-    "Status",
     "StoreSettings",
     "Terminated",
     "Tracker",
