@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from kexp.schema import Experiment
+from kexp.system.versions import installed_version
 
 __all__ = ["IRRELEVANT", "fingerprint"]
 
@@ -63,7 +62,7 @@ def fingerprint(experiment: Experiment, data_digest: str) -> str:
         if node.component.distribution == "reference"
     }
     providers.pop("reference", None)
-    packages = {name: _version(name) for name in ("keras", experiment.backend)}
+    packages = {name: installed_version(name) or "" for name in ("keras", experiment.backend)}
     content = {
         "config": config,
         "data": data_digest,
@@ -76,11 +75,3 @@ def fingerprint(experiment: Experiment, data_digest: str) -> str:
 
 def _canonical(content: Any) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
-
-
-@lru_cache
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""

@@ -15,6 +15,7 @@ from pathlib import Path
 from kexp import registry
 from kexp.commands.sync import default_folders
 from kexp.errors import StoreError, first_line, without_passwords
+from kexp.system.versions import installed_version
 
 __all__ = ["Finding", "components", "environment", "files", "packages", "runs", "store", "waiting"]
 
@@ -64,7 +65,7 @@ def packages() -> Iterator[Finding]:
         needed = Requirement(text)
         if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
             continue
-        version = _version(needed.name)
+        version = installed_version(needed.name)
         if version is None:
             missing.append(f"{needed.name} is not installed; pip install '{needed.name}{needed.specifier}'")
         elif not needed.specifier.contains(version, prereleases=True):
@@ -73,8 +74,10 @@ def packages() -> Iterator[Finding]:
             found.append(f"{needed.name} {version}")
     yield Finding("packages", True, ", ".join(found))
     yield from (Finding("packages", False, sentence) for sentence in missing)
-    installed = [f"{name} {version}" for name in _BACKENDS if (version := _version(name))]
-    absent = [f"{name} is not installed (pip install 'kexp[{name}]')" for name in _BACKENDS if not _version(name)]
+    installed = [f"{name} {version}" for name in _BACKENDS if (version := installed_version(name))]
+    absent = [
+        f"{name} is not installed (pip install 'kexp[{name}]')" for name in _BACKENDS if not installed_version(name)
+    ]
     yield Finding("backends", bool(installed), ", ".join([*installed, *absent]))
 
 
@@ -219,10 +222,3 @@ def files() -> Iterator[Finding]:
         yield Finding("files", False, f"{path} was left behind by a process that died", sweep)
     if not strays:
         yield Finding("files", True, "nothing left behind")
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

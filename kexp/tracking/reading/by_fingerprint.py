@@ -17,7 +17,7 @@ from kexp.tracking.values import ABOUT
 
 __all__ = ["FinishedRun", "finished_with"]
 
-_FEW = 20  # up to so many fingerprints, a server is queried for each; above it, for all finished runs
+_FEW = 20  # the most fingerprints for which a server gets a query each; for more it gets one for all finished runs
 
 
 @dataclass(frozen=True)

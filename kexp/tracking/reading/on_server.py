@@ -39,7 +39,7 @@ def found_runs(
         experiment: the experiment's id.
         besides: ids of runs to leave out.
         only_deleted: whether to search only deleted runs, instead of only the others.
-        tags, tagged, run_ids, prefix, status, limit, newest_first: as of `runs.search`.
+        tags, tagged, run_ids, prefix, status, limit, newest_first: see `runs.search`.
     """
     clauses = [f"tags.`{key}` = {_quoted(value)}" for key, value in tags.items()]
     clauses += [f"attributes.status = '{status}'"] if status else []

@@ -79,7 +79,7 @@ def found_runs(
         database: with MLflow's tables.
         experiment: its id.
         deleted: whether deleted runs count.
-        tags, tagged, run_ids, prefix, status, limit, newest_first: as of `reading.runs.search`.
+        tags, tagged, run_ids, prefix, status, limit, newest_first: see `reading.runs.search`.
     """
     from sqlalchemy import select
 
