@@ -35,8 +35,9 @@ with run_status(open_run(settings, name=folder.name, folder=folder, coming=["mod
     for epoch in range(1, 21):
         run.log_metrics({"loss": 1 / epoch}, step=epoch)
     print("running", flush=True)
-    if sys.stdin.readline() == "fork\\n" and os.fork() == 0:
-        time.sleep(60)
+    if sys.stdin.readline() == "fork\\n":
+        os.fork()
+        time.sleep(60)  # both processes, so that the run does not end before it is killed
         os._exit(0)
     for epoch in range(21, 41):
         run.log_metrics({"loss": 1 / epoch}, step=epoch)
