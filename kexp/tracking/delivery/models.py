@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["deliver_model"]
 
-_PARAMS = 100  # MLflow's limit for a model that is made
+_PARAMS = 100  # a server's limit for a model that is created
 
 
 def deliver_model(
@@ -107,6 +107,7 @@ def _data_of(metric: str, row: Mapping[str, Any]) -> dict[str, str]:
 
 def _create(client: MlflowClient, header: Header, row: dict[str, Any]) -> LoggedModel:
     tags, params = {"kexp.key": row["key"], **row.get("tags", {})}, list(row["params"].items())
+    most = _PARAMS if is_server(client) else len(params)
     from mlflow.entities import LoggedModelParameter, LoggedModelTag
 
     def make(store: Any) -> LoggedModel:
@@ -115,14 +116,14 @@ def _create(client: MlflowClient, header: Header, row: dict[str, Any]) -> Logged
             row["name"],
             header.run_id,
             [LoggedModelTag(*each) for each in tags.items()],
-            [LoggedModelParameter(*each) for each in params[:_PARAMS]],
+            [LoggedModelParameter(*each) for each in params[:most]],
             "keras",
         )
         return made
 
     store = client._tracking_client.store
     model = make_once(store, "logged-models", make, lambda: _made_before(client, header, row))
-    if rest := dict(params[_PARAMS:]):
+    if rest := dict(params[most:]):
         client.log_model_params(model.model_id, rest)
     return model
 
