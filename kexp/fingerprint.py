@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 from kexp.schema import Experiment
 from kexp.system.versions import installed_version
@@ -70,8 +69,5 @@ def fingerprint(experiment: Experiment, data_digest: str) -> str:
         "packages": {**providers, **packages},
         "references": references,
     }
-    return hashlib.sha256(_canonical(content).encode()).hexdigest()
-
-
-def _canonical(content: Any) -> str:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()

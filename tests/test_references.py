@@ -110,7 +110,7 @@ def dressed(function: Callable[..., Any]) -> Callable[..., Any]:
 )
 def test_a_loss_is_read_by_what_it_takes(made: Any, kind: str, taken: tuple[str, ...], parameters: list[str]) -> None:
     reading = read_object(GROUPS["loss"], made, "mine")
-    assert (reading.kind, reading.taken) == (kind, taken)
+    assert (reading.kind, reading.signature.taken) == (kind, taken)
     assert [p.name for p in reading.signature.parameters] == parameters
 
 
@@ -132,7 +132,7 @@ def test_each_group_has_what_keras_calls_it_with(
     group: str, made: Any, taken: tuple[str, ...], parameters: list[str]
 ) -> None:
     reading = read_object(GROUPS[group], made, "mine")
-    assert (reading.kind, reading.taken) == ("itself", taken)
+    assert (reading.kind, reading.signature.taken) == ("itself", taken)
     assert [p.name for p in reading.signature.parameters] == parameters
 
 

@@ -113,7 +113,8 @@ def _read(component: Component) -> str:
         return "read as an existing object; each run has a copy"
     if reading.kind == "made":
         return f"read as a class or function that makes {group.one}"
-    taken = f" with {' and '.join(reading.taken)}" if reading.taken else ""
+    filled = reading.signature.taken
+    taken = f" with {' and '.join(filled)}" if filled else ""
     if group.name not in ("loss", "metrics"):
         return f"read as {group.one} itself, which Keras calls{taken}"
     form = traits.of(component).targets

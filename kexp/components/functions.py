@@ -51,7 +51,9 @@ def bind_function(
     """
     if component.group in _BASES:
         return function_class(component.group)(
-            register_function(component.group, component.name, function), list(reading.taken), dict(parameters)
+            register_function(component.group, component.name, function),
+            list(reading.signature.taken),
+            dict(parameters),
         )
     first = [parameters[p.name] for p in reading.signature.parameters if p.positional_only and p.name in parameters]
     rest = {key: value for key, value in parameters.items() if key not in _positional(reading)}
@@ -78,7 +80,7 @@ def wrap_made(component: Component, factory: Callable[..., Any], made: Any, para
     if reading.kind != "itself":
         return made
     name = register_function(component.group, component.name, from_factory(factory))
-    return function_class(component.group)(name, list(reading.taken), dict(parameters))
+    return function_class(component.group)(name, list(reading.signature.taken), dict(parameters))
 
 
 def as_function(component: Component, called: Callable[..., Any], stands_for: Any = None) -> Callable[..., Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from kexp.config.opening import open_hydra
 from kexp.config.source import KEEP
 from kexp.config.unset import name_default_optimizer
 from kexp.errors import ConfigError
+from kexp.system.nested import texts
 from kexp.system.passwords import hide_password
 
 __all__ = ["compose", "compose_head", "is_sweep", "overrides_of", "plain", "refuse_several"]
@@ -87,20 +88,12 @@ def compose_head(hydra: Any, overrides: Sequence[str], config_name: str = "confi
 
 def _hide_passwords(config: DictConfig) -> None:
     """Hides passwords that come from the user's YAML, because Hydra saves the config beside each run."""
-    for place, value in _texts(OmegaConf.to_container(config)):  # interpolations unresolved: they hold no password
+    for place, value in texts(OmegaConf.to_container(config)):  # interpolations unresolved: they hold no password
         if hide_password(value) != value:
             node: Any = config
             for name in place[:-1]:
                 node = node[name]
             node[place[-1]] = hide_password(value)
-
-
-def _texts(node: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str]]:
-    if isinstance(node, str):
-        yield place, node
-    elif isinstance(node, (dict, list)):
-        for name, each in node.items() if isinstance(node, dict) else enumerate(node):
-            yield from _texts(each, (*place, name))
 
 
 def overrides_of(config: Any, kind: str = "task") -> list[str]:

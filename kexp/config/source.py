@@ -25,7 +25,7 @@ from kexp.config.unset import as_unset
 from kexp.errors import ConfigError
 from kexp.registry.groups import GROUPS, Group
 
-__all__ = ["HYDRA_PARTS", "KEEP", "register", "target", "user_folder"]
+__all__ = ["HYDRA_PARTS", "KEEP", "offered", "register", "target", "user_folder"]
 
 # Options of settings that are not components -> the name of their dataclass.
 SETTINGS = {
@@ -124,17 +124,17 @@ class RegistrySource(ConfigSource):
         )
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        if results_filter is ObjectType.GROUP:
-            return [] if config_path else sorted([*GROUPS, *SETTINGS_GROUPS])
-        if config_path in HYDRA_PARTS:
-            return registry.part_names(HYDRA_PARTS[config_path])
-        if config_path in GROUPS:
-            more = [path.partition("/")[2] for path in (*OPTIONS, AUTO_OPTIMIZER) if path.startswith(f"{config_path}/")]
-            return sorted([*registry.names(config_path), *more])
-        if config_path in SETTINGS_GROUPS:
-            both = (*SETTINGS, *OPTIONS)
-            return sorted(path.partition("/")[2] for path in both if path.startswith(f"{config_path}/"))
-        return [] if config_path or results_filter is ObjectType.CONFIG else sorted([*GROUPS, *SETTINGS_GROUPS])
+        if config_path:
+            return [] if results_filter is ObjectType.GROUP else offered(config_path)
+        return [] if results_filter is ObjectType.CONFIG else sorted([*GROUPS, *SETTINGS_GROUPS])
+
+
+def offered(group: str) -> list[str]:
+    """Returns the options of a group that are not YAML: registered names, launchers, sweepers and kexp's settings."""
+    names = registry.names(group) if group in GROUPS else []
+    names += registry.part_names(HYDRA_PARTS[group]) if group in HYDRA_PARTS else []
+    paths = (*SETTINGS, *OPTIONS, AUTO_OPTIMIZER)
+    return sorted([*names, *(path.partition("/")[2] for path in paths if path.startswith(f"{group}/"))])
 
 
 def _node(owner: Group, given: dict[str, Any]) -> dict[str, Any]:

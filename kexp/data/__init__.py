@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kexp.data.splitting.order import epoch_order
     from kexp.data.splitting.parts import Part
     from kexp.data.splitting.splits import Splits, split
-    from kexp.data.table.component import table_encoded
+    from kexp.data.table.data import table_encoded
     from kexp.data.tfrecord.component import write_tfrecord
 
 _HOMES = {
@@ -39,7 +39,7 @@ _HOMES = {
     "feed": "feeding.feed",
     "from_source": "source",
     "split": "splitting.splits",
-    "table_encoded": "table.component",
+    "table_encoded": "table.data",
     "write_tfrecord": "tfrecord.component",
 }
 

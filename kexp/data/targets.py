@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from kexp.data.source import DataSpec, Task
+from kexp.data.source import DataSpec, Task, check_targets
 from kexp.errors import DataError, suggestion
 from kexp.system.large_arrays import counted, gathered
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["MOST_INTEGER_CLASSES", "Targets", "check_resolution", "index_targets", "is_one_hot"]
 
 TASKS = get_args(Task)
-FEWEST_STEPS = 100  # of 32-bit numbers, that the range of targets must have
+FEWEST_STEPS = 100  # distinct 32-bit numbers that the range of targets must have
 MOST_CLASSES_OF_PIXELS = 256
-MOST_COUNTED = 2**16  # whole numbers in a row of which those that occur are counted instead of sorted
-MOST_INTEGER_CLASSES = 20  # of one whole number a row, which may be a quantity
+MOST_COUNTED = 2**16  # range of whole numbers up to which they are counted instead of sorted
+MOST_INTEGER_CLASSES = 20  # classes of one whole number a row; more are a quantity
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,9 +135,7 @@ def _classes(y: NDArray[Any], classes: Sequence[str] | None, key: str) -> Target
 
 def _indexed(y: NDArray[Any], classes: Sequence[str] | None, key: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     if y.dtype.kind == "f":
-        if not np.isfinite(y).all():
-            row = int(np.argmin(np.isfinite(y).reshape(len(y), -1).all(axis=1)))
-            raise DataError(f"{key}: targets must be finite, got NaN or infinity in row {row}")
+        check_targets(y, 0, key)
         if not (y == np.round(y)).all():
             odd = float(y[y != np.round(y)][0])
             raise DataError(f"{key}: class targets must be whole numbers or names, got {odd!r}")
@@ -171,8 +169,9 @@ def _distinct(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
 def _named(y: NDArray[Any], names: tuple[str, ...], key: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     if y.dtype.kind in "iub":
         index = y.astype(np.int64)
-        if len(index) and not 0 <= index.min() <= index.max() < len(names):
-            raise DataError(f"{key}.classes: names {len(names)} classes, got class index {_outside(index, len(names))}")
+        outside = index[(index < 0) | (index >= len(names))]
+        if len(outside):
+            raise DataError(f"{key}.classes: names {len(names)} classes, got class index {outside[0]}")
         return index, names
     position = {name: index for index, name in enumerate(names)}
     unknown = sorted(set(y.ravel().tolist()) - set(position))
@@ -180,10 +179,6 @@ def _named(y: NDArray[Any], names: tuple[str, ...], key: str) -> tuple[NDArray[n
         raise DataError(f"{key}.classes: there is no class {unknown[0]!r}{suggestion(unknown[0], names)}")
     found = np.array([position[name] for name in y.ravel().tolist()], dtype=np.int64)
     return found.reshape(y.shape), names
-
-
-def _outside(index: NDArray[np.int64], count: int) -> int:
-    return int(index[(index < 0) | (index >= count)][0])
 
 
 def _regression(y: NDArray[Any], key: str) -> Targets:

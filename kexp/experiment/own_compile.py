@@ -1,7 +1,7 @@
-"""What a model's own code compiled it with: the optimizer, the loss and the metrics where the config names none.
+"""Read what a model's own code compiled it with: optimizer, loss and metrics, for those that the config leaves open.
 
-The config names an optimizer where one is chosen, `optimizer=adam`, or any of its settings is; a loss and metrics where
-they are not `auto`.
+The config names an optimizer if it chooses one, `optimizer=adam`, or sets any of its parameters; it names a loss and
+metrics if they are not `auto`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _found: dict[tuple[Any, ...], Taken] = {}
 
 
 def may_compile(node: Node) -> bool:
-    """Whether a model's own code may have compiled it. Imports nothing that is not imported already."""
+    """Return whether a model's own code may compile it. Imports nothing that is not imported already."""
     if node.component.distribution == registry.OURSELVES:
         return False
     if node.component.distribution == "reference":
@@ -44,14 +44,14 @@ def may_compile(node: Node) -> bool:
 
 
 def compiled_by_model(experiment: Experiment, spec: Callable[[], ModelSpec]) -> Taken:
-    """What the model is compiled with once it is made, as config nodes. Found out once for each of its settings.
+    """Return what the model's own code compiles it with, as config nodes. Cached by the model's parameters.
 
     Args:
-        experiment: has the model.
-        spec: what a factory is given that declares it.
+        experiment: the experiment with the model.
+        spec: creates the argument `spec` of a factory that declares it.
 
     Raises:
-        ConfigError: the model cannot be built, or was compiled with what has no name.
+        ConfigError: a part that the config leaves open cannot be created again from a config.
     """
     node = experiment.model
     if not may_compile(node):
@@ -61,10 +61,10 @@ def compiled_by_model(experiment: Experiment, spec: Callable[[], ModelSpec]) -> 
         if "keras" not in sys.modules:
             training.prepare_backend(experiment.backend)
         made: Any = node.component.load()
-        if node.component.reading().kind == "made":  # else it is there, and its copies are not compiled
+        if node.component.reading().kind == "made":  # an existing object needs no build
             try:
                 made = build(node, spec=spec()) if _takes_spec(node) else build(node)
-            except (Exception, SystemExit):  # what cannot be made says so where it is made for a training
+            except (Exception, SystemExit):  # the error is raised again when the model is built for training
                 return Taken()
         _found[key] = _of(made, node) if getattr(made, "compiled", False) else Taken()
     taken = _found[key]
@@ -75,7 +75,7 @@ def compiled_by_model(experiment: Experiment, spec: Callable[[], ModelSpec]) -> 
 
 
 def in_words(experiment: Experiment, taken: Taken) -> str:
-    """What is used of what the model compiled, and what gives way to the config; empty where it compiled nothing."""
+    """Return a notice on the settings of the model's own `compile` that are used or replaced; may be empty."""
     used: list[str] = []
     left: list[str] = []
     follows = _following(experiment)
@@ -104,7 +104,7 @@ def in_words(experiment: Experiment, taken: Taken) -> str:
 
 
 def _following(experiment: Experiment) -> set[str]:
-    """The parts that the config leaves to the model's own code."""
+    """Return the parts that the config leaves to the model's own code."""
     follows = {
         "optimizer": experiment.optimizer_follows_model,
         "loss": experiment.loss is None,
@@ -154,7 +154,7 @@ def _metrics(model: Any, made_by: Node) -> dict[str, Node]:
 
 
 def _step(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """How a step is compiled, where that is not how Keras does it by itself."""
+    """Return the settings of a step that differ from Keras' defaults, by the trainer's keys."""
     if given.get("run_eagerly"):
         return {"run_eagerly": True}
     found = {"steps_per_execution": steps} if (steps := given.get("steps_per_execution", 1)) > 1 else {}
@@ -183,10 +183,10 @@ def _schedules() -> type[Any]:
 
 
 def _hold(noun: str, part: Any) -> None:
-    """Refuses an object of a class of one's own that its config would not make again.
+    """Refuse an object of a user's class that cannot be created again from its config.
 
     Raises:
-        ConfigError: it is one.
+        ConfigError: it cannot.
     """
     kind = type(part)
     if "<" in kind.__qualname__ or (not _is_keras_s(kind) and arguments_of(part) is None):
@@ -194,7 +194,7 @@ def _hold(noun: str, part: Any) -> None:
 
 
 def _metric(metric: Any, made_by: Node, place: str) -> tuple[str, Node]:
-    metric = "accuracy" if metric == "acc" else metric  # kexp's one word for it
+    metric = "accuracy" if metric == "acc" else metric  # its only name in kexp
     node = _node("metrics", metric, place, made_by)
     key: str = metric if isinstance(metric, str) else getattr(metric, "name", "") or getattr(metric, "__name__", "<>")
     if "<" in key:  # a lambda, a partial
@@ -203,16 +203,16 @@ def _metric(metric: Any, made_by: Node, place: str) -> tuple[str, Node]:
 
 
 def _node(group: str, part: Any, place: str, made_by: Node) -> Node:
-    """A loss or a metric as `compile` takes it: a name, a function, an object.
+    """Return the node of a loss or a metric that was passed to `compile`: a name, a function or an object.
 
     Args:
         group: `loss` or `metrics`.
-        part: what `compile` was given.
-        place: where: `loss`, or `metrics.1` for the second metric.
+        part: the argument of `compile`.
+        place: `loss`, or `metrics.1` for the second metric.
         made_by: the model's node.
 
     Raises:
-        ConfigError: nothing that a config can name makes it again.
+        ConfigError: no name in a config can create it again.
     """
     import keras
 
@@ -240,7 +240,7 @@ def _node(group: str, part: Any, place: str, made_by: Node) -> Node:
 
 
 def _reference(part: Any, module: str) -> str | None:
-    """What the model's module, or one beside it that it imports, calls a thing; None where it has no name there."""
+    """Return the reference of an object in the model's module or one of the user's that it imports, or None."""
     if inspect.ismethod(part):
         owner = _reference(part.__self__, module)
         return owner and f"{owner}.{part.__name__}"
@@ -260,20 +260,20 @@ def _not_again(noun: str, part: Any) -> ConfigError:
 
 
 def _given(group: str, part: Any, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """An object's config as a node's, without what the component does not take or has by default."""
+    """Return the node of an object's config, without defaults and without keys that the component does not have."""
     kind = part if isinstance(part, type) else type(part)
     return _set(group, _name(group, kind, name), config)
 
 
 def _set(group: str, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """A component's node with what is not its default."""
+    """Return a component's node with the parameters that differ from their defaults."""
     taken = {each.name: each.default for each in registry.find(group, name).signature().parameters}
     values = {key: shorten_float(value) for key, value in config.items() if key in taken}
     return {"name": name, **{key: value for key, value in values.items() if value != taken[key]}}
 
 
 def _name(group: str, part: Any, name: str) -> str:
-    """A registered name, or a reference to what a module has."""
+    """Return the registered name of a Keras object, or the reference of a user's."""
     return name if _is_keras_s(part) else f"{part.__module__}:{part.__qualname__}"
 
 

@@ -26,7 +26,7 @@ from kexp.experiment.logging.recording import (
     summary_of,
 )
 from kexp.experiment.logging.saving import record_model, save_files
-from kexp.experiment.logging.usable_formats import usable_formats
+from kexp.experiment.logging.usable_formats import UsableFormats, usable_formats
 from kexp.experiment.own_files import own_modules
 from kexp.experiment.prepared import Prepared, prepare
 from kexp.experiment.requirements import formats_of, store_of
@@ -48,6 +48,8 @@ from kexp.tracking import (
 
 if TYPE_CHECKING:
     import keras
+
+    from kexp.training import History
 
 Notices = Sequence[tuple[str, str]]
 """(label, text) of decisions that were made for the user."""
@@ -119,21 +121,10 @@ def _run(
     report: Callable[[Notices], None] | None,
 ) -> Result:
     started = time.perf_counter()
-    formats = formats_of(experiment)
-    check_extras(experiment.tracking)
     engine = engine_of(experiment.trainer.engine)
-    training.check_backend(experiment.backend)
     store = store_of(experiment) if open_tracker is None else None
-    if store is not None:
-        warm_up()  # imports MLflow; the store is created only once the experiment is known to be valid
-    prepared = prepare(experiment)
+    prepared, model, usable = _built(experiment, store)
     experiment = prepared.experiment
-    if store is not None:
-        warm_up(store)
-    training.prepare_backend(experiment.backend)
-    model = build_compiled(prepared)
-    check_traced(prepared, model)
-    usable = usable_formats(prepared, model, formats)
     if report is not None or experiment.trainer.verbose:
         (report or _print)((*prepared.notices, *usable.notices))
     folder.mkdir(parents=True, exist_ok=True)
@@ -156,12 +147,8 @@ def _run(
         tested = {f"test_{key}": value for key, value in trained.tested.items()}
         if tested:
             tracker.log_metrics(tested, step=len(history) + experiment.trainer.initial_epoch)
-        if state_file is None:
-            record_figures(tracker, prepared, history, model)  # another process draws them while the model is saved
-            saved = save_files(tracker, prepared, model, usable)
-            record_model(tracker, prepared, history, model, usable, tested)
-        else:
-            saved = []
+        saved = [] if state_file is not None else _save(tracker, prepared, history, model, usable, tested)
+        if state_file is not None:
             leave_state(state_file, prepared, TrainedState.of(model), history, tracker.last_points)
         record_outcome(tracker, prepared, source, size, history, tested, started)
     if checkpointing is not None:
@@ -182,6 +169,22 @@ def _run(
     )
 
 
+def _built(experiment: Experiment, store: StoreSettings | None) -> tuple[Prepared, keras.Model, UsableFormats]:
+    """Prepare the experiment and compile its model, so that what is wrong is told before there is a run."""
+    formats = formats_of(experiment)
+    check_extras(experiment.tracking)
+    training.check_backend(experiment.backend)
+    if store is not None:
+        warm_up()  # imports MLflow; the store is created only once the experiment is known to be valid
+    prepared = prepare(experiment)
+    if store is not None:
+        warm_up(store)
+    training.prepare_backend(experiment.backend)
+    model = build_compiled(prepared)
+    check_traced(prepared, model)
+    return prepared, model, usable_formats(prepared, model, formats)
+
+
 def _train(
     engine: Engine,
     prepared: Prepared,
@@ -200,6 +203,21 @@ def _train(
             recorded = f" and in run {tracker.name} ({tracker.run_id})" if tracked else ""
             error.add_note(f"Its files are in {tracker.folder}{recorded}.")
             raise
+
+
+def _save(
+    tracker: Tracker,
+    prepared: Prepared,
+    history: History,
+    model: keras.Model,
+    usable: UsableFormats,
+    tested: Mapping[str, float],
+) -> list[Path]:
+    """Draw the figures, and save the model in files and as an MLflow model. Return the files."""
+    record_figures(tracker, prepared, history, model)  # another process draws them while the model is saved
+    saved = save_files(tracker, prepared, model, usable)
+    record_model(tracker, prepared, history, model, usable, tested)
+    return saved
 
 
 def _tag(tracker: Tracker, trained: Trained) -> None:

@@ -1,8 +1,8 @@
-"""The form of targets that a loss or a metric of one's own takes: found out by a try on a few rows.
+"""Find the form of targets that a user's loss or metric takes, by a trial call on a few rows.
 
-A function says nothing of whether it takes class numbers or one-hot rows. It is called with each, beside outputs of the
-model's shape, and what gives finite numbers, one a row or one for all, is what it takes. Where several forms do,
-it is the first of `_FORMS` for a loss, and for a metric what the loss trains on.
+A function does not tell whether it takes class numbers or one-hot rows. It is called with each form and outputs of the
+model's shape. It takes a form if it returns finite numbers, one for each row or one for all. If it takes several forms,
+a loss gets the first of `_FORMS`, and a metric the form that the loss trains on.
 """
 
 from __future__ import annotations
@@ -30,22 +30,24 @@ _FORMS = {
 }
 _ROWS = 7
 _MISTAKES = (AttributeError, NameError, ImportError)
-_WHOLE, _ODD, _ENDLESS, _FAILED = 3, 2, 1, 0  # one number a row or in all; other shapes; not finite; an error
+_WHOLE, _ODD, _ENDLESS, _FAILED = 3, 2, 1, 0  # one number a row or one for all; another shape; not finite; an error
 _found: dict[tuple[Any, ...], dict[str, int | Exception]] = {}
 
 
 def find_targets(experiment: Experiment, splits: Splits) -> dict[str, tuple[str, ...]]:
-    """The forms that each loss and metric takes which does not say so itself, by config key, the best first.
+    """Return config key -> forms, the best first, for losses and metrics that do not declare their form.
 
-    One that the config names is tried as well, so that what does not go with it is said before training.
+    A form that the config names is tried too, so that an error in it is raised before training.
 
     Raises:
-        ConfigError: a function that raises an error with every form; the sentence names its file and line.
+        ConfigError: a function raises an exception with every form; the message names its file and line.
     """
     nodes = [node for node in (experiment.loss, *experiment.metrics.values()) if node is not None]
     nodes = [node for node in nodes if not traits.says_targets(node.component)]
     if splits.spec.task != "classification":
-        for node in nodes:  # the model may give it other outputs than this call, so only what is wrong anyhow counts
+        for (
+            node
+        ) in nodes:  # the outputs of the model may differ from those of this call, so only errors in any case count
             if isinstance(error := _try(node, splits, "dense"), _MISTAKES):
                 raise ConfigError(f"{node.path}: {node.name} does not work: {describe_error(error)}")
         return {}
@@ -53,7 +55,7 @@ def find_targets(experiment: Experiment, splits: Splits) -> dict[str, tuple[str,
 
 
 def in_words(node: Node, forms: tuple[str, ...], chosen: str) -> str:
-    """`own:by_index takes class numbers`."""
+    """Return the notice on a form that was found: `own:by_index takes class numbers`."""
     others = [form for form in forms if form != chosen]
     more = f" ({node.path}.targets={others[0]} gives it {_FORMS[others[0]]})" if others else ""
     return f"{node.name} takes {_FORMS[chosen]}{more}"
@@ -76,7 +78,7 @@ def _taken(node: Node, splits: Splits, backend: str) -> tuple[str, ...]:
     best = max(ranks.values(), default=_FAILED)
     if best == _FAILED:
         errors = {form: error for form, error in results.items() if isinstance(error, Exception)}
-        # What no form of targets could mend tells more than what came of another form.
+        # An error that does not depend on the form of targets is the more useful one.
         errors = {form: error for form, error in errors.items() if isinstance(error, _MISTAKES)} or errors
         said = {form: describe_error(error) for form, error in errors.items()}
         told = said.values() if len({*said.values()}) == 1 else (f"with {_FORMS[form]} {said[form]}" for form in said)
@@ -85,7 +87,7 @@ def _taken(node: Node, splits: Splits, backend: str) -> tuple[str, ...]:
 
 
 def _try(node: Node, splits: Splits, form: str) -> int | Exception:
-    """How well a call with one form of targets goes."""
+    """Return the rank of a trial call with a form of targets, or its exception."""
     import numpy as np
 
     part = splits.train.encode(form)  # type: ignore[arg-type]
@@ -101,7 +103,7 @@ def _try(node: Node, splits: Splits, form: str) -> int | Exception:
             result = _called(node, targets, _outputs((count, *spec.positions, units), activation))
     except (BuildError, ComponentError, DataError):
         raise
-    except Exception as error:  # the function's own: whatever it raises, it does not take these targets
+    except Exception as error:  # raised by the function: it does not take these targets
         return error
     if not np.isfinite(result).all():
         return _ENDLESS
@@ -109,7 +111,7 @@ def _try(node: Node, splits: Splits, form: str) -> int | Exception:
 
 
 def _outputs(shape: tuple[int, ...], activation: str) -> Any:
-    """Outputs such as a model gives, shape (rows, *positions, units)."""
+    """Return random outputs of a model with this activation."""
     import numpy as np
 
     scores = np.random.default_rng(0).normal(size=shape).astype(np.float32)
@@ -119,7 +121,7 @@ def _outputs(shape: tuple[int, ...], activation: str) -> Any:
 
 
 def _called(node: Node, targets: Any, outputs: Any) -> Any:
-    """What a loss gives for each row, or a metric for all, called as Keras calls it."""
+    """Return the values of a loss or the result of a metric, called as Keras calls them."""
     import keras
     import numpy as np
 
@@ -131,7 +133,7 @@ def _called(node: Node, targets: Any, outputs: Any) -> Any:
     else:
         (metric,) = build_metrics({"tried": node})
         metric.update_state(keras.ops.convert_to_tensor(targets), keras.ops.convert_to_tensor(outputs))
-        made = metric.result()  # of some metrics a dict of results
+        made = metric.result()  # a dict for some metrics
     values = [np.asarray(keras.ops.convert_to_numpy(each)) for each in keras.tree.flatten(made)]
     if not values or any(each.dtype.kind not in "biuf" for each in values):
         raise TypeError(f"{node.name} gives {type(made).__name__} where numbers are wanted")

@@ -29,9 +29,9 @@ __all__ = [
     "refresh",
 ]
 
-PARTS = ("engine", "launcher", "sweeper")  # of kexp itself, which packages add to as they add components
+PARTS = ("engine", "launcher", "sweeper")  # parts of kexp that packages add to, besides components
 
-# Public names of an exported module that are no components: base classes, and what makes no sense from a config.
+# Public names of Keras' modules that are not components: base classes, and objects that a config cannot create.
 _NO_COMPONENTS = frozenset(
     "Optimizer LossScaleOptimizer MultiOptimizer OptimizerMap Loss Metric Mean Sum MeanMetricWrapper Layer Callback"
     " CallbackList History ProgbarLogger LambdaCallback LearningRateSchedule Initializer Regularizer Constraint"
@@ -40,40 +40,40 @@ _NO_COMPONENTS = frozenset(
 
 
 def names(group: str) -> list[str]:
-    """Every name that the group offers, sorted. Imports nothing.
+    """Returns every name of a group, sorted. Imports nothing.
 
     Raises:
-        UnknownNameError: no such group.
+        UnknownNameError: there is no such group.
     """
     return sorted(_table(find_group(group).name))
 
 
 def offers(group: str, name: str) -> bool:
-    """Whether the group has that name, a second one that Keras takes among them. Imports nothing."""
+    """Returns whether a group has a name, or an alias that Keras accepts. Imports nothing."""
     return name in _table(group) or name in _second(group)
 
 
 def aliases_of(group: str, label: str) -> list[str]:
-    """The further words that Keras takes for the component of that name, sorted. Imports nothing."""
+    """Returns Keras' aliases for the component of a name, sorted. Imports nothing."""
     return sorted(second for second, first in _second(group).items() if first == label)
 
 
 def components(group: str | None = None) -> Iterator[tuple[str, Component]]:
-    """Every offered name with its component, in order of group and name. Imports nothing."""
+    """Yields every name with its component, in the order of groups and names. Imports nothing."""
     for each in [find_group(group).name] if group else GROUPS:
         yield from sorted(_table(each).items())
 
 
 def find(group: str, name: str, key: str | None = None) -> Component:
-    """The component of that name, or the one that a `module:attribute` reference points at.
+    """Returns the component of a name, or of a reference `module:attribute`.
 
     Args:
         group: the group's name.
         name: a registered name or a reference.
-        key: the config key to blame in messages; the group's name unless given.
+        key: the config key, for messages; the group's name unless given.
 
     Raises:
-        UnknownNameError: no such name; the message has the nearest.
+        UnknownNameError: there is no such name; the message has the nearest.
         ComponentError: two packages claim the name.
     """
     owner = find_group(group)
@@ -83,15 +83,15 @@ def find(group: str, name: str, key: str | None = None) -> Component:
 
 
 def part_names(kind: str) -> list[str]:
-    """The names that packages offer for a part of kexp that is no component, one of `PARTS`. Imports nothing."""
+    """Returns the names of launchers, sweepers or engines, as `kind` says, one of `PARTS`. Imports nothing."""
     return sorted(_table(kind))
 
 
 def find_part(kind: str, name: str) -> Component:
-    """The launcher, the sweeper or the engine of that name: an entry point of the group `kexp.<kind>`.
+    """Returns the launcher, sweeper or engine of a name: an entry point of the group `kexp.<kind>`.
 
     Raises:
-        UnknownNameError: no such name; the message has the nearest.
+        UnknownNameError: there is no such name; the message has the nearest.
         ComponentError: two packages claim the name.
     """
     return _found(kind, name, kind, "trainer.engine" if kind == "engine" else f"hydra/{kind}")
@@ -115,7 +115,7 @@ def _found(group: str, name: str, noun: str, key: str) -> Component:
 
 @cache
 def _second(group: str) -> dict[str, str]:
-    """Second name -> name, of what Keras takes as text besides the names that it offers."""
+    """Returns alias -> name, for the names that Keras accepts besides those of its exports."""
     table, found = _table(group), {}
     for entry in entry_points():
         if entry.group != "exports" or entry.name != group:
@@ -128,7 +128,7 @@ def _second(group: str) -> dict[str, str]:
 
 
 def misplaced() -> list[str]:
-    """A sentence for each entry point in a group that does not exist: nothing would ever look there."""
+    """Returns a sentence for each entry point in a group that does not exist, which is never used."""
     known = [*GROUPS, *PARTS, "exports"]
     return [
         f"{entry.name} of {entry.distribution} {entry.version} is registered in kexp.{entry.group}, a group that does "
@@ -139,7 +139,7 @@ def misplaced() -> list[str]:
 
 
 def refresh() -> None:
-    """Forgets what was listed, so that packages installed since are seen."""
+    """Clears the caches, so that newly installed packages are found."""
     for cached in (_table, _second, entry_points, _exports_of):
         cached.cache_clear()
 
@@ -156,7 +156,7 @@ def _reference(group: Group, name: str) -> Component:
 
 @cache
 def _table(group: str) -> dict[str, Component]:
-    """name -> component of one group. kexp's own come first and are never displaced."""
+    """Returns name -> component of a group. kexp's own come first and are never replaced."""
     table: dict[str, Component] = {}
     own_names = {(e.distribution, e.value, e.name) for e in entry_points() if e.group == group}
     for entry in entry_points():
@@ -183,7 +183,7 @@ def _offers(entry: EntryPoint, group: str, own_names: set[tuple[str, str, str]])
 
 @cache
 def _exports_of(group: str, module: str) -> tuple[tuple[str, str], ...]:
-    """(offered name, public name) of each component that a module exports."""
+    """Returns (registered name, name in the module) of each component that a module exports."""
     try:
         public = signatures.exported(module)
     except (ModuleNotFoundError, SyntaxError, OSError):
@@ -199,13 +199,13 @@ def _exports_of(group: str, module: str) -> tuple[tuple[str, str], ...]:
 
 
 def _offered_name(group: str, name: str) -> str:
-    """The name that Keras itself gives an export: optimizers run together, layers keep their class names."""
+    """Returns the name of an export as Keras writes it: optimizers in lower case, layers by their class names."""
     if group in ("layer", "activation"):
         return name
     return name.lower() if group == "optimizer" else to_snake_case(name)
 
 
 def _first_name(entry: EntryPoint, own_names: set[tuple[str, str, str]]) -> str:
-    """The name to know a component by: its factory's, where that is registered too, else the one asked for."""
+    """Returns the main name of a component: that of its factory if it is registered too, else the entry point's."""
     attribute = entry.value.partition(":")[2]
     return attribute if (entry.distribution, entry.value, attribute) in own_names else entry.name

@@ -1,4 +1,4 @@
-"""One thing that a config can name: how it is imported, and how it becomes a part."""
+"""A component: what a name in the config stands for, how it is imported, and its parameters."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _unread: ContextVar[bool] = ContextVar("unread", default=False)
 
 @dataclass(frozen=True)
 class Component:
-    """One thing that a config can name.
+    """What a name in the config stands for.
 
     Attributes:
         group: the group's name.
@@ -42,9 +42,9 @@ class Component:
         target: `module:attribute` of the factory.
         distribution: the package that registers it, or "reference".
         version: that package's version; for a reference, a digest of the module's source.
-        exported: a member of a `kexp.exports` module: read from source, never imported for its signature.
+        exported: whether a `kexp.exports` module exports it; its signature is then read from source, without an import.
         claimants: other packages that claim the name.
-        part: of the model that the factory makes, what its own code compiles it with; see `compiled_parts`.
+        part: names a loss or metric that the factory's model is compiled with; see `compiled_parts`.
     """
 
     group: str
@@ -63,31 +63,31 @@ class Component:
 
     @property
     def source(self) -> str:
-        """What it stands for and whose that is, for messages."""
+        """Its target and its package, for messages."""
         return f"{self.target} of {self.origin}"
 
     @property
     def common(self) -> tuple[Parameter, ...]:
-        """The parameters that it has because of its group, and kexp itself interprets."""
+        """The parameters of its group, which kexp itself interprets."""
         group = GROUPS[self.group]
         return group.common if self.distribution == OURSELVES else (*group.common, *group.own)
 
     @property
     def named_as_keras(self) -> bool:
-        """Whether its parameters' names mean what they mean in Keras: of kexp's own, optimizers, and Keras' objects."""
+        """Whether its parameters have Keras' meaning: those of kexp's components, optimizers and Keras' objects."""
         if self.distribution == OURSELVES or self.group == "optimizer":
             return True
         return not self.exported and type(self.load()).__module__.startswith("keras.")
 
     def load(self, *, anew: bool = False) -> Any:
-        """Imports what the name stands for: a class, a function, or an object of a Keras class.
+        """Imports the class, the function or the object of a Keras class that the name stands for.
 
         Args:
-            anew: run the module once more, for an object that nothing else has a hold of.
+            anew: whether to run the module again, for an object without other references.
 
         Raises:
-            ComponentError: it does not import, is not there, or is none of these. Any failure of its module,
-                SystemExit and SyntaxError too, is its own and ends here.
+            ComponentError: it cannot be imported, does not exist, or is none of these. Any exception of its module,
+                SystemExit and SyntaxError too, becomes this error.
         """
         module, _, attribute = self.target.partition(":")
         silence_libraries()
@@ -116,7 +116,7 @@ class Component:
         return made
 
     def reading(self) -> Reading:
-        """How what it stands for becomes a part. Imports that, but never Keras for a built-in.
+        """Returns how the object becomes a part of the model. Imports it, but never Keras for a built-in component.
 
         Raises:
             ComponentError: it cannot be imported or read.
@@ -135,11 +135,11 @@ class Component:
         return read_signature(group, signature, label)
 
     def signature(self) -> Signature:
-        """Its parameters, less those that kexp and Keras fill in; imports and raises as `reading` does."""
+        """Returns its parameters without those that kexp and Keras fill in; imports and raises as `reading` does."""
         return self.reading().signature
 
     def summary(self) -> str:
-        """The first sentence of its documentation.
+        """Returns the first sentence of its documentation.
 
         Raises:
             ComponentError: it cannot be imported or read.
@@ -148,11 +148,11 @@ class Component:
             try:
                 return signatures.summary_of_source(self.target)
             except (LookupError, ModuleNotFoundError, SyntaxError):
-                pass  # `signature` says what is wrong
+                pass  # `signature` raises the error
         return self.signature().summary
 
     def problem(self) -> str | None:
-        """Why the component cannot be used, or None. Imports it unless it is an export."""
+        """Returns why the component cannot be used, or None. Imports it unless it is an export."""
         try:
             self.signature()
         except ComponentError as error:
@@ -162,7 +162,7 @@ class Component:
 
 @contextmanager
 def unread_references() -> Iterator[None]:
-    """References have no parameters for a while, so that composing a config imports nobody's module."""
+    """References have no parameters within the block, so that composing a config imports no module of the user's."""
     token = _unread.set(True)
     try:
         yield
@@ -170,11 +170,11 @@ def unread_references() -> Iterator[None]:
         _unread.reset(token)
 
 
-_tunables: dict[int, tuple[Any, Tunable | None]] = {}  # with the object, so that its number stays its own
+_tunables: dict[int, tuple[Any, Tunable | None]] = {}  # keeps the object too, so that its id is not reused
 
 
 def _tunable(made: Any, label: str) -> Tunable | None:
-    """What is written for KerasTuner, as a factory; one for each, as it is run to see what it declares."""
+    """Returns a factory for code that is written for KerasTuner, else None. Cached, because the code is run for it."""
     if id(made) not in _tunables:
         _tunables[id(made)] = made, as_tunable(made, label)
     return _tunables[id(made)][1]
@@ -195,7 +195,7 @@ def _why(error: BaseException, module: str) -> str:
 
 @contextmanager
 def _no_arguments() -> Iterator[None]:
-    """What a module reads of the command line as it is imported is what a script that was given nothing reads."""
+    """Hides the command line from a module that reads it when it is imported."""
     kept, sys.argv = sys.argv, sys.argv[:1]
     try:
         yield
@@ -204,7 +204,7 @@ def _no_arguments() -> Iterator[None]:
 
 
 def _run_again(name: str) -> Any:
-    """A module made anew from its source; the one that is loaded stays as it is."""
+    """Returns a new module that is run from the source; the loaded module is unchanged."""
     importlib.import_module(name)
     spec = importlib.util.find_spec(name)
     if spec is None or spec.loader is None:

@@ -29,7 +29,7 @@ class EntryPoint:
 
 @lru_cache(maxsize=1)
 def entry_points() -> tuple[EntryPoint, ...]:
-    """Every `kexp.*` entry point of every installed distribution; the first of a name on the path shadows the rest."""
+    """Returns the `kexp.*` entry points of all installed distributions; the first of a name on the path counts."""
     found: list[EntryPoint] = []
     seen: set[str] = set()
     for distribution in distributions():

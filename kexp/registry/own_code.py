@@ -1,4 +1,4 @@
-"""The source of a module of one's own, and of the modules beside it that it imports; found without running any."""
+"""The source files of a user's module, and of the user's modules that it imports; nothing is imported to find them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _STANDARD = sysconfig.get_path("stdlib")
 
 
 def sources_of(module: str) -> dict[str, Path]:
-    """The files of a module and of what it imports from the folder that it was found in, by their path in there.
+    """Returns the files of a module and of the modules that it imports from its own folder, by relative path.
 
     Args:
         module: its dotted name.
 
     Returns:
-        At most 200 files of 2 MB in all; of an installed package the one file. Empty where there is no source.
+        At most 200 files and 2 MB in all; for an installed package only its own file. Empty if there is no source.
     """
     try:
         file = source_file(module)
@@ -50,7 +50,7 @@ def sources_of(module: str) -> dict[str, Path]:
 
 
 def modules_of(module: str) -> list[str]:
-    """The dotted names of a module and of those beside it that it imports; of an installed package the one."""
+    """Returns the dotted names of a module and of the user's modules that it imports."""
     if not is_kept(module):
         return [module]
     return [
@@ -60,7 +60,7 @@ def modules_of(module: str) -> list[str]:
 
 
 def digest_of(module: str) -> str:
-    """A digest of a module's sources, so that changed code is another version; empty where there are none."""
+    """Returns a digest of a module's sources, which identifies its version; empty if there are none."""
     sources = sources_of(module)
     if not sources:
         return ""
@@ -71,12 +71,12 @@ def digest_of(module: str) -> str:
 
 
 def imports_keras(module: str) -> bool:
-    """Whether a module, or one beside it, imports Keras or TensorFlow as it is imported."""
+    """Returns whether importing a user's module imports Keras or TensorFlow."""
     return any(_KERAS.search(file.read_bytes()) for file in sources_of(module).values())
 
 
 def is_kept(module: str) -> bool:
-    """Whether a module is somebody's own file, and no installed package's, which pip has."""
+    """Returns whether a module is a user's file and not part of an installed package, which pip can install again."""
     try:
         file = source_file(module)
         return "site-packages" not in file.parts and not str(file).startswith(_STANDARD)
@@ -85,13 +85,13 @@ def is_kept(module: str) -> bool:
 
 
 def meant_reference(name: str) -> str | None:
-    """The reference that a name was meant for, as `mine:loss` for `mine.loss`, `mine.py:loss` or `./mine.py`.
+    """Returns the reference that a name probably means: `mine:loss` for `mine.loss`, `mine.py:loss` or `./mine.py`.
 
     Args:
-        name: what is neither a registered name nor a reference to a module that exists.
+        name: neither a registered name nor a reference to an existing module.
 
     Returns:
-        None where there is no such module either.
+        None if there is no such module.
     """
     place, colon, attribute = name.partition(":")
     module = place.removeprefix(f"{Path.cwd()}/").removeprefix("./").replace("/", ".")
@@ -114,14 +114,14 @@ def _is_module(name: str) -> bool:
 
 
 def _packages(root: Path, module: str) -> list[Path]:
-    """The `__init__.py` of each package that a dotted name goes through."""
+    """Returns the path of `__init__.py` for each package in a dotted name."""
     parts = module.split(".")
     return [root.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
 
 
 @lru_cache(maxsize=1024)
 def _imports(file: Path, changed_ns: int, root: Path) -> tuple[str, ...]:
-    """The dotted names that a file imports; `changed_ns` makes a changed file another one."""
+    """Returns the dotted names that a file imports; `changed_ns` is part of the cache's key."""
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError):

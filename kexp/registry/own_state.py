@@ -1,8 +1,8 @@
-"""What one's own modules keep from call to call: a run of a process begins with what the one before it began with.
+"""The state of users' modules: each run of a process starts with the state that the first run started with.
 
-A counter, a list that is a default, a variable of a closure, a function's or a class's attribute, an attribute of an
-object with a call: what a run left there is put back as the next one begins, unless the user has changed it since.
-What a module imports from the folder that it was found in counts as it does.
+State is a counter, a list as a default argument, a variable of a closure, and an attribute of a function, a class or an
+object of a module. What a run has changed is restored when the next run starts, unless the user has changed it since.
+This includes the user's modules that a module imports.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ __all__ = ["begun_anew", "untouched"]
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 _MANY = (list, tuple, set, frozenset, deque)
 _ABSENT = object()
-Place = tuple[Any, str]  # an owner and its attribute; None and a name for a default, which changes in place alone
-_left: dict[str, tuple[Any, Any]] = {}  # place -> what a run began with, what it left
+Place = tuple[Any, str]  # an owner and its attribute; None and a name for a default, which is only changed in place
+_left: dict[str, tuple[Any, Any]] = {}  # place -> its values at the start and at the end of a run
 
 
 @contextmanager
 def begun_anew(modules: Iterable[str]) -> Iterator[None]:
-    """A run's time: its modules begin as before the process's earlier runs, with the settings that they have made."""
+    """Restores the state of modules for a run, with the process-wide settings that the modules have made."""
     modules = tuple(modules)
     for name, (place, value) in _places(modules).items():
         if name in _left and value == _left[name][1]:
@@ -44,7 +44,7 @@ def begun_anew(modules: Iterable[str]) -> Iterator[None]:
 
 @contextmanager
 def untouched(modules: Iterable[str]) -> Iterator[None]:
-    """A try, of which nothing is left."""
+    """Restores the state of modules after a trial call."""
     modules = tuple(modules)
     before = _values(modules)
     try:
@@ -72,7 +72,7 @@ def _put_back(place: Place, now: Any, then: Any) -> None:
 
 
 def _places(modules: tuple[str, ...]) -> dict[str, tuple[Place, Any]]:
-    """Where modules keep plain values, by a name of the place, and what is there now."""
+    """Returns name -> (place, current value), for all plain values that modules keep."""
     whole = {each for name in modules for each in modules_of(name)}
     loaded = [(name, sys.modules[name]) for name in sorted(whole) if name in sys.modules]
     each = (found for name, module in loaded for found in _inside(name, module, whole))

@@ -1,11 +1,11 @@
-"""How an object that a name or a reference stands for becomes a part. This is the one rule, for every group.
+"""How the object of a name or a reference becomes a part of the model. One rule for every group:
 
-    a class                                       is made
-    an object of a Keras class                    is there already: each run has a copy
-    a function of just what Keras calls the part  is the part itself; what else it takes are parameters of the config
-    with, whatever its parameters' names
-    any other function                            makes the part, as one does that takes just these and gives back a
-                                                  function that it defines, or an object of a Keras class
+    a class                                is called, and returns the part
+    an object of a Keras class             exists already: each run has a copy
+    a function of just Keras' arguments,   is the part itself; its other parameters are those of the config
+    whatever their names
+    any other function                     is called, and returns the part; so is a function of just these arguments
+                                           that returns a function it defines, or an object of a Keras class
 
 Keras calls a loss and a metric with two arguments, an activation, a regularizer and a constraint with one, an
 initializer with a shape and a dtype, a schedule with a step. A function takes "just these" where as many of its
@@ -26,7 +26,7 @@ from kexp.signatures import REQUIRED, Parameter, Signature
 
 __all__ = ["Reading", "group_of", "is_there_already", "read_object", "read_signature"]
 
-_DTYPE = "dtype"  # Keras hands it to an initializer by its name
+_DTYPE = "dtype"  # Keras passes it to an initializer by name
 # Keras' class of each group's members.
 _BASES = {
     "Optimizer": "optimizer",
@@ -47,15 +47,13 @@ class Reading:
     """How a component's object becomes a part.
 
     Attributes:
-        kind: "made": called, it makes the part. "itself": it is the part. "copied": it is a part that is there
-            already, of which each run has a copy.
-        signature: what the config gives it.
-        taken: of a function that is the part itself, the parameters that Keras fills in.
+        kind: "made": a call returns the part. "itself": it is the part. "copied": it is an existing part, of which
+            each run has a copy.
+        signature: the parameters that the config sets; `signature.taken` are those that Keras fills in.
     """
 
     kind: Literal["made", "itself", "copied"]
     signature: Signature
-    taken: tuple[str, ...] = ()
 
 
 def read_object(group: Group, made: Any, label: str) -> Reading:
@@ -77,7 +75,7 @@ def read_object(group: Group, made: Any, label: str) -> Reading:
         signature = signatures.of_callable(made)
     except (TypeError, ValueError) as error:
         if group.called_with and not inspect.isclass(made):  # a function in C, say
-            return Reading("itself", Signature(()), group.called_with)
+            return Reading("itself", Signature((), taken=group.called_with))
         raise ComponentError(f"{label} has no readable signature") from error
     if inspect.isclass(made) or hasattr(made, "kexp_signature") or _makes_parts(made):
         return Reading("made", _config(group, signature))
@@ -110,7 +108,7 @@ def read_signature(group: Group, signature: Signature, label: str) -> Reading:
         )
     takes_dtype = _DTYPE in wanted[len(taken) :] and (_DTYPE in signature or signature.open)
     by_name = (_DTYPE,) if takes_dtype else ()
-    return Reading("itself", _config(group, signature, *taken, *by_name), (*taken, *by_name))
+    return Reading("itself", _config(group, signature, *taken, *by_name))
 
 
 def group_of(made: Any) -> str | None:
@@ -142,7 +140,7 @@ def _makes_parts(made: Any) -> bool:
 
 
 def is_there_already(made: Any) -> bool:
-    """Whether an object is of a Keras class. Imports nothing: such an object has imported Keras."""
+    """Returns whether an object is of a Keras class. Imports nothing: such an object has imported Keras."""
     if isinstance(made, type):
         return False
     return any(_is_keras(kind) for kind in type(made).__mro__)
@@ -153,13 +151,13 @@ def _is_keras(kind: type) -> bool:
 
 
 def _config(group: Group, signature: Signature, *taken: str) -> Signature:
-    """What is left for the config, less what kexp fills in."""
+    """Returns the parameters that the config sets: all but those that kexp and Keras fill in."""
     left = signature.without("self", "name", *group.given, *taken)
     return replace(left, taken=taken)
 
 
 def _is_setting(parameter: Parameter) -> bool:
-    """Whether its annotation is that of a plain value, which no argument of Keras' is."""
+    """Returns whether a parameter is annotated as a plain value, which Keras' own arguments never are."""
     kind = parameter.annotation
     if get_origin(kind) is Annotated:
         kind = get_args(kind)[0]

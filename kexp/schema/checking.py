@@ -20,15 +20,15 @@ __all__ = ["check"]
 
 
 def check(config: Mapping[str, Any]) -> Experiment:
-    """The composed config as an experiment.
+    """Returns the composed config as an experiment.
 
     Args:
-        config: plain nested dict, interpolations resolved.
+        config: a plain nested dict, with interpolations resolved.
 
     Raises:
-        ConfigError: the first thing wrong, as one sentence that names its key.
+        ConfigError: the config is not valid; one sentence on the first problem, which names its key.
     """
-    config = hide_in(config)  # it is shown and kept
+    config = hide_in(config)  # the config is shown and stored
     keys = [f.name for f in fields(Experiment) if f.default is MISSING and f.default_factory is MISSING]
     refuse_unknown("", config, {*keys, *SETTINGS})
     for key in keys:
@@ -80,7 +80,7 @@ def _check_tracking(tracking: Tracking, config: Mapping[str, Any]) -> None:
 
 
 def _check_save(save: Save, tracking: Tracking) -> None:
-    """That what is asked for goes together: a registered model is one that is saved."""
+    """Checks that the settings fit together: a registered model must also be saved."""
     models_kept(save.keep)
     if save.register is None:
         if save.alias is not None:

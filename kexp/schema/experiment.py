@@ -1,4 +1,4 @@
-"""A whole config, checked; and what it becomes when the data and the model's own code have their say."""
+"""A checked config, and how the data and the model's own code complete it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = ["Experiment", "Taken"]
 
 @dataclass(frozen=True)
 class Taken:
-    """What a model's own code compiled it with; None for what it did not say."""
+    """The settings that a model's own code compiled it with; None for those that it did not give."""
 
     optimizer: Node | None = None
     loss: Node | None = None
     metrics: dict[str, Node] | None = None
-    trainer: Mapping[str, Any] = field(default_factory=dict)  # how the step is compiled, by the trainer's keys
-    ignored: tuple[str, ...] = ()  # what nothing of kexp's stands for, as it was written
-    unnamed: Mapping[str, ConfigError] = field(default_factory=dict)  # part -> why no config can name it
+    trainer: Mapping[str, Any] = field(default_factory=dict)  # settings of `compile`, by the trainer's keys
+    ignored: tuple[str, ...] = ()  # settings that kexp does not support, as written
+    unnamed: Mapping[str, ConfigError] = field(default_factory=dict)  # part -> why a config cannot name it
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A whole config, checked."""
+    """A checked config."""
 
     name: str | None
     seed: int
@@ -45,11 +45,11 @@ class Experiment:
     sweep: Sweep
     fused: Fused = field(default_factory=Fused)
     metrics_follow_data: bool = False  # `metrics=[auto]`
-    optimizer_follows_model: bool = False  # `optimizer=auto`, of which nothing is set
-    optimizer_of_model: bool = False  # the model's own code compiles it with the optimizer that the node describes
+    optimizer_follows_model: bool = False  # `optimizer=auto` without any setting
+    optimizer_of_model: bool = False  # the node describes the optimizer of the model's own code
 
     def nodes(self) -> Iterator[Node]:
-        """Every chosen component."""
+        """Yields every chosen component."""
         yield from (self.data, self.model, self.activation, self.optimizer)
         if self.loss is not None:
             yield self.loss
@@ -71,7 +71,7 @@ class Experiment:
         return rest, {**too, **asked}
 
     def as_dict(self) -> dict[str, Any]:
-        """The experiment as a plain config that checks to an equal experiment."""
+        """Returns the experiment as a plain config, from which `check` returns an equal experiment."""
         return {
             "name": self.name,
             "seed": self.seed,
@@ -88,12 +88,12 @@ class Experiment:
         }
 
     def choosing(self, loss: str, metrics: Mapping[str, str], targets: Mapping[str, str] | None = None) -> Experiment:
-        """This experiment with what was left to the data chosen; explicit choices stay.
+        """Returns the experiment with the choices that the config leaves to the data; other choices are unchanged.
 
         Args:
-            loss: the loss that `auto` stands for.
-            metrics: the metrics that `auto` stands for, by key.
-            targets: config key of a loss or a metric -> the form of targets that it takes.
+            loss: the loss for `auto`.
+            metrics: the metrics for `auto`, by key.
+            targets: config key of a loss or a metric -> its form of targets.
         """
         changed = replace(self, optimizer_follows_model=False)
         if self.loss is None:
@@ -104,7 +104,7 @@ class Experiment:
         return changed._taking(targets or {})
 
     def compiled_with(self, taken: Taken) -> Experiment:
-        """This experiment with what its model's own code compiled, where the config names none."""
+        """Returns the experiment with what the model's own code compiled, where the config leaves it open."""
         changed = self
         if taken.optimizer is not None and self.optimizer_follows_model:
             changed = replace(
@@ -117,7 +117,7 @@ class Experiment:
         return replace(changed, trainer=replace(self.trainer, **self.follows_model(taken)))
 
     def follows_model(self, taken: Taken) -> dict[str, Any]:
-        """The trainer's settings that are left to the model's own code, and what that says."""
+        """Returns the trainer's settings that the config leaves to the model's own code, with their values there."""
         return {key: value for key, value in taken.trainer.items() if getattr(self.trainer, key) == AUTO}
 
     def _taking(self, targets: Mapping[str, str]) -> Experiment:

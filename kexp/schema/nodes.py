@@ -1,9 +1,9 @@
-"""Components that a config chooses: their names found, their parameters checked and completed."""
+"""The components that a config chooses, with checked and complete parameters."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -17,6 +17,7 @@ from kexp.schema.layer_lists import refuse_unlistable
 from kexp.schema.mappings import as_mapping, plain, refuse_unknown
 from kexp.schema.settings import AUTO
 from kexp.signatures import REQUIRED, UNREADABLE, Signature
+from kexp.system.nested import texts
 
 __all__ = [
     "DEFAULT_OPTIMIZER",
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 _REFERENCE = re.compile(r"(?<!\S)([A-Za-z_][\w.]*):[A-Za-z_][\w.]*")
-DEFAULT_OPTIMIZER = "adam"  # of a config that names none, and a model that was not compiled by its own code
+DEFAULT_OPTIMIZER = "adam"  # unless the config or the model's own code names one
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ class Node:
     """A component chosen in a config, with its parameters.
 
     Attributes:
-        component: what the name stands for.
+        component: the component of the name.
         parameters: the values of its own parameters, complete.
-        common: the values of what every member of its group has (`data.feed`, `optimizer.schedule`).
+        common: the values of the parameters of its group (`data.feed`, `optimizer.schedule`).
         path: the config key of the node.
     """
 
@@ -54,17 +55,18 @@ class Node:
 
     @cached_property
     def modules(self) -> frozenset[str]:
-        """The modules that its name and its parameters name by reference (`module:name`), installed or not."""
-        return frozenset(found.group(1) for text in _texts(self.as_dict()) for found in _REFERENCE.finditer(text))
+        """The modules of the references (`module:name`) in its name and its parameters, installed or not."""
+        written = (text for _, text in texts(self.as_dict()) if ":" in text)
+        return frozenset(found.group(1) for text in written for found in _REFERENCE.finditer(text))
 
     def as_dict(self) -> dict[str, Any]:
-        """The node as config again, under the component's first name."""
+        """Returns the node as config, with the component's main name."""
         common = {key: value.as_dict() if isinstance(value, Node) else value for key, value in self.common.items()}
         return {"name": self.name, **self.parameters, **common}
 
 
 def component_node(group: str, value: Any, path: str) -> Node:
-    """A component node, its name found, its parameters checked and completed with their defaults.
+    """Returns the node of a component, with checked parameters and the defaults of the others.
 
     Args:
         group: the component's group.
@@ -72,7 +74,7 @@ def component_node(group: str, value: Any, path: str) -> Node:
         path: the config key, for messages.
 
     Raises:
-        ConfigError: unknown name or parameter, a value against its rule, a required parameter missing.
+        ConfigError: a name or parameter is unknown, a value breaks its rule, or a required parameter is missing.
     """
     given = dict(as_mapping(path, value))
     name = given.pop("name", None)
@@ -100,8 +102,7 @@ def component_node(group: str, value: Any, path: str) -> Node:
 
 
 def defaults_of(component: Component) -> dict[str, Any]:
-    """A component's config node as its option provides it: its name, its parameters' defaults, its group's common
-    parameters. A required parameter is Hydra's `???`."""
+    """Returns a component's config node with its name and all defaults. A required parameter is Hydra's `???`."""
     node: dict[str, Any] = {"name": component.name}
     signature = component.signature()
     for parameter in signature.parameters:
@@ -118,7 +119,7 @@ def _parameters(owner: Component, path: str, given: dict[str, Any], signature: S
         key = f"{path}.{parameter.name}"
         if parameter.name in given:
             value = given.pop(parameter.name)
-            if value == "???":  # Hydra's word for a value that is still missing
+            if value == "???":  # Hydra's mark for a missing value
                 raise ConfigError(f"{key}: must be given")
         elif parameter.default is REQUIRED:
             raise ConfigError(f"{key}: must be given")
@@ -138,20 +139,20 @@ def _parameters(owner: Component, path: str, given: dict[str, Any], signature: S
         elif value is not None or parameter.default is not None:
             check_parameter(key, value, parameter, owner.named_as_keras)
             if isinstance(parameter.default, float) and type(value) is int:
-                value = float(value)  # 1 and 1.0 are one value: one fingerprint, and one program's number
+                value = float(value)  # so that 1 and 1.0 have one fingerprint and one compiled program
         complete[parameter.name] = value
     return complete | given
 
 
 def _are_layers(owner: Component, value: Any) -> bool:
-    """Whether a parameter that may hold layers does: another's `layers` may be numbers, and `layer` a layer's name."""
+    """Returns whether a value is layers: `layers` of a user's component may be numbers."""
     if isinstance(value, (list, tuple)):
         return owner.distribution == registry.OURSELVES or any(isinstance(each, (str, Mapping)) for each in value)
     return isinstance(value, str) and owner.group == "layer"
 
 
 def _layers(owner: Component, key: str, value: Any) -> Any:
-    """A layer, or layers in a list, each as a node."""
+    """Returns the node of a layer, or the nodes of a list of layers."""
     if isinstance(value, str):
         return component_node("layer", value, key).as_dict()
     nodes = [component_node("layer", each, f"{key}[{place}]") for place, each in enumerate(value)]
@@ -161,7 +162,7 @@ def _layers(owner: Component, key: str, value: Any) -> Any:
 
 
 def is_left_open(value: Any) -> bool:
-    """Whether a config's optimizer is nobody's choice: `auto`, with nothing set."""
+    """Returns whether the config leaves the optimizer open: `auto`, without any setting."""
     given = as_mapping("optimizer", value)
     return given.get("name") == AUTO and {**_left_open(), **given} == _left_open()
 
@@ -172,7 +173,7 @@ def _left_open() -> dict[str, Any]:
 
 
 def optimizer_node(value: Any) -> Node:
-    """The optimizer's node, `lr` folded into `learning_rate` and the schedule a node of its own."""
+    """Returns the optimizer's node, with `lr` as `learning_rate` and the schedule as a node."""
     if as_mapping("optimizer", value).get("name") == AUTO:
         value = {**as_mapping("optimizer", value), "name": DEFAULT_OPTIMIZER}
     node = component_node("optimizer", value, "optimizer")
@@ -202,16 +203,3 @@ def several_nodes(group: str, value: Any) -> dict[str, Node]:
         for key, each in chosen.items()
         if each is not None and key != AUTO
     }
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Yield every string in a part of a config that has a colon."""
-    if isinstance(value, str):
-        if ":" in value:
-            yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _texts(each)
-    elif isinstance(value, (list, tuple)):
-        for each in value:
-            yield from _texts(each)

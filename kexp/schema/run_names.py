@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from kexp.errors import ConfigError, UnknownNameError
+from kexp.system.nested import leaves
 
 __all__ = ["check_run_name", "run_name"]
 
@@ -28,7 +29,7 @@ def check_run_name(template: str, config: Mapping[str, Any]) -> None:
     """
     if not template.strip():
         raise ConfigError.at(_KEY, "must be a name", template)
-    known = dict(_leaves(config))
+    known = _values(config)
     for key in _REFERENCE.findall(template):
         if ":" not in key and key not in known:
             raise UnknownNameError(_KEY, "single value of the config", key, known)
@@ -49,7 +50,7 @@ def run_name(config: Mapping[str, Any]) -> str | None:
     template = config["tracking"]["run_name"]
     if template is None:
         return None
-    known = dict(_leaves(config))
+    known = _values(config)
     name = _REFERENCE.sub(lambda found: _text(known[found[1]]) if found[1] in known else found[0], template)
     if "${" in name:
         name = _resolved(name)
@@ -66,13 +67,9 @@ def _resolved(text: str) -> str:
         raise ConfigError(f"{_KEY}: {str(error).splitlines()[0]}") from error
 
 
-def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        path = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{path}.")
-        elif path != _KEY:
-            yield path, value
+def _values(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that a template may refer to, by their keys."""
+    return {key: value for key, value in leaves(config) if key != _KEY and not isinstance(value, Mapping)}
 
 
 def _text(value: Any) -> str:

@@ -1,6 +1,6 @@
-"""What a component takes: its parameters, read from a live callable or, without importing anything, from source.
+"""The signature of a component, read from a live callable or, without an import, from source.
 
-A signature is a component's config: each parameter is a config key, its default the default, its annotation the rule.
+A signature is a component's config: each parameter is a config key, with its default and its annotation as the rule.
 Keras annotates nothing and takes seconds to import, so the signatures of its exports are read from its source files.
 """
 

@@ -25,7 +25,7 @@ __all__ = [
 
 
 def of_callable(made: Callable[..., Any]) -> Signature:
-    """The signature of a live callable; annotations are resolved where they can be."""
+    """Returns the signature of a live callable, with annotations as objects if they can be resolved."""
     declared = getattr(made, "kexp_signature", None)
     if isinstance(declared, Signature):
         return declared
@@ -57,7 +57,7 @@ def of_callable(made: Callable[..., Any]) -> Signature:
 
 
 def _with_members(parameter: Parameter) -> Parameter:
-    """The parameter with a default that config can hold; one of an enum takes the texts of its members."""
+    """Returns the parameter with a default that a config can hold; that of an enum takes the texts of its members."""
     default = parameter.default
     options = get_args(parameter.annotation) or (parameter.annotation,)
     kind = next((each for each in (type(default), *options) if inspect.isclass(each) and issubclass(each, Enum)), None)
@@ -72,9 +72,9 @@ def _with_members(parameter: Parameter) -> Parameter:
 
 
 def _readable(default: Any) -> Any:
-    """A default as config can hold it; `UNREADABLE` for a function, an array or another object."""
+    """Returns a default as a config can hold it; `UNREADABLE` for a function, an array or another object."""
     if getattr(default, "shape", None) == () and hasattr(default, "dtype"):
-        return default.item()  # a number of NumPy's
+        return default.item()  # a NumPy number
     if isinstance(default, dict):
         plain = all(isinstance(key, str) and _readable(each) is not UNREADABLE for key, each in default.items())
     elif isinstance(default, (list, tuple)):
@@ -98,23 +98,23 @@ def _documentation(made: Callable[..., Any]) -> str:
 
 
 def _scope(made: Callable[..., Any]) -> dict[str, Any]:
-    """The names that a callable's annotations are written in."""
+    """Returns the global names that a callable's annotations may use."""
     function = made.__init__ if inspect.isclass(made) else written(made)
     return dict(getattr(function, "__globals__", {}))
 
 
 def written(made: Callable[..., Any]) -> Callable[..., Any]:
-    """The function that somebody wrote, behind what binds its arguments, wraps it or compiles it."""
+    """Returns the function inside partials, wrappers and compiled functions."""
     while isinstance(made, functools.partial):
         made = made.func
     return made if inspect.isclass(made) else inspect.unwrap(made)
 
 
 def _resolved(annotation: Any, scope: dict[str, Any]) -> Any:
-    """An annotation as an object; None where it names what is imported for type checkers alone."""
+    """Returns an annotation as an object; None if it has names that are imported only for type checkers."""
     if not isinstance(annotation, str):
         return annotation
     try:
         return eval(annotation, scope)
-    except Exception:  # the annotation is its author's; whatever it does, it is no rule then
+    except Exception:  # user code may raise anything; the parameter then has no rule
         return None

@@ -1,4 +1,4 @@
-"""A parameter, a signature, and what a docstring says of its arguments."""
+"""Parameters, signatures, and the descriptions of arguments in docstrings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Marker:
 
 REQUIRED = _Marker("REQUIRED")  # no default: must be given
 
-UNREADABLE = _Marker("UNREADABLE")  # has a default that is no plain value: left to the component unless given
+UNREADABLE = _Marker("UNREADABLE")  # the default is not a plain value: the component uses it unless the config sets one
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Parameter:
         default: a plain value, `REQUIRED` or `UNREADABLE`.
         annotation: the rule; None if any value is accepted.
         help: its line in the documentation.
-        keyword_only: whether the component takes it by name alone.
-        positional_only: whether by position alone.
-        members: the enum of which the config has the value or the name of a member.
+        keyword_only: whether it can be passed by name only.
+        positional_only: whether it can be passed by position only.
+        members: the enum, if the config has the value or the name of one of its members.
     """
 
     name: str
@@ -62,21 +62,21 @@ class Signature:
 
     parameters: tuple[Parameter, ...]
     help: str = ""
-    open: bool = False  # takes **kwargs: what else it takes is its own affair
+    open: bool = False  # takes **kwargs, so that any other name may be valid
     any_positional: bool = False  # takes *args
-    taken: tuple[str, ...] = ()  # parameters that are no config: Keras fills them in
+    taken: tuple[str, ...] = ()  # arguments that Keras passes, which the config cannot set
 
     def __contains__(self, name: str) -> bool:
         return any(parameter.name == name for parameter in self.parameters)
 
     def with_members(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Values of the config, with those of enums as their members."""
+        """Returns values of the config, with members of enums instead of their texts."""
         kinds = {p.name: p.members for p in self.parameters if p.members is not None}
         found = {key: member_of(kinds[key], value) for key, value in values.items() if key in kinds}
         return {**values, **found}
 
     def is_plain(self, name: str) -> bool:
-        """Whether a parameter is annotated as one of some values: these are no names of components then."""
+        """Returns whether a parameter is annotated as a Literal, whose texts are not names of components."""
         return any(p.name == name and get_origin(p.annotation) is Literal for p in self.parameters)
 
     @property
@@ -89,25 +89,25 @@ class Signature:
 
 
 def written_members(kind: type[Enum]) -> dict[Any, Enum]:
-    """An enum's members as a config has them: by their values if all are text, otherwise by their names."""
+    """Returns an enum's members by their texts in a config: the values if all are texts, otherwise the names."""
     by_value = all(isinstance(each.value, str) for each in kind)
     return {each.value if by_value else each.name: each for each in kind}
 
 
 def member_of(kind: type[Enum], value: Any) -> Any:
-    """The member that a config has the text of; another value as it is."""
+    """Returns the member for a text of the config; other values are unchanged."""
     return written_members(kind).get(value, value) if isinstance(value, str) else value
 
 
 def to_snake_case(name: str) -> str:
-    """`HeNormal` -> `he_normal`, as Keras names things."""
+    """Converts a class name to snake case as Keras does: `HeNormal` -> `he_normal`."""
     name = name.replace("NaN", "Nan").replace("TensorBoard", "Tensorboard")  # one word each, as in Keras' file names
     name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def argument_helps(documentation: str) -> dict[str, str]:
-    """The `Args:` or `Attributes:` section of a Google docstring, as one line each."""
+    """Returns name -> description in one line, from the `Args:` or `Attributes:` section of a Google docstring."""
     section = re.search(
         r"^(?:Args|Attributes):\n(.*?)(?=^\S|\Z)", inspect.cleandoc(documentation), re.DOTALL | re.MULTILINE
     )

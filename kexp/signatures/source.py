@@ -1,4 +1,4 @@
-"""The signature of a class or function in a source file, which is not imported."""
+"""The signature of a class or function, read from its source file without an import."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = [
 
 
 def exported(module: str) -> dict[str, str]:
-    """The names that a module offers, each with the `module:name` it comes from. Imports nothing.
+    """Returns name -> `module:name` of its definition, for the names that a module exports. Imports nothing.
 
-    They are its `__all__`; without one, the public classes and functions that it defines and what it hands on by
-    `from x import Y as Y`, the form that Keras' modules have.
+    These are the names of `__all__`; without it, the public classes and functions that the module defines, and those
+    that it imports by `from x import Y as Y`, as Keras' modules do.
     """
     names: dict[str, str] = {}
     handed_on: set[str] = set()
@@ -49,8 +49,7 @@ def exported(module: str) -> dict[str, str]:
 
 @cache
 def of_source(target: str) -> Signature:
-    """The signature of `module:name`, read from the source file. Follows re-exports and, where a class has no
-    `__init__` of its own, its bases."""
+    """Returns the signature of `module:name`. Follows imports, and the bases of a class without an `__init__`."""
     module, name = target.split(":")
     node = _definition(module, name)
     if isinstance(node, ast.FunctionDef):
@@ -64,8 +63,10 @@ def of_source(target: str) -> Signature:
 
 @cache
 def summary_of_source(target: str) -> str:
-    """The first sentence of the documentation of `module:name`, without parsing the whole of its module: what a list of
-    hundreds of components needs. Imports nothing."""
+    """Returns the first sentence of the documentation of `module:name`. Imports nothing.
+
+    Does not parse the whole module, which would be slow for a list of hundreds of components.
+    """
     module, name = target.split(":")
     while (home := exported(module).get(name, "")) not in ("", f"{module}:{name}"):
         module, name = home.split(":")
@@ -77,7 +78,7 @@ def summary_of_source(target: str) -> str:
 
 
 def statements(module: str) -> list[ast.stmt]:
-    """A module's own statements, read from its source file."""
+    """Returns a module's statements, read from its source file."""
     return _tree(module).body
 
 
@@ -93,7 +94,7 @@ def _text(module: str) -> str:
 
 @cache
 def source_file(module: str) -> Path:
-    """Where a module's source is, found without importing the module or its parents."""
+    """Returns a module's source file, found without importing the module or its parents."""
     top, *rest = module.split(".")
     loaded = sys.modules.get(top)
     spec = getattr(loaded, "__spec__", None) or importlib.util.find_spec(top)
@@ -110,7 +111,7 @@ def source_file(module: str) -> Path:
 
 
 def _from(module: str, statement: ast.ImportFrom) -> str:
-    """The absolute name of the module that a `from ... import` in `module` reads."""
+    """Returns the absolute name of the module in a `from ... import` statement of `module`."""
     if not statement.level:
         return statement.module or ""
     parts = module.split(".")
@@ -127,7 +128,7 @@ def _definition(module: str, name: str) -> ast.stmt:
             (statement,) = ast.parse(own.group(0)).body
             return statement
         except (SyntaxError, ValueError):
-            pass  # a string at the beginning of a line, say; the whole module tells
+            pass  # for example, a text that starts at the beginning of a line; the whole module is parsed instead
     for statement in _tree(module).body:
         if isinstance(statement, (ast.ClassDef, ast.FunctionDef)) and statement.name == name:
             return statement
@@ -158,7 +159,7 @@ def _init_of(module: str, node: ast.ClassDef) -> ast.FunctionDef | None:
 
 
 def _home(module: str, name: str) -> tuple[str, str]:
-    """The module and name that `name` stands for inside `module`."""
+    """Returns the module and the name that `name` is imported from; `module` and `name` if it is not imported."""
     for statement in _tree(module).body:
         if isinstance(statement, ast.ImportFrom):
             for alias in statement.names:

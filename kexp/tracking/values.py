@@ -6,9 +6,11 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
+
+from kexp.system.nested import leaves
 
 __all__ = [
     "ABOUT",
@@ -44,16 +46,7 @@ def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     A list stays whole, because it is one choice (`model.hidden=[128,64]`), and so does a list of mappings (layers). An
     empty mapping stays as `{}`, so that the run has the whole config.
     """
-    return dict(_leaves(config, ""))
-
-
-def _leaves(config: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        path = f"{prefix}.{key}" if prefix else str(key)
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, path)
-        else:
-            yield path, value
+    return dict(leaves(config))
 
 
 def param_value(value: Any) -> str:

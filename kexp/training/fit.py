@@ -84,13 +84,7 @@ def fit(
             verbose=0,
             shuffle=False,
         )
-    history.duration_s = handler.spent_s()
-    history.best_epoch = _best_epoch(callbacks)
-    if handler.diverged:
-        raise _failed(handler.diverged, history)
-    if not history.stopped and history.epochs[-1][0] < plan.epochs:
-        history.stopped = _why_stopped(callbacks, history, plan)
-    return history
+    return _finished(handler, history, callbacks, plan)
 
 
 def evaluate(model: keras.Model, feed: Feed) -> dict[str, float]:
@@ -194,6 +188,17 @@ def _with_keras_history(callbacks: Callbacks) -> Callbacks:
     if any(isinstance(callback, keras.callbacks.History) for callback in callbacks):
         return list(callbacks)
     return [*callbacks, keras.callbacks.History()]
+
+
+def _finished(handler: EpochHandler, history: History, callbacks: Callbacks, plan: Plan) -> History:
+    """Completes the history at the end of a training: its duration, its best epoch, why it stopped early."""
+    history.duration_s = handler.spent_s()
+    history.best_epoch = _best_epoch(callbacks)
+    if handler.diverged:
+        raise _failed(handler.diverged, history)
+    if not history.stopped and history.epochs[-1][0] < plan.epochs:
+        history.stopped = _why_stopped(callbacks, history, plan)
+    return history
 
 
 def _best_epoch(callbacks: Callbacks) -> int | None:

@@ -1,12 +1,12 @@
-"""What a loss, a metric or a model needs of the data: said by the component itself, or read off Keras' names.
+"""The traits of losses, metrics and models: the data that they need, as declared or by rules on Keras' names.
 
 A plugin declares it on the factory:
 
     @kexp.declare(targets="one_hot", output="softmax")
     def my_loss(gamma: float = 2.0): ...
 
-Keras' exports declare nothing and are not imported to be asked; their names tell. What neither declares nor has such a
-name takes the targets as numbers (a loss) or is not questioned (a metric). Nothing here imports Keras or NumPy.
+The traits of Keras' exports follow from their names, without importing them. A loss without a declaration or such a
+name takes targets as numbers; such a metric is not checked. Nothing here imports Keras or NumPy.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What models that were made with a component refer to by name, and Keras does not know."""
+"""The custom objects that saved models with a component need."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = [
 
 
 def classes_of(component: Component) -> dict[str, Any]:
-    """What models that were made with a component refer to by name, and Keras does not know.
+    """Returns name -> object for what saved models with a component refer to by name, and Keras does not have.
 
-    The Keras classes that its module defines, and those that it declares; itself, where it is a class, or an object of
-    one. A function that is the part itself goes by the name that the config has for it.
+    These are the Keras classes that its module defines or that it declares, and the component's own class. A function
+    that is the part itself has the name that the config gives it.
 
     Raises:
-        ComponentError: the component, or what it declares, does not import.
+        ComponentError: the component, or a class that it declares, cannot be imported.
     """
     made = component.load()
     kind = made if isinstance(made, type) else type(made)
@@ -42,7 +42,7 @@ def classes_of(component: Component) -> dict[str, Any]:
         if isinstance(each, type) and each.__module__ == home and hasattr(each, "get_config"):
             found[each.__name__] = each
         elif component.group == "model" and _is_own_function(name, each):
-            found[name] = each  # of a Lambda layer, or an activation in it
+            found[name] = each  # for a Lambda layer or an activation
     for target in getattr(made, CLASSES, ()):
         kind = replace(component, target=target).load()
         found[kind.__name__] = kind
@@ -50,7 +50,7 @@ def classes_of(component: Component) -> dict[str, Any]:
 
 
 def _is_own_function(name: str, value: Any) -> bool:
-    """Whether a module's name is a function that Keras does not have by that name: in a file it goes by it."""
+    """Returns whether a name of a module is a function that files refer to by this name, because Keras has none."""
     import keras
 
     if not isinstance(value, FunctionType) or value.__name__ != name or value.__module__.startswith("keras."):
@@ -59,5 +59,5 @@ def _is_own_function(name: str, value: Any) -> bool:
 
 
 def function_key(group: str, name: str) -> str:
-    """The name under which Keras' custom objects have a function; a bare one in a config it would replace there."""
+    """Returns the name of a function in Keras' custom objects; the bare name would replace Keras' own function."""
     return f"kexp.{group}={name}"

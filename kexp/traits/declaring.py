@@ -1,4 +1,4 @@
-"""What a component declares of itself."""
+"""The declaration of a component's traits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TARGETS, _INPUTS = get_args(Targets), get_args(Inputs)
 
 @dataclass(frozen=True)
 class Traits:
-    """What a component needs of the data.
+    """The data that a component needs.
 
     Attributes:
         targets: "class_index": whole numbers, shape (batch,). "one_hot": a column a class. "binary": one column of
@@ -41,7 +41,7 @@ class Traits:
         output: activation of the output layer for a classification.
         regression_output: activation of the output layer for a regression.
         inputs: "images" (height, width, channels), "sequences" (steps, features), or "any".
-        task: the one task that it makes sense for, or None.
+        task: the only task that it is for; None for any.
     """
 
     targets: Targets = "any"
@@ -52,7 +52,7 @@ class Traits:
     task: Task | None = None
 
     def targets_for(self, task: str) -> Targets | Literal["non_negative", "shares"]:
-        """The form that the data's targets must take for a loss."""
+        """Returns the form of targets that a loss takes."""
         if task == "regression" and (self.task is None or self.regression_targets == "shares"):
             return self.regression_targets
         if task == "labels" and self.targets in ("one_hot", "signed"):
@@ -72,7 +72,7 @@ def declare(
     task: Task | None = None,
     classes: Sequence[str] = (),
 ) -> Callable[[Factory], Factory]:
-    """Says on a component's factory what it needs of the data, and what saved models need of it.
+    """Declares on a component's factory the data that it needs, and the classes that saved models need.
 
     Args:
         targets: as in `Traits`.
@@ -80,11 +80,11 @@ def declare(
         regression_output: as in `Traits`.
         inputs: as in `Traits`.
         task: as in `Traits`.
-        classes: `module:Class` of each Keras class of one's own that a saved model refers to, for a factory that
-            imports it only when it is called: a process that loads the model imports these first.
+        classes: `module:Class` of each of your Keras classes in a saved model, if the factory imports them only when it
+            is called. They are imported before the model is loaded.
 
     Raises:
-        ValueError: a word that does not exist.
+        ValueError: a value is not one of those in `Traits`.
     """
     if targets is not None and targets not in _TARGETS:
         raise ValueError(f"targets must be one of {', '.join(_TARGETS)}, got {targets!r}")

@@ -1,4 +1,4 @@
-"""Whether data, loss, metrics and model go together, and what `auto` stands for."""
+"""Check that data, loss, metrics and model fit together, and choose those that are `auto`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = [
     "targets_problem",
 ]
 
-WITHOUT_ACTIVATION = ("linear", "saved", "sequential")  # kexp's models that the group `activation` says nothing to
+WITHOUT_ACTIVATION = ("linear", "saved", "sequential")  # kexp's models that ignore the group `activation`
 
 
 def choices_for(task: str) -> tuple[str, dict[str, str]]:
-    """The loss, and the metrics by key, that `auto` stands for."""
+    """Return the loss, and the metrics by key, for `auto`."""
     if task == "regression":
         return "mean_squared_error", {"mean_absolute_error": "mean_absolute_error"}
     if task == "labels":
@@ -30,7 +30,7 @@ def choices_for(task: str) -> tuple[str, dict[str, str]]:
 
 
 def loss_beside(chosen: str, metrics: Mapping[str, Traits], task: str, outputs: int) -> str:
-    """The loss that `auto` stands for beside some metrics: `chosen`, unless they want its targets in another form."""
+    """Return the loss for `auto` with these metrics: `chosen`, unless they need another form of targets."""
     for name in (chosen, "categorical_crossentropy", "binary_crossentropy"):
         if targets_problem(name, rules_of_loss(name), metrics, task, outputs) is None:
             return name
@@ -38,7 +38,7 @@ def loss_beside(chosen: str, metrics: Mapping[str, Traits], task: str, outputs: 
 
 
 def output_for(loss: Traits, parameters: Mapping[str, Any], *, task: str, outputs: int) -> tuple[int, str]:
-    """The output layer's width and activation.
+    """Return the width and the activation of the output layer.
 
     Args:
         loss: the loss's traits.
@@ -56,12 +56,12 @@ def output_for(loss: Traits, parameters: Mapping[str, Any], *, task: str, output
 
 
 def inputs_problem(needs: Inputs, shape: tuple[int, ...], image_shape: tuple[int, ...] | None) -> str | None:
-    """Why rows of `shape` are not the inputs that a model needs, or None.
+    """Return why rows of a shape do not suit a model; None if they do.
 
     Args:
         needs: the model's `Traits.inputs`.
         shape: one row's shape.
-        image_shape: (height, width, channels) that flat rows fold to, if they do.
+        image_shape: (height, width, channels) of images whose rows are flat; else None.
     """
     if needs == "any" or image_shape is not None or len(shape) in (2, 3):
         return None
@@ -80,7 +80,7 @@ def targets_problem(
     outputs: int,
     positions: tuple[int, ...] = (),
 ) -> str | None:
-    """Why data, loss and metrics do not go together, as a sentence that says what to choose; None where they do.
+    """Return a sentence on why data, loss and metrics do not fit together and what to choose; None if they fit.
 
     Args:
         loss_name: the loss's name.
@@ -88,7 +88,7 @@ def targets_problem(
         metrics: name -> traits of each metric.
         task: classification, regression or labels.
         outputs: number of classes, of columns of a regression's targets, or of labels.
-        positions: where in a row targets stand; () for one a row.
+        positions: the positions in a row that have targets; () for one target a row.
     """
     whose = {"labels": "several labels a row"}.get(task, f"a {task}")
     if loss.targets == "labels" and (task == "classification" or outputs == 1):
@@ -127,7 +127,7 @@ _WORDS = {
     "numbers": "numbers",
 }
 
-# What each kind of metric can read, of the forms that the loss trains on.
+# Form of targets that a metric needs -> the forms that the loss may train on.
 _ACCEPTED = {
     "any": {"class_index", "one_hot", "column", "multi_hot", "signed", "numbers"},
     "class_index": {"class_index"},
@@ -137,10 +137,10 @@ _ACCEPTED = {
     "dense": {"one_hot", "column", "multi_hot", "signed", "numbers"},
 }
 
-# Metrics that Keras computes of rows of numbers alone.
+# Metrics that Keras computes only for one row of numbers a row of data.
 _FLAT = frozenset({"f1_score", "f_beta_score", "r2_score"})
 
-# Metrics that say the same of class indices, one-hot rows and one column of 0/1.
+# The same metric for class indices, one-hot rows and one column of 0/1.
 _SAME_METRIC = (
     ("sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy"),
     ("sparse_top_k_categorical_accuracy", "top_k_categorical_accuracy", "binary_accuracy"),
@@ -151,7 +151,7 @@ _SAME_METRIC = (
 
 
 def _form(loss: Traits, task: str, outputs: int) -> str:
-    """What the targets look like once they are as the loss wants them."""
+    """Return the form of the targets that the loss trains on."""
     targets = loss.targets_for(task)
     if task == "labels":
         return "signed" if targets == "signed" else "multi_hot"

@@ -1,4 +1,4 @@
-"""What Keras' losses and metrics need, by the rules of their names."""
+"""The traits of Keras' losses and metrics, by rules on their names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = [
     "rules_of_metric",
 ]
 
-# Losses that the rules would get wrong.
+# Losses that are exceptions to the rules.
 _LOSSES = {
     # A "categorical" loss that nevertheless gathers the probability of a class index.
     "categorical_generalized_cross_entropy": Traits("class_index", task="classification"),
@@ -29,7 +29,7 @@ _LOSSES = {
 
 
 def rules_of_loss(name: str) -> Traits:
-    """A Keras loss's traits by its name.
+    """Return the traits of a Keras loss by its name.
 
     sparse_*: class indices. *categorical*, kullback* and kl_*: one-hot rows, or shares of classes. binary_*: 0/1
     against sigmoid. *hinge: 0/1, of which Keras makes -1/1, against linear scores, for tanh saturates on the wrong side
@@ -50,7 +50,7 @@ def rules_of_loss(name: str) -> Traits:
     return Traits("dense")
 
 
-# Metrics that the rules would get wrong.
+# Metrics that are exceptions to the rules.
 _METRICS = {
     "accuracy": Traits("any", task="classification"),
     "io_u": Traits("class_index", task="classification"),
@@ -59,7 +59,7 @@ _METRICS = {
     "squared_hinge": Traits("signed"),
 }
 
-# They count right and wrong at a threshold, so 0/1 it must be, in any number of columns.
+# These count predictions at a threshold and need 0/1 targets, in any number of columns.
 _COUNTING = frozenset(
     {
         "auc",
@@ -80,7 +80,7 @@ _COUNTING = frozenset(
 
 
 def rules_of_metric(name: str) -> Traits:
-    """A Keras metric's traits by its name: as losses', and what counts hits at a threshold wants 0/1."""
+    """Return the traits of a Keras metric by its name: 0/1 targets if it has a threshold, else as for a loss."""
     if name in _METRICS:
         return _METRICS[name]
     if name in _COUNTING:

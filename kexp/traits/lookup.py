@@ -1,4 +1,4 @@
-"""What a component needs: as it declares, or by Keras' rules."""
+"""Look up a component's traits: as declared, or by the rules on Keras' names."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _OUTPUTS = {"class_index": "softmax", "one_hot": "softmax", "binary": "sigmoid",
 
 
 def of(component: Component, parameters: Mapping[str, Any] | None = None, targets: str | None = None) -> Traits:
-    """What a component needs of the data.
+    """Return the traits of a component.
 
     Args:
         component: a loss, a metric or a model.
-        parameters: the ones it is built with; logits of two classes want two outputs, for one logit's sign says what
-            a threshold of 0.5 does not.
-        targets: the form of a classification's targets, where the config says it.
+        parameters: its parameters. With `from_logits`, two classes need two outputs, because metrics compare a single
+            output with 0.5, not with 0.
+        targets: the form of a classification's targets, if the config sets it.
 
     Raises:
-        ComponentError: a plugin's component that does not import.
+        ComponentError: the component cannot be imported.
     """
     traits = _declaration_of(component) or _by_name(component)
     if targets in _OUTPUTS:
@@ -46,19 +46,19 @@ def of(component: Component, parameters: Mapping[str, Any] | None = None, target
 
 
 def of_node(node: Node) -> Traits:
-    """What the component of a loss's or a metric's node needs of the data."""
+    """Return the traits of a loss or a metric in the config."""
     return of(node.component, node.parameters, node.common.get("targets"))
 
 
 def says_targets(component: Component) -> bool:
-    """Whether the form of the targets is known: the component declares it, or it is Keras' own."""
+    """Return whether the form of targets is known: the component declares it, or it is Keras'."""
     if component.distribution == OURSELVES:
         return True
     return _declaration_of(component) is not None or _keras_name(component) is not None
 
 
 def _declaration_of(component: Component) -> Traits | None:
-    """What a component's factory declares by `declare`; None for nothing."""
+    """Return the traits that a component's factory declares; None if it declares none."""
     if component.exported and component.distribution == OURSELVES:
         return None
     declared = getattr(component.load(), ATTRIBUTE, None)
@@ -75,7 +75,7 @@ def _by_name(component: Component) -> Traits:
 
 
 def _keras_name(component: Component) -> str | None:
-    """Keras' name of a loss or a metric that is one of its classes or functions, or an object of such a class."""
+    """Return Keras' name of a loss or metric, if it is a class or function of Keras, or an object of such a class."""
     if component.group not in ("loss", "metrics"):
         return None
     made = component.load()
@@ -85,4 +85,4 @@ def _keras_name(component: Component) -> str | None:
     return None
 
 
-_WRAPPERS = ("LossFunctionWrapper", "MeanMetricWrapper", "Mean", "Sum")  # of functions that may be anybody's
+_WRAPPERS = ("LossFunctionWrapper", "MeanMetricWrapper", "Mean", "Sum")  # of functions that may be the user's

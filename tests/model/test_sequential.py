@@ -167,6 +167,15 @@ def test_layer_that_does_not_fit_is_named_by_its_index(layers: list[Any], said: 
     assert refusal(*layers) == said
 
 
+def test_scores_at_each_step_say_which_loss_takes_the_targets_for_classes() -> None:
+    steps = ModelSpec(input_shape=(12, 4), image_shape=None, units=8, output_activation="linear")
+    layers = [{"name": "LSTM", "units": 3}, {"name": "RepeatVector", "n": 8}]
+    said = "if the targets are a class at each of 8 steps, choose loss=sparse_categorical_crossentropy"
+    assert refusal(*layers, dense(5), spec=steps).endswith(f"got the shape (None, 8, 5); {said}")
+    assert refusal(*layers, dense(5), spec=steps, output="never").endswith(f"got (None, 8, 5); {said}")
+    assert "Flatten" in refusal(*layers, dense(1), spec=steps)
+
+
 def test_convolution_on_a_table_is_refused() -> None:
     said = "model.layers[0]: Conv2D does not fit its input of shape (None, 13): expected min_ndim=4, found ndim=2"
     assert refusal(CONVOLUTION, spec=TABLE) == said

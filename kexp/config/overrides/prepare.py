@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from kexp.config.options import NO_NODE, as_overrides, key_of
 from kexp.config.overrides.quoting import quote_text
 from kexp.config.overrides.suggestions import options, suggest_key_of, suggest_name, suggest_override
-from kexp.config.overrides.table import refuse_filled_in
 from kexp.config.source import SETTINGS_GROUPS
 from kexp.errors import ConfigError, suggestion
 from kexp.registry.groups import GROUPS
@@ -19,6 +18,8 @@ __all__ = ["cannot_remove", "prepare_overrides"]
 _SETTINGS_LIKE = (*SETTINGS_GROUPS, "experiment", "sweep")  # groups whose options are not components
 _NOT_A_NAME = r"[-+\d.eE]+|true|false|null|\s*"
 _FREE_KEYS = "tracking.tags."  # the user may add any key below
+# Keys under `hydra` that Hydra sets itself; docs/hydra.md says what kexp does with each of Hydra's keys.
+_FILLED_IN = ("overrides", "job.override_dirname", "job.id", "job.num", "job.config_name", "runtime")
 
 
 def prepare_overrides(overrides: Sequence[str]) -> list[str]:
@@ -43,7 +44,7 @@ def prepare_overrides(overrides: Sequence[str]) -> list[str]:
             raise _not_an_override(each, spaced)
         if re.fullmatch(r"[\w./]+\s*=", each) and place + 1 < len(overrides) and "=" not in overrides[place + 1]:
             raise _not_an_override(each, overrides[place + 1])
-    refuse_filled_in(overrides)
+    _refuse_filled_in(overrides)
     _refuse_twice(overrides)
     prepared = []
     for each in overrides:
@@ -57,6 +58,13 @@ def prepare_overrides(overrides: Sequence[str]) -> list[str]:
         adds_key = f"{key}.".startswith(_FREE_KEYS) and each.startswith(key)
         prepared += as_overrides(quote_text(f"++{each}" if adds_key else each), SETTINGS_GROUPS)
     return prepared
+
+
+def _refuse_filled_in(overrides: Sequence[str]) -> None:
+    """Refuses overrides of keys that Hydra sets itself."""
+    for key in map(key_of, overrides):
+        if f"{key}.".startswith(tuple(f"hydra.{each}." for each in _FILLED_IN)):
+            raise ConfigError(f"{key}: cannot be set, since Hydra fills it in; it can be read as ${{{key}}}")
 
 
 def _refuse_twice(overrides: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from kexp import registry
 from kexp.config.compose import compose, plain
 from kexp.config.options import NO_NODE
-from kexp.config.source import HYDRA_PARTS, OPTIONS, SETTINGS, SETTINGS_GROUPS, user_folder
+from kexp.config.source import SETTINGS_GROUPS, offered, user_folder
 from kexp.errors import ComponentError, nearest, suggestion
 from kexp.registry.groups import GROUPS
 from kexp.registry.own_code import is_kept, meant_reference
@@ -168,12 +168,9 @@ def _normalized(name: str) -> str:
 
 
 def options(group: str) -> set[str]:
-    """Returns the options of a group: registered names, kexp's settings, and YAML files of kexp and of the user."""
-    names = set(registry.names(group)) if group in GROUPS else set()
-    names |= set(registry.part_names(HYDRA_PARTS[group])) if group in HYDRA_PARTS else set()
-    names |= {path.partition("/")[2] for path in (*SETTINGS, *OPTIONS) if path.startswith(f"{group}/")}
+    """Returns the options of a group: those that kexp and packages offer, and YAML files of kexp and of the user."""
     folders = [folder / group for folder in (conf_folder(), user_folder()) if folder is not None]
-    return names | {file.stem for folder in folders for file in folder.glob("*.yaml")}
+    return set(offered(group)) | {file.stem for folder in folders for file in folder.glob("*.yaml")}
 
 
 def _elsewhere(key: str, config: Mapping[str, Any], value: str) -> str:

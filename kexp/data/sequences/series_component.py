@@ -76,5 +76,5 @@ def series(
         dates=listed(dates) or (),
         max_categories=max_categories,
     )
-    how = ReadOptions.of(delimiter, decimal, encoding, na_values, header, names)
+    how = ReadOptions(delimiter, decimal, encoding, listed(na_values), header, listed(names))
     return series_data(path, query, how, plan)

@@ -26,13 +26,14 @@ from kexp.data.source import (
     check_classes,
     check_splits,
     check_weights,
+    from_source,
 )
 from kexp.data.table.files.matching import ENDINGS, ending_of, table_files
 from kexp.data.table.options import ReadOptions
 from kexp.data.table.reading import read_table
 from kexp.data.table.stored import Table
 from kexp.data.table.targets import known_targets, rows_with, targets_of
-from kexp.data.table.unfitted import Unfitted, kinds_read
+from kexp.data.table.unfitted import Unfitted, kinds_read, spec_kept
 from kexp.data.targets import Targets, index_targets
 from kexp.errors import DataError
 from kexp.serving.texts import tokens, words_of
@@ -203,10 +204,7 @@ def text_encoded(path: str, encoding: Mapping[str, Any], *, key: str = "data.pat
         texts = _column_texts(table, column, rows)
         y = known_targets(table, encoding, rows, key)
     x = tokens(texts, encoding["text"]["vocabulary"], encoding["text"]["length"])
-    hashed = ContentHash()
-    hashed.add("features", x)
-    hashed.add("targets", y)
-    return Data(ArraySource(x, y), _spec(encoding), hashed.digest(encoding["task"], None), y)
+    return from_source(ArraySource(x, y), _spec(encoding), key=key, any_classes=True)
 
 
 def texts_of(path: Path, encoding: Mapping[str, Any], key: str) -> tuple[list[str], dict[str, list[str]]]:
@@ -236,15 +234,8 @@ def texts_of(path: Path, encoding: Mapping[str, Any], key: str) -> tuple[list[st
 
 
 def _spec(encoding: Mapping[str, Any]) -> DataSpec:
-    text, classes = encoding["text"], encoding["classes"]
-    return DataSpec(
-        (text["length"],),
-        encoding["task"],
-        None if classes is None else tuple(classes),
-        encoding["outputs"],
-        target_names=None if classes is not None else tuple(encoding["target"]),
-        words=len(text["vocabulary"]) + 2,
-    )
+    text = encoding["text"]
+    return spec_kept(encoding, (text["length"],), words=len(text["vocabulary"]) + 2)
 
 
 def _text_column(table: Table, plan: Plan) -> str:

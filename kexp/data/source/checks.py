@@ -52,6 +52,7 @@ def from_source(
     splits: GivenSplits | None = None,
     weights: NDArray[Any] | None = None,
     key: str = "data",
+    any_classes: bool = False,
 ) -> Data:
     """Create Data from a source. Reads it once in chunks, for its digest and targets, and checks every value.
 
@@ -61,6 +62,7 @@ def from_source(
         splits: part name -> row numbers of given parts, which must include "train"; None to split by seed.
         weights: sample weights; None if all are equal.
         key: the config key, for messages.
+        any_classes: whether a single class is enough, as where a model is only evaluated.
 
     Raises:
         DataError: there are no rows, a feature or target is not finite, there is only one class, or splits overlap.
@@ -89,7 +91,8 @@ def from_source(
             f"{key}: features must be finite, got NaN or infinity in {bad_rows} of {n} rows, first in feature {name!r}"
         )
     all_targets = np.concatenate(targets)
-    check_classes(all_targets, spec, key)
+    if not any_classes:
+        check_classes(all_targets, spec, key)
     if weights is not None:
         weights = check_weights(weights, all_targets, spec, f"{key}.weight")
         hashed.add("weights", weights)

@@ -137,7 +137,7 @@ def _names_of(y: Any) -> tuple[str, ...] | None:
 
 
 def _decoded(array: NDArray[Any]) -> NDArray[Any]:
-    """Texts, which TensorFlow gives as bytes, as texts."""
+    """Return texts that are bytes, as TensorFlow returns them, as texts."""
     if array.dtype.kind == "S":
         return np.char.decode(array, "utf-8")
     if array.dtype.kind == "O" and array.size and isinstance(array.flat[0], bytes):

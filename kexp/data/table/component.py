@@ -1,14 +1,13 @@
-"""The components `data=csv` and `data=table`, and reading other tables with the encoding of a run."""
+"""The components `data=csv` and `data=table`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from kexp.data.source import Data
 
-__all__ = ["csv", "table", "table_encoded"]
+__all__ = ["csv", "table"]
 
 
 def table(
@@ -89,27 +88,8 @@ def table(
         missing_target=missing_target,
         max_categories=max_categories,
     )
-    how = ReadOptions.of(delimiter, decimal, encoding, na_values, header, names)
+    how = ReadOptions(delimiter, decimal, encoding, listed(na_values), header, listed(names))
     return table_data({"path": path, "validation_path": validation_path, "test_path": test_path}, query, how, plan)
 
 
 csv = table
-
-
-def table_encoded(path: str, encoding: Mapping[str, Any], *, key: str = "data.path") -> Data:
-    """Load another table with the encoding of a run, its `data_encoding.json`.
-
-    Args:
-        path: a table with the feature columns and the target columns.
-        encoding: the encoding, as in `Splits.encoding`. If it lists no target columns, targets are zeros.
-        key: the config key or argument, for messages.
-
-    Returns:
-        Data with the run's features, in the order of the file's rows, without rows that have no target.
-
-    Raises:
-        DataError: a column of the encoding does not exist, or has text instead of numbers.
-    """
-    from kexp.data.table.data import read_encoded
-
-    return read_encoded(path, encoding, key)

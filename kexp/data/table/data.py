@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kexp.data.source import (
-    ContentHash,
     Data,
     GivenSplits,
     check_classes,
     check_splits,
     check_weights,
-    chunks,
     consecutive,
+    from_source,
 )
 from kexp.data.table.encoding.encoder import EncodedTable, TableEncoder, encoded_spec
 from kexp.data.table.files.csv_form import UNNAMED
@@ -25,7 +24,7 @@ from kexp.data.table.options import ReadOptions
 from kexp.data.table.order import groups_of, times_of
 from kexp.data.table.plan import Plan
 from kexp.data.table.reading import read_query, read_table
-from kexp.data.table.stored import Table
+from kexp.data.table.stored import Column, Table
 from kexp.data.table.targets import known_targets, numbers_of, rows_with, targets_of
 from kexp.data.table.unfitted import Unfitted, digest_of, kinds_read
 from kexp.errors import DataError
@@ -34,7 +33,7 @@ from kexp.system.large_arrays import moved
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["data_of", "read_encoded", "table_data"]
+__all__ = ["data_of", "table_data", "table_encoded"]
 
 
 def table_data(paths: Mapping[str, str | None], query: str | None, how: ReadOptions, plan: Plan) -> Data:
@@ -85,19 +84,11 @@ def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None, how: Re
     """
     columns = [table.column(name, "data.target") for name in plan.target]
     features = _features(table, plan)
-    kept = rows_with(columns, len(table))
+    kept = _rows_kept(table, columns, plan)
     dropped = len(table) - len(kept)
-    if dropped and plan.missing_target == "error":
-        row = int(np.setdiff1d(np.arange(len(table)), kept)[0]) + 1
-        names = " and ".join(repr(name) for name in plan.target)
-        raise DataError(f"data.target: column {names} must have a value in every row, got none in row {row}")
-    if not len(kept):
-        raise DataError(f"data.target: column {plan.target[0]!r} is empty in every row")
     targets = targets_of(columns, kept, plan.task, plan.classes)
     targets = replace(targets, values=moved(targets.values))
-    spec = replace(
-        targets.spec((len(features),)), target_names=plan.target if targets.task != "classification" else None
-    )
+    spec = targets.spec((len(features),), target_names=None if targets.task == "classification" else plan.target)
     check_classes(targets.values, spec, "data.target")
     if spec.task == "regression" and len(kept) > 1 and (targets.values == targets.values[0]).all():
         raise DataError(f"data.target: column {plan.target[0]!r} must vary, got the same value in all {len(kept)} rows")
@@ -140,8 +131,20 @@ def data_of(table: Table, plan: Plan, splits: GivenSplits | None = None, how: Re
     )
 
 
-def read_encoded(path: str, encoding: Mapping[str, Any], key: str) -> Data:
-    """Load Data from a table with an existing encoding; see `component.table_encoded` for the arguments."""
+def table_encoded(path: str, encoding: Mapping[str, Any], *, key: str = "data.path") -> Data:
+    """Load another table with the encoding of a run, its `data_encoding.json`.
+
+    Args:
+        path: a table with the feature columns and the target columns.
+        encoding: the encoding, as in `Splits.encoding`. If it lists no target columns, targets are zeros.
+        key: the config key or argument, for messages.
+
+    Returns:
+        Data with the run's features, in the order of the file's rows, without rows that have no target.
+
+    Raises:
+        DataError: a column of the encoding does not exist, or has text instead of numbers.
+    """
     how = ReadOptions.as_kept(encoding)
     used = [column["name"] for column in encoding["columns"] if "left_out" not in column]
     wanted = {name: (how.kinds or {})[name] for name in (*used, *encoding["target"])}
@@ -162,16 +165,24 @@ def read_encoded(path: str, encoding: Mapping[str, Any], key: str) -> Data:
     if encoding.get("weight") in table.columns:
         column = table.columns[encoding["weight"]]
         weights = check_weights(numbers_of(column, rows, key), y, spec, key)
-    source = EncodedTable(table, rows, y, encoding)
-    hashed = ContentHash()
-    for some in chunks(len(rows)):
-        x, part = source.read(some)
-        if not np.isfinite(x).all():
-            name = (spec.feature_names or ())[int(np.argmin(np.isfinite(x).all(axis=0)))]
-            raise DataError(f"{key}: column {name!r} must be finite, got infinity")
-        hashed.add("features", x)
-        hashed.add("targets", part)
-    return Data(source, spec, hashed.digest(spec.task, None), y, weights=weights)
+    data = from_source(EncodedTable(table, rows, y, encoding), spec, key=key, any_classes=True)
+    return replace(data, weights=weights)
+
+
+def _rows_kept(table: Table, targets: Sequence[Column], plan: Plan) -> NDArray[np.intp]:
+    """Return the rows that have targets.
+
+    Raises:
+        DataError: there is none, or every row must have targets.
+    """
+    kept = rows_with(targets, len(table))
+    if len(kept) < len(table) and plan.missing_target == "error":
+        row = int(np.setdiff1d(np.arange(len(table)), kept)[0]) + 1
+        names = " and ".join(repr(name) for name in plan.target)
+        raise DataError(f"data.target: column {names} must have a value in every row, got none in row {row}")
+    if not len(kept):
+        raise DataError(f"data.target: column {plan.target[0]!r} is empty in every row")
+    return kept
 
 
 def _features(table: Table, plan: Plan) -> list[str]:
@@ -200,7 +211,7 @@ def _features(table: Table, plan: Plan) -> list[str]:
 
 
 def _counts_rows(table: Table, name: str) -> bool:
-    """Whether a column is the row numbers that pandas and R write, without a name, in front of the others."""
+    """Return whether a column is the row numbers that pandas and R write as a first column without a name."""
     column = table.columns[name]
     if name != UNNAMED or column.kind != "number" or table.has_header is False:
         return False
@@ -209,7 +220,7 @@ def _counts_rows(table: Table, name: str) -> bool:
 
 
 def _kept(splits: GivenSplits, kept: NDArray[np.intp], count: int) -> dict[str, NDArray[np.intp]]:
-    """Given splits as positions among the rows that were kept."""
+    """Return given splits as positions among the kept rows."""
     place = np.full(count, -1, dtype=np.intp)
     place[kept] = np.arange(len(kept))
     return {name: place[rows][place[rows] >= 0] for name, rows in splits.items()}

@@ -52,23 +52,11 @@ class ReadOptions:
     missing: Mapping[str, tuple[str, ...]] | None = None
 
     @staticmethod
-    def of(
-        delimiter: str | None,
-        decimal: str | None,
-        encoding: str | None,
-        na_values: str | float | Sequence[str | float] | None,
-        header: bool | None,
-        names: Sequence[str | float] | None,
-    ) -> ReadOptions:
-        """Creates options from config values."""
-        return ReadOptions(delimiter, decimal, encoding, listed(na_values), header, listed(names))
-
-    @staticmethod
     def as_kept(encoding: Mapping[str, Any]) -> ReadOptions:
         """Creates the options with which a run read its table, from the run's encoding."""
         kept = dict(encoding.get("reading") or {})
         for name in ("na_values", "names"):
-            kept[name] = None if kept.get(name) is None else tuple(kept[name])
+            kept[name] = listed(kept.get(name))
         kept["missing"] = {name: tuple(words) for name, words in kept.get("missing", {}).items()}
         kinds = {name: kind for name, (kind, _) in encoding["kinds"].items()}
         formats = {name: form for name, (_, form) in encoding["kinds"].items() if form}

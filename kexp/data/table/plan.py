@@ -34,7 +34,7 @@ class Plan:
     max_categories: int = 100
 
     def kinds(self) -> dict[str, str]:
-        """What columns are to be read as."""
+        """Returns column -> kind, for columns whose kind the user sets."""
         return dict.fromkeys(self.dates, "date") | dict.fromkeys((*self.categorical, *self.text), "text")
 
     def __post_init__(self) -> None:

@@ -56,7 +56,7 @@ def read_table(files: Sequence[TableFile], how: ReadOptions) -> Table:
     if not (folder / HEAD).is_file():
         with _room(folder) as made, _connected() as connection:
             _write(connection, made, _load_files(connection, files, how), how)
-    (folder / HEAD).touch()  # used now: what was not used for longest goes first
+    (folder / HEAD).touch()  # the time of last use: the least recently used folders are removed first
     return Table(folder, name)
 
 
@@ -91,7 +91,7 @@ def read_frame(frame: pd.DataFrame, how: ReadOptions) -> Table:
 
 
 def _temporary(name: str, load: Any, how: ReadOptions) -> Table:
-    """A table that is no longer than the process."""
+    """Create a table in a temporary folder, which is removed with the table."""
     folder = Path(tempfile.mkdtemp(prefix="kexp-table-"))
     try:
         with _connected() as connection:
@@ -105,7 +105,7 @@ def _temporary(name: str, load: Any, how: ReadOptions) -> Table:
 
 
 def _load_files(connection: duckdb.DuckDBPyConnection, files: Sequence[TableFile], how: ReadOptions) -> Head:
-    """Puts all rows into the table `rows`; how many each file has."""
+    """Load all rows into the table `rows`, and return the number of rows of each file."""
     import duckdb
 
     counts: list[int] = []
@@ -157,7 +157,7 @@ def _query(
 
 
 def _check_rows(connection: duckdb.DuckDBPyConnection, file: TableFile, query: str) -> None:
-    """Refuses JSON that is one object around all rows, or around all columns."""
+    """Refuse JSON that is a single object around all rows or columns."""
     rows = connection.execute(f"select 1 from ({query}) limit 2").fetchall()
     kinds = types_of(connection, f"({query})").values()
     if len(rows) == 1 and any(kind.startswith(("STRUCT", "MAP", "JSON")) or kind.endswith("]") for kind in kinds):
@@ -175,7 +175,7 @@ def _count(connection: duckdb.DuckDBPyConnection, key: str, name: str, before: i
 
 
 def _write(connection: duckdb.DuckDBPyConnection, folder: Path, loaded: Head, how: ReadOptions) -> None:
-    """The table `rows` as columns in a folder."""
+    """Write the table `rows` as columns into a folder."""
     found = find_kinds(connection, how)
     count, places = sum(loaded.files), dict.fromkeys(BLOCKS, 0)
     columns, words = [], []
@@ -184,7 +184,7 @@ def _write(connection: duckdb.DuckDBPyConnection, folder: Path, loaded: Head, ho
         columns.append(Column(each.name, each.kind, folder, places[block], each.format))
         words.append(_write_words(connection, each, columns[-1].words_file) if each.kind == "text" else None)
         places[block] += 1
-    # A file for all columns of a type: of thousands of columns, a file each takes seconds to make and to open.
+    # One file for all columns of a type: creating and opening thousands of files would take seconds.
     blocks = {
         name: _new_array(folder / f"{name}.npy", dtype, (places[name], count))
         for name, dtype in BLOCKS.items()
@@ -233,7 +233,7 @@ def _new_array(file: Path, dtype: Any, shape: tuple[int, int]) -> Any:
 
 
 def _numbers(array: Any, words: Any) -> Any:
-    """A column's values as they are kept."""
+    """Return a column's values as they are stored."""
     import pyarrow.compute as pc
 
     if words is not None:
@@ -254,7 +254,7 @@ def _write_words(connection: duckdb.DuckDBPyConnection, found: Found, file: Path
 
 @contextlib.contextmanager
 def _connected() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection of our own: rows keep their order, and what memory does not hold goes to a temporary folder."""
+    """Open a new connection, which keeps the order of rows and writes to a temporary folder if memory is full."""
     import duckdb
 
     with (
@@ -267,7 +267,7 @@ def _connected() -> Iterator[duckdb.DuckDBPyConnection]:
 
 @contextlib.contextmanager
 def _room(folder: Path) -> Iterator[Path]:
-    """A folder to write in, which takes its name when the block ends well; another process may have been faster."""
+    """Yield a new folder, which is renamed to `folder` after the block, unless another process was faster."""
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
     try:

@@ -1,14 +1,16 @@
-"""Quote names and texts in SQL."""
+"""SQL: quoted names and texts, the types of columns, and the first form that all values have."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["inside", "outside", "quoted", "sentence", "text", "types_of"]
+__all__ = ["SAMPLE", "first_fit", "inside", "outside", "quoted", "sentence", "text", "types_of"]
+
+SAMPLE = 200  # rows that a form must fit before all rows are read
 
 _APART = "\x1f"  # between a name and its number, where DuckDB would take two names for one
 
@@ -42,6 +44,28 @@ def types_of(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, st
     """Return column -> DuckDB's type, for a table or a query in parentheses."""
     query = f"select column_name, column_type from (describe select * from {source})"
     return dict(connection.execute(query).fetchall())
+
+
+def first_fit(
+    connection: duckdb.DuckDBPyConnection, value: str, checks: Mapping[str, str], table: str = "rows"
+) -> str | None:
+    """Return the first form that all values have: of many values a sample is tried first.
+
+    Args:
+        connection: the connection to DuckDB.
+        value: SQL of the values; NULL for a missing one.
+        checks: form -> SQL that checks whether all values `v` have it.
+        table: the table of the values.
+    """
+    for rows in (f"limit {SAMPLE}", ""):
+        source = f"(select {value} as v from {table} where {value} is not null {rows})"
+        ((count, *fits),) = connection.execute(
+            f"select count(v), {', '.join(checks.values())} from {source}"
+        ).fetchall()
+        checks = {form: check for (form, check), fit in zip(checks.items(), fits, strict=True) if fit and count}
+        if not checks:
+            return None
+    return next(iter(checks))
 
 
 def sentence(error: Exception) -> str:

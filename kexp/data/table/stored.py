@@ -25,7 +25,7 @@ Kind = Literal["number", "boolean", "date", "text"]
 
 HEAD = "table.json"
 BLOCKS = {"numbers": np.float64, "codes": np.int32}  # the files of columns, shape (columns, rows)
-FEWEST_IDENTIFIERS = 10  # rows: of fewer, all may differ by chance
+FEWEST_IDENTIFIERS = 10  # rows; the values of fewer rows may all differ by chance
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Column:
         return self.named(self.values[row])
 
     def named(self, value: Any) -> str:
-        """Returns a value of the column as a person writes it; it is the name of a category too."""
+        """Returns a value of the column as text, which is also the name of its category."""
         if self.kind == "text":
             return str(self.words[value])
         if self.kind == "boolean":
@@ -118,7 +118,7 @@ class Column:
         return number if self.format is None else self._written(number)
 
     def _written(self, number: float) -> str:
-        """A number as the file has it: with thousands set apart, or as a time of the day."""
+        """Returns a number in the column's format: with thousands separators, or as a time of the day."""
         if str(self.format).startswith("%"):
             return (datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=number)).strftime(str(self.format))
         grouped = f"{number:,}"

@@ -133,7 +133,7 @@ def _numbers(column: Column, rows: NDArray[np.intp], key: str = "data.target") -
 
 
 def _coded(column: Column, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], list[str]]:
-    """Codes of the rows into those of the column's words that they have."""
+    """Return the codes of the rows' words, and these words."""
     values = gathered(column.values, rows)
     present = np.flatnonzero(counted(values, len(column.words)))
     place = np.zeros(len(column.words), dtype=np.intp)

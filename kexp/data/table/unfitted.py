@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kexp.data.source import CHUNK_ROWS, ContentHash, GivenSplits
+from kexp.data.source import CHUNK_ROWS, ContentHash, DataSpec, GivenSplits
 from kexp.data.table.stored import Column
 from kexp.errors import DataError
 from kexp.system.large_arrays import gathered
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-__all__ = ["Unfitted", "digest_of", "kinds_read"]
+__all__ = ["Unfitted", "digest_of", "kinds_read", "spec_kept"]
 
 
 class Unfitted:
@@ -35,6 +35,13 @@ class Unfitted:
 def kinds_read(used: Sequence[Column], targets: Sequence[Column]) -> dict[str, list[str | None]]:
     """Return the kinds of columns and the formats of their dates, so that other files are read in the same way."""
     return {column.name: [column.kind, column.format] for column in (*used, *targets)}
+
+
+def spec_kept(encoding: Mapping[str, Any], feature_shape: tuple[int, ...], **more: Any) -> DataSpec:
+    """Return the description of a row from its shape and the targets in a run's encoding."""
+    classes, targets = encoding["classes"], tuple(encoding["target"])
+    named = {"classes": None, "target_names": targets} if classes is None else {"classes": tuple(classes)}
+    return DataSpec(feature_shape, encoding["task"], outputs=encoding["outputs"], **named, **more)
 
 
 def digest_of(

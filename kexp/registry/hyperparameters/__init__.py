@@ -1,7 +1,7 @@
-"""KerasTuner's habit: a function of `hp`, or a HyperModel, that declares its hyperparameters as it builds the model.
+"""Models written for KerasTuner: a function of `hp`, or a HyperModel, declares hyperparameters as it builds the model.
 
-It is run with a recorder in the place of `hp`, so that what it declares become parameters of the config, and again with
-the config's values when the model is built. KerasTuner itself is not needed, and not imported.
+The function is called with a recorder instead of `hp`, so that its hyperparameters become parameters of the config.
+When the model is built, it is called again with the config's values. KerasTuner itself is not imported.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A hyperparameter that a model's code declares, and what a search may choose for it."""
+"""A hyperparameter that a model's code declares, and the values that a search may choose."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Declared:
     """One hyperparameter.
 
     Attributes:
-        name: its parameter in the config: what the function calls it, with `_` for what a key has not.
-        default: its value unless the config has another.
-        values: what it may be, where that is a list.
-        low: its least value, else.
+        name: its parameter in the config: its name in the code, with `_` for characters that a key cannot have.
+        default: its value unless the config sets it.
+        values: its possible values, if they are listed.
+        low: its least value otherwise.
         high: its greatest value.
         whole: whether it is a whole number.
-        log: whether it is searched by its logarithm.
-        when: (parameter, values): it is there only where each of these has one of these values.
+        log: whether a search samples its logarithm.
+        when: (parameter, values): it exists only if each of these parameters has one of these values.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Declared:
 
     @property
     def parameter(self) -> Parameter:
-        """It as a parameter of the config."""
+        """The hyperparameter as a parameter of the config."""
         if self.values:
             kind: Any = bool if set(self.values) == {True, False} else Literal[tuple(self.values)]
         else:
@@ -54,7 +54,7 @@ class Declared:
 
 
 def axes_of(space: Mapping[str, Declared]) -> dict[str, tuple[str | list[Any], Condition]]:
-    """What a search may choose from, by parameter, in Hydra's grammar: a list of values, an interval, a range."""
+    """Returns parameter -> what a search chooses from, in Hydra's grammar, and the condition under which it exists."""
     parents = set(itertools.chain.from_iterable((name for name, _ in each.when) for each in space.values()))
     axes: dict[str, tuple[str | list[Any], Condition]] = {}
     for name, each in space.items():

@@ -20,7 +20,7 @@ _MOST_STEPS = 200
 
 
 class HyperParameters:
-    """What the function is given for `hp`: KerasTuner's methods, that note what is declared and give its value.
+    """Replaces KerasTuner's `hp`: its methods record a hyperparameter and return its value.
 
     Args:
         given: values by the config's names.
@@ -42,7 +42,7 @@ class HyperParameters:
         default: int | None = None,
         **parent: Any,
     ) -> Any:
-        """A whole number of a range that holds both ends."""
+        """Declares a whole number of a range, which includes both ends."""
         return self._ranged(name, (min_value, max_value, step), sampling, default, parent, whole=True)
 
     def Float(  # noqa: N802
@@ -55,27 +55,27 @@ class HyperParameters:
         default: float | None = None,
         **parent: Any,
     ) -> Any:
-        """A number of a range that holds both ends."""
+        """Declares a number of a range, which includes both ends."""
         return self._ranged(name, (float(min_value), float(max_value), step), sampling, default, parent)
 
     def Choice(  # noqa: N802
         self, name: str, values: Sequence[Any], ordered: bool | None = None, default: Any = None, **parent: Any
     ) -> Any:
-        """One of some values."""
+        """Declares one of several values."""
         first = values[0] if default is None else default
         return self._note(name, Declared(key_of(name), first, tuple(values)), parent)
 
     def Boolean(self, name: str, default: bool = False, **parent: Any) -> Any:  # noqa: N802
-        """True or false."""
+        """Declares true or false."""
         return self._note(name, Declared(key_of(name), default, (False, True)), parent)
 
     def Fixed(self, name: str, value: Any, **parent: Any) -> Any:  # noqa: N802
-        """A value that is no choice."""
+        """Declares a single value."""
         return self._note(name, Declared(key_of(name), value, (value,)), parent)
 
     @contextmanager
     def conditional_scope(self, parent_name: str, parent_values: Any) -> Iterator[None]:
-        """What is declared inside is there only where the parent has one of the values."""
+        """Hyperparameters that are declared in the block exist only if the parent has one of the values."""
         self._scopes.append((key_of(parent_name), _listed(parent_values)))
         try:
             yield
@@ -84,11 +84,11 @@ class HyperParameters:
 
     @contextmanager
     def name_scope(self, name: str) -> Iterator[None]:
-        """Of no meaning here: names are whole already."""
+        """Has no effect: names are complete already."""
         yield
 
     def get(self, name: str) -> Any:
-        """The value of what was declared."""
+        """Returns the value of a hyperparameter."""
         return self.values[name]
 
     def __getitem__(self, name: str) -> Any:
@@ -98,7 +98,7 @@ class HyperParameters:
         return name in self.values
 
     def is_active(self, name: str) -> bool:
-        """Whether it was declared."""
+        """Returns whether a hyperparameter was declared."""
         return name in self.values
 
     def _ranged(
@@ -133,7 +133,7 @@ class HyperParameters:
 
 
 def key_of(name: str) -> str:
-    """A hyperparameter's name as a key of the config."""
+    """Returns a hyperparameter's name as a key of the config."""
     key = re.sub(r"\W", "_", str(name))
     return key if key.isidentifier() else f"_{key}"
 
@@ -143,7 +143,7 @@ def _listed(values: Any) -> tuple[Any, ...]:
 
 
 def _steps(low: Any, high: Any, step: Any, log: bool) -> tuple[Any, ...]:
-    """The values of a range with a step; a step multiplies in logarithms. None where there are too many to list."""
+    """Returns the values of a range with a step, which is a factor if `log`; empty if there are too many to list."""
     if step is None or (step == 1 and not log):
         return ()
     count = math.log(high / low, step) if log else (high - low) / step

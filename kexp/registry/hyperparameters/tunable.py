@@ -1,4 +1,4 @@
-"""A factory for a model whose code declares its hyperparameters."""
+"""A factory of models whose code declares its hyperparameters."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = [
     "as_tunable",
 ]
 
-_MOST_RUNS = 64  # of the function, to find what it declares only where something else has another value
+_MOST_RUNS = 64  # calls of the function, to find hyperparameters that exist only with other values of others
 
 
 class Tunable:
-    """A factory of the model, whose parameters are what the function declares.
+    """A factory of the model, whose parameters are the hyperparameters that the function declares.
 
     Args:
         build: the function of hp.
-        label: what it is called in messages.
+        label: its name in messages.
     """
 
     def __init__(self, build: Callable[[Any], Any], label: str) -> None:
@@ -40,12 +40,12 @@ class Tunable:
 
     @cached_property
     def space(self) -> dict[str, Declared]:
-        """What it declares, in its order; found by running it, with other values where these may bring up more.
+        """Returns the hyperparameters in order, found by calling the function with its defaults and with other values.
 
         Raises:
-            ComponentError: it fails with its own defaults.
+            ComponentError: the function fails with its defaults.
         """
-        drawn = random.getstate()  # Keras draws the seeds of initial weights there
+        drawn = random.getstate()  # Keras draws the seeds of initial weights from this generator
         try:
             found = self._declared({})
             tried, waiting = 1, _others(found, {})
@@ -53,7 +53,7 @@ class Tunable:
                 given, tried = waiting.pop(0), tried + 1
                 try:
                     more = self._declared(given)
-                except ComponentError:  # not every combination need be a model
+                except ComponentError:  # not every combination is a valid model
                     continue
                 new = {name: each for name, each in more.items() if name not in found}
                 for name, each in new.items():
@@ -65,7 +65,7 @@ class Tunable:
 
     @property
     def kexp_signature(self) -> Signature:
-        """Read in the place of the call's own."""
+        """The signature, read instead of that of `__call__`."""
         return Signature(tuple(each.parameter for each in self.space.values()), self.__doc__ or "")
 
     def _declared(self, given: Mapping[str, Any]) -> dict[str, Declared]:
@@ -80,15 +80,15 @@ class Tunable:
 
 
 def as_tunable(made: Any, label: str) -> Tunable | None:
-    """A factory for what is written for KerasTuner; None for all else.
+    """Returns a factory for code that is written for KerasTuner; None for other code.
 
     Args:
-        made: what is called with hp alone, a function, a partial or a method: its one required parameter is called hp,
-            or is annotated as HyperParameters; a HyperModel or another object or class with a `build` of that kind.
-        label: what it is called in messages.
+        made: a function, a partial or a method whose only required parameter is named hp, or annotated as
+            HyperParameters; a HyperModel, or another object or class with such a `build`.
+        label: its name in messages.
 
     Raises:
-        ComponentError: a HyperModel that trains the model in its own way.
+        ComponentError: a HyperModel has a `fit` of its own, or requires arguments.
     """
     if callable(made) and not inspect.isclass(made) and _takes_hp(made):
         return Tunable(made, label)
@@ -124,23 +124,23 @@ def _takes_hp(function: Any, *, bound: bool = True) -> bool:
 
 
 def _others(declared: Mapping[str, Declared], given: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The values of each hyperparameter, one changed at a time, that may bring up others."""
+    """Returns values to try, with one hyperparameter changed at a time, since others may exist only with them."""
     tried = []
     for name, each in declared.items():
         values: Sequence[Any] = each.values or (range(int(each.low), int(each.high) + 1) if each.whole else ())
-        if len(values) > 10:  # the ends: more of a number mostly brings up more
+        if len(values) > 10:  # the ends: a larger number usually leads to more hyperparameters
             values = [values[0], values[-1]]
         tried += [{**given, name: value} for value in values if value != each.default]
     return tried
 
 
 def _brought_up(given: Mapping[str, Any], found: Mapping[str, Declared]) -> Condition:
-    """The conditions of what was declared only with some values given."""
+    """Returns the condition of hyperparameters that were declared only with these values."""
     return tuple((name, (value,)) for name, value in given.items() if name in found)
 
 
 def _widened(found: Mapping[str, Declared]) -> dict[str, Declared]:
-    """Where a number brought something up, all values from there on do: `for i in range(hp.Int("layers", 1, 4))`."""
+    """Returns conditions on a number with all larger values too, as in `for i in range(hp.Int("layers", 1, 4))`."""
     widened = {}
     for name, each in found.items():
         conditions = []

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_column"]
 
-MOST_FOR_MEDIAN = 2_000_000  # rows; of more the median is that of rows evenly spread among them
-MOST_EXACT = 2**53  # above, 64-bit numbers do not tell whole numbers apart
-_FIRST = "column_1"  # of a file without a header
+MOST_FOR_MEDIAN = 2_000_000  # rows; the median of more rows is that of a sample, evenly spread
+MOST_EXACT = 2**53  # 64-bit floats do not represent all whole numbers above
+_FIRST = "column_1"  # the first column of a file without a header
 WORDS_OF_TEXT = 4  # words in a value, on average, from which a column is text and not categories
 
 # id, customer_id, PassengerId, S. No., the row numbers that pandas and R write
@@ -105,7 +105,7 @@ def _counts_rows(column: Column) -> bool:
 
 
 def _no_category(column: Column, codes: NDArray[Any], counts: NDArray[Any], plan: Plan) -> str:
-    """Why a column of text is none of categories: it is prose, or names each row."""
+    """Return why a text column is not encoded as categories: it is prose or identifies rows. Empty if it is encoded."""
     if column.name in plan.text:
         return "text"
     rare = len(codes) > 0.5 * counts.sum()

@@ -13,6 +13,7 @@ from kexp.data.table.encoding.columns import fit_column
 from kexp.data.table.encoding.summary import summary_line, unseen_notices
 from kexp.data.table.plan import Plan
 from kexp.data.table.stored import Column, Table
+from kexp.data.table.unfitted import spec_kept
 from kexp.errors import DataError
 from kexp.serving.encoding import feature_names, fill_category, fill_date, fill_number, places_of_numbers
 from kexp.system.large_arrays import gathered
@@ -124,7 +125,7 @@ class EncodedTable:
         self.width = 0
         for column in self._used:
             width = len(feature_names(column))
-            self._fills.append(_FILLS[column["kind"]](table.columns[column["name"]], column, self.width))
+            self._fills.append(_fill_of(table.columns[column["name"]], column, self.width))
             self.width += width
 
     def __len__(self) -> int:
@@ -153,22 +154,14 @@ class EncodedTable:
 def encoded_spec(encoding: Mapping[str, Any]) -> DataSpec:
     """Return the description of an encoded row."""
     names = tuple(name for column in encoding["columns"] for name in feature_names(column))
-    classes, target = encoding["classes"], tuple(encoding["target"])
-    spec = DataSpec(
-        feature_shape=(len(names),),
-        task=encoding["task"],
-        classes=None if classes is None else tuple(classes),
-        outputs=encoding["outputs"],
-        feature_names=names,
-    )
-    return spec if classes is not None else replace(spec, target_names=target)
+    return spec_kept(encoding, (len(names),), feature_names=names)
 
 
-def _number(column: Column, fitted: Mapping[str, Any], at: int) -> Fill:
-    return lambda encoded, rows: fill_number(encoded, at, np.asarray(column.values[rows]), fitted)
-
-
-def _category(column: Column, fitted: Mapping[str, Any], at: int) -> Fill:
+def _fill_of(column: Column, fitted: Mapping[str, Any], at: int) -> Fill:
+    """Return a function that writes rows of a column into their features, which begin at `at`."""
+    if fitted["kind"] != "category":
+        write = fill_date if fitted["kind"] == "date" else fill_number
+        return lambda encoded, rows: write(encoded, at, np.asarray(column.values[rows]), fitted)
     known = _places(column, fitted)
 
     def fill(encoded: NDArray[np.float32], rows: NDArray[np.intp]) -> None:
@@ -180,7 +173,7 @@ def _category(column: Column, fitted: Mapping[str, Any], at: int) -> Fill:
 
 
 def _places(column: Column, fitted: Mapping[str, Any]) -> Callable[[NDArray[Any]], NDArray[np.intp]]:
-    """From a column's values to the places of their categories, -1 for those that training rows did not have."""
+    """Return a function from values to the places of their categories; -1 for those that training rows did not have."""
     if column.kind != "text":
         return lambda values: places_of_numbers(fitted["categories"], values)
     categories = {name: place for place, name in enumerate(fitted["categories"])}
@@ -188,20 +181,8 @@ def _places(column: Column, fitted: Mapping[str, Any]) -> Callable[[NDArray[Any]
     return lambda values: table[values]
 
 
-def _date(column: Column, fitted: Mapping[str, Any], at: int) -> Fill:
-    return lambda encoded, rows: fill_date(encoded, at, np.asarray(column.values[rows]), fitted)
-
-
-_FILLS: dict[str, Callable[[Column, Mapping[str, Any], int], Fill]] = {
-    "number": _number,
-    "boolean": _number,
-    "category": _category,
-    "date": _date,
-}
-
-
 def _instead(columns: Sequence[Mapping[str, Any]]) -> str:
-    """What to choose where nothing is left."""
+    """Return what to choose if no column becomes a feature."""
     texts = [column["name"] for column in columns if column["left_out"] == "text"]
     if texts:
         how = f"data=text model=text reads it, and data.categorical=[{texts[0]}] takes each of its texts for a category"

@@ -24,8 +24,8 @@ from kexp.system.passwords import restore_password
 __all__ = ["fetched"]
 
 _TIMEOUT_S = 60.0
-_USED = ".used"  # its time is when the file was last asked for
-_CHANGES = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}  # what a server says, and is asked
+_USED = ".used"  # its modification time is that of the last use
+_CHANGES = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}  # header of an answer -> of a request
 
 
 def fetched(file: TableFile) -> TableFile:
@@ -35,7 +35,7 @@ def fetched(file: TableFile) -> TableFile:
         DataError: the file does not exist, its server does not answer, or no installed library reads such a URL.
     """
     web = file.path.startswith(("http://", "https://"))
-    address = restore_password(file.path, file.key)  # of another run, say, whose config has none
+    address = restore_password(file.path, file.key)  # the config of a run has none
     folder = cache_folder() / "fetched" / hashlib.sha256(file.path.encode()).hexdigest()[:32]
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     (folder / _USED).touch()
@@ -72,14 +72,14 @@ def _from_web(address: str, target: Path) -> None:
 
 
 def _split(address: str) -> tuple[str, str]:
-    """Return an address without its user and password, and these, as `user:password`."""
+    """Return an address without user and password, and `user:password`."""
     parts = urllib.parse.urlsplit(address)
     user, at, host = parts.netloc.rpartition("@")
     return (parts._replace(netloc=host).geturl(), urllib.parse.unquote(user)) if at else (address, "")
 
 
 def _from_store(address: str, target: Path) -> None:
-    """From an object store, by the credentials that the environment has."""
+    """Download a file from an object store, with the credentials of the environment."""
     from pyarrow import fs
 
     if address.startswith(("s3://", "gs://")):

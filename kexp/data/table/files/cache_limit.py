@@ -9,7 +9,7 @@ from pathlib import Path
 
 __all__ = ["make_room"]
 
-KEPT_BYTES = 20 << 30  # of tables in the cache, and as many of what was fetched
+KEPT_BYTES = 20 << 30  # limit of the tables, and of the downloaded files
 _A_DAY_S = 86_400.0
 
 
@@ -32,7 +32,7 @@ def make_room(parent: Path, mark: str) -> None:
         total += size
         if total > KEPT_BYTES:
             shutil.rmtree(folder, ignore_errors=True)
-    for left in parent.glob(".new-*"):  # by a process that was killed
+    for left in parent.glob(".new-*"):  # left by a process that was killed
         with contextlib.suppress(FileNotFoundError):
             if time.time() - left.stat().st_mtime > _A_DAY_S:
                 shutil.rmtree(left, ignore_errors=True)

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = ["TRIED", "UNNAMED", "ReadCsv", "read_csv"]
 
-TRIED = "select * from tried"  # the rows that were read to see whether all of them can be
+TRIED = "select * from tried"  # the rows of the last attempt to read a file
 UNNAMED = "column_1"  # what a first column without a name is called: row names, as R and pandas write them
 _RARE_MARKS = "^~\x01:"
-_FEWEST_LINES = 5  # from which fields are looked for at the same places of all lines
-_SAME = 0.98  # of the lines must have as many words, for spaces to separate fields
+_FEWEST_LINES = 5  # lines from which fields may begin at fixed positions
+_SAME = 0.98  # share of lines with equally many words from which spaces separate fields
 
 
 @dataclass(frozen=True)
@@ -123,15 +123,15 @@ def _load(
     skip: int,
     codes: set[str],
 ) -> list[str]:
-    """Reads all rows by the types guessed, or as text where not all are of them, and where they are codes."""
+    """Read all rows with the detected types, or as text if some rows have other types or are codes."""
     typed = dict.fromkeys(names, "VARCHAR")
     if len(dialect.types) == len(names):
-        # Yes and no are names, not truths.
+        # Yes and no are names, not booleans.
         pairs = zip(names, dialect.types, strict=True)
         typed = {name: "VARCHAR" if kind == "BOOLEAN" or name in codes else kind for name, kind in pairs}
     for name, kind in (how.kinds or {}).items():
         if name in typed and (kind == "text" or (how.formats or {}).get(name)):
-            typed[name] = "VARCHAR"  # read as the run read it
+            typed[name] = "VARCHAR"  # as the run read the column
     if _reads(connection, _query(path, dialect, typed, how, skip)):
         early = _of_the_first_century(connection, typed)
         if not early or _reads(connection, _query(path, dialect, typed | dict.fromkeys(early, "VARCHAR"), how, skip)):
@@ -141,7 +141,7 @@ def _load(
 
 
 def _sniffed(connection: duckdb.DuckDBPyConnection, lines: list[str], how: ReadOptions, folder: Path) -> _Dialect:
-    """Delimiter and quote, as DuckDB finds them; from the later lines where the first say nothing of it."""
+    """Detect delimiter and quote with DuckDB, in the first lines, or else in later ones."""
     start = folder / "start.csv"
     found = _Dialect(how.delimiter or ",", '"', '"')
     for begin in (0, len(lines) // 2):
@@ -157,7 +157,7 @@ def _sniffed(connection: duckdb.DuckDBPyConnection, lines: list[str], how: ReadO
         found = _Dialect(mark, quote, quote if escape == "(empty)" else escape)
         if columns > 1 or how.delimiter:
             return found
-    # No mark that DuckDB knows: another that stands in every line as often.
+    # DuckDB finds no delimiter: use another mark that occurs equally often in every line.
     marks = (each for each in _RARE_MARKS if len({line.count(each) for line in lines if line.strip()} - {0}) == 1)
     return replace(
         found, mark=next((each for each in marks if all(each in line for line in lines if line.strip())), found.mark)
@@ -165,7 +165,7 @@ def _sniffed(connection: duckdb.DuckDBPyConnection, lines: list[str], how: ReadO
 
 
 def _beside_decimal_commas(lines: list[str]) -> str:
-    """The mark that stands in every line as often, where all commas stand between digits; "" where there is none."""
+    """Return a mark that occurs equally often in every line, if all commas are between digits; else an empty text."""
     there = [line for line in lines if line.strip()]
     if not any("," in line for line in there) or any(re.search(r"(?<!\d),|,(?!\d)", line) for line in there[1:]):
         return ""
@@ -174,7 +174,7 @@ def _beside_decimal_commas(lines: list[str]) -> str:
 
 
 def _typed(connection: duckdb.DuckDBPyConnection, path: str, dialect: _Dialect, skip: int) -> _Dialect:
-    """The dialect, with DuckDB's guess of each column's type."""
+    """Return the dialect with the type of each column as DuckDB detects it."""
     (row,) = connection.execute(
         f"select Columns from sniff_csv({text(path)}, header=false, skip={skip}, "
         f"delim={text(dialect.mark)}, quote={text(dialect.quote)}, escape={text(dialect.escape)}, ignore_errors=true)"
@@ -199,7 +199,7 @@ def _layout(lines: list[str], dialect: _Dialect, how: ReadOptions, spaced: Split
 
 
 def _by_spaces(lines: list[str], dialect: _Dialect) -> Split | None:
-    """How spaces set fields apart, where no delimiter does it, or tabs do it unevenly: by any number, or by place."""
+    """Return how spaces separate fields, as runs or by position, if no delimiter does, or tabs do so unevenly."""
     rows, _ = fields_of(lines, dialect.mark, dialect.quote)
     fields, agree = most_fields(rows)
     words, share = most_fields(list(split_at_spaces(lines, dialect.quote)))
@@ -212,7 +212,7 @@ def _by_spaces(lines: list[str], dialect: _Dialect) -> Split | None:
 
 
 def _checked(names: list[str], file: TableFile) -> list[str]:
-    # What has no name in the header is called by its place.
+    # A column without a name in the header is named by its position.
     names = [name or f"column_{place}" for place, name in enumerate(names, 1)]
     for name in names:
         if names.count(name) > 1:
@@ -229,7 +229,7 @@ def _query(path: str, dialect: _Dialect, types: Mapping[str, str], how: ReadOpti
 
 
 def _reads(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
-    """Whether every row is as the types say; types are guessed from the first thousands of rows."""
+    """Return whether every row has the types, which are detected from the first thousands of rows."""
     import duckdb
 
     try:
@@ -240,7 +240,7 @@ def _reads(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
 
 
 def _of_the_first_century(connection: duckdb.DuckDBPyConnection, typed: Mapping[str, str]) -> list[str]:
-    """Columns of dates that DuckDB took 05/01/20 in for the fifth year of our era: they are to be read as text."""
+    """Return columns of dates in which DuckDB read 05/01/20 as the year 5; they must be read as text."""
     pairs = zip(inside(typed), typed.items(), strict=True)
     dates = {name: told for told, (name, kind) in pairs if kind in ("DATE", "TIMESTAMP")}
     if not dates:
@@ -257,11 +257,10 @@ def _counted(rows: int) -> str:
 def _without_end(
     connection: duckdb.DuckDBPyConnection, file: TableFile, query: str, fields: int, skip: int
 ) -> list[str]:
-    """Reads what stands before notes at the end of a file, lines of a single field after all others; or rows that end
-    early, as if they had what is missing.
+    """Read a file without the notes at its end, lines of a single field, or with missing values in rows that end early.
 
     Raises:
-        DataError: what is wrong with the first row that cannot be read.
+        DataError: a row cannot be read; the message is about the first one.
     """
     import duckdb
 

@@ -13,13 +13,13 @@ from kexp.data.table.options import MISSING_WORDS
 
 __all__ = ["Layout", "layout_of", "most_fields"]
 
-_AGREE = 0.9  # of the lines must have as many fields, for a header to be looked for further down
-_FEWEST_ROWS = 5  # from which a first line of words that the others have too is taken for a row
-_FEW_NUMBERS = 3  # of which even steps say something, where they are whole
+_AGREE = 0.9  # share of lines with equally many fields from which a header may follow other lines
+_FEWEST_ROWS = 5  # rows from which a first line of words that other rows have too is a row
+_FEW_NUMBERS = 3  # whole numbers in even steps from which they may be names of columns
 _LONGEST_UNIT = 24
-_MOST_PATTERNS = 3  # of how values of a column are written, besides plain numbers
+_MOST_PATTERNS = 3  # formats of a column's values, besides plain numbers
 _DIGITS_FIRST = re.compile(r"[-+(]?[$\u20ac\u00a3\u00a5]?\d")
-_RULER = re.compile(r":?[-=]{2,}:?")  # below the header of a table in Markdown
+_RULER = re.compile(r":?[-=]{2,}:?")  # the line below the header of a Markdown table
 _BRACKETS = re.compile(r"\(.*\)|\[.*\]|<.*>|\{.*\}")
 
 Rows = Sequence[Sequence[str]]
@@ -34,8 +34,8 @@ class Layout:
         names: names of the columns in order; empty if there are none.
         has_header: whether the first line that is not skipped names the columns.
         begin: lines before the first row: those skipped, the header, and one of units below it.
-        units: what the line below the header has, where these are units.
-        codes: columns of digits that begin with 0, as many in each value: codes, and no numbers.
+        units: the units in the line below the header; empty if there are none.
+        codes: columns of codes, not numbers: equally many digits in each value, and some begin with 0.
     """
 
     skip: int
@@ -75,7 +75,7 @@ def layout_of(
     first = next((place for place, row in enumerate(rows) if row), 0)
     longest = max(map(len, rows), default=0)
     if sum(len(row) == longest for row in rows) > 1 and rows[first] and _are_names(rows[first], longest):
-        pass  # a header of as many fields as any row has, where most rows end early
+        pass  # the header has as many fields as the longest row, and most rows end early
     elif share >= _AGREE and fields > 1:
         first = next((place for place, row in enumerate(rows) if _may_begin(row, fields)), first)
     if not rows:

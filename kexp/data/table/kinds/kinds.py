@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from kexp.data.table.kinds.days import CLOCKS, COMPACT, FORMATS, moment_in
 from kexp.data.table.kinds.numbers import COMMA, FORMS, GROUPED, SCALED, affixes_fit, number_in
 from kexp.data.table.kinds.strays import no_measurements, stray_words
 from kexp.data.table.options import MISSING_WORDS, ReadOptions
-from kexp.data.table.sql import outside, quoted, text, types_of
+from kexp.data.table.sql import SAMPLE, first_fit, outside, quoted, text, types_of
 from kexp.data.table.stored import Kind
 from kexp.errors import DataError
 from kexp.serving.cells import numbers_in
@@ -23,15 +22,21 @@ __all__ = ["Found", "find_kinds", "number_forms"]
 NUMBERS = frozenset(
     "TINYINT SMALLINT INTEGER BIGINT HUGEINT UTINYINT USMALLINT UINTEGER UBIGINT UHUGEINT FLOAT DOUBLE DECIMAL".split()
 )
-_SAMPLE = 200  # rows that a format must fit before all are tried
-_FEWEST_MONTHS = 10  # of numbers such as 202401, from which they are months
-_DIGITS = 0.7  # of a column's first values must have digits, for strays to be looked for among numbers and dates
+_FEWEST_MONTHS = 10  # distinct numbers such as 202401 from which they are months
+_DIGITS = 0.7  # share of values with digits from which a column may be numbers or dates with stray words
 
 
 @dataclass(frozen=True)
 class Found:
-    """A column: its name, its kind, the SQL of its stored values, the format of its dates or numbers, and texts that
-    mean a missing value in it besides the usual ones."""
+    """A column and its kind.
+
+    Attributes:
+        name: its name in DuckDB.
+        kind: its kind.
+        expression: SQL of its stored values.
+        format: the format of its dates or numbers, if it had to be detected.
+        missing: texts that mean a missing value in it, besides the usual ones.
+    """
 
     name: str
     kind: Kind
@@ -56,7 +61,7 @@ def find_kinds(connection: duckdb.DuckDBPyConnection, how: ReadOptions) -> list[
         wanted = (how.kinds or {}).get(outside(name))
         known = _typed(name, kind)
         if known is None or wanted == "text" or (wanted == "date" and known.kind != "date"):
-            texts.append(name)  # as text first
+            texts.append(name)  # read as text first
         else:
             found[name] = known
     if texts:
@@ -73,7 +78,7 @@ def find_kinds(connection: duckdb.DuckDBPyConnection, how: ReadOptions) -> list[
 
 
 def _typed(name: str, kind: str) -> Found | None:
-    """A column that has a type other than text."""
+    """Return a column of a type other than text; None for text."""
     column, base = quoted(name), kind.partition("(")[0]
     if base in NUMBERS:
         return Found(name, "number", f"{column}::double")
@@ -107,8 +112,8 @@ def _without_codes(connection: duckdb.DuckDBPyConnection, columns: list[Found], 
 
 
 def _of_texts(connection: duckdb.DuckDBPyConnection, names: list[str], how: ReadOptions) -> dict[str, Found]:
-    # Most columns of text are not numbers from the first rows on; only of the others all rows are asked.
-    some = _counted(connection, names, how, f"(select * from rows limit {_SAMPLE})")
+    # The first rows show that most columns of text are not numbers; all rows are read only for the others.
+    some = _counted(connection, names, how, f"(select * from rows limit {SAMPLE})")
     likely = [name for name in names if some[name][0] in some[name][1:3]]
     whole = _counted(connection, likely, how, "rows") if likely else {}
     found = {}
@@ -148,8 +153,10 @@ def _with_strays(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOpti
 def _counted(
     connection: duckdb.DuckDBPyConnection, names: list[str], how: ReadOptions, source: str
 ) -> dict[str, tuple[int, ...]]:
-    """Of each column: how many values are there, are numbers, are true or false, and have a digit; whether they are
-    codes, digits as many in each, as 02139 is."""
+    """Count the values of each column: all, numbers, true or false, values with a digit; and whether all are codes.
+
+    Codes are digits, as many in each value, some of which begin with 0: 02139.
+    """
     asked = []
     for name in names:
         value, present = _value(name, how), _present(name, how)
@@ -169,7 +176,7 @@ def number_forms(connection: duckdb.DuckDBPyConnection, table: str, how: ReadOpt
     found = {name: GROUPED for name, kind in types.items() if kind == "DOUBLE"}
     kinds = how.kinds or {}
     texts = [name for name, kind in types.items() if kind == "VARCHAR" and kinds.get(outside(name)) != "text"]
-    some = _counted(connection, texts, how, f"(select * from {table} limit {_SAMPLE})") if texts else {}
+    some = _counted(connection, texts, how, f"(select * from {table} limit {SAMPLE})") if texts else {}
     likely = [name for name, (*_, digits, _) in some.items() if digits]
     whole = _counted(connection, likely, how, table) if likely else {}
     for name, (present, numbers, _, digits, codes) in whole.items():
@@ -181,9 +188,9 @@ def number_forms(connection: duckdb.DuckDBPyConnection, table: str, how: ReadOpt
 
 
 def _written(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions, table: str = "rows") -> Found | None:
-    """The column as numbers that are written for people, where one form fits every value.
+    """Return the column as formatted numbers, if one form fits every value.
 
-    1,234 is a thousand and more, unless fields are separated by semicolons, as where the comma is the decimal mark.
+    1,234 is above a thousand, unless semicolons separate the fields, which suggests a decimal comma.
     """
     given = (how.formats or {}).get(outside(name))
     ((mark,),) = connection.execute("select getvariable('mark')").fetchall()
@@ -196,12 +203,12 @@ def _written(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions,
     checks = {
         form: f"count({number_in('v', form)}) = count(v) and {affixes_fit('v', form, form == given)}" for form in forms
     }
-    fits = _fitting(connection, value, checks, table)
+    fits = first_fit(connection, value, checks, table)
     return Found(name, "number", number_in(value, fits), fits) if fits else None
 
 
 def _value(name: str, how: ReadOptions) -> str:
-    """The text of a column, missing where its field is empty."""
+    """Return SQL of a column's text; NULL for an empty field."""
     plain = f"nullif(trim({quoted(name)}::varchar), '')"
     if how.na_values:
         listed = ", ".join(text(each) for each in how.na_values)
@@ -210,7 +217,7 @@ def _value(name: str, how: ReadOptions) -> str:
 
 
 def _present(name: str, how: ReadOptions) -> str:
-    """The text of a column where it is no word for a missing number."""
+    """Return SQL of a column's text; NULL for a word that means a missing number."""
     if how.na_values is not None:
         return _value(name, how)
     words = (*MISSING_WORDS, *(how.missing or {}).get(outside(name), ()))
@@ -224,11 +231,11 @@ def _number(name: str, how: ReadOptions) -> str:
 
 
 def _date(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions) -> Found | None:
-    """The column as dates, where a format fits every value."""
+    """Return the column as dates, if one format fits every value."""
     value, given = _present(name, how), (how.formats or {}).get(outside(name))
     wanted = (how.kinds or {}).get(outside(name)) == "date"
     formats = (given,) if given and given not in (*FORMS, *CLOCKS) else FORMATS + ((*COMPACT, "%Y") if wanted else ())
-    fits = _fitting(connection, value, _moments(formats))
+    fits = first_fit(connection, value, _moments(formats))
     return Found(name, "date", f"epoch({moment_in(value, fits)})::double", fits) if fits else None
 
 
@@ -240,16 +247,16 @@ def _compact(connection: duckdb.DuckDBPyConnection, name: str) -> Found | None:
         fewest = 1 if form == "%Y%m%d" else _FEWEST_MONTHS
         asked = f"select count(distinct v) > {fewest} and min(v) >= {first} and max(v) <= {last} and "
         asked += f"count(*) = count({moment_in('v::varchar', form)}) from "
-        if all(connection.execute(f"{asked}{some}{rows}").fetchall()[0][0] for rows in (f" limit {_SAMPLE})", ")")):
+        if all(connection.execute(f"{asked}{some}{rows}").fetchall()[0][0] for rows in (f" limit {SAMPLE})", ")")):
             return Found(name, "date", f"epoch({moment_in(value, form)})::double", form)
     return None
 
 
 def _clock(connection: duckdb.DuckDBPyConnection, name: str, how: ReadOptions) -> Found | None:
-    """The column as times of the day, in seconds since midnight; DuckDB has them on the first day of 1900."""
+    """Return the column as times of the day, in seconds since midnight; DuckDB parses them as times of 1900-01-01."""
     value, given = _present(name, how), (how.formats or {}).get(outside(name))
     value = f"(case when regexp_matches({value}, '^[0-9]+:[0-9]$') then 'no time' else {value} end)"  # 3:1 is a ratio
-    fits = _fitting(connection, value, _moments((str(given),) if given in CLOCKS else CLOCKS))
+    fits = first_fit(connection, value, _moments((str(given),) if given in CLOCKS else CLOCKS))
     seconds = f"((epoch(try_strptime({value}, {text(fits or '')})) + 2208988800) % 86400)::double"
     return Found(name, "number", seconds, fits) if fits else None
 
@@ -259,30 +266,8 @@ def _moments(formats: tuple[str, ...]) -> dict[str, str]:
     return {each: f"count({moment_in('v', each)}) = count(v)" for each in formats}
 
 
-def _fitting(
-    connection: duckdb.DuckDBPyConnection, value: str, checks: Mapping[str, str], table: str = "rows"
-) -> str | None:
-    """Return the first form that all values have: of many values a sample is tried first.
-
-    Args:
-        connection: the connection to DuckDB.
-        value: SQL of the values; NULL for a missing one.
-        checks: form -> SQL that checks whether all values `v` have it.
-        table: the table of the values.
-    """
-    for rows in (f"limit {_SAMPLE}", ""):
-        source = f"(select {value} as v from {table} where {value} is not null {rows})"
-        ((count, *fits),) = connection.execute(
-            f"select count(v), {', '.join(checks.values())} from {source}"
-        ).fetchall()
-        checks = {form: check for (form, check), fit in zip(checks.items(), fits, strict=True) if fit and count}
-        if not checks:
-            return None
-    return next(iter(checks))
-
-
 def _misfit(connection: duckdb.DuckDBPyConnection, name: str, wanted: str, how: ReadOptions) -> str:
-    """The sentence about the first value that is not of the kind wanted."""
+    """Return the message about the first value that does not have the required kind."""
     number = number_in(_present(name, how), COMMA) if how.decimal == "," else _number(name, how)
     tried = {"date": f"try_cast({_value(name, how)} as timestamp)", "number": number}
     value = tried.get(wanted, "null")

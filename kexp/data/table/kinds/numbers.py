@@ -8,7 +8,7 @@ from kexp.serving.cells import COMMA, FORMS, GROUPED, MINUSES, SCALED, SCALES, g
 __all__ = ["COMMA", "FORMS", "GROUPED", "SCALED", "affixes_fit", "number_in"]
 
 _CURRENCIES = "[$€£¥₹]|US[$]|USD|EUR|GBP|CHF"
-_SPACES = " '\u00a0\u202f"  # which set thousands apart too
+_SPACES = " '\u00a0\u202f"  # these separate thousands too
 _LONGEST_UNIT = 6
 
 
@@ -55,13 +55,13 @@ def affixes_fit(value: str, form: str, known: bool) -> str:
 
 
 def _scale(value: str) -> str:
-    """SQL that appends the exponent of a number's scale."""
+    """Return SQL that appends the exponent of a number's scale."""
     cases = " ".join(f"when '{letter}' then '{exponent}'" for letter, exponent in SCALES.items())
     return f" || (case regexp_extract({value}, '[0-9.]([KkMB])$', 1) {cases} else '' end)"
 
 
 def _signed(value: str) -> str:
-    """SQL of the text with a minus in front where parentheses are around the number, or the minus is behind it."""
+    """Return SQL of the text with a minus in front, if it has parentheses or a minus behind the number."""
     value = f"translate({value}, '{MINUSES}', '{'-' * len(MINUSES)}')"
     behind = f"when {value} like '%-' and {value} not like '-%' then '-' || rtrim({value}, '- ')"
     return f"(case when {value} like '(%)' then '-' || trim({value}, '()') {behind} else {value} end)"

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 __all__ = ["no_measurements", "stray_words"]
 
-_FEWEST = 10  # distinct numbers or dates, for a word among them to be none of several classes
-_ONE_WORD, _FEW_WORDS = 0.2, 0.05  # of the values at most are strays, where they are one word, or up to three
+_FEWEST = 10  # distinct numbers or dates from which a word among them is not a class
+_ONE_WORD, _FEW_WORDS = 0.2, 0.05  # the largest share of strays, if they are one word, or up to three
 _BEYOND = "[<>]=? *[0-9.,]+"  # a value beyond what an instrument measures: <0.5
-_CODES = (-999.0, -9999.0, -99999.0, -999999.0, -999.25)  # what instruments and agencies write in place of nothing
+_CODES = (-999.0, -9999.0, -99999.0, -999999.0, -999.25)  # what instruments and agencies write for a missing value
 
 
 def stray_words(connection: duckdb.DuckDBPyConnection, column: str, value: str) -> tuple[str, ...]:
@@ -27,7 +27,7 @@ def stray_words(connection: duckdb.DuckDBPyConnection, column: str, value: str) 
         column: the quoted name of the column.
         value: SQL of the column's text; NULL for a missing value.
     """
-    # The distinct texts first: of millions of rows, what is asked of each text costs more than to count them.
+    # Counting distinct texts first is faster: the checks of each text would take long for millions of rows.
     distinct = f"select {value} as v, n from (select {column}, count(*) as n from rows group by all)"
     connection.execute(
         f"create or replace temp table counted as select v, sum(n) as n, try_cast(v as double) is not null as number, "
