@@ -40,7 +40,7 @@ def work(number):
         points += [(key, value, step, step) for key, value in values.items()]
         if step % 250 == 0:
             time.sleep(0.2)
-    log_finished_runs(StoreSettings(), RunRecord(f"whole-{number}", "FINISHED", 1, 2, metrics=points))
+    log_finished_runs(StoreSettings(), [RunRecord(f"whole-{number}", "FINISHED", 1, 2, metrics=points)])
     run.end("FINISHED")
     assert not run.notice, run.notice
 
