@@ -20,11 +20,13 @@ PARALLEL = ("-q", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")  # 
 QUICK = [
     f"tests/{name}"
     for name in """
-        config test_rules.py test_hyperparameters.py test_passwords.py test_api.py components/test_catalogue.py
-        training/test_progress.py training/test_checkpoint.py data/test_brought_tables.py data/test_builtin.py
-        data/test_cuts.py data/test_exported_members.py data/test_files.py data/test_image_folder.py
-        data/test_inference.py data/test_npz_file.py data/test_odd_files.py data/test_order.py data/test_parts.py
-        data/test_series.py data/test_splits.py data/test_table.py data/test_weights.py
+        config test_rules.py test_hyperparameters.py test_passwords.py test_api.py test_schema.py test_laziness.py
+        test_child_process.py commands/test_help.py components/test_catalogue.py training/test_progress.py
+        training/test_checkpoint.py data/test_brought_tables.py data/test_builtin.py data/test_cuts.py
+        data/test_exported_members.py data/test_files.py data/test_image_folder.py data/test_inference.py
+        data/test_npz_file.py data/test_odd_files.py data/test_odd_tables.py data/test_order.py data/test_parts.py
+        data/test_series.py data/test_splits.py data/test_table.py data/test_weights.py sweeps/test_report.py
+        sweeps/test_reports.py sweeps/test_search_choices.py sweeps/test_search_space.py sweeps/test_statistics.py
     """.split()
 ]
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONFAULTHANDLER": "1"}

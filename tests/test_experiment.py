@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -75,15 +76,11 @@ def test_every_loss_trains_on_the_default_data_with_no_other_flag(workplace: Pat
     assert "test_accuracy" in result.metrics
 
 
-@pytest.mark.parametrize("optimizer", CATALOGUE_OPTIMIZERS)
-def test_every_optimizer_of_the_catalogue_trains(workplace: Path, optimizer: str) -> None:
-    result = kexp.run([*QUICK, f"optimizer={optimizer}"])
-    assert result.history.last["loss"] > 0
-
-
-@pytest.mark.parametrize("activation", CATALOGUE_ACTIVATIONS)
-def test_every_activation_of_the_catalogue_trains(workplace: Path, activation: str) -> None:
-    result = kexp.run([*QUICK, f"activation={activation}"])
+@pytest.mark.parametrize(("optimizer", "activation"), zip(cycle(CATALOGUE_OPTIMIZERS), CATALOGUE_ACTIVATIONS))
+def test_every_optimizer_and_every_activation_of_the_catalogue_trains(
+    workplace: Path, optimizer: str, activation: str
+) -> None:
+    result = kexp.run([*QUICK, f"optimizer={optimizer}", f"activation={activation}"])
     assert result.history.last["loss"] > 0
 
 

@@ -19,19 +19,20 @@ from kexp.sweeps.compare.results import read_sweep
 from kexp.tracking import StoreSettings
 
 TESTS = Path(__file__).parents[1]
-# Name of the trial -> what it chooses.
+# Name of the trial -> what it chooses; parts that have nothing to do with each other share one.
 PARTS = {
     "squared": ["loss=own_parts:squared"],
-    "sharper": ["loss=own_parts:sharper", "loss.power=3"],
+    "sharper": ["loss=own_parts:sharper", "loss.power=3", "metrics=[own_parts:best_two]"],
     "by_index": ["loss=own_parts:by_index"],
-    "soft": ["loss=own_parts:soft"],
+    "soft": ["loss=own_parts:soft", "activation=own_parts:wave"],
     "hit": ["metrics=[own_parts:hit]"],
-    "best_two": ["metrics=[own_parts:best_two]"],
-    "wave": ["activation=own_parts:wave"],
-    "small": ["model.kernel_initializer=own_parts:small"],
-    "lasso": ["model.kernel_regularizer=own_parts:lasso"],
-    "boxed": ["model.kernel_constraint=own_parts:boxed"],
-    "halving": ["optimizer=sgd", "schedule=own_parts:halving"],
+    "halving": [
+        "optimizer=sgd",
+        "schedule=own_parts:halving",
+        "model.kernel_initializer=own_parts:small",
+        "model.kernel_regularizer=own_parts:lasso",
+        "model.kernel_constraint=own_parts:boxed",
+    ],
     "made": [
         "optimizer=sgd",
         "schedule=own_parts:rising",
