@@ -61,7 +61,6 @@ sys.exit(sum(os.waitpid(child, 0)[1] != 0 for child in children))
 """
 
 
-@pytest.mark.real_process
 def test_eight_processes_with_two_thousand_metrics_each_lose_and_double_nothing(workplace: Path) -> None:
     """By both of kexp's writers at once: runs in progress, and runs that are over, as a sweep writes them."""
     prepare_store(StoreSettings())
