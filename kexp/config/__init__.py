@@ -4,7 +4,7 @@ from kexp.config.compose import compose, compose_head, is_sweep, overrides_of, p
 from kexp.config.hooks import Hooks, hooks_of
 from kexp.config.job import check_job, configure_logging, refuse_sweeps_settings, run_as_job
 from kexp.config.opening import open_hydra
-from kexp.config.options import as_choice, as_overrides, as_typed, key_of
+from kexp.config.options import as_choice, as_overrides, as_typed
 from kexp.config.overrides.explain import explain, explain_grammar
 from kexp.config.overrides.prepare import prepare_overrides
 from kexp.config.overrides.quoting import quote_text
@@ -12,6 +12,7 @@ from kexp.config.overrides.suggestions import suggest_override
 from kexp.config.overrides.typed import compose_typed
 from kexp.config.source import register
 from kexp.config.unset import is_set, name_default_optimizer
+from kexp.registry.groups import key_of
 
 __all__ = [
     "Hooks",

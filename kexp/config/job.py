@@ -13,9 +13,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from kexp.config.compose import refuse_several
 from kexp.config.hooks import hooks_of
-from kexp.config.options import key_of
 from kexp.config.overrides.explain import explain
 from kexp.errors import ConfigError
+from kexp.registry.groups import key_of
 
 __all__ = ["check_job", "configure_logging", "refuse_sweeps_settings", "run_as_job"]
 

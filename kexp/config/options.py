@@ -18,7 +18,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, Quote,
 from hydra.errors import HydraException
 
 from kexp.errors import ConfigError
-from kexp.registry.groups import GROUPS
+from kexp.registry.groups import GROUPS, key_of
 
 __all__ = [
     "NO_NODE",
@@ -27,7 +27,6 @@ __all__ = [
     "as_overrides",
     "as_typed",
     "is_option",
-    "key_of",
     "node_of",
     "option_names",
 ]
@@ -41,11 +40,6 @@ NO_NODE = {
     "format": "save.formats",
 }
 _PLAIN = re.compile(r"(?!(?:true|false|null|inf|nan)$)[a-z_][\w:.]*", re.IGNORECASE)
-
-
-def key_of(override: str) -> str:
-    """Returns the key of an override, without Hydra's prefixes for adding and removing."""
-    return override.partition("=")[0].lstrip("+~")
 
 
 def as_overrides(override: str, settings: Collection[str] = ()) -> list[str]:

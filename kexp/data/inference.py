@@ -114,6 +114,8 @@ def _features(x: ArrayLike, key: str) -> NDArray[np.float32]:
         values = values[:, None]
     if 0 in values.shape[1:]:
         raise DataError(f"{key}: has no features")
+    if values.dtype == np.float32 and values.flags.c_contiguous and not values.flags.writeable:
+        return values  # nobody changes it later: large arrays of a file are not held twice
     with np.errstate(over="ignore"):  # a value outside float32 becomes infinity, which is refused later
         return np.array(values, dtype=np.float32, order="C")
 

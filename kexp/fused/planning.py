@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kexp.errors import ConfigError, in_a_line
+from kexp.fused.cache import use_compilation_cache
 from kexp.fused.lanes.streams import Group, is_streamed
-from kexp.fused.program.cache import use_compilation_cache
 from kexp.fused.program.table import Tables
 from kexp.fused.shared import TRACING
 from kexp.fused.structure.analysis import analyse

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from kexp.errors import UnknownNameError
 from kexp.signatures import Parameter
 
-__all__ = ["GROUPS", "Group", "find_group", "group_of_parameter"]
+__all__ = ["GROUPS", "Group", "find_group", "group_of_parameter", "key_of"]
 
 
 @dataclass(frozen=True)
@@ -165,3 +165,8 @@ def group_of_parameter(parameter: str) -> str | None:
         if parameter == group or parameter.endswith("_" + group):
             return group
     return None
+
+
+def key_of(override: str) -> str:
+    """Returns the key of an override, without Hydra's prefixes for adding and removing."""
+    return override.partition("=")[0].lstrip("+~")

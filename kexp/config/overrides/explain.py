@@ -14,13 +14,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from kexp import registry
 from kexp.config.compose import compose
-from kexp.config.options import NO_NODE, key_of
+from kexp.config.options import NO_NODE
 from kexp.config.overrides.prepare import cannot_remove
 from kexp.config.overrides.quoting import in_shell
 from kexp.config.overrides.suggestions import suggest_key, suggest_name
 from kexp.config.source import HYDRA_PARTS, SETTINGS_GROUPS
 from kexp.errors import ConfigError, KexpError, UnknownNameError, first_line
-from kexp.registry.groups import GROUPS
+from kexp.registry.groups import GROUPS, key_of
 from kexp.schema import AUTO, DEFAULT_OPTIMIZER
 from kexp.signatures import to_snake_case
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from kexp.config.options import NO_NODE, as_overrides, key_of
+from kexp.config.options import NO_NODE, as_overrides
 from kexp.config.overrides.quoting import quote_text
 from kexp.config.overrides.suggestions import options, suggest_key_of, suggest_name, suggest_override
 from kexp.config.source import SETTINGS_GROUPS
 from kexp.errors import ConfigError, suggestion
-from kexp.registry.groups import GROUPS
+from kexp.registry.groups import GROUPS, key_of
 from kexp.system.passwords import hide_passwords
 
 __all__ = ["cannot_remove", "prepare_overrides"]

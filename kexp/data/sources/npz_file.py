@@ -101,7 +101,9 @@ def _parts(
         ys.append(targets)
     if rows and len(counts) > 1:
         raise DataError("data.train_rows: must not be given together with arrays of validation or test rows")
-    return np.concatenate(xs), np.concatenate(ys), rows or (consecutive(counts) if len(counts) > 1 else None)
+    features = xs[0] if len(xs) == 1 else np.concatenate(xs)
+    features.flags.writeable = False
+    return features, np.concatenate(ys), rows or (consecutive(counts) if len(counts) > 1 else None)
 
 
 def _open(path: str) -> Any:

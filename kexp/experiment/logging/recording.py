@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp import training
-from kexp.config import key_of
 from kexp.experiment.logging.epoch_metrics import log_size
 from kexp.experiment.logging.lineage import record_data
 from kexp.experiment.logging.note import NOTE, note_of, outcome_of
 from kexp.experiment.own_files import own_sources
 from kexp.experiment.prepared import Prepared, feeds
+from kexp.registry.groups import key_of
 from kexp.schema import AUTO, Taken, Tracking
 from kexp.system.notebook import hide_displays
 from kexp.tracking import Tracker, flatten

@@ -122,7 +122,7 @@ class Worker:
                 self.states.values = program.start(self.states.values, fresh, given)
             for lane in taken:
                 if lane.trial.goes_on is not None:
-                    self.states.values = program.put(self.states.values, lane.slot, lane.trial.goes_on.state)
+                    self.states.values = program.movers.put(self.states.values, lane.slot, lane.trial.goes_on.state)
             # Arrays that a program may still read must not be written to: the next lanes get new ones.
             self.floats, self.ints, self.validation = self.floats.copy(), self.ints.copy(), self.validation.copy()
             if self.table_weights is not None:
@@ -231,7 +231,7 @@ class Worker:
 
     def _park(self, lane: Running) -> None:
         """Takes a lane out, to go on later."""
-        parked = lane.park(self.program.take(self.states.values, lane.slot))
+        parked = lane.park(self.program.movers.take(self.states.values, lane.slot))
         self.lanes[lane.slot] = None
         group, width, how = self.source.number, self.program.width, self.program.executor
         self.emit(

@@ -14,7 +14,7 @@ from typing import Any
 
 from kexp.fused.structure.pure import Lane, Table
 
-__all__ = ["Loop", "faster", "recall", "remember"]
+__all__ = ["Loop", "faster", "keep_choice", "known_choice"]
 
 CHOICES = "executors.json"
 
@@ -125,7 +125,7 @@ def faster(first: Callable[[], Any], second: Callable[[], Any], tries: int = 3) 
     return best[0] < best[1]
 
 
-def recall(folder: Path | None, key: str) -> str | None:
+def known_choice(folder: Path | None, key: str) -> str | None:
     """The executor that was measured to be the faster one for a structure on this machine before.
 
     The choice is part of the result's bits, so that it is made once.
@@ -136,7 +136,7 @@ def recall(folder: Path | None, key: str) -> str | None:
         return None
 
 
-def remember(folder: Path | None, key: str, executor: str) -> None:
+def keep_choice(folder: Path | None, key: str, executor: str) -> None:
     """Keeps a choice."""
     if folder is None:
         return

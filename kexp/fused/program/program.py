@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
+from kexp.fused.cache import use_compilation_cache
 from kexp.fused.program.blocks import Blocks, InBlocks
-from kexp.fused.program.cache import use_compilation_cache
-from kexp.fused.program.loop import Loop, faster, recall, remember
+from kexp.fused.program.kept import Kept, compiled, keep, kept_by, read
+from kexp.fused.program.loop import Loop, faster, keep_choice, known_choice
 from kexp.fused.program.memory import peak_bytes
+from kexp.fused.program.movers import Movers
 from kexp.fused.program.starts import Starts
 from kexp.fused.shared import TRACING
 from kexp.fused.structure.grouping import structure_key
-from kexp.fused.structure.lowering import compiled_quickly, device_count, lower_lanes, on_devices
-from kexp.fused.structure.numbers import FLOATS, INTS
+from kexp.fused.structure.lowering import device_count, lower_lanes, on_devices
+from kexp.fused.structure.numbers import FLOATS, INTS, Slots
 from kexp.fused.structure.structure import Structure
 
 __all__ = ["Program"]
@@ -52,6 +54,7 @@ class Program:
         self.slots = self.lane.slots
         self.classes = structure.blueprint.prepared.splits.spec.outputs
         self._reset = on_devices([np.stack([each] * width) for each in structure.blueprint.metrics], width, split=True)
+        self.movers = Movers([(v.shape, str(v._dtype)) for v in structure.blueprint.variables], width)
         self._compile()
 
     def _compile(self) -> None:
@@ -71,53 +74,33 @@ class Program:
         def lowered(function: Callable[..., Any], *arguments: Any, shared: int = 0, donate: Any = ()) -> Any:
             return lower_lanes(function, width, arguments, shared=shared, donate=donate)
 
-        with TRACING:
-            self.start = compiled_quickly(
-                lowered(self.starts.start, state, shaped((), bool), given, donate=0),
-                1,
-            )
-            self._loop: Loop | None = None
-            self._blocks: InBlocks | None = None
-            if self.blocks is not None:
-                self._blocks = InBlocks(lane, lowered, state, self._reset, numbers, weights, self.rows, self.blocks)
-            else:
-                self._compile_whole(lowered, state, numbers, weights)
+        self._loop: Loop | None = None
+        self._blocks: InBlocks | None = None
+        self._files: list[str | None] = []  # where the programs are kept, in the order in which they were compiled
+        of_all = () if self.blocks is not None else (self.width, self.rows, self.weighted, self.classes)
+        file = kept_by(self.structure, self.starts, of_all) if of_all else None
+        kept = read(file)
+        if kept is not None and Slots(self.slots.values, kept.slots).agree(self.slots.values):
+            self.start, self._train, self._evaluate = kept.start, kept.train, kept.evaluate
+            lane.train_names[:], lane.eval_names[:] = kept.train_names, kept.eval_names
+            self.slots.expressions, self.slots.branches = kept.slots
+        else:
+            with TRACING:
+                self.start = self._compiled(lowered(self.starts.start, state, shaped((), bool), given, donate=0), 1)
+                if self.blocks is not None:
+                    self._blocks = InBlocks(lane, lowered, state, self._reset, numbers, weights, self.rows, self.blocks)
+                else:
+                    self._compile_whole(lowered, state, numbers, weights)
+            if self._loop is None and self.blocks is None:
+                evaluate, names = self._evaluate, (lane.train_names, lane.eval_names)
+                keep(file, Kept(self.start, self._train, evaluate, *names, self.slots.found), self._files)
         self.train_names = list(lane.train_names)
         self.eval_names = list(lane.eval_names)
 
-    @cached_property
-    def _movers(self) -> tuple[Any, Any]:
-        """Functions that take a lane out of the state, and put one in."""
-        import jax
-
-        def take(state: Any, slot: Any) -> Any:
-            return [values[slot] for values in state]
-
-        def put(old: Any, here: Any, lane: Any) -> Any:
-            return [jax.numpy.where(here, new, kept) for new, kept in zip(lane, old, strict=True)]
-
-        variables = self.structure.blueprint.variables
-        one = [jax.ShapeDtypeStruct(variable.shape, str(variable._dtype)) for variable in variables]
-        state = [jax.ShapeDtypeStruct((self.width, *each.shape), each.dtype) for each in one]
-        here = jax.ShapeDtypeStruct((self.width,), bool)
-        lowered = lower_lanes(put, self.width, (state, here, one), shared=1, donate=0)
-        return jax.jit(take), compiled_quickly(lowered, 1)
-
-    def take(self, state: Any, slot: int) -> list[Any]:
-        """A lane's variables, which stay on the device: the state may be given away afterwards."""
-        import numpy as np
-
-        taken: list[Any] = self._movers[0](state, slot)
-        if device_count(self.width) > 1:  # lanes may go on at another device
-            return [np.asarray(values) for values in taken]
-        return taken
-
-    def put(self, state: Any, slot: int, lane: Sequence[Any]) -> list[Any]:
-        """The state with a lane that was taken out in one of its places; the state is given away."""
-        import numpy as np
-
-        put: list[Any] = self._movers[1](state, np.arange(self.width) == slot, list(lane))
-        return put
+    def _compiled(self, lowered: Any, level: int | None = None) -> Any:
+        program, file = compiled(lowered, level)
+        self._files.append(file)
+        return program
 
     def _compile_whole(self, lowered: Callable[..., Any], state: Any, numbers: Any, weights: Any) -> None:
         """Epochs and evaluations over a table of all data."""
@@ -131,13 +114,14 @@ class Program:
         if alone and "stablehlo.convolution" in epoch.as_text():
             self._loop = self._chosen_loop(lowered, state, numbers, weights)
         if self._loop is None:
-            self._train = epoch.compile()
+            self._train = self._compiled(epoch)
             self._evaluate = {}
             for rows in others:
-                if count := rows.shape[1]:
+                count = rows.shape[1]
+                if count and count not in self._evaluate:
                     evaluation = lowered(lane.evaluate, state, self._reset, *numbers, rows, self.table, shared=1)
                     seldom = count != self.rows[1]  # a test is once a trial
-                    self._evaluate[count] = compiled_quickly(evaluation, 1) if seldom else evaluation.compile()
+                    self._evaluate[count] = self._compiled(evaluation, 1 if seldom else None)
 
     def _chosen_loop(self, lowered: Callable[..., Any], state: Any, numbers: Any, weights: Any) -> Loop | None:
         """The loop over single steps, if it is the faster way to run a few; else None."""
@@ -157,7 +141,7 @@ class Program:
             self.table,
         )
         key = hashlib.sha256(structure_key(self.structure.blueprint.prepared).encode()).hexdigest() + f"-{self.width}"
-        choice = recall(folder, key)
+        choice = known_choice(folder, key)
         if choice is None:
             rows = np.zeros((self.width, min(2 * size, self.rows[0])), np.int32)
             shape = jax.ShapeDtypeStruct(rows.shape, jnp.int32)
@@ -170,7 +154,7 @@ class Program:
                 lambda: scan(blank, self._reset, floats, ints, table_weights, rows, self.table),
             )
             choice = "loop" if looped else "scan"
-            remember(folder, key, choice)
+            keep_choice(folder, key, choice)
         if choice == "scan":
             return None
         loop.prepare({("train", size), ("train", self.rows[0] % size), *_evaluated(self.rows, size)} - {("train", 0)})

@@ -22,20 +22,21 @@ class Starts:
         first_batch: a batch of training rows, to build models on.
 
     Attributes:
+        constants: the values of those that are the same for all lanes, by their positions in the state.
         places: positions in the state of the variables that a lane's start is given.
     """
 
     def __init__(self, structure: Structure, first_batch: Any) -> None:
         self._structure, self._first_batch = structure, first_batch
         self._fitted: dict[str, list[Any]] = {}
-        self._constants = structure.beginning.constants()
+        self.constants = structure.beginning.constants()
         self.places = tuple(sorted({*structure.beginning.varying, *structure.given}))
 
     def start(self, old: Any, fresh: Any, given: Any) -> Any:
         """A lane's state: as it was, or where it is fresh as a model begins. A function to be compiled."""
         import jax.numpy as jnp
 
-        made = {**self._constants, **dict(zip(self.places, given, strict=True))}
+        made = {**self.constants, **dict(zip(self.places, given, strict=True))}
         return [jnp.where(fresh, _compact(made[place]), kept) for place, kept in enumerate(old)]
 
     def given(self, prepared: Prepared, numbers: Mapping[Any, Any]) -> list[Any]:

@@ -16,10 +16,9 @@ from kexp.experiment import Prepared, build_compiled, why_untraceable
 from kexp.fused.structure.beginning import Beginning
 from kexp.fused.structure.bindings import Place, find_places
 from kexp.fused.structure.blueprint import Blueprint, build_blueprint, seeds_for, with_values
-from kexp.fused.structure.comparison import nudged, same_way
+from kexp.fused.structure.checked import checked_slots
 from kexp.fused.structure.config_numbers import RATE, Key, moved, numbers_of
 from kexp.fused.structure.fitted import must_rebuild, needs_rows
-from kexp.fused.structure.lowering import compiled_quickly
 from kexp.fused.structure.numbers import FLOATS, INTS, Slots, UntraceableError
 from kexp.fused.structure.pure import Lane
 from kexp.fused.structure.structure import NotFusableError, Structure
@@ -181,43 +180,24 @@ def _compare(
     batches: list[tuple[Any, ...]],
 ) -> Structure | None:
     """The structure, if the representative's program with the probe's numbers does what the probe does; else None."""
-    import jax
     import numpy as np
 
     if [v.shape for v in blueprint.variables] != [v.shape for v in probe.variables]:
         return None
     if probe.seeds != seeds_for(probe.prepared.experiment.seed, len(probe.seeds)):
         raise NotFusableError("a component draws from Python's random numbers in a way that depends on the config")
-    numbers = numbers_of(blueprint.prepared.experiment)
-    slots = Slots(numbers)
     places, beginning = _found(blueprint, probe, keys)
-    batch_size = blueprint.prepared.batch_size
-    mine = Lane(blueprint, places, tracers, slots, batch_size)
-    theirs = Lane(probe, [], frozenset(), Slots({}), batch_size)
-    state = probe.state()
-
-    def both(floats: Any, ints: Any, state: Any, batches: Any) -> Any:
-        with mine.numbers(floats, ints):
-            ours = mine.measure(list(state), mine._reset(), batches)
-        return ours, theirs.measure(list(state), theirs._reset(), batches)
-
-    empty = (np.zeros(FLOATS, np.float32), np.zeros(INTS, np.int32))
-    compiled_for = jax.jit(both).lower(*empty, state, batches)
+    slots = checked_slots(blueprint, probe, places, tracers, batches)
+    if slots is None:
+        return None
+    state, numbers = probe.state(), numbers_of(blueprint.prepared.experiment)
     others = {**numbers, **numbers_of(probe.prepared.experiment)}
-    if not slots.agree(others):
-        return None
-    floats, ints = slots.fill([others])
-    run = compiled_quickly(compiled_for, 0)
-    ours, expected = jax.tree.map(np.asarray, run(floats[0], ints[0], state, batches))
-    nearby = jax.tree.map(np.asarray, run(floats[0], ints[0], nudged(state), batches)[1])
-    if not same_way(state, ours, expected, nearby):
-        return None
     start = {**beginning.constants(), **beginning.values(others, probe.prepared.experiment.seed)}
     near = partial(np.allclose, rtol=1e-6, atol=1e-7, equal_nan=True)
     given = tuple(place for place, value in enumerate(state) if not near(start[place], value))
     own = Slots(numbers)
     own.branches.update(slots.branches)
-    fresh = Lane(blueprint, places, tracers, own, batch_size)
+    fresh = Lane(blueprint, places, tracers, own, blueprint.prepared.batch_size)
     rebuilt = must_rebuild(blueprint, given)
     read = slots.keys | _rate(blueprint)
     return Structure(blueprint, frozenset(), fresh, beginning, given, rebuilt, needs_rows(blueprint), read)

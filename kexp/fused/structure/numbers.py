@@ -16,10 +16,11 @@ from typing import Any
 
 from kexp.fused.structure.config_numbers import Key
 
-__all__ = ["Branch", "Number", "Slots", "UntraceableError", "evaluate"]
+__all__ = ["Branch", "Found", "Number", "Slots", "UntraceableError", "evaluate"]
 
 Expression = tuple[Any, ...]
 Branch = tuple[Expression, bool]
+Found = tuple[dict[bool, dict[Expression, int]], dict[Expression, bool]]
 
 FLOATS, INTS = 96, 32  # slots of a program; unused ones cost nothing
 
@@ -74,14 +75,22 @@ class Slots:
 
     Args:
         values: the representative trial's numbers.
+        found: what an earlier trace of the same program has found.
     """
 
-    def __init__(self, values: Mapping[Key, Any]) -> None:
+    def __init__(self, values: Mapping[Key, Any], found: Found | None = None) -> None:
         _let_jax_take_numbers()
         self.values = values
         self.expressions: dict[bool, dict[Expression, int]] = {True: {}, False: {}}  # by whether whole numbers
         self.branches: dict[Expression, bool] = {}
+        if found is not None:
+            self.expressions, self.branches = found
         self._arrays: tuple[Any, Any] | None = None
+
+    @property
+    def found(self) -> Found:
+        """What tracing has found: the inputs with their places, and the branches with their answers."""
+        return self.expressions, self.branches
 
     def number(self, key: Key) -> Number:
         """The symbol of one number."""

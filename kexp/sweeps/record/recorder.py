@@ -76,7 +76,7 @@ class Recorder:
         self._waiting: list[RunRecord] = []
         self._untried: set[str] = set()  # ids of records that were never sent, by this process or another
         self._added: deque[tuple[Path, Callable[[], None]]] = deque()
-        self._coming, self._go_on = list(coming), go_on
+        self._coming, self._go_on = [] if store is None else ["trial", *coming], go_on
         self.run_ids: dict[str, str] = {}
         self._change = threading.Lock()
         self._sending = self.trials_left = self.models_left = self.models_refused = 0
@@ -85,6 +85,7 @@ class Recorder:
         self._thread = DeliveryThread(
             "kexp-recorder", self._deliver, self._left, interval_s=interval_s, patience_s=_LAST_S
         )
+        self._thread.wake()  # MLflow is imported while the first trials train
         self._thread.start()
 
     def put(self, record: RunRecord) -> None:

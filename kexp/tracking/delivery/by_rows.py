@@ -7,7 +7,6 @@ step, time and value. A parameter, a tag and an artifact replace themselves. Dat
 from __future__ import annotations
 
 import contextlib
-import importlib
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -19,7 +18,7 @@ from kexp.tracking.delivery.artifacts import repository_of, send_artifacts
 from kexp.tracking.delivery.outbox import Cursor, Header, Outbox
 from kexp.tracking.record.figures import draw
 from kexp.tracking.record.rows import Row, joined, parts_of
-from kexp.tracking.store.client import is_server, is_transient, is_unanswered, reason_of
+from kexp.tracking.store.client import is_server, is_transient, is_unanswered, load_modules, reason_of
 from kexp.tracking.store.heartbeat import end_run
 from kexp.tracking.store.side_by_side import AT_ONCE, side_by_side
 
@@ -32,8 +31,12 @@ _BATCH, _PARAMS, _TAGS = 1000, 100, 100  # MLflow's limits for one log_batch: of
 _FILES = 16  # the most files, figures and models in one batch of rows: after a failure the whole batch is sent again
 _KINDS = {"params", "tags", "metrics", "datasets", "texts", "files", "figures", "models", "end"}
 _HEAVY = {"texts", "files", "figures", "models"}  # kinds that are sent to the artifact store
-# The modules that take long to import before the first figure or model is sent.
-_MODULES = {"figure": ("matplotlib.figure", "matplotlib.backends.backend_agg"), "model": ("mlflow.models",)}
+# The modules, besides MLflow, that take long to import before the first trial, figure or model is sent.
+_MODULES = {
+    "trial": (),
+    "figure": ("matplotlib.figure", "matplotlib.backends.backend_agg"),
+    "model": ("mlflow.models",),
+}
 _logged_datasets: set[tuple[str, str]] = set()  # names and digests
 _dataset_locks: dict[frozenset[tuple[str, str]], threading.Lock] = {}  # for threads that log the same data sets
 
@@ -218,10 +221,8 @@ class RunSender:
 
 
 def load_for(kind: str) -> None:
-    """Imports the modules that sending a "figure" or a "model" needs, before there is one."""
-    for module in _MODULES[kind]:
-        with contextlib.suppress(Exception):  # the import fails again, and is reported, when it is needed
-            importlib.import_module(module)
+    """Imports the modules that sending a "trial", a "figure" or a "model" needs, before there is one."""
+    load_modules(_MODULES[kind])
 
 
 def _batches(rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[int, list[Row]]]:

@@ -23,11 +23,12 @@ from kexp.tracking.record.rows import Row, tag_row
 from kexp.tracking.record.run_record import lineage
 from kexp.tracking.record.tracker import LastPoints, Status, Tracker, now_ms, reason_tags
 from kexp.tracking.run.helper import Helper, claim
-from kexp.tracking.settings import StoreSettings, resolve_uri
+from kexp.tracking.settings import StoreSettings, database_file, resolve_uri
 from kexp.tracking.store.client import client_for, store_errors
 from kexp.tracking.store.heartbeat import end_run, signs_of_life
+from kexp.tracking.store.in_file import make_run, mlflows_name
 from kexp.tracking.store.locks import file_lock
-from kexp.tracking.store.prepare import prepare_store
+from kexp.tracking.store.prepare import prepare_store, prepare_without_mlflow
 
 if TYPE_CHECKING:
     import keras
@@ -211,7 +212,9 @@ def open_run(
         helper = claim()
         if helper is not None:
             opening.callback(helper.close)
-        header = None if helper is None else helper.start_run(settings, name, first, run_id)
+        header = _start_in_file(settings, name, first) if run_id is None else None  # MLflow's import is not waited for
+        if header is None and helper is not None:
+            header = helper.start_run(settings, name, first, run_id)
         if header is None:
             helper, header = None, start_run(settings, name, first, run_id)
         try:
@@ -233,6 +236,9 @@ def start_run(settings: StoreSettings, name: str | None, tags: Mapping[str, str]
     Raises:
         StoreError: the store is away or cannot be written.
     """
+    header = _start_in_file(settings, name, tags) if run_id is None else None
+    if header is not None:
+        return header
     experiment = prepare_store(settings)
     uri = resolve_uri(settings)
     client = client_for(uri)
@@ -246,6 +252,17 @@ def start_run(settings: StoreSettings, name: str | None, tags: Mapping[str, str]
             run = client.get_run(run_id)
     info = run.info
     return Header(uri, info.run_id, info.experiment_id, info.run_name, info.artifact_uri)
+
+
+def _start_in_file(settings: StoreSettings, name: str | None, tags: Mapping[str, str]) -> Header | None:
+    """Makes the run in a SQLite file without MLflow; None where that cannot be."""
+    experiment, uri = prepare_without_mlflow(settings), resolve_uri(settings)
+    file, name = database_file(uri), name or mlflows_name()
+    if experiment is None or file is None or name is None:
+        return None
+    with store_errors(uri, "starting the run"):
+        made = make_run(file, experiment, name=name, start_ms=now_ms(), tags=tags)
+    return None if made is None else Header(uri, made[0], experiment, name, made[1])
 
 
 def _end_in_store(header: Header, status: Status, tags: Mapping[str, str]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import logging
 import os
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -34,6 +35,7 @@ __all__ = [
     "is_transient",
     "is_unanswered",
     "load_mlflow",
+    "load_modules",
     "make_once",
     "reason_of",
     "sql_store",
@@ -78,6 +80,15 @@ def load_mlflow() -> None:
         import mlflow.tracking  # noqa: F401
     for name in ("mlflow", "alembic"):  # the import has reset their levels
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def load_modules(names: Iterable[str]) -> None:
+    """Imports modules while no other thread imports MLflow: one that does at the same time may meet it half made."""
+    with _lock:
+        load_mlflow()
+        for name in names:
+            with contextlib.suppress(Exception):  # shows, with its reason, when it is used
+                importlib.import_module(name)
 
 
 def client_for(uri: str) -> MlflowClient:

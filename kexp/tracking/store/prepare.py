@@ -14,12 +14,13 @@ from kexp.errors import StoreError, first_line
 from kexp.tracking.settings import StoreSettings, database_file, is_remote, resolve_uri
 from kexp.tracking.store.client import check_reachable, client_for, load_mlflow, store_errors
 from kexp.tracking.store.database import experiment_named
+from kexp.tracking.store.in_file import experiment_in
 from kexp.tracking.store.locks import file_lock
 from kexp.tracking.store.schema import create_or_migrate, is_current
 from kexp.tracking.store.server_check import check_artifacts_reachable, experiment_on_server
 from kexp.tracking.store.tables import open_database
 
-__all__ = ["check_writable", "experiment_id", "prepare_store"]
+__all__ = ["check_writable", "experiment_id", "prepare_store", "prepare_without_mlflow"]
 
 _KIND = ("mlflow.experimentKind", "custom_model_development")
 _ready: dict[tuple[str, str], str] = {}  # address and name of a prepared experiment -> its id
@@ -45,6 +46,25 @@ def prepare_store(settings: StoreSettings) -> str:
         return _ready[uri, settings.experiment]
 
 
+def prepare_without_mlflow(settings: StoreSettings) -> str | None:
+    """Prepares a SQLite file as `prepare_store` does.
+
+    Returns:
+        The id of the experiment; None if MLflow is needed, or the store is another.
+    """
+    uri = resolve_uri(settings)
+    if database_file(uri) is None:
+        return None
+    with _preparing:
+        if (uri, settings.experiment) not in _ready:
+            with _database_lock(uri), store_errors(uri, "opening the store"):
+                found = _in_file(uri, settings)
+            if found is None:
+                return None
+            _ready[uri, settings.experiment] = found
+        return _ready[uri, settings.experiment]
+
+
 def experiment_id(settings: StoreSettings) -> str | None:
     """Return the id of the settings' experiment, or None if it does not exist."""
     uri = resolve_uri(settings)
@@ -60,7 +80,17 @@ def experiment_id(settings: StoreSettings) -> str | None:
     return str(found["experiment_id"])
 
 
+def _in_file(uri: str, settings: StoreSettings) -> str | None:
+    file = database_file(uri)
+    if file is None:
+        return None
+    return experiment_in(file, settings.experiment, dict([_KIND]), may_make=settings.artifact_location is None)
+
+
 def _prepared(uri: str, settings: StoreSettings) -> str:
+    in_file = _in_file(uri, settings)
+    if in_file is not None:
+        return in_file
     file = database_file(uri)
     if not is_remote(uri) and (file is None or not is_current(file)):
         load_mlflow()

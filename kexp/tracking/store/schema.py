@@ -16,7 +16,7 @@ from kexp.system.folders import cache_folder
 from kexp.system.passwords import restore_password
 from kexp.tracking.settings import database_file
 
-__all__ = ["create_or_migrate", "is_current", "schema_state"]
+__all__ = ["create_or_migrate", "is_current", "make_from_template", "schema_state"]
 
 
 def create_or_migrate(uri: str) -> None:
@@ -28,9 +28,27 @@ def create_or_migrate(uri: str) -> None:
     if file is None:
         return
     if not file.exists() or file.stat().st_size == 0:
-        _make_store(file)
+        _make_store(file, _template())
     elif not is_current(file):
         _migrate(uri)
+
+
+def make_from_template(file: Path) -> bool:
+    """Gives a new SQLite file MLflow's tables where an earlier one has left them in the user's cache, without MLflow.
+
+    The caller holds the store's lock.
+
+    Returns:
+        Whether it did.
+
+    Raises:
+        DiskFullError: they do not fit.
+    """
+    template = _template_file()
+    if not template.is_file():
+        return False
+    _make_store(file, template)
+    return True
 
 
 def is_current(file: Path) -> bool:
@@ -82,13 +100,12 @@ def _migrate(uri: str) -> None:
         engine.dispose()
 
 
-def _make_store(file: Path) -> None:
-    """Creates an empty database: a copy of the one in the user's cache, or by migrations if there is none.
+def _make_store(file: Path, template: Path | None) -> None:
+    """Creates an empty database: a copy of the template, or by migrations if there is none.
 
     Raises:
         DiskFullError: it does not fit.
     """
-    template = _template()
     try:
         with _whole_database(file) as fresh:
             if template is None:

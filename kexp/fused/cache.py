@@ -13,6 +13,9 @@ from kexp.system import folders
 __all__ = ["cache_folder", "use_compilation_cache"]
 
 
+_FORM = "programs 1"  # of what is kept beside JAX's own files; programs that were compiled without it are not found
+
+
 def cache_folder() -> Path:
     """Where compiled programs are kept: a folder of the user's own, for these versions and this processor.
 
@@ -21,6 +24,7 @@ def cache_folder() -> Path:
     parent folder.
     """
     parts = [
+        _FORM,
         version("keras"),
         version("jax"),
         version("jaxlib"),

@@ -1,0 +1,89 @@
+"""Programs of an earlier process are taken up without tracing, to the same bits; damaged ones are made again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import made
+import pytest
+from test_engine import RICH
+
+from kexp.fused.structure.known import known_by
+
+PROGRAM = """
+import hashlib, json, sys
+import made
+from kexp import fused
+from kexp.fused.cache import cache_folder
+from kexp.fused.structure.pure import Lane
+
+def results():
+    each = [(*{rich!r}, f"seed={{seed}}", f"optimizer.learning_rate={{0.001 * (seed + 1)}}") for seed in range(3)]
+    trials, found = made.trials(*each), {{}}
+    for result in fused.run_trials(trials, planned=fused.plan(trials)):
+        assert result.status == "finished", result.reason
+        bits = b"".join(values.tobytes() for values in (*result.state.trainable, *result.state.optimizer))
+        found[result.trial.key] = [result.history.epochs, result.test, hashlib.sha256(bits).hexdigest()]
+    return [found[key] for key in sorted(found)]
+
+def refuse(*_, **__):
+    raise AssertionError("a step was traced")
+
+if sys.argv[1:]:
+    step, Lane.step = Lane.step, refuse
+print(json.dumps(results()))
+if sys.argv[1:]:
+    Lane.step = step
+    damaged = [*cache_folder().glob("*.program"), *cache_folder().glob("*.known")]
+    assert len(damaged) > 3
+    for number, file in enumerate(damaged):
+        file.write_bytes(file.read_bytes()[:100] if number % 2 else b"")
+    print(json.dumps(results()))
+"""
+
+
+def ran(cache: Path, *arguments: str) -> list[Any]:
+    environment = {**os.environ, "KEXP_CACHE": str(cache), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", PROGRAM.format(rich=RICH), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_kept_programs_give_the_same_bits_and_damaged_ones_are_made_again(tmp_path: Path) -> None:
+    (cold,) = ran(tmp_path)
+    kept, again = ran(tmp_path, "kept")
+    assert kept == cold
+    assert again == cold
+
+
+@pytest.mark.parametrize("own", ["loss=made_by_hand:crossentropy", "+callbacks.one={name: made_by_hand:Quiet}"])
+def test_models_with_code_of_others_are_not_kept(own: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = """
+        import keras
+        def crossentropy(y_true, y_pred):
+            return keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+        class Quiet(keras.callbacks.Callback):
+            pass
+    """
+    (tmp_path / "made_by_hand.py").write_text("\n".join(line[8:] for line in module.splitlines()))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("KEXP_CACHE", str(tmp_path))
+    import jax
+
+    from kexp.fused.cache import cache_folder
+
+    before = jax.config.jax_compilation_cache_dir
+    cache_folder().mkdir(parents=True)
+    jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
+    try:
+        assert known_by("check", made.prepared(*made.BRIEF)) is not None
+        assert known_by("check", made.prepared(*made.BRIEF, own)) is None
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+        sys.modules.pop("made_by_hand", None)
