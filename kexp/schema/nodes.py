@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from kexp import registry
 from kexp.errors import ConfigError
-from kexp.registry import Component
+from kexp.registry import OURSELVES, Component
 from kexp.registry.groups import GROUPS, group_of_parameter
 from kexp.rules import check_parameter, check_value
 from kexp.schema.layer_lists import refuse_unlistable
 from kexp.schema.mappings import as_mapping, plain, refuse_unknown
+from kexp.schema.remembered import remembered
 from kexp.schema.settings import AUTO
 from kexp.signatures import REQUIRED, UNREADABLE, Signature
 from kexp.system.nested import texts
@@ -83,8 +84,17 @@ def component_node(group: str, value: Any, path: str) -> Node:
             f"{path}.name: must be the name of {GROUPS[group].one}, one of those that `kexp components {group}` lists"
         )
     component = registry.find(group, name, path)
-    signature = component.signature()
-    owner = GROUPS[group]
+    if component.distribution != OURSELVES:
+        return _checked_node(component, given, path)
+    # What the user's code has may be another by the next time.
+    make = partial(_checked_node, component, given, path)
+    node = remembered((component, path), given, make, keeps=lambda made: not made.modules)
+    return replace(node, parameters={**node.parameters}, common={**node.common})
+
+
+def _checked_node(component: Component, given: dict[str, Any], path: str) -> Node:
+    signature, name = component.signature(), component.name
+    owner = GROUPS[component.group]
     common = {p.name: given.pop(p.name, p.default) for p in component.common if p.name not in signature}
     for parameter in component.common:
         if parameter.name in common:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal, get_type_hints
 
 from kexp.errors import ConfigError
 from kexp.rules import Count, Fraction, Positive, Whole, check_value
 from kexp.schema.mappings import as_mapping, refuse_unknown
+from kexp.schema.remembered import remembered
 from kexp.signatures import Parameter, argument_helps
 from kexp.system.passwords import hide_password
 
@@ -226,6 +227,10 @@ def settings_from(key: str, value: Any) -> Any:
     Raises:
         ConfigError: an unknown key, or a value against its rule.
     """
+    return remembered(key, value, partial(_settings_from, key, value))
+
+
+def _settings_from(key: str, value: Any) -> Any:
     kind = SETTINGS[key]
     given = as_mapping(key, value)
     hints = _hints(kind)

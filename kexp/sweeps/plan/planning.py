@@ -65,18 +65,19 @@ def _plan(trial: Trial, composed: Mapping[str, Any], cache: PlanCache, adapt: Ad
     import yaml
 
     trial.config = dict(composed)
-    unresolved = getattr(composed, "unresolved", None)
+    unresolved, ordinary = getattr(composed, "unresolved", None), None
     if adapt is not None:
         given = (*trial.overrides, *getattr(composed, "in_files", ()))
         trial.config = adapt(trial.config, given)
         if trial.config != dict(composed):
             trial.ordinary = dict(composed)
-            trial.ordinary_fingerprint = cache.fingerprint(check(trial.ordinary))
+            ordinary = check(trial.ordinary)
+            trial.ordinary_fingerprint = cache.fingerprint(ordinary)
             unresolved = None if unresolved is None else adapt(dict(unresolved), given)
     if unresolved is not None:
         trial.yaml = yaml.safe_dump(unresolved, sort_keys=False)
     experiment = check(trial.config)
-    cache.check_installed(experiment if trial.ordinary is None else check(trial.ordinary))
+    cache.check_installed(ordinary or experiment)
     trial.fingerprint = cache.fingerprint(experiment)
     if experiment.sweep.objective is not None:
         choose_objectives(cache.measured(experiment), experiment.sweep.objective, experiment.sweep.direction)
