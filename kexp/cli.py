@@ -95,7 +95,6 @@ def _hydra(arguments: list[str]) -> int:
 
     from kexp.config import compose_head, explain, is_sweep, open_hydra, prepare_overrides, run_as_job
     from kexp.config.command_line import read_command_line, show
-    from kexp.training.backend import own_process
 
     line = read_command_line(arguments)
     line = replace(line, overrides=prepare_overrides(line.overrides))
@@ -103,11 +102,13 @@ def _hydra(arguments: list[str]) -> int:
         from kexp.sweeps.opening import announce_backend
 
         announce_backend(line.overrides, line.config_dir)
-    own_process()
     try:
         with open_hydra(line.config_dir) as hydra:
             if line.shows:
                 return show(hydra, line)
+            from kexp.training import own_process
+
+            own_process()
             if not line.multirun:
                 config = compose_head(hydra, line.overrides, line.config_name)
                 if not is_sweep(config):
