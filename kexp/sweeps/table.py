@@ -63,7 +63,7 @@ class LiveTable:
             if time.monotonic() - self._drawn >= _REDRAW_S:
                 self._draw()
         elif trial.over:
-            due = time.monotonic() - self._drawn >= _PLAIN_S or all(each.over for each in self.trials)
+            due = time.monotonic() - self._drawn >= _PLAIN_S or all(each.over for each in reversed(self.trials))
             if due or self._to_run <= _SHOWN or trial.state != "FINISHED":
                 self._write(self._line(trial) + "\n")
             if due:

@@ -89,7 +89,7 @@ def restore_in(value: Any, key: str) -> Any:
 def _mapped(value: Any, change: Callable[[str, str], str], key: str) -> Any:
     if isinstance(value, str):
         return change(value, key) if "://" in value else value
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):  # a dict is known at once, where Mapping asks its subclasses
         return {name: _mapped(each, change, f"{key}.{name}") for name, each in value.items()}
     if isinstance(value, list):
         return [_mapped(each, change, key) for each in value]

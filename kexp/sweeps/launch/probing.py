@@ -50,7 +50,8 @@ def structure_key(config: Mapping[str, Any]) -> str:
     kept = {key: value for key, value in config.items() if key not in _CHANGES_NOTHING}
     kept["data"] = {key: value for key, value in config["data"].items() if key != "split_seed"}
     kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in ("epochs", "verbose")}
-    text = json.dumps(_without_floats(kept), sort_keys=True, default=str)
+    text = json.dumps(kept, sort_keys=True, default=str)
+    text = json.dumps(json.loads(text, parse_float=lambda _: 0.5))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -141,12 +142,3 @@ def _probe(config: Mapping[str, Any]) -> Probe:
         return Probe(problem=str(error))
     except Exception as error:
         return Probe(problem=in_a_line(error))
-
-
-def _without_floats(value: Any) -> Any:
-    """Return a config in which every finite float is replaced by the same number."""
-    if isinstance(value, Mapping):
-        return {str(key): _without_floats(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_floats(each) for each in value]
-    return 0.5 if isinstance(value, float) and math.isfinite(value) else value

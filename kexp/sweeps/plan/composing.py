@@ -7,6 +7,7 @@ is composed for each set of group choices, and values are set on copies of it.
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -47,7 +48,7 @@ class Composer:
     def __init__(self, compose: Callable[[Sequence[str]], DictConfig], is_group: Callable[[str], bool]) -> None:
         self._compose = compose
         self.is_group = is_group
-        self._bases: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._bases: dict[tuple[str, ...], bytes] = {}
         self._in_files: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def config(self, overrides: Sequence[str]) -> Composed:
@@ -61,7 +62,7 @@ class Composer:
         return composed
 
     def _whole(self, overrides: Sequence[str]) -> Composed:
-        config = copy.deepcopy(self._base(self.choices(overrides)))
+        config = self._base(self.choices(overrides))
         for each in self.values(overrides):
             key, value = _parsed(each)
             if not _set(config, key, value):
@@ -91,10 +92,11 @@ class Composer:
     def _base(self, choices: tuple[str, ...]) -> dict[str, Any]:
         if choices not in self._bases:
             composed = name_default_optimizer(self._compose(choices))
-            self._bases[choices] = _unresolved(composed)
+            self._bases[choices] = pickle.dumps(_unresolved(composed))  # copied for each trial, in less time so
             if is_set(composed, "backend"):
                 self._in_files[choices] = (f"backend={composed.backend}",)
-        return self._bases[choices]
+        base: dict[str, Any] = pickle.loads(self._bases[choices])
+        return base
 
     def _sets_value(self, override: str) -> bool:
         key = override.split("=", 1)[0]
