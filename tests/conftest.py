@@ -37,7 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Has each of JAX's programs compiled once, by the first process that needs it, and kept for later runs."""
-    if cache := getattr(config, "cache", None):  # there is none with `-p no:cacheprovider`
+    cache = getattr(config, "cache", None)  # there is none with `-p no:cacheprovider`
+    if cache and os.environ.get("KERAS_BACKEND") != "jax":  # tests/fused has the folder that kexp itself keeps them in
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache.mkdir("compiled")))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
