@@ -49,7 +49,9 @@ if sys.argv[1:]:
 
 def ran(cache: Path, *arguments: str) -> list[Any]:
     environment = {**os.environ, "KEXP_CACHE": str(cache), "PYTHONPATH": os.pathsep.join(sys.path)}
-    environment.pop("JAX_COMPILATION_CACHE_DIR", None)  # programs are kept beside JAX's own files in kexp's folder alone
+    environment.pop(
+        "JAX_COMPILATION_CACHE_DIR", None
+    )  # programs are kept beside JAX's own files in kexp's folder alone
     command = [sys.executable, "-c", PROGRAM.format(rich=RICH), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
