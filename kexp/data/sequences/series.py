@@ -61,8 +61,6 @@ def series_data(path: str | None, query: str | None, how: ReadOptions, plan: Ser
         DataError: a file cannot be read, a column does not exist or cannot be ordered, or every series is shorter than
             a window and its horizon.
     """
-    if (path is None) == (query is None):
-        raise DataError("data.path: must be given, or data.query in its place, and not both")
     how = replace(how, kinds=plan.kinds())
     files = [] if path is None else table_files(path, "data.path")
     how.refuse_unused([file.form for file in files])

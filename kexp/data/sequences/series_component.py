@@ -61,8 +61,9 @@ def series(
     """
     from kexp.data.sequences.series import series_data
     from kexp.data.sequences.windows import SeriesPlan
-    from kexp.data.table.options import ReadOptions, listed, named
+    from kexp.data.table.options import ReadOptions, check_source, listed, named
 
+    check_source(path, query)
     plan = SeriesPlan(
         target=listed(target) or (),
         time=str(time),

@@ -70,9 +70,10 @@ def table(
         max_categories: most categories of a column: the most frequent ones, and one for all others.
     """
     from kexp.data.table.data import table_data
-    from kexp.data.table.options import ReadOptions, listed, named
+    from kexp.data.table.options import ReadOptions, check_source, listed, named
     from kexp.data.table.plan import Plan
 
+    check_source(path, query)
     plan = Plan(
         target=listed(target) or (),
         task=task,

@@ -48,8 +48,6 @@ def table_data(paths: Mapping[str, str | None], query: str | None, how: ReadOpti
     Raises:
         DataError: a file does not exist or cannot be read, or `data_of` refuses the table.
     """
-    if (paths["path"] is None) == (query is None):
-        raise DataError("data.path: must be given, or data.query in its place, and not both")
     how = replace(how, kinds=plan.kinds())
     if query is not None:
         if any(paths.values()):

@@ -9,7 +9,7 @@ from typing import Any
 from kexp.errors import DataError
 from kexp.serving.cells import MISSING_WORDS
 
-__all__ = ["MISSING_WORDS", "ReadOptions", "listed", "named"]
+__all__ = ["MISSING_WORDS", "ReadOptions", "check_source", "listed", "named"]
 
 
 def named(name: str | float | None) -> str | None:
@@ -22,6 +22,16 @@ def listed(names: str | float | Sequence[str | float] | None) -> tuple[str, ...]
     if names is None or not isinstance(names, Sequence) or isinstance(names, str):
         return None if names is None else (str(names),)
     return tuple(map(str, names))
+
+
+def check_source(path: str | None, query: str | None) -> None:
+    """Refuse a config that gives neither a path nor a query, or both.
+
+    Raises:
+        DataError: it does.
+    """
+    if (path is None) == (query is None):
+        raise DataError("data.path: must be given, or data.query in its place, and not both")
 
 
 @dataclass(frozen=True)
