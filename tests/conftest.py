@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import warm_processes
 
+from kexp.fused.cache import cache_folder
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # A shell starts background jobs with SIGINT ignored, which children inherit; tests send it to theirs.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -35,11 +37,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not any(part in item.nodeid for part in _LONG))
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Has each of JAX's programs compiled once, by the first process that needs it, and kept for later runs."""
-    cache = getattr(config, "cache", None)  # there is none with `-p no:cacheprovider`
-    if cache and os.environ.get("KERAS_BACKEND") != "jax":  # tests/fused has the folder that kexp itself keeps them in
-        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache.mkdir("compiled")))
+def pytest_configure() -> None:
+    """Has each of JAX's programs compiled once, by the first process that needs it: runs of Keras' fit keep theirs too.
+
+    They are kept where kexp keeps those of lanes, so that its sweeps find both as a user's do.
+    """
+    cache_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_folder()))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
     warm_processes.SERVER.belong_to_this_process(None)  # what JAX reads is the server's too
