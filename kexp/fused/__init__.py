@@ -6,7 +6,6 @@ what cannot be a lane and why; `train_one` runs a single trial through the same 
 
 from __future__ import annotations
 
-from kexp.fused.cache import use_compilation_cache
 from kexp.fused.engine import compile_ahead, default_threads, run_trials, train_one, verify
 from kexp.fused.lanes.callbacks import IN_CALLBACKS
 from kexp.fused.lanes.streams import Group
@@ -14,6 +13,7 @@ from kexp.fused.planning import Fallback, Plan, Session, default_width, plan
 from kexp.fused.shared import NotALaneError, settings_kept
 from kexp.fused.structure.grouping import row_counts, structure_key, unfit
 from kexp.fused.trial import LaneResult, Parked, Trial
+from kexp.training.compiled_programs import use_compilation_cache
 
 __all__ = [
     "IN_CALLBACKS",

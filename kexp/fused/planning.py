@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kexp.errors import ConfigError, in_a_line
-from kexp.fused.cache import use_compilation_cache
 from kexp.fused.lanes.streams import Group, is_streamed
 from kexp.fused.program.table import Tables
 from kexp.fused.shared import TRACING
@@ -16,6 +15,7 @@ from kexp.fused.structure.grouping import by_structure, rows_digest, structure_k
 from kexp.fused.structure.lowering import device_count
 from kexp.fused.structure.structure import NotFusableError, Structure
 from kexp.fused.trial import Trial
+from kexp.training.compiled_programs import use_compilation_cache
 
 __all__ = ["Fallback", "Plan", "Session", "default_width", "plan"]
 

@@ -15,6 +15,7 @@ from typing import Any
 from kexp.errors import ConfigError
 from kexp.system.quick_imports import without_collections
 from kexp.system.quiet import silence_libraries
+from kexp.training.compiled_programs import use_compilation_cache
 
 __all__ = [
     "check_backend",
@@ -103,6 +104,8 @@ def prepare_backend(name: str) -> None:
         hidden = _skipped_imports if name != "torch" else set[str]()  # PyTorch itself may need pandas
         with _hidden(hidden), without_collections(freeze=is_own_process()):
             importlib.import_module("keras")
+        if name == "jax" and is_own_process():
+            use_compilation_cache()
 
 
 @contextmanager

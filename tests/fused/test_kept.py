@@ -19,7 +19,7 @@ PROGRAM = """
 import hashlib, json, sys
 import made
 from kexp import fused
-from kexp.fused.cache import cache_folder
+from kexp.training.compiled_programs import cache_folder
 from kexp.fused.structure.pure import Lane
 
 def results():
@@ -79,7 +79,7 @@ def test_models_with_code_of_others_are_not_kept(own: str, tmp_path: Path, monke
     monkeypatch.setenv("KEXP_CACHE", str(tmp_path))
     import jax
 
-    from kexp.fused.cache import cache_folder
+    from kexp.training.compiled_programs import cache_folder
 
     before = jax.config.jax_compilation_cache_dir
     cache_folder().mkdir(parents=True)

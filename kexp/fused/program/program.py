@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
-from kexp.fused.cache import use_compilation_cache
 from kexp.fused.program.blocks import Blocks, InBlocks
 from kexp.fused.program.kept import Kept, compiled, keep, kept_by, read
 from kexp.fused.program.loop import Loop, faster, keep_choice, known_choice
@@ -24,6 +23,7 @@ from kexp.fused.structure.grouping import structure_key
 from kexp.fused.structure.lowering import device_count, lower_lanes, on_devices
 from kexp.fused.structure.numbers import FLOATS, INTS, Slots
 from kexp.fused.structure.structure import Structure
+from kexp.training.compiled_programs import use_compilation_cache
 
 __all__ = ["Program"]
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from kexp.experiment import Prepared
-from kexp.fused.cache import cache_folder, use_compilation_cache
 from kexp.fused.structure.grouping import structure_key
 from kexp.fused.structure.lowering import device_count
+from kexp.training.compiled_programs import cache_folder, use_compilation_cache
 
 __all__ = ["kept_in", "known_by", "recall", "remember"]
 
