@@ -90,3 +90,25 @@ def test_models_with_code_of_others_are_not_kept(own: str, tmp_path: Path, monke
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
         sys.modules.pop("made_by_hand", None)
+
+
+def test_programs_that_read_the_same_of_other_arguments_are_kept_apart(tmp_path: Path) -> None:
+    """As the starts of two models may: what they do not read differs in shape, or in number."""
+    program = """
+import jax, jax.numpy as jnp
+from kexp.fused.program.kept import compiled
+from kexp.fused.structure.known import kept_in
+assert kept_in() is not None
+kept = []
+for turn in range(2):
+    for unread in ([jnp.ones((3, 2))], [jnp.ones((5, 4))], [jnp.ones(3), jnp.ones(2)]):
+        given = [jnp.ones(2), unread]
+        run, file = compiled(jax.jit(lambda read, unread: read + 1).lower(*given))
+        assert run(*given).tolist() == [2, 2]
+        kept.append(file)
+assert kept[0] is not None and len({*kept} - {None}) == len([each for each in kept[:3] if each is not None])
+"""
+    environment = {**os.environ, "KEXP_CACHE": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr

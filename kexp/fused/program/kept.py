@@ -90,7 +90,8 @@ def compiled(lowered: Any, level: int | None = None) -> tuple[Any, str | None]:
     folder = kept_in()
     if folder is None:
         return _compile(lowered, level), None
-    content = "\n".join([str(level), str(lowered.in_tree), str(lowered.out_tree), lowered.as_text()])
+    # What a program does not read, such as the state of lanes that begin, is not in its text.
+    content = "\n".join([str(level), repr(lowered.args_info), str(lowered.out_tree), lowered.as_text()])
     name = f"{hashlib.sha256(content.encode()).hexdigest()}.program"
     program = _loaded(folder / name)
     if program is None:
