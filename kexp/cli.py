@@ -21,7 +21,6 @@ from kexp.errors import ConfigError, KexpError, nearest, suggestion, without_pas
 from kexp.registry.groups import GROUPS
 from kexp.system.disk import DiskFullError, disk_full_error, free_space_hint, is_disk_full
 from kexp.system.folders import import_from_here, shown_path
-from kexp.system.quick_imports import without_collections
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -91,12 +90,11 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _hydra(arguments: list[str]) -> int:
     """Runs one experiment or a sweep, or prints what a flag of Hydra's asks for; returns the exit code."""
-    with without_collections():
-        from hydra.errors import HydraException
-        from omegaconf.errors import OmegaConfBaseException
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
 
-        from kexp.config import compose_head, explain, is_sweep, open_hydra, prepare_overrides, run_as_job
-        from kexp.config.command_line import read_command_line, show
+    from kexp.config import compose_head, explain, is_sweep, open_hydra, prepare_overrides, run_as_job
+    from kexp.config.command_line import read_command_line, show
 
     line = read_command_line(arguments)
     line = replace(line, overrides=prepare_overrides(line.overrides))
@@ -107,8 +105,7 @@ def _hydra(arguments: list[str]) -> int:
     try:
         with open_hydra(line.config_dir) as hydra:
             if line.shows:
-                with without_collections():
-                    return show(hydra, line)
+                return show(hydra, line)
             from kexp.training import own_process
 
             own_process()
