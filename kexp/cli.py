@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the arguments; those of the process by default.
     """
+    atexit.register(gc.freeze)  # a process that ends need not look for garbage
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [each for each in arguments if each != "--debug"]
