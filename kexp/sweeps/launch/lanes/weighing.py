@@ -43,7 +43,7 @@ _STEP_S = 2.3e-3  # a step of theirs, besides its arithmetic
 _COMPILE_S = {"dense": 1.5, "recurrent": 5.0, "convolution": 6.0}  # planning and compiling a structure
 _LANE_STEP_S = 0.15e-3  # a lane's step, besides its arithmetic
 # Shares of the machine's rate of matrix products that training reaches.
-_AS_LANE = {"dense": 0.8, "recurrent": 0.5, "convolution": 0.12}
+_AS_LANE = {"dense": 0.8, "recurrent": 0.5, "convolution": 0.28}
 _IN_WORKER = {"dense": 0.4, "recurrent": 0.2, "convolution": 0.4}
 _CLOSE = 2.0  # estimates within this factor are looked into by a probe
 _CLEAR = 1.5  # by this factor lanes must win, for what is compiled before it is decided
