@@ -14,9 +14,10 @@ from typing import Any
 
 from kexp.fused.structure.pure import Lane, Table
 
-__all__ = ["Loop", "faster", "keep_choice", "known_choice"]
+__all__ = ["LONG_STEP_S", "Loop", "keep_choice", "known_choice", "least_s"]
 
 CHOICES = "executors.json"
+LONG_STEP_S = 10e-3  # beside it Python's part of a step is small, and a compiled loop may take a hundred times as long
 
 
 class Loop:
@@ -112,17 +113,16 @@ class Loop:
         return self._steps[kind, size]
 
 
-def faster(first: Callable[[], Any], second: Callable[[], Any], tries: int = 3) -> bool:
-    """Whether the first call takes less time than the second, by the best of a few tries of each."""
+def least_s(call: Callable[[], Any], tries: int = 3) -> float:
+    """Seconds that a call takes, once what it needs is compiled: the least of a few tries."""
     import jax
 
-    best = [float("inf"), float("inf")]
+    best = float("inf")
     for _ in range(tries):
-        for position, call in enumerate((first, second)):
-            started = time.perf_counter()
-            jax.block_until_ready(call())
-            best[position] = min(best[position], time.perf_counter() - started)
-    return best[0] < best[1]
+        started = time.perf_counter()
+        jax.block_until_ready(call())
+        best = min(best, time.perf_counter() - started)
+    return best
 
 
 def known_choice(folder: Path | None, key: str) -> str | None:

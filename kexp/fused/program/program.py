@@ -14,7 +14,7 @@ from typing import Any
 
 from kexp.fused.program.blocks import Blocks, InBlocks
 from kexp.fused.program.kept import Kept, compiled, keep, kept_by, read
-from kexp.fused.program.loop import Loop, faster, keep_choice, known_choice
+from kexp.fused.program.loop import LONG_STEP_S, Loop, keep_choice, known_choice, least_s
 from kexp.fused.program.memory import peak_bytes
 from kexp.fused.program.movers import Movers
 from kexp.fused.program.starts import Starts
@@ -144,16 +144,16 @@ class Program:
         choice = known_choice(folder, key)
         if choice is None:
             rows = np.zeros((self.width, min(2 * size, self.rows[0])), np.int32)
-            shape = jax.ShapeDtypeStruct(rows.shape, jnp.int32)
-            scan = lowered(lane.epoch, state, self._reset, *numbers, weights, shape, self.table, shared=1).compile()
             floats, ints = self.slots.fill([self.slots.values] * self.width)
             table_weights = None if weights is None else np.ones(weights.shape, np.float32)
             blank, busy = self.blank(), [True] * self.width
-            looped = faster(
-                lambda: loop.train(blank, floats, ints, table_weights, rows, busy),
-                lambda: scan(blank, self._reset, floats, ints, table_weights, rows, self.table),
-            )
-            choice = "loop" if looped else "scan"
+            looped_s = least_s(lambda: loop.train(blank, floats, ints, table_weights, rows, busy))
+            choice = "loop"
+            if looped_s < LONG_STEP_S * self.width * math.ceil(rows.shape[1] / size):
+                shape = jax.ShapeDtypeStruct(rows.shape, jnp.int32)
+                scan = lowered(lane.epoch, state, self._reset, *numbers, weights, shape, self.table, shared=1).compile()
+                scanned_s = least_s(lambda: scan(blank, self._reset, floats, ints, table_weights, rows, self.table))
+                choice = "loop" if looped_s < scanned_s else "scan"
             keep_choice(folder, key, choice)
         if choice == "scan":
             return None
