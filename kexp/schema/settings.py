@@ -49,7 +49,7 @@ class Trainer:
         initial_epoch: Epochs that count as done before training begins.
         changes: Numbers that become others while a compiled training goes on, as key -> epochs done -> value.
         steps_per_epoch: Steps that make an epoch; all of the rows unless set.
-        steps_per_execution: Steps that one call of the compiled function takes; `auto` chooses by the length of a step.
+        steps_per_execution: Steps that one call of the compiled function takes; `auto` chooses by the steps to train.
         jit_compile: Whether XLA compiles the step; `auto` leaves it to the model's own code, and that to Keras.
         run_eagerly: Whether a step runs as Python, as for a debugger; `auto` leaves it to the model's own code.
         mixed_precision: Whether layers compute in 16-bit numbers and keep 32-bit weights.

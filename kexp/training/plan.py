@@ -18,6 +18,7 @@ __all__ = ["Plan", "compile_model"]
 # Steps that share one compiled call on TensorFlow. A call costs about a millisecond, so more than some dozens of steps
 # gain nothing, while progress, NaN checks and Ctrl-C wait for the end of the call.
 USUAL, MOST, FEW = 64, 512, 8
+SHORT = 128  # steps of a training; tracing the loop over steps takes 0.15 s, longer than that many calls
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class Plan:
         """Returns how many steps one compiled call runs.
 
         It is always a divisor of `steps`: Keras would run a last, partial call to its full length, into the next
-        epoch's batches. "auto" takes many steps on TensorFlow, where a call costs more than a small step, and one step
-        on other backends, which only loop over the steps.
+        epoch's batches. "auto" takes many steps on TensorFlow, where a call costs more than a small step. It takes one
+        step in a training of at most `SHORT` steps, and on other backends, which only loop over the steps.
 
         Args:
             steps: steps of an epoch, > 0.
@@ -65,7 +66,8 @@ class Plan:
         divisors = [n for n in range(1, min(steps, MOST) + 1) if steps % n == 0]
         if isinstance(self.steps_per_execution, int):
             return max((n for n in divisors if n <= self.steps_per_execution), default=1)
-        if keras.config.backend() != "tensorflow" or self.run_eagerly:
+        short = steps * (self.epochs - self.initial_epoch) <= SHORT
+        if keras.config.backend() != "tensorflow" or self.run_eagerly or short:
             return 1
         usual = max(n for n in divisors if n <= USUAL)
         return usual if usual >= FEW or usual == steps else min((n for n in divisors if n > USUAL), default=usual)
