@@ -44,8 +44,8 @@ def test_a_disk_that_fills_at_any_write_is_told_and_costs_nothing_for_ever(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("kexp.tracking.delivery.thread.BRIEF_S", 0.1)
-    monkeypatch.setattr("kexp.tracking.delivery.thread._LAST_RETRY_S", 0.05)
+    monkeypatch.setattr("kexp.tracking.delivery.delivery_thread.BRIEF_S", 0.1)
+    monkeypatch.setattr("kexp.tracking.delivery.delivery_thread._LAST_RETRY_S", 0.05)
     arguments = RUN if what == "run" else SWEEP
     wrong = []
     writes = writes_of(arguments, workplace / "whole", kexp_command, monkeypatch)

@@ -19,7 +19,7 @@ from hydra.experimental.callback import Callback
 
 import kexp
 from kexp.cli import main
-from kexp.commands.completions import candidates
+from kexp.commands.support.completions import candidates
 from kexp.config import compose, compose_head, is_sweep, open_hydra, quote_text
 from kexp.errors import ConfigError
 from kexp.sweeps.opening import opened_sweeper

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kexp.commands.options import Parser, add_experiment, store_parser
+from kexp.commands.support.options import Parser, add_experiment, store_parser
 from kexp.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kexp.commands.options import Parser
+from kexp.commands.support.options import Parser
 
 __all__ = ["SHELLS", "main"]
 
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--line", help="print the completions of this command line, one per line")
     given = parser.parse_args(arguments)
     if given.line is not None:
-        from kexp.commands.completions import candidates
+        from kexp.commands.support.completions import candidates
 
         print("\n".join(candidates(given.line)))
     elif given.shell is None:

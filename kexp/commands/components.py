@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from kexp import registry
-from kexp.commands.options import Parser, cut
+from kexp.commands.support.options import Parser, cut
 from kexp.errors import ComponentError
 
 __all__ = ["main"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kexp.commands.options import Parser
+from kexp.commands.support.options import Parser
 
 if TYPE_CHECKING:
     from kexp.data import Splits

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from kexp.commands.health import Finding, components, environment, files, packages, runs, store, waiting
-from kexp.commands.options import quiet, store_parser
+from kexp.commands.support.checks import Finding, components, environment, files, packages, runs, store, waiting
+from kexp.commands.support.options import quiet, store_parser
 from kexp.errors import KexpError
 from kexp.tracking.settings import StoreSettings, command_line
 

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 
-from kexp.commands.options import find_stored, model_parser, quiet
+from kexp.commands.support.options import find_stored, model_parser, quiet
 from kexp.errors import ConfigError
 
 __all__ = ["main"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kexp.commands.options import find_stored, quiet, run_parser
+from kexp.commands.support.options import find_stored, quiet, run_parser
 from kexp.errors import ConfigError, LoadError
 
 __all__ = ["main"]

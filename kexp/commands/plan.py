@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kexp.commands.options import Parser
+from kexp.commands.support.options import Parser
 from kexp.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kexp import registry
-from kexp.commands.options import Parser
+from kexp.commands.support.options import Parser
 from kexp.errors import ConfigError, UnknownNameError
 from kexp.registry import Component
 from kexp.registry.groups import GROUPS, find_group

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kexp.commands.options import find_stored, model_parser, quiet
+from kexp.commands.support.options import find_stored, model_parser, quiet
 from kexp.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kexp.commands.options import find_stored, quiet, run_parser
+from kexp.commands.support.options import find_stored, quiet, run_parser
 from kexp.errors import ConfigError
 
 if TYPE_CHECKING:

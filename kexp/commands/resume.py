@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from kexp.commands.options import add_experiment, store_parser
+from kexp.commands.support.options import add_experiment, store_parser
 from kexp.errors import ConfigError
 
 __all__ = ["main"]

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from kexp import registry, traits
-from kexp.commands.options import add_experiment, cut, store_parser
-from kexp.commands.preview import can_preview, preview
+from kexp.commands.support.options import add_experiment, cut, store_parser
+from kexp.commands.support.preview import can_preview, preview
 from kexp.errors import ComponentError, ConfigError, StoreError, UnknownNameError
 from kexp.registry import Component
 from kexp.registry.groups import GROUPS, find_group
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     words = [word for at, each in enumerate(arguments) for word in (each.split("=", 1) if at == first else [each])]
     given = parser.parse_args(words)
     if given.name is None and given.group not in (*GROUPS, *SETTINGS):
-        from kexp.commands.show_run import show_run
+        from kexp.commands.support.show_run import show_run
 
         try:
             return show_run(given.group, given.tracking_uri, given.experiment)

@@ -6,12 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kexp.commands.options import Parser, quiet
+from kexp.commands.support.options import DEFAULT_FOLDERS, Parser, default_folders, quiet
 from kexp.errors import ConfigError, KexpError, StoreError
 
-__all__ = ["default_folders", "main"]
-
-_DEFAULT_FOLDERS = ("outputs", "multirun")
+__all__ = ["main"]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,17 +31,12 @@ def main(arguments: Sequence[str]) -> int:
 
     waiting = [path for folder in folders for path in waiting_folders(folder)]
     if not waiting:
-        print(f"nothing waits in {' or '.join(map(str, folders or _DEFAULT_FOLDERS))}")
+        print(f"nothing waits in {' or '.join(map(str, folders or DEFAULT_FOLDERS))}")
         return 0
-    from kexp.tracking.delivery.syncing import store_of
+    from kexp.tracking.delivery.sync import store_of
 
     stores = {store: _check_store(store) for store in dict.fromkeys(map(store_of, waiting))}  # each is checked once
     return max([*stores.values(), *(_deliver(path) for path in waiting if not stores[store_of(path)])])
-
-
-def default_folders() -> list[Path]:
-    """Returns the folders of runs and sweeps in the working directory, if they exist."""
-    return [folder for folder in map(Path, _DEFAULT_FOLDERS) if folder.is_dir()]
 
 
 def _check_store(store: str) -> int:
@@ -61,7 +54,7 @@ def _check_store(store: str) -> int:
 
 def _deliver(path: Path) -> int:
     """Delivers what waits in one folder; returns the exit code. Other folders may belong to a reachable store."""
-    from kexp.tracking.delivery.syncing import deliver
+    from kexp.tracking.delivery.sync import deliver
 
     try:
         delivered = deliver(path)

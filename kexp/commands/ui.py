@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kexp.commands.options import quiet, store_parser
+from kexp.commands.support.options import quiet, store_parser
 
 __all__ = ["main"]
 

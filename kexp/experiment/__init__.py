@@ -3,7 +3,7 @@
 from kexp.experiment.compiled import build_compiled, compile_model
 from kexp.experiment.earlier import begins_with_run, inherited_variables
 from kexp.experiment.engines import Engine, Trained, engine_of
-from kexp.experiment.keeping import save_kept
+from kexp.experiment.kept_models import save_kept
 from kexp.experiment.logging.epoch_metrics import log_epoch_time, log_rates, size_of
 from kexp.experiment.logging.extras import log_extras
 from kexp.experiment.logging.note import NOTE
@@ -17,9 +17,9 @@ from kexp.experiment.logging.recording import (
     summary_of,
 )
 from kexp.experiment.logging.served import formats_for_serving, outputs_of, rows_of
-from kexp.experiment.own_compile import may_compile
 from kexp.experiment.own_files import own_modules
 from kexp.experiment.prepared import Prepared, feeds, load_data, prepare, split_as
+from kexp.experiment.prepared.own_compile import may_compile
 from kexp.experiment.requirements import check_installed, store_of
 from kexp.experiment.result import Result
 from kexp.experiment.running import checkpointing_of, run

@@ -11,7 +11,7 @@ from kexp.errors import ConfigError, LoadError, UnknownNameError
 from kexp.tracking import RunView, StoreSettings, chosen_store, find_run, list_artifacts, resolve_uri
 from kexp.tracking.reading.finding import ambiguous, is_run_of_all, matching_runs
 from kexp.tracking.reading.runs import artifact_text
-from kexp.tracking.record.common import place_of_common, text_in_tags
+from kexp.tracking.record.shared_texts import place_of_common, text_in_tags
 from kexp.tracking.settings import is_remote
 from kexp.tracking.store.client import client_for, store_errors
 from kexp.tracking.store.server_check import check_usable

@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from kexp.errors import ConfigError, UnknownNameError
+from kexp.sweeps.compare.cached_results import read_results
 from kexp.sweeps.compare.comparison import Comparison, Row
 from kexp.sweeps.compare.filters import parse_filter
 from kexp.sweeps.compare.folds import Fold, over_repeats, overlap
 from kexp.sweeps.compare.grouping import ABSENT, SEED, Group, full_key, group_trials
 from kexp.sweeps.compare.judge import Judgement, judge, pick_reference
-from kexp.sweeps.compare.kept import read_results
 from kexp.sweeps.compare.results import Histories, TrialResult, histories_of, parameter_value
 from kexp.sweeps.compare.statistics import Summary, summarise
 from kexp.sweeps.objective import Objective, choose_objective, kept_epoch

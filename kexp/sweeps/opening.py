@@ -109,7 +109,7 @@ def opened_sweeper(
     from omegaconf.errors import OmegaConfBaseException
 
     from kexp.sweeps.hydra_jobs import run_job
-    from kexp.sweeps.plugins import register as register_plugins
+    from kexp.sweeps.hydra_plugins import register as register_plugins
 
     arguments = prepare_overrides(arguments)
     announce_backend(arguments, config_dir)

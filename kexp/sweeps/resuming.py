@@ -74,7 +74,7 @@ def command_of(ref: str, *, uri: str | None = None, experiment: str | None = Non
 
 def _deliver_what_waits(view: RunView) -> str:
     """Deliver what a killed sweep left on disk on this machine, its own command included; return a sentence on it."""
-    from kexp.tracking.delivery.syncing import sync
+    from kexp.tracking.delivery.sync import sync
 
     folder = Path(view.tags.get("kexp.folder", ""))
     if not (folder.is_absolute() and folder.is_dir()):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from kexp.tracking.delivery.finished import log_finished_runs
+from kexp.tracking.delivery.finished_runs import log_finished_runs
 from kexp.tracking.delivery.outbox import Header
-from kexp.tracking.delivery.syncing import sync, waiting_folders
+from kexp.tracking.delivery.sync import sync, waiting_folders
 from kexp.tracking.reading.by_fingerprint import finished_with
-from kexp.tracking.reading.chosen import chosen_store, left_alone, run_to_take_up
 from kexp.tracking.reading.finding import find_run, find_sweep
+from kexp.tracking.reading.mlflow_settings import chosen_store, left_alone, run_to_take_up
 from kexp.tracking.reading.runs import (
     RunView,
     fetch_artifact,
@@ -21,8 +21,8 @@ from kexp.tracking.record.run_record import DatasetRecord, RunRecord
 from kexp.tracking.record.tracker import Served, Tracker, null_run
 from kexp.tracking.run.environment import environment
 from kexp.tracking.run.helper import warm_up
-from kexp.tracking.run.recorded import add_to_run, open_run
-from kexp.tracking.run.system import measured
+from kexp.tracking.run.recorded_run import add_to_run, open_run
+from kexp.tracking.run.system_metrics import measured
 from kexp.tracking.settings import StoreSettings, command_line, resolve_uri
 from kexp.tracking.status import Terminated, run_status
 from kexp.tracking.store.model_registry import Registration, registration

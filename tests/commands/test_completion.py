@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from finished_runs import Finished, Kexp
 
-from kexp.commands.completions import candidates
+from kexp.commands.support.completions import candidates
 from kexp.tracking import RunRecord, StoreSettings, log_finished_runs, resolve_uri
 from kexp.tracking.store.client import client_for
 
@@ -80,7 +80,8 @@ def test_completion_asks_for_a_shell_that_there_is(kexp_command: Kexp, capsys: p
 
 def test_completion_imports_neither_hydra_nor_what_computes() -> None:
     code = (
-        "import sys; from kexp.commands.completions import candidates; assert candidates('kexp optimizer.learn');"
+        "import sys; from kexp.commands.support.completions import candidates\n"
+        "assert candidates('kexp optimizer.learn')\n"
         "print([n for n in ('hydra', 'keras', 'tensorflow', 'mlflow', 'numpy', 'pandas') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -15,7 +15,7 @@ import pytest
 
 import kexp
 from kexp import cli
-from kexp.commands.completions import COMMANDS
+from kexp.commands.support.completions import COMMANDS
 from kexp.errors import LoadError
 from kexp.sweeps.resuming import command_of
 from kexp.tracking import StoreSettings, command_line, search
@@ -110,7 +110,7 @@ def test_a_model_that_was_not_kept_is_made_by_what_is_said(sweep: Said) -> None:
 def test_what_waits_is_delivered_by_what_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a folder with a space, as the notice of a run and as `kexp doctor` say it."""
     from kexp.tracking.delivery.outbox import Outbox
-    from kexp.tracking.run.recorded import start_run
+    from kexp.tracking.run.recorded_run import start_run
 
     waiting = folder / "outputs" / "that waits"
     settings = StoreSettings("sqlite:///the store.db")
@@ -136,7 +136,7 @@ def test_the_page_is_of_the_store_that_the_run_is_in(folder: Path, monkeypatch: 
 
 
 def test_mending_is_of_the_store_that_was_looked_at(folder: Path) -> None:
-    from kexp.tracking.run.recorded import start_run
+    from kexp.tracking.run.recorded_run import start_run
 
     settings = StoreSettings("sqlite:///the store.db")
     start_run(

@@ -12,8 +12,8 @@ import pytest
 from kexp.data import split
 from kexp.data.table.component import table
 from kexp.persistence import save_model
-from kexp.persistence.formats.raw_columns import why_encoded
-from kexp.persistence.formats.sample_rows import sample_rows
+from kexp.persistence.formats.raw_rows.columns import why_encoded
+from kexp.persistence.formats.raw_rows.sample_rows import sample_rows
 from kexp.persistence.formats.saved_model import saved_model
 from kexp.serving.cells import FORMS, MISSING_WORDS
 from kexp.serving.outputs import Outputs
@@ -37,7 +37,7 @@ TABLES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
 
 def raw_rows(rows: dict[str, Any]) -> Any:
     """Imports TensorFlow, which collecting tests must not."""
-    from kexp.persistence.formats.tensorflow_rows import RawRows
+    from kexp.persistence.formats.raw_rows.tensorflow_rows import RawRows
 
     return RawRows(rows)
 

@@ -21,9 +21,9 @@ from kexp.sweeps.compare.results import History, TrialResult
 from kexp.sweeps.comparing import compare_trials
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.report import markdown_report, report_page, text_table, write_report
-from kexp.sweeps.report.axes import extent, parameter_axis
-from kexp.sweeps.report.curves import curves_figure
-from kexp.sweeps.report.importance import parameter_importance
+from kexp.sweeps.report.figures.axes import extent, parameter_axis
+from kexp.sweeps.report.figures.curves import curves_figure
+from kexp.sweeps.report.figures.importance import parameter_importance
 from kexp.sweeps.report.numbers import number_format, show_p, tidy
 
 

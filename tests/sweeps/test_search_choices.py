@@ -9,7 +9,7 @@ import optuna
 import pytest
 
 from kexp.errors import ConfigError
-from kexp.sweeps.search.choices import PRUNERS, SAMPLERS, choose_pruner, choose_sampler
+from kexp.sweeps.search.samplers import PRUNERS, SAMPLERS, choose_pruner, choose_sampler
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "gp"])

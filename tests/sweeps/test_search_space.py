@@ -11,9 +11,9 @@ from kexp.config import compose, explain
 from kexp.errors import ConfigError
 from kexp.registry.groups import GROUPS
 from kexp.sweeps.plan.composing import Composer
-from kexp.sweeps.search.conditions import settle_space
-from kexp.sweeps.search.grammar import read_request
-from kexp.sweeps.search.space import Choice, Interval, Space, Steps
+from kexp.sweeps.search.space.axes import Choice, Interval, Space, Steps
+from kexp.sweeps.search.space.conditions import settle_space
+from kexp.sweeps.search.space.grammar import read_request
 
 
 def is_group(key: str) -> bool:

@@ -34,9 +34,9 @@ from kexp.tracking import (
     search,
     waiting_folders,
 )
-from kexp.tracking.delivery import finished
-from kexp.tracking.delivery.outbox_trials import TrialOutbox
-from kexp.tracking.delivery.syncing import deliver
+from kexp.tracking.delivery import finished_runs
+from kexp.tracking.delivery.sync import deliver
+from kexp.tracking.delivery.trial_outbox import TrialOutbox
 
 FOLDER = Path("multirun/first")
 
@@ -53,7 +53,7 @@ def sweep(workplace: Path) -> Iterator[str]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that is away is tried once, and not for three quarters of a minute."""
     monkeypatch.setattr(recording, "_LAST_S", 0.0)
-    monkeypatch.setattr(finished, "_ATTEMPTS", 1)
+    monkeypatch.setattr(finished_runs, "_ATTEMPTS", 1)
 
 
 @contextlib.contextmanager

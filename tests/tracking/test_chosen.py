@@ -12,7 +12,7 @@ import pytest
 import kexp
 from kexp.errors import ConfigError, UnknownNameError
 from kexp.tracking import StoreSettings, chosen_store, command_line, find_run, left_alone, prepare_store, search
-from kexp.tracking.run.recorded import start_run
+from kexp.tracking.run.recorded_run import start_run
 from kexp.tracking.store.client import client_for
 
 SMALL = ["data=iris", "trainer.epochs=1", "save=none", "tracking.figures=false", "trainer.verbose=0"]

@@ -31,7 +31,7 @@ from kexp.tracking import (
     prepare_store,
     search,
 )
-from kexp.tracking.delivery.syncing import deliver
+from kexp.tracking.delivery.sync import deliver
 from kexp.tracking.reading.histories import KeptHistories, history_of, read_histories
 from kexp.tracking.store.client import client_for
 from kexp.tracking.store.heartbeat import HEARTBEAT
@@ -149,7 +149,7 @@ def test_a_run_and_its_model_are_there_once_by_few_requests(
 ) -> None:
     import keras
 
-    monkeypatch.setattr("kexp.tracking.delivery.thread._LAST_RETRY_S", 0.1)
+    monkeypatch.setattr("kexp.tracking.delivery.delivery_thread._LAST_RETRY_S", 0.1)
     settings = StoreSettings(uri=far.address, experiment=f"model-{lost.replace('/', '-')}", flush_interval_s=0.05)
     prepare_store(settings)
     far.requests.clear()
@@ -264,7 +264,7 @@ def test_what_an_older_server_does_not_know_is_named_and_stops_nothing_else(far:
 def test_the_end_of_a_run_tells_what_is_still_to_be_sent(
     far: Distant, then: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kexp.tracking.delivery.waiting._SAY_S", 0.1)
+    monkeypatch.setattr("kexp.tracking.delivery.progress._SAY_S", 0.1)
     settings, said = StoreSettings(uri=far.address, experiment=f"waits, {then}", flush_interval_s=0.05), list[str]()
 
     def say(line: str) -> None:
@@ -400,7 +400,7 @@ def test_an_older_server_is_asked_for_histories_one_by_one(far: Distant) -> None
 def test_a_server_that_cannot_take_so_much_at_once_is_asked_for_less(
     far: Distant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kexp.tracking.delivery.by_requests._slower", {})
+    monkeypatch.setattr("kexp.tracking.delivery.server_runs._slower", {})
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     settings, notices = StoreSettings(uri=far.address, experiment="overwhelmed"), list[str]()
     sweep = log_finished_runs(settings, [RunRecord("sweep", "FINISHED", 1, 2)])[0]
@@ -421,7 +421,7 @@ def test_a_server_that_cannot_take_so_much_at_once_is_asked_for_less(
 def test_ctrl_c_at_the_end_leaves_what_is_not_sent_for_sync(
     far: Distant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kexp.tracking.delivery.waiting._SAY_S", 0.1)
+    monkeypatch.setattr("kexp.tracking.delivery.progress._SAY_S", 0.1)
     settings, said, notices = StoreSettings(uri=far.address, experiment="left"), [], list[str]()
     sweep = log_finished_runs(settings, [RunRecord("sweep", "FINISHED", 1, 2)])[0]
     far.delay_s = 0.3

@@ -26,7 +26,7 @@ from kexp.tracking import (
     open_run,
     search,
 )
-from kexp.tracking.delivery.by_requests import send_runs
+from kexp.tracking.delivery.server_runs import send_runs
 from kexp.tracking.store.client import client_for
 from kexp.tracking.store.prepare import prepare_store
 

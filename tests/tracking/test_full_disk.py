@@ -25,8 +25,8 @@ from kexp.tracking import (
     waiting_folders,
 )
 from kexp.tracking.delivery.outbox import Outbox
-from kexp.tracking.delivery.outbox_trials import TrialOutbox
-from kexp.tracking.delivery.syncing import sync
+from kexp.tracking.delivery.sync import sync
+from kexp.tracking.delivery.trial_outbox import TrialOutbox
 
 pytestmark = pytest.mark.real_process
 

@@ -13,8 +13,8 @@ from mlflow import MlflowClient
 
 from kexp.tracking import StoreSettings, prepare_store
 from kexp.tracking.store.client import client_for
-from kexp.tracking.store.in_file import experiment_in, make_run, mlflows_name
-from kexp.tracking.store.schema import create_or_migrate
+from kexp.tracking.store.database.schema import create_or_migrate
+from kexp.tracking.store.database.sqlite_file import experiment_in, make_run, mlflows_name
 
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 TAGS = {"mlflow.user": "ada", "note": "größer\nals " + "9" * 9000, "empty": ""}

@@ -31,7 +31,7 @@ from kexp.tracking import (
     waiting_folders,
 )
 from kexp.tracking.delivery.outbox import Outbox
-from kexp.tracking.delivery.syncing import deliver
+from kexp.tracking.delivery.sync import deliver
 from kexp.tracking.store.client import client_for
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kexp.experiment.prepared.outcome import Prepared, feeds
+from kexp.experiment.prepared.prepared_experiment import Prepared, feeds
 from kexp.experiment.prepared.preparing import load_data, prepare, split_as
 
 __all__ = [

@@ -10,11 +10,10 @@ from kexp.build import build_data
 from kexp.errors import ConfigError, DataError, UnknownNameError
 from kexp.experiment.earlier import adjust_to, earlier_run, reuse_encoding
 from kexp.experiment.earlier import describe as describe_earlier
-from kexp.experiment.own_compile import compiled_by_model
-from kexp.experiment.own_compile import in_words as in_words_of_compile
 from kexp.experiment.own_files import own_modules
-from kexp.experiment.prepared.outcome import Prepared, _spec
-from kexp.experiment.targets import find_targets, in_words
+from kexp.experiment.prepared.own_compile import compile_notice, compiled_by_model
+from kexp.experiment.prepared.prepared_experiment import Prepared, _spec
+from kexp.experiment.prepared.targets import find_targets, targets_notice
 from kexp.fingerprint import fingerprint
 from kexp.registry import OURSELVES
 from kexp.registry.instances import needs_reload
@@ -127,11 +126,11 @@ def _prepare(experiment: Experiment, data: Data) -> Prepared:
             except DataError as error:
                 raise DataError(f"metrics: {experiment.metrics[key].name} {error}") from None
     notices = tuple(
-        ("loss" if node is experiment.loss else "metrics", in_words(node, tried[node.path], targets[node.path]))
+        ("loss" if node is experiment.loss else "metrics", targets_notice(node, tried[node.path], targets[node.path]))
         for node in (experiment.loss, *experiment.metrics.values())
         if node.path in targets
     )
-    compiled = in_words_of_compile(configured, taken)
+    compiled = compile_notice(configured, taken)
     notices = (
         *((("model", compiled),) if compiled else ()),
         *notices,

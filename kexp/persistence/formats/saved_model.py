@@ -41,7 +41,7 @@ class _SavedModel:
     @property
     def notice(self) -> str:
         """See `Format`."""
-        from kexp.persistence.formats.raw_columns import why_encoded
+        from kexp.persistence.formats.raw_rows.columns import why_encoded
 
         why = why_encoded(self._contract["rows"]) if self._contract else ""
         return f"saved_model takes {why}" if why else ""
@@ -64,7 +64,7 @@ class _SavedModel:
         """See `Format`."""
         if self._contract is None or self.notice:
             return None
-        from kexp.persistence.formats.sample_rows import raw_difference
+        from kexp.persistence.formats.raw_rows.sample_rows import raw_difference
 
         return raw_difference(loaded, self._contract)
 
@@ -108,7 +108,7 @@ def _write_raw(exported: Any, kept: Mapping[str, Any], batch: int | None, path: 
     """Writes a SavedModel of Keras' with an additional signature that takes raw columns."""
     import tensorflow as tf
 
-    from kexp.persistence.formats.tensorflow_rows import RawRows, named_answers
+    from kexp.persistence.formats.raw_rows.tensorflow_rows import RawRows, named_answers
     from kexp.serving.outputs import Outputs
 
     rows, outputs = RawRows(kept["rows"], batch), Outputs.of_json(kept["outputs"])

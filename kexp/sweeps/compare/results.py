@@ -13,7 +13,7 @@ from kexp.errors import ConfigError, StoreError, UnknownNameError
 from kexp.tracking import RunView, StoreSettings, find_sweep, search
 from kexp.tracking.reading.histories import History, KeptHistories, read_histories
 from kexp.tracking.reading.runs import artifact_text
-from kexp.tracking.store.tables import chunks
+from kexp.tracking.store.database.tables import chunks
 from kexp.tracking.values import ABOUT, SIZES, param_value
 
 __all__ = [

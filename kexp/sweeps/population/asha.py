@@ -10,7 +10,7 @@ from kexp.rules import Count, Range, Whole
 from kexp.sweeps.execution.session import Session
 from kexp.sweeps.population.halving import Halving
 from kexp.sweeps.population.staged import StagedSweep, check_settings, plan_staged, run
-from kexp.sweeps.search.spaces import SpaceSweeper
+from kexp.sweeps.search.space_sweeper import SpaceSweeper
 from kexp.sweeps.trials import Trial
 
 __all__ = ["AshaSweeper"]

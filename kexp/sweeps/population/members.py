@@ -9,7 +9,7 @@ from kexp.schema import Experiment
 from kexp.sweeps.execution.session import Session
 from kexp.sweeps.population.decisions import Decision
 from kexp.sweeps.population.staged import StagedSweep
-from kexp.sweeps.search.space import Choice, Interval, Space
+from kexp.sweeps.search.space.axes import Choice, Interval, Space
 from kexp.sweeps.table import best_trial
 from kexp.sweeps.trials import Trial
 

@@ -12,7 +12,7 @@ from kexp.sweeps.execution.session import Session
 from kexp.sweeps.population.exploiting import Exploiting
 from kexp.sweeps.population.members import Members, check_axes
 from kexp.sweeps.population.staged import StagedSweep, check_settings, plan_staged, run
-from kexp.sweeps.search.spaces import SpaceSweeper, plain
+from kexp.sweeps.search.space_sweeper import SpaceSweeper, plain
 from kexp.sweeps.trials import Trial
 
 __all__ = ["PbtSweeper"]

@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 from kexp.errors import ConfigError
-from kexp.sweeps.search.space import Choice, Domain, Interval, Space, Steps, count_points
+from kexp.sweeps.search.space.axes import Choice, Domain, Interval, Space, Steps, count_points
 
 __all__ = ["draw", "draw_points", "listed_values", "rounded"]
 

@@ -17,15 +17,15 @@ from pathlib import Path
 from kexp.errors import StoreError, in_a_line
 from kexp.system.disk import disk_full_error, is_disk_full
 from kexp.tracking import RunRecord, StoreSettings, resolve_uri
-from kexp.tracking.delivery.by_rows import load_for
-from kexp.tracking.delivery.finished import deliver_records
-from kexp.tracking.delivery.outbox_trials import TrialOutbox
-from kexp.tracking.delivery.syncing import deliver, deliver_trials
-from kexp.tracking.delivery.thread import DeliveryThread
-from kexp.tracking.delivery.waiting import wait_for, what_waits, what_was_refused
+from kexp.tracking.delivery.delivery_thread import DeliveryThread
+from kexp.tracking.delivery.finished_runs import deliver_records
+from kexp.tracking.delivery.progress import wait_for, what_waits, what_was_refused
+from kexp.tracking.delivery.run_sender import load_for
+from kexp.tracking.delivery.sync import deliver, deliver_trials
+from kexp.tracking.delivery.trial_outbox import TrialOutbox
 from kexp.tracking.reading.stale import delete_runs, unfinished_runs
 from kexp.tracking.settings import is_remote
-from kexp.tracking.store.side_by_side import AT_ONCE, side_by_side
+from kexp.tracking.store.concurrent import AT_ONCE, side_by_side
 
 __all__ = ["Recorder"]
 

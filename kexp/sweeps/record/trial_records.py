@@ -11,7 +11,7 @@ from kexp.sweeps.record.recorder import Recorder
 from kexp.sweeps.trials import Outcome, Task, Trial
 from kexp.tracking import Header, RunRecord, StoreSettings, Tracker, prepare_store, resolve_uri
 from kexp.tracking.reading.histories import KeptHistories, history_of
-from kexp.tracking.record.common import without_common
+from kexp.tracking.record.shared_texts import without_common
 from kexp.tracking.settings import is_remote
 
 __all__ = ["TrialRecords"]

@@ -15,13 +15,13 @@ from kexp.sweeps.compare.comparison import Comparison, Row
 from kexp.sweeps.compare.grouping import SEED, short_names, show_value
 from kexp.sweeps.compare.results import Histories, History, parameter_value
 from kexp.sweeps.objective import Objective
-from kexp.sweeps.report.axes import Figure, extent
-from kexp.sweeps.report.curves import COLOURS, DRAWN, curves_figure, run_ids
-from kexp.sweeps.report.history import front_figure, history_figure
-from kexp.sweeps.report.importance import FEWEST_TRIALS, importance_figure, parameter_importance
-from kexp.sweeps.report.library import packed_library
+from kexp.sweeps.report.figures.axes import Figure, extent
+from kexp.sweeps.report.figures.curves import COLOURS, DRAWN, curves_figure, run_ids
+from kexp.sweeps.report.figures.history import front_figure, history_figure
+from kexp.sweeps.report.figures.importance import FEWEST_TRIALS, importance_figure, parameter_importance
+from kexp.sweeps.report.figures.parallel import MOST_AXES, MOST_LINES, parallel_figure
 from kexp.sweeps.report.markdown import method_note
-from kexp.sweeps.report.parallel import MOST_AXES, MOST_LINES, parallel_figure
+from kexp.sweeps.report.plotly_library import packed_library
 from kexp.sweeps.report.table import table_columns
 
 __all__ = ["report_page"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kexp.errors import ConfigError, first_line
-from kexp.sweeps.search.optional import require_optuna, silent
+from kexp.sweeps.search.optuna_package import require_optuna, silent
 from kexp.system.passwords import restore_password
 
 __all__ = ["may_have_study", "open_storage"]

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kexp.sweeps.objective import Objective
-from kexp.sweeps.search.choices import Chosen
-from kexp.sweeps.search.identity import identity, refuse_change
-from kexp.sweeps.search.optional import require_optuna, silent
-from kexp.sweeps.search.space import Choice, Domain, Interval, Space, Steps
+from kexp.sweeps.search.optuna_package import require_optuna, silent
+from kexp.sweeps.search.resume_check import identity, refuse_change
+from kexp.sweeps.search.samplers import Chosen
+from kexp.sweeps.search.space.axes import Choice, Domain, Interval, Space, Steps
 
 if TYPE_CHECKING:
     import optuna

@@ -13,13 +13,13 @@ from kexp.sweeps.events import runs_tasks
 from kexp.sweeps.execution.session import Session
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.running import finish, open_session
-from kexp.sweeps.search.choices import Chosen, choose_pruner, choose_sampler
-from kexp.sweeps.search.grammar import Request
-from kexp.sweeps.search.identity import refuse_change
-from kexp.sweeps.search.optional import require_optuna
-from kexp.sweeps.search.searching import Searching
-from kexp.sweeps.search.space import Space, count_points
-from kexp.sweeps.search.spaces import SpaceSweeper, plain
+from kexp.sweeps.search.optuna_package import require_optuna
+from kexp.sweeps.search.resume_check import refuse_change
+from kexp.sweeps.search.samplers import Chosen, choose_pruner, choose_sampler
+from kexp.sweeps.search.search_loop import Searching
+from kexp.sweeps.search.space.axes import Space, count_points
+from kexp.sweeps.search.space.grammar import Request
+from kexp.sweeps.search.space_sweeper import SpaceSweeper, plain
 from kexp.sweeps.search.storage import may_have_study, open_storage
 from kexp.sweeps.search.study import Study
 from kexp.sweeps.search.summary import front_lines, study_json

@@ -14,7 +14,7 @@ from kexp.errors import StoreError
 from kexp.system.disk import needing
 from kexp.system.whole_files import copy_whole, whole_file
 from kexp.tracking.record.rows import Row, artifact_path
-from kexp.tracking.store.side_by_side import AT_ONCE, side_by_side
+from kexp.tracking.store.concurrent import AT_ONCE, side_by_side
 
 __all__ = ["check_files", "repository_of", "send_artifacts", "send_folder"]
 

@@ -3,7 +3,7 @@
 FOLDER/outbox/rows.jsonl     one row a line; the first line names the store and the run
 FOLDER/outbox/cursor.json    how many bytes of it are delivered, and the ids of the models that the store created
 FOLDER/outbox/refused.jsonl  rows that the store refused, each with the reason
-FOLDER/outbox/trials/        finished trials of a sweep, see `outbox_trials`
+FOLDER/outbox/trials/        finished trials of a sweep, see `trial_outbox`
 FOLDER/outbox/lock           locked by the process that writes here, or that delivers in its place
 FOLDER/outbox/files/         the arrays that figures are drawn from, and copies of files that are outside of FOLDER
 FOLDER/outbox/models/        models that are not delivered yet

@@ -9,10 +9,10 @@ from functools import partial
 from kexp.tracking.reading.runs import RunView, search
 from kexp.tracking.settings import StoreSettings, resolve_uri
 from kexp.tracking.store.client import store_errors
-from kexp.tracking.store.database import last_metrics
+from kexp.tracking.store.concurrent import side_by_side
+from kexp.tracking.store.database.queries import last_metrics
+from kexp.tracking.store.database.tables import Database, chunks, open_database, tables
 from kexp.tracking.store.prepare import experiment_id
-from kexp.tracking.store.side_by_side import side_by_side
-from kexp.tracking.store.tables import Database, chunks, open_database, tables
 from kexp.tracking.values import ABOUT
 
 __all__ = ["FinishedRun", "finished_with"]

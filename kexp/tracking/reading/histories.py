@@ -18,8 +18,8 @@ from kexp.tracking.reading.runs import metric_history, search
 from kexp.tracking.record.run_record import RunRecord
 from kexp.tracking.settings import StoreSettings, resolve_uri
 from kexp.tracking.store.client import client_for, is_server, store_errors
-from kexp.tracking.store.side_by_side import side_by_side
-from kexp.tracking.store.tables import Database, chunks, open_database, tables
+from kexp.tracking.store.concurrent import side_by_side
+from kexp.tracking.store.database.tables import Database, chunks, open_database, tables
 from kexp.tracking.values import ABOUT, restored_metric
 
 __all__ = ["History", "KeptHistories", "history_of", "read_histories"]

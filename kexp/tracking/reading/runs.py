@@ -14,10 +14,10 @@ from kexp.errors import StoreError, UnknownNameError, without_passwords
 from kexp.tracking.reading import on_server
 from kexp.tracking.record.rows import artifact_path
 from kexp.tracking.settings import StoreSettings, database_file, resolve_uri
-from kexp.tracking.store import database as in_database
 from kexp.tracking.store.client import check_reachable, client_for, store_errors
+from kexp.tracking.store.database import queries
+from kexp.tracking.store.database.tables import Database, open_database
 from kexp.tracking.store.prepare import experiment_id
-from kexp.tracking.store.tables import Database, open_database
 from kexp.tracking.values import restored_metric
 
 if TYPE_CHECKING:
@@ -88,11 +88,11 @@ def run_with_id(settings: StoreSettings, run_id: str) -> RunView | None:
     """
     if (database := _database(settings)) is not None:
         with store_errors(database.uri, "reading the run"):
-            experiment = in_database.experiment_of(database, run_id)
+            experiment = queries.experiment_of(database, run_id)
             if experiment is None:
                 return None
             number, name = experiment
-            (found,) = in_database.found_runs(database, int(number), tags={}, run_ids=[run_id], deleted=True)
+            (found,) = queries.found_runs(database, int(number), tags={}, run_ids=[run_id], deleted=True)
             return RunView(experiment=name, **found)
     from mlflow.exceptions import MlflowException
 
@@ -147,7 +147,7 @@ def search(
     found_runs = (
         partial(on_server.found_runs, uri, experiment)
         if database is None
-        else partial(in_database.found_runs, database, int(experiment))
+        else partial(queries.found_runs, database, int(experiment))
     )
     with store_errors(uri, "searching runs"):
         for found in found_runs(
@@ -241,7 +241,7 @@ def _artifacts_here(settings: StoreSettings, run_id: str) -> Path | None:
     if database is None:
         return None
     with store_errors(database.uri, "reading an artifact"):
-        return in_database.artifact_folder(database, run_id)
+        return queries.artifact_folder(database, run_id)
 
 
 def _copied(folder: Path, inside: PurePath, to: Path) -> Path:

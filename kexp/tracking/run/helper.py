@@ -20,7 +20,7 @@ from typing import Any
 
 from kexp.system.child_process import ChildProcess
 from kexp.tracking.delivery.outbox import Header
-from kexp.tracking.delivery.waiting import DeliveryState
+from kexp.tracking.delivery.progress import DeliveryState
 from kexp.tracking.settings import StoreSettings, resolve_uri
 
 __all__ = ["Helper", "claim", "warm_up"]

@@ -15,9 +15,9 @@ from typing import Any
 from kexp.errors import KexpError
 from kexp.system.quick_imports import without_collections
 from kexp.tracking.delivery.outbox import Header, Outbox
-from kexp.tracking.delivery.waiting import DeliveryState
-from kexp.tracking.delivery.writer import Writer
-from kexp.tracking.run.recorded import start_run
+from kexp.tracking.delivery.progress import DeliveryState
+from kexp.tracking.delivery.run_delivery import Writer
+from kexp.tracking.run.recorded_run import start_run
 from kexp.tracking.settings import StoreSettings
 from kexp.tracking.store.client import load_mlflow
 from kexp.tracking.store.prepare import prepare_store

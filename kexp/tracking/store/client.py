@@ -21,7 +21,7 @@ from kexp.system.passwords import restore_password
 from kexp.system.quick_imports import without_collections
 from kexp.system.quiet import set_defaults
 from kexp.tracking.settings import database_file, is_remote
-from kexp.tracking.store.side_by_side import AT_ONCE
+from kexp.tracking.store.concurrent import AT_ONCE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -13,12 +13,12 @@ from typing import Any
 from kexp.errors import StoreError, first_line
 from kexp.tracking.settings import StoreSettings, database_file, is_remote, resolve_uri
 from kexp.tracking.store.client import check_reachable, client_for, load_mlflow, store_errors
-from kexp.tracking.store.database import experiment_named
-from kexp.tracking.store.in_file import experiment_in
+from kexp.tracking.store.database.queries import experiment_named
+from kexp.tracking.store.database.schema import create_or_migrate, is_current
+from kexp.tracking.store.database.sqlite_file import experiment_in
+from kexp.tracking.store.database.tables import open_database
 from kexp.tracking.store.locks import file_lock
-from kexp.tracking.store.schema import create_or_migrate, is_current
 from kexp.tracking.store.server_check import check_artifacts_reachable, experiment_on_server
-from kexp.tracking.store.tables import open_database
 
 __all__ = ["check_writable", "experiment_id", "prepare_store", "prepare_without_mlflow"]
 

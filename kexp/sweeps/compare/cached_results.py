@@ -1,0 +1,102 @@
+"""Results of a sweep on a server, kept in the sweep's folder, and read from there while the server has no others.
+
+A sweep that is over has the trials that it had, unless it is resumed or some are deleted. Four short questions tell,
+asked side by side, where reading hundreds of trials takes a server seconds.
+
+MULTIRUN/SWEEP/results.jsonl: a line on the sweep, and a line with its results.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kexp.persistence.atomic import write_atomically
+from kexp.sweeps.compare.results import SweepResults, TrialResult, read_sweep
+from kexp.tracking import StoreSettings, resolve_uri
+from kexp.tracking.reading.finding import SWEEP_NAME
+from kexp.tracking.reading.on_server import found_runs
+from kexp.tracking.settings import is_remote
+from kexp.tracking.store.client import check_reachable, store_errors
+from kexp.tracking.store.concurrent import side_by_side
+from kexp.tracking.store.prepare import experiment_id
+from kexp.tracking.store.server_check import experiment_on_server
+
+__all__ = ["read_results"]
+
+_FILE = "results.jsonl"
+_MOST = 1000  # trials; a question that names more is slower than their results
+
+
+def read_results(settings: StoreSettings, ref: str) -> SweepResults:
+    """Read the trials of a sweep, as `read_sweep` does."""
+    results = _kept(settings, ref)
+    if results is None:
+        results = read_sweep(settings, ref)
+        _keep(settings, results)
+    return results
+
+
+def _keep(settings: StoreSettings, results: SweepResults) -> None:
+    uri, parent = resolve_uri(settings), results.parent
+    if results.folder is None or parent is None or not is_remote(uri) or len(results.trials) > _MOST:
+        return
+    if "RUNNING" in {parent.status, *(trial.state for trial in results.trials)}:
+        return
+    where = {"uri": uri, "experiment": settings.experiment, "experiment_id": experiment_id(settings)}
+    content = {**vars(results), "folder": str(results.folder), "parent": None}
+    content["trials"] = [dict(vars(trial)) for trial in results.trials]
+    lines = [{**where, "sweep": _identity(vars(parent))}, content]
+    with contextlib.suppress(OSError):
+        write_atomically(results.folder / _FILE, "\n".join(map(json.dumps, lines)).encode())
+
+
+def _kept(settings: StoreSettings, ref: str) -> SweepResults | None:
+    """Return the results of the sweep that `ref` names, or None if they are not kept or the server has others."""
+    uri = resolve_uri(settings)
+    if not is_remote(uri):
+        return None
+    for file in sorted(Path("multirun").glob(f"*/{_FILE}"), key=lambda each: -each.stat().st_mtime_ns):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError), open(file, encoding="utf-8") as lines:
+            about = json.loads(next(lines))
+            sweep = about["sweep"]
+            if (about["uri"], about["experiment"]) != (uri, settings.experiment):
+                continue
+            if ref not in ("latest", sweep["run_id"], sweep["tags"].get(SWEEP_NAME)):
+                continue
+            content = json.loads(next(lines))
+            content["trials"] = [TrialResult(**trial) for trial in content["trials"]]
+            results = SweepResults(**{**content, "folder": file.parent})
+            return results if _are_current(settings, ref, about, results) else None
+    return None
+
+
+def _are_current(settings: StoreSettings, ref: str, about: Mapping[str, Any], results: SweepResults) -> bool:
+    """Return whether `ref` still names the sweep, and the sweep has neither more trials nor fewer."""
+    uri, sweep = resolve_uri(settings), about["sweep"]
+    run_ids = [trial.run_id for trial in results.trials]
+    search = partial(found_runs, uri, about["experiment_id"], limit=1)
+    if ref == sweep["run_id"]:
+        named = search(tags={}, run_ids=[ref])
+    elif ref == "latest":
+        named = search(tags={}, tagged=SWEEP_NAME)
+    else:
+        named = search(tags={SWEEP_NAME: ref})
+    more = search(tags={"mlflow.parentRunId": sweep["run_id"]}, besides=run_ids)
+    gone = search(tags={}, run_ids=run_ids, only_deleted=True)
+    check_reachable(uri)
+    questions: list[Callable[[], Any]] = [partial(experiment_on_server, uri, settings.experiment)]
+    questions += [partial(list, each) for each in (named, more, gone)]
+    with store_errors(uri, "searching runs"):
+        there, *answers = side_by_side(questions)
+    same_experiment = there is not None and there["experiment_id"] == about["experiment_id"]
+    return same_experiment and [[_identity(each) for each in found] for found in answers] == [[sweep], [], []]
+
+
+def _identity(sweep: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what changes when a sweep is resumed or renamed."""
+    return {name: sweep[name] for name in ("run_id", "name", "status", "end_ms", "tags")}

@@ -1,0 +1,149 @@
+"""Choose Optuna's samplers and pruners by name: `tpe`, or with parameters `{name: tpe, n_startup_trials: 5}`."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kexp.errors import ConfigError, UnknownNameError, first_line
+from kexp.sweeps.search.optuna_package import require_optuna, silent
+
+__all__ = ["PRUNERS", "SAMPLERS", "Chosen", "choose_pruner", "choose_sampler"]
+
+SAMPLERS = {
+    "tpe": "TPESampler",
+    "gp": "GPSampler",
+    "cmaes": "CmaEsSampler",
+    "random": "RandomSampler",
+    "grid": "RandomSampler",  # the points of a grid are enqueued in order, so nothing is sampled
+    "nsga2": "NSGAIISampler",
+    "nsga3": "NSGAIIISampler",
+    "qmc": "QMCSampler",
+}
+PRUNERS = {
+    "median": "MedianPruner",
+    "percentile": "PercentilePruner",
+    "successive_halving": "SuccessiveHalvingPruner",
+    "hyperband": "HyperbandPruner",
+    "threshold": "ThresholdPruner",
+    "wilcoxon": "WilcoxonPruner",
+}
+_ALIASES = {
+    "cma": "cmaes", "nsgaii": "nsga2", "nsgaiii": "nsga3", "gaussianprocess": "gp", "asha": "successive_halving",
+    "successivehalving": "successive_halving",
+}  # fmt: skip
+_ONE_OBJECTIVE = {"cmaes"}
+# Optuna imports these packages only after enough trials have finished, so they are checked before.
+_NEEDS = {"cmaes": ("cmaes", "pip install 'kexp[optuna]'"), "gp": ("torch", "pip install 'kexp[optuna,torch]'")}
+_RESERVED = frozenset({"self", "seed", "warn_independent_sampling", "warn_asynchronous_seeding"})
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A chosen sampler or pruner.
+
+    Attributes:
+        name: its name in the config.
+        make: creates it, given further arguments such as `seed=...`.
+        parameters: the parameters that the user gave.
+    """
+
+    name: str
+    make: Callable[..., Any]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def choose_sampler(what: Any, key: str = "hydra.sweeper.sampler", *, objectives: int = 1) -> Chosen:
+    """Choose a sampler, and create it once to check its parameters.
+
+    Args:
+        what: the name, or a mapping with `name` and parameters.
+        key: the config key, for messages.
+        objectives: how many objectives the search has.
+
+    Raises:
+        UnknownNameError: no sampler has the name, or the sampler has no such parameter.
+        ConfigError: a package is not installed, a value is refused, or the sampler supports only one objective.
+    """
+    optuna = require_optuna()
+    name, parameters = _named(what, key, "sampler", SAMPLERS)
+    if objectives > 1 and name in _ONE_OBJECTIVE:
+        raise ConfigError(
+            f"{key}: {name} supports one objective, but sweep.objective names {objectives}; use nsga2 or tpe"
+        )
+    kind = getattr(optuna.samplers, SAMPLERS[name])
+
+    def make(seed: int | None = None) -> Any:
+        silenced = {each: False for each in inspect.signature(kind).parameters if each.startswith("warn_")}
+        return _made(key, name, kind, {**parameters, **silenced, "seed": seed})
+
+    package, install = _NEEDS.get(name, ("optuna", ""))
+    if importlib.util.find_spec(package) is None:
+        raise ConfigError(f"{key}: {name} needs the package {package}, which is not installed: {install}")
+    _check_parameters(key, name, kind, {} if name == "grid" else parameters)
+    make(0)
+    return Chosen(name, make, parameters)
+
+
+def choose_pruner(what: Any, key: str = "hydra.sweeper.pruner", *, epochs: int, objectives: int = 1) -> Chosen | None:
+    """Choose a pruner, and create it once to check its parameters.
+
+    Args:
+        what: the name, or a mapping with `name` and parameters; None or `none` for no pruner.
+        key: the config key, for messages.
+        epochs: the most epochs of a trial, from which Hyperband computes its brackets.
+        objectives: how many objectives the search has.
+
+    Returns:
+        The pruner; None for no pruner.
+
+    Raises:
+        UnknownNameError: no pruner has the name, or the pruner has no such parameter.
+        ConfigError: a value is refused, or there are several objectives.
+    """
+    if what is None or what == "none":
+        return None
+    optuna = require_optuna()
+    name, parameters = _named(what, key, "pruner", [*PRUNERS, "none"])
+    if objectives > 1:
+        raise ConfigError(f"{key}: {name} supports one objective, but sweep.objective names {objectives}")
+    kind = getattr(optuna.pruners, PRUNERS[name])
+    _check_parameters(key, name, kind, parameters)
+    given = {"max_resource": epochs, **parameters} if name == "hyperband" else parameters
+
+    def make() -> Any:
+        return _made(key, name, kind, given)
+
+    make()
+    return Chosen(name, make, parameters)
+
+
+def _named(what: Any, key: str, noun: str, known: Any) -> tuple[str, dict[str, Any]]:
+    parameters = dict(what) if isinstance(what, Mapping) else {"name": what}
+    name = parameters.pop("name", None)
+    if not isinstance(name, str):
+        raise ConfigError.at(key, f"must be the name of a {noun}, or a mapping with a name and parameters", what)
+    folded = {each.replace("_", ""): each for each in known} | _ALIASES
+    plain = name.lower().replace("-", "").replace("_", "")
+    found = folded.get(plain)
+    if found not in known:
+        raise UnknownNameError(key, noun, name, known)
+    return str(found), parameters
+
+
+def _check_parameters(key: str, name: str, kind: Any, parameters: Mapping[str, Any]) -> None:
+    known = [each for each in inspect.signature(kind).parameters if each not in _RESERVED]
+    for parameter in parameters:
+        if parameter not in known:
+            raise UnknownNameError(f"{key}.{parameter}", f"parameter of {name}", parameter, known)
+
+
+def _made(key: str, name: str, kind: Any, parameters: Mapping[str, Any]) -> Any:
+    try:
+        with silent():
+            return kind(**parameters)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{key}: {name} refuses its parameters: {first_line(error)}") from error
