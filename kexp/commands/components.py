@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from kexp import registry
-from kexp.commands.support.options import Parser, cut
+from kexp.commands.support.options import Parser, truncate
 from kexp.errors import ComponentError
 
 __all__ = ["main"]
@@ -38,6 +38,6 @@ def _help(component: registry.Component) -> str:
     if component.claimants:
         return f"CLASH: also claimed by {', '.join(component.claimants)}"
     try:
-        return cut(component.summary(), 90)
+        return truncate(component.summary(), 90)
     except ComponentError as error:
         return f"BROKEN: {error}"

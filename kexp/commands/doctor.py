@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from kexp.commands.support.checks import Finding, components, environment, files, packages, runs, store, waiting
-from kexp.commands.support.options import quiet, store_parser
+from kexp.commands.support.options import hide_warnings, store_parser
 from kexp.errors import KexpError
 from kexp.tracking.settings import StoreSettings, command_line
 
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = store_parser("doctor", "Find problems: packages, plugins, the store, its runs, stray files.")
     parser.add_argument("--fix", action="store_true", help="repair dead runs, old tables and stray files")
     given = parser.parse_args(arguments)
-    quiet()
+    hide_warnings()
     wrong, fixed, fixable = 0, 0, 0
     for finding in _findings(given.tracking_uri):
         print(f"{finding.area:<11}{'' if finding.ok else 'WRONG: '}{finding.text}")

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 
-from kexp.commands.support.options import find_stored, model_parser, quiet
+from kexp.commands.support.options import find_run_argument, hide_warnings, model_parser
 from kexp.errors import ConfigError
 
 __all__ = ["main"]
@@ -29,11 +29,11 @@ def main(arguments: Sequence[str]) -> int:
     for each in given.overrides:
         if "=" not in each:
             raise ConfigError(f"{each!r} is not an override; write KEY=VALUE")
-    quiet()
+    hide_warnings()
     from kexp import stored
     from kexp.stored import evaluation
 
-    run = find_stored(given)
+    run = find_run_argument(given)
     original = stored.load_experiment(run)
     experiment = stored.load_experiment(run, given.overrides, allowed=_OVERRIDABLE) if given.overrides else original
     stored.use_backend(original.backend)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kexp.commands.support.options import find_stored, quiet, run_parser
+from kexp.commands.support.options import find_run_argument, hide_warnings, run_parser
 from kexp.errors import ConfigError, LoadError
 
 __all__ = ["main"]
@@ -33,11 +33,11 @@ def main(arguments: Sequence[str]) -> int:
     found = {name: registry.find("format", name, "--format") for name in given.format}
     if given.folder.exists() and not given.folder.is_dir():
         raise ConfigError.at("DIR", "must be a folder", str(given.folder))
-    quiet()
+    hide_warnings()
     from kexp import persistence, stored
 
     formats: dict[str, Any] = {name: component.load()() for name, component in found.items()}
-    run = find_stored(given)
+    run = find_run_argument(given)
     experiment = stored.load_experiment(run)
     persistence.check_formats(formats, experiment.backend, "--format")
     known = stored.describe(run, experiment)

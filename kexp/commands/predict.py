@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kexp.commands.support.options import find_stored, model_parser, quiet
+from kexp.commands.support.options import find_run_argument, hide_warnings, model_parser
 from kexp.errors import ConfigError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from kexp.stored.predictions import Reading
+    from kexp.stored.predictions import NamedOutputs
 
 __all__ = ["main"]
 
@@ -39,12 +39,12 @@ def main(arguments: Sequence[str]) -> int:
     if given.batch_size < 1:
         raise ConfigError.at("--batch-size", "must be a positive integer", given.batch_size)
     _check_paths(given.input, given.output)
-    quiet()
+    hide_warnings()
     from kexp import stored
     from kexp.stored.inputs import read_inputs
-    from kexp.stored.predictions import Reading
+    from kexp.stored.predictions import NamedOutputs
 
-    run = find_stored(given)
+    run = find_run_argument(given)
     experiment = stored.load_experiment(run)
     known = stored.describe(run, experiment)
     labels, batches = read_inputs(given.input, experiment, known, given.batch_size, given.array, _note)
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     predicted = (_outputs(model, batch) for batch in itertools.chain([first], batches))
     write = _write_csv if given.output.suffix.lower() == ".csv" else _write_npz
     with _atomically(given.output) as temporary:
-        rows = write(temporary, Reading.of(experiment, known), predicted, labels)
+        rows = write(temporary, NamedOutputs.of(experiment, known), predicted, labels)
     print(f"{rows} rows predicted by {run.view.name} ({run.view.run_id[:8]}) in {given.output}")
     return 0
 
@@ -84,7 +84,7 @@ def _outputs(model: Any, x: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(model.predict_on_batch(x) if hasattr(model, "predict_on_batch") else model(x))
 
 
-def _write_csv(path: Path, reading: Reading, predicted: Iterable[NDArray[Any]], labels: Labels) -> int:
+def _write_csv(path: Path, reading: NamedOutputs, predicted: Iterable[NDArray[Any]], labels: Labels) -> int:
     """Writes one line per row, batch by batch, with the identifying columns first; returns the number of rows."""
     rows = 0
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -100,7 +100,7 @@ def _write_csv(path: Path, reading: Reading, predicted: Iterable[NDArray[Any]], 
     return rows
 
 
-def _write_npz(path: Path, reading: Reading, predicted: Iterable[NDArray[Any]], labels: Labels) -> int:
+def _write_npz(path: Path, reading: NamedOutputs, predicted: Iterable[NDArray[Any]], labels: Labels) -> int:
     """Writes `class`, `probabilities` (or `scores`) and `classes`, or for a regression `prediction`."""
     import numpy as np
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kexp.commands.support.options import find_stored, quiet, run_parser
+from kexp.commands.support.options import find_run_argument, hide_warnings, run_parser
 from kexp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ def main(arguments: Sequence[str]) -> int:
     check_model_name("NAME", given.name)
     if given.alias is not None:
         check_alias("--alias", given.alias)
-    quiet()
+    hide_warnings()
     from kexp.tracking import resolve_uri
     from kexp.tracking.store.client import client_for
 
-    run = find_stored(given)
+    run = find_run_argument(given)
     uri = resolve_uri(run.settings)
     client = client_for(uri)
     model_id = _model_of(run)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kexp.commands.support.options import find_stored, quiet, run_parser
+from kexp.commands.support.options import find_run_argument, hide_warnings, run_parser
 
 if TYPE_CHECKING:
     from kexp.stored import StoredRun
@@ -31,11 +31,11 @@ def main(arguments: Sequence[str]) -> int:
         help="your own modules: as they are now, or as saved with the run",
     )
     given = parser.parse_args(arguments)
-    quiet()
-    from kexp.stored.code import kept_code
+    hide_warnings()
+    from kexp.stored.code import recorded_code
 
-    run = find_stored(given)
-    with kept_code(run, given.code):
+    run = find_run_argument(given)
+    with recorded_code(run, given.code):
         return _reproduce(run, given.save)
 
 

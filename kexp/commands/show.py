@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kexp import registry, traits
-from kexp.commands.support.options import add_experiment, cut, store_parser
+from kexp.commands.support.options import add_experiment, store_parser, truncate
 from kexp.commands.support.preview import can_preview, preview
 from kexp.errors import ComponentError, ConfigError, StoreError, UnknownNameError
 from kexp.registry import Component
@@ -103,7 +103,7 @@ def _show_settings(key: str) -> int:
 def _print_rows(rows: Sequence[tuple[str, str, str]]) -> None:
     left, middle = (max((len(row[i]) for row in rows), default=0) for i in (0, 1))
     for name, default, text in rows:
-        print(f"  {name:<{left}}  {default:<{middle}}  {cut(text)}".rstrip())
+        print(f"  {name:<{left}}  {default:<{middle}}  {truncate(text)}".rstrip())
 
 
 def _read(component: Component) -> str:

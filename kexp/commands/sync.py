@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kexp.commands.support.options import DEFAULT_FOLDERS, Parser, default_folders, quiet
+from kexp.commands.support.options import DEFAULT_FOLDERS, Parser, default_folders, hide_warnings
 from kexp.errors import ConfigError, KexpError, StoreError
 
 __all__ = ["main"]
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     for folder in folders:
         if not folder.is_dir():
             raise ConfigError.at("FOLDER", "there is no such folder", str(folder))
-    quiet()
+    hide_warnings()
     from kexp.tracking import waiting_folders
 
     waiting = [path for folder in folders for path in waiting_folders(folder)]

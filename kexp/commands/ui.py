@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kexp.commands.support.options import quiet, store_parser
+from kexp.commands.support.options import hide_warnings, store_parser
 
 __all__ = ["main"]
 
@@ -14,9 +14,9 @@ def main(arguments: Sequence[str]) -> int:
     parser = store_parser("ui", "Show the runs in MLflow's web page, served on this machine until Ctrl-C.")
     parser.add_argument("--port", type=int, help="by default the first free one from 5000 on")
     given = parser.parse_args(arguments)
-    quiet()
+    hide_warnings()
     from kexp.tracking import StoreSettings
     from kexp.tracking.server import serve
 
-    serve(StoreSettings(uri=given.tracking_uri), given.port, say=lambda sentence: print(sentence, flush=True))
+    serve(StoreSettings(uri=given.tracking_uri), given.port, print_line=lambda sentence: print(sentence, flush=True))
     return 0

@@ -9,8 +9,8 @@ from kexp.experiment.logging.extras import log_extras
 from kexp.experiment.logging.note import NOTE
 from kexp.experiment.logging.recording import (
     Source,
-    described,
-    own_tags,
+    config_tags,
+    describe_data,
     record_setup,
     run_parameters,
     run_tags,
@@ -23,7 +23,7 @@ from kexp.experiment.prepared.own_compile import may_compile
 from kexp.experiment.requirements import check_installed, store_of
 from kexp.experiment.result import Result
 from kexp.experiment.running import checkpointing_of, run
-from kexp.experiment.state import TrainedState, leave_state
+from kexp.experiment.state import TrainedState, write_trained_state
 from kexp.experiment.tracing import why_untraceable
 
 __all__ = [
@@ -39,12 +39,12 @@ __all__ = [
     "check_installed",
     "checkpointing_of",
     "compile_model",
-    "described",
+    "config_tags",
+    "describe_data",
     "engine_of",
     "feeds",
     "formats_for_serving",
     "inherited_variables",
-    "leave_state",
     "load_data",
     "log_epoch_time",
     "log_extras",
@@ -52,7 +52,6 @@ __all__ = [
     "may_compile",
     "outputs_of",
     "own_modules",
-    "own_tags",
     "prepare",
     "record_setup",
     "rows_of",
@@ -65,4 +64,5 @@ __all__ = [
     "store_of",
     "summary_of",
     "why_untraceable",
+    "write_trained_state",
 ]

@@ -31,7 +31,7 @@ def save_kept(
 
     Args:
         experiment: the trial's checked config.
-        state_file: the file of trained variables, written by `leave_state`.
+        state_file: the file of trained variables, written by `write_trained_state`.
         folder: the folder of the trial's files.
         run: the trial's finished run; additions wait in `folder` for `deliver_added`. None if the trial has no run.
         best: whether it is the sweep's best trial, whose model is registered and whose figures are drawn.
@@ -51,7 +51,7 @@ def save_kept(
     state, about = TrainedState.read(state_file)
     model: keras.Model = build_compiled(prepared)
     usable = usable_formats(prepared, model, formats)
-    state.put_into(model)
+    state.assign_to(model)
     history = History([(int(epoch), dict(metrics)) for epoch, metrics in about["epochs"]])
     folder.mkdir(parents=True, exist_ok=True)
     tracker = null_run(name=folder.name, folder=folder)

@@ -31,7 +31,7 @@ from kexp.experiment.own_files import own_modules
 from kexp.experiment.prepared import Prepared, prepare
 from kexp.experiment.requirements import formats_of, store_of
 from kexp.experiment.result import Result
-from kexp.experiment.state import TrainedState, leave_state
+from kexp.experiment.state import TrainedState, write_trained_state
 from kexp.experiment.tracing import check_traced
 from kexp.registry.own_state import begun_anew
 from kexp.schema import Experiment
@@ -41,8 +41,8 @@ from kexp.tracking import (
     Tracker,
     null_run,
     open_run,
+    run_from_environment,
     run_status,
-    run_to_take_up,
     warm_up,
 )
 
@@ -128,7 +128,9 @@ def _run(
     if report is not None or experiment.trainer.verbose:
         (report or _print)((*prepared.notices, *usable.notices))
     folder.mkdir(parents=True, exist_ok=True)
-    given = run_to_take_up(store, experiment.tracking.experiment) if store is not None and not parent_run_id else None
+    given = (
+        run_from_environment(store, experiment.tracking.experiment) if store is not None and not parent_run_id else None
+    )
     source = replace(source, command="" if given else source.command)  # that run's description is the user's
     tracker = (
         _open(store, experiment, folder, prepared, parent_run_id, tags, given)
@@ -149,7 +151,7 @@ def _run(
             tracker.log_metrics(tested, step=len(history) + experiment.trainer.initial_epoch)
         saved = [] if state_file is not None else _save(tracker, prepared, history, model, usable, tested)
         if state_file is not None:
-            leave_state(state_file, prepared, TrainedState.of(model), history, tracker.last_points)
+            write_trained_state(state_file, prepared, TrainedState.of(model), history, tracker.last_points)
         record_outcome(tracker, prepared, source, size, history, tested, started)
     if checkpointing is not None:
         training.remove_checkpoints(checkpointing.folder)
@@ -274,12 +276,12 @@ def _open(
             tags=run_tags(prepared, folder, tags),
             parent_run_id=parent_run_id,
             run_id=given,
-            coming=[kind for kind, comes in expected.items() if comes],
-            say=_say if experiment.trainer.verbose else None,
+            preload=[kind for kind, comes in expected.items() if comes],
+            print_line=_print_line if experiment.trainer.verbose else None,
         )
     finally:
         random.setstate(seeded)
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     print(line, file=sys.stderr)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kexp.tracking.record.tracker import LastPoints
     from kexp.training import History
 
-__all__ = ["TrainedState", "leave_state"]
+__all__ = ["TrainedState", "write_trained_state"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class TrainedState:
         groups = (model.trainable_variables, model.non_trainable_variables, model.optimizer.variables)
         return cls(*([np.asarray(variable) for variable in group] for group in groups))
 
-    def put_into(self, model: keras.Model) -> None:
+    def assign_to(self, model: keras.Model) -> None:
         """Sets the variables of a model and its optimizer."""
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
@@ -88,7 +88,9 @@ class TrainedState:
         return cls(*groups), about
 
 
-def leave_state(file: Path, prepared: Prepared, state: TrainedState, history: History, points: LastPoints) -> None:
+def write_trained_state(
+    file: Path, prepared: Prepared, state: TrainedState, history: History, points: LastPoints
+) -> None:
     """Write the file from which `save_kept` saves the model later.
 
     Args:

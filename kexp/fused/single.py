@@ -56,5 +56,5 @@ def fit_compiled(
         error.history = result.history  # type: ignore[attr-defined]
         raise error
     assert result.state is not None
-    result.state.put_into(model)
+    result.state.assign_to(model)
     return Trained(result.history, result.test, result.tags)

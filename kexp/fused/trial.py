@@ -104,5 +104,5 @@ class LaneResult:
             raise ValueError(f"trial {self.trial.key} failed and has no model: {self.reason}")
         with TRACING:
             model = build_compiled(self.trial.prepared)
-        self.state.put_into(model)
+        self.state.assign_to(model)
         return model

@@ -16,9 +16,9 @@ __all__ = [
     "all_layers",
     "architecture_config",
     "model_from_architecture",
-    "renew_constants",
     "set_weights",
     "tensorflow_not_needed",
+    "update_constants",
 ]
 
 
@@ -79,10 +79,10 @@ def set_weights(model: keras.Model, values: Sequence[NDArray[Any]]) -> None:
         values: arrays in the order and with the shapes of `model.weights`.
     """
     model.set_weights(list(values))
-    renew_constants(model)
+    update_constants(model)
 
 
-def renew_constants(model: keras.Model) -> None:
+def update_constants(model: keras.Model) -> None:
     """Recomputes the constants of each Normalization in `model`, at any depth, from its weights."""
     import keras
 

@@ -13,7 +13,7 @@ from kexp.errors import ConfigError, LoadError
 from kexp.schema import Experiment
 from kexp.stored.runs import StoredRun
 
-__all__ = ["changed_code", "kept_code"]
+__all__ = ["changed_code", "recorded_code"]
 
 _CODE = "code"
 
@@ -34,7 +34,7 @@ def changed_code(run: StoredRun, experiment: Experiment) -> list[str]:
 
 
 @contextmanager
-def kept_code(run: StoredRun, code: str) -> Iterator[None]:
+def recorded_code(run: StoredRun, code: str) -> Iterator[None]:
     """Import the user's modules from the run's recorded code within the block.
 
     Args:

@@ -61,10 +61,10 @@ def describe(run: StoredRun, experiment: Experiment) -> Description:
     record = run.json("data.json")
     encoding = run.json("data_encoding.json")
     if record is None:
-        from kexp.experiment import described, prepare
+        from kexp.experiment import describe_data, prepare
 
         splits = prepare(experiment).splits
-        record, encoding = described(splits), encoding or splits.encoding or None
+        record, encoding = describe_data(splits), encoding or splits.encoding or None
     try:
         return Description(
             rows={str(name): int(count) for name, count in record["rows"].items()},

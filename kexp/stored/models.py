@@ -15,7 +15,7 @@ from kexp.build import build_format
 from kexp.errors import ComponentError, LoadError, UnknownNameError, suggestion
 from kexp.registry.groups import group_of_parameter
 from kexp.schema import Experiment
-from kexp.stored.code import changed_code, kept_code
+from kexp.stored.code import changed_code, recorded_code
 from kexp.stored.config import load_experiment
 from kexp.stored.description import Description, describe
 from kexp.stored.runs import StoredRun, find
@@ -66,7 +66,7 @@ def load_model(
         StoreError: the store cannot be read.
     """
     run = find(run_id, tracking_uri=tracking_uri, trusted=trusted)
-    with kept_code(run, code):
+    with recorded_code(run, code):
         experiment = load_experiment(run)
         use_backend(experiment.backend)
         changed = changed_code(run, experiment)
@@ -108,7 +108,7 @@ def open_model(
 
 def load_uncompiled(run: StoredRun) -> keras.Model | Predictor:
     """Load a run's model from the best of its formats, without compiling it."""
-    with kept_code(run, "now"), _loaded(run, load_experiment(run), None) as (loaded, _):
+    with recorded_code(run, "now"), _loaded(run, load_experiment(run), None) as (loaded, _):
         return loaded
 
 

@@ -14,7 +14,7 @@ from kexp.stored.description import Description
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Reading", "serving_formats"]
+__all__ = ["NamedOutputs", "serving_formats"]
 
 
 def serving_formats(
@@ -22,17 +22,17 @@ def serving_formats(
 ) -> tuple[dict[str, Any], list[str]]:
     """Configure the formats that can store a model of the run's raw rows. Returns them and their notices."""
     rows = rows_of(experiment.data.name, run_data.encoding or {}, run_data.feature_shape, run_data.feature_names)
-    return formats_for_serving(formats, rows, Reading.of(experiment, run_data))
+    return formats_for_serving(formats, rows, NamedOutputs.of(experiment, run_data))
 
 
-class Reading(Outputs):
+class NamedOutputs(Outputs):
     """Names outputs in files as the run's MLflow model does.
 
     The attributes are those of `Outputs`.
     """
 
     @classmethod
-    def of(cls, experiment: Experiment, run_data: Description) -> Reading:
+    def of(cls, experiment: Experiment, run_data: Description) -> NamedOutputs:
         """Returns the reading for an experiment, whose loss is chosen, and its data."""
         targets = run_data.target_names or (run_data.encoding or {}).get("target", ())
         found = outputs_of(experiment, run_data.task, run_data.classes, targets, run_data.positions)

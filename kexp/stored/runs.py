@@ -9,9 +9,9 @@ from typing import Any
 
 from kexp.errors import ConfigError, LoadError, UnknownNameError
 from kexp.tracking import RunView, StoreSettings, chosen_store, find_run, list_artifacts, resolve_uri
-from kexp.tracking.reading.finding import ambiguous, is_run_of_all, matching_runs
+from kexp.tracking.reading.finding import ambiguous_error, is_global_ref, matching_runs
 from kexp.tracking.reading.runs import artifact_text
-from kexp.tracking.record.shared_texts import place_of_common, text_in_tags
+from kexp.tracking.record.shared_texts import shared_text_path, text_in_tags
 from kexp.tracking.settings import is_remote
 from kexp.tracking.store.client import client_for, store_errors
 from kexp.tracking.store.server_check import check_usable
@@ -61,7 +61,7 @@ class StoredRun:
 
     def _home(self, path: str) -> tuple[str, str]:
         """Returns the id of the run that stores an artifact, and the artifact's path in that run."""
-        common, sweep = place_of_common(self.view.tags, path), self.view.parent_run_id
+        common, sweep = shared_text_path(self.view.tags, path), self.view.parent_run_id
         return (self.view.run_id, path) if common is None or sweep is None else (sweep, common)
 
     def json(self, path: str) -> Any:
@@ -97,13 +97,13 @@ def find(
     """
     settings = chosen_store(resolve_uri(StoreSettings(uri=tracking_uri)), experiment)
     trusts = not is_remote(resolve_uri(settings)) if trusted is None else trusted
-    if experiment is not None or is_run_of_all(ref):
+    if experiment is not None or is_global_ref(ref):
         return StoredRun(settings, find_run(settings, ref), trusts)
     found = _in_any_experiment(settings, ref)
     if not found:
         return StoredRun(settings, find_run(settings, ref), trusts)  # raises an error that lists the alternatives
     if len(found) > 1 and ref not in _LATEST:
-        raise ambiguous("RUN", ref, found)
+        raise ambiguous_error("RUN", ref, found)
     return StoredRun(settings, max(found, key=lambda view: view.start_ms), trusts)
 
 

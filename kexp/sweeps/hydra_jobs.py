@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from kexp.sweeps.execution.session import Session
     from kexp.sweeps.trials import State, Trial
 
-__all__ = ["launch_jobs", "nested_under", "run_job", "submit_jobs"]
+__all__ = ["launch_jobs", "parent_run_override", "run_job", "submit_jobs"]
 
 _STATES: dict[str, State] = {"FINISHED": "FINISHED", "FAILED": "FAILED"}
 _PARENT = "KEXP_SWEEP_RUN_ID"
 
 
-def nested_under(run_id: str) -> str:
+def parent_run_override(run_id: str) -> str:
     """Return the override that tells a job of any of Hydra's launchers the id of its sweep's run."""
     return f"+hydra.job.env_set.{_PARENT}={run_id}"
 
@@ -104,7 +104,7 @@ def submit_jobs(session: Session, launcher: Any, trials: Sequence[Trial]) -> Non
     problem = ""
     try:
         jobs = launcher.launch(
-            [[*trial.overrides, nested_under(session.run_id)] for trial in waiting],
+            [[*trial.overrides, parent_run_override(session.run_id)] for trial in waiting],
             initial_job_idx=waiting[0].number,
         )
     except Exception as error:
@@ -123,7 +123,7 @@ def submit_jobs(session: Session, launcher: Any, trials: Sequence[Trial]) -> Non
             trial.reason = first_line(failure)
         elif problem:
             trial.state, trial.reason = "FAILED", problem
-        session.know_objective(trial.metrics)
+        session.choose_objective_from(trial.metrics)
     session.records.replace(trial for trial in waiting if trial.fingerprint in ran)
 
 

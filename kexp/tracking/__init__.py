@@ -7,7 +7,7 @@ from kexp.tracking.delivery.outbox import Header
 from kexp.tracking.delivery.sync import sync, waiting_folders
 from kexp.tracking.reading.by_fingerprint import finished_with
 from kexp.tracking.reading.finding import find_run, find_sweep
-from kexp.tracking.reading.mlflow_settings import chosen_store, left_alone, run_to_take_up
+from kexp.tracking.reading.mlflow_settings import chosen_store, ignored_variables, run_from_environment
 from kexp.tracking.reading.runs import (
     RunView,
     fetch_artifact,
@@ -18,11 +18,11 @@ from kexp.tracking.reading.runs import (
 from kexp.tracking.reading.stale import mark_failed, stale_runs
 from kexp.tracking.record.collected import CollectedRun
 from kexp.tracking.record.run_record import DatasetRecord, RunRecord
-from kexp.tracking.record.tracker import Served, Tracker, null_run
+from kexp.tracking.record.tracker import ServingFiles, Tracker, null_run
 from kexp.tracking.run.environment import environment
 from kexp.tracking.run.helper import warm_up
 from kexp.tracking.run.recorded_run import add_to_run, open_run
-from kexp.tracking.run.system_metrics import measured
+from kexp.tracking.run.system_metrics import log_system_metrics
 from kexp.tracking.settings import StoreSettings, command_line, resolve_uri
 from kexp.tracking.status import Terminated, run_status
 from kexp.tracking.store.model_registry import Registration, registration
@@ -36,7 +36,7 @@ __all__ = [
     "Registration",
     "RunRecord",
     "RunView",
-    "Served",
+    "ServingFiles",
     "StoreSettings",
     "Terminated",
     "Tracker",
@@ -49,19 +49,19 @@ __all__ = [
     "find_sweep",
     "finished_with",
     "flatten",
-    "left_alone",
+    "ignored_variables",
     "list_artifacts",
     "log_finished_runs",
+    "log_system_metrics",
     "mark_failed",
-    "measured",
     "metric_history",
     "null_run",
     "open_run",
     "prepare_store",
     "registration",
     "resolve_uri",
+    "run_from_environment",
     "run_status",
-    "run_to_take_up",
     "search",
     "stale_runs",
     "sync",

@@ -28,13 +28,13 @@ _PORTS_TRIED = 20
 _PAGE = "/#/experiments?workflowType=machine_learning"  # MLflow opens on agents and traces otherwise
 
 
-def serve(settings: StoreSettings, port: int | None = None, *, say: Callable[[str], None] = print) -> None:
+def serve(settings: StoreSettings, port: int | None = None, *, print_line: Callable[[str], None] = print) -> None:
     """Serves MLflow's page on the store's runs until Ctrl-C.
 
     Args:
         settings: the store; if it is a server already, its address is printed and nothing is started.
         port: the port on this machine; None means the first free one from 5000 on.
-        say: called with each sentence for the user.
+        print_line: called with each sentence for the user.
 
     Raises:
         ConfigError: the port is in use or out of range.
@@ -42,7 +42,7 @@ def serve(settings: StoreSettings, port: int | None = None, *, say: Callable[[st
     """
     uri = resolve_uri(settings)
     if is_remote(uri):
-        say(f"The runs are at {without_passwords(uri)}.")
+        print_line(f"The runs are at {without_passwords(uri)}.")
         return
     prepare_store(settings)
     with (
@@ -50,7 +50,7 @@ def serve(settings: StoreSettings, port: int | None = None, *, say: Callable[[st
         running_server(uri, _free_port(port)) as (address, process),
         contextlib.suppress(KeyboardInterrupt),
     ):
-        say(f"The runs are at {address}{_PAGE} (Ctrl-C ends this).")
+        print_line(f"The runs are at {address}{_PAGE} (Ctrl-C ends this).")
         process.wait()
         raise StoreError("MLflow's server ended by itself")
 

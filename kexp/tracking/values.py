@@ -13,10 +13,10 @@ from typing import Any
 from kexp.system.nested import leaves
 
 __all__ = [
-    "ABOUT",
+    "DERIVED_PARAMS",
     "INFINITY",
     "LONGEST_VALUE",
-    "SIZES",
+    "SYSTEM_PREFIX",
     "flatten",
     "param_value",
     "restored_metric",
@@ -27,10 +27,10 @@ __all__ = [
 LONGEST_VALUE = 6000
 """MLflow silently cuts a longer parameter value, so none is sent."""
 
-ABOUT = "system/"
+SYSTEM_PREFIX = "system/"
 """The prefix of metrics about a run's time and machine, not about its model."""
 
-SIZES = frozenset({"model_parameters", "model_trainable_parameters", "steps_per_epoch"})
+DERIVED_PARAMS = frozenset({"model_parameters", "model_trainable_parameters", "steps_per_epoch"})
 """Parameters of a run that result from its config and its data."""
 
 INFINITY = 1.7976931348623157e308

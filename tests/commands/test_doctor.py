@@ -11,7 +11,7 @@ from finished_runs import Kexp
 from kexp.tracking import StoreSettings, find_run, open_run
 from kexp.tracking.settings import resolve_uri
 from kexp.tracking.store.client import client_for
-from kexp.tracking.store.heartbeat import signs_of_life
+from kexp.tracking.store.heartbeat import heartbeat_tags
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_doctor_finds_and_mends_dead_runs_and_stray_files(
     tracker.end("FINISHED")
     client = client_for(resolve_uri(StoreSettings()))
     client.update_run(tracker.run_id, status="RUNNING")
-    for key, value in {**signs_of_life(), "kexp.pid": str(dead_process)}.items():
+    for key, value in {**heartbeat_tags(), "kexp.pid": str(dead_process)}.items():
         client.set_tag(tracker.run_id, key, value)
     stray = workplace / "outputs" / "one" / "saved" / f".tmp-{dead_process}-0123abcd-model.h5"
     stray.parent.mkdir()

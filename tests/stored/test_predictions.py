@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from kexp.errors import LoadError
-from kexp.stored.predictions import Reading
+from kexp.stored.predictions import NamedOutputs
 
 
-def reading(classes: tuple[str, ...] | None, activation: str, *, from_logits: bool = False) -> Reading:
-    return Reading(classes, (), activation, from_logits)
+def reading(classes: tuple[str, ...] | None, activation: str, *, from_logits: bool = False) -> NamedOutputs:
+    return NamedOutputs(classes, (), activation, from_logits)
 
 
 def test_classes_are_read_off_probabilities() -> None:
@@ -46,7 +46,7 @@ def test_a_regression_has_a_column_a_target() -> None:
     outputs = np.random.default_rng().normal(size=(5, 2))
     assert list(reading(None, "linear").columns(outputs[:, :1])) == ["prediction"]
     assert list(reading(None, "linear").columns(outputs)) == ["prediction_0", "prediction_1"]
-    named = Reading(None, ("height", "width"), "linear", False).columns(outputs)
+    named = NamedOutputs(None, ("height", "width"), "linear", False).columns(outputs)
     np.testing.assert_array_equal(named["width"], outputs[:, 1])
 
 

@@ -12,7 +12,7 @@ from kexp.errors import ConfigError
 from kexp.registry.groups import GROUPS
 from kexp.sweeps.plan.composing import Composer
 from kexp.sweeps.search.space.axes import Choice, Interval, Space, Steps
-from kexp.sweeps.search.space.conditions import settle_space
+from kexp.sweeps.search.space.conditions import build_space
 from kexp.sweeps.search.space.grammar import read_request
 
 
@@ -24,7 +24,7 @@ COMPOSER = Composer(compose, is_group)
 
 
 def space_of(arguments: Sequence[str], space: Mapping[str, Any] | None = None) -> Space:
-    return settle_space(read_request(arguments, space, is_group=is_group), COMPOSER.config, explain, is_group)
+    return build_space(read_request(arguments, space, is_group=is_group), COMPOSER.config, explain, is_group)
 
 
 def axes_of(*arguments: str, space: Mapping[str, Any] | None = None) -> dict[str, Any]:

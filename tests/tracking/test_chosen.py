@@ -11,7 +11,7 @@ import pytest
 
 import kexp
 from kexp.errors import ConfigError, UnknownNameError
-from kexp.tracking import StoreSettings, chosen_store, command_line, find_run, left_alone, prepare_store, search
+from kexp.tracking import StoreSettings, chosen_store, command_line, find_run, ignored_variables, prepare_store, search
 from kexp.tracking.run.recorded_run import start_run
 from kexp.tracking.store.client import client_for
 
@@ -116,9 +116,9 @@ def test_a_run_that_cannot_be_taken_up_is_said(
 
 
 def test_what_is_left_alone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert left_alone() == []
+    assert ignored_variables() == []
     monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
-    assert [each.split()[0] for each in left_alone()] == ["MLFLOW_RUN_ID"]
+    assert [each.split()[0] for each in ignored_variables()] == ["MLFLOW_RUN_ID"]
 
 
 def test_the_registry_is_the_one_that_mlflow_was_told(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

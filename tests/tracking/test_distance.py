@@ -32,7 +32,7 @@ from kexp.tracking import (
     search,
 )
 from kexp.tracking.delivery.sync import deliver
-from kexp.tracking.reading.histories import KeptHistories, history_of, read_histories
+from kexp.tracking.reading.histories import HistoryCache, history_of, read_histories
 from kexp.tracking.store.client import client_for
 from kexp.tracking.store.heartbeat import HEARTBEAT
 from kexp.tracking.store.model_registry import Registration
@@ -264,7 +264,7 @@ def test_what_an_older_server_does_not_know_is_named_and_stops_nothing_else(far:
 def test_the_end_of_a_run_tells_what_is_still_to_be_sent(
     far: Distant, then: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kexp.tracking.delivery.progress._SAY_S", 0.1)
+    monkeypatch.setattr("kexp.tracking.delivery.progress._PRINT_INTERVAL_S", 0.1)
     settings, said = StoreSettings(uri=far.address, experiment=f"waits, {then}", flush_interval_s=0.05), list[str]()
 
     def say(line: str) -> None:
@@ -274,7 +274,7 @@ def test_the_end_of_a_run_tells_what_is_still_to_be_sent(
         elif "it is away" in line:
             far.fault = lambda method, path: None
 
-    run = open_run(settings, name="waits", folder=tmp_path / "run", say=say)
+    run = open_run(settings, name="waits", folder=tmp_path / "run", print_line=say)
     far.fault = lambda method, path: 503
     run.log_metrics({"loss": 0.5}, step=1)
     run.end("FINISHED")
@@ -304,7 +304,7 @@ def test_histories_are_read_in_bulk_once_and_are_those_that_were_sent(far: Dista
     )
     run_ids = log_finished_runs(settings, [*records, odd])
     far.requests.clear()
-    kept = KeptHistories(tmp_path)
+    kept = HistoryCache(tmp_path)
     found = read_histories(settings, run_ids, kept)
     assert [found[run_id] for run_id in run_ids[:-1]] == [history_of(record) for record in records]
     (name,) = found[run_ids[-1]]
@@ -326,7 +326,7 @@ def test_a_sweep_is_compared_again_without_asking_for_histories_again(far: Dista
     records = trials(4, "compared")
     mine = [replace(each, parent_run_id=sweep, params={**each.params, **restored}) for each in records]
     run_ids = log_finished_runs(settings, mine)
-    kept = KeptHistories(tmp_path)
+    kept = HistoryCache(tmp_path)
     kept.keep(run_ids[0], history_of(mine[0]))  # the folder is one that histories are kept in
     asked = []
     for _ in range(2):
@@ -349,7 +349,7 @@ def test_a_sweep_is_compared_again_by_four_questions_at_once_and_without_mlflow(
     records = [replace(each, parent_run_id=sweep) for each in trials(6, "again")]
     run_ids = log_finished_runs(settings, records[:5])
     folder.mkdir(parents=True)
-    KeptHistories(folder).keep(run_ids[0], history_of(records[0]))  # the folder is one of a sweep
+    HistoryCache(folder).keep(run_ids[0], history_of(records[0]))  # the folder is one of a sweep
 
     def said() -> str:
         assert kexp_command("compare", "again", *where) == 0
@@ -421,7 +421,7 @@ def test_a_server_that_cannot_take_so_much_at_once_is_asked_for_less(
 def test_ctrl_c_at_the_end_leaves_what_is_not_sent_for_sync(
     far: Distant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kexp.tracking.delivery.progress._SAY_S", 0.1)
+    monkeypatch.setattr("kexp.tracking.delivery.progress._PRINT_INTERVAL_S", 0.1)
     settings, said, notices = StoreSettings(uri=far.address, experiment="left"), [], list[str]()
     sweep = log_finished_runs(settings, [RunRecord("sweep", "FINISHED", 1, 2)])[0]
     far.delay_s = 0.3

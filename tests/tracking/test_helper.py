@@ -30,7 +30,7 @@ warm_up()
 warm_up(settings)
 """
 WAITS = """
-with run_status(open_run(settings, name=folder.name, folder=folder, coming=["model", "figure"])) as run:
+with run_status(open_run(settings, name=folder.name, folder=folder, preload=["model", "figure"])) as run:
     run.log_params({"seed": 1})
     for epoch in range(1, 21):
         run.log_metrics({"loss": 1 / epoch}, step=epoch)

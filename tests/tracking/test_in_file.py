@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from kexp.tracking import StoreSettings, prepare_store
 from kexp.tracking.store.client import client_for
 from kexp.tracking.store.database.schema import create_or_migrate
-from kexp.tracking.store.database.sqlite_file import experiment_in, make_run, mlflows_name
+from kexp.tracking.store.database.sqlite_file import create_run_in_file, find_or_create_experiment, generate_run_name
 
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 TAGS = {"mlflow.user": "ada", "note": "größer\nals " + "9" * 9000, "empty": ""}
@@ -56,16 +56,16 @@ def rows(file: Path) -> dict[str, list[dict[str, Any]]]:
 def test_rows_are_mlflows_own(mlflows: MlflowClient, ours: Path, workplace: Path, tags: dict[str, str]) -> None:
     for name in ("kexp", "a second one"):
         theirs = mlflows.create_experiment(name, tags=tags)
-        assert experiment_in(ours, name, tags) == theirs
+        assert find_or_create_experiment(ours, name, tags) == theirs
         for run_tags in (TAGS, {}):
             mlflows.create_run(theirs, 1_700_000_000_000, run_tags, run_name="best of all")
-            assert make_run(ours, theirs, name="best of all", start_ms=1_700_000_000_000, tags=run_tags)
+            assert create_run_in_file(ours, theirs, name="best of all", start_ms=1_700_000_000_000, tags=run_tags)
     assert rows(ours) == rows(workplace / "mlflows.db")
 
 
 def test_mlflow_goes_on_with_a_run(ours: Path, workplace: Path) -> None:
-    experiment = experiment_in(ours, "kexp", KIND)
-    made = make_run(ours, str(experiment), name="one", start_ms=1_700_000_000_000, tags=TAGS)
+    experiment = find_or_create_experiment(ours, "kexp", KIND)
+    made = create_run_in_file(ours, str(experiment), name="one", start_ms=1_700_000_000_000, tags=TAGS)
     assert made is not None
     client = client_for(f"sqlite:///{ours}")
     client.log_metric(made[0], "loss", 0.5)
@@ -78,36 +78,36 @@ def test_mlflow_goes_on_with_a_run(ours: Path, workplace: Path) -> None:
 
 
 def test_what_is_there_is_found_and_what_is_unclear_left_to_mlflow(ours: Path) -> None:
-    assert experiment_in(ours, "kexp", KIND) == "1"
+    assert find_or_create_experiment(ours, "kexp", KIND) == "1"
     before = rows(ours)
-    assert experiment_in(ours, "kexp", KIND) == "1"
-    assert experiment_in(ours, "kexp", {"another": "tag"}) is None
+    assert find_or_create_experiment(ours, "kexp", KIND) == "1"
+    assert find_or_create_experiment(ours, "kexp", {"another": "tag"}) is None
     assert rows(ours) == before
     client_for(f"sqlite:///{ours}").delete_experiment("1")
-    assert experiment_in(ours, "kexp", KIND) is None
-    assert experiment_in(ours, "", KIND) is None
-    assert make_run(ours, "7", name="one", start_ms=1, tags={}) is None
-    assert make_run(ours, "1", name="one", start_ms=1, tags={"mlflow.runName": "two"}) is None
+    assert find_or_create_experiment(ours, "kexp", KIND) is None
+    assert find_or_create_experiment(ours, "", KIND) is None
+    assert create_run_in_file(ours, "7", name="one", start_ms=1, tags={}) is None
+    assert create_run_in_file(ours, "1", name="one", start_ms=1, tags={"mlflow.runName": "two"}) is None
     assert rows(ours)["runs"] == before["runs"] == []
 
 
 @pytest.mark.parametrize("table", ["experiments", "experiment_tags", "runs", "tags"])
 def test_other_columns_are_left_to_mlflow(ours: Path, table: str) -> None:
     """As those of a later MLflow may be."""
-    assert experiment_in(ours, "kexp", {})
+    assert find_or_create_experiment(ours, "kexp", {})
     with closing(sqlite3.connect(ours)) as database:
         database.execute(f"ALTER TABLE {table} ADD COLUMN later TEXT")
     before = rows(ours)
-    assert experiment_in(ours, "another", KIND) is None
-    assert make_run(ours, "1", name="one", start_ms=1, tags={}) is None
+    assert find_or_create_experiment(ours, "another", KIND) is None
+    assert create_run_in_file(ours, "1", name="one", start_ms=1, tags={}) is None
     assert rows(ours) == before
 
 
 def test_workspaces_are_left_to_mlflow(ours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert experiment_in(ours, "kexp", {})
+    assert find_or_create_experiment(ours, "kexp", {})
     monkeypatch.setenv("MLFLOW_ENABLE_WORKSPACES", "true")
-    assert experiment_in(ours, "another", {}) is None
-    assert make_run(ours, "1", name="one", start_ms=1, tags={}) is None
+    assert find_or_create_experiment(ours, "another", {}) is None
+    assert create_run_in_file(ours, "1", name="one", start_ms=1, tags={}) is None
 
 
 def test_place_of_artifacts_is_left_to_mlflow(ours: Path, workplace: Path) -> None:
@@ -117,10 +117,10 @@ def test_place_of_artifacts_is_left_to_mlflow(ours: Path, workplace: Path) -> No
 
 
 def test_nothing_is_written_by_half(ours: Path) -> None:
-    experiment = experiment_in(ours, "kexp", {})
+    experiment = find_or_create_experiment(ours, "kexp", {})
     before = rows(ours)
     with pytest.raises(sqlite3.Error):
-        make_run(ours, str(experiment), name="one", start_ms=1, tags={"a": "b", "c": object()})  # type: ignore[dict-item]
+        create_run_in_file(ours, str(experiment), name="one", start_ms=1, tags={"a": "b", "c": object()})  # type: ignore[dict-item]
     assert rows(ours) == before
 
 
@@ -128,6 +128,6 @@ def test_made_up_names_are_mlflows() -> None:
     from mlflow.utils.name_utils import _generate_random_name
 
     random.seed(3)
-    ours = [mlflows_name() for _ in range(20)]
+    ours = [generate_run_name() for _ in range(20)]
     random.seed(3)
     assert ours == [_generate_random_name() for _ in range(20)]

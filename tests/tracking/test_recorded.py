@@ -70,7 +70,7 @@ def test_figure_of_a_run_in_a_relative_folder_is_drawn_and_recorded(
 ) -> None:
     """As `kexp` itself has them; what delivers the rows may be somewhere else by then."""
     monkeypatch.chdir(tmp_path)
-    run = open_run(settings, name=None, folder=Path("run"), coming=["figure"])
+    run = open_run(settings, name=None, folder=Path("run"), preload=["figure"])
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     run.log_figure("learning_curves", history={"loss": [1.0, 0.5]})

@@ -118,5 +118,5 @@ def test_ui_on_a_taken_port_is_told(settings: StoreSettings, server: Server) -> 
 
 def test_ui_of_a_remote_store_says_its_address() -> None:
     said: list[str] = []
-    serve(StoreSettings(uri="http://me:secret@host:5000"), say=said.append)
+    serve(StoreSettings(uri="http://me:secret@host:5000"), print_line=said.append)
     assert said == ["The runs are at http://me:***@host:5000."]

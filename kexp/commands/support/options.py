@@ -18,13 +18,13 @@ __all__ = [
     "RUN_HELP",
     "Parser",
     "add_experiment",
-    "cut",
     "default_folders",
-    "find_stored",
+    "find_run_argument",
+    "hide_warnings",
     "model_parser",
-    "quiet",
     "run_parser",
     "store_parser",
+    "truncate",
 ]
 
 
@@ -100,7 +100,7 @@ def model_parser(command: str, description: str) -> Parser:
     return parser
 
 
-def find_stored(given: argparse.Namespace) -> StoredRun:
+def find_run_argument(given: argparse.Namespace) -> StoredRun:
     """Finds the run that parsed arguments of `run_parser` name.
 
     Raises:
@@ -119,11 +119,11 @@ def default_folders() -> list[Path]:
     return [folder for folder in map(Path, DEFAULT_FOLDERS) if folder.is_dir()]
 
 
-def cut(text: str, most: int = 100) -> str:
+def truncate(text: str, most: int = 100) -> str:
     """Returns a text without its end if it is longer than `most` characters."""
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
-def quiet() -> None:
+def hide_warnings() -> None:
     """Hides the warnings of libraries; their errors still show."""
     warnings.filterwarnings("ignore")

@@ -23,7 +23,7 @@ def show_run(ref: str, tracking_uri: str | None, experiment: str | None) -> int:
         The exit code.
     """
     from kexp import stored
-    from kexp.commands.support.options import cut
+    from kexp.commands.support.options import truncate
 
     run = stored.find(ref, tracking_uri=tracking_uri, experiment=experiment)
     view = run.view
@@ -49,7 +49,7 @@ def show_run(ref: str, tracking_uri: str | None, experiment: str | None) -> int:
             print(f"\n{heading}")
             width = max(map(len, pairs))
             for key, shown in pairs.items():
-                print(f"  {key:<{width}}  {cut(shown)}")
+                print(f"  {key:<{width}}  {truncate(shown)}")
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kexp.build import build_optimizer
 from kexp.registry import OURSELVES
 from kexp.tracking import Tracker
-from kexp.tracking.values import ABOUT
+from kexp.tracking.values import SYSTEM_PREFIX
 from kexp.training import History
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["EpochLogger", "log_epoch_time", "log_rates", "log_size", "size_of"]
 
 RATE = "learning_rate"  # the name that Keras' callbacks use
-SECONDS = f"{ABOUT}epoch_seconds"
+SECONDS = f"{SYSTEM_PREFIX}epoch_seconds"
 
 
 class EpochLogger:

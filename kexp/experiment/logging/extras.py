@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kexp.errors import ConfigError
 from kexp.schema import Tracking
-from kexp.tracking import Tracker, measured
+from kexp.tracking import Tracker, log_system_metrics
 
 __all__ = ["check_extras", "log_extras", "measures_system"]
 
@@ -37,7 +37,7 @@ def check_extras(tracking: Tracking) -> None:
 @contextlib.contextmanager
 def log_extras(tracker: Tracker, tracking: Tracking) -> Iterator[None]:
     """Log the user's files, and log system metrics until the block ends."""
-    with measured(tracker, tracking.enabled and measures_system(tracking)):
+    with log_system_metrics(tracker, tracking.enabled and measures_system(tracking)):
         for given in tracking.artifacts:
             tracker.log_file(_path(given), _FOLDER)
         yield

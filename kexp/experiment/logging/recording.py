@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Source",
-    "described",
-    "own_tags",
+    "config_tags",
+    "describe_data",
     "record_figures",
     "record_outcome",
     "record_setup",
@@ -61,12 +61,12 @@ def run_tags(prepared: Prepared, folder: Path, more: Mapping[str, Any] | None = 
         "kexp.version": __version__,
         "kexp.folder": str(folder.resolve()),
         **({"kexp.begins_with": prepared.earlier.run_id} if prepared.earlier else {}),
-        **own_tags(prepared.experiment.tracking),
+        **config_tags(prepared.experiment.tracking),
         **(more or {}),
     }
 
 
-def own_tags(tracking: Tracking) -> dict[str, Any]:
+def config_tags(tracking: Tracking) -> dict[str, Any]:
     """Return the tags that the config sets, including the description, which MLflow stores as a tag."""
     note = {} if tracking.description is None else {NOTE: tracking.description}
     return {**{str(key): value for key, value in (tracking.tags or {}).items()}, **note}
@@ -124,7 +124,7 @@ def record_setup(
     if source.command:
         tracker.set_tags({NOTE: note_of(prepared, size, source.command)})
     tracker.log_text(json.dumps(ran_on or environment(), indent=2), "environment.json")
-    tracker.log_text(json.dumps(described(splits), indent=2), "data.json")
+    tracker.log_text(json.dumps(describe_data(splits), indent=2), "data.json")
     for name, file in own_sources(experiment).items():
         tracker.log_text(file.read_text(encoding="utf-8", errors="replace"), f"code/{name}")
     if splits.encoding:
@@ -151,7 +151,7 @@ def _with_taken(text: str, prepared: Prepared) -> str:
     return _yaml(written)
 
 
-def described(splits: Splits) -> dict[str, Any]:
+def describe_data(splits: Splits) -> dict[str, Any]:
     """Describe the data, so that the model can be used later without it."""
     spec = splits.spec
     return {

@@ -13,7 +13,7 @@ from kexp.experiment.prepared import Prepared
 from kexp.registry.own_code import is_kept, sources_of
 from kexp.schema import Experiment
 from kexp.serving.outputs import Outputs
-from kexp.tracking import Served
+from kexp.tracking import ServingFiles
 
 if TYPE_CHECKING:
     import keras
@@ -96,7 +96,7 @@ def formats_for_serving(
     return made, [each.notice for each in made.values() if getattr(each, "notice", "")]
 
 
-def served(prepared: Prepared, model: keras.Model, width: int) -> Served:
+def served(prepared: Prepared, model: keras.Model, width: int) -> ServingFiles:
     """Return the serving metadata of a trained model.
 
     Args:
@@ -120,7 +120,7 @@ def served(prepared: Prepared, model: keras.Model, width: int) -> Served:
         "objects": objects,
         "functions": functions,
     }
-    return Served(
+    return ServingFiles(
         kept,
         inputs,
         _answers(outputs, width, encoding),

@@ -54,7 +54,7 @@ class Prepared:
         return tuple(prefix + name for prefix, exists in parts.items() if exists for name in trained)
 
     @property
-    def names_are_open(self) -> bool:
+    def has_open_metric_names(self) -> bool:
         """Whether a user's metric may return a dict, whose names only the metric knows."""
         own = [node.component for node in self.experiment.metrics.values() if node.component.distribution != OURSELVES]
         return any(each.reading().kind != "itself" and not _is_of_keras(each.load()) for each in own)

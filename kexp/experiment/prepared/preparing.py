@@ -223,7 +223,7 @@ def _takes_spec(factory: Any) -> bool:
 def _check_monitors(prepared: Prepared) -> None:
     """Refuse a callback that monitors an unknown metric, unless a callback other than Keras' may measure it."""
     callbacks = prepared.experiment.callbacks
-    if prepared.names_are_open or not all(node.component.exported for node in callbacks.values()):
+    if prepared.has_open_metric_names or not all(node.component.exported for node in callbacks.values()):
         return
     measured = [name for name in prepared.measured if not name.startswith("test_")]
     for node in callbacks.values():

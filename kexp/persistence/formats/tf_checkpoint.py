@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kexp.persistence.architecture import renew_constants
+from kexp.persistence.architecture import update_constants
 from kexp.persistence.format import Format
 
 if TYPE_CHECKING:
@@ -37,5 +37,5 @@ class _Checkpoint:
         model = architecture()
         status = tf.train.Checkpoint(model=model).read(str(path / "model"))
         status.assert_existing_objects_matched().expect_partial()
-        renew_constants(model)
+        update_constants(model)
         return model

@@ -22,7 +22,7 @@ from kexp.tracking.reading.finding import SWEEP_NAME
 from kexp.tracking.reading.on_server import found_runs
 from kexp.tracking.settings import is_remote
 from kexp.tracking.store.client import check_reachable, store_errors
-from kexp.tracking.store.concurrent import side_by_side
+from kexp.tracking.store.concurrent import run_concurrently
 from kexp.tracking.store.prepare import experiment_id
 from kexp.tracking.store.server_check import experiment_on_server
 
@@ -92,7 +92,7 @@ def _are_current(settings: StoreSettings, ref: str, about: Mapping[str, Any], re
     questions: list[Callable[[], Any]] = [partial(experiment_on_server, uri, settings.experiment)]
     questions += [partial(list, each) for each in (named, more, gone)]
     with store_errors(uri, "searching runs"):
-        there, *answers = side_by_side(questions)
+        there, *answers = run_concurrently(questions)
     same_experiment = there is not None and there["experiment_id"] == about["experiment_id"]
     return same_experiment and [[_identity(each) for each in found] for found in answers] == [[sweep], [], []]
 

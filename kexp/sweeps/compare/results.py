@@ -11,10 +11,10 @@ from typing import Any
 
 from kexp.errors import ConfigError, StoreError, UnknownNameError
 from kexp.tracking import RunView, StoreSettings, find_sweep, search
-from kexp.tracking.reading.histories import History, KeptHistories, read_histories
+from kexp.tracking.reading.histories import History, HistoryCache, read_histories
 from kexp.tracking.reading.runs import artifact_text
 from kexp.tracking.store.database.tables import chunks
-from kexp.tracking.values import ABOUT, SIZES, param_value
+from kexp.tracking.values import DERIVED_PARAMS, SYSTEM_PREFIX, param_value
 
 __all__ = [
     "SHARED_TRIALS",
@@ -111,8 +111,8 @@ def trial_result(view: RunView) -> TrialResult:
         run_id=view.run_id,
         name=view.name,
         state=view.tags.get("kexp.state") or view.status,
-        params={key: value for key, value in view.params.items() if key not in SIZES},
-        metrics={key: value for key, value in view.metrics.items() if not key.startswith(ABOUT)},
+        params={key: value for key, value in view.params.items() if key not in DERIVED_PARAMS},
+        metrics={key: value for key, value in view.metrics.items() if not key.startswith(SYSTEM_PREFIX)},
         reason=view.tags.get("kexp.reason", ""),
         fingerprint=view.tags.get("kexp.fingerprint", ""),
         duration_s=view.duration_s,
@@ -156,7 +156,7 @@ def read_sweep(settings: StoreSettings, ref: str = "latest", *, shared: Iterable
         parent=parent,
         objective=parent.tags.get("kexp.sweep.objective") or None,
         direction=parent.tags.get("kexp.sweep.direction") or None,
-        folder=KeptHistories.folder_of(parent.tags.get("kexp.folder", "")),
+        folder=HistoryCache.folder_of(parent.tags.get("kexp.folder", "")),
     )
 
 
@@ -190,5 +190,5 @@ def histories_of(settings: StoreSettings, folder: Path | None = None) -> Histori
         settings: the store.
         folder: the sweep's folder, in which histories read from a server are cached; None caches nothing.
     """
-    kept = None if folder is None else KeptHistories(folder)
+    kept = None if folder is None else HistoryCache(folder)
     return lambda run_ids: read_histories(settings, run_ids, kept)

@@ -198,7 +198,7 @@ def closing_lines(sweep: SweepState, comparison: Comparison | None, launched: Se
     Args:
         sweep: the sweep.
         comparison: its ranked choices; None if nothing was measured.
-        launched: the lines of its launcher, and of what was decided and saved.
+        launched: the lines of its launcher, and of the trials' notices and saved models.
     """
     lines = ranking(sweep, comparison)
     lines += ["", *launched] if launched else []

@@ -28,7 +28,7 @@ from kexp.sweeps.table import LiveTable
 from kexp.sweeps.trials import Outcome, Task, Trial
 from kexp.system.disk import disk_full_error, is_disk_full
 from kexp.system.interrupts import deferred_interrupts, no_interrupts
-from kexp.tracking import Tracker, command_line, left_alone
+from kexp.tracking import Tracker, command_line, ignored_variables
 from kexp.tracking.reading.stale import unfinished_runs
 from kexp.tracking.status import ended_with, sigterm_raises
 from kexp.training import remove_checkpoints
@@ -70,8 +70,8 @@ class Session(SweepState):
             before = self._take_up(key)
             self.goes_on = before is not None
             with deferred_interrupts():  # a run that is open is one that will be ended
-                self.notices += left_alone() if self.store is not None else []
-                tracker = open_sweep_run(self, key, before, _say if self.verbose else None)
+                self.notices += ignored_variables() if self.store is not None else []
+                tracker = open_sweep_run(self, key, before, _print_line if self.verbose else None)
                 ending.enter_context(ended_with(tracker))
             ending.enter_context(log_extras(tracker, self.tracking) if self.store is not None else nullcontext())
             self.folder.mkdir(exist_ok=True)  # only now: a sweep that never opened leaves no folder
@@ -91,7 +91,7 @@ class Session(SweepState):
                     self._end(tracker)
         self.rows_waiting = tracker.undelivered
         # A notice on trials that wait in the same folder covers the rows too.
-        if tracker.notice and not (self.records.was_waited_for and tracker.undelivered):
+        if tracker.notice and not (self.records.store_timed_out and tracker.undelivered):
             self.notices.append(tracker.notice)
 
     @cached_property
@@ -111,10 +111,10 @@ class Session(SweepState):
         """Marks the trials that are finished in the store as DONE, unless `sweep.rerun` is set."""
         if self.store is not None and not self.settings.rerun:
             mark_done(self.trials, self.store)
-            self.know_objective({key: value for trial in self.trials for key, value in trial.metrics.items()})
+            self.choose_objective_from({key: value for trial in self.trials for key, value in trial.metrics.items()})
             for trial in self.trials:
                 if trial.state == "DONE":
-                    self.keeping.consider(trial, self.objective)
+                    self.kept_models.consider(trial, self.objective)
             # A kill may have left an earlier attempt beside the good one.
             self.records.replace(trial for trial in self.trials if trial.state == "DONE")
 
@@ -150,7 +150,7 @@ class Session(SweepState):
         def last() -> Sequence[Task]:
             going = then()
             for trial in going:
-                self.held.pop(trial.number, None)
+                self.paused.pop(trial.number, None)
             return [self.task(trial, ask) for trial in going] or self._saving_tasks()
 
         self._launched = getattr(launcher, "closing", list)
@@ -167,14 +167,14 @@ class Session(SweepState):
         """Calls `judge` after each epoch; it returns the reason why the trial ends now, or None."""
         self._events.prune = judge
 
-    def call_at_ends(self, on_end: Callable[[Trial, Outcome], None]) -> None:
+    def on_trial_end(self, on_end: Callable[[Trial, Outcome], None]) -> None:
         """Calls `on_end` for each trial that is over, before the next one is taken."""
         self._events.at_end = on_end
 
     @property
-    def held(self) -> dict[int, Outcome]:
+    def paused(self) -> dict[int, Outcome]:
         """The outcomes of trials that are paused."""
-        return self._events.held
+        return self._events.paused
 
     @property
     def models_missing(self) -> int:
@@ -183,7 +183,7 @@ class Session(SweepState):
 
     def give_up(self, trial: Trial, reason: str) -> None:
         """Ends a paused trial as PRUNED, with the metrics that it has measured so far."""
-        outcome = self.held[trial.number]
+        outcome = self.paused[trial.number]
         remove_checkpoints(Path(self.task(trial).checkpoint))
         record = outcome.record
         if record is not None:
@@ -200,16 +200,16 @@ class Session(SweepState):
         if self._asked_to_save or any(not trial.over for trial in self.trials):
             return []
         self._asked_to_save = True
-        tasks = self.keeping.tasks(self.task, self.records.header)
-        if tasks and self.records.go_to_a_store:  # the report is written while models are saved
+        tasks = self.kept_models.tasks(self.task, self.records.header)
+        if tasks and self.records.has_store:  # the report is written while models are saved
             self._report.begin(after=lambda: self.records.wait(self.trials))
         return tasks
 
     def closing(self) -> list[str]:
         """Returns the closing lines: the ranking, how trials were launched, and what went wrong."""
         again = command_line("reproduce", "RUN", "--save", store=self.store)
-        launched = self._launched() + [f"{label:<8} {text}" for label, text in self._events.decided]
-        launched += [line] if (line := self.keeping.line(self.objective, again)) else []
+        launched = self._launched() + [f"{label:<8} {text}" for label, text in self._events.trial_notices]
+        launched += [line] if (line := self.kept_models.line(self.objective, again)) else []
         return closing_lines(self, self.comparison, launched)
 
     def _take_up(self, key: str) -> str | None:
@@ -223,7 +223,7 @@ class Session(SweepState):
             self.folder = folder
         elif not chosen:
             self.folder = self.folder.with_name(self.name)
-        self.keeping.folder = self.folder
+        self.kept_models.folder = self.folder
         return before.run_id
 
     def _recorder(self, before: str | None) -> Recorder | None:
@@ -236,8 +236,8 @@ class Session(SweepState):
             folder=self.folder,
             run_id=self.run_id,
             notices=self.notices,
-            coming=["model"] if self.logs_models else [],
-            go_on=self.resume_command,
+            preload=["model"] if self.logs_models else [],
+            resume_command=self.resume_command,
         )
 
     def _interrupt(self) -> None:
@@ -250,9 +250,9 @@ class Session(SweepState):
     def _end(self, tracker: Tracker) -> None:
         """Writes the remaining records, then the summary, then the report on the trials in the store."""
         try:
-            self.records.close(self.trials, _say if self.verbose else None)
+            self.records.close(self.trials, _print_line if self.verbose else None)
         finally:
-            tracker.hurries = self.records.was_waited_for
+            tracker.skips_wait = self.records.store_timed_out
             for left in ("checkpoints", "states"):
                 with contextlib.suppress(OSError):  # not empty if a trial was interrupted
                     (self.folder / left).rmdir()
@@ -273,5 +273,5 @@ class Session(SweepState):
             raise disk_full_error(error, go_on=self.resume_command) from error
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     print(line, file=sys.stderr)

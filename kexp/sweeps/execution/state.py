@@ -10,7 +10,7 @@ from kexp.errors import ConfigError
 from kexp.schema import Experiment
 from kexp.sweeps.objective import Objective, choose_objectives
 from kexp.sweeps.plan.jobs import Jobs
-from kexp.sweeps.record.keeping import Keeping
+from kexp.sweeps.record.kept_models import KeptModels
 from kexp.sweeps.record.trial_records import TrialRecords
 from kexp.sweeps.table import LiveTable
 from kexp.sweeps.trials import Task, Trial
@@ -42,7 +42,7 @@ class SweepState:
         notices: sentences for the user, printed at the end.
         remarks: what a reader of the table and of the report should know.
         logs_models: whether trials whose model is kept log it to MLflow.
-        keeping: the models to keep.
+        kept_models: the models to keep.
         records: the trials' records.
         table: the live table, while trials run.
 
@@ -80,7 +80,7 @@ class SweepState:
                 "save.keep", "must not be none with save.register, which needs the best model", save.keep
             )
         self.logs_models = logs_models and keep != "none"
-        self.keeping = Keeping(folder, keep)
+        self.kept_models = KeptModels(folder, keep)
         self.records = TrialRecords(store, self.task)
 
     @property
@@ -111,7 +111,7 @@ class SweepState:
             checkpoint=str(folder / "checkpoints" / fingerprint[:32]) if fingerprint else "",
             yaml=trial.yaml,
             ordinary=None if trial.ordinary is None else _silent(trial.ordinary),
-            state=str(self.keeping.file(trial) or ""),
+            state=str(self.kept_models.file(trial) or ""),
             until=trial.until,
             goes_on=trial.goes_on,
             varies=trial.varies,
@@ -130,7 +130,7 @@ class SweepState:
         history = read_histories(self.store, [trial.run_id]).get(trial.run_id, {})
         return dict(history.get(self.objective.metric, ()))
 
-    def know_objective(self, metrics: Mapping[str, float]) -> None:
+    def choose_objective_from(self, metrics: Mapping[str, float]) -> None:
         """Chooses the objective, once there are metrics to choose from."""
         if self.objective is None and metrics:
             self.objective, *_ = choose_objectives(  # a search may have several; a table is ranked by the first

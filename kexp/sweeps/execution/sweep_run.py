@@ -30,24 +30,26 @@ def lock_sweep(stack: ExitStack, folder: Path, key: str) -> None:
         raise ConfigError("sweep: the same sweep is running in another process; wait for it, or end it")
 
 
-def open_sweep_run(sweep: SweepState, key: str, run_id: str | None, say: Callable[[str], None] | None) -> Tracker:
+def open_sweep_run(
+    sweep: SweepState, key: str, run_id: str | None, print_line: Callable[[str], None] | None
+) -> Tracker:
     """Opens the sweep's run.
 
     Args:
         sweep: the sweep.
         key: the sweep's key; see `sweep_key`.
         run_id: the id of the earlier run to continue; None opens another.
-        say: see `open_run`.
+        print_line: see `open_run`.
     """
     name, folder = sweep.name, sweep.folder
     if sweep.store is None:
         return null_run(name=name, folder=folder)
-    from kexp.experiment import own_tags
+    from kexp.experiment import config_tags
 
     tags = {
-        **own_tags(sweep.tracking),
+        **config_tags(sweep.tracking),
         "kexp.sweep.name": name,
         "kexp.sweep.key": key,
         "kexp.folder": str(folder.resolve()),
     }
-    return open_run(sweep.store, name=name, folder=folder, tags=tags, run_id=run_id, say=say)
+    return open_run(sweep.store, name=name, folder=folder, tags=tags, run_id=run_id, print_line=print_line)

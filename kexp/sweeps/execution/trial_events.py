@@ -22,8 +22,8 @@ class TrialEvents:
 
     Attributes:
         settings: the config's `sweep`.
-        held: the outcomes of paused trials, by number.
-        decided: (label, text) of the notices of trials, each once.
+        paused: the outcomes of paused trials, by number.
+        trial_notices: (label, text) of the notices of trials, each once.
         models_missing: how many of the models to keep could not be saved.
         prune: called after each epoch; returns the reason why the trial ends now, or None.
         at_end: called for each trial that is over, before the next one is taken.
@@ -31,8 +31,8 @@ class TrialEvents:
 
     def __init__(self, sweep: SweepState) -> None:
         self._sweep, self.settings = sweep, sweep.settings
-        self.held: dict[int, Outcome] = {}
-        self.decided: dict[tuple[str, str], None] = {}
+        self.paused: dict[int, Outcome] = {}
+        self.trial_notices: dict[tuple[str, str], None] = {}
         self.models_missing = 0
         self.prune: Callable[[Trial, int, Mapping[str, float]], str | None] | None = None
         self.at_end: Callable[[Trial, Outcome], None] | None = None
@@ -69,7 +69,7 @@ class TrialEvents:
         trial.epoch = epoch
         trial.metrics.update(metrics)
         sweep.records.epoch(trial, epoch, metrics)
-        sweep.know_objective(metrics)
+        sweep.choose_objective_from(metrics)
         assert sweep.table is not None
         sweep.table.update(trial)
         return None if self.prune is None else self.prune(trial, epoch, metrics)
@@ -81,10 +81,10 @@ class TrialEvents:
         """Updates a trial that is over or paused; returns whether the sweep continues."""
         if outcome.state == "PAUSED":
             trial.metrics.update(outcome.metrics)
-            self.held[trial.number] = outcome
+            self.paused[trial.number] = outcome
             return not self._disk_is_full
         sweep = self._sweep
-        self.held.pop(trial.number, None)
+        self.paused.pop(trial.number, None)
         with deferred_interrupts():  # a trial is either recorded and over, or neither
             self._settle(trial, outcome)
         assert sweep.table is not None
@@ -103,11 +103,11 @@ class TrialEvents:
         sweep = self._sweep
         trial.reason, trial.duration_s = outcome.reason, outcome.duration_s
         trial.metrics.update(outcome.metrics)
-        self.decided |= dict.fromkeys(outcome.notices)
+        self.trial_notices |= dict.fromkeys(outcome.notices)
         sweep.records.put(trial, outcome)
         trial.state = outcome.state
-        sweep.know_objective(trial.metrics)
-        sweep.keeping.consider(trial, sweep.objective)
+        sweep.choose_objective_from(trial.metrics)
+        sweep.kept_models.consider(trial, sweep.objective)
         sweep.records.forget(trial)
         for twin in self._twins.pop(trial.fingerprint, ()):
             twin.state, twin.run_id, twin.folder = "DONE" if trial.good else trial.state, trial.run_id, trial.folder
@@ -115,10 +115,10 @@ class TrialEvents:
 
     def _saved(self, outcome: Outcome) -> bool:
         sweep = self._sweep
-        trial = sweep.keeping.trial(outcome.number)
-        self.decided |= dict.fromkeys(outcome.notices)
+        trial = sweep.kept_models.trial(outcome.number)
+        self.trial_notices |= dict.fromkeys(outcome.notices)
         if outcome.state == "FINISHED":
-            sweep.records.add_model(trial.folder, lambda: sweep.keeping.is_saved(trial))
+            sweep.records.add_model(trial.folder, lambda: sweep.kept_models.is_saved(trial))
         else:
             sweep.notices.append(f"the model of trial {trial.number} is not saved: {outcome.reason}")
             self.models_missing += 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError, KexpError, TrainingError, in_a_line
 from kexp.schema.run_names import run_name
-from kexp.sweeps.record.keeping import save_trial
+from kexp.sweeps.record.kept_models import save_trial
 from kexp.sweeps.trials import Outcome, State, Task
 from kexp.system.disk import full_disk, is_disk_full
 from kexp.tracking import Terminated

@@ -168,7 +168,7 @@ class PlanCache:
             {key: node.name for key, node in chosen.metrics.items()},
             {path: form for path, form in prepared.targets.items() if form},
             data.digest,
-            () if prepared.names_are_open else prepared.measured,
+            () if prepared.has_open_metric_names else prepared.measured,
             prepared.taken,
             None if earlier is None else chosen.model,
         )

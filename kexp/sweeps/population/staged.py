@@ -71,7 +71,7 @@ def plan_staged(
     """
     if not getattr(sweeper.launcher, "parks_lanes", False):
         raise ConfigError(f"hydra/launcher: must be auto or fused with hydra/sweeper={name}, whose trials are lanes")
-    request, space, probe = sweeper.requested([*_LANES, *arguments])
+    request, space, probe = sweeper.read_space([*_LANES, *arguments])
     experiment = check(probe.config)
     if experiment.trainer.engine != "compiled" or not experiment.fused.strict:
         key = "fused.strict" if experiment.trainer.engine == "compiled" else "trainer.engine"

@@ -58,15 +58,15 @@ class Stages:
 
     def then(self) -> list[Trial]:
         """Returns the trials that continue, once all trials of the stage are paused or over; else none."""
-        if any(not (trial.over or trial.number in self.session.held) for trial in self._running):
+        if any(not (trial.over or trial.number in self.session.paused) for trial in self._running):
             return []
         for number, reason in self._ended.items():
-            if number in self.session.held:
+            if number in self.session.paused:
                 self.session.give_up(self._all[number], reason)
         stops = self.method.stops
         while self._running and self._at < len(stops):
-            epoch, held = stops[self._at], self.session.held
-            paused = [number for number in self.trials if number in held]
+            epoch = stops[self._at]
+            paused = [number for number in self.trials if number in self.session.paused]
             if not paused:
                 break
             values = {number: self._value(trial, epoch) for number, trial in self.trials.items()}
@@ -102,7 +102,7 @@ class Stages:
         """Applies a decision to the trials, which are paused now or were paused before the interruption."""
         for number, reason in decision.ends.items():
             trial = self.trials.pop(number)
-            if number in self.session.held:
+            if number in self.session.paused:
                 self.session.give_up(trial, reason)
             else:
                 trial.state, trial.reason, trial.until = "PRUNED", reason, decision.epoch
@@ -130,7 +130,7 @@ class Stages:
     def _value(self, trial: Trial, epoch: int) -> float | None:
         if trial.state == "DONE":
             return self._curve(trial).get(epoch, self.session.value(trial))
-        return self.session.value(trial) if trial.whole or trial.number in self.session.held else None
+        return self.session.value(trial) if trial.whole or trial.number in self.session.paused else None
 
     def _curve(self, trial: Trial) -> dict[int, float]:
         """Returns epoch -> objective of a trial that another sweep has finished."""

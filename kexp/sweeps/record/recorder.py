@@ -19,13 +19,13 @@ from kexp.system.disk import disk_full_error, is_disk_full
 from kexp.tracking import RunRecord, StoreSettings, resolve_uri
 from kexp.tracking.delivery.delivery_thread import DeliveryThread
 from kexp.tracking.delivery.finished_runs import deliver_records
-from kexp.tracking.delivery.progress import wait_for, what_waits, what_was_refused
-from kexp.tracking.delivery.run_sender import load_for
+from kexp.tracking.delivery.progress import refused_notice, wait_for, waiting_notice
+from kexp.tracking.delivery.run_sender import preload_modules
 from kexp.tracking.delivery.sync import deliver, deliver_trials
 from kexp.tracking.delivery.trial_outbox import TrialOutbox
 from kexp.tracking.reading.stale import delete_runs, unfinished_runs
 from kexp.tracking.settings import is_remote
-from kexp.tracking.store.concurrent import AT_ONCE, side_by_side
+from kexp.tracking.store.concurrent import MAX_CONNECTIONS, run_concurrently
 
 __all__ = ["Recorder"]
 
@@ -42,8 +42,8 @@ class Recorder:
         folder: the sweep's folder, in which undelivered records are kept.
         run_id: the id of the sweep's run.
         notices: sentences for the user are added to it.
-        coming: kinds of rows that will be added to runs, as for `open_run`; their libraries are imported beforehand.
-        go_on: the command that continues the sweep.
+        preload: kinds of rows that will be added to runs, as for `open_run`; their libraries are imported beforehand.
+        resume_command: the command that continues the sweep.
         interval_s: seconds between two batches.
 
     Attributes:
@@ -62,21 +62,21 @@ class Recorder:
         replaced: Mapping[str, Sequence[str]] | None = None,
         *,
         folder: Path,
-        go_on: str,
+        resume_command: str,
         run_id: str = "",
         notices: list[str] | None = None,
-        coming: Collection[str] = (),
+        preload: Collection[str] = (),
         interval_s: float = 1.0,
     ) -> None:
         self._store = store
         self._replaced = {key: list(ids) for key, ids in (replaced or {}).items()}
         self._outbox = TrialOutbox(folder)
-        self._at_once = 2 * AT_ONCE if is_remote(resolve_uri(store)) else _IN_BULK
+        self._at_once = 2 * MAX_CONNECTIONS if is_remote(resolve_uri(store)) else _IN_BULK
         self._notices = notices if notices is not None else []
         self._waiting: list[RunRecord] = []
         self._untried: set[str] = set()  # ids of records that were never sent, by this process or another
         self._added: deque[tuple[Path, Callable[[], None]]] = deque()
-        self._coming, self._go_on = [] if store is None else ["trial", *coming], go_on
+        self._preload, self._resume_command = [] if store is None else ["trial", *preload], resume_command
         self.run_ids: dict[str, str] = {}
         self._change = threading.Lock()
         self._sending = self.trials_left = self.models_left = self.models_refused = 0
@@ -117,17 +117,17 @@ class Recorder:
             if len(self._waiting) < waiting:
                 waiting, deadline = len(self._waiting), time.monotonic() + _LAST_S
 
-    def close(self, say: Callable[[str], None] | None = None) -> None:
+    def close(self, print_line: Callable[[str], None] | None = None) -> None:
         """Writes the remaining records. Those that the store does not take stay on disk, and a notice says so.
 
         Args:
-            say: called every few seconds with a line on how much is left. Ctrl-C leaves the rest on disk.
+            print_line: called every few seconds with a line on how much is left. Ctrl-C leaves the rest on disk.
 
         Raises:
             StoreError: the store refused trials; or it is away, and they cannot be written to disk either.
         """
         self._thread.finish()
-        ending = wait_for(self._thread.state, self._left, "trials and models", say, self._thread.give_up)
+        ending = wait_for(self._thread.state, self._left, "trials and models", print_line, self._thread.give_up)
         self.trials_left, self.models_left = len(self._waiting), len(self._added)
         self._keep_on_disk(self._waiting)
         for _, then in self._added:  # `kexp sync` will deliver them; they must not be saved again
@@ -135,8 +135,8 @@ class Recorder:
         if self.trials_left or self.models_left:
             what = [f"{self.trials_left} of the sweep's trials"] * bool(self.trials_left)
             what += [f"{self.models_left} saved models"] * bool(self.models_left)
-            go_on = "" if self.models_left else f"go on with the sweep by `{self._go_on}`"
-            self._notices.append(what_waits(ending, " and ".join(what), self._outbox.sweep_folder, go_on))
+            or_resume = "" if self.models_left else f"go on with the sweep by `{self._resume_command}`"
+            self._notices.append(waiting_notice(ending, " and ".join(what), self._outbox.sweep_folder, or_resume))
         if self.refused:
             raise StoreError(
                 f"{len(self.refused)} trials that are over were refused by the store, and are kept in "
@@ -176,8 +176,8 @@ class Recorder:
         Raises:
             StoreError: the store is away.
         """
-        while self._coming:
-            load_for(self._coming.pop(0))
+        while self._preload:
+            preload_modules(self._preload.pop(0))
         waiting = list(self._waiting)
         for first in range(0, len(waiting), self._at_once):
             if not self._thread.given_up:
@@ -207,8 +207,8 @@ class Recorder:
         if not added:
             return
         self._sending = len(added)
-        most = AT_ONCE if is_remote(resolve_uri(self._store)) else 1  # a file of SQLite takes one writer
-        side_by_side([partial(self._deliver_one, *each) for each in added], most)
+        most = MAX_CONNECTIONS if is_remote(resolve_uri(self._store)) else 1  # a file of SQLite takes one writer
+        run_concurrently([partial(self._deliver_one, *each) for each in added], most)
 
     def _deliver_one(self, folder: Path, then: Callable[[], None]) -> None:
         """Delivers one saved model, or notes that the store refuses it.
@@ -227,7 +227,7 @@ class Recorder:
             self._notices.append(f"{folder}: {in_a_line(error)}")
         else:
             if delivered.refused:
-                self._notices.append(what_was_refused(delivered.refused, folder / "outbox"))
+                self._notices.append(refused_notice(delivered.refused, folder / "outbox"))
                 self.models_refused += delivered.models_refused
         finally:
             with self._change:
@@ -239,7 +239,7 @@ class Recorder:
             self._outbox.keep(self._store, records)
         except OSError as error:
             if is_disk_full(error):  # these trials are run again
-                raise disk_full_error(error, go_on=self._go_on) from error
+                raise disk_full_error(error, go_on=self._resume_command) from error
             raise StoreError(
                 f"{len(records)} trials that are over could not be recorded: {self._thread.failure}; and could not be "
                 f"kept in {self._outbox.folder}: {error.strerror}"

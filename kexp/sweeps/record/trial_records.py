@@ -10,8 +10,8 @@ from kexp.schema.run_names import run_name
 from kexp.sweeps.record.recorder import Recorder
 from kexp.sweeps.trials import Outcome, Task, Trial
 from kexp.tracking import Header, RunRecord, StoreSettings, Tracker, prepare_store, resolve_uri
-from kexp.tracking.reading.histories import KeptHistories, history_of
-from kexp.tracking.record.shared_texts import without_common
+from kexp.tracking.reading.histories import HistoryCache, history_of
+from kexp.tracking.record.shared_texts import without_shared_texts
 from kexp.tracking.settings import is_remote
 
 __all__ = ["TrialRecords"]
@@ -27,14 +27,14 @@ class TrialRecords:
     Attributes:
         models_left: after `close`, how many saved models the store does not have.
         trials_left: after `close`, how many trials the store does not have.
-        was_waited_for: after `close`, whether the store was waited for and did not take everything.
+        store_timed_out: after `close`, whether the store was waited for and did not take everything.
     """
 
     def __init__(self, store: StoreSettings | None, task: Callable[[Trial], Task]) -> None:
         self._store, self._task = store, task
         self._folder = Path()
         self.models_left = self.trials_left = 0
-        self.was_waited_for = False
+        self.store_timed_out = False
         self._recorder: Recorder | None = None
         self._tracker: Tracker | None = None
         self._common: set[str] = set()  # paths of the texts that trials share, once the sweep's run has them
@@ -84,16 +84,16 @@ class TrialRecords:
         trial.run_id = record.run_id
         if self._recorder is None:
             return
-        record = self._without_common(record)
+        record = self._without_shared_texts(record)
         if self._store is not None and is_remote(
             resolve_uri(self._store)
         ):  # so that the report need not read it from the server
-            KeptHistories(self._folder).keep(record.run_id, history_of(record))
+            HistoryCache(self._folder).keep(record.run_id, history_of(record))
         self._recorder.put(record)
 
-    def _without_common(self, record: RunRecord) -> RunRecord:
+    def _without_shared_texts(self, record: RunRecord) -> RunRecord:
         """Returns a record without the texts that trials share, which are logged once, to the sweep's run."""
-        own, common = without_common(record)
+        own, common = without_shared_texts(record)
         try:
             for place in common.keys() - self._common:
                 assert self._tracker is not None
@@ -134,7 +134,7 @@ class TrialRecords:
             is_saved()
 
     @property
-    def go_to_a_store(self) -> bool:
+    def has_store(self) -> bool:
         """Whether records are written to a store."""
         return self._recorder is not None
 
@@ -145,25 +145,25 @@ class TrialRecords:
             recorder.flush()
             self._take_run_ids(recorder, trials)
 
-    def close(self, trials: Sequence[Trial], say: Callable[[str], None] | None) -> None:
+    def close(self, trials: Sequence[Trial], print_line: Callable[[str], None] | None) -> None:
         """Writes the remaining records; see `Recorder.close`, also for the errors.
 
         Args:
             trials: the sweep's trials; each gets the id of its run in the store.
-            say: see `Recorder.close`.
+            print_line: see `Recorder.close`.
         """
         recorder, self._recorder = self._recorder, None
         if recorder is None:
             return
         try:
-            recorder.close(say)
+            recorder.close(print_line)
         finally:
             self.models_left = recorder.models_left + recorder.models_refused
             self.trials_left = recorder.trials_left
-            self.was_waited_for = bool(recorder.models_left or recorder.trials_left)
+            self.store_timed_out = bool(recorder.models_left or recorder.trials_left)
             self._take_run_ids(recorder, trials)
 
     def _take_run_ids(self, recorder: Recorder, trials: Sequence[Trial]) -> None:
-        KeptHistories(self._folder).rename(recorder.run_ids)
+        HistoryCache(self._folder).rename(recorder.run_ids)
         for trial in trials:
             trial.run_id = recorder.run_ids.get(trial.run_id, trial.run_id)

@@ -9,10 +9,10 @@ from typing import Any
 
 from kexp.errors import ConfigError
 
-__all__ = ["require_optuna", "silent"]
+__all__ = ["import_optuna", "no_warnings"]
 
 
-def require_optuna() -> Any:
+def import_optuna() -> Any:
     """Import Optuna, and turn off its log output, because kexp prints the progress of a search itself.
 
     Returns:
@@ -34,7 +34,7 @@ def require_optuna() -> Any:
 
 
 @contextlib.contextmanager
-def silent() -> Iterator[None]:
+def no_warnings() -> Iterator[None]:
     """Suppress Optuna's warnings within the block; most are about experimental features."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -8,30 +8,32 @@ from typing import Any
 
 from kexp.errors import ConfigError
 from kexp.sweeps.objective import Objective
-from kexp.sweeps.search.optuna_package import silent
+from kexp.sweeps.search.optuna_package import no_warnings
 from kexp.sweeps.search.space.axes import Space
 
-__all__ = ["identity", "refuse_change"]
+__all__ = ["check_unchanged", "study_attributes"]
 
 _HOW_IT_RUNS = re.compile(r"^[+~]*(hydra[./]|sweep\.|tracking\b|save\b|name=|trainer\.verbose)")
 
 
-def refuse_change(name: str, storage: Any, space: Space, objectives: Sequence[Objective], seeds: Sequence[int]) -> None:
+def check_unchanged(
+    name: str, storage: Any, space: Space, objectives: Sequence[Objective], seeds: Sequence[int]
+) -> None:
     """Check that the request equals that of the stored study of the same name, if there is one. Writes nothing.
 
     Raises:
         ConfigError: the study was started with another space, settings, objectives or seeds.
     """
-    with silent():
+    with no_warnings():
         found = [each for each in storage.get_all_studies() if each.study_name == name]
     if not found or "kexp.space" not in found[0].user_attrs:
         return
-    change = _change(found[0].user_attrs, identity(space, objectives, seeds))
+    change = _change(found[0].user_attrs, study_attributes(space, objectives, seeds))
     if change:
         raise ConfigError(f"the study {name!r} {change}; keep its settings, or give another sweep.name")
 
 
-def identity(space: Space, objectives: Sequence[Objective], seeds: Sequence[int]) -> dict[str, Any]:
+def study_attributes(space: Space, objectives: Sequence[Objective], seeds: Sequence[int]) -> dict[str, Any]:
     """Return the attributes that must not change when a study resumes."""
     return {
         "kexp.objectives": [f"{objective.direction} {objective.metric}" for objective in objectives],

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kexp.errors import ConfigError, UnknownNameError, first_line
-from kexp.sweeps.search.optuna_package import require_optuna, silent
+from kexp.sweeps.search.optuna_package import import_optuna, no_warnings
 
 __all__ = ["PRUNERS", "SAMPLERS", "Chosen", "choose_pruner", "choose_sampler"]
 
@@ -68,7 +68,7 @@ def choose_sampler(what: Any, key: str = "hydra.sweeper.sampler", *, objectives:
         UnknownNameError: no sampler has the name, or the sampler has no such parameter.
         ConfigError: a package is not installed, a value is refused, or the sampler supports only one objective.
     """
-    optuna = require_optuna()
+    optuna = import_optuna()
     name, parameters = _named(what, key, "sampler", SAMPLERS)
     if objectives > 1 and name in _ONE_OBJECTIVE:
         raise ConfigError(
@@ -106,7 +106,7 @@ def choose_pruner(what: Any, key: str = "hydra.sweeper.pruner", *, epochs: int, 
     """
     if what is None or what == "none":
         return None
-    optuna = require_optuna()
+    optuna = import_optuna()
     name, parameters = _named(what, key, "pruner", [*PRUNERS, "none"])
     if objectives > 1:
         raise ConfigError(f"{key}: {name} supports one objective, but sweep.objective names {objectives}")
@@ -143,7 +143,7 @@ def _check_parameters(key: str, name: str, kind: Any, parameters: Mapping[str, A
 
 def _made(key: str, name: str, kind: Any, parameters: Mapping[str, Any]) -> Any:
     try:
-        with silent():
+        with no_warnings():
             return kind(**parameters)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{key}: {name} refuses its parameters: {first_line(error)}") from error

@@ -15,7 +15,7 @@ from kexp.sweeps.trials import Outcome, Trial
 if TYPE_CHECKING:
     from kexp.sweeps.execution.session import Session
 
-__all__ = ["Searching"]
+__all__ = ["SearchLoop"]
 
 _Plan = Callable[[Sequence[tuple[str, ...]]], list[Trial]]
 _INVALID_AT_FIRST = 10  # if so many of the first suggestions are invalid, and none is valid, the search is refused
@@ -41,7 +41,7 @@ class _Attempt:
     over: bool = False
 
 
-class Searching:
+class SearchLoop:
     """Supplies a session with trials that a study suggests.
 
     Args:

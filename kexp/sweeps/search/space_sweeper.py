@@ -15,7 +15,7 @@ from kexp.sweeps.plan.composing import Composer
 from kexp.sweeps.plan.planning import PlanCache
 from kexp.sweeps.running import composer_of, plan_overrides, set_up
 from kexp.sweeps.search.space.axes import Space
-from kexp.sweeps.search.space.conditions import settle_space
+from kexp.sweeps.search.space.conditions import build_space
 from kexp.sweeps.search.space.declared import declared_axes
 from kexp.sweeps.search.space.grammar import Request, read_request
 from kexp.sweeps.trials import Trial
@@ -50,7 +50,7 @@ class SpaceSweeper:
         """Composes, checks and fingerprints a trial for each combination of overrides."""
         return plan_overrides(self, combinations, composer=self._composer, cache=self._plan_cache)
 
-    def requested(self, arguments: Sequence[str]) -> tuple[Request, Space, Trial]:
+    def read_space(self, arguments: Sequence[str]) -> tuple[Request, Space, Trial]:
         """Reads the search space.
 
         Returns:
@@ -67,7 +67,7 @@ class SpaceSweeper:
             self.declared = bool(declared)
         if not request.axes:
             raise ConfigError("the sweep has no axis to search over")
-        space = settle_space(request, self._composer.config, explain, self._composer.is_group)
+        space = build_space(request, self._composer.config, explain, self._composer.is_group)
         chosen = space.first()
         groups = {axis.name for axis in space.axes if self._composer.is_group(axis.key)}
         tried = [space.overrides(chosen), space.overrides({k: v for k, v in chosen.items() if k in groups})]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kexp.errors import ConfigError, first_line
-from kexp.sweeps.search.optuna_package import require_optuna, silent
+from kexp.sweeps.search.optuna_package import import_optuna, no_warnings
 from kexp.system.passwords import restore_password
 
 __all__ = ["may_have_study", "open_storage"]
@@ -35,10 +35,10 @@ def open_storage(location: str | None, folder: Path) -> Any:
     Raises:
         ConfigError: the storage cannot be opened.
     """
-    optuna = require_optuna()
+    optuna = import_optuna()
     location = location or str(folder / JOURNAL)
     try:
-        with silent():
+        with no_warnings():
             if "://" in location:
                 return optuna.storages.RDBStorage(restore_password(location, _KEY))
             path = Path(location).resolve()

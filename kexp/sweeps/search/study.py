@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kexp.sweeps.objective import Objective
-from kexp.sweeps.search.optuna_package import require_optuna, silent
-from kexp.sweeps.search.resume_check import identity, refuse_change
+from kexp.sweeps.search.optuna_package import import_optuna, no_warnings
+from kexp.sweeps.search.resume_check import check_unchanged, study_attributes
 from kexp.sweeps.search.samplers import Chosen
 from kexp.sweeps.search.space.axes import Choice, Domain, Interval, Space, Steps
 
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["Past", "Study", "Suggestion"]
+__all__ = ["PastSuggestion", "Study", "Suggestion"]
 
 _NUMBER, _POINT, _RETRY = "kexp.number", "kexp.point", "kexp.retry"
 
@@ -39,7 +39,7 @@ class Suggestion:
 
 
 @dataclass(frozen=True)
-class Past:
+class PastSuggestion:
     """A suggestion that is over.
 
     Attributes:
@@ -91,11 +91,11 @@ class Study:
         seed: int = 0,
         seeds: Sequence[int] = (),
     ) -> None:
-        optuna = require_optuna()
+        optuna = import_optuna()
         self.space, self.objectives, self.sampler, self.seed = space, list(objectives), sampler, seed
         self._states = optuna.trial.TrialState
-        refuse_change(name, storage, space, objectives, seeds)
-        with silent():
+        check_unchanged(name, storage, space, objectives, seeds)
+        with no_warnings():
             self.optuna: Any = optuna.create_study(
                 study_name=name,
                 storage=storage,
@@ -105,7 +105,7 @@ class Study:
                 load_if_exists=True,
             )
             if "kexp.space" not in self.optuna.user_attrs:
-                for key, value in identity(space, objectives, seeds).items():
+                for key, value in study_attributes(space, objectives, seeds).items():
                     self.optuna.set_user_attr(key, value)
                 self.optuna.set_metric_names([objective.metric for objective in objectives])
         self.started = self._queued = self._point = self._next = 0
@@ -118,7 +118,7 @@ class Study:
         are queued again.
         """
         states, latest = self._states, self._latest()
-        with silent():
+        with no_warnings():
             self._requeue(
                 [
                     trial
@@ -135,10 +135,10 @@ class Study:
         if self._points is not None:
             self._points = itertools.islice(self.space.points(), self._point, None)
 
-    def past(self) -> list[Past]:
+    def past(self) -> list[PastSuggestion]:
         """Returns the suggestions that are over."""
         return [
-            Past(
+            PastSuggestion(
                 trial.user_attrs[_NUMBER],
                 self._chosen(trial.params),
                 trial.state.name,
@@ -152,7 +152,7 @@ class Study:
 
     def ask(self) -> Suggestion | None:
         """Makes the next suggestion. Returns None if a grid has no more points."""
-        with silent():
+        with no_warnings():
             if not self._queue_point():
                 return None
             self.optuna.sampler = self.sampler.make(_seed_of(self.seed, self._next))
@@ -172,7 +172,7 @@ class Study:
 
     def report(self, suggestion: Suggestion, value: float, step: int) -> bool:
         """Reports an intermediate value to the study. Returns whether to prune the suggestion."""
-        with silent():
+        with no_warnings():
             if step not in suggestion.steps:
                 suggestion.trial.report(value, step)
                 suggestion.steps.add(step)
@@ -200,19 +200,19 @@ class Study:
             suggestion.trial.set_user_attr(_RETRY, True)
         self._tell(suggestion, "FAIL")
 
-    def best(self) -> list[Past]:
+    def best(self) -> list[PastSuggestion]:
         """Returns the best suggestion; for several objectives, the Pareto-optimal suggestions."""
-        with silent():
+        with no_warnings():
             numbers = {trial.number for trial in self.optuna.best_trials}
         return [past for past in self.past() if past.attempt in numbers]
 
     def interrupted(self) -> None:
         """Queues the suggestions that have not ended again, for when the search resumes."""
-        with silent():
+        with no_warnings():
             self._requeue([trial for trial in self._trials() if trial.state == self._states.RUNNING])
 
     def _tell(self, suggestion: Suggestion, state: str, values: list[float] | None = None) -> None:
-        with silent():
+        with no_warnings():
             self.optuna.tell(suggestion.trial, values, state=self._states[state])
 
     def _requeue(self, trials: Sequence[Any]) -> None:

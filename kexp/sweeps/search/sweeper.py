@@ -13,10 +13,10 @@ from kexp.sweeps.events import runs_tasks
 from kexp.sweeps.execution.session import Session
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.running import finish, open_session
-from kexp.sweeps.search.optuna_package import require_optuna
-from kexp.sweeps.search.resume_check import refuse_change
+from kexp.sweeps.search.optuna_package import import_optuna
+from kexp.sweeps.search.resume_check import check_unchanged
 from kexp.sweeps.search.samplers import Chosen, choose_pruner, choose_sampler
-from kexp.sweeps.search.search_loop import Searching
+from kexp.sweeps.search.search_loop import SearchLoop
 from kexp.sweeps.search.space.axes import Space, count_points
 from kexp.sweeps.search.space.grammar import Request
 from kexp.sweeps.search.space_sweeper import SpaceSweeper, plain
@@ -89,12 +89,12 @@ class OptunaSweeper(SpaceSweeper):
             )
 
         if may_have_study(self.storage, session.folder):  # refuse a changed space before the sweep's run is created
-            refuse_change(session.name, open_storage(self.storage, session.folder), space, objectives, seeds)
+            check_unchanged(session.name, open_storage(self.storage, session.folder), space, objectives, seeds)
         session.objectives = objectives
         with session.running(objectives[0]) as tracker:
             study = open_study()
             study.resume()
-            searching = Searching(
+            searching = SearchLoop(
                 study,
                 session,
                 self.plan_overrides,
@@ -122,10 +122,10 @@ class OptunaSweeper(SpaceSweeper):
         count = search.n_trials * max(1, len(search.seeds))
         return [replace(search.probe, number=number) for number in range(count)]
 
-    def _run(self, session: Session, searching: Searching, study: Study) -> None:
+    def _run(self, session: Session, searching: SearchLoop, study: Study) -> None:
         searching.restore()
         _print_plan(session, searching)
-        session.call_at_ends(searching.ended)
+        session.on_trial_end(searching.ended)
         if searching.pruner and searching.pruner != "wilcoxon":
             session.prune_with(searching.judge)
         try:
@@ -137,7 +137,7 @@ class OptunaSweeper(SpaceSweeper):
         finally:
             study.interrupted()
 
-    def _run_on_hydra(self, session: Session, searching: Searching) -> None:
+    def _run_on_hydra(self, session: Session, searching: SearchLoop) -> None:
         """Runs the search on a launcher of Hydra's, one batch of trials at a time."""
         from kexp.sweeps.hydra_jobs import submit_jobs
         from kexp.sweeps.trials import Outcome
@@ -152,8 +152,8 @@ class OptunaSweeper(SpaceSweeper):
 
     def _prepare(self, arguments: Sequence[str]) -> _Search:
         """Reads and checks the request."""
-        require_optuna()
-        request, space, probe = self.requested(arguments)
+        import_optuna()
+        request, space, probe = self.read_space(arguments)
         if self.declared and self.n_trials is None:
             self.n_trials = _DEFAULT_TRIALS
         experiment = check(probe.config)
@@ -217,7 +217,7 @@ def _check_pruner(pruner: Chosen | None, objectives: Sequence[Objective], seeds:
         raise ConfigError(f"{key}: {pruner.name} monitors every epoch, which only kexp's own launchers report")
 
 
-def _print_plan(session: Session, searching: Searching) -> None:
+def _print_plan(session: Session, searching: SearchLoop) -> None:
     if session.verbose:
         study, done = searching.study, searching.study.started
         counts = [f"{searching.n_trials} trials"] + ([f"{done} of them over already"] if done else [])

@@ -14,11 +14,11 @@ from kexp.errors import StoreError
 from kexp.system.disk import needing
 from kexp.system.whole_files import copy_whole, whole_file
 from kexp.tracking.record.rows import Row, artifact_path
-from kexp.tracking.store.concurrent import AT_ONCE, side_by_side
+from kexp.tracking.store.concurrent import MAX_CONNECTIONS, run_concurrently
 
 __all__ = ["check_files", "repository_of", "send_artifacts", "send_folder"]
 
-_UPLOADS = 2 * AT_ONCE  # at the same time, of all threads
+_UPLOADS = 2 * MAX_CONNECTIONS  # at the same time, of all threads
 _upload_slots = threading.BoundedSemaphore(_UPLOADS)
 
 
@@ -93,7 +93,7 @@ def _send(repository: Any, sources: Sequence[tuple[Path, str]]) -> None:
             (repository.log_artifacts if source.is_dir() else repository.log_artifact)(str(source), inside or None)
 
     each = [part for source in sources for part in (_files_of(*source) if several and source[0].is_dir() else [source])]
-    side_by_side([partial(send, *part) for part in each], _UPLOADS if several else 1)
+    run_concurrently([partial(send, *part) for part in each], _UPLOADS if several else 1)
 
 
 def _files_of(folder: Path, inside: str) -> list[tuple[Path, str]]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from kexp.tracking.delivery.artifacts import repository_of, send_folder
 from kexp.tracking.delivery.outbox import Cursor, Header, Outbox
 from kexp.tracking.record.model_files import describe_model
-from kexp.tracking.store.client import is_server, make_once
-from kexp.tracking.store.concurrent import AT_ONCE, side_by_side
+from kexp.tracking.store.client import create_once, is_server
+from kexp.tracking.store.concurrent import MAX_CONNECTIONS, run_concurrently
 from kexp.tracking.store.model_registry import Registration, register
-from kexp.tracking.values import ABOUT
+from kexp.tracking.values import SYSTEM_PREFIX
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -66,7 +66,7 @@ def deliver_model(
 
     output = partial(_add_output, client, header.run_id, model_id, row["step"], fresh)
     calls: list[Callable[[], None]] = [partial(send_folder, files, folder), output, link]
-    side_by_side(calls, AT_ONCE if is_server(client) else 1)
+    run_concurrently(calls, MAX_CONNECTIONS if is_server(client) else 1)
     client.finalize_logged_model(model_id, "READY")
     if row["register"]:
         register(client, header.uri, Registration(**row["register"]), model_id, header.run_id)
@@ -91,7 +91,7 @@ def _link_metrics(client: MlflowClient, run_id: str, model_id: str, row: Mapping
     points = [
         Metric(key, value, stamp, at, model_id=model_id, run_id=run_id, **_data_of(key, row))
         for key, value, at, stamp in linked
-        if not key.startswith(ABOUT)
+        if not key.startswith(SYSTEM_PREFIX)
     ]
     if points:
         client.log_batch(run_id, points, synchronous=True)
@@ -122,7 +122,7 @@ def _create(client: MlflowClient, header: Header, row: dict[str, Any]) -> Logged
         return made
 
     store = client._tracking_client.store
-    model = make_once(store, "logged-models", make, lambda: _made_before(client, header, row))
+    model = create_once(store, "logged-models", make, lambda: _made_before(client, header, row))
     if rest := dict(params[most:]):
         client.log_model_params(model.model_id, rest)
     return model
@@ -131,7 +131,7 @@ def _create(client: MlflowClient, header: Header, row: dict[str, Any]) -> Logged
 def _last_points(client: MlflowClient, run_id: str) -> list[tuple[str, float, int, int]]:
     keys = client.get_run(run_id).data.metrics
     points = [
-        history[-1] for history in side_by_side([partial(client.get_metric_history, run_id, key) for key in keys])
+        history[-1] for history in run_concurrently([partial(client.get_metric_history, run_id, key) for key in keys])
     ]
     return [(point.key, point.value, point.step, point.timestamp) for point in points]
 

@@ -12,9 +12,9 @@ from kexp.system.folders import shown_path
 from kexp.system.interrupts import interrupts_call
 from kexp.tracking.settings import command_line
 
-__all__ = ["DeliveryState", "wait_for", "what_waits", "what_was_refused"]
+__all__ = ["DeliveryState", "refused_notice", "wait_for", "waiting_notice"]
 
-_SAY_S = 3.0
+_PRINT_INTERVAL_S = 3.0
 _POLL_S = 0.2  # the longest time until Ctrl-C has an effect
 _BAR = 20  # characters
 
@@ -44,7 +44,7 @@ def wait_for(
     state: Callable[[float], DeliveryState],
     left: Callable[[], int],
     what: str,
-    say: Callable[[str], None] | None,
+    print_line: Callable[[str], None] | None,
     give_up: Callable[[], None],
 ) -> DeliveryState:
     """Waits until a delivery is over.
@@ -53,7 +53,7 @@ def wait_for(
         state: returns the state of the delivery when it has ended, at the latest after a number of seconds.
         left: returns how many things wait.
         what: the word for these things, in the plural.
-        say: called every few seconds with a line on how many are left, and for how long; None prints nothing.
+        print_line: called every few seconds with a line on how many are left, and for how long; None prints nothing.
         give_up: called on Ctrl-C, and ends the delivery soon.
 
     Returns:
@@ -70,11 +70,11 @@ def wait_for(
     all_of_it = left()
     with interrupts_call(interrupted):
         while not (now := state(_POLL_S)).over:
-            if say is None or given_up or time.monotonic() - said < _SAY_S:
+            if print_line is None or given_up or time.monotonic() - said < _PRINT_INTERVAL_S:
                 continue
             said, rest = time.monotonic(), left()
             if rest:
-                say(_line(now, rest, max(all_of_it, rest), what, said - began))
+                print_line(_line(now, rest, max(all_of_it, rest), what, said - began))
     return replace(now, given_up=given_up)
 
 
@@ -90,7 +90,7 @@ def _line(now: DeliveryState, left: int, all_of_it: int, what: str, passed_s: fl
     return f"store    {bar} {left} of {all_of_it} {what} are still to be sent{rest} (Ctrl-C: leave them)"
 
 
-def what_waits(state: DeliveryState, what: str, folder: Path, go_on: str = "") -> str:
+def waiting_notice(state: DeliveryState, what: str, folder: Path, go_on: str = "") -> str:
     """Return the sentence on what is left on disk.
 
     Args:
@@ -109,7 +109,7 @@ def what_waits(state: DeliveryState, what: str, folder: Path, go_on: str = "") -
     return f"The tracking store is away{away}: {what} wait in {place}; {how}."
 
 
-def what_was_refused(refused: Sequence[str], outbox: Path) -> str:
+def refused_notice(refused: Sequence[str], outbox: Path) -> str:
     """Return the sentence on rows that the store refused.
 
     Args:

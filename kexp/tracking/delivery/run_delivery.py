@@ -10,16 +10,16 @@ from dataclasses import replace
 from kexp.tracking.delivery.delivery_thread import BRIEF_S, DeliveryThread
 from kexp.tracking.delivery.outbox import Header, Outbox
 from kexp.tracking.delivery.progress import DeliveryState
-from kexp.tracking.delivery.run_sender import ArtifactsAwayError, RunSender, load_for
+from kexp.tracking.delivery.run_sender import ArtifactsAwayError, RunSender, preload_modules
 from kexp.tracking.record.figures import draw
 from kexp.tracking.settings import StoreSettings
 from kexp.tracking.store.client import check_reachable, client_for
 from kexp.tracking.store.heartbeat import HEARTBEAT
 
-__all__ = ["Writer"]
+__all__ = ["RunDelivery"]
 
 
-class Writer:
+class RunDelivery:
     """Delivers one run's rows while it lives.
 
     It reads the rows from the outbox's files, so it can be in another process than the run. Only its thread imports
@@ -29,12 +29,12 @@ class Writer:
         outbox: the run's rows.
         header: the run.
         settings: the store.
-        coming: kinds of rows, "figure" or "model", whose modules are imported when there is nothing else to do.
+        preload: kinds of rows, "figure" or "model", whose modules are imported when there is nothing else to do.
     """
 
-    def __init__(self, outbox: Outbox, header: Header, settings: StoreSettings, coming: Collection[str] = ()) -> None:
+    def __init__(self, outbox: Outbox, header: Header, settings: StoreSettings, preload: Collection[str] = ()) -> None:
         self._outbox, self._header, self._settings = outbox, header, settings
-        self._coming = list(coming)
+        self._preload = list(preload)
         self._heartbeat_due = time.monotonic() + settings.heartbeat_interval_s
         self._sender: RunSender | None = None
         self._thread = DeliveryThread(
@@ -80,8 +80,8 @@ class Writer:
             self._beat(ended)
             raise
         self._beat(ended)
-        while self._coming and not self._thread.finishing:
-            load_for(self._coming.pop(0))
+        while self._preload and not self._thread.finishing:
+            preload_modules(self._preload.pop(0))
 
     def _beat(self, ended: bool) -> None:
         """Sends the run's heartbeat if it is due."""

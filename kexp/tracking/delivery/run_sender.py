@@ -17,15 +17,15 @@ from kexp.errors import StoreError
 from kexp.tracking.delivery.artifacts import repository_of, send_artifacts
 from kexp.tracking.delivery.outbox import Cursor, Header, Outbox
 from kexp.tracking.record.figures import draw
-from kexp.tracking.record.rows import Row, joined, parts_of
+from kexp.tracking.record.rows import Row, join_rows, split_row
 from kexp.tracking.store.client import is_server, is_transient, is_unanswered, load_modules, reason_of
-from kexp.tracking.store.concurrent import AT_ONCE, side_by_side
+from kexp.tracking.store.concurrent import MAX_CONNECTIONS, run_concurrently
 from kexp.tracking.store.heartbeat import end_run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["ArtifactsAwayError", "RunSender", "load_for"]
+__all__ = ["ArtifactsAwayError", "RunSender", "preload_modules"]
 
 _BATCH, _PARAMS, _TAGS = 1000, 100, 100  # MLflow's limits for one log_batch: of all entities, and of these among them
 _FILES = 16  # the most files, figures and models in one batch of rows: after a failure the whole batch is sent again
@@ -70,7 +70,7 @@ class RunSender:
         self._repository: Any = None
         self._ahead = 0  # up to this offset, rows were sent without their files and models
         # Several whole trials are sent at once, so each of them makes one request after the other.
-        self._at_once = AT_ONCE if outbox is not None and is_server(client) else 1
+        self._at_once = MAX_CONNECTIONS if outbox is not None and is_server(client) else 1
 
     def deliver(self, rows: Iterable[tuple[int, Row]]) -> None:
         """Delivers rows of the outbox in order.
@@ -86,9 +86,9 @@ class RunSender:
         batches = list(_batches(rows))
         for number, (offset, some) in enumerate(batches):
             try:
-                self._send_or_refuse(joined(some))
+                self._send_or_refuse(join_rows(some))
             except StoreError as error:
-                if not joined(some).keys() & _HEAVY:
+                if not join_rows(some).keys() & _HEAVY:
                     raise
                 self._send_ahead(batches[number:])
                 raise ArtifactsAwayError(str(error)) from error
@@ -103,7 +103,7 @@ class RunSender:
             StoreError: the store itself is away.
         """
         later = [(offset, row) for offset, some in batches for row in some if offset > self._ahead]
-        light = joined({kind: row[kind] for kind in row.keys() - _HEAVY} for _, row in later)
+        light = join_rows({kind: row[kind] for kind in row.keys() - _HEAVY} for _, row in later)
         if light:
             self._send_or_refuse(light)
         self._ahead = max([self._ahead, *(offset for offset, _ in later)])
@@ -117,7 +117,7 @@ class RunSender:
         if row.keys() - _KINDS:
             raise StoreError(f"rows of another version of kexp cannot be delivered: {', '.join(row.keys() - _KINDS)}")
         logged = threading.Event()
-        side_by_side(
+        run_concurrently(
             [
                 partial(self._send_batches, row, logged),
                 partial(self._send_datasets, row.get("datasets", ())),
@@ -169,10 +169,10 @@ class RunSender:
         except Exception as error:
             if self._is_away(error, row):
                 raise StoreError(reason_of(error, uri=self.run.uri)) from error
-            parts = list(parts_of(row))
+            parts = list(split_row(row))
             if len(parts) > 1:
-                self._send_or_refuse(joined(parts[: len(parts) // 2]))
-                self._send_or_refuse(joined(parts[len(parts) // 2 :]))
+                self._send_or_refuse(join_rows(parts[: len(parts) // 2]))
+                self._send_or_refuse(join_rows(parts[len(parts) // 2 :]))
                 return
             assert self.outbox is not None
             reason = reason_of(error, uri=self.run.uri)
@@ -220,7 +220,7 @@ class RunSender:
         return self._repository
 
 
-def load_for(kind: str) -> None:
+def preload_modules(kind: str) -> None:
     """Imports the modules that sending a "trial", a "figure" or a "model" needs, before there is one."""
     load_modules(_MODULES[kind])
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from kexp.tracking.delivery.outbox import Header
 from kexp.tracking.delivery.run_sender import RunSender
 from kexp.tracking.record.run_record import RunRecord, user
-from kexp.tracking.store.client import is_server, is_transient, make_once
-from kexp.tracking.store.concurrent import AT_ONCE
+from kexp.tracking.store.client import create_once, is_server, is_transient
+from kexp.tracking.store.concurrent import MAX_CONNECTIONS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["create_run", "record_on_server", "send_runs"]
 
 
-# Server -> runs at the same time, if fewer than `AT_ONCE`. A server that did not answer in time gets half as many.
+# Server -> the number of runs to send at the same time, if it is below `MAX_CONNECTIONS`. It is halved when the server
+# does not answer in time.
 _slower: dict[str, int] = {}
 
 
@@ -48,13 +49,13 @@ def send_runs(
         Exception: the first failure, after all records have been tried.
     """
     uri = str(client.tracking_uri)
-    width = _slower.get(uri, AT_ONCE)
+    width = _slower.get(uri, MAX_CONNECTIONS)
     with ThreadPoolExecutor(min(width, len(records)), thread_name_prefix="kexp-send") as pool:
         sending = [pool.submit(_send, client, experiment, record, record.run_id in fresh) for record in records]
     failures = [failure for each in sending if (failure := each.exception()) is not None]
     if any(is_transient(each) for each in failures):
         _slower[uri] = max(1, width // 2)
-    elif len(records) >= width < AT_ONCE:
+    elif len(records) >= width < MAX_CONNECTIONS:
         _slower[uri] = width + 1
     done = [each for each in zip(records, sending, strict=True) if each[1].exception() is None]
     written |= {record.run_id: each.result() for record, each in done}
@@ -98,7 +99,7 @@ def create_run(
         return record_on_server(client, experiment, record_id)
 
     there = None if fresh or not is_server(client) else find()
-    return there or make_once(client._tracking_client.store, "runs/create", make, find)
+    return there or create_once(client._tracking_client.store, "runs/create", make, find)
 
 
 def record_on_server(client: MlflowClient, experiment: str, record_id: str) -> Run | None:

@@ -9,11 +9,11 @@ from functools import partial
 from kexp.tracking.reading.runs import RunView, search
 from kexp.tracking.settings import StoreSettings, resolve_uri
 from kexp.tracking.store.client import store_errors
-from kexp.tracking.store.concurrent import side_by_side
+from kexp.tracking.store.concurrent import run_concurrently
 from kexp.tracking.store.database.queries import last_metrics
 from kexp.tracking.store.database.tables import Database, chunks, open_database, tables
 from kexp.tracking.store.prepare import experiment_id
-from kexp.tracking.values import ABOUT
+from kexp.tracking.values import SYSTEM_PREFIX
 
 __all__ = ["FinishedRun", "finished_with"]
 
@@ -57,7 +57,7 @@ def finished_with(settings: StoreSettings, fingerprints: Sequence[str]) -> dict[
     if len(wanted) <= _FEW:
         tags = [{"kexp.fingerprint": each} for each in sorted(wanted)]
     found: dict[str, FinishedRun] = {}
-    for views in side_by_side([partial(_finished, settings, each) for each in tags]):
+    for views in run_concurrently([partial(_finished, settings, each) for each in tags]):
         for view in views:
             fingerprint = view.tags.get("kexp.fingerprint", "")
             if fingerprint in wanted:
@@ -67,7 +67,7 @@ def finished_with(settings: StoreSettings, fingerprints: Sequence[str]) -> dict[
 
 
 def _of_model(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {key: value for key, value in metrics.items() if not key.startswith(ABOUT)}
+    return {key: value for key, value in metrics.items() if not key.startswith(SYSTEM_PREFIX)}
 
 
 def _finished(settings: StoreSettings, tags: dict[str, str] | None) -> list[RunView]:

@@ -11,7 +11,7 @@ from kexp.tracking.reading.runs import RunView, open_store, run_with_id, search
 from kexp.tracking.settings import StoreSettings
 from kexp.tracking.store.addresses import is_address, run_id_at
 
-__all__ = ["BEST_TRIAL", "SWEEP_NAME", "ambiguous", "find_run", "find_sweep", "is_run_of_all", "matching_runs"]
+__all__ = ["BEST_TRIAL", "SWEEP_NAME", "ambiguous_error", "find_run", "find_sweep", "is_global_ref", "matching_runs"]
 
 BEST_TRIAL = "kexp.sweep.best"
 """The tag of a sweep's run with the id of its best trial's run."""
@@ -25,7 +25,7 @@ _BEST = "best:"
 _NAME = "mlflow.runName"  # MLflow stores the name as a tag too, which can be searched
 
 
-def is_run_of_all(ref: str) -> bool:
+def is_global_ref(ref: str) -> bool:
     """Return whether `ref` identifies a run in the whole store, not in one experiment."""
     return is_address(ref) or _WHOLE_ID.fullmatch(ref) is not None
 
@@ -66,7 +66,7 @@ def find_run(settings: StoreSettings, ref: str, *, key: str = "RUN") -> RunView:
         known = _some_ids(settings) if _PART_OF_ID.fullmatch(ref) else _some_names(settings)
         raise UnknownNameError(key, "run", ref, [*known, "latest"])
     if len(matching) > 1:
-        raise ambiguous(key, ref, matching)
+        raise ambiguous_error(key, ref, matching)
     return matching[0]
 
 
@@ -76,7 +76,7 @@ def matching_runs(settings: StoreSettings, ref: str) -> list[RunView]:
     return list({view.run_id: view for view in [*_with_prefix(settings, ref), *named]}.values())
 
 
-def ambiguous(key: str, ref: str, matching: Sequence[RunView]) -> ConfigError:
+def ambiguous_error(key: str, ref: str, matching: Sequence[RunView]) -> ConfigError:
     """Return the error that lists several runs that match."""
     digits = 8 if any(view.name == ref for view in matching) else len(ref) + 6
     several = len({view.experiment for view in matching}) > 1

@@ -18,11 +18,11 @@ from kexp.tracking.reading.runs import metric_history, search
 from kexp.tracking.record.run_record import RunRecord
 from kexp.tracking.settings import StoreSettings, resolve_uri
 from kexp.tracking.store.client import client_for, is_server, store_errors
-from kexp.tracking.store.concurrent import side_by_side
+from kexp.tracking.store.concurrent import run_concurrently
 from kexp.tracking.store.database.tables import Database, chunks, open_database, tables
-from kexp.tracking.values import ABOUT, restored_metric
+from kexp.tracking.values import SYSTEM_PREFIX, restored_metric
 
-__all__ = ["History", "KeptHistories", "history_of", "read_histories"]
+__all__ = ["History", "HistoryCache", "history_of", "read_histories"]
 
 History = Mapping[str, Sequence[tuple[int, float]]]
 """Metric -> its (epoch, value) points, by epoch from 1."""
@@ -32,7 +32,7 @@ _RUNS_A_REQUEST = 100  # MLflow's own limit of `metrics/get-history-bulk`
 _POINTS_A_REQUEST = 25_000  # likewise; the server leaves out further points
 
 
-class KeptHistories:
+class HistoryCache:
     """The file `FOLDER/histories.jsonl`, with a line a run: {"run": ID, "metrics": {NAME: [[EPOCH, VALUE], ...]}}.
 
     A line {"run": ID, "is": OTHER} means that the run has the history of another id, because a server gives new ids.
@@ -84,7 +84,7 @@ class KeptHistories:
 
 
 def read_histories(
-    settings: StoreSettings, run_ids: Sequence[str], kept: KeptHistories | None = None
+    settings: StoreSettings, run_ids: Sequence[str], kept: HistoryCache | None = None
 ) -> dict[str, History]:
     """Read all points of the runs' metrics, except those about the machine. The later of two points of a step counts.
 
@@ -116,7 +116,7 @@ def history_of(record: RunRecord) -> History:
     """Return the history of a finished run."""
     steps: dict[str, dict[int, float]] = {}
     for name, value, step, _ in record.metrics:
-        if name.startswith(ABOUT):
+        if name.startswith(SYSTEM_PREFIX):
             continue
         steps.setdefault(name, {})[step] = restored_metric(value)
     return {name: list(found.items()) for name, found in steps.items()}
@@ -132,7 +132,7 @@ def _from_database(database: Database, run_ids: Sequence[str]) -> dict[str, Hist
             columns = (row.run_uuid, row.key, row.step, row.value, row.is_nan)
             query = select(*columns).where(row.run_uuid.in_(some)).order_by(row.step, row.timestamp)
             for run_id, metric, step, value, is_nan in session.execute(query).all():
-                if metric.startswith(ABOUT):
+                if metric.startswith(SYSTEM_PREFIX):
                     continue
                 found = float("nan") if is_nan else restored_metric(value)
                 points[run_id].setdefault(metric, {})[int(step)] = found
@@ -148,11 +148,11 @@ def _from_server(settings: StoreSettings, run_ids: Sequence[str]) -> tuple[dict[
     for some in chunks(run_ids, _RUNS_A_REQUEST):
         for view in search(settings, run_ids=some):
             over |= {view.run_id} if view.status != "RUNNING" else set()
-            for name in (each for each in view.metrics if not each.startswith(ABOUT)):
+            for name in (each for each in view.metrics if not each.startswith(SYSTEM_PREFIX)):
                 names.setdefault(name, []).append(view.run_id)
     requests = [(name, some) for name, having in names.items() for some in chunks(having, _RUNS_A_REQUEST)]
     points: dict[str, dict[str, Sequence[tuple[int, float]]]] = {run_id: {} for run_id in run_ids}
-    for answer in side_by_side([partial(_metric_of_runs, settings, *each) for each in requests]):
+    for answer in run_concurrently([partial(_metric_of_runs, settings, *each) for each in requests]):
         for run_id, name, history in answer:
             points[run_id][name] = history
     return dict(points), over

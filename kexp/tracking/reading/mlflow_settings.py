@@ -11,7 +11,7 @@ from kexp.tracking.reading.finding import find_run
 from kexp.tracking.settings import DEFAULT_EXPERIMENT, StoreSettings, database_file, resolve_uri
 from kexp.tracking.store.client import check_reachable, client_for, store_errors
 
-__all__ = ["chosen_store", "left_alone", "run_to_take_up"]
+__all__ = ["chosen_store", "ignored_variables", "run_from_environment"]
 
 _NAME, _ID, _RUN = "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID"
 _names: dict[tuple[str, str], str] = {}
@@ -45,7 +45,7 @@ def chosen_store(uri: str | None = None, experiment: str | None = None) -> Store
     return StoreSettings(uri, name or DEFAULT_EXPERIMENT)
 
 
-def run_to_take_up(settings: StoreSettings, asked: str | None) -> str | None:
+def run_from_environment(settings: StoreSettings, asked: str | None) -> str | None:
     """Return the run that `mlflow run` opened for this process (`MLFLOW_RUN_ID`); None if there is none.
 
     As in MLflow, the first run takes it, and the variable is removed.
@@ -70,7 +70,7 @@ def run_to_take_up(settings: StoreSettings, asked: str | None) -> str | None:
     return run_id
 
 
-def left_alone() -> list[str]:
+def ignored_variables() -> list[str]:
     """Return a sentence for each of MLflow's variables that a sweep ignores."""
     if os.environ.get(_RUN):
         return [f"{_RUN} is not taken up: a sweep has a run of its own, and one for each trial."]

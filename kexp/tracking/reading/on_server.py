@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError
 from kexp.tracking.store.client import client_for
-from kexp.tracking.store.plain_http import ask_plainly
+from kexp.tracking.store.plain_http import request_without_mlflow
 from kexp.tracking.values import restored_metric
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def found_runs(
 
 
 def _page(uri: str, query: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
-    answer = ask_plainly(uri, "POST", "runs/search", query)
+    answer = request_without_mlflow(uri, "POST", "runs/search", query)
     if answer is not None:
         return [_fields_of_json(run) for run in answer.get("runs", ())], answer.get("next_page_token", "")
     client = client_for(uri)

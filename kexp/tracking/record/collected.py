@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kexp.tracking.record.rows import Row, joined
+from kexp.tracking.record.rows import Row, join_rows
 from kexp.tracking.record.run_record import RunRecord
 from kexp.tracking.record.tracker import Status, Tracker, now_ms, reason_tags
 
@@ -53,4 +53,4 @@ class CollectedRun(Tracker):
         """Return the record. A run that has not ended counts as KILLED now."""
         end = self._end or {"end": {"status": "KILLED", "time_ms": now_ms()}}
         about = {"name": self.name, "start_ms": self.start_ms, "run_id": self.run_id}
-        return RunRecord.from_row({**about, "parent_run_id": self.parent_run_id}, joined([*self.rows, end]))
+        return RunRecord.from_row({**about, "parent_run_id": self.parent_run_id}, join_rows([*self.rows, end]))

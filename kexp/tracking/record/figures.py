@@ -183,7 +183,7 @@ def labels(y_true: ArrayLike, y_pred: ArrayLike, file: Path, *, names: Sequence[
     count = true.shape[1]
     rows = [str(names[place]) if place < len(names) else f"label {place}" for place in range(count)]
     both = [0 < true[:, place].sum() < len(true) for place in range(count)]
-    measured = {
+    scores = {
         "AUC": [
             metrics.roc_auc_score(true[:, place], predicted[:, place]) if both[place] else math.nan
             for place in range(count)
@@ -193,11 +193,11 @@ def labels(y_true: ArrayLike, y_pred: ArrayLike, file: Path, *, names: Sequence[
     }
     figure = new_figure(8.0, min(1.6 + 0.55 * count, 14.0))
     axes = figure.add_subplot()
-    for offset, (name, colour) in enumerate(zip(measured, (TRAIN, VALIDATION, BEST), strict=True)):
+    for offset, (name, colour) in enumerate(zip(scores, (TRAIN, VALIDATION, BEST), strict=True)):
         places = np.arange(count) + 0.27 * (offset - 1)
-        values = np.nan_to_num(measured[name])
+        values = np.nan_to_num(scores[name])
         axes.barh(places, values, height=0.25, color=colour, label=name)
-        for place, value in zip(places, measured[name], strict=True):
+        for place, value in zip(places, scores[name], strict=True):
             if count <= _MOST_NUMBERED and math.isfinite(value):
                 axes.text(min(value, 1.0) + 0.01, place, f"{value:.3f}", va="center", fontsize=8)
     axes.set_yticks(range(count), rows)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kexp import serving
 from kexp.tracking.record.rows import Row, param_row
 from kexp.tracking.record.run_record import lineage
-from kexp.tracking.record.tracker import Served
+from kexp.tracking.record.tracker import ServingFiles
 from kexp.tracking.store.model_registry import Registration
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def model_row(
     register: Registration | None = None,
     params: Mapping[str, Any] | None = None,
     datasets: Mapping[str, tuple[str, str]] | None = None,
-    served: Served | None = None,
+    served: ServingFiles | None = None,
 ) -> Row:
     """Saves a model, and returns its row. Does not import MLflow.
 
@@ -99,7 +99,7 @@ def model_row(
     return {"models": [about]}
 
 
-def _put_served(folder: Path, served: Served) -> dict[str, Any]:
+def _put_served(folder: Path, served: ServingFiles) -> dict[str, Any]:
     """Writes the files that serve raw rows: `serving.json`, a copy of `kexp.serving`, the user's modules, an example.
 
     Returns:

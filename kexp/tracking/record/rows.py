@@ -25,7 +25,7 @@ from typing import Any
 from kexp.errors import StoreError
 from kexp.tracking.values import INFINITY, LONGEST_VALUE, param_value, safe_key
 
-__all__ = ["Row", "artifact_path", "dataset_row", "joined", "metric_row", "param_row", "parts_of", "tag_row"]
+__all__ = ["Row", "artifact_path", "dataset_row", "join_rows", "metric_row", "param_row", "split_row", "tag_row"]
 
 Row = dict[str, Any]
 
@@ -104,7 +104,7 @@ def artifact_path(path: str) -> PurePosixPath:
     return inside
 
 
-def joined(rows: Iterable[Row]) -> Row:
+def join_rows(rows: Iterable[Row]) -> Row:
     """Join rows; a later parameter, tag or text replaces an earlier one."""
     whole: Row = {}
     for row in rows:
@@ -116,7 +116,7 @@ def joined(rows: Iterable[Row]) -> Row:
     return whole
 
 
-def parts_of(row: Row) -> Iterator[Row]:
+def split_row(row: Row) -> Iterator[Row]:
     """Yield the smallest parts of a row as rows: one parameter, one point, one file."""
     for kind, content in row.items():
         if kind in ("params", "tags", "texts"):

@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from kexp.tracking.record.rows import Row, artifact_path, joined
+from kexp.tracking.record.rows import Row, artifact_path, join_rows
 from kexp.tracking.record.tracker import Tracker
 
 __all__ = ["DatasetRecord", "RunRecord", "lineage", "user"]
@@ -104,7 +104,7 @@ class RunRecord:
         for dataset in self.datasets:
             run.log_dataset(**vars(dataset))
         run.put({"end": {"status": self.status, "time_ms": self.end_ms}})
-        return joined(run.rows)
+        return join_rows(run.rows)
 
 
 def lineage(parent_run_id: str | None) -> dict[str, str]:

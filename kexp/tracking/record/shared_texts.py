@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from kexp.tracking.record.run_record import RunRecord
 
-__all__ = ["place_of_common", "text_in_tags", "without_common"]
+__all__ = ["shared_text_path", "text_in_tags", "without_shared_texts"]
 
 _TAG = "kexp.common"
 _IN_TAGS = {"overrides.txt": "kexp.overrides"}
@@ -22,7 +22,7 @@ _LONGEST = 5000  # characters of a tag that every server accepts
 _COMMON = frozenset({"environment.json", "data.json", "data_encoding.json", "model_summary.txt", "code"})
 
 
-def without_common(record: RunRecord) -> tuple[RunRecord, dict[str, str]]:
+def without_shared_texts(record: RunRecord) -> tuple[RunRecord, dict[str, str]]:
     """Move the overrides of a trial's record into a tag, and take out the texts that trials have in common.
 
     Returns:
@@ -52,7 +52,7 @@ def text_in_tags(tags: Mapping[str, str], path: str) -> str | None:
     return tags.get(_IN_TAGS.get(path, ""))
 
 
-def place_of_common(tags: Mapping[str, str], path: str) -> str | None:
+def shared_text_path(tags: Mapping[str, str], path: str) -> str | None:
     """Return the path among the sweep's artifacts of a trial's text or folder; None if it is not stored there."""
     try:
         place = json.loads(tags.get(_TAG, "{}")).get(_first(path))

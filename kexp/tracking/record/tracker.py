@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from kexp.tracking.store.model_registry import Registration
 
-__all__ = ["LastPoints", "Served", "Status", "Tracker", "now_ms", "null_run", "reason_tags"]
+__all__ = ["LastPoints", "ServingFiles", "Status", "Tracker", "now_ms", "null_run", "reason_tags"]
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 LastPoints = Mapping[str, tuple[float, int, int]]
@@ -26,7 +26,7 @@ LastPoints = Mapping[str, tuple[float, int, int]]
 
 
 @dataclass(frozen=True)
-class Served:
+class ServingFiles:
     """The files and the description with which an MLflow model takes raw rows and names its outputs.
 
     Attributes:
@@ -61,7 +61,7 @@ class Tracker:
         run_id, name, folder: as above.
         notice: after `end`, a sentence for the user if something could not be delivered; else empty.
         undelivered: after `end`, the number of rows that wait on disk, and of models that the store refused.
-        hurries: whether `end` must not wait for a store that is away.
+        skips_wait: whether `end` must not wait for a store that is away.
         model_id: after `end`, MLflow's id of the last logged model, if the store has it.
         last_points: the last point of each metric.
         rows: the rows, unless a subclass keeps them elsewhere.
@@ -71,7 +71,7 @@ class Tracker:
         self.run_id, self.name, self.folder = run_id, name, folder
         self.notice = ""
         self.undelivered = 0
-        self.hurries = False
+        self.skips_wait = False
         self.model_id: str | None = None
         self.last_points: dict[str, tuple[float, int, int]] = {}
         self.rows: list[Row] = []
@@ -163,7 +163,7 @@ class Tracker:
         metrics: Mapping[str, float] | None = None,
         datasets: Mapping[str, tuple[str, str]] | None = None,
         step: int = 0,
-        served: Served | None = None,
+        served: ServingFiles | None = None,
     ) -> None:
         """Records `model` as an MLflow LoggedModel of this run, loadable by `mlflow.keras.load_model`.
 
@@ -175,7 +175,7 @@ class Tracker:
             register: how the model is to stand in MLflow's model registry; None for not at all.
             params: what MLflow shows as the model's parameters.
             metrics: the metrics that belong to this model; None means the last value of each that the run has logged.
-            datasets: beginning of metrics' names -> name and digest of the data set that these are measured on.
+            datasets: beginning of metrics' names -> name and digest of the data set that they are measured on.
             step: the epoch that the model comes from.
             served: how `mlflow.pyfunc.load_model` and servers have it take raw rows; as Keras takes them unless given.
         """

@@ -59,9 +59,9 @@ class Helper:
             raise answer
         return answer if isinstance(answer, Header) else None
 
-    def deliver(self, header: Header, settings: StoreSettings, folder: Path, coming: Collection[str]) -> None:
+    def deliver(self, header: Header, settings: StoreSettings, folder: Path, preload: Collection[str]) -> None:
         """Starts to deliver the rows in `folder`."""
-        self._request("deliver", header, settings, folder.absolute(), tuple(coming))
+        self._request("deliver", header, settings, folder.absolute(), tuple(preload))
 
     def wake(self) -> None:
         """Starts the next delivery now."""

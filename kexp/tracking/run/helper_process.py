@@ -16,7 +16,7 @@ from kexp.errors import KexpError
 from kexp.system.quick_imports import without_collections
 from kexp.tracking.delivery.outbox import Header, Outbox
 from kexp.tracking.delivery.progress import DeliveryState
-from kexp.tracking.delivery.run_delivery import Writer
+from kexp.tracking.delivery.run_delivery import RunDelivery
 from kexp.tracking.run.recorded_run import start_run
 from kexp.tracking.settings import StoreSettings
 from kexp.tracking.store.client import load_mlflow
@@ -60,7 +60,7 @@ class _Service:
     """A method for each request."""
 
     def __init__(self, report: Callable[[object], None]) -> None:
-        self.writer: Writer | None = None
+        self.writer: RunDelivery | None = None
         self._report = report
 
     def prepare(self, folder: str, environment: Mapping[str, str], settings: StoreSettings) -> None:
@@ -79,8 +79,8 @@ class _Service:
         _move(folder, environment)
         return start_run(settings, name, tags, run_id)
 
-    def deliver(self, header: Header, settings: StoreSettings, folder: Path, coming: Collection[str]) -> None:
-        self.writer = Writer(Outbox(folder), header, settings, coming)
+    def deliver(self, header: Header, settings: StoreSettings, folder: Path, preload: Collection[str]) -> None:
+        self.writer = RunDelivery(Outbox(folder), header, settings, preload)
         self.writer.start()
 
     def wake(self) -> None:

@@ -15,8 +15,8 @@ from kexp.system.disk import needing
 from kexp.system.whole_files import copy_whole, whole_file
 from kexp.tracking.delivery.delivery_thread import BRIEF_S
 from kexp.tracking.delivery.outbox import Header, Outbox
-from kexp.tracking.delivery.progress import DeliveryState, wait_for, what_waits, what_was_refused
-from kexp.tracking.delivery.run_delivery import Writer
+from kexp.tracking.delivery.progress import DeliveryState, refused_notice, wait_for, waiting_notice
+from kexp.tracking.delivery.run_delivery import RunDelivery
 from kexp.tracking.delivery.server_runs import create_run
 from kexp.tracking.record.figures import draw
 from kexp.tracking.record.rows import Row, tag_row
@@ -25,8 +25,8 @@ from kexp.tracking.record.tracker import LastPoints, Status, Tracker, now_ms, re
 from kexp.tracking.run.helper import Helper, claim
 from kexp.tracking.settings import StoreSettings, database_file, resolve_uri
 from kexp.tracking.store.client import client_for, store_errors
-from kexp.tracking.store.database.sqlite_file import make_run, mlflows_name
-from kexp.tracking.store.heartbeat import end_run, signs_of_life
+from kexp.tracking.store.database.sqlite_file import create_run_in_file, generate_run_name
+from kexp.tracking.store.heartbeat import end_run, heartbeat_tags
 from kexp.tracking.store.locks import file_lock
 from kexp.tracking.store.prepare import prepare_store, prepare_without_mlflow
 
@@ -47,7 +47,7 @@ class RecordedRun(Tracker):
         folder: the run's output folder.
         adds: whether the run is finished; what is added to it waits on disk for `sync` or `deliver`.
         helper: the process that delivers the rows; None starts a thread of this process.
-        coming, say: see `open_run`.
+        preload, print_line: see `open_run`.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class RecordedRun(Tracker):
         *,
         adds: bool = False,
         helper: Helper | None = None,
-        coming: Collection[str] = (),
-        say: Callable[[str], None] | None = None,
+        preload: Collection[str] = (),
+        print_line: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(header.run_id, header.name, folder)
         self.settings = settings
-        self._header, self._coming, self._say = header, coming, say
+        self._header, self._preload, self._print_line = header, preload, print_line
         self._adds, self._ended = adds, False
         self._outbox = Outbox(folder.absolute())  # the working directory may change
         with contextlib.ExitStack() as opening:
@@ -73,15 +73,15 @@ class RecordedRun(Tracker):
             self._outbox.open(header, again=adds)
             self._lock = opening.pop_all()
         self._putting = threading.Lock()
-        self._delivery: Helper | Writer | None = helper
+        self._delivery: Helper | RunDelivery | None = helper
         if helper is not None:
-            helper.deliver(header, settings, folder, coming)
+            helper.deliver(header, settings, folder, preload)
         elif not adds:
             self._delivery = self._deliver_here()
 
-    def _deliver_here(self) -> Writer:
+    def _deliver_here(self) -> RunDelivery:
         """Starts a thread that delivers the rows after the outbox's cursor."""
-        writer = Writer(self._outbox, self._header, self.settings, self._coming)
+        writer = RunDelivery(self._outbox, self._header, self.settings, self._preload)
         writer.start()
         return writer
 
@@ -146,13 +146,13 @@ class RecordedRun(Tracker):
         except OSError:  # the disk is full; the store may be elsewhere
             _end_in_store(self._header, status, tags)
         if self._delivery is not None:
-            ending = self._wait(BRIEF_S if self.hurries or status == "KILLED" else self.settings.end_timeout_s)
+            ending = self._wait(BRIEF_S if self.skips_wait or status == "KILLED" else self.settings.end_timeout_s)
             waiting = self._outbox.waiting()
             self.undelivered = waiting + ending.models_refused
             if waiting:
-                self.notice = what_waits(ending, f"{waiting} rows", self.folder)
+                self.notice = waiting_notice(ending, f"{waiting} rows", self.folder)
             elif ending.refused:
-                self.notice = what_was_refused(ending.refused, self._outbox.folder)
+                self.notice = refused_notice(ending.refused, self._outbox.folder)
         self._outbox.close()
         self._lock.close()
         self.model_id = next(reversed(self._outbox.cursor().models.values()), None)
@@ -174,7 +174,7 @@ class RecordedRun(Tracker):
 
         assert self._delivery is not None
         self._delivery.finish(patience_s)
-        ending = wait_for(state, self._outbox.waiting, "rows", self._say, give_up)
+        ending = wait_for(state, self._outbox.waiting, "rows", self._print_line, give_up)
         if given_up:
             self._delivery.close()
         return ending
@@ -188,8 +188,8 @@ def open_run(
     tags: Mapping[str, Any] | None = None,
     parent_run_id: str | None = None,
     run_id: str | None = None,
-    coming: Collection[str] = (),
-    say: Callable[[str], None] | None = None,
+    preload: Collection[str] = (),
+    print_line: Callable[[str], None] | None = None,
 ) -> Tracker:
     """Starts a run, or continues one.
 
@@ -200,25 +200,25 @@ def open_run(
         tags: the run's first tags.
         parent_run_id: the run of the sweep, if the run is a trial.
         run_id: an earlier run to continue; it becomes RUNNING again.
-        coming: what will be logged at the end, "figure" or "model"; the modules for it are imported in the meantime.
-        say: called with each line on what is still to be sent, while the run's end waits for the store.
+        preload: what will be logged at the end, "figure" or "model"; the modules for it are imported in the meantime.
+        print_line: called with each line on what is still to be sent, while the run's end waits for the store.
 
     Raises:
         StoreError: the store is away or cannot be written.
     """
-    own = tag_row({**(tags or {}), **signs_of_life()})["tags"]
+    own = tag_row({**(tags or {}), **heartbeat_tags()})["tags"]
     first = {**own, **lineage(parent_run_id)}
     with contextlib.ExitStack() as opening:
         helper = claim()
         if helper is not None:
             opening.callback(helper.close)
-        header = _start_in_file(settings, name, first) if run_id is None else None  # MLflow's import is not waited for
+        header = _start_in_file(settings, name, first) if run_id is None else None  # does not wait for MLflow's import
         if header is None and helper is not None:
             header = helper.start_run(settings, name, first, run_id)
         if header is None:
             helper, header = None, start_run(settings, name, first, run_id)
         try:
-            recorded = RecordedRun(settings, header, folder, helper=helper, coming=coming, say=say)
+            recorded = RecordedRun(settings, header, folder, helper=helper, preload=preload, print_line=print_line)
         except (OSError, StoreError) as error:  # the folder cannot be written
             if run_id is None:
                 _end_in_store(header, "FAILED", reason_tags(str(error)))
@@ -231,7 +231,7 @@ def open_run(
 
 
 def start_run(settings: StoreSettings, name: str | None, tags: Mapping[str, str], run_id: str | None) -> Header:
-    """Creates the run in the store, with its first tags, or makes an earlier one RUNNING again.
+    """Creates the run in the store with its first tags, or sets an earlier run to RUNNING again.
 
     Raises:
         StoreError: the store is away or cannot be written.
@@ -255,13 +255,13 @@ def start_run(settings: StoreSettings, name: str | None, tags: Mapping[str, str]
 
 
 def _start_in_file(settings: StoreSettings, name: str | None, tags: Mapping[str, str]) -> Header | None:
-    """Makes the run in a SQLite file without MLflow; None where that cannot be."""
+    """Creates the run in a SQLite file without importing MLflow. Returns None if that is not possible."""
     experiment, uri = prepare_without_mlflow(settings), resolve_uri(settings)
-    file, name = database_file(uri), name or mlflows_name()
+    file, name = database_file(uri), name or generate_run_name()
     if experiment is None or file is None or name is None:
         return None
     with store_errors(uri, "starting the run"):
-        made = make_run(file, experiment, name=name, start_ms=now_ms(), tags=tags)
+        made = create_run_in_file(file, experiment, name=name, start_ms=now_ms(), tags=tags)
     return None if made is None else Header(uri, made[0], experiment, name, made[1])
 
 

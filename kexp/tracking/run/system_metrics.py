@@ -10,16 +10,16 @@ from typing import Any
 
 from kexp.tracking.record.tracker import Tracker
 from kexp.tracking.store.client import load_mlflow
-from kexp.tracking.values import ABOUT
+from kexp.tracking.values import SYSTEM_PREFIX
 
-__all__ = ["measured"]
+__all__ = ["log_system_metrics"]
 
 _INTERVAL = "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"
 _USUAL_S = 10.0
 
 
 @contextlib.contextmanager
-def measured(tracker: Tracker, wanted: bool = True) -> Iterator[None]:
+def log_system_metrics(tracker: Tracker, wanted: bool = True) -> Iterator[None]:
     """Samples the machine at the start of the block, at its end, and at intervals in between, in a thread.
 
     Args:
@@ -46,7 +46,7 @@ def _sample(tracker: Tracker, ending: threading.Event) -> None:
         for monitor in monitors:
             with contextlib.suppress(Exception):  # a sensor that fails must not end the run
                 monitor.collect_metrics()
-                found |= {f"{ABOUT}{name}": float(value) for name, value in monitor.aggregate_metrics().items()}
+                found |= {f"{SYSTEM_PREFIX}{name}": float(value) for name, value in monitor.aggregate_metrics().items()}
                 monitor.clear_metrics()
         if found:
             tracker.log_metrics(found, step=step)

@@ -12,7 +12,7 @@ from kexp.tracking.store.client import store_errors
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["found_or_none", "is_address", "quoted", "run_id_at"]
+__all__ = ["is_address", "none_if_missing", "quoted", "run_id_at"]
 
 _RUN = re.compile(r"runs:/+([0-9a-f]{32})(?:/.*)?")
 _LOGGED = re.compile(r"models:/+(m-[0-9a-f]{32})")
@@ -44,7 +44,7 @@ def run_id_at(client: MlflowClient, uri: str, address: str, key: str) -> str:
         return found[1]
     if found := _LOGGED.fullmatch(address):
         model_id = found[1]
-        logged = found_or_none(uri, "reading the model", lambda: client.get_logged_model(model_id))
+        logged = none_if_missing(uri, "reading the model", lambda: client.get_logged_model(model_id))
         if logged is None:
             raise UnknownNameError(key, "logged model", model_id, ())
         return _of_run(address, key, logged.source_run_id)
@@ -57,7 +57,7 @@ def run_id_at(client: MlflowClient, uri: str, address: str, key: str) -> str:
     raise ConfigError.at(key, f"an address is {_FORMS}", address)
 
 
-def found_or_none(uri: str, doing: str, ask: Callable[[], Any]) -> Any:
+def none_if_missing(uri: str, doing: str, ask: Callable[[], Any]) -> Any:
     """Return the answer to a request; None if the store says that the thing does not exist.
 
     Args:
@@ -84,9 +84,9 @@ def found_or_none(uri: str, doing: str, ask: Callable[[], Any]) -> Any:
 
 def _version(client: MlflowClient, uri: str, key: str, name: str, which: str, alias: bool) -> Any:
     if alias:
-        found = found_or_none(uri, "reading an alias", lambda: client.get_model_version_by_alias(name, which))
+        found = none_if_missing(uri, "reading an alias", lambda: client.get_model_version_by_alias(name, which))
     elif which.isdecimal():
-        found = found_or_none(uri, "reading a version of a model", lambda: client.get_model_version(name, which))
+        found = none_if_missing(uri, "reading a version of a model", lambda: client.get_model_version(name, which))
     else:
         found = max(_staged(client, uri, name, which), key=lambda each: int(each.version), default=None)
     return found if found is not None else _refuse(client, uri, key, name, which, alias)

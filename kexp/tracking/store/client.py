@@ -21,7 +21,7 @@ from kexp.system.passwords import restore_password
 from kexp.system.quick_imports import without_collections
 from kexp.system.quiet import set_defaults
 from kexp.tracking.settings import database_file, is_remote
-from kexp.tracking.store.concurrent import AT_ONCE
+from kexp.tracking.store.concurrent import MAX_CONNECTIONS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,12 +31,12 @@ Made = TypeVar("Made")
 __all__ = [
     "check_reachable",
     "client_for",
+    "create_once",
     "is_server",
     "is_transient",
     "is_unanswered",
     "load_mlflow",
     "load_modules",
-    "make_once",
     "reason_of",
     "sql_store",
     "store_errors",
@@ -48,7 +48,7 @@ _ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_POOL_MAXSIZE": str(2 * AT_ONCE),  # half of them for uploads
+    "MLFLOW_HTTP_POOL_MAXSIZE": str(2 * MAX_CONNECTIONS),  # half of them for uploads
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
@@ -117,7 +117,7 @@ def is_server(client: MlflowClient) -> bool:
     return hasattr(client._tracking_client.store, "get_host_creds")
 
 
-def make_once(store: Any, endpoint: str, make: Callable[[Any], Made], find: Callable[[], Made | None]) -> Made:
+def create_once(store: Any, endpoint: str, make: Callable[[Any], Made], find: Callable[[], Made | None]) -> Made:
     """Creates something exactly once, although the answer of a server may be lost.
 
     MLflow itself would repeat a request without an answer, and so create it twice.

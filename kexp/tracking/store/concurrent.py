@@ -1,4 +1,4 @@
-"""Makes calls that wait for a store at the same time."""
+"""Runs calls to a store concurrently, because each spends its time waiting for the answer."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import TypeVar
 
 Made = TypeVar("Made")
 
-__all__ = ["AT_ONCE", "side_by_side"]
+__all__ = ["MAX_CONNECTIONS", "run_concurrently"]
 
-AT_ONCE = 16
-"""Connections to one server; more gained nothing against one MLflow server at 0.2 s a request."""
+MAX_CONNECTIONS = 16
+"""The most connections to one server. With a latency of 0.2 s, more of them saved no time."""
 
 
-def side_by_side(calls: Sequence[Callable[[], Made]], at_once: int = AT_ONCE) -> list[Made]:
-    """Makes all calls, several at the same time.
+def run_concurrently(calls: Sequence[Callable[[], Made]], at_once: int = MAX_CONNECTIONS) -> list[Made]:
+    """Calls each function in a thread pool.
 
     Args:
         calls: the functions to call.
-        at_once: how many at the same time; 1 makes one call after the other.
+        at_once: the most calls at the same time; 1 runs one after the other.
 
     Returns:
         The results, in the order of `calls`.
 
     Raises:
-        Exception: the first failure in the order of `calls`, after all calls were made.
+        Exception: the exception of the first call that failed, after all have ended.
     """
     with ThreadPoolExecutor(max(1, min(at_once, len(calls))), thread_name_prefix="kexp-store") as pool:
         made = [pool.submit(call) for call in calls]

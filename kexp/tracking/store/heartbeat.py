@@ -15,12 +15,12 @@ from kexp.tracking.store.client import sql_store
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["HEARTBEAT", "HOST", "PID", "end_run", "signs_of_life"]
+__all__ = ["HEARTBEAT", "HOST", "PID", "end_run", "heartbeat_tags"]
 
 HEARTBEAT, HOST, PID = "kexp.heartbeat", "kexp.host", "kexp.pid"
 
 
-def signs_of_life() -> dict[str, str]:
+def heartbeat_tags() -> dict[str, str]:
     """Return the tags of a run that this process starts to work on."""
     return {PID: str(os.getpid()), HOST: socket.gethostname(), HEARTBEAT: str(int(time.time()))}
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.errors import StoreError, without_passwords
 from kexp.tracking.settings import is_remote
-from kexp.tracking.store.addresses import found_or_none, quoted
-from kexp.tracking.store.client import make_once
+from kexp.tracking.store.addresses import none_if_missing, quoted
+from kexp.tracking.store.client import create_once
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -137,7 +137,7 @@ def _make_version(client: MlflowClient, wanted: Registration, source: str, model
         )
         return made
 
-    return make_once(registry, "model-versions/create", make, partial(_version_of, client, name, source))
+    return create_once(registry, "model-versions/create", make, partial(_version_of, client, name, source))
 
 
 def _link(client: MlflowClient, model_id: str, name: str, version: int) -> None:
@@ -160,18 +160,18 @@ def set_alias(client: MlflowClient, uri: str, name: str, alias: str, version: st
         client.set_registered_model_alias(name, alias, version)
         return True
 
-    if not found_or_none(uri, "setting an alias", ask):
+    if not none_if_missing(uri, "setting an alias", ask):
         raise StoreError(f"tracking.uri: {without_passwords(uri)} has no version {version} of model {name!r} any more")
 
 
 def version_named(client: MlflowClient, uri: str, name: str, alias: str | None) -> ModelVersion | None:
     """Return the version that an alias names, or the newest version if `alias` is None; None if there is none."""
     if alias is not None:
-        found: ModelVersion | None = found_or_none(
+        found: ModelVersion | None = none_if_missing(
             uri, "reading an alias", lambda: client.get_model_version_by_alias(name, alias)
         )
         return found
-    versions = found_or_none(uri, "reading the versions of a model", lambda: versions_of(client, name)) or []
+    versions = none_if_missing(uri, "reading the versions of a model", lambda: versions_of(client, name)) or []
     return max(versions, key=lambda each: int(each.version), default=None)
 
 

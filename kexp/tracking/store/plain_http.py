@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 from kexp.system.passwords import restore_password
 from kexp.tracking.settings import is_remote
 
-__all__ = ["ask_plainly"]
+__all__ = ["request_without_mlflow"]
 
 # Variables and files with settings that only MLflow, or its HTTP library, can apply.
 _VARIABLES = frozenset(
@@ -30,7 +30,7 @@ _FILES = ("~/.mlflow/credentials", "~/.netrc")
 _idle: dict[str, list[HTTPConnection]] = {}
 
 
-def ask_plainly(
+def request_without_mlflow(
     uri: str, method: str, endpoint: str, asked: Mapping[str, Any], timeout_s: float = 10.0
 ) -> dict[str, Any] | None:
     """Sends a request that may be repeated.

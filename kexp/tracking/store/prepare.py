@@ -15,7 +15,7 @@ from kexp.tracking.settings import StoreSettings, database_file, is_remote, reso
 from kexp.tracking.store.client import check_reachable, client_for, load_mlflow, store_errors
 from kexp.tracking.store.database.queries import experiment_named
 from kexp.tracking.store.database.schema import create_or_migrate, is_current
-from kexp.tracking.store.database.sqlite_file import experiment_in
+from kexp.tracking.store.database.sqlite_file import find_or_create_experiment
 from kexp.tracking.store.database.tables import open_database
 from kexp.tracking.store.locks import file_lock
 from kexp.tracking.store.server_check import check_artifacts_reachable, experiment_on_server
@@ -84,7 +84,9 @@ def _in_file(uri: str, settings: StoreSettings) -> str | None:
     file = database_file(uri)
     if file is None:
         return None
-    return experiment_in(file, settings.experiment, dict([_KIND]), may_make=settings.artifact_location is None)
+    return find_or_create_experiment(
+        file, settings.experiment, dict([_KIND]), create=settings.artifact_location is None
+    )
 
 
 def _prepared(uri: str, settings: StoreSettings) -> str:

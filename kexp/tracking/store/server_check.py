@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from kexp.errors import ConfigError, StoreError, without_passwords
 from kexp.tracking.settings import DEFAULT_EXPERIMENT, is_remote
 from kexp.tracking.store.client import check_reachable, client_for, reason_of
-from kexp.tracking.store.plain_http import ask_plainly
+from kexp.tracking.store.plain_http import request_without_mlflow
 
 __all__ = ["check_artifacts_reachable", "check_usable", "experiment_on_server"]
 
@@ -80,7 +80,7 @@ def experiment_on_server(uri: str, name: str) -> dict[str, Any] | None:
         StoreError: it does not answer, or answers with an error.
     """
     asked = {"experiment_name": name}
-    found = ask_plainly(uri, "GET", "experiments/get-by-name", asked, _PATIENCE_S) or {}
+    found = request_without_mlflow(uri, "GET", "experiments/get-by-name", asked, _PATIENCE_S) or {}
     if isinstance(found.get("experiment"), dict):
         return dict(found["experiment"])
     where = f"tracking.uri: the server at {without_passwords(uri)}"

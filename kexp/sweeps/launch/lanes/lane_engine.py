@@ -17,7 +17,7 @@ from kexp.sweeps.launch.lanes.messages import Ahead, Batch, Channel, Grouped, Na
 from kexp.sweeps.launch.lanes.reports import Reports
 from kexp.sweeps.launch.lanes.weighing import Scales
 from kexp.sweeps.launch.trial_run import too_long
-from kexp.sweeps.record.keeping import save_trial
+from kexp.sweeps.record.kept_models import save_trial
 from kexp.sweeps.trials import Outcome, Task
 from kexp.training import remove_checkpoints
 

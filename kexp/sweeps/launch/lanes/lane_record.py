@@ -86,7 +86,7 @@ def lane_outcome(result: fused.LaneResult, notes: LaneNotes, summary: Summary, r
 
 
 def _record(task: Task, result: fused.LaneResult, notes: LaneNotes, state: State, summary: Summary, ran_on: Any) -> Any:
-    from kexp.experiment import Source, leave_state, record_setup, run_tags
+    from kexp.experiment import Source, record_setup, run_tags, write_trained_state
 
     prepared, folder = result.trial.prepared, Path(task.folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def _record(task: Task, result: fused.LaneResult, notes: LaneNotes, state: State
     if state == "FAILED":
         (folder / LOG).write_text(f"{result.reason}\n")
     if task.state and state == "FINISHED" and result.state is not None:
-        leave_state(Path(task.state), prepared, result.state, result.history, run.last_points)
+        write_trained_state(Path(task.state), prepared, result.state, result.history, run.last_points)
     run.end("FAILED" if state == "FAILED" else "FINISHED")
     return run.record()
 

@@ -129,12 +129,12 @@ class Space:
         for axis in self.axes:
             if axis.inside and axis.name in chosen:
                 leaf = axis.key.rpartition(".")[2]
-                inside.setdefault(axis.inside, []).append(f"{leaf}:{written(chosen[axis.name])}")
+                inside.setdefault(axis.inside, []).append(f"{leaf}:{format_value(chosen[axis.name])}")
         parts = list(self.fixed)
         for axis in self.axes:
             if axis.name not in chosen or axis.inside:
                 continue
-            value = written(chosen[axis.name])
+            value = format_value(chosen[axis.name])
             if axis.node and value != "null":
                 value = "{" + ",".join([f"name:{value}", *inside.get(axis.name, [])]) + "}"
             parts.append(f"{axis.key}={value}")
@@ -185,8 +185,8 @@ def count_points(space: Space, most: int) -> int:
     return sum(1 for _ in itertools.islice(space.points(), most))
 
 
-def written(value: Any) -> str:
-    """Return a value as written on the command line."""
+def format_value(value: Any) -> str:
+    """Return a value as text for the command line."""
     return value if isinstance(value, str) else repr(value)
 
 

@@ -17,13 +17,13 @@ from kexp.sweeps.plan.applicable import has
 from kexp.sweeps.search.space.axes import Axis, Choice, Interval, Space
 from kexp.sweeps.search.space.grammar import Request
 
-__all__ = ["settle_space"]
+__all__ = ["build_space"]
 
 _MOST_TRIED = 200  # sets of choices that are composed to find one that has an axis
 _Picks = dict[str, str]
 
 
-def settle_space(
+def build_space(
     request: Request,
     compose: Callable[[Sequence[str]], Mapping[str, Any]],
     explain: Callable[[Exception, Sequence[str]], ConfigError],

@@ -8,7 +8,7 @@ from typing import Any
 from kexp import registry
 from kexp.registry.hyperparameters import Tunable, axes_of
 from kexp.sweeps.search.space.axes import Axis
-from kexp.sweeps.search.space.grammar import as_text, domain_of
+from kexp.sweeps.search.space.grammar import domain_of, to_grammar
 
 __all__ = ["declared_axes"]
 
@@ -33,7 +33,7 @@ def declared_axes(config: Mapping[str, Any], fixed: Sequence[str]) -> tuple[Axis
             f"model.{parameter}",
             f"model.{parameter}",
             domain_of(f"model.{parameter}", what),
-            tuple((f"model.{parent}", tuple(as_text(value) for value in values)) for parent, values in when),
+            tuple((f"model.{parent}", tuple(to_grammar(value) for value in values)) for parent, values in when),
         )
         for parameter, (what, when) in axes_of(made.space).items()
         if f"model.{parameter}" not in given

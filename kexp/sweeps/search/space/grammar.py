@@ -15,7 +15,7 @@ from kexp.sweeps.search.space.axes import Axis, Choice, Domain, Interval, Steps
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
-__all__ = ["Request", "as_text", "domain_of", "read_request"]
+__all__ = ["Request", "domain_of", "read_request", "to_grammar"]
 
 SPACE = "hydra.sweeper.space"
 _Condition = tuple[tuple[str, tuple[str, ...]], ...]
@@ -97,7 +97,7 @@ def _described(
     node = not is_group(key)
     if node and inside:
         raise ConfigError(f"{SPACE}: {name} may not list options of its own inside {inside}")
-    yield Axis(name, key, Choice(tuple(as_text(option) for option in what)), when, node)
+    yield Axis(name, key, Choice(tuple(to_grammar(option) for option in what)), when, node)
     for option, parameters in what.items():
         if parameters is not None and not isinstance(parameters, Mapping):
             raise ConfigError.at(
@@ -110,7 +110,7 @@ def _described(
                 value,
                 is_group,
                 loader,
-                (*when, (name, (as_text(option),))),
+                (*when, (name, (to_grammar(option),))),
                 name if node else "",
             )
 
@@ -124,8 +124,8 @@ def domain_of(key: str, what: Any, loader: Any = None) -> Domain:
     if isinstance(what, (list, tuple)):
         if not what:
             raise ConfigError(f"{SPACE}: {key} has no values")
-        return Choice(tuple(dict.fromkeys(as_choice(f"{key}={as_text(each)}").partition("=")[2] for each in what)))
-    override = parse([f"{key}={as_text(what)}"], loader)[0]
+        return Choice(tuple(dict.fromkeys(as_choice(f"{key}={to_grammar(each)}").partition("=")[2] for each in what)))
+    override = parse([f"{key}={to_grammar(what)}"], loader)[0]
     return _domain(override) or Choice((str(override.get_value_element_as_str()),))
 
 
@@ -178,12 +178,12 @@ def _seeds(domain: Domain) -> tuple[int, ...]:
         raise ConfigError.at("seed", "must be whole numbers", list(values)) from None
 
 
-def as_text(value: Any) -> str:
+def to_grammar(value: Any) -> str:
     """Write a YAML value in Hydra's grammar."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, (list, tuple)):
-        return "[" + ",".join(as_text(each) for each in value) + "]"
+        return "[" + ",".join(to_grammar(each) for each in value) + "]"
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{as_text(each)}" for key, each in value.items()) + "}"
+        return "{" + ",".join(f"{key}:{to_grammar(each)}" for key, each in value.items()) + "}"
     return str(value)

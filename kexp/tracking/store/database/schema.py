@@ -1,4 +1,8 @@
-"""Creates the tables of a SQLite store. MLflow takes 2 to 4 s for that, so it does it once, and we copy the result."""
+"""Creates the tables of a SQLite store from a template.
+
+MLflow takes 2 to 4 s to create its tables. kexp lets it do so once, keeps the empty database in the user's cache, and
+copies that for each new store.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from kexp.system.folders import cache_folder
 from kexp.system.passwords import restore_password
 from kexp.tracking.settings import database_file
 
-__all__ = ["create_or_migrate", "is_current", "make_from_template", "schema_state"]
+__all__ = ["create_from_template", "create_or_migrate", "is_current", "schema_state"]
 
 
 def create_or_migrate(uri: str) -> None:
@@ -33,16 +37,16 @@ def create_or_migrate(uri: str) -> None:
         _migrate(uri)
 
 
-def make_from_template(file: Path) -> bool:
-    """Gives a new SQLite file MLflow's tables where an earlier one has left them in the user's cache, without MLflow.
+def create_from_template(file: Path) -> bool:
+    """Creates a SQLite file with MLflow's tables from the template in the user's cache, without importing MLflow.
 
     The caller holds the store's lock.
 
     Returns:
-        Whether it did.
+        Whether there is a template; if not, no file is created.
 
     Raises:
-        DiskFullError: they do not fit.
+        DiskFullError: the disk has no room for the file.
     """
     template = _template_file()
     if not template.is_file():
@@ -104,7 +108,7 @@ def _make_store(file: Path, template: Path | None) -> None:
     """Creates an empty database: a copy of the template, or by migrations if there is none.
 
     Raises:
-        DiskFullError: it does not fit.
+        DiskFullError: the disk has no room for the file.
     """
     try:
         with _whole_database(file) as fresh:

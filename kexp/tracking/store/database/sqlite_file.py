@@ -1,7 +1,8 @@
-"""An experiment and a run in a SQLite file, made without MLflow, whose import takes two seconds.
+"""Creates experiments and runs in a SQLite file without importing MLflow, because the import takes two seconds.
 
-A sweep starts its trials meanwhile. The rows are those of MLflow's own store. Where the installed MLflow has other
-columns, or a setting changes what it writes, nothing is written here and MLflow does it.
+A sweep can start its trials in that time. The rows equal those that MLflow's own store writes. If the installed MLflow
+has other columns, or a setting changes what it writes, the functions write nothing and return None, and the caller uses
+MLflow's client.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from kexp.tracking.store.database.schema import is_current, make_from_template
+from kexp.tracking.store.database.schema import create_from_template, is_current
 
-__all__ = ["experiment_in", "make_run", "mlflows_name"]
+__all__ = ["create_run_in_file", "find_or_create_experiment", "generate_run_name"]
 
 _COLUMNS = {
     "experiments": "experiment_id name artifact_location lifecycle_stage creation_time last_update_time workspace",
@@ -27,65 +28,65 @@ _COLUMNS = {
     "lifecycle_stage artifact_uri experiment_id deleted_time",
     "tags": "key value run_uuid",
 }
-# Settings with which MLflow fills these columns otherwise.
-_OTHERWISE = ("MLFLOW_ENABLE_WORKSPACES", "MLFLOW_WORKSPACE", "_MLFLOW_SERVER_ARTIFACT_ROOT")
-_BUSY_S = 20.0  # as in MLflow
+# Environment variables that change what MLflow writes into these columns.
+_VARIABLES = ("MLFLOW_ENABLE_WORKSPACES", "MLFLOW_WORKSPACE", "_MLFLOW_SERVER_ARTIFACT_ROOT")
+_BUSY_S = 20.0  # how long to wait for another process's lock; as in MLflow
 
 
-def experiment_in(file: Path, name: str, tags: Mapping[str, str], *, may_make: bool = True) -> str | None:
-    """Finds an experiment, or makes it with MLflow's default place for artifacts, and the file where there is none.
+def find_or_create_experiment(file: Path, name: str, tags: Mapping[str, str], *, create: bool = True) -> str | None:
+    """Finds an experiment, or creates it with MLflow's default artifact location. Creates the file if it is missing.
 
     The caller holds the store's lock.
 
     Args:
-        file: of the store.
-        name: the experiment's.
-        tags: its tags.
-        may_make: whether it is made where it is missing.
+        file: the SQLite file of the store.
+        name: the experiment's name.
+        tags: the experiment's tags.
+        create: whether to create a missing experiment or file.
 
     Returns:
-        Its id; None where MLflow has to make it, or to say what is wrong with it: it is deleted, or has not all tags.
+        The experiment's id. None if MLflow has to create it or to report an error: it is deleted, or lacks a tag.
     """
     if not 0 < len(name) <= 250:
         return None
-    if (not file.exists() or file.stat().st_size == 0) and not (may_make and make_from_template(file)):
+    if (not file.exists() or file.stat().st_size == 0) and not (create and create_from_template(file)):
         return None
     now, root = time.time_ns() // 1_000_000, Path.cwd() / "mlruns"
     with _writing(file) as database:
         if database is None:
             return None
-        there = database.execute("SELECT experiment_id, lifecycle_stage FROM experiments WHERE name = ?", (name,))
-        found = there.fetchone()
+        rows = database.execute("SELECT experiment_id, lifecycle_stage FROM experiments WHERE name = ?", (name,))
+        found = rows.fetchone()
         if found is not None:
             tagged = database.execute("SELECT key FROM experiment_tags WHERE experiment_id = ?", found[:1])
-            known = tags.keys() <= {row[0] for row in tagged}
-            return str(found[0]) if known and found[1] == "active" else None
-        if not may_make:
+            has_tags = tags.keys() <= {row[0] for row in tagged}
+            return str(found[0]) if has_tags and found[1] == "active" else None
+        if not create:
             return None
-        if not database.execute("SELECT 1 FROM experiments").fetchone():  # MLflow's page expects one of number 0
+        if not database.execute("SELECT 1 FROM experiments").fetchone():  # MLflow's page expects experiment 0
             _insert(database, "experiments", _experiment("Default", now) | {"experiment_id": 0})
-            _locate(database, 0, root)
+            _set_artifact_location(database, 0, root)
         made = _insert(database, "experiments", _experiment(name, now))
-        _locate(database, made, root)
+        _set_artifact_location(database, made, root)
         for key, value in tags.items():
             _insert(database, "experiment_tags", {"key": key, "value": value, "experiment_id": made})
         return str(made)
 
 
-def make_run(
+def create_run_in_file(
     file: Path, experiment: str, *, name: str, start_ms: int, tags: Mapping[str, str]
 ) -> tuple[str, str] | None:
-    """Makes a run that is RUNNING.
+    """Creates a run with the status RUNNING.
 
     Args:
-        file: of the store.
+        file: the SQLite file of the store.
         experiment: the experiment's id.
-        name: the run's.
-        start_ms: when it began, milliseconds since 1970.
-        tags: its first tags.
+        name: the run's name.
+        start_ms: start time, milliseconds since 1970.
+        tags: the run's first tags.
 
     Returns:
-        Its id and the address of its artifacts; None where MLflow has to make it.
+        The run's id and the URI of its artifacts. None if MLflow has to create the run.
     """
     with _writing(file) as database:
         if database is None:
@@ -115,13 +116,13 @@ def make_run(
         return run_id, str(row["artifact_uri"])
 
 
-def mlflows_name() -> str | None:
-    """A name such as MLflow makes up for a run, by its own code; None where that is not found."""
+def generate_run_name() -> str | None:
+    """Return a random run name from MLflow's own generator, which is loaded alone. None if MLflow no longer has it."""
     with suppress(Exception):
         package = importlib.util.find_spec("mlflow")
         assert package is not None and package.origin is not None
         file = Path(package.origin).parent / "utils" / "name_utils.py"
-        spec = importlib.util.spec_from_file_location("_mlflows_names", file)
+        spec = importlib.util.spec_from_file_location("_mlflow_name_utils", file)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
@@ -131,8 +132,8 @@ def mlflows_name() -> str | None:
 
 @contextmanager
 def _writing(file: Path) -> Iterator[sqlite3.Connection | None]:
-    """Opens one transaction, or gives None where the tables or the settings are not those known here."""
-    if any(os.environ.get(name) for name in _OTHERWISE) or not is_current(file):
+    """Opens a transaction. Yields None if this module does not know the file's tables, or a setting changes them."""
+    if any(os.environ.get(name) for name in _VARIABLES) or not is_current(file):
         yield None
         return
     with closing(sqlite3.connect(file, timeout=_BUSY_S, isolation_level=None)) as database:
@@ -154,13 +155,13 @@ def _experiment(name: str, now: int) -> dict[str, Any]:
     return {"name": name, "lifecycle_stage": "active", "creation_time": now, "last_update_time": now}
 
 
-def _locate(database: sqlite3.Connection, experiment: int, root: Path) -> None:
+def _set_artifact_location(database: sqlite3.Connection, experiment: int, root: Path) -> None:
     place = (root / str(experiment)).as_posix()
     database.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (place, experiment))
 
 
 def _insert(database: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> int:
-    """Returns the number of the row."""
+    """Inserts a row. Returns its row id."""
     marks = ", ".join("?" * len(row))
     done = database.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
     return int(done.lastrowid or 0)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from kexp.sweeps.trials import Outcome, Task, Trial
     from kexp.tracking import Header
 
-__all__ = ["Keeping", "save_trial"]
+__all__ = ["KeptModels", "save_trial"]
 
 
-class Keeping:
+class KeptModels:
     """Keeps the state files of the best trials. A state file has the trained variables of a trial.
 
     Args:
