@@ -17,7 +17,7 @@ from kexp.tracking import RunRecord, RunView, StoreSettings, fetch_artifact, fin
 from kexp.tracking.reading import on_server
 from kexp.tracking.reading import runs as reading
 from kexp.tracking.reading.runs import run_with_id
-from kexp.tracking.store import tables
+from kexp.tracking.store.database import tables
 
 
 def runs(settings: StoreSettings, *run_ids: str) -> None:
