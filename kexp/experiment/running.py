@@ -172,7 +172,7 @@ def _run(
 
 
 def _built(experiment: Experiment, store: StoreSettings | None) -> tuple[Prepared, keras.Model, UsableFormats]:
-    """Prepare the experiment and compile its model, so that what is wrong is told before there is a run."""
+    """Prepare the experiment and compile its model, so that errors are reported before a run is created."""
     formats = formats_of(experiment)
     check_extras(experiment.tracking)
     training.check_backend(experiment.backend)

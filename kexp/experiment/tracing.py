@@ -82,7 +82,7 @@ def why_untraceable(experiment: Experiment, model: keras.Model, batch: tuple[Any
         error: the exception of tracing the whole step.
 
     Returns:
-        A message that names the component; the model, if each component can be traced alone.
+        A message that names the component, or the model if each component can be traced separately.
     """
     for component, why in _tries(experiment, model, *(_symbol(each) for each in batch[:2])):
         if why is not None:
@@ -91,7 +91,7 @@ def why_untraceable(experiment: Experiment, model: keras.Model, batch: tuple[Any
 
 
 def _tries(experiment: Experiment, model: keras.Model, x: Any, y: Any) -> Iterator[tuple[str, Exception | None]]:
-    """Yield each component as (config key and name, the exception of tracing it alone or None)."""
+    """Yield each component as (config key and name, the exception of tracing it separately or None)."""
     import keras
     from keras.src.trainers.compile_utils import CompileMetrics
 

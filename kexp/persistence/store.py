@@ -59,7 +59,7 @@ def save_model(
         custom_objects: classes and functions by name that the model's config refers to and Keras does not know.
             Classes of layers are found without it.
         architecture: builds the model with new weights, for formats that save only weights; by default from the
-            model's config, which a user's own class may not have.
+            model's config, which fails for a user's class without `get_config`.
 
     Returns:
         The paths of the files or folders, in the order of `formats`.
@@ -205,7 +205,7 @@ def _write_verified(
 
 
 def _size_of(model: keras.Model, carried: str) -> int:
-    """About how many bytes a file takes: those of its variables, which are nearly all of it; 0 where it has none."""
+    """Returns an estimate of a file's size in bytes: that of the variables in it; 0 for a file without variables."""
     optimizer = getattr(getattr(model, "optimizer", None), "variables", ()) if carried == "model" else ()
     variables = () if carried == "architecture" else (*model.variables, *optimizer)
     return sum(_BYTES_A_NUMBER * int(math.prod(each.shape)) for each in variables)

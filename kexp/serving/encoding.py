@@ -52,7 +52,7 @@ def used(encoding: Mapping[str, Any]) -> list[Column]:
 
 
 def required(column: Column) -> bool:
-    """Return whether rows must have the column, because it had no missing value in the training rows."""
+    """Return whether rows must have the column: if it had no missing value in the training rows."""
     return not column["missing"]
 
 
@@ -150,7 +150,7 @@ def encode(frame: Any, encoding: Mapping[str, Any]) -> NDArray[np.float32]:
 
 
 def _without(values: Any, words: Sequence[str]) -> Any:
-    """Return the values without these words. A word that is a number also removes that number in any spelling."""
+    """Return the values with these words set to missing. A word that is a number removes the number in any spelling."""
     import pandas as pd
 
     found = values.isin(words)

@@ -58,7 +58,7 @@ def from_factory(factory: Callable[..., Any]) -> Callable[..., Any]:
     return applied
 
 
-def named(module: str, name: str) -> Any:
+def import_object(module: str, name: str) -> Any:
     """Return the object with a dotted name in a module."""
     found: Any = importlib.import_module(module)
     for part in name.split("."):
@@ -67,23 +67,23 @@ def named(module: str, name: str) -> Any:
 
 
 def stand_ins(functions: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Return name in files -> class, for kexp's own classes, which loading needs where kexp is not installed.
+    """Return name in model files -> class, for kexp's own classes. They load a model where kexp is not installed.
 
     Initializers, regularizers and constraints do nothing, because the weights come from the file.
 
     Args:
-        functions: activation -> module and name of its function, for those that are not Keras' own. With a third word,
-            it is the name of a factory of the function.
+        functions: activation -> (module, name) of its function, for activations that are not Keras' own. A third item,
+            "made", means that the name is that of a factory which returns the function.
     """
     import keras
 
     def function_of(name: str) -> Callable[..., Any]:
         if name in functions:
             module, place, *made = functions[name]
-            found = named(module, place)
+            found = import_object(module, place)
             return from_factory(found) if made else cast("Callable[..., Any]", found)
         module, _, place = name.partition(":")
-        return cast("Callable[..., Any]", getattr(keras.activations, name, None) or named(module, place))
+        return cast("Callable[..., Any]", getattr(keras.activations, name, None) or import_object(module, place))
 
     def part(base: type[Any], call: Callable[..., Any]) -> type[Any]:
         inside = {"__init__": _keep, "__call__": lambda self, *given, **more: call(*given), "get_config": _config}

@@ -18,7 +18,7 @@ from .encoding import encode, used
 from .images import images_of
 from .names import FILE, PACKAGE
 from .outputs import Outputs
-from .parts import named, stand_ins
+from .parts import import_object, stand_ins
 from .requests import arrays_of, frame_of, items_of, texts_in
 from .series import last_windows
 from .texts import tokens
@@ -120,7 +120,7 @@ def load(path: str) -> Served:
         os.environ["KERAS_BACKEND"] = kept["backend"]
     import keras
 
-    own = {name: named(*place) for name, place in kept["objects"].items()}
+    own = {name: import_object(*place) for name, place in kept["objects"].items()}
     with keras.saving.custom_object_scope({**stand_ins(kept["functions"]), **own}):
         model = keras.saving.load_model(Path(path, "model.keras"), compile=False)
     model.jit_compile = kept["jit_compile"]

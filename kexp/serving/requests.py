@@ -153,7 +153,7 @@ def _framed(rows: Any) -> Any:
 
 
 def _unquoted(values: Any) -> Any:
-    """Restore missing texts: MLflow turns those of JSON into the word None in a NumPy array of texts."""
+    """Restore missing texts: MLflow reads null in JSON as the text "None" if the array has texts."""
     if isinstance(values, np.str_):
         return None if values == "None" else str(values)
     if isinstance(values, np.ndarray) and values.dtype.kind == "U":

@@ -131,7 +131,7 @@ def _loaded(run: StoredRun, experiment: Experiment, format: str | None) -> Itera
         folder = Path(temporary, _SAVED)
         try:
             loaded = _load(run, experiment, folder, available, name)
-        except LoadError as error:  # the copy's place says nothing to the user
+        except LoadError as error:  # the path of the temporary copy means nothing to the user
             raise LoadError(f"{run.label}: {str(error).replace(f'{temporary}/', '')}") from error
         yield loaded, (folder, available[name])
 

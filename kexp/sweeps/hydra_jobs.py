@@ -27,7 +27,7 @@ _PARENT = "KEXP_SWEEP_RUN_ID"
 
 
 def parent_run_override(run_id: str) -> str:
-    """Return the override that tells a job of any of Hydra's launchers the id of its sweep's run."""
+    """Return the override that passes the id of the sweep's run to a job of any Hydra launcher."""
     return f"+hydra.job.env_set.{_PARENT}={run_id}"
 
 

@@ -66,7 +66,7 @@ class GridSweeper:
 
     @contextmanager
     def _preparing(self, trials: Sequence[Trial]) -> Iterator[None]:
-        """Lets the launcher prepare while the store is opened, and closes what it did not use after the block."""
+        """Lets the launcher prepare workers while the store is opened, and closes it after the block."""
         if not hasattr(self.launcher, "prepare"):
             yield
             return

@@ -91,7 +91,7 @@ class Task:
     name: str
     parent_run_id: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
-    ask: bool = False  # whether to ask after each epoch whether to continue
+    ask: bool = False  # whether the trial asks after each epoch whether to continue
     checkpoint: str = ""  # the folder of checkpoints, to resume from and to write to
     yaml: str = ""  # the config with interpolations unresolved; empty if nothing must stay unresolved
     state: str = ""  # the file to write the trained variables to; the best models are saved later

@@ -72,7 +72,7 @@ def _at_home(uri: str) -> str:
 
 
 def command_line(*words: str, store: StoreSettings | None = None, experiment: bool = False) -> str:
-    """Return a kexp command that can be typed in this folder as it is.
+    """Return a kexp command that the user can copy and run in this folder.
 
     Args:
         words: the words after `kexp`.

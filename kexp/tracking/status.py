@@ -1,4 +1,4 @@
-"""Gives a run its true status at its end: FINISHED only if it finished."""
+"""Sets the status of a run at its end: FINISHED only if it finished."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ _POSITIONS: dict[str, tuple[str, ...]] = {
     "sync": ("file",),
     "completion": ("shell", ""),
 }
-# The kinds of options' values, where the command's help does not list them.
+# The kinds of values of options whose choices the command's help does not list.
 _OPTION_VALUES = {"--format": "format", "--from": "format", "--config-dir": "file", "--directory": "file"}
 _MOST_NAMES = 30  # runs, sweeps or models
 _RUNS = f"SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' ORDER BY start_time DESC LIMIT {_MOST_NAMES}"
@@ -92,7 +92,7 @@ def _complete(before: Sequence[str], current: str) -> list[str]:
 def _complete_command(command: str, before: Sequence[str], current: str) -> list[str]:
     if current.startswith("-"):
         return re.findall(r"(?<![\w-])--[a-z][a-z-]*", _help(command))
-    # An option with a value stands before a name in capitals or before its choices: `--format {table,csv}`.
+    # In the help, an option with a value is followed by a name in capitals or by its choices: `--format {table,csv}`.
     given = any(word.startswith("-") for word in before)
     valued: dict[str, str] = (
         dict(re.findall(r"(?<![\w-])(--[a-z][a-z-]*) ([A-Z]|\{.*?\})", _help(command))) if given else {}
@@ -101,8 +101,8 @@ def _complete_command(command: str, before: Sequence[str], current: str) -> list
         if valued[before[-1]].startswith("{"):
             return valued[before[-1]].strip("{}").split(",")
         return _values_of_kind(_OPTION_VALUES.get(before[-1], ""), before, current)
-    after = ["", *before]  # the word before each word
-    positional = [word for word, last in zip(before, after, strict=False) if word[:1] != "-" and last not in valued]
+    previous = ["", *before]
+    positional = [word for word, last in zip(before, previous, strict=False) if word[:1] != "-" and last not in valued]
     positions = _POSITIONS.get(command, ("",))
     return _values_of_kind(positions[min(len(positional), len(positions) - 1)], positional, current)
 

@@ -1,4 +1,4 @@
-"""Shared by the commands: their argument parsers, the lookup of the run, and the silencing of warnings."""
+"""What the commands share: argument parsers, the lookup of the run, default folders, hidden warnings."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one sentence, and that accepts the store as an override too."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parses as argparse does; `tracking.uri=URI` and `tracking.experiment=NAME` stand for the parser's flags."""
+        """Parses as argparse does; `tracking.uri=URI` and `tracking.experiment=NAME` are read as flags."""
         given = list(sys.argv[1:] if args is None else args)
         flags = given[: given.index("--")] if "--" in given else given
         for place, each in enumerate(flags):
@@ -120,7 +120,7 @@ def default_folders() -> list[Path]:
 
 
 def truncate(text: str, most: int = 100) -> str:
-    """Returns a text without its end if it is longer than `most` characters."""
+    """Returns the text, cut to `most` characters with an ellipsis at its end."""
     return text if len(text) <= most else text[: most - 3] + "..."
 
 

@@ -44,7 +44,7 @@ def log_extras(tracker: Tracker, tracking: Tracking) -> Iterator[None]:
 
 
 def measures_system(tracking: Tracking) -> bool:
-    """Return whether to log system metrics: as configured, or else as MLflow's environment variable says."""
+    """Return whether to log system metrics: the config decides, or else MLflow's environment variable."""
     if tracking.system_metrics is None:
         return os.environ.get(_VARIABLE, "").lower() in ("true", "1")
     return tracking.system_metrics

@@ -66,7 +66,7 @@ def compiled_by_model(experiment: Experiment, spec: Callable[[], ModelSpec]) -> 
                 made = build(node, spec=spec()) if _takes_spec(node) else build(node)
             except (Exception, SystemExit):  # the error is raised again when the model is built for training
                 return Taken()
-        _found[key] = _of(made, node) if getattr(made, "compiled", False) else Taken()
+        _found[key] = _compiled_with(made, node) if getattr(made, "compiled", False) else Taken()
     taken = _found[key]
     for part in _following(experiment):
         if part in taken.unnamed:
@@ -104,7 +104,7 @@ def compile_notice(experiment: Experiment, taken: Taken) -> str:
 
 
 def _following(experiment: Experiment) -> set[str]:
-    """Return the parts that the config leaves to the model's own code."""
+    """Return which of optimizer, loss and metrics the config leaves to the model's own code."""
     follows = {
         "optimizer": experiment.optimizer_follows_model,
         "loss": experiment.loss is None,
@@ -121,7 +121,7 @@ def _takes_spec(node: Node) -> bool:
         return False
 
 
-def _of(model: Any, made_by: Node) -> Taken:
+def _compiled_with(model: Any, made_by: Node) -> Taken:
     given = getattr(getattr(model, "_compile_config", None), "config", {})
     losses = compiled_parts(model, "loss")
     if len(losses) > 1:
@@ -140,7 +140,7 @@ def _of(model: Any, made_by: Node) -> Taken:
     metrics = named("metrics", lambda: _metrics(model, made_by)) or None
     weights = given.get("loss_weights")
     ignored = () if {*compiled_parts(model, "loss_weights")} <= {1.0} else (f"loss_weights {weights}",)
-    return Taken(optimizer, loss, metrics, _step(model, given), ignored, unnamed)
+    return Taken(optimizer, loss, metrics, _step_settings(model, given), ignored, unnamed)
 
 
 def _metrics(model: Any, made_by: Node) -> dict[str, Node]:
@@ -153,7 +153,7 @@ def _metrics(model: Any, made_by: Node) -> dict[str, Node]:
     return metrics
 
 
-def _step(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+def _step_settings(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a step that differ from Keras' defaults, by the trainer's keys."""
     if given.get("run_eagerly"):
         return {"run_eagerly": True}
@@ -165,8 +165,8 @@ def _step(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
 def _optimizer(optimizer: Any) -> Node:
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # mixed precision wraps it
     if isinstance(rate := optimizer._learning_rate, _schedules()):
-        _hold("schedule", rate)
-    _hold("optimizer", optimizer)
+        _check_recreatable("schedule", rate)
+    _check_recreatable("optimizer", optimizer)
     config = optimizer.get_config()
     given = _given("optimizer", optimizer, type(optimizer).__name__.lower(), config)
     if isinstance(serialized := config.get("learning_rate"), Mapping):
@@ -182,15 +182,15 @@ def _schedules() -> type[Any]:
     return kind
 
 
-def _hold(noun: str, part: Any) -> None:
+def _check_recreatable(noun: str, part: Any) -> None:
     """Refuse an object of a user's class that cannot be created again from its config.
 
     Raises:
         ConfigError: it cannot.
     """
     kind = type(part)
-    if "<" in kind.__qualname__ or (not _is_keras_s(kind) and arguments_of(part) is None):
-        raise _not_again(noun, part)
+    if "<" in kind.__qualname__ or (not _is_of_keras(kind) and arguments_of(part) is None):
+        raise _recreation_error(noun, part)
 
 
 def _metric(metric: Any, made_by: Node, place: str) -> tuple[str, Node]:
@@ -225,7 +225,7 @@ def _node(group: str, part: Any, place: str, made_by: Node) -> Node:
         if inspect.isfunction(part):
             return component_node(group, {"name": _name(group, part, part.__name__)}, group)
         config = {} if part is kind else arguments_of(part)
-        config = part.get_config() if config is None and _is_keras_s(kind) and hasattr(part, "get_config") else config
+        config = part.get_config() if config is None and _is_of_keras(kind) and hasattr(part, "get_config") else config
         if config is not None:
             return component_node(group, _given(group, kind, to_snake_case(kind.__name__), config), group)
     target = made_by.component.target
@@ -235,7 +235,7 @@ def _node(group: str, part: Any, place: str, made_by: Node) -> Node:
         factory, arguments = found
         return component_node(group, _set(group, _name(group, factory, ""), arguments), group)
     if refers_to_layers(part) or _takes_spec(made_by) or made_by.component.reading().kind != "made":
-        raise _not_again(GROUPS[group].noun, part)
+        raise _recreation_error(GROUPS[group].noun, part)
     return component_node(group, {**made_by.parameters, "name": f"{target}{CALLED}{place}"}, group)
 
 
@@ -251,7 +251,7 @@ def _reference(part: Any, module: str) -> str | None:
     return None
 
 
-def _not_again(noun: str, part: Any) -> ConfigError:
+def _recreation_error(noun: str, part: Any) -> ConfigError:
     name = part.__qualname__ if hasattr(part, "__qualname__") else type(part).__qualname__
     return ConfigError(
         f"model: is compiled with {'an' if noun == 'optimizer' else 'a'} {noun}, {name}, that no run could make again: "
@@ -274,8 +274,8 @@ def _set(group: str, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _name(group: str, part: Any, name: str) -> str:
     """Return the registered name of a Keras object, or the reference of a user's."""
-    return name if _is_keras_s(part) else f"{part.__module__}:{part.__qualname__}"
+    return name if _is_of_keras(part) else f"{part.__module__}:{part.__qualname__}"
 
 
-def _is_keras_s(part: Any) -> bool:
+def _is_of_keras(part: Any) -> bool:
     return str(part.__module__).startswith("keras.")

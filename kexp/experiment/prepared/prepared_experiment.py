@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Prepared",
     "feeds",
+    "model_spec",
 ]
 
 
@@ -48,8 +49,8 @@ class Prepared:
     @property
     def measured(self) -> tuple[str, ...]:
         """The names of all measured metrics, except those that callbacks, or metrics that return a dict, may add."""
-        plainly, weighed = self.experiment.compiled_metrics(rows_weighted=self.is_weighted)
-        trained = ("loss", *plainly, *(f"weighted_{name}" if name in plainly else name for name in weighed))
+        plain, weighted = self.experiment.compiled_metrics(rows_weighted=self.is_weighted)
+        trained = ("loss", *plain, *(f"weighted_{name}" if name in plain else name for name in weighted))
         parts = {"": True, "val_": self.splits.validation is not None, "test_": self.splits.test is not None}
         return tuple(prefix + name for prefix, exists in parts.items() if exists for name in trained)
 
@@ -61,7 +62,7 @@ class Prepared:
 
     @property
     def batch_size(self) -> int:
-        """The number of rows of a batch: all training rows, if the config says more, as in Keras."""
+        """The number of rows of a batch: `trainer.batch_size`, or all training rows if they are fewer, as in Keras."""
         return min(self.experiment.trainer.batch_size, len(self.splits.train))
 
     @property
@@ -72,10 +73,16 @@ class Prepared:
     @cached_property
     def spec(self) -> ModelSpec:
         """The shapes and the activation that the model is built for. Imports Keras, for the activation."""
-        return _spec(self.experiment, self.splits.spec)
+        return model_spec(self.experiment, self.splits.spec)
 
 
-def _spec(experiment: Experiment, rows: DataSpec) -> ModelSpec:
+def model_spec(experiment: Experiment, rows: DataSpec) -> ModelSpec:
+    """Return the shapes and the activation that the experiment's model is built for. Imports Keras.
+
+    Args:
+        experiment: the experiment; if its loss is not chosen yet, the default loss of the task decides the output.
+        rows: the spec of its data.
+    """
     from kexp.model import ModelSpec
 
     loss = experiment.loss or component_node("loss", traits.choices_for(rows.task)[0], "loss")

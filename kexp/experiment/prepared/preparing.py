@@ -12,7 +12,7 @@ from kexp.experiment.earlier import adjust_to, earlier_run, reuse_encoding
 from kexp.experiment.earlier import describe as describe_earlier
 from kexp.experiment.own_files import own_modules
 from kexp.experiment.prepared.own_compile import compile_notice, compiled_by_model
-from kexp.experiment.prepared.prepared_experiment import Prepared, _spec
+from kexp.experiment.prepared.prepared_experiment import Prepared, model_spec
 from kexp.experiment.prepared.targets import find_targets, targets_notice
 from kexp.fingerprint import fingerprint
 from kexp.registry import OURSELVES
@@ -42,7 +42,7 @@ def load_data(node: Node) -> Data:
 
 
 def split_as(experiment: Experiment, data: Data) -> Splits:
-    """Split data as the config says.
+    """Split data into training, validation and test rows, as the config chooses.
 
     Raises:
         DataError: the data cannot be split in this way.
@@ -62,7 +62,7 @@ def split_as(experiment: Experiment, data: Data) -> Splits:
 
 
 def _for_loss(data: Data, loss: Node | None) -> Data:
-    """Return the data, with class numbers as classes that only the loss tells from quantities."""
+    """Return the data, with whole numbers as classes if the loss is one for classes."""
     from kexp.data.inference import with_classes
 
     if loss is None or data.spec.task == "classification":
@@ -96,7 +96,7 @@ def _prepare(experiment: Experiment, data: Data) -> Prepared:
     _check_text(experiment, spec)
     _check_used(experiment, data)
     configured = experiment
-    taken = compiled_by_model(experiment, lambda: _spec(configured, spec))
+    taken = compiled_by_model(experiment, lambda: model_spec(configured, spec))
     experiment = experiment.compiled_with(taken)
     tried = find_targets(experiment, splits)
     loss, metrics = traits.choices_for(spec.task)
@@ -114,7 +114,7 @@ def _prepare(experiment: Experiment, data: Data) -> Prepared:
     problem = traits.targets_problem(experiment.loss.name, wanted, measured, spec.task, spec.outputs, spec.positions)
     if problem:
         only_classes = "classification" in {wanted.task, *(each.task for each in measured.values())}
-        raise ConfigError(problem + (_or_classes(experiment.data, splits) if only_classes else ""))
+        raise ConfigError(problem + (_advice_on_classes(experiment.data, splits) if only_classes else ""))
     try:
         splits = splits.encode(wanted.targets_for(spec.task))
     except DataError as error:
@@ -134,8 +134,8 @@ def _prepare(experiment: Experiment, data: Data) -> Prepared:
     notices = (
         *((("model", compiled),) if compiled else ()),
         *notices,
-        *_made_anew(experiment),
-        *_overruled(experiment),
+        *_reload_notices(experiment),
+        *_override_notices(experiment),
     )
     if earlier is not None:
         notices = (("model", describe_earlier(experiment, earlier)), *notices)
@@ -147,8 +147,8 @@ def _prepare(experiment: Experiment, data: Data) -> Prepared:
     return prepared
 
 
-def _or_classes(data: Node, splits: Splits) -> str:
-    """Say how whole numbers that were taken for a quantity become classes."""
+def _advice_on_classes(data: Node, splits: Splits) -> str:
+    """Return advice for an error message if the target has whole numbers that may be classes; else an empty text."""
     y = splits.data.targets
     whole = splits.spec.task == "regression" and splits.spec.outputs == 1 and bool((y == y.round()).all())
     if not whole or data.parameters.get("task") != "auto":
@@ -156,8 +156,8 @@ def _or_classes(data: Node, splits: Splits) -> str:
     return ", or data.task=classification if the whole numbers of the target are classes"
 
 
-def _made_anew(experiment: Experiment) -> list[tuple[str, str]]:
-    """Return notices on the user's objects that Keras cannot copy."""
+def _reload_notices(experiment: Experiment) -> list[tuple[str, str]]:
+    """Return a notice for each object of the user's that Keras cannot copy by its config."""
     own = [node for node in experiment.nodes() if node.component.distribution != OURSELVES]
     copied = [node for node in own if node.component.reading().kind == "copied"]
     return [
@@ -167,19 +167,21 @@ def _made_anew(experiment: Experiment) -> list[tuple[str, str]]:
     ]
 
 
-def _overruled(experiment: Experiment) -> list[tuple[str, str]]:
+def _override_notices(experiment: Experiment) -> list[tuple[str, str]]:
     """Return notices if a user's module set a backend, a dtype policy or a floatx that the config overrides."""
     by_modules, notices = set_by(own_modules(experiment)), []
     if by_modules.get(BACKEND, experiment.backend) != experiment.backend:
-        told = f"whatever {BACKEND} a module sets, here {by_modules[BACKEND]}; backend={by_modules[BACKEND]} is for it"
-        notices.append(("backend", f"{experiment.backend}, {told}"))
+        detail = (
+            f"whatever {BACKEND} a module sets, here {by_modules[BACKEND]}; backend={by_modules[BACKEND]} is for it"
+        )
+        notices.append(("backend", f"{experiment.backend}, {detail}"))
     used = "mixed_float16" if experiment.trainer.mixed_precision else "float32"
     own = next(((name.split()[-1], value) for name, value in by_modules.items() if name in PRECISION), ("", used))
     setting, found = training.user_precision() or own
     if found != used:
         advice = "; trainer.mixed_precision=true is for it" if found == "mixed_float16" else ""
-        told = f"whatever {setting.replace('_', ' ')} a module sets, here {found}{advice}"
-        notices.append(("trainer", f"layers compute in {used}, {told}"))
+        detail = f"whatever {setting.replace('_', ' ')} a module sets, here {found}{advice}"
+        notices.append(("trainer", f"layers compute in {used}, {detail}"))
     return notices
 
 

@@ -1,8 +1,8 @@
 """Find the form of targets that a user's loss or metric takes, by a trial call on a few rows.
 
-A function does not tell whether it takes class numbers or one-hot rows. It is called with each form and outputs of the
-model's shape. It takes a form if it returns finite numbers, one for each row or one for all. If it takes several forms,
-a loss gets the first of `_FORMS`, and a metric the form that the loss trains on.
+The signature of a function does not show whether it takes class numbers or one-hot rows. It is therefore called with
+each form, and with outputs of the model's shape. It takes a form if it returns finite numbers: one per row or one in
+all. If it takes several forms, a loss gets the first of `_FORMS`, and a metric the form that the loss trains on.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _FORMS = {
 }
 _ROWS = 7
 _MISTAKES = (AttributeError, NameError, ImportError)
-_WHOLE, _ODD, _ENDLESS, _FAILED = 3, 2, 1, 0  # one number a row or one for all; another shape; not finite; an error
+# Ranks of a trial call: one number per row or one in all; another shape; numbers that are not finite; an exception.
+_VALID, _OTHER_SHAPE, _NOT_FINITE, _FAILED = 3, 2, 1, 0
 _found: dict[tuple[Any, ...], dict[str, int | Exception]] = {}
 
 
@@ -45,9 +46,7 @@ def find_targets(experiment: Experiment, splits: Splits) -> dict[str, tuple[str,
     nodes = [node for node in (experiment.loss, *experiment.metrics.values()) if node is not None]
     nodes = [node for node in nodes if not traits.says_targets(node.component)]
     if splits.spec.task != "classification":
-        for (
-            node
-        ) in nodes:  # the outputs of the model may differ from those of this call, so only errors in any case count
+        for node in nodes:  # the model's outputs may differ from those of this call, so only certain mistakes count
             if isinstance(error := _try(node, splits, "dense"), _MISTAKES):
                 raise ConfigError(f"{node.path}: {node.name} does not work: {describe_error(error)}")
         return {}
@@ -80,9 +79,10 @@ def _taken(node: Node, splits: Splits, backend: str) -> tuple[str, ...]:
         errors = {form: error for form, error in results.items() if isinstance(error, Exception)}
         # An error that does not depend on the form of targets is the more useful one.
         errors = {form: error for form, error in errors.items() if isinstance(error, _MISTAKES)} or errors
-        said = {form: describe_error(error) for form, error in errors.items()}
-        told = said.values() if len({*said.values()}) == 1 else (f"with {_FORMS[form]} {said[form]}" for form in said)
-        raise ConfigError(f"{node.path}: {node.name} does not work: {'; '.join(dict.fromkeys(told))}")
+        texts = {form: describe_error(error) for form, error in errors.items()}
+        if len({*texts.values()}) > 1:
+            texts = {form: f"with {_FORMS[form]} {text}" for form, text in texts.items()}
+        raise ConfigError(f"{node.path}: {node.name} does not work: {'; '.join(dict.fromkeys(texts.values()))}")
     return tuple(form for form, rank in ranks.items() if rank == best)
 
 
@@ -106,8 +106,12 @@ def _try(node: Node, splits: Splits, form: str) -> int | Exception:
     except Exception as error:  # raised by the function: it does not take these targets
         return error
     if not np.isfinite(result).all():
-        return _ENDLESS
-    return _WHOLE if result.ndim == 0 or node.component.group == "metrics" or result.shape[:1] == (count,) else _ODD
+        return _NOT_FINITE
+    return (
+        _VALID
+        if result.ndim == 0 or node.component.group == "metrics" or result.shape[:1] == (count,)
+        else _OTHER_SHAPE
+    )
 
 
 def _outputs(shape: tuple[int, ...], activation: str) -> Any:

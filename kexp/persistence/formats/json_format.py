@@ -1,4 +1,4 @@
-"""The format `json`: the architecture alone; and what every format of an architecture does."""
+"""The format `json`, which stores only the architecture, and the class that it shares with `yaml`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def json_format() -> ArchitectureFormat:
 
 
 class ArchitectureFormat:
-    """A format of the architecture alone.
+    """A format that stores only the architecture.
 
     Args:
         filename: see `Format`.

@@ -1,4 +1,4 @@
-"""The format `weights`: the weights alone, as HDF5."""
+"""The format `weights`, which stores only the weights, as HDF5."""
 
 from __future__ import annotations
 

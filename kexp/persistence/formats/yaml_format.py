@@ -1,4 +1,4 @@
-"""The format `yaml`: the architecture alone."""
+"""The format `yaml`, which stores only the architecture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Upper bounds of a model's size, computed from a flat Sequential config alone.
+"""Upper bounds of a model's size, computed only from a flat Sequential config.
 
 A file of a few bytes can request a layer of ten thousand million units, which Keras allocates when it builds the layer.
 All figures are upper bounds: convolutions and pooling are computed as if they padded.

@@ -28,8 +28,8 @@ __all__ = [
 
 SEED = "seed"
 
-_CHOOSE = ("backend", "trainer", "trainer.engine", "experiment")  # overrides that choose them; a preset may
-_LAUNCHERS = ("backend", "trainer.engine")  # keys that a launcher sets where the user does not
+_CHOOSE = ("backend", "trainer", "trainer.engine", "experiment")  # overrides that may choose a backend or an engine
+_LAUNCHERS = ("backend", "trainer.engine")  # keys that a launcher sets unless the user does
 _FIRST = ("data", "model", "activation", "optimizer", "loss", "metrics", "callbacks", "trainer")
 
 
@@ -60,9 +60,9 @@ def group_trials(trials: Iterable[TrialResult]) -> tuple[list[Group], list[str]]
     """Group trials, and find the parameters in which the groups differ.
 
     A key that ends in `seed` and equals the trial's own seed (`data.split_seed: ${seed}`) follows the seed, and does
-    not separate groups. Nor do the backend and the engine where a launcher chose them: a trial that finished as a
-    single run belongs to the lanes of its choice. A parameter that depends only on a component's name (the default
-    learning rate of each optimizer) is not listed; the name is.
+    not separate groups. Nor do the backend and the engine if a launcher chose them: a trial that ran as a single run
+    belongs to the same group as lanes with its parameters. A parameter that depends only on a component's name (the
+    default learning rate of each optimizer) is not listed; the name is.
 
     Returns:
         The groups, in order of first appearance, and the columns in the order of the config.
@@ -112,7 +112,7 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
 
 
 def full_key(name: str, keys: Collection[str]) -> str | None:
-    """Return the one of the keys that a name stands for: itself, or `optimizer.name` for `optimizer`; None if none."""
+    """Return the key that a name means: the name itself, or `optimizer.name` for `optimizer`; None if there is none."""
     return next((key for key in (name, f"{name}.name") if key in keys), None)
 
 
@@ -156,7 +156,7 @@ def _differing_keys(trials: Sequence[TrialResult]) -> list[str]:
 
 
 def _left_to_launcher(trials: Sequence[TrialResult]) -> bool:
-    """Return whether the trials of a sweep do not differ in what the user may have chosen a backend or an engine by."""
+    """Return whether the launcher chose the backend and the engine: no override of a trial may have chosen them."""
     chosen = {
         tuple(each for each in trial.overrides if key_of(each) in _CHOOSE or each.startswith("+"))
         for trial in trials

@@ -75,7 +75,7 @@ class SweepResults:
         title: the sweep's name, or a description of the runs.
         parent: the sweep's own run; None if the trials have no common parent.
         objective: the metric that the sweep was configured with; None if it was not.
-        direction: minimize or maximize, likewise.
+        direction: minimize or maximize; None if the sweep was not configured with a direction.
         folder: the sweep's folder with cached histories; None if it is not on this machine.
     """
 
@@ -127,8 +127,8 @@ def read_sweep(settings: StoreSettings, ref: str = "latest", *, shared: Iterable
     Args:
         settings: the store and experiment.
         ref: a sweep's run id, a unique prefix of it, its name (the newest of that name), or `latest`. If there is no
-            sweep yet, `latest` means all runs of the experiment. The id of a run that is not a sweep means that run
-            alone.
+            sweep yet, `latest` means all runs of the experiment. The id of a run that is not a sweep means only that
+            run.
         shared: run ids of trials that this sweep took over from others; read from its run unless given.
 
     Raises:
@@ -190,5 +190,5 @@ def histories_of(settings: StoreSettings, folder: Path | None = None) -> Histori
         settings: the store.
         folder: the sweep's folder, in which histories read from a server are cached; None caches nothing.
     """
-    kept = None if folder is None else HistoryCache(folder)
-    return lambda run_ids: read_histories(settings, run_ids, kept)
+    cache = None if folder is None else HistoryCache(folder)
+    return lambda run_ids: read_histories(settings, run_ids, cache)

@@ -86,7 +86,9 @@ def describe(tracker: Tracker, tracking: Tracking, files: list[Path]) -> None:
     report = next((file for file in files if file.suffix == ".md"), None)
     if report is None:
         return
-    text = report.read_text(encoding="utf-8").partition("\n\n")[2]  # its heading is the run's name, which stands above
+    text = report.read_text(encoding="utf-8").partition("\n\n")[
+        2
+    ]  # without its heading, the run's name, which the page shows anyway
     text = text if tracking.description is None else f"{tracking.description}\n\n{text}"
     if len(text) > _LONGEST_NOTE:
         text = text[: text.rfind("\n", 0, _LONGEST_NOTE)] + _MORE

@@ -67,9 +67,9 @@ class Session(SweepState):
         key = sweep_key(self.arguments)
         with ExitStack() as stack, sigterm_raises(), ExitStack() as ending:
             lock_sweep(stack, self.folder.parent, key)
-            before = self._take_up(key)
+            before = self._adopt_earlier_run(key)
             self.goes_on = before is not None
-            with deferred_interrupts():  # a run that is open is one that will be ended
+            with deferred_interrupts():  # from here on, the run must be ended
                 self.notices += ignored_variables() if self.store is not None else []
                 tracker = open_sweep_run(self, key, before, _print_line if self.verbose else None)
                 ending.enter_context(ended_with(tracker))
@@ -87,7 +87,7 @@ class Session(SweepState):
             finally:
                 stack.enter_context(no_interrupts([signal.SIGINT]))  # until its run has ended
                 with no_interrupts():
-                    self._interrupt()
+                    self._record_interrupted()
                     self._end(tracker)
         self.rows_waiting = tracker.undelivered
         # A notice on trials that wait in the same folder covers the rows too.
@@ -114,7 +114,7 @@ class Session(SweepState):
             self.choose_objective_from({key: value for trial in self.trials for key, value in trial.metrics.items()})
             for trial in self.trials:
                 if trial.state == "DONE":
-                    self.kept_models.consider(trial, self.objective)
+                    self.kept_models.add(trial, self.objective)
             # A kill may have left an earlier attempt beside the good one.
             self.records.replace(trial for trial in self.trials if trial.state == "DONE")
 
@@ -133,18 +133,18 @@ class Session(SweepState):
         Args:
             launcher: runs the tasks.
             trials: the trials that are known from the start.
-            ask: whether a trial waits after each epoch for the answer whether it continues.
+            ask: whether a trial asks after each epoch whether to continue, and waits for the answer.
             more: called when a worker is free; returns a further trial, or None if there is none at this time.
             most: the most trials that `more` will return.
             then: called when no other trial waits; returns paused trials to continue, or none at this time.
         """
-        waiting = self._events.expect(trials)
+        waiting = self._events.register(trials)
 
         def another() -> Task | None:
             trial = more() if more is not None else None
             if trial is None:
                 return None
-            self._events.expect([trial])
+            self._events.register([trial])
             return self.task(trial, ask)
 
         def last() -> Sequence[Task]:
@@ -160,7 +160,7 @@ class Session(SweepState):
             launcher.run_tasks(tasks, self._events)
         finally:
             with no_interrupts():
-                self._interrupt()
+                self._record_interrupted()
                 self.table.close()
 
     def prune_with(self, judge: Callable[[Trial, int, Mapping[str, float]], str | None]) -> None:
@@ -191,7 +191,7 @@ class Session(SweepState):
         self._events.ended(trial, replace(outcome, state="PRUNED", reason=reason, record=record))
 
     def take_over(self, trial: Trial, donor: Trial, fingerprint: str) -> None:
-        """Gives a trial the measurements of another, its donor; `fingerprint` is the trial's own before that."""
+        """Gives a trial the metrics of another, its donor; `fingerprint` is that of the trial before."""
         self.records.take_over(trial, donor, fingerprint)
         trial.metrics = dict(donor.metrics)
 
@@ -200,7 +200,7 @@ class Session(SweepState):
         if self._asked_to_save or any(not trial.over for trial in self.trials):
             return []
         self._asked_to_save = True
-        tasks = self.kept_models.tasks(self.task, self.records.header)
+        tasks = self.kept_models.saving_tasks(self.task, self.records.header)
         if tasks and self.records.has_store:  # the report is written while models are saved
             self._report.begin(after=lambda: self.records.wait(self.trials))
         return tasks
@@ -209,11 +209,11 @@ class Session(SweepState):
         """Returns the closing lines: the ranking, how trials were launched, and what went wrong."""
         again = command_line("reproduce", "RUN", "--save", store=self.store)
         launched = self._launched() + [f"{label:<8} {text}" for label, text in self._events.trial_notices]
-        launched += [line] if (line := self.kept_models.line(self.objective, again)) else []
+        launched += [line] if (line := self.kept_models.closing_line(self.objective, again)) else []
         return closing_lines(self, self.comparison, launched)
 
-    def _take_up(self, key: str) -> str | None:
-        """Takes the name and folder of an earlier run of this sweep, if there is one; returns its id."""
+    def _adopt_earlier_run(self, key: str) -> str | None:
+        """Takes the name and folder of an earlier run of this sweep. Returns the run's id; None if there is none."""
         chosen = self.folder.name != self.name  # by `hydra.sweep.dir`
         before = None if self.store is None else earlier_sweep(self.store, key, self.settings.name)
         if before is None or self.settings.rerun:
@@ -240,8 +240,8 @@ class Session(SweepState):
             resume_command=self.resume_command,
         )
 
-    def _interrupt(self) -> None:
-        """Records the trials that still run when the sweep ends as KILLED."""
+    def _record_interrupted(self) -> None:
+        """Records as KILLED the trials that are still running when the sweep ends."""
         reason = "ended by sweep.fail_fast" if self.settings.fail_fast else "the sweep was interrupted"
         for trial in self.trials:
             if trial.state == "RUNNING":

@@ -1,4 +1,4 @@
-"""The state of a sweep: its trials, what they are judged by, and where they are recorded."""
+"""The state of a sweep: its trials, its objective, its store and folder."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class SweepState:
     Args:
         trials: the planned trials; a sweeper that searches adds more.
         experiment: any valid trial's config, for the settings that trials share.
-        arguments: what is swept over, as on the command line.
-        store: where runs are recorded; None records nothing.
+        arguments: the overrides that define the sweep, as on the command line.
+        store: the store of its runs; None records nothing.
         folder: the folder of the sweep's files, `multirun/NAME`.
         name: the sweep's name.
         command: the whole command line, for `kexp resume`.
@@ -40,7 +40,7 @@ class SweepState:
         objectives: of a search that has several, all of them.
         run_id: the id of the sweep's own run, once it is open.
         notices: sentences for the user, printed at the end.
-        remarks: what a reader of the table and of the report should know.
+        remarks: caveats for the reader of the table and of the report.
         logs_models: whether trials whose model is kept log it to MLflow.
         kept_models: the models to keep.
         records: the trials' records.
@@ -94,7 +94,7 @@ class SweepState:
         return command_line("compare", self.name, store=self.store, experiment=True)
 
     def task(self, trial: Trial, ask: bool = False) -> Task:
-        """Returns the task of a trial, and sets its folder; `ask` makes each epoch wait for an answer."""
+        """Returns the task of a trial, and sets the trial's folder; for `ask` see `Task`."""
         trial.folder = self.folder / (str(trial.number) if self.jobs is None else self.jobs.subdir(trial))
         folder, fingerprint = self.folder.resolve(), trial.fingerprint
         return Task(

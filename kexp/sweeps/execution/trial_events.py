@@ -40,7 +40,7 @@ class TrialEvents:
         self._twins: dict[str, list[Trial]] = {}
         self._disk_is_full = False
 
-    def expect(self, trials: Sequence[Trial]) -> list[Trial]:
+    def register(self, trials: Sequence[Trial]) -> list[Trial]:
         """Registers trials, and returns those to run: of the waiting trials that are the same experiment, the first."""
         self._trials |= {trial.number: trial for trial in trials}
         leaders: dict[str, Trial] = {}
@@ -68,7 +68,7 @@ class TrialEvents:
         sweep, trial = self._sweep, self._trials[number]
         trial.epoch = epoch
         trial.metrics.update(metrics)
-        sweep.records.epoch(trial, epoch, metrics)
+        sweep.records.add_epoch(trial, epoch, metrics)
         sweep.choose_objective_from(metrics)
         assert sweep.table is not None
         sweep.table.update(trial)
@@ -107,8 +107,8 @@ class TrialEvents:
         sweep.records.put(trial, outcome)
         trial.state = outcome.state
         sweep.choose_objective_from(trial.metrics)
-        sweep.kept_models.consider(trial, sweep.objective)
-        sweep.records.forget(trial)
+        sweep.kept_models.add(trial, sweep.objective)
+        sweep.records.drop_metrics(trial)
         for twin in self._twins.pop(trial.fingerprint, ()):
             twin.state, twin.run_id, twin.folder = "DONE" if trial.good else trial.state, trial.run_id, trial.folder
             twin.metrics, twin.reason = dict(trial.metrics), f"the same experiment as trial {trial.number}"
@@ -118,7 +118,7 @@ class TrialEvents:
         trial = sweep.kept_models.trial(outcome.number)
         self.trial_notices |= dict.fromkeys(outcome.notices)
         if outcome.state == "FINISHED":
-            sweep.records.add_model(trial.folder, lambda: sweep.kept_models.is_saved(trial))
+            sweep.records.add_model(trial.folder, lambda: sweep.kept_models.mark_saved(trial))
         else:
             sweep.notices.append(f"the model of trial {trial.number} is not saved: {outcome.reason}")
             self.models_missing += 1

@@ -1,8 +1,8 @@
 """Parameters that only some choices have: `optimizer=sgd,adam optimizer.momentum=0,0.9` makes three trials.
 
 If a trial's choices lack a parameter that other trials of the sweep have, the trial runs once, without that parameter.
-So does a trial whose model takes no activation, where the models of others do. A parameter that no trial has is kept,
-so that checking the trial reports it as unknown.
+The same holds for the activation, if a trial's model takes none and other models do. A parameter that no trial has is
+kept, so that the check of the trial reports it as unknown.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def drop_inapplicable(combinations: Sequence[Sequence[str]], composer: Any) -> t
 
 
 def _drop_activation(combinations: Sequence[Sequence[str]], composer: Any) -> tuple[list[tuple[str, ...]], list[str]]:
-    """Remove the activation where a model takes none and other models of the sweep do."""
+    """Remove the activation from trials whose model takes none, if other models of the sweep do."""
     models = [_model_of(composer.base(composer.choices(each))) for each in combinations]
     given = [any(_is_activation(override) for override in each) for each in combinations]
     without = [model in WITHOUT_ACTIVATION for model in models]

@@ -192,8 +192,8 @@ class _Derived:
     """Settings that were derived from the data.
 
     Attributes:
-        loss: the loss, which the data decides if the config does not.
-        metrics: key -> metric, likewise.
+        loss: the loss, chosen for the data if the config leaves it open.
+        metrics: key -> metric, chosen in the same way.
         targets: config path -> the form of target that the component takes.
         digest: the data's.
         measured: the names of all metrics that are measured.

@@ -42,7 +42,7 @@ class KeptModels:
             return None
         return (self.folder / "states" / f"{trial.fingerprint[:32]}.npz").resolve()
 
-    def consider(self, trial: Trial, objective: Objective | None) -> None:
+    def add(self, trial: Trial, objective: Objective | None) -> None:
         """Keeps the state file of a trial that is over if it is among the best so far, and deletes others."""
         file = self.file(trial)
         if file is None or not file.exists():
@@ -58,7 +58,7 @@ class KeptModels:
             worse.unlink(missing_ok=True)
         del self._best[self.most :]
 
-    def tasks(self, task: Callable[[Trial], Task], run: Callable[[Trial], Header | None]) -> list[Task]:
+    def saving_tasks(self, task: Callable[[Trial], Task], run: Callable[[Trial], Header | None]) -> list[Task]:
         """Returns the tasks that save the models, one for each trial, the best first.
 
         Args:
@@ -82,14 +82,14 @@ class KeptModels:
         """Returns the trial whose model the task with this number saves."""
         return self._saving[number]
 
-    def is_saved(self, trial: Trial) -> None:
+    def mark_saved(self, trial: Trial) -> None:
         """Deletes the state file of a trial whose model is saved."""
         self.saved += 1
         if (file := self.file(trial)) is not None:
             file.unlink(missing_ok=True)
         self._best = [each for each in self._best if each[0] is not trial]
 
-    def line(self, objective: Objective | None, again: str) -> str:
+    def closing_line(self, objective: Objective | None, again: str) -> str:
         """Returns the closing line on the saved models; empty if there are none.
 
         Args:

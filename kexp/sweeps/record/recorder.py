@@ -1,7 +1,7 @@
 """Write the trials that are over to the store in batches, each exactly once, and then the saved models.
 
-Each trial is kept on disk until the store has it. If the sweep is killed or the store is away, the next `kexp resume`
-or `kexp sync` delivers what is left.
+A trial's record is on disk until the store has it. If the sweep is killed or the store cannot be reached, the next
+`kexp resume` or `kexp sync` delivers the rest.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ class Recorder:
 
     def put(self, record: RunRecord) -> None:
         """Adds the record of a trial that is over. It is on disk when this returns, unless the disk is full."""
-        with contextlib.suppress(OSError, StoreError):  # the store may still take it, or its error says what is wrong
+        with contextlib.suppress(
+            OSError, StoreError
+        ):  # the store may still accept it, or its error explains the problem
             self._outbox.keep(self._store, [record])
         with self._change:
             self._untried.add(record.run_id)
@@ -118,7 +120,7 @@ class Recorder:
                 waiting, deadline = len(self._waiting), time.monotonic() + _LAST_S
 
     def close(self, print_line: Callable[[str], None] | None = None) -> None:
-        """Writes the remaining records. Those that the store does not take stay on disk, and a notice says so.
+        """Writes the remaining records. Those that the store does not accept stay on disk, with a notice for the user.
 
         Args:
             print_line: called every few seconds with a line on how much is left. Ctrl-C leaves the rest on disk.

@@ -41,7 +41,7 @@ class TrialRecords:
         self._points: dict[int, list[tuple[int, dict[str, float], int]]] = {}
 
     def begin(self, recorder: Recorder | None, tracker: Tracker, folder: Path) -> None:
-        """Sets what exists only once the sweep's run is open.
+        """Sets the recorder and the folder, which exist only once the sweep's run is open.
 
         Args:
             recorder: writes the records; None without a store.
@@ -57,16 +57,16 @@ class TrialRecords:
         self._points[trial.number] = []
         return True
 
-    def epoch(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
+    def add_epoch(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
         """Notes the metrics of an epoch."""
         self._points[trial.number].append((epoch, dict(metrics), time.time_ns() // 1_000_000))
 
-    def forget(self, trial: Trial) -> None:
-        """Forgets the metrics of a trial that is over."""
+    def drop_metrics(self, trial: Trial) -> None:
+        """Drops the metrics of a trial that is over."""
         self._points.pop(trial.number, None)
 
     def take_over(self, trial: Trial, donor: Trial, fingerprint: str) -> None:
-        """Gives a trial the metrics of its donor; `fingerprint` is the trial's own before that."""
+        """Gives a trial the metrics of its donor; `fingerprint` is that of the trial before."""
         if self._recorder is not None:
             self._recorder.rename(fingerprint, trial.fingerprint)
         self._points[trial.number] = list(self._points.get(donor.number, ()))
@@ -88,7 +88,7 @@ class TrialRecords:
         if self._store is not None and is_remote(
             resolve_uri(self._store)
         ):  # so that the report need not read it from the server
-            HistoryCache(self._folder).keep(record.run_id, history_of(record))
+            HistoryCache(self._folder).add(record.run_id, history_of(record))
         self._recorder.put(record)
 
     def _without_shared_texts(self, record: RunRecord) -> RunRecord:

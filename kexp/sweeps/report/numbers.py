@@ -10,7 +10,7 @@ _DIGITS = 4  # significant ones
 
 
 def number_format(value: float) -> str:
-    """Return the format of a value and of its interval: `.4f`, or `.3e` where that would be long."""
+    """Return the format of a value and of its interval: `.4f`, or `.3e` for very small and very large values."""
     size = abs(value)
     if not size or not math.isfinite(size):
         return f".{_DIGITS}f"

@@ -20,9 +20,9 @@ class Column:
     Attributes:
         heading: the heading, which may be a shortened name.
         cells: one text for each row.
-        param: whether it shows a parameter, which may be cut, and no result, which may not.
+        param: whether it shows a parameter, whose text may be cut; results are never cut.
         right: whether the cells are aligned right, as numbers are.
-        optional: if there is no room, columns with a higher number are left out first; 0 is never left out.
+        optional: priority for leaving the column out if the table is too wide: the highest first; 0 never.
         title: the whole name of a parameter.
     """
 

@@ -33,7 +33,7 @@ def ranked_lines(comparison: Comparison, width: int = 100, limit: int | None = 4
 
     Args:
         comparison: the comparison to show.
-        width: columns of the terminal; the table is wider only if the results alone need more.
+        width: columns of the terminal; the table is wider only if the results need more.
         limit: the most rows to show; None for all.
         command: the command that shows the same with other flags; empty if the user has just typed it.
     """

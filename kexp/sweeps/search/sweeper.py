@@ -38,8 +38,8 @@ class OptunaSweeper(SpaceSweeper):
         n_trials: how many suggestions the search makes in total, including its earlier runs. All points unless given
             for a grid, 10 for a model that declares its own space.
         sampler: tpe, gp, cmaes, random, grid, nsga2, nsga3 or qmc; or a mapping with `name` and its parameters.
-        pruner: median, percentile, successive_halving, hyperband, threshold or wilcoxon; or a mapping, likewise; None
-            for no pruner.
+        pruner: median, percentile, successive_halving, hyperband, threshold or wilcoxon; or a mapping with `name`
+            and its parameters; None for no pruner.
         storage: a database URL, or a file that ends in .db or .log; `study.log` in the sweep's folder unless given.
         seed: random seed; equal seeds make equal suggestions.
         space: axes in YAML; axes on the command line take precedence.

@@ -1,4 +1,4 @@
-"""Sends the texts and files of a row to the place where MLflow keeps the run's artifacts."""
+"""Uploads the texts and files of a row as artifacts of the run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kexp.tracking.store.concurrent import MAX_CONNECTIONS, run_concurrently
 
 __all__ = ["check_files", "repository_of", "send_artifacts", "send_folder"]
 
-_UPLOADS = 2 * MAX_CONNECTIONS  # at the same time, of all threads
+_UPLOADS = 2 * MAX_CONNECTIONS  # the most uploads at the same time, in all threads
 _upload_slots = threading.BoundedSemaphore(_UPLOADS)
 
 
@@ -30,7 +30,7 @@ def repository_of(uri: str, tracking_uri: str | None = None) -> Any:
 
 
 def check_files(row: Row, folder: Path = Path()) -> None:
-    """Checks, before anything of a row is sent, that its files exist.
+    """Checks that the files of a row exist. Called before any part of the row is sent.
 
     Raises:
         StoreError: a file is missing.
@@ -92,8 +92,10 @@ def _send(repository: Any, sources: Sequence[tuple[Path, str]]) -> None:
         with _upload_slots if several else contextlib.nullcontext():
             (repository.log_artifacts if source.is_dir() else repository.log_artifact)(str(source), inside or None)
 
-    each = [part for source in sources for part in (_files_of(*source) if several and source[0].is_dir() else [source])]
-    run_concurrently([partial(send, *part) for part in each], _UPLOADS if several else 1)
+    parts = [
+        part for source in sources for part in (_files_of(*source) if several and source[0].is_dir() else [source])
+    ]
+    run_concurrently([partial(send, *part) for part in parts], _UPLOADS if several else 1)
 
 
 def _files_of(folder: Path, inside: str) -> list[tuple[Path, str]]:
@@ -115,4 +117,5 @@ def _write(texts: dict[str, str], folder: Path) -> None:
 
 
 def _artifact(folder: str, file: str) -> str:
+    """Return the path of the artifact that a file becomes."""
     return f"{folder}/{Path(file).name}".removeprefix("/")

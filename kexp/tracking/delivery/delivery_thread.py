@@ -1,4 +1,4 @@
-"""The thread that delivers to the store: when it tries, when it tries again, and when it gives up."""
+"""The thread that delivers to the store at intervals, retries while the store cannot be reached, and gives up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kexp.tracking.delivery.progress import DeliveryState
 __all__ = ["BRIEF_S", "DeliveryThread"]
 
 BRIEF_S = 2.0
-"""How long to try a store that is away, if there is no use in waiting."""
+"""The patience with a store that cannot be reached, if waiting longer is of no use."""
 
 _RETRY_S = 5.0  # the longest pause between two attempts while the store is away
 _LAST_RETRY_S = 1.0  # the same after `finish`
@@ -47,7 +47,7 @@ class DeliveryThread:
     ) -> None:
         self._deliver, self._left = deliver, left
         self._interval_s, self._patience_s = interval_s, patience_s
-        self.failure, self._waits_s = "", patience_s
+        self.failure, self._remaining_s = "", patience_s
         self.finishing = self.given_up = False
         self._woken = False
         self._change = threading.Condition()
@@ -66,7 +66,7 @@ class DeliveryThread:
         self._set("_woken")
 
     def finish(self, patience_s: float | None = None) -> None:
-        """Lets the thread end when everything is delivered, or the store stays away. Nothing more may be added.
+        """Ends the thread when everything is delivered, or its patience is over. Nothing may be added after this call.
 
         Args:
             patience_s: replaces the thread's patience.
@@ -82,7 +82,7 @@ class DeliveryThread:
     def state(self, wait_s: float) -> DeliveryState:
         """Return the state of the delivery when it has ended, at the latest after `wait_s`."""
         self._thread.join(wait_s)
-        return DeliveryState(self.failure, self._waits_s, not self.is_alive())
+        return DeliveryState(self.failure, self._remaining_s, not self.is_alive())
 
     def _set(self, flag: str) -> None:
         with self._change:
@@ -114,6 +114,6 @@ class DeliveryThread:
             if not last_taken or left < before:  # a store that takes something is slow, not away
                 last_taken = time.monotonic()
             patience_s = min(self._patience_s, BRIEF_S) if mentions_disk_full(self.failure) else self._patience_s
-            self._waits_s = max(last_taken + patience_s - time.monotonic(), 0.0)
-            if not self._waits_s:
+            self._remaining_s = max(last_taken + patience_s - time.monotonic(), 0.0)
+            if not self._remaining_s:
                 return

@@ -82,7 +82,7 @@ def deliver_records(
     """Writes records that wait in an outbox. A record that the store refuses is set aside, and stops no other.
 
     Args:
-        outbox: where the records wait, unless the disk was full. Written and refused records are removed from it.
+        outbox: the outbox with the records, unless the disk was full. Written and refused records are removed from it.
         settings: the store.
         records: the runs.
         fresh: see `log_finished_runs`.

@@ -1,4 +1,4 @@
-"""Delivers Keras models as MLflow LoggedModels. Their files wait in the outbox."""
+"""Delivers Keras models as MLflow LoggedModels. Until then, their files are in the outbox."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ def deliver_model(
 ) -> None:
     """Creates the LoggedModel of a row, with its files, metrics, link to the run and registration.
 
-    Goes on where an earlier attempt ended.
+    Continues an earlier attempt that did not complete.
 
     Args:
         client: MLflow's client of the store.
         header: the run.
-        outbox: where the row waits.
+        outbox: the outbox with the row.
         cursor: gets the model's id.
         row: see `model_row`.
-        wait_for_points: returns when the store has the run's own points, which must not be logged at the same time.
+        wait_for_points: returns when the store has the run's own points. Points of the model must not be logged before.
     """
     folder = outbox.run_folder / row["local"]
     tried = folder.with_name(f"{folder.name}.tried")
     fresh = folder.exists() and not tried.exists()  # else an earlier attempt may have ended at any point
     tried.touch()
-    model = None if fresh else _made_before(client, header, row)
+    model = None if fresh else _created_before(client, header, row)
     if model is not None and model.status == "READY" and not folder.exists():
         cursor.models[row["key"]] = model.model_id
         tried.unlink()
@@ -122,7 +122,7 @@ def _create(client: MlflowClient, header: Header, row: dict[str, Any]) -> Logged
         return made
 
     store = client._tracking_client.store
-    model = create_once(store, "logged-models", make, lambda: _made_before(client, header, row))
+    model = create_once(store, "logged-models", make, lambda: _created_before(client, header, row))
     if rest := dict(params[most:]):
         client.log_model_params(model.model_id, rest)
     return model
@@ -136,7 +136,7 @@ def _last_points(client: MlflowClient, run_id: str) -> list[tuple[str, float, in
     return [(point.key, point.value, point.step, point.timestamp) for point in points]
 
 
-def _made_before(client: MlflowClient, header: Header, row: dict[str, Any]) -> LoggedModel | None:
+def _created_before(client: MlflowClient, header: Header, row: dict[str, Any]) -> LoggedModel | None:
     """Return the model that an earlier attempt created, even if its process died before it noted that."""
     found = client.search_logged_models([header.experiment_id], f"source_run_id = '{header.run_id}'")
     return next((model for model in found if model.tags.get("kexp.key") == row["key"]), None)

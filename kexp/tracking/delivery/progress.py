@@ -15,7 +15,7 @@ from kexp.tracking.settings import command_line
 __all__ = ["DeliveryState", "refused_notice", "wait_for", "waiting_notice"]
 
 _PRINT_INTERVAL_S = 3.0
-_POLL_S = 0.2  # the longest time until Ctrl-C has an effect
+_POLL_S = 0.2  # the longest delay of Ctrl-C
 _BAR = 20  # characters
 
 
@@ -25,7 +25,7 @@ class DeliveryState:
 
     Attributes:
         failure: why the last attempt failed; empty if it succeeded.
-        waits_s: how long a store that is away will still be tried.
+        remaining_s: for how many more seconds the delivery is retried.
         over: whether the delivery has ended.
         refused: the reason for each row that the store refused.
         models_refused: how many of those were models.
@@ -33,7 +33,7 @@ class DeliveryState:
     """
 
     failure: str = ""
-    waits_s: float = 0.0
+    remaining_s: float = 0.0
     over: bool = False
     refused: tuple[str, ...] = ()
     models_refused: int = 0
@@ -52,7 +52,7 @@ def wait_for(
     Args:
         state: returns the state of the delivery when it has ended, at the latest after a number of seconds.
         left: returns how many things wait.
-        what: the word for these things, in the plural.
+        what: the noun for these things, in the plural, for messages.
         print_line: called every few seconds with a line on how many are left, and for how long; None prints nothing.
         give_up: called on Ctrl-C, and ends the delivery soon.
 
@@ -66,41 +66,41 @@ def wait_for(
         given_up = True
         give_up()
 
-    began = said = time.monotonic()
-    all_of_it = left()
+    start = last_print = time.monotonic()
+    total = left()
     with interrupts_call(interrupted):
         while not (now := state(_POLL_S)).over:
-            if print_line is None or given_up or time.monotonic() - said < _PRINT_INTERVAL_S:
+            if print_line is None or given_up or time.monotonic() - last_print < _PRINT_INTERVAL_S:
                 continue
-            said, rest = time.monotonic(), left()
+            last_print, rest = time.monotonic(), left()
             if rest:
-                print_line(_line(now, rest, max(all_of_it, rest), what, said - began))
+                print_line(_line(now, rest, max(total, rest), what, last_print - start))
     return replace(now, given_up=given_up)
 
 
-def _line(now: DeliveryState, left: int, all_of_it: int, what: str, passed_s: float) -> str:
-    sent = all_of_it - left
-    bar = f"[{'#' * (_BAR * sent // all_of_it):-<{_BAR}}]"
+def _line(now: DeliveryState, left: int, total: int, what: str, passed_s: float) -> str:
+    sent = total - left
+    bar = f"[{'#' * (_BAR * sent // total):-<{_BAR}}]"
     if mentions_disk_full(now.failure):
         rest = f"; {now.failure}"
     elif now.failure:
-        rest = f"; it is away ({now.failure}) and is waited for {now.waits_s:.0f} s more"
+        rest = f"; it is away ({now.failure}) and is waited for {now.remaining_s:.0f} s more"
     else:
         rest = f", {passed_s * left / sent:.0f} s left" if sent else ""
-    return f"store    {bar} {left} of {all_of_it} {what} are still to be sent{rest} (Ctrl-C: leave them)"
+    return f"store    {bar} {left} of {total} {what} are still to be sent{rest} (Ctrl-C: leave them)"
 
 
-def waiting_notice(state: DeliveryState, what: str, folder: Path, go_on: str = "") -> str:
+def waiting_notice(state: DeliveryState, what: str, folder: Path, alternative: str = "") -> str:
     """Return the sentence on what is left on disk.
 
     Args:
         state: the state of the delivery at its end.
-        what: the number of things that wait, and the word for them.
+        what: the number of things that wait, with their noun.
         folder: the folder of the run or sweep.
-        go_on: another command that delivers them; empty for none.
+        alternative: another command that delivers them; empty for none.
     """
     place = shown_path(folder)
-    how = f"deliver them with `{command_line('sync', place)}`" + (f", or {go_on}" if go_on else "")
+    how = f"deliver them with `{command_line('sync', place)}`" + (f", or {alternative}" if alternative else "")
     if state.given_up:
         return f"You did not wait for the tracking store: {what} wait in {place}; {how}."
     if mentions_disk_full(state.failure):

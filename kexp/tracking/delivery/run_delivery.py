@@ -1,4 +1,4 @@
-"""Delivers the rows of a run in progress from its outbox to the store."""
+"""Delivers the rows of a run in progress from its outbox to the store, in a background thread."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["RunDelivery"]
 
 
 class RunDelivery:
-    """Delivers one run's rows while it lives.
+    """Delivers the rows of one run while it is in progress.
 
-    It reads the rows from the outbox's files, so it can be in another process than the run. Only its thread imports
-    MLflow's modules, because two threads that import parts of one package may get a part that is not complete.
+    It reads the rows from the outbox's files, so it can work in another process than the run. Only its thread imports
+    MLflow's modules: two threads that import one package at the same time may see half-imported modules.
 
     Args:
         outbox: the run's rows.
         header: the run.
         settings: the store.
-        preload: kinds of rows, "figure" or "model", whose modules are imported when there is nothing else to do.
+        preload: kinds of rows, "figure" or "model", whose modules are imported as soon as the thread is idle.
     """
 
     def __init__(self, outbox: Outbox, header: Header, settings: StoreSettings, preload: Collection[str] = ()) -> None:
@@ -58,7 +58,7 @@ class RunDelivery:
         return replace(now, refused=tuple(sender.refused), models_refused=sender.models_refused)
 
     def close(self) -> None:
-        """Leaves on disk what is not delivered. Waits shortly for the current request."""
+        """Stops. Undelivered rows stay on disk. Waits up to 2 s for the current request."""
         self._thread.give_up()
         self._thread.state(BRIEF_S)
 

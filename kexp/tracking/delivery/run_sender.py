@@ -1,7 +1,7 @@
 """Sends the rows of one run to MLflow, in as few calls as possible.
 
-A row may be sent again without harm, whatever it holds. MLflow's store drops a metric that it has with the same key,
-step, time and value. A parameter, a tag and an artifact replace themselves. Data sets and models are looked for first.
+Sending a row is idempotent. MLflow's store drops a metric that it has with the same key, step, time and value. A
+parameter, a tag or an artifact replaces itself. For data sets and models, the sender first checks whether they exist.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ArtifactsAwayError", "RunSender", "preload_modules"]
 
-_BATCH, _PARAMS, _TAGS = 1000, 100, 100  # MLflow's limits for one log_batch: of all entities, and of these among them
-_FILES = 16  # the most files, figures and models in one batch of rows: after a failure the whole batch is sent again
+_BATCH, _PARAMS, _TAGS = 1000, 100, 100  # MLflow's limits for one log_batch: all entities, params, tags
+_FILES = 16  # the most files, figures and models in one batch of rows, because a failed batch is sent again as a whole
 _KINDS = {"params", "tags", "metrics", "datasets", "texts", "files", "figures", "models", "end"}
 _HEAVY = {"texts", "files", "figures", "models"}  # kinds that are sent to the artifact store
-# The modules, besides MLflow, that take long to import before the first trial, figure or model is sent.
+# Modules that take long to import and that the first trial, figure or model needs. MLflow is always imported.
 _MODULES = {
     "trial": (),
     "figure": ("matplotlib.figure", "matplotlib.backends.backend_agg"),
@@ -42,7 +42,7 @@ _dataset_locks: dict[frozenset[tuple[str, str]], threading.Lock] = {}  # for thr
 
 
 class ArtifactsAwayError(StoreError):
-    """The store answers, but its artifact store does not. It has all of the rows but their files and models."""
+    """The store answers, but its artifact store does not. The rows were sent without their files and models."""
 
 
 class RunSender:
@@ -51,7 +51,7 @@ class RunSender:
     Args:
         client: MLflow's client of the run's store.
         run: the run.
-        outbox: where its rows wait; its cursor advances as they are delivered. None for a whole trial (`send`).
+        outbox: the outbox with its rows, whose cursor advances with the delivery. None for a whole trial (`send`).
 
     Attributes:
         cursor: how far the rows are delivered.

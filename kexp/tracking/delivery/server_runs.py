@@ -1,9 +1,9 @@
 """Sends finished runs through MLflow's client, several at the same time.
 
-For each run, a server gets `runs/create` with its tags, and then the requests of `RunSender`: `runs/log-batch`,
-`runs/log-inputs`, an upload for each artifact, and `runs/update`. Only `runs/create` does harm if it is repeated, so it
-is sent once. If its answer is lost, the run is searched for by its tag `kexp.record` before another one is created. A
-run in progress is created in the same way.
+A server gets `runs/create` for each run, and then the requests of `RunSender`: `runs/log-batch`, `runs/log-inputs`, an
+upload for each artifact, and `runs/update`. All of them but `runs/create` are idempotent, so `runs/create` is sent only
+once. If its answer is lost, the run is searched for by its tag `kexp.record` before another one is created. A run in
+progress is created in the same way.
 """
 
 from __future__ import annotations
@@ -98,12 +98,12 @@ def create_run(
     def find() -> Run | None:
         return record_on_server(client, experiment, record_id)
 
-    there = None if fresh or not is_server(client) else find()
-    return there or create_once(client._tracking_client.store, "runs/create", make, find)
+    existing = None if fresh or not is_server(client) else find()
+    return existing or create_once(client._tracking_client.store, "runs/create", make, find)
 
 
 def record_on_server(client: MlflowClient, experiment: str, record_id: str) -> Run | None:
-    """Return the run that a record became on a server, which gives runs new ids; None if there is none."""
+    """Return the run that was created from a record on a server; None if there is none. The server gave it a new id."""
     found = client.search_runs([experiment], f"tags.`kexp.record` = '{record_id}'", max_results=1)
     return found[0] if found else None
 

@@ -107,10 +107,10 @@ def deliver(folder: Path, run_ids: Mapping[str, str] | None = None) -> Delivered
 def deliver_trials(
     folder: Path, store: StoreSettings, sweep: str | None, records: Sequence[RunRecord]
 ) -> tuple[int, list[str]]:
-    """Writes records in place of earlier attempts, and drops those whose trial was repeated in the meantime.
+    """Writes records in place of earlier attempts, and drops records of trials that have finished since.
 
     Args:
-        folder: the sweep's folder, where the records wait.
+        folder: the sweep's folder, with the outbox of the records.
         store: their store.
         sweep: the id of the sweep's run.
         records: the records of that sweep's trials.

@@ -48,12 +48,12 @@ def find_run(settings: StoreSettings, ref: str, *, key: str = "RUN") -> RunView:
     """
     if is_address(ref):
         client, uri = open_store(settings)
-        view = _whole(settings, run_id_at(client, uri, ref, key), key)
+        view = _with_full_id(settings, run_id_at(client, uri, ref, key), key)
         if ref.startswith("models:") and "kexp.fingerprint" not in view.tags:
             raise ConfigError(f"{key}: {ref} is a model of another program; mlflow.pyfunc.load_model loads it")
         return view
     if _WHOLE_ID.fullmatch(ref):
-        return _whole(settings, ref, key)
+        return _with_full_id(settings, ref, key)
     if ref.startswith(_BEST):
         return _best(settings, find_sweep(settings, ref.removeprefix(_BEST), key=key), key)
     if ref == "latest":
@@ -81,14 +81,14 @@ def ambiguous_error(key: str, ref: str, matching: Sequence[RunView]) -> ConfigEr
     digits = 8 if any(view.name == ref for view in matching) else len(ref) + 6
     several = len({view.experiment for view in matching}) > 1
     shown = ", ".join(
-        f"{view.run_id[:digits]} ({view.name}{f' in {view.experiment}' * several}, {_began(view)})"
+        f"{view.run_id[:digits]} ({view.name}{f' in {view.experiment}' * several}, {_start_time(view)})"
         for view in sorted(matching, key=lambda view: -view.start_ms)[:10]
     )
     more = ", ..." * (len(matching) > 10)
-    return ConfigError(f"{key}: {ref!r} {_shared(ref, matching)}: {shown}{more}; give the beginning of one id")
+    return ConfigError(f"{key}: {ref!r} {_ambiguity(ref, matching)}: {shown}{more}; give the beginning of one id")
 
 
-def _shared(ref: str, matching: Sequence[RunView]) -> str:
+def _ambiguity(ref: str, matching: Sequence[RunView]) -> str:
     named = sum(view.name == ref for view in matching)
     begun = sum(view.run_id.startswith(ref) for view in matching)
     parts = [f"is the name of {named} runs" if named > 1 else "is the name of a run"] * bool(named)
@@ -96,7 +96,7 @@ def _shared(ref: str, matching: Sequence[RunView]) -> str:
     return " and ".join(parts) or "means the sweeps of several experiments"
 
 
-def _began(view: RunView) -> str:
+def _start_time(view: RunView) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(view.start_ms / 1000))
 
 
@@ -131,7 +131,7 @@ def find_sweep(settings: StoreSettings, ref: str, *, key: str = "SWEEP") -> RunV
         raise UnknownNameError(key, "sweep or run", ref, [*names, "latest"]) from None
 
 
-def _whole(settings: StoreSettings, run_id: str, key: str) -> RunView:
+def _with_full_id(settings: StoreSettings, run_id: str, key: str) -> RunView:
     found = run_with_id(settings, run_id)
     if found is None:
         raise UnknownNameError(key, "run", run_id, _some_ids(settings))
@@ -145,8 +145,8 @@ def _best(settings: StoreSettings, sweep: RunView, key: str) -> RunView:
     if not run_id:
         why = "it has not ended" if sweep.status == "RUNNING" else "its run names none"
         raise ConfigError(f"{key}: sweep {sweep.name} has no best trial: {why}")
-    # A server gives new ids, which the sweep does not know if the server was away at its end.
-    return next(search(settings, tags={"kexp.record": run_id}, limit=1), None) or _whole(settings, run_id, key)
+    # A server gives new ids. The sweep does not know them if it ended before the server had its trials.
+    return next(search(settings, tags={"kexp.record": run_id}, limit=1), None) or _with_full_id(settings, run_id, key)
 
 
 def _with_prefix(settings: StoreSettings, prefix: str) -> list[RunView]:

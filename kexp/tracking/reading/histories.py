@@ -1,7 +1,7 @@
 """Reads all points of all metrics of many runs: from a database by one query, from a server in bulk.
 
-Histories that were read from a server, or computed here, are kept in a file in the sweep's folder, because the history
-of a finished run does not change.
+The history of a finished run does not change. Histories that were read from a server, or computed by this machine, are
+therefore cached in a file in the sweep's folder.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ History = Mapping[str, Sequence[tuple[int, float]]]
 """Metric -> its (epoch, value) points, by epoch from 1."""
 
 _RUNS_A_QUERY = 200  # below every database's limit
-_RUNS_A_REQUEST = 100  # MLflow's own limit of `metrics/get-history-bulk`
-_POINTS_A_REQUEST = 25_000  # likewise; the server leaves out further points
+# MLflow's limits of `metrics/get-history-bulk`; the server leaves out further points.
+_RUNS_A_REQUEST = 100
+_POINTS_A_REQUEST = 25_000
 
 
 class HistoryCache:
@@ -38,7 +39,7 @@ class HistoryCache:
     A line {"run": ID, "is": OTHER} means that the run has the history of another id, because a server gives new ids.
 
     Args:
-        folder: the sweep's folder; nothing is kept if it does not exist.
+        folder: the sweep's folder; nothing is cached if it does not exist.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,7 +51,7 @@ class HistoryCache:
         """Return the folder with this name if it holds histories, else None. A store may name any folder."""
         return Path(name) if name and cls(Path(name))._file.is_file() else None
 
-    def keep(self, run_id: str, history: History) -> None:
+    def add(self, run_id: str, history: History) -> None:
         """Adds a run's history."""
         self._append({"run": run_id, "metrics": history})
 
@@ -61,7 +62,7 @@ class HistoryCache:
                 self._append({"run": now, "is": before})
 
     def read(self, run_ids: Iterable[str]) -> dict[str, History]:
-        """Return run id -> history, for the runs whose history is kept."""
+        """Return run id -> history, for the runs whose history is cached."""
         others = {line["run"]: line["is"] for line in self._lines() if "is" in line}
         wanted = {others.get(run_id, run_id): run_id for run_id in run_ids}
         return {
@@ -84,14 +85,14 @@ class HistoryCache:
 
 
 def read_histories(
-    settings: StoreSettings, run_ids: Sequence[str], kept: HistoryCache | None = None
+    settings: StoreSettings, run_ids: Sequence[str], cache: HistoryCache | None = None
 ) -> dict[str, History]:
     """Read all points of the runs' metrics, except those about the machine. The later of two points of a step counts.
 
     Args:
         settings: the store.
         run_ids: the runs.
-        kept: the kept histories of finished runs, to which those that a server returns are added; None for none.
+        cache: the cached histories of finished runs; those that a server returns are added. None for no cache.
 
     Raises:
         StoreError: the store cannot be read.
@@ -101,14 +102,14 @@ def read_histories(
         database = open_database(uri)
     if database is not None:
         return _from_database(database, run_ids)
-    found = kept.read(run_ids) if kept is not None else {}
+    found = cache.read(run_ids) if cache is not None else {}
     missing = [run_id for run_id in run_ids if run_id not in found]
     if missing:
         read, over = _from_server(settings, missing)
         found |= read
-        if kept is not None:
+        if cache is not None:
             for run_id in over:
-                kept.keep(run_id, read[run_id])
+                cache.add(run_id, read[run_id])
     return found
 
 
@@ -161,7 +162,7 @@ def _from_server(settings: StoreSettings, run_ids: Sequence[str]) -> tuple[dict[
 def _metric_of_runs(
     settings: StoreSettings, name: str, run_ids: Sequence[str]
 ) -> list[tuple[str, str, list[tuple[int, float]]]]:
-    bulk = _ask_in_bulk(settings, name, run_ids)
+    bulk = _bulk_points(settings, name, run_ids)
     if bulk is None:  # the server has no such endpoint, or there are more points than it returns
         each = ((run_id, metric_history(settings, run_id, name)) for run_id in run_ids)
         return [(run_id, name, list({point.step: point.value for point in some}.items())) for run_id, some in each]
@@ -171,7 +172,7 @@ def _metric_of_runs(
     return [(run_id, name, list(found.items())) for run_id, found in steps.items()]
 
 
-def _ask_in_bulk(settings: StoreSettings, name: str, run_ids: Sequence[str]) -> list[dict[str, Any]] | None:
+def _bulk_points(settings: StoreSettings, name: str, run_ids: Sequence[str]) -> list[dict[str, Any]] | None:
     from mlflow.utils.rest_utils import http_request
 
     uri = resolve_uri(settings)

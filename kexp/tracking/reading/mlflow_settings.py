@@ -1,4 +1,4 @@
-"""Chooses the store and the experiment: from arguments, else from MLflow's settings, else the defaults."""
+"""Chooses the store, the experiment and the run: from arguments, else from MLflow's settings, else the defaults."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def chosen_store(uri: str | None = None, experiment: str | None = None) -> Store
     return StoreSettings(uri, name or DEFAULT_EXPERIMENT)
 
 
-def run_from_environment(settings: StoreSettings, asked: str | None) -> str | None:
+def run_from_environment(settings: StoreSettings, experiment: str | None) -> str | None:
     """Return the run that `mlflow run` opened for this process (`MLFLOW_RUN_ID`); None if there is none.
 
-    As in MLflow, the first run takes it, and the variable is removed.
+    As in MLflow, only the first run of the process continues it: the variable is removed.
 
     Args:
         settings: the store.
-        asked: the name of the experiment that the user chose; None if none was chosen.
+        experiment: the experiment that the user chose; None for no choice.
 
     Raises:
         ConfigError: the run does not exist, or is in another experiment than the chosen one.
@@ -63,9 +63,9 @@ def run_from_environment(settings: StoreSettings, asked: str | None) -> str | No
     if not re.fullmatch(r"[0-9a-f]{32}", run_id):
         raise ConfigError.at(_RUN, "must be the id of a run", run_id)
     view = find_run(settings, run_id, key=_RUN)
-    if asked is not None and view.experiment != asked:
+    if experiment is not None and view.experiment != experiment:
         raise ConfigError(
-            f"tracking.experiment: must be {view.experiment!r}, where the run is that {_RUN} names, got {asked!r}"
+            f"tracking.experiment: must be {view.experiment!r}, where the run is that {_RUN} names, got {experiment!r}"
         )
     return run_id
 

@@ -45,7 +45,7 @@ class RunRecord:
         texts: artifact path -> text.
         files: pairs of a file and its artifact folder.
         datasets: the data sets that the run read.
-        run_id: the run's id, 32 hexadecimal digits; a database keeps it, a server gives a new one.
+        run_id: the run's id, 32 hexadecimal digits; a database stores it, a server assigns another.
     """
 
     name: str

@@ -27,7 +27,7 @@ LastPoints = Mapping[str, tuple[float, int, int]]
 
 @dataclass(frozen=True)
 class ServingFiles:
-    """The files and the description with which an MLflow model takes raw rows and names its outputs.
+    """The files and the description with which an MLflow model encodes raw rows and names its outputs.
 
     Attributes:
         kept: the content of `serving.json`, which `kexp.serving` reads.
@@ -172,12 +172,12 @@ class Tracker:
             x: a few inputs, shape (samples, ...); with `y_pred` they make the signature.
             y_pred: the model's predictions of `x`, shape (samples, ...).
             name: the logged model's name.
-            register: how the model is to stand in MLflow's model registry; None for not at all.
+            register: the version to create in MLflow's model registry; None for none.
             params: what MLflow shows as the model's parameters.
             metrics: the metrics that belong to this model; None means the last value of each that the run has logged.
             datasets: beginning of metrics' names -> name and digest of the data set that they are measured on.
             step: the epoch that the model comes from.
-            served: how `mlflow.pyfunc.load_model` and servers have it take raw rows; as Keras takes them unless given.
+            served: the files with which `mlflow.pyfunc` and servers encode raw rows; None for a model of encoded rows.
         """
 
     def end(self, status: Status, reason: str = "") -> None:

@@ -1,5 +1,5 @@
-"""A run in progress: on disk at once, in the store a second later.
+"""A run in progress: its rows are on disk at once, and in the store a second later.
 
-In: what an experiment logs. Out: the run in the store, whatever ends the process.
-The top room of tracking.
+In: what an experiment logs. Out: the run in the store, even if the process is killed.
+May import every other room of tracking. Imported by none of them.
 """

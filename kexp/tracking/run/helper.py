@@ -47,13 +47,13 @@ class Helper:
 
     def prepare(self, settings: StoreSettings) -> None:
         """Prepares the store. Errors are reported when the run is opened."""
-        self._request("prepare", *_surroundings(), _resolved(settings))
+        self._request("prepare", *_process_environment(), _resolved(settings))
 
     def start_run(
         self, settings: StoreSettings, name: str | None, tags: Mapping[str, str], run_id: str | None
     ) -> Header | None:
         """Creates the run in the store, see `recorded.start_run`. Returns None if this process has to try it itself."""
-        self._request("start_run", *_surroundings(), _resolved(settings), name, dict(tags), run_id)
+        self._request("start_run", *_process_environment(), _resolved(settings), name, dict(tags), run_id)
         answer = self._receive(None)
         if isinstance(answer, Exception):
             raise answer
@@ -140,6 +140,6 @@ def _resolved(settings: StoreSettings) -> StoreSettings:
     return replace(settings, uri=resolve_uri(settings))
 
 
-def _surroundings() -> tuple[str, dict[str, str]]:
+def _process_environment() -> tuple[str, dict[str, str]]:
     """Return the working directory and the environment, which may have changed since the helper started."""
     return os.getcwd(), dict(os.environ)

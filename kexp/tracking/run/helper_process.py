@@ -64,7 +64,7 @@ class _Service:
         self._report = report
 
     def prepare(self, folder: str, environment: Mapping[str, str], settings: StoreSettings) -> None:
-        _move(folder, environment)
+        _adopt_environment(folder, environment)
         prepare_store(settings)
 
     def start_run(
@@ -76,7 +76,7 @@ class _Service:
         tags: Mapping[str, str],
         run_id: str | None,
     ) -> Header:
-        _move(folder, environment)
+        _adopt_environment(folder, environment)
         return start_run(settings, name, tags, run_id)
 
     def deliver(self, header: Header, settings: StoreSettings, folder: Path, preload: Collection[str]) -> None:
@@ -95,7 +95,7 @@ class _Service:
         return state
 
 
-def _move(folder: str, environment: Mapping[str, str]) -> None:
+def _adopt_environment(folder: str, environment: Mapping[str, str]) -> None:
     """Takes over the run's working directory and environment, which locate artifacts and contain credentials."""
     os.chdir(folder)
     os.environ.clear()

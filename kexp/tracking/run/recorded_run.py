@@ -1,4 +1,4 @@
-"""A run in progress: each row is on disk at once, and in the store a second later, or when the store is back."""
+"""A run in progress: each row is on disk at once, and in the store a second later, or when the store can be reached."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RecordedRun(Tracker):
         settings: the store.
         header: the run.
         folder: the run's output folder.
-        adds: whether the run is finished; what is added to it waits on disk for `sync` or `deliver`.
+        adds: whether the run is finished already. Additions wait on disk for `sync` or `deliver`.
         helper: the process that delivers the rows; None starts a thread of this process.
         preload, print_line: see `open_run`.
     """
@@ -200,7 +200,7 @@ def open_run(
         tags: the run's first tags.
         parent_run_id: the run of the sweep, if the run is a trial.
         run_id: an earlier run to continue; it becomes RUNNING again.
-        preload: what will be logged at the end, "figure" or "model"; the modules for it are imported in the meantime.
+        preload: what will be logged at the end, "figure" or "model"; its modules are imported while the run trains.
         print_line: called with each line on what is still to be sent, while the run's end waits for the store.
 
     Raises:
@@ -271,9 +271,9 @@ def _end_in_store(header: Header, status: Status, tags: Mapping[str, str]) -> No
 
 
 def add_to_run(header: Header, *, folder: Path, points: LastPoints | None = None) -> Tracker:
-    """Adds to a finished run, whose status and times stay as they are, for example the models of the best trials.
+    """Adds to a finished run, for example the models of the best trials. The run keeps its status and times.
 
-    What is added waits in `folder` for `sync` or `deliver`. MLflow is not imported. Rows of an earlier attempt that
+    The additions wait in `folder` for `sync` or `deliver`. MLflow is not imported. Rows of an earlier attempt that
     still wait there are dropped.
 
     Args:

@@ -58,7 +58,7 @@ def run_id_at(client: MlflowClient, uri: str, address: str, key: str) -> str:
 
 
 def none_if_missing(uri: str, doing: str, ask: Callable[[], Any]) -> Any:
-    """Return the answer to a request; None if the store says that the thing does not exist.
+    """Make a request. Return its answer, or None if the store answers that the thing does not exist.
 
     Args:
         uri: the store's address, for messages.

@@ -1,4 +1,4 @@
-"""Imports MLflow quietly, gives its clients, and turns its errors into ours."""
+"""MLflow's client: imports MLflow without its log output, creates clients, and converts MLflow's errors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ __all__ = [
     "store_errors",
 ]
 
-# Defaults: variables that the user has set stay. Few and quick attempts, because our rows wait on disk.
+# Defaults for variables that the user has not set. Few attempts with short timeouts, because rows are safe on disk.
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -58,7 +58,7 @@ _TRANSIENT_CODES = {
     "REQUEST_LIMIT_EXCEEDED",
     "RESOURCE_EXHAUSTED",
     "DEADLINE_EXCEEDED",
-    # A token may have expired; rows must not be set aside for that.
+    # A token may have expired, which is no reason to refuse rows for good.
     "UNAUTHENTICATED",
     "CUSTOMER_UNAUTHORIZED",
     "PERMISSION_DENIED",
@@ -83,16 +83,16 @@ def load_mlflow() -> None:
 
 
 def load_modules(names: Iterable[str]) -> None:
-    """Imports modules while no other thread imports MLflow: one that does at the same time may meet it half made."""
+    """Imports modules under a lock: two threads that import MLflow at the same time may see half-imported modules."""
     with _lock:
         load_mlflow()
         for name in names:
-            with contextlib.suppress(Exception):  # shows, with its reason, when it is used
+            with contextlib.suppress(Exception):  # the error is reported when the module is used
                 importlib.import_module(name)
 
 
 def client_for(uri: str) -> MlflowClient:
-    """Return the client of a store. A process has one for each address with its password, which may change."""
+    """Return the client of a store. It is cached by the address with its password, which may change."""
     load_mlflow()
     from mlflow import MlflowClient
 

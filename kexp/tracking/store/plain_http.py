@@ -1,4 +1,4 @@
-"""Requests to an MLflow server without MLflow, whose import takes longer than most answers."""
+"""Sends requests to an MLflow server without importing MLflow, because the import takes longer than most answers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _idle: dict[str, list[HTTPConnection]] = {}
 
 
 def request_without_mlflow(
-    uri: str, method: str, endpoint: str, asked: Mapping[str, Any], timeout_s: float = 10.0
+    uri: str, method: str, endpoint: str, content: Mapping[str, Any], timeout_s: float = 10.0
 ) -> dict[str, Any] | None:
     """Sends a request that may be repeated.
 
@@ -39,35 +39,36 @@ def request_without_mlflow(
         uri: the server's address.
         method: GET or POST.
         endpoint: the endpoint below `/api/2.0/mlflow/`, for example `runs/search`.
-        asked: the content of the request.
+        content: the parameters of a GET request, or the JSON of a POST request.
         timeout_s: the longest time to wait for an answer.
 
     Returns:
         The answer. None if MLflow has to send the request instead: it is already imported, it has settings that only it
         can apply, or there was no valid answer, so that it reports the error.
     """
-    if not is_remote(uri) or "mlflow.tracking" in sys.modules or _is_for_mlflow():
+    if not is_remote(uri) or "mlflow.tracking" in sys.modules or _needs_mlflow():
         return None
-    there = urlsplit(restore_password(uri))
-    path = f"{there.path.rstrip('/')}/api/2.0/mlflow/{endpoint}"
-    body = json.dumps(asked) if method == "POST" else None
+    address = urlsplit(restore_password(uri))
+    path = f"{address.path.rstrip('/')}/api/2.0/mlflow/{endpoint}"
+    body = json.dumps(content) if method == "POST" else None
     idle = _idle.setdefault(uri, [])
     try:
-        connection = idle.pop() if idle else _connection(there, timeout_s)
+        connection = idle.pop() if idle else _connection(address, timeout_s)
         with contextlib.ExitStack() as closing:
             closing.callback(connection.close)
-            connection.request(method, path if body else f"{path}?{urlencode(asked)}", body, _headers(there))
+            connection.request(method, path if body else f"{path}?{urlencode(content)}", body, _headers(address))
             answer = connection.getresponse()
-            content = json.loads(answer.read()) if answer.status == 200 else None
+            received = json.loads(answer.read()) if answer.status == 200 else None
             if not answer.will_close and answer.isclosed():
                 closing.pop_all()
                 idle.append(connection)
     except (OSError, HTTPException, ValueError):
         return None
-    return content if isinstance(content, dict) else None
+    return received if isinstance(received, dict) else None
 
 
-def _is_for_mlflow() -> bool:
+def _needs_mlflow() -> bool:
+    """Return whether there are settings that only MLflow, or its HTTP library, can apply."""
     return bool(
         _VARIABLES & {name for name, value in os.environ.items() if value}
         or any(Path(file).expanduser().exists() for file in _FILES)
@@ -81,19 +82,19 @@ def _adds_headers() -> bool:
     return bool(entry_points(group="mlflow.request_header_provider"))
 
 
-def _connection(there: SplitResult, timeout_s: float) -> HTTPConnection:
-    host = there.hostname or ""
-    if there.scheme == "http":
-        return HTTPConnection(host, there.port, timeout=timeout_s)
+def _connection(address: SplitResult, timeout_s: float) -> HTTPConnection:
+    host = address.hostname or ""
+    if address.scheme == "http":
+        return HTTPConnection(host, address.port, timeout=timeout_s)
     import ssl
 
     trusted = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
-    return HTTPSConnection(host, there.port, timeout=timeout_s, context=ssl.create_default_context(cafile=trusted))
+    return HTTPSConnection(host, address.port, timeout=timeout_s, context=ssl.create_default_context(cafile=trusted))
 
 
-def _headers(there: SplitResult) -> dict[str, str]:
+def _headers(address: SplitResult) -> dict[str, str]:
     """Return the headers. As in MLflow, a password in the address comes before MLflow's variables, in Latin-1."""
-    user, password, encoding = there.username, there.password, "latin-1"
+    user, password, encoding = address.username, address.password, "latin-1"
     if user is None and password is None:
         user, password = os.environ.get("MLFLOW_TRACKING_USERNAME"), os.environ.get("MLFLOW_TRACKING_PASSWORD")
         encoding = "utf-8"

@@ -104,8 +104,8 @@ def _prepared(uri: str, settings: StoreSettings) -> str:
         raise StoreError(
             f"tracking.experiment: {settings.experiment!r} was deleted in MLflow; restore it or choose another name"
         )
-    if _KIND[0] not in found["tags"]:  # MLflow's page opens on its training runs, unless somebody said what it is for
-        with contextlib.suppress(Exception):  # an older server, or one that lets nobody change the experiment
+    if _KIND[0] not in found["tags"]:  # without this tag, MLflow's page does not open on the training runs
+        with contextlib.suppress(Exception):  # an older server, or the user may not change the experiment
             client_for(uri).set_experiment_tag(found["experiment_id"], *_KIND)
     return str(found["experiment_id"])
 

@@ -1,4 +1,4 @@
-"""Checks that an MLflow server answers at an address, accepts the user, and keeps artifacts where we can write."""
+"""Checks that an MLflow server answers, accepts the user, and stores artifacts where this machine can write."""
 
 from __future__ import annotations
 

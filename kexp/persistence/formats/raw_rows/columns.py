@@ -1,4 +1,4 @@
-"""Tells whether a TensorFlow graph can read raw columns, and gives the patterns of their dates, without TensorFlow."""
+"""Checks whether a TensorFlow graph can read raw columns, and has the patterns of dates. Does not import TensorFlow."""
 
 from __future__ import annotations
 

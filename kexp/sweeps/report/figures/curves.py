@@ -36,7 +36,7 @@ class _Curve:
 
 
 def curve_metrics(comparison: Comparison, histories: Mapping[str, History]) -> list[str]:
-    """Return the metrics to draw: the objective, its counterpart on training data, and both for one more metric."""
+    """Return the metrics to draw: the objective and one more metric, each on validation and on training data."""
     known = dict.fromkeys(
         name
         for history in histories.values()
