@@ -87,7 +87,7 @@ def trials(sweep: str) -> list[RunView]:
 def interrupted(sweep: str, *records: RunRecord) -> list[str]:
     """Hands records to a recorder whose store is away to the end; gives its notices."""
     notices: list[str] = []
-    recorder = Recorder(StoreSettings(), folder=FOLDER, run_id=sweep, go_on="kexp resume it", notices=notices)
+    recorder = Recorder(StoreSettings(), folder=FOLDER, run_id=sweep, resume_command="kexp resume it", notices=notices)
     with away():
         for each in records:
             recorder.put(each)
@@ -124,7 +124,12 @@ def test_trials_that_wait_are_in_the_store_before_the_sweep_goes_on(sweep: str) 
     interrupted(sweep, record(sweep, 0), record(sweep, 1, "FAILED"))
     notices: list[str] = []
     recorder = Recorder(
-        StoreSettings(), {"f0": [failed.run_id]}, folder=FOLDER, run_id=sweep, go_on="kexp resume it", notices=notices
+        StoreSettings(),
+        {"f0": [failed.run_id]},
+        folder=FOLDER,
+        run_id=sweep,
+        resume_command="kexp resume it",
+        notices=notices,
     )
     assert notices == ["2 of the sweep's trials had waited on disk, and are in the store now"]
     assert {view.name: view.status for view in trials(sweep)} == {"first-0": "FINISHED", "first-1": "FAILED"}
@@ -137,7 +142,7 @@ def test_trials_that_wait_are_in_the_store_before_the_sweep_goes_on(sweep: str) 
 
 @pytest.mark.usefixtures("impatient")
 def test_kill_while_the_store_is_away_costs_no_trial(sweep: str, wait_until: Callable[..., None]) -> None:
-    recorder = Recorder(StoreSettings(), folder=FOLDER, run_id=sweep, go_on="kexp resume it", interval_s=0.01)
+    recorder = Recorder(StoreSettings(), folder=FOLDER, run_id=sweep, resume_command="kexp resume it", interval_s=0.01)
     with away():
         recorder.put(record(sweep, 0))
         wait_until(lambda: len(TrialOutbox(FOLDER).waiting()) == 1)  # a kill from now on finds it on disk
@@ -204,7 +209,7 @@ def test_models_that_the_store_does_not_take_are_counted_and_delivered_by_sync(s
     more.set_tags({"saved": "late"})
     more.end("FINISHED")
     notices, over = list[str](), list[str]()
-    recorder = Recorder(StoreSettings(), folder=FOLDER, run_id=sweep, go_on="kexp resume it", notices=notices)
+    recorder = Recorder(StoreSettings(), folder=FOLDER, run_id=sweep, resume_command="kexp resume it", notices=notices)
     with away():
         recorder.add(FOLDER / "0", lambda: over.append("saved"))
         recorder.close()
@@ -289,7 +294,7 @@ def test_damaged_file_is_told_by_its_name(workplace: Path) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_disk_that_takes_nothing_either_is_told(sweep: str) -> None:
-    recorder = Recorder(StoreSettings(), folder=FOLDER, run_id=sweep, go_on="kexp resume it")
+    recorder = Recorder(StoreSettings(), folder=FOLDER, run_id=sweep, resume_command="kexp resume it")
     (FOLDER / "outbox" / "trials").write_text("no folder")
     with away():
         recorder.put(record(sweep, 0))

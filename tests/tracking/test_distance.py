@@ -327,7 +327,7 @@ def test_a_sweep_is_compared_again_without_asking_for_histories_again(far: Dista
     mine = [replace(each, parent_run_id=sweep, params={**each.params, **restored}) for each in records]
     run_ids = log_finished_runs(settings, mine)
     kept = HistoryCache(tmp_path)
-    kept.keep(run_ids[0], history_of(mine[0]))  # the folder is one that histories are kept in
+    kept.add(run_ids[0], history_of(mine[0]))  # the folder is one that histories are kept in
     asked = []
     for _ in range(2):
         far.requests.clear()
@@ -349,7 +349,7 @@ def test_a_sweep_is_compared_again_by_four_questions_at_once_and_without_mlflow(
     records = [replace(each, parent_run_id=sweep) for each in trials(6, "again")]
     run_ids = log_finished_runs(settings, records[:5])
     folder.mkdir(parents=True)
-    HistoryCache(folder).keep(run_ids[0], history_of(records[0]))  # the folder is one of a sweep
+    HistoryCache(folder).add(run_ids[0], history_of(records[0]))  # the folder is one of a sweep
 
     def said() -> str:
         assert kexp_command("compare", "again", *where) == 0
@@ -407,7 +407,7 @@ def test_a_server_that_cannot_take_so_much_at_once_is_asked_for_less(
     records = [replace(record, parent_run_id=sweep) for record in trials(40, "overwhelmed")]
     far.delay_s = 0.02
     far.fault = lambda method, path: 503 if far._now > 3 else None
-    recorder = Recorder(settings, folder=tmp_path, go_on="", run_id=sweep, notices=notices)
+    recorder = Recorder(settings, folder=tmp_path, resume_command="", run_id=sweep, notices=notices)
     for record in records:
         recorder.put(record)
     recorder.close()
@@ -425,7 +425,9 @@ def test_ctrl_c_at_the_end_leaves_what_is_not_sent_for_sync(
     settings, said, notices = StoreSettings(uri=far.address, experiment="left"), [], list[str]()
     sweep = log_finished_runs(settings, [RunRecord("sweep", "FINISHED", 1, 2)])[0]
     far.delay_s = 0.3
-    recorder = Recorder(settings, folder=tmp_path, run_id=sweep, notices=notices, go_on="kexp resume x", interval_s=60)
+    recorder = Recorder(
+        settings, folder=tmp_path, run_id=sweep, notices=notices, resume_command="kexp resume x", interval_s=60
+    )
     for record in trials(64, "left"):
         recorder.put(replace(record, parent_run_id=sweep))
 
