@@ -104,7 +104,7 @@ def test_a_password_reaches_the_server_as_it_is_and_a_wrong_one_is_refused(
     by: str, given: str, password: str, asking: Asking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if by == "itself":
-        monkeypatch.setattr("kexp.tracking.store.plain_http._is_for_mlflow", lambda: False)
+        monkeypatch.setattr("kexp.tracking.store.plain_http._needs_mlflow", lambda: False)
         monkeypatch.delitem(sys.modules, "mlflow.tracking", raising=False)
     # In an address, letters outside of ASCII are sent as requests, which MLflow asks with, sends them.
     asking.login = f"{USER}:{password}".encode("utf-8" if given == "in variables" else "latin-1")
