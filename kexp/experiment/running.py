@@ -6,7 +6,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,82 +93,59 @@ def run(
         StoreError: the tracking store cannot be reached at the start.
         SaveError: a saved model did not load identically.
     """
+    started, source = time.perf_counter(), source or Source()
     with begun_anew(own_modules(experiment)):
-        return _run(
-            experiment,
-            folder,
-            source or Source(),
-            parent_run_id,
-            tags,
-            listeners,
-            open_tracker,
-            checkpoint,
-            state_file,
-            report,
+        engine = engine_of(experiment.trainer.engine)
+        store = store_of(experiment) if open_tracker is None else None
+        prepared, model, usable = _built(experiment, store)
+        experiment = prepared.experiment
+        if report is not None or experiment.trainer.verbose:
+            (report or _print)((*prepared.notices, *usable.notices))
+        folder.mkdir(parents=True, exist_ok=True)
+        existing = None
+        if store is not None and not parent_run_id:
+            existing = run_from_environment(store, experiment.tracking.experiment)
+        if existing is not None:
+            source = replace(source, command="")  # the description of that run is the user's
+        all_tags = run_tags(prepared, folder, tags)
+        extras: AbstractContextManager[None] = nullcontext()  # a sweep logs them for all of its trials
+        if open_tracker is not None:
+            tracker = open_tracker(prepared, all_tags)
+        else:
+            tracker = _open(store, experiment, folder, all_tags, parent_run_id, existing)
+            extras = log_extras(tracker, experiment.tracking)
+        with run_status(tracker), extras:
+            size = size_of(model)
+            record_setup(tracker, prepared, source, summary_of(model), size)
+            checkpointing = checkpointing_of(prepared, checkpoint, folder)
+            trained = _train(engine, prepared, model, tracker, listeners, checkpointing)
+            history = trained.history
+            _tag(tracker, trained)
+            tested = {f"test_{key}": value for key, value in trained.tested.items()}
+            if tested:
+                tracker.log_metrics(tested, step=len(history) + experiment.trainer.initial_epoch)
+            saved: list[Path] = []
+            if state_file is None:
+                saved = _save(tracker, prepared, history, model, usable, tested)
+            else:
+                write_trained_state(state_file, prepared, TrainedState.of(model), history, tracker.last_points)
+            record_outcome(tracker, prepared, source, size, history, tested, started)
+        if checkpointing is not None:
+            training.remove_checkpoints(checkpointing.folder)
+        return Result(
+            run_id=tracker.run_id,
+            name=tracker.name,
+            folder=folder,
+            history=history,
+            metrics={**history.last, **tested},
+            model=model,
+            experiment=experiment,
+            fingerprint=prepared.fingerprint,
+            notice=tracker.notice,
+            duration_s=time.perf_counter() - started,
+            saved=saved,
+            rows_wait=tracker.undelivered,
         )
-
-
-def _run(
-    experiment: Experiment,
-    folder: Path,
-    source: Source,
-    parent_run_id: str | None,
-    tags: Mapping[str, Any] | None,
-    listeners: Sequence[Callable[[int, Mapping[str, float]], str | None]],
-    open_tracker: Callable[[Prepared, Mapping[str, Any]], Tracker] | None,
-    checkpoint: Path | None,
-    state_file: Path | None,
-    report: Callable[[Notices], None] | None,
-) -> Result:
-    started = time.perf_counter()
-    engine = engine_of(experiment.trainer.engine)
-    store = store_of(experiment) if open_tracker is None else None
-    prepared, model, usable = _built(experiment, store)
-    experiment = prepared.experiment
-    if report is not None or experiment.trainer.verbose:
-        (report or _print)((*prepared.notices, *usable.notices))
-    folder.mkdir(parents=True, exist_ok=True)
-    given = (
-        run_from_environment(store, experiment.tracking.experiment) if store is not None and not parent_run_id else None
-    )
-    source = replace(source, command="" if given else source.command)  # that run's description is the user's
-    tracker = (
-        _open(store, experiment, folder, prepared, parent_run_id, tags, given)
-        if open_tracker is None
-        else open_tracker(prepared, run_tags(prepared, folder, tags))
-    )
-    # A trial of a sweep has these with the sweep.
-    extras = log_extras(tracker, experiment.tracking) if open_tracker is None else nullcontext()
-    with run_status(tracker), extras:
-        size = size_of(model)
-        record_setup(tracker, prepared, source, summary_of(model), size)
-        checkpointing = checkpointing_of(prepared, checkpoint, folder)
-        trained = _train(engine, prepared, model, tracker, listeners, checkpointing)
-        history = trained.history
-        _tag(tracker, trained)
-        tested = {f"test_{key}": value for key, value in trained.tested.items()}
-        if tested:
-            tracker.log_metrics(tested, step=len(history) + experiment.trainer.initial_epoch)
-        saved = [] if state_file is not None else _save(tracker, prepared, history, model, usable, tested)
-        if state_file is not None:
-            write_trained_state(state_file, prepared, TrainedState.of(model), history, tracker.last_points)
-        record_outcome(tracker, prepared, source, size, history, tested, started)
-    if checkpointing is not None:
-        training.remove_checkpoints(checkpointing.folder)
-    return Result(
-        run_id=tracker.run_id,
-        name=tracker.name,
-        folder=folder,
-        history=history,
-        metrics={**history.last, **tested},
-        model=model,
-        experiment=experiment,
-        fingerprint=prepared.fingerprint,
-        notice=tracker.notice,
-        duration_s=time.perf_counter() - started,
-        saved=saved,
-        rows_wait=tracker.undelivered,
-    )
 
 
 def _built(experiment: Experiment, store: StoreSettings | None) -> tuple[Prepared, keras.Model, UsableFormats]:
@@ -258,11 +235,11 @@ def _open(
     store: StoreSettings | None,
     experiment: Experiment,
     folder: Path,
-    prepared: Prepared,
+    tags: Mapping[str, Any],
     parent_run_id: str | None,
-    tags: Mapping[str, Any] | None,
-    given: str | None,
+    run_id: str | None,
 ) -> Tracker:
+    """Open the run in the store: a new one, or the existing one with this id."""
     if store is None:
         return null_run(name=experiment.name, folder=folder)
     expected = {"model": experiment.save.model, "figure": experiment.tracking.figures}
@@ -273,9 +250,9 @@ def _open(
             store,
             name=run_name(experiment.as_dict()) or experiment.name,
             folder=folder,
-            tags=run_tags(prepared, folder, tags),
+            tags=tags,
             parent_run_id=parent_run_id,
-            run_id=given,
+            run_id=run_id,
             preload=[kind for kind, comes in expected.items() if comes],
             print_line=_print_line if experiment.trainer.verbose else None,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from kexp.data import Data, Part
     from kexp.persistence import Predictor
 
-__all__ = ["PARTS", "Rows", "evaluate", "other_rows", "own_rows"]
-
-PARTS = ("test", "validation", "train", "all")
-PartName = Literal["test", "validation", "train", "all"]
+__all__ = ["Rows", "evaluate", "other_rows", "own_rows"]
 
 
 @dataclass(frozen=True)
@@ -116,10 +113,11 @@ def evaluate(model: keras.Model | Predictor, experiment: Experiment, rows: Rows)
 
     x, y = rows.part.arrays()
     predicted = np.concatenate([model(x[at : at + batch_size]) for at in range(0, len(x), batch_size)])
-    judge = keras.Sequential([keras.Input(predicted.shape[1:]), keras.layers.Identity()])
+    # A model without weights computes the loss and the metrics from the predictions.
+    scorer = keras.Sequential([keras.Input(predicted.shape[1:]), keras.layers.Identity()])
     weights = rows.part.weights
-    compile_model(experiment, judge, -(-len(x) // batch_size), weighted=weights is not None)
-    measured = judge.evaluate(predicted, y, sample_weight=weights, batch_size=batch_size, verbose=0, return_dict=True)
+    compile_model(experiment, scorer, -(-len(x) // batch_size), weighted=weights is not None)
+    measured = scorer.evaluate(predicted, y, sample_weight=weights, batch_size=batch_size, verbose=0, return_dict=True)
     return {key: float(value) for key, value in measured.items()}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kexp.config import compose, explain
+from kexp.config import compose
 from kexp.errors import ConfigError
 from kexp.registry.groups import GROUPS
 from kexp.sweeps.plan.composing import Composer
@@ -24,7 +24,7 @@ COMPOSER = Composer(compose, is_group)
 
 
 def space_of(arguments: Sequence[str], space: Mapping[str, Any] | None = None) -> Space:
-    return build_space(read_request(arguments, space, is_group=is_group), COMPOSER.config, explain, is_group)
+    return build_space(read_request(arguments, space, is_group=is_group), COMPOSER.config, is_group)
 
 
 def axes_of(*arguments: str, space: Mapping[str, Any] | None = None) -> dict[str, Any]:

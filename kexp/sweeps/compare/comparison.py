@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp.sweeps.compare.folds import Fold
-from kexp.sweeps.compare.grouping import ABSENT, digits_of, short_names, shorten, show_value
+from kexp.sweeps.compare.grouping import ABSENT, digits_of, short_names, show_value
 from kexp.sweeps.compare.judge import Judgement
 from kexp.sweeps.compare.results import TrialResult
 from kexp.sweeps.compare.statistics import Summary
 from kexp.sweeps.objective import Objective
+from kexp.tracking.values import shorten
 
 if TYPE_CHECKING:
     import pandas

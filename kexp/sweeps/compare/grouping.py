@@ -10,7 +10,6 @@ from kexp.config import key_of
 from kexp.fingerprint import IRRELEVANT
 from kexp.sweeps.compare.folds import FOLD, Fold
 from kexp.sweeps.compare.results import TrialResult, parameter_value
-from kexp.tracking.values import shorten
 
 __all__ = [
     "ABSENT",
@@ -22,7 +21,6 @@ __all__ = [
     "is_number",
     "marked",
     "short_names",
-    "shorten",
     "show_value",
 ]
 

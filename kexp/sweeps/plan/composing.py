@@ -19,7 +19,7 @@ from kexp.errors import ConfigError
 from kexp.schema import AUTO, DEFAULT_OPTIMIZER
 from kexp.sweeps.plan.axes import parse
 
-__all__ = ["Composed", "Composer"]
+__all__ = ["Composed", "Composer", "sets_value"]
 
 _MISSING = object()
 
@@ -73,11 +73,11 @@ class Composer:
 
     def choices(self, overrides: Sequence[str]) -> tuple[str, ...]:
         """Return the overrides that only Hydra can apply: group choices, and keys that are added or removed."""
-        return tuple(each for each in overrides if not self._sets_value(each))
+        return tuple(each for each in overrides if not sets_value(each, self.is_group))
 
     def values(self, overrides: Sequence[str]) -> list[str]:
         """Return the overrides that set an existing key."""
-        return [each for each in overrides if self._sets_value(each)]
+        return [each for each in overrides if sets_value(each, self.is_group)]
 
     def base(self, choices: tuple[str, ...]) -> dict[str, Any] | None:
         """Return the unresolved config of the choices without values, or None if Hydra cannot compose them."""
@@ -100,9 +100,11 @@ class Composer:
         base: dict[str, Any] = pickle.loads(self._bases[choices])
         return base
 
-    def _sets_value(self, override: str) -> bool:
-        key = override.split("=", 1)[0]
-        return "=" in override and not key.startswith(("+", "~")) and "@" not in key and not self.is_group(key)
+
+def sets_value(override: str, is_group: Callable[[str], bool]) -> bool:
+    """Return whether an override sets an existing key; if not, it chooses an option, or adds or removes a key."""
+    key = override.split("=", 1)[0]
+    return "=" in override and not key.startswith(("+", "~")) and "@" not in key and not is_group(key)
 
 
 @lru_cache(maxsize=65536)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kexp.sweeps.compare.comparison import Comparison
-from kexp.sweeps.compare.grouping import shorten
 from kexp.sweeps.report.table import Column, table_columns
+from kexp.tracking.values import shorten
 
 __all__ = ["ranked_lines", "screen_width", "text_table"]
 

@@ -56,19 +56,18 @@ class Chosen:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-def choose_sampler(what: Any, key: str = "hydra.sweeper.sampler", *, objectives: int = 1) -> Chosen:
+def choose_sampler(what: Any, *, objectives: int = 1) -> Chosen:
     """Choose a sampler, and create it once to check its parameters.
 
     Args:
         what: the name, or a mapping with `name` and parameters.
-        key: the config key, for messages.
         objectives: how many objectives the search has.
 
     Raises:
         UnknownNameError: no sampler has the name, or the sampler has no such parameter.
         ConfigError: a package is not installed, a value is refused, or the sampler supports only one objective.
     """
-    optuna = import_optuna()
+    optuna, key = import_optuna(), "hydra.sweeper.sampler"
     name, parameters = _named(what, key, "sampler", SAMPLERS)
     if objectives > 1 and name in _ONE_OBJECTIVE:
         raise ConfigError(
@@ -88,12 +87,11 @@ def choose_sampler(what: Any, key: str = "hydra.sweeper.sampler", *, objectives:
     return Chosen(name, make, parameters)
 
 
-def choose_pruner(what: Any, key: str = "hydra.sweeper.pruner", *, epochs: int, objectives: int = 1) -> Chosen | None:
+def choose_pruner(what: Any, *, epochs: int, objectives: int = 1) -> Chosen | None:
     """Choose a pruner, and create it once to check its parameters.
 
     Args:
         what: the name, or a mapping with `name` and parameters; None or `none` for no pruner.
-        key: the config key, for messages.
         epochs: the most epochs of a trial, from which Hyperband computes its brackets.
         objectives: how many objectives the search has.
 
@@ -106,7 +104,7 @@ def choose_pruner(what: Any, key: str = "hydra.sweeper.pruner", *, epochs: int, 
     """
     if what is None or what == "none":
         return None
-    optuna = import_optuna()
+    optuna, key = import_optuna(), "hydra.sweeper.pruner"
     name, parameters = _named(what, key, "pruner", [*PRUNERS, "none"])
     if objectives > 1:
         raise ConfigError(f"{key}: {name} supports one objective, but sweep.objective names {objectives}")

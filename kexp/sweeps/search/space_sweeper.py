@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from kexp.config import explain
 from kexp.errors import ConfigError
 from kexp.schema import Experiment
 from kexp.sweeps.objective import Objective, choose_objectives
@@ -67,7 +66,7 @@ class SpaceSweeper:
             self.declared = bool(declared)
         if not request.axes:
             raise ConfigError("the sweep has no axis to search over")
-        space = build_space(request, self._composer.config, explain, self._composer.is_group)
+        space = build_space(request, self._composer.config, self._composer.is_group)
         chosen = space.first()
         groups = {axis.name for axis in space.axes if self._composer.is_group(axis.key)}
         tried = [space.overrides(chosen), space.overrides({k: v for k, v in chosen.items() if k in groups})]

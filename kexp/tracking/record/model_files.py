@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["describe_model", "model_row", "requirements"]
 
+_NAME = "model"  # of the LoggedModel
 _EXAMPLE, _SENT = "input_example.json", "serving_input_example.json"
 
 
@@ -54,7 +55,6 @@ def model_row(
     *,
     metrics: Mapping[str, tuple[float, int, int]] | None,
     step: int,
-    name: str = "model",
     register: Registration | None = None,
     params: Mapping[str, Any] | None = None,
     datasets: Mapping[str, tuple[str, str]] | None = None,
@@ -71,7 +71,7 @@ def model_row(
     """
     import keras
 
-    folder = models / f"{name}-{step}-{time.time_ns():x}"
+    folder = models / f"{_NAME}-{step}-{time.time_ns():x}"
     try:
         (folder / "data").mkdir(parents=True)
         (folder / "data" / "keras_module.txt").write_text("keras")
@@ -83,7 +83,7 @@ def model_row(
     about = {
         "key": folder.name,
         "local": str(folder.relative_to(run_folder)),
-        "name": name,
+        "name": _NAME,
         "register": None if register is None else asdict(register),
         "step": step,
         "tags": lineage(None),

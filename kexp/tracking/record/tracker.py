@@ -157,7 +157,6 @@ class Tracker:
         x: np.ndarray,
         y_pred: np.ndarray,
         *,
-        name: str = "model",
         register: Registration | None = None,
         params: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
@@ -171,7 +170,6 @@ class Tracker:
             model: a built Keras model.
             x: a few inputs, shape (samples, ...); with `y_pred` they make the signature.
             y_pred: the model's predictions of `x`, shape (samples, ...).
-            name: the logged model's name.
             register: the version to create in MLflow's model registry; None for none.
             params: what MLflow shows as the model's parameters.
             metrics: the metrics that belong to this model; None means the last value of each that the run has logged.

@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from kexp.config import explain
 from kexp.errors import ConfigError
 from kexp.schema import check
 from kexp.sweeps.plan.applicable import has
+from kexp.sweeps.plan.composing import sets_value
 from kexp.sweeps.search.space.axes import Axis, Choice, Interval, Space
 from kexp.sweeps.search.space.grammar import Request
 
@@ -26,7 +28,6 @@ _Picks = dict[str, str]
 def build_space(
     request: Request,
     compose: Callable[[Sequence[str]], Mapping[str, Any]],
-    explain: Callable[[Exception, Sequence[str]], ConfigError],
     is_group: Callable[[str], bool],
 ) -> Space:
     """Build the space of a request, and check its axes against the configs of its choices.
@@ -34,33 +35,33 @@ def build_space(
     Args:
         request: the axes and fixed overrides of the user.
         compose: returns the plain config of overrides.
-        explain: turns an exception of Hydra's into a message about the overrides.
         is_group: returns whether a key is a config group.
 
     Raises:
         ConfigError: an axis is a key of none of the configs, or a choice is not an option of its group.
     """
-    return _Settling(request, compose, explain, is_group).space()
+    return _SpaceBuilder(request, compose, is_group).build()
 
 
-class _Settling:
+class _SpaceBuilder:
+    """Checks the axes of a request against configs, each composed once."""
+
     def __init__(
         self,
         request: Request,
         compose: Callable[[Sequence[str]], Mapping[str, Any]],
-        explain: Callable[[Exception, Sequence[str]], ConfigError],
         is_group: Callable[[str], bool],
     ) -> None:
-        self.request, self._compose, self._explain, self._is_group = request, compose, explain, is_group
+        self.request, self._compose, self._is_group = request, compose, is_group
         self.groups = {axis.name: axis for axis in request.axes if is_group(axis.key)}
-        self.base = [each for each in request.fixed if not self._sets_value(each)]
+        self.base = [each for each in request.fixed if not sets_value(each, self._is_group)]
         self._composed: dict[tuple[str, ...], Mapping[str, Any]] = {}
 
-    def space(self) -> Space:
+    def build(self) -> Space:
         fixed, found = [], []
         for each in self.request.fixed:
             key = each.split("=", 1)[0]
-            if "=" not in each or not self._sets_value(each) or key.startswith("sweep."):
+            if "=" not in each or not sets_value(each, self._is_group) or key.startswith("sweep."):
                 fixed.append(each)
                 continue
             axis = Axis(key, key, Choice((each.split("=", 1)[1],)))
@@ -69,10 +70,11 @@ class _Settling:
                 found.append(replace(axis, when=when))
             else:
                 fixed.append(each)
-        axes = [self._settled(axis) for axis in self.request.axes]
+        axes = [self._checked(axis) for axis in self.request.axes]
         return Space((*axes, *found), tuple(fixed))
 
-    def _settled(self, axis: Axis) -> Axis:
+    def _checked(self, axis: Axis) -> Axis:
+        """Returns an axis of the request with its conditions, after checking that its key or its options exist."""
         if axis.name in self.groups:
             for option in _options(axis):  # an unknown option is an error before the search starts
                 self._config({**self._first(axis), axis.name: option})
@@ -82,7 +84,7 @@ class _Settling:
         if axis.when:
             self._witness(axis)
         when = axis.when or self._conditions(axis)
-        return replace(axis, when=when, domain=self._whole(replace(axis, when=when)))
+        return replace(axis, when=when, domain=self._as_integers(replace(axis, when=when)))
 
     def _conditions(self, axis: Axis) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Returns the choices that the axis depends on: for each such group, the options that have the axis.
@@ -112,18 +114,19 @@ class _Settling:
         raise ConfigError(f"{axis.key}: there is no such key")
 
     def _first(self, axis: Axis) -> _Picks:
+        """Returns the first option of each group, and choices that meet the axis' own conditions."""
         return self._fitting(axis, {name: _options(group)[0] for name, group in self.groups.items()})
 
     def _fitting(self, axis: Axis, picks: _Picks) -> _Picks:
+        """Returns the picks, changed where the axis' own conditions need another choice."""
         return {**picks, **{name: choices[0] for name, choices in axis.when if name in self.groups}}
 
-    def _whole(self, axis: Axis) -> Any:
-        """Returns the axis' domain, with an interval made whole if the parameter accepts whole numbers only."""
+    def _as_integers(self, axis: Axis) -> Any:
+        """Returns the axis' domain; an interval becomes one of whole numbers if the parameter takes no others."""
         domain = axis.domain
         if not isinstance(domain, Interval) or domain.whole or domain.low % 1 or domain.high % 1:
             return domain
         picks = self._fitting(axis, self._witness(replace(axis, when=())))
-        picks |= {name: choices[0] for name, choices in axis.when if name in self.groups}
         takes = [self._takes(picks, axis.key, value) for value in (int(domain.low), domain.low + 0.5)]
         return (
             replace(domain, low=int(domain.low), high=int(domain.high), whole=True)
@@ -147,12 +150,8 @@ class _Settling:
             try:
                 self._composed[overrides] = self._compose(overrides)
             except (HydraException, OmegaConfBaseException) as error:
-                raise self._explain(error, overrides) from error
+                raise explain(error, overrides) from error
         return self._composed[overrides]
-
-    def _sets_value(self, override: str) -> bool:
-        key = override.split("=", 1)[0]
-        return "=" in override and not key.startswith(("+", "~")) and "@" not in key and not self._is_group(key)
 
 
 def _options(group: Axis) -> tuple[str, ...]:
