@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         experiment=given.experiment,
     )
     settings = chosen_store(given.tracking_uri, given.experiment)
-    text = _written(comparison, given.format, given.limit or None, settings, to_file=given.output is not None)
+    text = _formatted(comparison, given.format, given.limit or None, settings, to_file=given.output is not None)
     if given.output is None:
         sys.stdout.write(text)
     else:
@@ -65,7 +65,7 @@ def _parser() -> Parser:
     return parser
 
 
-def _written(comparison: Comparison, kind: str, limit: int | None, settings: StoreSettings, to_file: bool) -> str:
+def _formatted(comparison: Comparison, kind: str, limit: int | None, settings: StoreSettings, to_file: bool) -> str:
     from kexp.sweeps import report
     from kexp.sweeps.compare.results import histories_of
 

@@ -37,13 +37,13 @@ def main(arguments: Sequence[str]) -> int:
     original = stored.load_experiment(run)
     experiment = stored.load_experiment(run, given.overrides, allowed=_OVERRIDABLE) if given.overrides else original
     stored.use_backend(original.backend)
-    known = stored.describe(run, original)
-    model = stored.open_model(run, experiment, known, given.format)
+    run_data = stored.describe(run, original)
+    model = stored.open_model(run, experiment, run_data, given.format)
     own = not any(_chooses_data(each) for each in given.overrides)
     if own:
         rows = evaluation.own_rows(experiment, given.part or "test")
     else:
-        rows = evaluation.other_rows(experiment, known, given.part or "all")
+        rows = evaluation.other_rows(experiment, run_data, given.part or "all")
     metrics = evaluation.evaluate(model, experiment, rows)
     if given.json:
         print(json.dumps(metrics))

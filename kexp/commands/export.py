@@ -40,12 +40,12 @@ def main(arguments: Sequence[str]) -> int:
     run = find_run_argument(given)
     experiment = stored.load_experiment(run)
     persistence.check_formats(formats, experiment.backend, "--format")
-    known = stored.describe(run, experiment)
-    formats, notices = stored.serving_formats(formats, experiment, known)
+    run_data = stored.describe(run, experiment)
+    formats, notices = stored.serving_formats(formats, experiment, run_data)
     for notice in notices:
         print(f"note: {notice}", file=sys.stderr)
     stored.use_backend(experiment.backend)
-    model = stored.open_model(run, experiment, known, given.source)
+    model = stored.open_model(run, experiment, run_data, given.source)
     if not hasattr(model, "layers"):
         raise LoadError(f"{run.label} saved its predictions alone, which cannot be converted to another format")
     for path in persistence.save_model(model, given.folder, formats, _probe(model)):

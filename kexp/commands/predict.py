@@ -46,15 +46,15 @@ def main(arguments: Sequence[str]) -> int:
 
     run = find_run_argument(given)
     experiment = stored.load_experiment(run)
-    known = stored.describe(run, experiment)
-    labels, batches = read_inputs(given.input, experiment, known, given.batch_size, given.array, _note)
+    run_data = stored.describe(run, experiment)
+    labels, batches = read_inputs(given.input, experiment, run_data, given.batch_size, given.array, _note)
     first = next(batches)  # reports errors of the file before the backend is loaded
     stored.use_backend(experiment.backend)
-    model = stored.open_model(run, experiment, known, given.format)
+    model = stored.open_model(run, experiment, run_data, given.format)
     predicted = (_outputs(model, batch) for batch in itertools.chain([first], batches))
     write = _write_csv if given.output.suffix.lower() == ".csv" else _write_npz
     with _atomically(given.output) as temporary:
-        rows = write(temporary, NamedOutputs.of(experiment, known), predicted, labels)
+        rows = write(temporary, NamedOutputs.of(experiment, run_data), predicted, labels)
     print(f"{rows} rows predicted by {run.view.name} ({run.view.run_id[:8]}) in {given.output}")
     return 0
 
@@ -84,13 +84,13 @@ def _outputs(model: Any, x: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(model.predict_on_batch(x) if hasattr(model, "predict_on_batch") else model(x))
 
 
-def _write_csv(path: Path, reading: NamedOutputs, predicted: Iterable[NDArray[Any]], labels: Labels) -> int:
+def _write_csv(path: Path, named: NamedOutputs, predicted: Iterable[NDArray[Any]], labels: Labels) -> int:
     """Writes one line per row, batch by batch, with the identifying columns first; returns the number of rows."""
     rows = 0
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         for batch in predicted:
-            columns = reading.columns(batch)
+            columns = named.columns(batch)
             if not rows:
                 writer.writerow([*labels, *columns])
             # NumPy's text has the digits of float32; as a Python float it would have nine digits of noise.
@@ -100,19 +100,19 @@ def _write_csv(path: Path, reading: NamedOutputs, predicted: Iterable[NDArray[An
     return rows
 
 
-def _write_npz(path: Path, reading: NamedOutputs, predicted: Iterable[NDArray[Any]], labels: Labels) -> int:
+def _write_npz(path: Path, named: NamedOutputs, predicted: Iterable[NDArray[Any]], labels: Labels) -> int:
     """Writes `class`, `probabilities` (or `scores`) and `classes`, or for a regression `prediction`."""
     import numpy as np
 
     outputs = np.concatenate(list(predicted))
-    if reading.task == "labels":
-        arrays: dict[str, Any] = reading.columns(outputs)
-    elif reading.classes is None:
+    if named.task == "labels":
+        arrays: dict[str, Any] = named.columns(outputs)
+    elif named.classes is None:
         arrays = {"prediction": outputs}
     else:
-        index, scores = reading.decided(outputs)
-        names = np.asarray(reading.classes)
-        kind = "probabilities" if reading.probable else "scores"
+        index, scores = named.decided(outputs)
+        names = np.asarray(named.classes)
+        kind = "probabilities" if named.probable else "scores"
         arrays = {"class": names[index], kind: scores, "classes": names}
     arrays |= {name: np.asarray(values) for name, values in labels.items()}
     with path.open("wb") as file:

@@ -64,19 +64,19 @@ def main(arguments: Sequence[str]) -> int:
 
 def _show_component(group: str, name: str, overrides: Sequence[str]) -> int:
     component = registry.find(group, name, "NAME")
-    tries = component.distribution == "reference" and can_preview(group)
-    if tries:
+    can_try = component.distribution == "reference" and can_preview(group)
+    if can_try:
         from kexp.sweeps.opening import announce_backend
 
         announce_backend(["backend=jax"])
     signature = component.signature()
     print(f"{group}={name}  ({component.target}, {component.origin})")
-    second = [name for name, each in registry.components(group) if each.target == component.target]
-    second += [word for name in second for word in registry.aliases_of(group, name)]
-    if len(second) > 1:
-        print(f"names: {', '.join(second)}")
+    names = [name for name, each in registry.components(group) if each.target == component.target]
+    names += [alias for name in names for alias in registry.aliases_of(group, name)]
+    if len(names) > 1:
+        print(f"names: {', '.join(names)}")
     if component.distribution != registry.OURSELVES:
-        print(_read(component))
+        print(_how_it_is_used(component))
     common = [p for p in component.common if p.name not in signature]
     rows = [(p.name, _default(p.default), p.help) for p in (*signature.parameters, *common)]
     if rows:
@@ -84,7 +84,7 @@ def _show_component(group: str, name: str, overrides: Sequence[str]) -> int:
     _print_rows(rows)
     if signature.help:
         print("\n" + _UNFILLED.sub("", inspect.cleandoc(signature.help)).rstrip())
-    lines = preview(group, name, overrides) if tries else ()
+    lines = preview(group, name, overrides) if can_try else ()
     for place, (label, text) in enumerate(lines):
         print(("" if place else "\n") + f"{label:<8} {text}")
     if component.claimants:
@@ -106,7 +106,7 @@ def _print_rows(rows: Sequence[tuple[str, str, str]]) -> None:
         print(f"  {name:<{left}}  {default:<{middle}}  {truncate(text)}".rstrip())
 
 
-def _read(component: Component) -> str:
+def _how_it_is_used(component: Component) -> str:
     """Returns a line on how kexp uses the object that a user's name refers to."""
     group, reading = GROUPS[component.group], component.reading()
     if reading.kind == "copied":

@@ -16,7 +16,7 @@ from kexp.experiment.logging.recording import (
     run_tags,
     summary_of,
 )
-from kexp.experiment.logging.served import formats_for_serving, outputs_of, rows_of
+from kexp.experiment.logging.serving import formats_for_serving, outputs_of, rows_of
 from kexp.experiment.own_files import own_modules
 from kexp.experiment.prepared import Prepared, feeds, load_data, prepare, split_as
 from kexp.experiment.prepared.own_compile import may_compile

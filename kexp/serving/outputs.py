@@ -35,11 +35,16 @@ class Outputs:
     positions: tuple[int, ...] = ()
 
     @classmethod
-    def of_json(cls, kept: Mapping[str, Any]) -> Outputs:
+    def of_json(cls, content: Mapping[str, Any]) -> Outputs:
         """Return the description that `as_json` returned."""
-        classes = None if kept["classes"] is None else tuple(kept["classes"])
+        classes = None if content["classes"] is None else tuple(content["classes"])
         return cls(
-            **{**kept, "classes": classes, "outputs": tuple(kept["outputs"]), "positions": tuple(kept["positions"])}
+            **{
+                **content,
+                "classes": classes,
+                "outputs": tuple(content["outputs"]),
+                "positions": tuple(content["positions"]),
+            }
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -36,12 +36,12 @@ class Served:
 
     Args:
         model: the Keras model.
-        kept: the content of `serving.json`, which describes rows and outputs.
+        contract: the content of `serving.json`, which describes rows and outputs.
     """
 
-    def __init__(self, model: Any, kept: Mapping[str, Any]) -> None:
-        self.model, self.rows = model, kept["rows"]
-        self.outputs = Outputs.of_json(kept["outputs"])
+    def __init__(self, model: Any, contract: Mapping[str, Any]) -> None:
+        self.model, self.rows = model, contract["rows"]
+        self.outputs = Outputs.of_json(contract["outputs"])
         self._one_at_a_time = threading.Lock()  # a server answers from several threads, Keras predicts in one
 
     def predict(self, model_input: Any) -> Any:
@@ -115,17 +115,17 @@ def _index(given: Any) -> Any:
 
 def load(path: str) -> Served:
     """Load the model from `model.keras` and `serving.json` in a folder."""
-    kept = json.loads(Path(path, FILE).read_text(encoding="utf-8"))
+    contract = json.loads(Path(path, FILE).read_text(encoding="utf-8"))
     if "keras" not in sys.modules and not os.environ.get("KERAS_BACKEND"):
-        os.environ["KERAS_BACKEND"] = kept["backend"]
+        os.environ["KERAS_BACKEND"] = contract["backend"]
     import keras
 
-    own = {name: import_object(*place) for name, place in kept["objects"].items()}
-    with keras.saving.custom_object_scope({**stand_ins(kept["functions"]), **own}):
+    own = {name: import_object(*place) for name, place in contract["objects"].items()}
+    with keras.saving.custom_object_scope({**stand_ins(contract["functions"]), **own}):
         model = keras.saving.load_model(Path(path, "model.keras"), compile=False)
-    model.jit_compile = kept["jit_compile"]
+    model.jit_compile = contract["jit_compile"]
     _skip_checks_of_mlflow()
-    return Served(model, kept)
+    return Served(model, contract)
 
 
 def _refusal(sentence: str) -> Exception:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["earlier", "restore_optimizer", "saved"]
 
-# Caches by full run id. `earlier` is called first, because it looks in the experiment's store.
+# Caches by full run id. `earlier` fills both. It is called before `saved`, which does not know the store.
 _runs: dict[str, StoredRun] = {}
 _earlier: dict[str, Earlier] = {}
 
@@ -161,11 +161,11 @@ def _with_output(model: keras.Model, spec: ModelSpec, label: str) -> keras.Model
             f"model.new_output: must be false for {label}, whose model is not a graph that ends in a layer with weights"
         )
     before = nodes[-1].input_tensors[0]
-    kept = {layer.name for layer in layers}
+    taken = {layer.name for layer in layers}
     new = head(spec, tuple(before.shape[1:]))
     for layer in new:
-        layer.name = _free(f"new_{type(layer).__name__.lower()}", kept)
-        kept.add(layer.name)
+        layer.name = _free_name(f"new_{type(layer).__name__.lower()}", taken)
+        taken.add(layer.name)
     if isinstance(model, keras.Sequential):
         first = keras.layers.InputLayer(shape=spec.input_shape, dtype=spec.input_dtype)
         changed: keras.Model = keras.Sequential([first, *layers[: layers.index(last)], *new])
@@ -178,7 +178,7 @@ def _with_output(model: keras.Model, spec: ModelSpec, label: str) -> keras.Model
     return changed
 
 
-def _free(name: str, taken: set[str]) -> str:
+def _free_name(name: str, taken: set[str]) -> str:
     count, found = 1, name
     while found in taken:
         count, found = count + 1, f"{name}_{count}"

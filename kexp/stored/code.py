@@ -22,10 +22,10 @@ def changed_code(run: StoredRun, experiment: Experiment) -> list[str]:
     """Return the names of recorded files that have changed since the run, or no longer exist."""
     from kexp.experiment.own_files import own_sources
 
-    kept = run.files(_CODE)
-    now = own_sources(experiment) if kept else {}
+    recorded = run.files(_CODE)
+    now = own_sources(experiment) if recorded else {}
     changed = []
-    for path in kept:
+    for path in recorded:
         name = path.removeprefix(f"{_CODE}/")
         text = now[name].read_text(encoding="utf-8", errors="replace") if name in now else None
         if text != run.text(path):

@@ -26,14 +26,14 @@ def serving_formats(
 
 
 class NamedOutputs(Outputs):
-    """Names outputs in files as the run's MLflow model does.
+    """Names a model's outputs as the run's MLflow model does, with errors for `kexp predict`.
 
     The attributes are those of `Outputs`.
     """
 
     @classmethod
     def of(cls, experiment: Experiment, run_data: Description) -> NamedOutputs:
-        """Returns the reading for an experiment, whose loss is chosen, and its data."""
+        """Returns the names for an experiment, whose loss is chosen, and its data."""
         targets = run_data.target_names or (run_data.encoding or {}).get("target", ())
         found = outputs_of(experiment, run_data.task, run_data.classes, targets, run_data.positions)
         return cls(**vars(found))

@@ -75,9 +75,11 @@ def repeat(run: StoredRun, folder: Path, *, save: bool = False) -> tuple[History
     from kexp import experiment as experiments
 
     chosen = load_experiment(run, settle=False)
-    kept = replace(chosen.save, register=None) if save else replace(chosen.save, formats=[], model=False, register=None)
+    save_settings = (
+        replace(chosen.save, register=None) if save else replace(chosen.save, formats=[], model=False, register=None)
+    )
     tracking = replace(chosen.tracking, enabled=save, uri=resolve_uri(run.settings), experiment=run.view.experiment)
-    repeated: Experiment = replace(chosen, tracking=tracking, save=kept)
+    repeated: Experiment = replace(chosen, tracking=tracking, save=save_settings)
     if fewer := run.view.tags.get("kexp.fewer_lanes"):  # the number of lanes that fit into memory affects the bits
         repeated = replace(repeated, fused=replace(chosen.fused, max_lanes=int(fewer)))
     overrides = tuple((run.text("overrides.txt") or "").split("\n")[:-1])

@@ -15,7 +15,7 @@ import pytest
 from kexp.data import Splits, as_data, split, table_encoded
 from kexp.data.table.component import table
 from kexp.errors import DataError
-from kexp.experiment.logging.served import rows_of
+from kexp.experiment.logging.serving import rows_of
 from kexp.serving.encoding import encode
 
 ROWS = 60

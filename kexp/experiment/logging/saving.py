@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.experiment.logging.lineage import data_of_metrics
 from kexp.experiment.logging.recording import run_parameters, run_tags
-from kexp.experiment.logging.served import served
+from kexp.experiment.logging.serving import serving_files
 from kexp.experiment.logging.usable_formats import UsableFormats, reload_options
 from kexp.experiment.prepared import Prepared
 from kexp.schema.run_names import run_name
@@ -51,7 +51,7 @@ def record_model(
             register=_registration(tracker, prepared, {**history.last, **(tested or {})}),
             step=last,
             params=run_parameters(prepared.experiment.as_dict()),
-            served=served(prepared, model, math.prod(y.shape[1:])),
+            served=serving_files(prepared, model, math.prod(y.shape[1:])),
         )
 
 

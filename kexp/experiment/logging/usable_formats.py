@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kexp import traits
 from kexp.build import build_format, build_model
 from kexp.errors import ConfigError, SaveError
-from kexp.experiment.logging.served import formats_for_serving, outputs_of, rows_of
+from kexp.experiment.logging.serving import formats_for_serving, outputs_of, rows_of
 from kexp.experiment.prepared import Prepared
 from kexp.registry import OURSELVES
 

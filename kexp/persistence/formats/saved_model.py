@@ -104,14 +104,14 @@ def _tensorflow() -> Any:
     return tf
 
 
-def _write_raw(exported: Any, kept: Mapping[str, Any], batch: int | None, path: Path) -> None:
+def _write_raw(exported: Any, contract: Mapping[str, Any], batch: int | None, path: Path) -> None:
     """Writes a SavedModel of Keras' with an additional signature that takes raw columns."""
     import tensorflow as tf
 
     from kexp.persistence.formats.raw_rows.tensorflow_rows import RawRows, named_answers
     from kexp.serving.outputs import Outputs
 
-    rows, outputs = RawRows(kept["rows"], batch), Outputs.of_json(kept["outputs"])
+    rows, outputs = RawRows(contract["rows"], batch), Outputs.of_json(contract["outputs"])
     specs = rows.inputs()
     safe = _safe_names(specs)
     columns = {safe[name]: tf.TensorSpec(spec.shape, spec.dtype, safe[name]) for name, spec in specs.items()}

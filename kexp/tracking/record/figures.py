@@ -178,8 +178,8 @@ def labels(y_true: ArrayLike, y_pred: ArrayLike, file: Path, *, names: Sequence[
 
     true = np.asarray(y_true) > 0.5
     predicted = np.asarray(y_pred, dtype=float)
-    cut = 0.5 if predicted.min(initial=0.0) >= 0 and predicted.max(initial=1.0) <= 1 else 0.0
-    said = predicted > cut
+    threshold = 0.5 if predicted.min(initial=0.0) >= 0 and predicted.max(initial=1.0) <= 1 else 0.0
+    positive = predicted > threshold
     count = true.shape[1]
     rows = [str(names[place]) if place < len(names) else f"label {place}" for place in range(count)]
     both = [0 < true[:, place].sum() < len(true) for place in range(count)]
@@ -188,8 +188,8 @@ def labels(y_true: ArrayLike, y_pred: ArrayLike, file: Path, *, names: Sequence[
             metrics.roc_auc_score(true[:, place], predicted[:, place]) if both[place] else math.nan
             for place in range(count)
         ],
-        "F1": [metrics.f1_score(true[:, place], said[:, place], zero_division=0.0) for place in range(count)],
-        "accuracy": list((true == said).mean(axis=0)),
+        "F1": [metrics.f1_score(true[:, place], positive[:, place], zero_division=0.0) for place in range(count)],
+        "accuracy": list((true == positive).mean(axis=0)),
     }
     figure = new_figure(8.0, min(1.6 + 0.55 * count, 14.0))
     axes = figure.add_subplot()

@@ -105,7 +105,7 @@ def _put_served(folder: Path, served: ServingFiles) -> dict[str, Any]:
     Returns:
         The entries about them for MLflow's description.
     """
-    (folder / "data" / serving.FILE).write_text(json.dumps(served.kept), encoding="utf-8")
+    (folder / "data" / serving.FILE).write_text(json.dumps(served.contract), encoding="utf-8")
     sources = {file.name: file.read_bytes() for file in sorted(Path(serving.__file__).parent.glob("*.py"))}
     package = serving.PACKAGE + hashlib.sha256(b"".join(sources.values())).hexdigest()[:12]
     files = {f"{package}/{name}": content for name, content in sources.items()}

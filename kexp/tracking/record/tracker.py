@@ -30,7 +30,7 @@ class ServingFiles:
     """The files and the description with which an MLflow model encodes raw rows and names its outputs.
 
     Attributes:
-        kept: the content of `serving.json`, which `kexp.serving` reads.
+        contract: the content of `serving.json`, which `kexp.serving` reads.
         inputs: the inputs of MLflow's signature.
         outputs: the outputs of MLflow's signature.
         example: example rows: `{"columns": [...], "data": [[...]]}`, or nested lists of an array; None for none.
@@ -38,7 +38,7 @@ class ServingFiles:
         requirements: packages besides Keras, NumPy, pandas and the backend.
     """
 
-    kept: Mapping[str, Any]
+    contract: Mapping[str, Any]
     inputs: Sequence[Mapping[str, Any]]
     outputs: Sequence[Mapping[str, Any]]
     example: Any = None

@@ -23,21 +23,21 @@ _NUMBERS = (0.0, -1.5, 1234567.0, 3.25)
 _TOLERANCE = 1e-5  # the default for every format's predictions
 
 
-def raw_difference(loaded: Any, kept: Mapping[str, Any]) -> str | None:
+def raw_difference(loaded: Any, contract: Mapping[str, Any]) -> str | None:
     """Compares a saved graph's predictions for raw rows with those for the same rows encoded by NumPy.
 
     Args:
         loaded: a Predictor with `batch` and `answers`.
-        kept: the description of rows and outputs in `serving.json`.
+        contract: the description of rows and outputs in `serving.json`.
 
     Returns:
         The difference, as the end of a sentence; None if there is none.
     """
-    given, features = sample_rows(kept["rows"])
+    given, features = sample_rows(contract["rows"])
     if loaded.batch is not None:
         some = np.arange(loaded.batch) % len(features)
         given, features = {name: each[some] for name, each in given.items()}, features[some]
-    expected = _named(Outputs.of_json(kept["outputs"]), np.asarray(loaded(features)))
+    expected = _named_outputs(Outputs.of_json(contract["outputs"]), np.asarray(loaded(features)))
     answers = loaded.answers(given)
     if set(answers) != set(expected):
         return f"answers {', '.join(sorted(answers))} instead of {', '.join(sorted(expected))}"
@@ -103,6 +103,6 @@ def _values(column: Mapping[str, Any], encoding: Mapping[str, Any]) -> list[Any]
     return [*texts, *scaled, f"$ {texts[0]} km", f"({texts[-1]})", f"{texts[0]}-", ""]
 
 
-def _named(outputs: Outputs, predicted: NDArray[Any]) -> dict[str, NDArray[Any]]:
+def _named_outputs(outputs: Outputs, predicted: NDArray[Any]) -> dict[str, NDArray[Any]]:
     arrays = outputs.arrays(predicted)
     return outputs.columns(predicted) if arrays is None else arrays

@@ -1,4 +1,4 @@
-"""Serving metadata of an MLflow model: how it encodes raw rows and names outputs, its signature and an example."""
+"""The serving files of an MLflow model: how it encodes raw rows and names outputs, its signature and an example."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from kexp.tracking import ServingFiles
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["formats_for_serving", "outputs_of", "rows_of", "served"]
+__all__ = ["formats_for_serving", "outputs_of", "rows_of", "serving_files"]
 
 EXAMPLE_ROWS = 3
 MOST_NUMBERS = 10_000  # numbers in an example of arrays
-# Modules that a served model need not or cannot carry.
+# Top-level modules whose classes a model loads without files of its own.
 _NOT_CARRIED = ("keras", "kexp", "tensorflow", "jax", "torch", "numpy", "builtins", "__main__")
 
 Column = dict[str, Any]
@@ -91,13 +91,13 @@ def formats_for_serving(
     Returns:
         The formats, and their notices for the user.
     """
-    kept = {"rows": rows, "outputs": outputs.as_json()}
-    made = {name: each.serving(kept) if hasattr(each, "serving") else each for name, each in formats.items()}
+    contract = {"rows": rows, "outputs": outputs.as_json()}
+    made = {name: each.serving(contract) if hasattr(each, "serving") else each for name, each in formats.items()}
     return made, [each.notice for each in made.values() if getattr(each, "notice", "")]
 
 
-def served(prepared: Prepared, model: keras.Model, width: int) -> ServingFiles:
-    """Return the serving metadata of a trained model.
+def serving_files(prepared: Prepared, model: keras.Model, width: int) -> ServingFiles:
+    """Return the serving files of a trained model.
 
     Args:
         prepared: the experiment, whose data defines the rows that the model takes.
@@ -111,7 +111,7 @@ def served(prepared: Prepared, model: keras.Model, width: int) -> ServingFiles:
     rows, inputs, example = _rows(prepared)
     objects, functions = _objects(model)
     modules = [module for module, *_ in (*objects.values(), *functions.values())]
-    kept = {
+    contract = {
         "version": 1,
         "backend": keras.backend.backend(),
         "jit_compile": bool(model.jit_compile),
@@ -121,9 +121,9 @@ def served(prepared: Prepared, model: keras.Model, width: int) -> ServingFiles:
         "functions": functions,
     }
     return ServingFiles(
-        kept,
+        contract,
         inputs,
-        _answers(outputs, width, encoding),
+        _output_columns(outputs, width, encoding),
         example,
         {name: file for module in modules if is_kept(module) for name, file in sources_of(module).items()},
         [*(["pillow"] if rows["kind"] == "images" else []), *_packages(modules)],
@@ -138,7 +138,7 @@ def _rows(prepared: Prepared) -> tuple[dict[str, Any], list[Column], Any]:
         known = " ".join(encoding["text"]["vocabulary"][:8])
         return rows, [_column(rows["column"], "string")], {"columns": [rows["column"]], "data": [[known]]}
     if rows["kind"] in ("table", "series"):
-        inputs = _inputs(encoding, prepared)
+        inputs = _input_columns(encoding, prepared)
         return rows, inputs, _table_rows(prepared, [column["name"] for column in inputs])
     if rows["kind"] == "images":
         example = {"columns": ["image"], "data": [[_png(prepared)]]}
@@ -154,7 +154,7 @@ def _column(name: str, kind: str, needed: bool = True) -> Column:
     return {"type": kind, "name": name, "required": needed}
 
 
-def _inputs(encoding: Mapping[str, Any], prepared: Prepared) -> list[Column]:
+def _input_columns(encoding: Mapping[str, Any], prepared: Prepared) -> list[Column]:
     """Return the input columns: numbers as `double`, all else as `string`, which JSON and CSV transfer losslessly."""
     from kexp.serving.encoding import required, used
 
@@ -173,7 +173,8 @@ def _inputs(encoding: Mapping[str, Any], prepared: Prepared) -> list[Column]:
     return inputs
 
 
-def _answers(outputs: Outputs, width: int, encoding: Mapping[str, Any]) -> list[Column]:
+def _output_columns(outputs: Outputs, width: int, encoding: Mapping[str, Any]) -> list[Column]:
+    """Return the output columns of the signature."""
     arrays = outputs.array_names(width)
     if arrays:
         return [{"type": "any", "name": name, "required": True} for name in arrays]
