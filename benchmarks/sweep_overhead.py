@@ -63,7 +63,7 @@ def main() -> None:
 
 def measure(trials: int, profile: str | None) -> dict[str, Any]:
     """One sweep, in this process, in an empty folder."""
-    from kexp.sweeps.opening import opened_sweeper
+    from kexp.sweeps.sweep_command import opened_sweeper
     from kexp.sweeps.sweeper import open_session
     from kexp.tracking import StoreSettings, prepare_store
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kexp.api import run
     from kexp.stored.models import load_model
     from kexp.sweeps.api import sweep
-    from kexp.sweeps.comparing import compare
+    from kexp.sweeps.compare_sweeps import compare
     from kexp.training.initial_values import initial_values
     from kexp.traits import declare
 
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "compare": "kexp.sweeps.comparing",
+    "compare": "kexp.sweeps.compare_sweeps",
     "declare": "kexp.traits",
     "initial_values": "kexp.training.initial_values",
     "load_model": "kexp.stored.models",

@@ -38,7 +38,7 @@ def run(
     from kexp.config import compose_typed, is_set, key_of, plain, prepare_overrides, refuse_sweeps_settings
     from kexp.errors import ConfigError, without_passwords
     from kexp.schema import check
-    from kexp.sweeps.opening import announce_backend
+    from kexp.sweeps.sweep_command import announce_backend
     from kexp.system.folders import import_from_here
 
     overrides = prepare_overrides(overrides)

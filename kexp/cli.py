@@ -98,7 +98,7 @@ def _hydra(arguments: list[str]) -> int:
     line = read_command_line(arguments)
     line = replace(line, overrides=prepare_overrides(line.overrides))
     if line.overrides:
-        from kexp.sweeps.opening import announce_backend
+        from kexp.sweeps.sweep_command import announce_backend
 
         announce_backend(line.overrides, line.config_dir)
     try:
@@ -117,7 +117,7 @@ def _hydra(arguments: list[str]) -> int:
                     return int(any(result.rows_wait for result in results))
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, line.overrides) from error
-    from kexp.sweeps.opening import run_sweep
+    from kexp.sweeps.sweep_command import run_sweep
 
     run_sweep(line.overrides, line.config_dir, line.config_name)
     return 0

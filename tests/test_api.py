@@ -37,7 +37,7 @@ def test_functions_write_out_what_they_take_and_give(name: str) -> None:
 
 def test_submodules_take_no_function_s_name() -> None:
     """`kexp.sweep` is a function whatever was imported before."""
-    code = "import kexp.sweeps.api, kexp.sweeps.comparing, kexp; print(kexp.sweep.__name__, kexp.compare.__name__)"
+    code = "import kexp.sweeps.api, kexp.sweeps.compare_sweeps, kexp; print(kexp.sweep.__name__, kexp.compare.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["sweep", "compare"]
 

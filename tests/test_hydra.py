@@ -22,7 +22,7 @@ from kexp.cli import main
 from kexp.commands.support.completions import candidates
 from kexp.config import compose, compose_head, is_sweep, open_hydra, quote_text
 from kexp.errors import ConfigError
-from kexp.sweeps.opening import opened_sweeper
+from kexp.sweeps.sweep_command import opened_sweeper
 
 SERIAL = "hydra/launcher=serial"
 SMALL = ["data=iris", "trainer.epochs=1", "save=none", "tracking.figures=false"]

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     given = _parser().parse_intermixed_args(arguments)
     if given.limit < 0:
         raise ConfigError(f"--limit: must be 0 for all rows or a number of rows, got {given.limit}")
-    from kexp.sweeps.comparing import compare
+    from kexp.sweeps.compare_sweeps import compare
     from kexp.tracking import chosen_store
 
     comparison = compare(

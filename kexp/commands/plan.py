@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_intermixed_args(list(arguments))
     from kexp.sweeps.events import runs_tasks
     from kexp.sweeps.launch.worker_process import default_workers
-    from kexp.sweeps.opening import opened_sweeper
+    from kexp.sweeps.sweep_command import opened_sweeper
 
     with opened_sweeper(options.overrides, options.config_dir, options.config_name) as (sweeper, swept):
         choices = sweeper.config.hydra.runtime.choices

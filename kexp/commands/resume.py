@@ -26,8 +26,8 @@ def main(arguments: Sequence[str]) -> int:
     )
     add_experiment(parser)
     options = parser.parse_intermixed_args(list(arguments))
-    from kexp.sweeps.opening import run_sweep
-    from kexp.sweeps.resuming import command_of
+    from kexp.sweeps.stored_command import command_of
+    from kexp.sweeps.sweep_command import run_sweep
 
     command = command_of(options.sweep, uri=options.tracking_uri, experiment=options.experiment)
     if not os.path.isdir(command.folder):

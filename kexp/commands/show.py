@@ -66,7 +66,7 @@ def _show_component(group: str, name: str, overrides: Sequence[str]) -> int:
     component = registry.find(group, name, "NAME")
     can_try = component.distribution == "reference" and can_preview(group)
     if can_try:
-        from kexp.sweeps.opening import announce_backend
+        from kexp.sweeps.sweep_command import announce_backend
 
         announce_backend(["backend=jax"])
     signature = component.signature()

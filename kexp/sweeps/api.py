@@ -118,8 +118,8 @@ def sweep(
         ConfigError: an axis has no values, or no trial is valid; nothing was computed.
         StoreError: the store cannot be reached or written.
     """
-    from kexp.sweeps.opening import run_sweep
-    from kexp.sweeps.running import SweepFailedError
+    from kexp.sweeps.sweep_command import run_sweep
+    from kexp.sweeps.sweeper_steps import SweepFailedError
 
     import_from_here()
     given = [_argument(key, values) for key, values in axes.items()] if isinstance(axes, Mapping) else axes

@@ -74,7 +74,7 @@ def launch_jobs(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_j
     """
     from hydra.core.utils import JobReturn, JobStatus
 
-    from kexp.sweeps.running import finish, open_session, plan_overrides, run_missing
+    from kexp.sweeps.sweeper_steps import finish, open_session, plan_overrides, run_missing
 
     trials = plan_overrides(launcher, job_overrides, first=initial_job_idx)
     session: Session = open_session(launcher, trials)

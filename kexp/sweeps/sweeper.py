@@ -13,7 +13,7 @@ from kexp.sweeps.execution.session import Session
 from kexp.sweeps.plan.applicable import drop_inapplicable
 from kexp.sweeps.plan.axes import expand, parse, with_folds, with_seeds
 from kexp.sweeps.plan.parts import Part
-from kexp.sweeps.running import composer_of, finish, open_session, plan_overrides, run_missing, set_up
+from kexp.sweeps.sweeper_steps import composer_of, finish, open_session, plan_overrides, run_missing, set_up
 from kexp.sweeps.trials import Trial
 
 if TYPE_CHECKING:

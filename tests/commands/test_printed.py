@@ -17,7 +17,7 @@ import kexp
 from kexp import cli
 from kexp.commands.support.completions import COMMANDS
 from kexp.errors import LoadError
-from kexp.sweeps.resuming import command_of
+from kexp.sweeps.stored_command import command_of
 from kexp.tracking import StoreSettings, command_line, search
 from kexp.tracking.settings import resolve_uri
 

@@ -14,7 +14,7 @@ from kexp.config import compose, explain, plain, prepare_overrides
 from kexp.errors import ConfigError, KexpError
 from kexp.registry.groups import GROUPS
 from kexp.schema import Experiment, check, defaults_of
-from kexp.sweeps.opening import opened_sweeper
+from kexp.sweeps.sweep_command import opened_sweeper
 
 # A member of each group with a parameter of its own, and what it takes.
 MEMBERS: dict[str, tuple[str, dict[str, Any]]] = {

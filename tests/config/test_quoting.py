@@ -10,8 +10,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from kexp.config import compose, quote_text
 from kexp.errors import ConfigError
-from kexp.sweeps.opening import opened_sweeper
 from kexp.sweeps.plan.axes import expand, parse
+from kexp.sweeps.sweep_command import opened_sweeper
 
 # Each is one value as it stands.
 TEXTS = [

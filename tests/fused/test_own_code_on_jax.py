@@ -123,7 +123,7 @@ def test_a_train_step_of_ones_own_runs_in_worker_processes_as_alone_and_is_told_
 def test_a_process_that_has_imported_keras_stays_with_its_backend_unless_one_is_named(workplace: Path) -> None:
     import keras
 
-    from kexp.sweeps.opening import opened_sweeper
+    from kexp.sweeps.sweep_command import opened_sweeper
 
     assert keras.config.backend() == "jax"
     assert kexp.run(own_checks.SMALL).experiment.backend == "jax"

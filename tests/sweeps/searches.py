@@ -14,7 +14,7 @@ from kexp.schema import check, component_node
 from kexp.sweeps.events import Events
 from kexp.sweeps.execution.session import Session
 from kexp.sweeps.feed import Feed
-from kexp.sweeps.opening import opened_sweeper
+from kexp.sweeps.sweep_command import opened_sweeper
 from kexp.sweeps.trials import Outcome, Task
 from kexp.tracking import CollectedRun
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kexp.sweeps.opening import opened_sweeper
+from kexp.sweeps.sweep_command import opened_sweeper
 
 
 def planned(*arguments: str) -> tuple[list[str], list[str]]:

@@ -21,7 +21,7 @@ from kexp.schema import check
 from kexp.sweeps.api import SweepResult
 from kexp.sweeps.execution.closing import ranking
 from kexp.sweeps.execution.session import Session
-from kexp.sweeps.running import SweepFailedError, finish
+from kexp.sweeps.sweeper_steps import SweepFailedError, finish
 from kexp.sweeps.trials import Trial
 
 SEEDS = ["data=iris", "optimizer=sgd,adam", "seed=1,2", "trainer.epochs=1"]

@@ -17,7 +17,7 @@ from kexp.commands.compare import main
 from kexp.errors import ConfigError, UnknownNameError
 from kexp.sweeps.compare.filters import parse_filter
 from kexp.sweeps.compare.results import SHARED_TRIALS, History, TrialResult, parameter_value
-from kexp.sweeps.comparing import compare, compare_trials
+from kexp.sweeps.compare_sweeps import compare, compare_trials
 from kexp.sweeps.objective import choose_objective, direction_of
 from kexp.tracking import RunRecord, StoreSettings, log_finished_runs
 from kexp.tracking.reading.histories import read_histories

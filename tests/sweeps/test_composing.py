@@ -12,9 +12,9 @@ from hydra.core.global_hydra import GlobalHydra
 
 from kexp.config import compose, plain
 from kexp.errors import ConfigError
-from kexp.sweeps.opening import opened_sweeper
 from kexp.sweeps.plan.axes import expand, parse
 from kexp.sweeps.plan.composing import Composer
+from kexp.sweeps.sweep_command import opened_sweeper
 
 KINDS = [
     [],

@@ -18,7 +18,7 @@ import pytest
 
 from kexp.cli import main
 from kexp.errors import ConfigError
-from kexp.sweeps.opening import opened_sweeper
+from kexp.sweeps.sweep_command import opened_sweeper
 from kexp.tracking import RunView, StoreSettings, search
 from kexp.tracking.reading.histories import read_histories
 

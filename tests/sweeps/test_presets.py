@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kexp.cli import main
-from kexp.sweeps.opening import opened_sweeper
+from kexp.sweeps.sweep_command import opened_sweeper
 
 SMALL = "trainer: {epochs: 1}\nsave: {formats: [], model: false}\n"
 PRESETS = {

@@ -18,7 +18,7 @@ import pytest
 from kexp.sweeps.compare.comparison import Comparison
 from kexp.sweeps.compare.grouping import ABSENT
 from kexp.sweeps.compare.results import History, TrialResult
-from kexp.sweeps.comparing import compare_trials
+from kexp.sweeps.compare_sweeps import compare_trials
 from kexp.sweeps.objective import Objective
 from kexp.sweeps.report import markdown_report, report_page, text_table, write_report
 from kexp.sweeps.report.figures.axes import extent, parameter_axis

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kexp.sweeps.compare.results import TrialResult
-from kexp.sweeps.comparing import compare_trials
+from kexp.sweeps.compare_sweeps import compare_trials
 from kexp.sweeps.report import write_report
 
 pytestmark = pytest.mark.browser

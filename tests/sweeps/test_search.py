@@ -13,8 +13,8 @@ import pytest
 from searches import SPACE, FormulaLauncher, accuracy, search, shown
 
 from kexp.errors import ConfigError, UnknownNameError
-from kexp.sweeps.running import SweepFailedError
 from kexp.sweeps.search.storage import open_storage
+from kexp.sweeps.sweeper_steps import SweepFailedError
 from kexp.tracking import StoreSettings, prepare_store
 from kexp.tracking import search as runs
 

@@ -16,7 +16,7 @@ from kexp.errors import StoreError
 from kexp.sweeps.execution.session import ARGUMENTS
 from kexp.sweeps.record import recorder as recording
 from kexp.sweeps.record.recorder import Recorder
-from kexp.sweeps.resuming import command_of
+from kexp.sweeps.stored_command import command_of
 from kexp.tracking import (
     DatasetRecord,
     Header,

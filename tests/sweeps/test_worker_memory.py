@@ -13,7 +13,7 @@ from kexp.schema import Sweep
 from kexp.sweeps.events import NoEvents
 from kexp.sweeps.feed import Feed
 from kexp.sweeps.launch.workers import WorkerPool
-from kexp.sweeps.opening import opened_sweeper
+from kexp.sweeps.sweep_command import opened_sweeper
 from kexp.sweeps.trials import Outcome, Task
 
 pytestmark = pytest.mark.real_process

@@ -19,7 +19,7 @@ from distant import Distant, distant
 from finished_runs import Kexp
 from servers import Server
 
-from kexp.sweeps.comparing import compare
+from kexp.sweeps.compare_sweeps import compare
 from kexp.sweeps.record.recorder import Recorder
 from kexp.tracking import (
     DatasetRecord,

@@ -181,7 +181,7 @@ class Report:
 
 
 def _compared(sweep: SweepState, trials: list[TrialResult], histories: Histories | None = None) -> Comparison:
-    from kexp.sweeps.comparing import compare_trials
+    from kexp.sweeps.compare_sweeps import compare_trials
 
     objective = sweep.objective
     return compare_trials(

@@ -48,7 +48,7 @@ def run_trial(task: Task, on_epoch: OnEpoch) -> Outcome:
     """
     from kexp import experiment
     from kexp.schema import check
-    from kexp.sweeps.opening import announce_backend
+    from kexp.sweeps.sweep_command import announce_backend
 
     announce_backend([f"backend={task.config.get('backend')}"])
     folder = Path(task.folder)

@@ -15,9 +15,9 @@ from kexp.sweeps.objective import Objective
 from kexp.sweeps.population.decisions import Decision, Decisions, Method
 from kexp.sweeps.population.sampling import draw_points
 from kexp.sweeps.population.stages import Stages
-from kexp.sweeps.running import finish, open_session, print_plan
 from kexp.sweeps.search.space.axes import Space
 from kexp.sweeps.search.space_sweeper import SpaceSweeper
+from kexp.sweeps.sweeper_steps import finish, open_session, print_plan
 from kexp.sweeps.trials import Trial
 
 __all__ = ["StagedSweep", "check_settings", "plan_staged", "run"]

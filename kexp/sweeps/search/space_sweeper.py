@@ -12,11 +12,11 @@ from kexp.schema import Experiment
 from kexp.sweeps.objective import Objective, choose_objectives
 from kexp.sweeps.plan.composing import Composer
 from kexp.sweeps.plan.planning import PlanCache
-from kexp.sweeps.running import composer_of, plan_overrides, set_up
 from kexp.sweeps.search.space.axes import Space
 from kexp.sweeps.search.space.conditions import build_space
 from kexp.sweeps.search.space.declared import declared_axes
 from kexp.sweeps.search.space.grammar import Request, read_request
+from kexp.sweeps.sweeper_steps import composer_of, plan_overrides, set_up
 from kexp.sweeps.trials import Trial
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from kexp.schema import Experiment, check
 from kexp.sweeps.events import runs_tasks
 from kexp.sweeps.execution.session import Session
 from kexp.sweeps.objective import Objective
-from kexp.sweeps.running import finish, open_session
 from kexp.sweeps.search.optuna_package import import_optuna
 from kexp.sweeps.search.resume_check import check_unchanged
 from kexp.sweeps.search.samplers import Chosen, choose_pruner, choose_sampler
@@ -23,6 +22,7 @@ from kexp.sweeps.search.space_sweeper import SpaceSweeper, plain
 from kexp.sweeps.search.storage import may_have_study, open_storage
 from kexp.sweeps.search.study import Study
 from kexp.sweeps.search.summary import front_lines, study_json
+from kexp.sweeps.sweeper_steps import finish, open_session
 from kexp.sweeps.trials import Trial
 
 __all__ = ["OptunaSweeper"]

@@ -1,4 +1,4 @@
-"""Common steps of sweepers and launchers: plan trials, open a session, print the plan and the closing lines."""
+"""The steps that all sweepers share: plan trials, open a session, print the plan and the closing lines."""
 
 from __future__ import annotations
 

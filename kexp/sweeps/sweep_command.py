@@ -1,4 +1,4 @@
-"""Compose a sweep's config and create its sweeper from a command line, without `hydra.main`."""
+"""Run the sweep of a command line: compose its config and create its sweeper, without `hydra.main`."""
 
 from __future__ import annotations
 

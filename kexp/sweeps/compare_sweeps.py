@@ -1,4 +1,4 @@
-"""Compare trials: rank the choices by the objective, and test whether the differences are significant."""
+"""Compare the trials of sweeps: rank the choices by the objective, and test whether differences are significant."""
 
 from __future__ import annotations
 
