@@ -21,12 +21,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for a run: data=csv data.path=new.csv")
     given = parser.parse_args(arguments)
     from kexp.config import compose_typed, plain
-    from kexp.experiment import load_data, split_as
+    from kexp.experiment import load_data, split_data
     from kexp.schema import check
 
     experiment = check(plain(compose_typed(given.overrides)))
     node = experiment.data
-    splits = split_as(experiment, load_data(node))
+    splits = split_data(experiment, load_data(node))
     for label, text in _lines(node.name, splits):
         print(f"{label:<8} {text}".rstrip())
     return 0

@@ -4,21 +4,21 @@ from kexp.experiment.compiled import build_compiled, compile_model
 from kexp.experiment.earlier import begins_with_run, inherited_variables
 from kexp.experiment.engines import Engine, Trained, engine_of
 from kexp.experiment.kept_models import save_kept
-from kexp.experiment.logging.epoch_metrics import log_epoch_time, log_rates, size_of
+from kexp.experiment.logging.epoch_metrics import log_epoch_time, log_rates, model_size
 from kexp.experiment.logging.extras import log_extras
 from kexp.experiment.logging.note import NOTE
 from kexp.experiment.logging.recording import (
     Source,
     config_tags,
     describe_data,
+    model_summary,
     record_setup,
     run_parameters,
     run_tags,
-    summary_of,
 )
 from kexp.experiment.logging.serving import formats_for_serving, outputs_of, rows_of
 from kexp.experiment.own_files import own_modules
-from kexp.experiment.prepared import Prepared, feeds, load_data, prepare, split_as
+from kexp.experiment.prepared import Prepared, feeds, load_data, prepare, split_data
 from kexp.experiment.prepared.own_compile import may_compile
 from kexp.experiment.requirements import check_installed, store_of
 from kexp.experiment.result import Result
@@ -50,6 +50,8 @@ __all__ = [
     "log_extras",
     "log_rates",
     "may_compile",
+    "model_size",
+    "model_summary",
     "outputs_of",
     "own_modules",
     "prepare",
@@ -59,10 +61,8 @@ __all__ = [
     "run_parameters",
     "run_tags",
     "save_kept",
-    "size_of",
-    "split_as",
+    "split_data",
     "store_of",
-    "summary_of",
     "why_untraceable",
     "write_trained_state",
 ]

@@ -15,15 +15,15 @@ from kexp import training
 from kexp.errors import TrainingError
 from kexp.experiment.compiled import build_compiled
 from kexp.experiment.engines import Engine, Trained, engine_of
-from kexp.experiment.logging.epoch_metrics import EpochLogger, size_of
+from kexp.experiment.logging.epoch_metrics import EpochLogger, model_size
 from kexp.experiment.logging.extras import check_extras, log_extras
 from kexp.experiment.logging.recording import (
     Source,
+    model_summary,
     record_figures,
     record_outcome,
     record_setup,
     run_tags,
-    summary_of,
 )
 from kexp.experiment.logging.saving import record_model, save_files
 from kexp.experiment.logging.usable_formats import UsableFormats, usable_formats
@@ -43,7 +43,7 @@ from kexp.tracking import (
     open_run,
     run_from_environment,
     run_status,
-    warm_up,
+    start_helper,
 )
 
 if TYPE_CHECKING:
@@ -115,8 +115,8 @@ def run(
             tracker = _open(store, experiment, folder, all_tags, parent_run_id, existing)
             extras = log_extras(tracker, experiment.tracking)
         with run_status(tracker), extras:
-            size = size_of(model)
-            record_setup(tracker, prepared, source, summary_of(model), size)
+            size = model_size(model)
+            record_setup(tracker, prepared, source, model_summary(model), size)
             checkpointing = checkpointing_of(prepared, checkpoint, folder)
             trained = _train(engine, prepared, model, tracker, listeners, checkpointing)
             history = trained.history
@@ -154,10 +154,10 @@ def _built(experiment: Experiment, store: StoreSettings | None) -> tuple[Prepare
     check_extras(experiment.tracking)
     training.check_backend(experiment.backend)
     if store is not None:
-        warm_up()  # imports MLflow; the store is created only once the experiment is known to be valid
+        start_helper()  # imports MLflow; the store is created only once the experiment is known to be valid
     prepared = prepare(experiment)
     if store is not None:
-        warm_up(store)
+        start_helper(store)
     training.prepare_backend(experiment.backend)
     model = build_compiled(prepared)
     check_traced(prepared, model)

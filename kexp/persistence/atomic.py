@@ -13,7 +13,15 @@ from pathlib import Path
 
 from kexp.system.disk import needing
 
-__all__ = ["publish", "remove", "sweep_strays", "sync_directory", "sync_tree", "temporary_path", "write_atomically"]
+__all__ = [
+    "publish",
+    "remove",
+    "remove_stray_files",
+    "sync_directory",
+    "sync_tree",
+    "temporary_path",
+    "write_atomically",
+]
 
 _STRAY = re.compile(r"^\.tmp-(?P<pid>\d+)-[0-9a-f]{8}-")
 _STALE_AFTER_S = 24 * 3600
@@ -25,7 +33,7 @@ def temporary_path(target: Path) -> Path:
     return target.with_name(f".tmp-{os.getpid()}-{secrets.token_hex(4)}-{target.name}")
 
 
-def sweep_strays(folder: Path) -> None:
+def remove_stray_files(folder: Path) -> None:
     """Removes temporary files of processes that have ended, and those older than a day."""
     for path in folder.iterdir():
         match = _STRAY.match(path.name)

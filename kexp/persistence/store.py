@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.errors import KexpError, LoadError, SaveError, first_line
 from kexp.persistence.architecture import architecture_config, model_from_architecture, tensorflow_not_needed
-from kexp.persistence.atomic import publish, remove, sweep_strays, sync_directory, sync_tree, temporary_path
+from kexp.persistence.atomic import publish, remove, remove_stray_files, sync_directory, sync_tree, temporary_path
 from kexp.persistence.format import Format, Predictor, carries
 from kexp.persistence.formats.json_format import json_format
 from kexp.persistence.formats.yaml_format import yaml_format
@@ -71,7 +71,7 @@ def save_model(
     name = next(iter(formats), "")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        sweep_strays(folder)
+        remove_stray_files(folder)
         with _quiet(), tensorflow_not_needed(), _custom_objects(model, custom_objects):
             reference = Reference(model, probe)
             for name, fmt in formats.items():

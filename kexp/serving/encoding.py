@@ -18,9 +18,9 @@ __all__ = [
     "fill_category",
     "fill_date",
     "fill_number",
+    "is_required",
     "places_of_numbers",
-    "required",
-    "used",
+    "used_columns",
 ]
 
 DAY_S = 86400.0
@@ -46,12 +46,12 @@ def feature_names(column: Column) -> list[str]:
     return [*names, f"{name} is missing"] if column["missing"] else names
 
 
-def used(encoding: Mapping[str, Any]) -> list[Column]:
+def used_columns(encoding: Mapping[str, Any]) -> list[Column]:
     """Return the columns that become features."""
     return [column for column in encoding["columns"] if "left_out" not in column]
 
 
-def required(column: Column) -> bool:
+def is_required(column: Column) -> bool:
     """Return whether rows must have the column: if it had no missing value in the training rows."""
     return not column["missing"]
 
@@ -125,8 +125,8 @@ def encode(frame: Any, encoding: Mapping[str, Any]) -> NDArray[np.float32]:
     Raises:
         RequestError: a required column is missing, a value has the wrong type, or a number is infinite.
     """
-    columns = used(encoding)
-    absent = [column["name"] for column in columns if required(column) and column["name"] not in frame.columns]
+    columns = used_columns(encoding)
+    absent = [column["name"] for column in columns if is_required(column) and column["name"] not in frame.columns]
     if absent:
         what = f"the column {absent[0]!r}" if len(absent) == 1 else f"the columns {', '.join(map(repr, absent))}"
         there = ", ".join(repr(str(name)) for name in frame.columns) or "none"

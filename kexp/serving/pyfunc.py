@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .cells import RequestError
-from .encoding import encode, used
+from .encoding import encode, used_columns
 from .images import images_of
 from .names import FILE, PACKAGE
 from .outputs import Outputs
@@ -88,7 +88,7 @@ class Served:
             return x, {}, _index(given)
         plan = encoding.get("series")
         before = () if plan is None else [plan[key] for key in ("time", "group") if plan[key] is not None]
-        frame = frame_of(given, list(dict.fromkeys([*before, *(column["name"] for column in used(encoding))])))
+        frame = frame_of(given, list(dict.fromkeys([*before, *(column["name"] for column in used_columns(encoding))])))
         if not len(frame):
             raise RequestError("must have a row at least, got none")
         if plan is not None:

@@ -70,14 +70,14 @@ def other_rows(experiment: Experiment, run_data: Description, name: str = "all")
     Raises:
         DataError: the rows do not fit the model.
     """
-    from kexp.experiment import split_as
+    from kexp.experiment import split_data
 
     data = _read(experiment, run_data)
     _check_fit(data, run_data)
     data = _with_classes(data, run_data)
     if name == "all":
         return Rows(_all_of(data, experiment), f"{experiment.data.name}, all rows", tuple(_notes(data)))
-    splits = split_as(experiment, data)
+    splits = split_data(experiment, data)
     part = getattr(splits, name)
     if part is None:
         raise DataError(f"--part: the data has no {name} rows")

@@ -11,7 +11,7 @@ from kexp.errors import ConfigError, UnknownNameError
 from kexp.sweeps.compare.cached_results import read_results
 from kexp.sweeps.compare.comparison import Comparison, Row
 from kexp.sweeps.compare.filters import parse_filter
-from kexp.sweeps.compare.folds import Fold, over_repeats, overlap
+from kexp.sweeps.compare.folds import Fold, mean_per_draw, overlap
 from kexp.sweeps.compare.grouping import ABSENT, SEED, Group, full_key, group_trials
 from kexp.sweeps.compare.judge import Judgement, judge, pick_reference
 from kexp.sweeps.compare.results import Histories, TrialResult, histories_of, parameter_value
@@ -169,7 +169,7 @@ def _row(
 
 def _summary(values: Mapping[Any, float], confidence: float) -> Summary:
     """Summarise the values of seeds or folds."""
-    return summarise(over_repeats(values), confidence, overlap(values))
+    return summarise(mean_per_draw(values), confidence, overlap(values))
 
 
 def _settled(groups: Sequence[Group], rows: Sequence[Row]) -> set[str]:

@@ -124,7 +124,7 @@ def submit_jobs(session: Session, launcher: Any, trials: Sequence[Trial]) -> Non
         elif problem:
             trial.state, trial.reason = "FAILED", problem
         session.choose_objective_from(trial.metrics)
-    session.records.replace(trial for trial in waiting if trial.fingerprint in ran)
+    session.records.delete_replaced(trial for trial in waiting if trial.fingerprint in ran)
 
 
 def _ran(session: Session, began_ms: int) -> dict[str, RunView]:

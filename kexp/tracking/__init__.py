@@ -5,7 +5,7 @@ from __future__ import annotations
 from kexp.tracking.delivery.finished_runs import log_finished_runs
 from kexp.tracking.delivery.outbox import Header
 from kexp.tracking.delivery.sync import sync, waiting_folders
-from kexp.tracking.reading.by_fingerprint import finished_with
+from kexp.tracking.reading.by_fingerprint import find_finished
 from kexp.tracking.reading.finding import find_run, find_sweep
 from kexp.tracking.reading.mlflow_settings import chosen_store, ignored_variables, run_from_environment
 from kexp.tracking.reading.runs import (
@@ -20,7 +20,7 @@ from kexp.tracking.record.collected import CollectedRun
 from kexp.tracking.record.run_record import DatasetRecord, RunRecord
 from kexp.tracking.record.tracker import ServingFiles, Tracker, null_run
 from kexp.tracking.run.environment import environment
-from kexp.tracking.run.helper import warm_up
+from kexp.tracking.run.helper import start_helper
 from kexp.tracking.run.recorded_run import add_to_run, open_run
 from kexp.tracking.run.system_metrics import log_system_metrics
 from kexp.tracking.settings import StoreSettings, command_line, resolve_uri
@@ -45,9 +45,9 @@ __all__ = [
     "command_line",
     "environment",
     "fetch_artifact",
+    "find_finished",
     "find_run",
     "find_sweep",
-    "finished_with",
     "flatten",
     "ignored_variables",
     "list_artifacts",
@@ -64,7 +64,7 @@ __all__ = [
     "run_status",
     "search",
     "stale_runs",
+    "start_helper",
     "sync",
     "waiting_folders",
-    "warm_up",
 ]

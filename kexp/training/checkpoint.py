@@ -109,11 +109,11 @@ def latest_checkpoint(settings: Checkpointing) -> tuple[Checkpoint | None, list[
     Raises:
         ConfigError: the folder holds another experiment's checkpoint.
     """
-    from kexp.persistence.atomic import sweep_strays
+    from kexp.persistence.atomic import remove_stray_files
 
     if not settings.folder.is_dir():
         return None, []
-    sweep_strays(settings.folder)
+    remove_stray_files(settings.folder)
     notices: list[str] = []
     for path in _files(settings.folder):
         try:
@@ -139,13 +139,13 @@ def latest_checkpoint(settings: Checkpointing) -> tuple[Checkpoint | None, list[
 
 def remove_checkpoints(folder: Path) -> None:
     """Removes all checkpoints of a folder, and the folder if it is then empty."""
-    from kexp.persistence.atomic import remove, sweep_strays
+    from kexp.persistence.atomic import remove, remove_stray_files
 
     if not folder.is_dir():
         return
     for path in _files(folder):
         remove(path)
-    sweep_strays(folder)
+    remove_stray_files(folder)
     with contextlib.suppress(OSError):
         folder.rmdir()
 

@@ -58,7 +58,7 @@ def test_task_is_read_off_the_targets_and_measured_as_keras_does(
     assert test is not None
     model.fit(train.epochs(), steps_per_epoch=train.steps_per_epoch, epochs=1, verbose=0, shuffle=False)
     found = model.evaluate(test.once(), verbose=0, return_dict=True)
-    assert set(found) == {name.removeprefix("test_") for name in trial.measured if name.startswith("test_")}
+    assert set(found) == {name.removeprefix("test_") for name in trial.metric_names if name.startswith("test_")}
     made = getattr(brought, reference)()
     if isinstance(made, tuple) and reference != "frame":  # the rows as they were brought, with Keras' own loop
         x, y, *weight = (np.asarray(each)[trial.splits.test.rows] for each in made)  # type: ignore[union-attr]

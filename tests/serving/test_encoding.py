@@ -12,7 +12,7 @@ import pytest
 
 from kexp.data import split
 from kexp.data.table.component import table
-from kexp.serving.encoding import encode, used
+from kexp.serving.encoding import encode, used_columns
 from kexp.serving.requests import frame_of
 
 CASES = Path(__file__).parents[1] / "data" / "cases"
@@ -67,6 +67,6 @@ def test_a_frame_is_encoded_as_the_file_was(name: str, read: Callable[..., pd.Da
     source: Any = splits.train.data.source
     expected = source.read(np.arange(len(source)))[0]
     frame = read(path, how).iloc[source.rows]
-    names = [column["name"] for column in used(splits.encoding)]
+    names = [column["name"] for column in used_columns(splits.encoding)]
     found = encode(frame_of(frame[frame.columns[::-1]], names), splits.encoding)
     np.testing.assert_array_equal(found, expected)

@@ -211,7 +211,7 @@ def test_models_that_the_store_does_not_take_are_counted_and_delivered_by_sync(s
     notices, over = list[str](), list[str]()
     recorder = Recorder(StoreSettings(), folder=FOLDER, run_id=sweep, resume_command="kexp resume it", notices=notices)
     with away():
-        recorder.add(FOLDER / "0", lambda: over.append("saved"))
+        recorder.add_model(FOLDER / "0", lambda: over.append("saved"))
         recorder.close()
     assert (recorder.trials_left, recorder.models_left, over) == (0, 1, ["saved"])
     (notice,) = notices

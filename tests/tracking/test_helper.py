@@ -22,12 +22,12 @@ pytestmark = pytest.mark.real_process
 BEGIN = """
 import os, sys, time
 from pathlib import Path
-from kexp.tracking import StoreSettings, open_run, run_status, warm_up
+from kexp.tracking import StoreSettings, open_run, run_status, start_helper
 
 uri, folder, end_timeout_s = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
 settings = StoreSettings(uri=uri, flush_interval_s=0.05, end_timeout_s=end_timeout_s)
-warm_up()
-warm_up(settings)
+start_helper()
+start_helper(settings)
 """
 WAITS = """
 with run_status(open_run(settings, name=folder.name, folder=folder, preload=["model", "figure"])) as run:
@@ -149,7 +149,7 @@ from kexp.tracking.run.helper import claim
 for name in ("first", "second"):
     (folder / name).mkdir()
     os.chdir(folder / name)
-    warm_up()
+    start_helper()
     open_run(StoreSettings(), name=name, folder=Path("run")).end("FINISHED")
 assert "mlflow" not in sys.modules
 helped = open_run(StoreSettings(), name="third", folder=Path("third"))
@@ -163,7 +163,7 @@ if os.fork() == 0:
     os._exit(claim() is not None)
 assert os.wait()[1] == 0, "a forked process has no helper"
 """
-    subprocess.run(command(BEGIN.partition("warm_up()\n")[0] + program, "", tmp_path), check=True, timeout=120)
+    subprocess.run(command(BEGIN.partition("start_helper()\n")[0] + program, "", tmp_path), check=True, timeout=120)
     for place, names in (("first", {"first"}), ("second", {"second", "third", "fourth"})):
         settings = StoreSettings(uri=f"sqlite:///{tmp_path / place / 'mlflow.db'}")
         views = list(search(settings))

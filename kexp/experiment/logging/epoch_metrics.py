@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from kexp.experiment.prepared import Prepared
 
-__all__ = ["EpochLogger", "log_epoch_time", "log_rates", "log_size", "size_of"]
+__all__ = ["EpochLogger", "log_epoch_time", "log_rates", "log_size", "model_size"]
 
 RATE = "learning_rate"  # the name that Keras' callbacks use
 SECONDS = f"{SYSTEM_PREFIX}epoch_seconds"
@@ -104,7 +104,7 @@ def log_epoch_time(tracker: Tracker, history: History, stamp: int | None = None)
         tracker.log_metrics({SECONDS: history.duration_s / len(history)}, history.epochs[-1][0], stamp)
 
 
-def size_of(model: keras.Model) -> dict[str, int]:
+def model_size(model: keras.Model) -> dict[str, int]:
     """Return the number of weights and of trainable weights of a model."""
     return {
         "model_parameters": int(model.count_params()),

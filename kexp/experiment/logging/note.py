@@ -25,7 +25,7 @@ def note_of(prepared: Prepared, size: Mapping[str, int], command: str, outcome: 
 
     Args:
         prepared: the experiment.
-        size: the size of the model, as `size_of` returns it.
+        size: the size of the model, as `model_size` returns it.
         command: what the user wrote to start the run; empty if it is not known.
         outcome: as `outcome_of` returns it; empty before the end.
     """

@@ -29,11 +29,11 @@ __all__ = [
     "Source",
     "config_tags",
     "describe_data",
+    "model_summary",
     "record_figures",
     "record_outcome",
     "record_setup",
     "run_tags",
-    "summary_of",
 ]
 
 
@@ -72,7 +72,7 @@ def config_tags(tracking: Tracking) -> dict[str, Any]:
     return {**{str(key): value for key, value in (tracking.tags or {}).items()}, **note}
 
 
-def summary_of(model: keras.Model) -> str:
+def model_summary(model: keras.Model) -> str:
     """Return Keras' table of the model's layers."""
     lines: list[str] = []
     with hide_displays():  # Keras also displays the table in a notebook
@@ -106,8 +106,8 @@ def record_setup(
         tracker: the run's tracker.
         prepared: the experiment.
         source: the user's input.
-        summary: the summary of the model, as `summary_of` returns it.
-        size: the size of the model, as `size_of` returns it.
+        summary: the summary of the model, as `model_summary` returns it.
+        size: the size of the model, as `model_size` returns it.
         ran_on: the environment, if a sweep has already called `tracking.environment`.
     """
     import json
@@ -183,7 +183,7 @@ def record_outcome(
         tracker: the run's tracker.
         prepared: the experiment.
         source: the user's input.
-        size: the size of the model, as `size_of` returns it.
+        size: the size of the model, as `model_size` returns it.
         history: the history of the training.
         tested: the metrics on the test rows.
         started: when the run started, as `time.perf_counter` counts.

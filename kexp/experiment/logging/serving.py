@@ -156,7 +156,7 @@ def _column(name: str, kind: str, needed: bool = True) -> Column:
 
 def _input_columns(encoding: Mapping[str, Any], prepared: Prepared) -> list[Column]:
     """Return the input columns: numbers as `double`, all else as `string`, which JSON and CSV transfer losslessly."""
-    from kexp.serving.encoding import required, used
+    from kexp.serving.encoding import is_required, used_columns
 
     plan, table = encoding.get("series"), _table(prepared)
     inputs = []
@@ -165,11 +165,11 @@ def _input_columns(encoding: Mapping[str, Any], prepared: Prepared) -> list[Colu
             plain = table.columns[name].kind == "number" and not table.columns[name].format
             inputs.append(_column(name, "double" if plain else "string"))
     names = {column["name"] for column in inputs}
-    for column in used(encoding):
+    for column in used_columns(encoding):
         kind, form = encoding["kinds"][column["name"]]
         plain = kind == "number" and not form
         if column["name"] not in names:
-            inputs.append(_column(column["name"], "double" if plain else "string", required(column)))
+            inputs.append(_column(column["name"], "double" if plain else "string", is_required(column)))
     return inputs
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from kexp.experiment.prepared.prepared_experiment import Prepared, feeds
-from kexp.experiment.prepared.preparing import load_data, prepare, split_as
+from kexp.experiment.prepared.preparing import load_data, prepare, split_data
 
 __all__ = [
     "Prepared",
     "feeds",
     "load_data",
     "prepare",
-    "split_as",
+    "split_data",
 ]

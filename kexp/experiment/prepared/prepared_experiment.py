@@ -47,7 +47,7 @@ class Prepared:
     earlier: Earlier | None = None
 
     @property
-    def measured(self) -> tuple[str, ...]:
+    def metric_names(self) -> tuple[str, ...]:
         """The names of all measured metrics, except those that callbacks, or metrics that return a dict, may add."""
         plain, weighted = self.experiment.compiled_metrics(rows_weighted=self.is_weighted)
         trained = ("loss", *plain, *(f"weighted_{name}" if name in plain else name for name in weighted))

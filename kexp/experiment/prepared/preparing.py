@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "load_data",
     "prepare",
-    "split_as",
+    "split_data",
 ]
 
 _DEFAULT_SPLIT = 0.2  # default fraction of the rows for validation and for test
@@ -41,7 +41,7 @@ def load_data(node: Node) -> Data:
     return build_data(node)
 
 
-def split_as(experiment: Experiment, data: Data) -> Splits:
+def split_data(experiment: Experiment, data: Data) -> Splits:
     """Split data into training, validation and test rows, as the config chooses.
 
     Raises:
@@ -88,7 +88,7 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
 
 
 def _prepare(experiment: Experiment, data: Data) -> Prepared:
-    splits = split_as(experiment, data)
+    splits = split_data(experiment, data)
     spec = splits.spec
     earlier = earlier_run(experiment)
     if earlier is not None:
@@ -227,7 +227,7 @@ def _check_monitors(prepared: Prepared) -> None:
     callbacks = prepared.experiment.callbacks
     if prepared.has_open_metric_names or not all(node.component.exported for node in callbacks.values()):
         return
-    measured = [name for name in prepared.measured if not name.startswith("test_")]
+    measured = [name for name in prepared.metric_names if not name.startswith("test_")]
     for node in callbacks.values():
         monitor = node.parameters.get("monitor")
         if isinstance(monitor, str) and monitor not in (*measured, "learning_rate"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp.sweeps.compare.folds import Fold
-from kexp.sweeps.compare.grouping import ABSENT, digits_of, short_names, show_value
+from kexp.sweeps.compare.grouping import ABSENT, short_names, show_value, significant_digits
 from kexp.sweeps.compare.judge import Judgement
 from kexp.sweeps.compare.results import TrialResult
 from kexp.sweeps.compare.statistics import Summary
@@ -88,7 +88,7 @@ class Comparison:
     @cached_property
     def digits(self) -> Mapping[str, int]:
         """Column -> how many significant digits of a number to show."""
-        return {key: digits_of(row.params[key] for row in self.rows) for key in self.columns}
+        return {key: significant_digits(row.params[key] for row in self.rows) for key in self.columns}
 
     @property
     def reference(self) -> Row | None:

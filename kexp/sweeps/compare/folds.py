@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["FOLD", "Fold", "over_repeats", "overlap"]
+__all__ = ["FOLD", "Fold", "mean_per_draw", "overlap"]
 
 FOLD = "data.fold"
 
@@ -41,7 +41,7 @@ def overlap(draws: Iterable[Any]) -> float:
     return 1 / (min(counts) - 1) if counts else 0.0
 
 
-def over_repeats(values: Mapping[Any, float]) -> list[float]:
+def mean_per_draw(values: Mapping[Any, float]) -> list[float]:
     """Return one value for each seed or fold; the value of a fold is the mean over the seeds that trained on it."""
     draws: dict[Any, list[float]] = {}
     for draw, value in values.items():

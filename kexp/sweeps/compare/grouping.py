@@ -15,13 +15,13 @@ __all__ = [
     "ABSENT",
     "SEED",
     "Group",
-    "digits_of",
     "full_key",
     "group_trials",
     "is_number",
-    "marked",
+    "mark_bool",
     "short_names",
     "show_value",
+    "significant_digits",
 ]
 
 SEED = "seed"
@@ -79,10 +79,13 @@ def group_trials(trials: Iterable[TrialResult]) -> tuple[list[Group], list[str]]
         ]
         for trial in members:
             extra = {key: _get(trial, key) for key in own}
-            identity = (*choice, *((key, marked(value)) for key, value in extra.items()))
+            identity = (*choice, *((key, mark_bool(value)) for key, value in extra.items()))
             _, by_seed = groups.setdefault(identity, (dict(zip(plain, choice, strict=True)) | extra, {}))
             by_seed.setdefault(_draw(trial), []).append(trial)
-    made = [Group({key: _bare(value) for key, value in params.items()}, by_seed) for params, by_seed in groups.values()]
+    made = [
+        Group({key: _unmark_bool(value) for key, value in params.items()}, by_seed)
+        for params, by_seed in groups.values()
+    ]
     return made, _columns([group.params for group in made])
 
 
@@ -128,7 +131,7 @@ def show_value(value: Any, digits: int = 4) -> str:
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
-def digits_of(values: Iterable[Any]) -> int:
+def significant_digits(values: Iterable[Any]) -> int:
     """Return how many significant digits to show: at least 4, and enough to keep 95% of the values distinct."""
     distinct = {value for value in values if isinstance(value, float)}
     enough = 0.95 * len(distinct)
@@ -174,7 +177,7 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         values_of: dict[tuple[Any, ...], set[Any]] = {}
         for row in rows:
             names = tuple(row.get(name, ABSENT) for name in owners)
-            values_of.setdefault(names, set()).add(marked(row.get(key, ABSENT)))
+            values_of.setdefault(names, set()).add(mark_bool(row.get(key, ABSENT)))
         if any(len(values) > 1 for values in values_of.values()):
             columns.append(key)
     return columns
@@ -192,13 +195,13 @@ def _config_order(key: str) -> tuple[int, str, bool, str]:
 
 
 def _get(trial: TrialResult, key: str) -> Any:
-    return marked(parameter_value(trial.params[key])) if key in trial.params else ABSENT
+    return mark_bool(parameter_value(trial.params[key])) if key in trial.params else ABSENT
 
 
-def marked(value: Any) -> Any:
+def mark_bool(value: Any) -> Any:
     """Mark a boolean, because True equals 1 in Python but not in a config."""
     return ("bool", value) if isinstance(value, bool) else value
 
 
-def _bare(value: Any) -> Any:
+def _unmark_bool(value: Any) -> Any:
     return value[1] if isinstance(value, tuple) and len(value) == 2 and value[0] == "bool" else value

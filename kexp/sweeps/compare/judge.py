@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kexp.sweeps.compare.folds import over_repeats, overlap
+from kexp.sweeps.compare.folds import mean_per_draw, overlap
 from kexp.sweeps.compare.statistics import MOST_SEEDS, PairedTest, holm, paired_test, seeds_needed
 from kexp.sweeps.objective import Objective
 
@@ -92,7 +92,7 @@ def judge(
 
 def _test(row: Mapping[Any, float], best: Mapping[Any, float]) -> PairedTest:
     shared = [seed for seed in row if seed in best]
-    a, b = (over_repeats({seed: each[seed] for seed in shared}) for each in (row, best))
+    a, b = (mean_per_draw({seed: each[seed] for seed in shared}) for each in (row, best))
     return paired_test(a, b, overlap(shared))
 
 

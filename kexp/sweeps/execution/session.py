@@ -43,11 +43,11 @@ class Session(SweepState):
     """Runs a sweep. The folder and the name become those of an earlier run of the same sweep, if there is one.
 
     Attributes:
-        goes_on: whether the store has an earlier run of this sweep.
+        has_earlier_run: whether the store has an earlier run of this sweep.
         rows_waiting: how many rows of the sweep's own run wait on disk after the end, for a store that was away.
     """
 
-    goes_on = False
+    has_earlier_run = False
     rows_waiting = 0
     _asked_to_save = False
     _interrupted = False
@@ -68,7 +68,7 @@ class Session(SweepState):
         with ExitStack() as stack, sigterm_raises(), ExitStack() as ending:
             lock_sweep(stack, self.folder.parent, key)
             before = self._adopt_earlier_run(key)
-            self.goes_on = before is not None
+            self.has_earlier_run = before is not None
             with deferred_interrupts():  # from here on, the run must be ended
                 self.notices += ignored_variables() if self.store is not None else []
                 tracker = open_sweep_run(self, key, before, _print_line if self.verbose else None)
@@ -116,7 +116,7 @@ class Session(SweepState):
                 if trial.state == "DONE":
                     self.kept_models.add(trial, self.objective)
             # A kill may have left an earlier attempt beside the good one.
-            self.records.replace(trial for trial in self.trials if trial.state == "DONE")
+            self.records.delete_replaced(trial for trial in self.trials if trial.state == "DONE")
 
     def run(
         self,
@@ -163,7 +163,7 @@ class Session(SweepState):
                 self._record_interrupted()
                 self.table.close()
 
-    def prune_with(self, judge: Callable[[Trial, int, Mapping[str, float]], str | None]) -> None:
+    def set_pruner(self, judge: Callable[[Trial, int, Mapping[str, float]], str | None]) -> None:
         """Calls `judge` after each epoch; it returns the reason why the trial ends now, or None."""
         self._events.prune = judge
 
@@ -181,7 +181,7 @@ class Session(SweepState):
         """How many of the models to keep are not saved, or not in the store."""
         return self._events.models_missing + self.records.models_left
 
-    def give_up(self, trial: Trial, reason: str) -> None:
+    def prune_paused(self, trial: Trial, reason: str) -> None:
         """Ends a paused trial as PRUNED, with the metrics that it has measured so far."""
         outcome = self.paused[trial.number]
         remove_checkpoints(Path(self.task(trial).checkpoint))
@@ -190,9 +190,9 @@ class Session(SweepState):
             record = replace(record, tags={**record.tags, "kexp.state": "PRUNED", "kexp.reason": reason})
         self._events.ended(trial, replace(outcome, state="PRUNED", reason=reason, record=record))
 
-    def take_over(self, trial: Trial, donor: Trial, fingerprint: str) -> None:
+    def copy_metrics(self, trial: Trial, donor: Trial, fingerprint: str) -> None:
         """Gives a trial the metrics of another, its donor; `fingerprint` is that of the trial before."""
-        self.records.take_over(trial, donor, fingerprint)
+        self.records.copy_metrics(trial, donor, fingerprint)
         trial.metrics = dict(donor.metrics)
 
     def _saving_tasks(self) -> list[Task]:

@@ -32,8 +32,8 @@ def drop_inapplicable(combinations: Sequence[Sequence[str]], composer: Any) -> t
     if len(bases) < 2:
         return combinations, lines
     keys = dict.fromkeys(key_of(each) for combination in combinations for each in composer.values(combination))
-    lacking = {key: [choices for choices, base in bases.items() if base and not has(base, key)] for key in keys}
-    having = {key: [choices for choices, base in bases.items() if base and has(base, key)] for key in keys}
+    lacking = {key: [choices for choices, base in bases.items() if base and not has_key(base, key)] for key in keys}
+    having = {key: [choices for choices, base in bases.items() if base and has_key(base, key)] for key in keys}
     partly = {key: set(lacking[key]) for key in keys if lacking[key] and having[key]}
     kept, removed = [], set()
     for combination in combinations:
@@ -78,7 +78,7 @@ def _once(given: Sequence[Sequence[str]], kept: Sequence[Sequence[str]]) -> list
     return whole
 
 
-def has(config: Mapping[str, Any], key: str) -> bool:
+def has_key(config: Mapping[str, Any], key: str) -> bool:
     """Return whether the config has the dotted key."""
     node: Any = config
     for part in key.split("."):

@@ -13,7 +13,7 @@ from kexp.fingerprint import fingerprint
 from kexp.schema import Experiment, Node, Taken, check
 from kexp.sweeps.objective import choose_objectives
 from kexp.sweeps.trials import Trial
-from kexp.tracking import StoreSettings, finished_with
+from kexp.tracking import StoreSettings, find_finished
 
 __all__ = ["PlanCache", "mark_done", "plan_trials"]
 
@@ -80,14 +80,14 @@ def _plan(trial: Trial, composed: Mapping[str, Any], cache: PlanCache, adapt: Ad
     cache.check_installed(ordinary or experiment)
     trial.fingerprint = cache.fingerprint(experiment)
     if experiment.sweep.objective is not None:
-        choose_objectives(cache.measured(experiment), experiment.sweep.objective, experiment.sweep.direction)
+        choose_objectives(cache.metric_names(experiment), experiment.sweep.objective, experiment.sweep.direction)
 
 
 def mark_done(trials: Iterable[Trial], store: StoreSettings) -> None:
     """Mark as DONE each waiting trial whose fingerprint equals that of a finished run in the store, of any sweep."""
     waiting = [trial for trial in trials if trial.state == "WAITING"]
     wanted = [each for trial in waiting for each in (trial.fingerprint, trial.ordinary_fingerprint) if each]
-    found = finished_with(store, wanted)
+    found = find_finished(store, wanted)
     for trial in waiting:
         run = found.get(trial.fingerprint) or found.get(trial.ordinary_fingerprint)
         if run is not None and run.state != "PRUNED":  # the metrics of a pruned run are no final result
@@ -125,13 +125,13 @@ class PlanCache:
 
         self._once(lambda: check_installed(experiment), "installed", experiment.backend, experiment.save.files)
 
-    def measured(self, experiment: Experiment) -> tuple[str, ...]:
+    def metric_names(self, experiment: Experiment) -> tuple[str, ...]:
         """Return the names of the metrics that the experiment measures; empty if callbacks may add others.
 
         Raises:
             ConfigError: as for `fingerprint`.
         """
-        return () if experiment.callbacks else self._derived(experiment).measured
+        return () if experiment.callbacks else self._derived(experiment).metric_names
 
     def _derived(self, experiment: Experiment) -> _Derived:
         from kexp.experiment import begins_with_run, may_compile
@@ -168,7 +168,7 @@ class PlanCache:
             {key: node.name for key, node in chosen.metrics.items()},
             {path: form for path, form in prepared.targets.items() if form},
             data.digest,
-            () if prepared.has_open_metric_names else prepared.measured,
+            () if prepared.has_open_metric_names else prepared.metric_names,
             prepared.taken,
             None if earlier is None else chosen.model,
         )
@@ -196,7 +196,7 @@ class _Derived:
         metrics: key -> metric, chosen in the same way.
         targets: config path -> the form of target that the component takes.
         digest: the data's.
-        measured: the names of all metrics that are measured.
+        metric_names: the names of all measured metrics.
         taken: what the model's own code passed to `compile`.
         model: the model's node if it starts from an earlier run, with that run's id; else None.
     """
@@ -205,6 +205,6 @@ class _Derived:
     metrics: Mapping[str, str]
     targets: Mapping[str, str]
     digest: str
-    measured: tuple[str, ...]
+    metric_names: tuple[str, ...]
     taken: Taken
     model: Node | None

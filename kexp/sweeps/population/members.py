@@ -85,7 +85,7 @@ class Members:
             before = trials[number].fingerprint
             self._rewrite(trials[number])
             self.values[number] = dict(copy.values)
-            session.take_over(trials[number], trials[copy.donor], before)
+            session.copy_metrics(trials[number], trials[copy.donor], before)
 
     def winner(self, session: Session) -> str:
         """Returns a line that names the best member and its hyperparameters."""

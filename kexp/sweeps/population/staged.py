@@ -131,7 +131,7 @@ def run(
     with session.running(staged.objective) as tracker:
         begun_with = (f"{len(staged.trials)} trials", f"{staged.objective.direction} {staged.objective.metric}")
         fingerprints = [trial.fingerprint for trial in session.trials]
-        decisions = Decisions(session.folder, begun_with, fingerprints, goes_on=session.goes_on)
+        decisions = Decisions(session.folder, begun_with, fingerprints, goes_on=session.has_earlier_run)
         stages = Stages(
             session,
             staged.objective,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kexp.sweeps.population.decisions import Decision, Decisions, Method
 from kexp.sweeps.trials import Trial
-from kexp.tracking import finished_with
+from kexp.tracking import find_finished
 
 if TYPE_CHECKING:
     from kexp.sweeps.execution.session import Session
@@ -62,7 +62,7 @@ class Stages:
             return []
         for number, reason in self._ended.items():
             if number in self.session.paused:
-                self.session.give_up(self._all[number], reason)
+                self.session.prune_paused(self._all[number], reason)
         stops = self.method.stops
         while self._running and self._at < len(stops):
             epoch = stops[self._at]
@@ -87,7 +87,7 @@ class Stages:
         store, ended = self.session.store, [self._all[number] for number in self._ended]
         if store is None or not ended:
             return []
-        found = finished_with(store, [trial.fingerprint for trial in ended])
+        found = find_finished(store, [trial.fingerprint for trial in ended])
         lost = []
         for trial in ended:
             run = found.get(trial.fingerprint)
@@ -103,7 +103,7 @@ class Stages:
         for number, reason in decision.ends.items():
             trial = self.trials.pop(number)
             if number in self.session.paused:
-                self.session.give_up(trial, reason)
+                self.session.prune_paused(trial, reason)
             else:
                 trial.state, trial.reason, trial.until = "PRUNED", reason, decision.epoch
                 self._ended[number] = reason

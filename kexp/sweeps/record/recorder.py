@@ -81,9 +81,9 @@ class Recorder:
         self._change = threading.Lock()
         self._sending = self.trials_left = self.models_left = self.models_refused = 0
         self.refused: list[str] = []
-        self._deliver_left(run_id)
+        self._deliver_earlier_records(run_id)
         self._thread = DeliveryThread(
-            "kexp-recorder", self._deliver, self._left, interval_s=interval_s, patience_s=_LAST_S
+            "kexp-recorder", self._deliver, self._remaining, interval_s=interval_s, patience_s=_LAST_S
         )
         self._thread.wake()  # MLflow is imported while the first trials train
         self._thread.start()
@@ -100,7 +100,7 @@ class Recorder:
         if len(self._waiting) >= _IN_BULK:
             self._thread.wake()
 
-    def add(self, folder: Path, then: Callable[[], None]) -> None:
+    def add_model(self, folder: Path, then: Callable[[], None]) -> None:
         """Delivers the saved model in a trial's folder to the trial's run, once the store has all trials.
 
         Args:
@@ -129,7 +129,7 @@ class Recorder:
             StoreError: the store refused trials; or it is away, and they cannot be written to disk either.
         """
         self._thread.finish()
-        ending = wait_for(self._thread.state, self._left, "trials and models", print_line, self._thread.give_up)
+        ending = wait_for(self._thread.state, self._remaining, "trials and models", print_line, self._thread.give_up)
         self.trials_left, self.models_left = len(self._waiting), len(self._added)
         self._keep_on_disk(self._waiting)
         for _, then in self._added:  # `kexp sync` will deliver them; they must not be saved again
@@ -145,10 +145,10 @@ class Recorder:
                 f"{self._outbox.folder}: {self.refused[0]}"
             )
 
-    def _left(self) -> int:
+    def _remaining(self) -> int:
         return len(self._waiting) + len(self._added) + self._sending
 
-    def replace(self, fingerprints: Sequence[str]) -> None:
+    def delete_replaced(self, fingerprints: Sequence[str]) -> None:
         """Deletes the earlier attempts of trials that the store has.
 
         Raises:
@@ -158,11 +158,11 @@ class Recorder:
         if run_ids:
             delete_runs(self._store, run_ids)
 
-    def rename(self, fingerprint: str, now: str) -> None:
+    def change_fingerprint(self, fingerprint: str, now: str) -> None:
         """Replaces the fingerprint of a trial whose config has changed."""
         self._replaced.setdefault(now, []).extend(self._replaced.pop(fingerprint, ()))
 
-    def _deliver_left(self, run_id: str) -> None:
+    def _deliver_earlier_records(self, run_id: str) -> None:
         """Delivers what an earlier run of this sweep left on disk, so that those trials count as done."""
         left = [record for _, record in self._outbox.waiting() if record.parent_run_id == run_id]
         if not left:

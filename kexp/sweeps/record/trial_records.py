@@ -65,16 +65,16 @@ class TrialRecords:
         """Drops the metrics of a trial that is over."""
         self._points.pop(trial.number, None)
 
-    def take_over(self, trial: Trial, donor: Trial, fingerprint: str) -> None:
+    def copy_metrics(self, trial: Trial, donor: Trial, fingerprint: str) -> None:
         """Gives a trial the metrics of its donor; `fingerprint` is that of the trial before."""
         if self._recorder is not None:
-            self._recorder.rename(fingerprint, trial.fingerprint)
+            self._recorder.change_fingerprint(fingerprint, trial.fingerprint)
         self._points[trial.number] = list(self._points.get(donor.number, ()))
 
-    def replace(self, trials: Iterable[Trial]) -> None:
+    def delete_replaced(self, trials: Iterable[Trial]) -> None:
         """Deletes the earlier attempts of trials that the store has."""
         if self._recorder is not None:
-            self._recorder.replace([trial.fingerprint for trial in trials])
+            self._recorder.delete_replaced([trial.fingerprint for trial in trials])
 
     def put(self, trial: Trial, outcome: Outcome) -> None:
         """Passes the trial's record to the recorder. If its process returned none, a record is made from the events."""
@@ -129,7 +129,7 @@ class TrialRecords:
     def add_model(self, folder: Path, is_saved: Callable[[], None]) -> None:
         """Delivers the saved model in a trial's folder, and calls `is_saved` afterwards."""
         if self._recorder is not None:
-            self._recorder.add(folder, is_saved)
+            self._recorder.add_model(folder, is_saved)
         else:
             is_saved()
 

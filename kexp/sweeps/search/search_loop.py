@@ -84,14 +84,14 @@ class SearchLoop:
 
     def restore(self) -> None:
         """Adds the trials of earlier runs of the search to the session's table."""
-        for past in self.study.past():
+        for past in self.study.finished():
             trials = self._trials(past.number, past.chosen)
             for trial in trials:
                 if trial.state == "WAITING":
                     self.session.trials.append(trial)
         self.session.skip_done()
         kept = []
-        by_number = {past.number: past for past in self.study.past()}
+        by_number = {past.number: past for past in self.study.finished()}
         for trial in self.session.trials:
             past = by_number[trial.number // max(1, len(self.seeds))]
             if trial.state == "DONE":
@@ -107,7 +107,7 @@ class SearchLoop:
             kept.append(trial)
         self.session.trials[:] = kept
 
-    def more(self) -> Trial | None:
+    def next_trial(self) -> Trial | None:
         """Returns the next trial to start, or None if there is none at this time.
 
         Raises:
@@ -122,7 +122,7 @@ class SearchLoop:
             self._begin(suggestion)
         return self._ready.popleft()
 
-    def judge(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> str | None:
+    def prune_reason(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> str | None:
         """Returns the reason why a trial is pruned after this epoch, or None if it continues."""
         attempt = self._attempts[trial.number]
         value = metrics.get(self.study.objectives[0].metric)
@@ -133,14 +133,14 @@ class SearchLoop:
             return f"pruned by {self.pruner} after epoch {epoch}"
         return None
 
-    def ended(self, trial: Trial, outcome: Outcome) -> None:
+    def on_end(self, trial: Trial, outcome: Outcome) -> None:
         """Handles the end of a trial: reports it to the study, and settles equal trials that waited for it."""
         attempt = self._attempts[trial.number]
-        self._settle(attempt, trial, again=outcome.state == "FAILED" and not outcome.repeatable)
+        self._record_result(attempt, trial, again=outcome.state == "FAILED" and not outcome.repeatable)
         for follower in self._followers.pop(trial.number, ()):
-            self._take_over(follower, trial)
+            self._copy_result(follower, trial)
             other = self._attempts[follower.number]
-            self._settle(other, follower)
+            self._record_result(other, follower)
             self._advance(other)
         self._advance(attempt)
 
@@ -163,7 +163,7 @@ class SearchLoop:
         while attempt.waiting and not attempt.over:
             trial = attempt.waiting.popleft()
             self.session.trials.append(trial)
-            leader = self._recognise(trial)
+            leader = self._find_equal(trial)
             if trial.state == "WAITING" and leader is None:
                 self._by_fingerprint[trial.fingerprint] = trial
                 self._ready.append(trial)
@@ -171,12 +171,12 @@ class SearchLoop:
                 self._followers.setdefault(leader.number, []).append(trial)
             else:
                 self._report_curve(attempt, trial)
-                self._settle(attempt, trial)
+                self._record_result(attempt, trial)
                 continue
             if self.pruner:
                 return
 
-    def _recognise(self, trial: Trial) -> Trial | None:
+    def _find_equal(self, trial: Trial) -> Trial | None:
         """Gives a trial the result of an equal trial. Returns the equal trial if it is still running, else None."""
         if trial.state == "INVALID":
             self._invalid += 1
@@ -189,12 +189,12 @@ class SearchLoop:
         if equal is None:
             self.session.skip_done()
         elif equal.over:
-            self._take_over(trial, equal)
+            self._copy_result(trial, equal)
         else:
             return equal
         return None
 
-    def _take_over(self, trial: Trial, equal: Trial) -> None:
+    def _copy_result(self, trial: Trial, equal: Trial) -> None:
         trial.state = "DONE" if equal.state == "FINISHED" else equal.state
         trial.run_id, trial.metrics, trial.reason = equal.run_id, dict(equal.metrics), equal.reason
         trial.folder = equal.folder
@@ -212,20 +212,20 @@ class SearchLoop:
             if math.isfinite(value):
                 self.study.report(attempt.suggestion, value, epoch)
 
-    def _settle(self, attempt: _Attempt, trial: Trial, again: bool = False) -> None:
+    def _record_result(self, attempt: _Attempt, trial: Trial, again: bool = False) -> None:
         """Records the result of a trial, and reports to the study once the attempt is over."""
         if attempt.over or trial.state in ("KILLED", "WAITING"):  # interrupted: it stays running in the study
             return
         if trial.state in ("FINISHED", "DONE"):
-            self._count(attempt, trial)
+            self._add_values(attempt, trial)
         elif trial.state == "PRUNED":
-            self.study.give_up(attempt.suggestion, trial.reason)
+            self.study.prune(attempt.suggestion, trial.reason)
             self._close(attempt)
         else:
             self.study.fail(attempt.suggestion, trial.reason, again=again)
             self._close(attempt)
 
-    def _count(self, attempt: _Attempt, trial: Trial) -> None:
+    def _add_values(self, attempt: _Attempt, trial: Trial) -> None:
         values = []
         for objective in self.study.objectives:
             if objective.metric not in trial.metrics:
@@ -245,7 +245,7 @@ class SearchLoop:
         elif self.pruner == "wilcoxon":
             place = attempt.trials.index(trial)
             if self.study.report(attempt.suggestion, values[0], place):
-                self.study.give_up(attempt.suggestion, f"pruned by wilcoxon after {len(attempt.values)} seeds")
+                self.study.prune(attempt.suggestion, f"pruned by wilcoxon after {len(attempt.values)} seeds")
                 self._close(attempt)
 
     def _close(self, attempt: _Attempt) -> None:

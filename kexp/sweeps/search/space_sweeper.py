@@ -83,7 +83,7 @@ class SpaceSweeper:
             ConfigError: `sweep.objective` names a metric that is not measured.
         """
         return choose_objectives(
-            self._plan_cache.measured(experiment),
+            self._plan_cache.metric_names(experiment),
             experiment.sweep.objective,
             experiment.sweep.direction,
             losses_differ=any(axis.key.split(".")[0] == "loss" for axis in space.axes),

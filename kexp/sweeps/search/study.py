@@ -117,7 +117,7 @@ class Study:
         Suggestions that were running when the search was killed, and those that failed for reasons that may not recur,
         are queued again.
         """
-        states, latest = self._states, self._latest()
+        states, latest = self._states, self._latest_attempts()
         with no_warnings():
             self._requeue(
                 [
@@ -128,14 +128,14 @@ class Study:
                 ]
             )
             trials = self._trials()
-            self.started = sum(1 for trial in self._latest() if trial.state.is_finished())
+            self.started = sum(1 for trial in self._latest_attempts() if trial.state.is_finished())
         self._queued = sum(1 for trial in trials if trial.state == states.WAITING)
         self._next = 1 + max((trial.user_attrs.get(_NUMBER, -1) for trial in trials), default=-1)
         self._point = 1 + max((trial.user_attrs.get(_POINT, -1) for trial in trials), default=-1)
         if self._points is not None:
             self._points = itertools.islice(self.space.points(), self._point, None)
 
-    def past(self) -> list[PastSuggestion]:
+    def finished(self) -> list[PastSuggestion]:
         """Returns the suggestions that are over."""
         return [
             PastSuggestion(
@@ -146,7 +146,7 @@ class Study:
                 trial.user_attrs.get("kexp.reason", ""),
                 trial.number,
             )
-            for trial in self._latest()
+            for trial in self._latest_attempts()
             if trial.state.is_finished()
         ]
 
@@ -182,7 +182,7 @@ class Study:
         """Records the objectives' values of a completed suggestion."""
         self._tell(suggestion, "COMPLETE", list(values))
 
-    def give_up(self, suggestion: Suggestion, reason: str) -> None:
+    def prune(self, suggestion: Suggestion, reason: str) -> None:
         """Records that a suggestion was pruned."""
         suggestion.trial.set_user_attr("kexp.reason", reason)
         self._tell(suggestion, "PRUNED")
@@ -204,9 +204,9 @@ class Study:
         """Returns the best suggestion; for several objectives, the Pareto-optimal suggestions."""
         with no_warnings():
             numbers = {trial.number for trial in self.optuna.best_trials}
-        return [past for past in self.past() if past.attempt in numbers]
+        return [past for past in self.finished() if past.attempt in numbers]
 
-    def interrupted(self) -> None:
+    def requeue_running(self) -> None:
         """Queues the suggestions that have not ended again, for when the search resumes."""
         with no_warnings():
             self._requeue([trial for trial in self._trials() if trial.state == self._states.RUNNING])
@@ -259,7 +259,7 @@ class Study:
             chosen[name] = domain.tidy(value) if isinstance(domain, Steps) else value
         return chosen
 
-    def _latest(self) -> list[Any]:
+    def _latest_attempts(self) -> list[Any]:
         """Returns the latest attempt at each suggestion."""
         numbered = [trial for trial in self._trials() if _NUMBER in trial.user_attrs]
         return list({trial.user_attrs[_NUMBER]: trial for trial in numbered}.values())

@@ -25,7 +25,7 @@ def study_json(study: Study) -> str:
         "seed": study.seed,
         "objectives": {each.metric: each.direction for each in study.objectives},
         "space": study.space.signature(),
-        "trials": len(study.past()),
+        "trials": len(study.finished()),
         "best": best,
     }
     return json.dumps(content, indent=1)

@@ -94,7 +94,7 @@ class OptunaSweeper(SpaceSweeper):
         with session.running(objectives[0]) as tracker:
             study = open_study()
             study.resume()
-            searching = SearchLoop(
+            loop = SearchLoop(
                 study,
                 session,
                 self.plan_overrides,
@@ -103,7 +103,7 @@ class OptunaSweeper(SpaceSweeper):
                 pruner=pruner.name if pruner else "",
                 epochs=search.experiment.trainer.epochs,
             )
-            self._run(session, searching, study)
+            self._run(session, loop, study)
             names = {"kexp.sweep.sampler": search.sampler.name}
             tracker.set_tags({**names, "kexp.sweep.pruner": pruner.name} if pruner else names)
             tracker.log_text(study_json(study), "sweep/study.json")
@@ -122,33 +122,33 @@ class OptunaSweeper(SpaceSweeper):
         count = search.n_trials * max(1, len(search.seeds))
         return [replace(search.probe, number=number) for number in range(count)]
 
-    def _run(self, session: Session, searching: SearchLoop, study: Study) -> None:
-        searching.restore()
-        _print_plan(session, searching)
-        session.on_trial_end(searching.ended)
-        if searching.pruner and searching.pruner != "wilcoxon":
-            session.prune_with(searching.judge)
+    def _run(self, session: Session, loop: SearchLoop, study: Study) -> None:
+        loop.restore()
+        _print_plan(session, loop)
+        session.on_trial_end(loop.on_end)
+        if loop.pruner and loop.pruner != "wilcoxon":
+            session.set_pruner(loop.prune_reason)
         try:
             if runs_tasks(self.launcher):
-                ask = bool(searching.pruner) and searching.pruner != "wilcoxon"
-                session.run(self.launcher, [], ask=ask, more=searching.more, most=searching.most)
+                ask = bool(loop.pruner) and loop.pruner != "wilcoxon"
+                session.run(self.launcher, [], ask=ask, more=loop.next_trial, most=loop.most)
             else:
-                self._run_on_hydra(session, searching)
+                self._run_on_hydra(session, loop)
         finally:
-            study.interrupted()
+            study.requeue_running()
 
-    def _run_on_hydra(self, session: Session, searching: SearchLoop) -> None:
+    def _run_on_hydra(self, session: Session, loop: SearchLoop) -> None:
         """Runs the search on a launcher of Hydra's, one batch of trials at a time."""
         from kexp.sweeps.hydra_jobs import submit_jobs
         from kexp.sweeps.trials import Outcome
 
         while True:
-            batch = [trial for trial in (searching.more() for _ in range(self.n_jobs)) if trial is not None]
+            batch = [trial for trial in (loop.next_trial() for _ in range(self.n_jobs)) if trial is not None]
             if not batch:
                 return
             submit_jobs(session, self.launcher, batch)
             for trial in batch:
-                searching.ended(trial, Outcome(trial.number, trial.state, trial.reason))
+                loop.on_end(trial, Outcome(trial.number, trial.state, trial.reason))
 
     def _prepare(self, arguments: Sequence[str]) -> _Search:
         """Reads and checks the request."""
@@ -217,12 +217,12 @@ def _check_pruner(pruner: Chosen | None, objectives: Sequence[Objective], seeds:
         raise ConfigError(f"{key}: {pruner.name} monitors every epoch, which only kexp's own launchers report")
 
 
-def _print_plan(session: Session, searching: SearchLoop) -> None:
+def _print_plan(session: Session, loop: SearchLoop) -> None:
     if session.verbose:
-        study, done = searching.study, searching.study.started
-        counts = [f"{searching.n_trials} trials"] + ([f"{done} of them over already"] if done else [])
-        several = f", each with {len(searching.seeds)} seeds" if len(searching.seeds) > 1 else ""
-        pruned = f", pruned by {searching.pruner}" if searching.pruner else ""
+        study, done = loop.study, loop.study.started
+        counts = [f"{loop.n_trials} trials"] + ([f"{done} of them over already"] if done else [])
+        several = f", each with {len(loop.seeds)} seeds" if len(loop.seeds) > 1 else ""
+        pruned = f", pruned by {loop.pruner}" if loop.pruner else ""
         aims = " and ".join(f"{each.direction} {each.metric}" for each in study.objectives)
         line = f"sweep {session.name}: {', '.join(counts)}{several}, chosen by {study.sampler.name}{pruned} to {aims}"
         print(line, file=sys.stderr)

@@ -15,7 +15,7 @@ from kexp.tracking.store.database.tables import Database, chunks, open_database,
 from kexp.tracking.store.prepare import experiment_id
 from kexp.tracking.values import SYSTEM_PREFIX
 
-__all__ = ["FinishedRun", "finished_with"]
+__all__ = ["FinishedRun", "find_finished"]
 
 _FEW = 20  # the most fingerprints for which a server gets a query each; for more it gets one for all finished runs
 
@@ -35,7 +35,7 @@ class FinishedRun:
     state: str = "FINISHED"
 
 
-def finished_with(settings: StoreSettings, fingerprints: Sequence[str]) -> dict[str, FinishedRun]:
+def find_finished(settings: StoreSettings, fingerprints: Sequence[str]) -> dict[str, FinishedRun]:
     """Find the finished runs of these fingerprints in the settings' experiment.
 
     Returns:

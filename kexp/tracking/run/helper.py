@@ -23,7 +23,7 @@ from kexp.tracking.delivery.outbox import Header
 from kexp.tracking.delivery.progress import DeliveryState
 from kexp.tracking.settings import StoreSettings, resolve_uri
 
-__all__ = ["Helper", "claim", "warm_up"]
+__all__ = ["Helper", "claim", "start_helper"]
 
 _NOTHING = object()
 _lock = threading.Lock()
@@ -111,7 +111,7 @@ class Helper:
             raise
 
 
-def warm_up(settings: StoreSettings | None = None) -> None:
+def start_helper(settings: StoreSettings | None = None) -> None:
     """Starts the helper, which imports MLflow, and prepares the store of `settings` if they are given.
 
     Errors are reported when the run is opened. A process that has already imported MLflow starts no helper.

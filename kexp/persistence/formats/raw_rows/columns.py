@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from kexp.serving.encoding import used
+from kexp.serving.encoding import used_columns
 from kexp.serving.periods import PERIODS
 
 __all__ = ["CLOCK", "ISO", "pattern_of", "read_as", "why_encoded"]
@@ -47,7 +47,7 @@ def why_encoded(rows: Mapping[str, Any]) -> str:
     if rows["kind"] == "images":
         return "arrays of pixels from 0 to 1, for TensorFlow scales files default"
     encoding = rows.get("encoding") or {}
-    for column in used(encoding) if "columns" in encoding else ():
+    for column in used_columns(encoding) if "columns" in encoding else ():
         _, form = read_as(column, encoding)
         directives = re.findall(r"%(.)", form) if form and form.startswith("%") else []
         unknown = [f"%{each}" for each in directives if each not in _DIRECTIVES and each != "%"]  # names of time zones

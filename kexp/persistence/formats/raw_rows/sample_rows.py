@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kexp.serving.cells import COMMA, FORMS, SCALED
-from kexp.serving.encoding import encode, used
+from kexp.serving.encoding import encode, used_columns
 from kexp.serving.outputs import Outputs
 from kexp.serving.texts import tokens
 
@@ -70,7 +70,7 @@ def sample_rows(rows: Mapping[str, Any]) -> tuple[dict[str, NDArray[Any]], NDArr
         names = rows.get("names")
         return {name: flat[:, at].astype(float) for at, name in enumerate(names)} if names else {"inputs": x}, x
     encoding = rows["encoding"]
-    values = {column["name"]: _values(column, encoding) for column in used(encoding)}
+    values = {column["name"]: _values(column, encoding) for column in used_columns(encoding)}
     window = shape[0] if rows["kind"] == "series" else 1
     count = max(map(len, values.values()))
     count = -(-count // window) * window

@@ -18,7 +18,7 @@ from kexp.persistence.formats.raw_rows.tensorflow_cells import (
     trimmed,
     year_of,
 )
-from kexp.serving.encoding import feature_names, fill_date, used
+from kexp.serving.encoding import feature_names, fill_date, used_columns
 from kexp.serving.outputs import Outputs
 from kexp.serving.texts import UNKNOWN
 
@@ -57,7 +57,7 @@ class RawRows:
         of_row = (self.batch, self.encoding["series"]["window"]) if self.kind == "series" else one
         return {
             column["name"]: tf.TensorSpec(of_row, tf.float64 if self._is_plain(column) else tf.string)
-            for column in used(self.encoding)
+            for column in used_columns(self.encoding)
         }
 
     def features(self, given: Mapping[str, Any]) -> Any:
@@ -69,8 +69,8 @@ class RawRows:
         if self.kind == "array":
             stacked = tf.stack([tf.cast(given[name], tf.float32) for name in self.names], axis=1)
             return tf.reshape(_finite(stacked, "rows"), (-1, *self.shape))
-        columns = [tf.reshape(given[column["name"]], [-1]) for column in used(self.encoding)]
-        parts = [self._encoded(column, each) for column, each in zip(used(self.encoding), columns, strict=True)]
+        columns = [tf.reshape(given[column["name"]], [-1]) for column in used_columns(self.encoding)]
+        parts = [self._encoded(column, each) for column, each in zip(used_columns(self.encoding), columns, strict=True)]
         return tf.reshape(tf.concat(parts, axis=1), (-1, *self.shape))
 
     def _is_plain(self, column: Column) -> bool:
@@ -131,7 +131,7 @@ class RawRows:
         if self.kind == "text":
             words = self.encoding["text"]["vocabulary"]
             return {self.column: _table({word: place for place, word in enumerate(words, start=2)}, UNKNOWN)}
-        columns = [] if "columns" not in self.encoding else used(self.encoding)
+        columns = [] if "columns" not in self.encoding else used_columns(self.encoding)
         kinds = {column["name"]: read_as(column, self.encoding)[0] for column in columns}
         texts = [each for each in columns if each["kind"] == "category" and kinds[each["name"]] not in _NUMBERS]
         return {column["name"]: _table(_places(column["categories"]), -1) for column in texts}

@@ -143,13 +143,13 @@ class LaneEngine:
 
     def _summary(self, group: fused.Group) -> Summary:
         """What Keras says of a group's model; once for each structure, however many stages there are."""
-        from kexp.experiment import size_of, summary_of
+        from kexp.experiment import model_size, model_summary
 
         digest = _digest(group)
         if digest not in self._summary_of:
             assert group.structure is not None
             model = group.structure.blueprint.model
-            self._summary_of[digest] = summary_of(model), size_of(model)
+            self._summary_of[digest] = model_summary(model), model_size(model)
         return self._summary_of[digest]
 
     def _hand_over(self, result: fused.LaneResult) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kexp.sweeps.compare.grouping import ABSENT, is_number, marked, show_value
+from kexp.sweeps.compare.grouping import ABSENT, is_number, mark_bool, show_value
 
-__all__ = ["Extent", "Figure", "extent", "label", "marks", "parameter_axis"]
+__all__ = ["Extent", "Figure", "axis_ticks", "extent", "label", "parameter_axis"]
 
 Figure = dict[str, Any]
 """A figure in Plotly's format: `data`, the traces, and `layout`."""
@@ -94,7 +94,7 @@ def parameter_axis(name: str, values: Sequence[Any]) -> dict[str, Any]:
         name: the axis' label.
         values: one value for each line.
     """
-    known = {marked(value): value for value in values}.values()
+    known = {mark_bool(value): value for value in values}.values()
     numbers = sorted(filter(is_number, known))
     others = [value for value in known if not is_number(value)]
     spans = [abs(value) for value in numbers if value]
@@ -104,24 +104,24 @@ def parameter_axis(name: str, values: Sequence[Any]) -> dict[str, Any]:
         low, high = shown.place(shown.low), shown.place(shown.high)
         below = low - 0.12 * (high - low)
         places = [below if value is ABSENT else shown.place(value) for value in values]
-        ticks = marks(numbers, shown) if others or shown.log or len(numbers) <= _MOST_TICKS else {}
+        ticks = axis_ticks(numbers, shown) if others or shown.log or len(numbers) <= _MOST_TICKS else {}
         if others:
             ticks = {"tickvals": [below, *ticks["tickvals"]], "ticktext": [show_value(ABSENT), *ticks["ticktext"]]}
         named = name + (" (log)" if shown.log else "")
         return {"label": label(named), "values": places, "range": [below if others else low, high], **ticks}
     ordered = [*numbers, *sorted(others, key=lambda value: (value is ABSENT, show_value(value)))]
-    order = {marked(value): place for place, value in enumerate(ordered)}
+    order = {mark_bool(value): place for place, value in enumerate(ordered)}
     every = -(-len(ordered) // _MOST_TICKS)
     return {
         "label": label(name),
-        "values": [order[marked(value)] for value in values],
+        "values": [order[mark_bool(value)] for value in values],
         "range": [0, len(ordered) - 1] if len(ordered) > 1 else [-1, 1],
         "tickvals": list(range(0, len(ordered), every)),
         "ticktext": [label(show_value(value)) for value in ordered[::every]],
     }
 
 
-def marks(numbers: Sequence[float], shown: Extent) -> dict[str, Any]:
+def axis_ticks(numbers: Sequence[float], shown: Extent) -> dict[str, Any]:
     """Return ticks: at the values if they are few, else at round numbers."""
     values = sorted(set(numbers))
     if len(values) > _MOST_TICKS and shown.log:

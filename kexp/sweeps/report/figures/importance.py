@@ -9,7 +9,7 @@ from typing import Any
 
 from kexp.sweeps.compare.comparison import Comparison
 from kexp.sweeps.compare.folds import Fold
-from kexp.sweeps.compare.grouping import ABSENT, SEED, is_number, marked, short_names
+from kexp.sweeps.compare.grouping import ABSENT, SEED, is_number, mark_bool, short_names
 from kexp.sweeps.report.figures.axes import Figure, label
 
 __all__ = ["FEWEST_TRIALS", "Importance", "importance_figure", "parameter_importance"]
@@ -50,7 +50,7 @@ def parameter_importance(comparison: Comparison) -> Importance | None:
         [*(row.params[key] for key in comparison.columns), seed.number if isinstance(seed, Fold) else seed]
         for row, seed, _ in samples
     ]
-    varying = [place for place in range(len(keys)) if len({marked(line[place]) for line in table}) > 1]
+    varying = [place for place in range(len(keys)) if len({mark_bool(line[place]) for line in table}) > 1]
     if len(samples) < FEWEST_TRIALS or len(varying) < 2:
         return None
     import numpy as np
@@ -105,7 +105,7 @@ def _encode(values: Sequence[Any]) -> Any:
     import numpy as np
 
     numbers = [value for value in values if is_number(value)]
-    texts = sorted({str(marked(value)) for value in values if value is not ABSENT and value not in numbers})
+    texts = sorted({str(mark_bool(value)) for value in values if value is not ABSENT and value not in numbers})
     codes = {name: place for place, name in enumerate(texts)}
     below = (min(numbers) if numbers else 0.0) - 1.0
     above = (max(numbers) if numbers else -1.0) + 1.0
@@ -116,5 +116,5 @@ def _encode(values: Sequence[Any]) -> Any:
         elif is_number(value):
             encoded.append(float(value))
         else:
-            encoded.append(above + codes[str(marked(value))])
+            encoded.append(above + codes[str(mark_bool(value))])
     return np.array(encoded)

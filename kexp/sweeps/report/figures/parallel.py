@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from kexp.sweeps.compare.comparison import Comparison, Row
 from kexp.sweeps.compare.grouping import short_names
 from kexp.sweeps.objective import Objective
-from kexp.sweeps.report.figures.axes import Figure, extent, label, marks, parameter_axis
+from kexp.sweeps.report.figures.axes import Figure, axis_ticks, extent, label, parameter_axis
 
 __all__ = ["MOST_AXES", "MOST_LINES", "chosen_rows", "parallel_figure"]
 
@@ -22,7 +22,7 @@ def parallel_figure(comparison: Comparison, columns: Sequence[str], further: Seq
     """Return the figure; None if fewer than two rows have a result.
 
     Args:
-        comparison: the comparison; at most `MOST_LINES` rows are drawn, and `page.js` adds those that are marked.
+        comparison: the comparison; at most `MOST_LINES` rows are drawn, and `page.js` adds those that are mark_bool.
         columns: the parameters to draw, at most `MOST_AXES`.
         further: objectives besides the one that rows are ranked by.
     """
@@ -76,5 +76,5 @@ def _objective_axis(objective: Objective, values: Sequence[float]) -> Figure:
         "label": label(objective.metric + (" (log)" if shown.log else "")),
         "values": [shown.place(ends[0] if math.isnan(value) else value) for value in values],
         "range": [shown.place(ends[0]) - room, shown.place(ends[1]) + room],
-        **(marks([shown.low, *filter(shown.shows, values), shown.high], shown) if shown.log else {}),
+        **(axis_ticks([shown.low, *filter(shown.shows, values), shown.high], shown) if shown.log else {}),
     }

@@ -14,7 +14,7 @@ from typing import Any
 from kexp.config import explain
 from kexp.errors import ConfigError
 from kexp.schema import check
-from kexp.sweeps.plan.applicable import has
+from kexp.sweeps.plan.applicable import has_key
 from kexp.sweeps.plan.composing import sets_value
 from kexp.sweeps.search.space.axes import Axis, Choice, Interval, Space
 from kexp.sweeps.search.space.grammar import Request
@@ -96,7 +96,7 @@ class _SpaceBuilder:
         when = []
         for name, group in self.groups.items():
             options = _options(group)
-            having = tuple(option for option in options if has(self._config({**picks, name: option}), axis.key))
+            having = tuple(option for option in options if has_key(self._config({**picks, name: option}), axis.key))
             if len(having) < len(options):
                 when.append((name, having))
         return tuple(when)
@@ -107,7 +107,7 @@ class _SpaceBuilder:
         options = [_options(group) for group in self.groups.values()]
         for picked in itertools.islice(itertools.product(*options), _MOST_TRIED):
             picks = self._fitting(axis, dict(zip(names, picked, strict=True)))
-            if has(self._config(picks), axis.key):
+            if has_key(self._config(picks), axis.key):
                 return picks
         value = axis.domain.values[0] if isinstance(axis.domain, Choice) else axis.domain.low
         self._config(self._first(axis), f"{axis.key}={value}")  # raises Hydra's error on the key
