@@ -21,28 +21,28 @@ _FORMATS = ("table", "csv", "json", "html")
 
 def main(arguments: Sequence[str]) -> int:
     """Prints the comparison or writes it to a file; returns the exit code."""
-    given = _parser().parse_intermixed_args(arguments)
-    if given.limit < 0:
-        raise ConfigError(f"--limit: must be 0 for all rows or a number of rows, got {given.limit}")
+    args = _parser().parse_intermixed_args(arguments)
+    if args.limit < 0:
+        raise ConfigError(f"--limit: must be 0 for all rows or a number of rows, got {args.limit}")
     from kexp.sweeps.compare_sweeps import compare
     from kexp.tracking import chosen_store
 
     comparison = compare(
-        *given.sweep,
-        params=_names(given.params),
-        metrics=_names(given.metrics),
-        where=given.where,
-        objective=given.objective,
-        direction=given.direction,
-        uri=given.tracking_uri,
-        experiment=given.experiment,
+        *args.sweep,
+        params=_names(args.params),
+        metrics=_names(args.metrics),
+        where=args.where,
+        objective=args.objective,
+        direction=args.direction,
+        uri=args.tracking_uri,
+        experiment=args.experiment,
     )
-    settings = chosen_store(given.tracking_uri, given.experiment)
-    text = _formatted(comparison, given.format, given.limit or None, settings, to_file=given.output is not None)
-    if given.output is None:
+    settings = chosen_store(args.tracking_uri, args.experiment)
+    text = _formatted(comparison, args.format, args.limit or None, settings, to_file=args.output is not None)
+    if args.output is None:
         sys.stdout.write(text)
     else:
-        _write(given.output, text)
+        _write(args.output, text)
     return 0
 
 

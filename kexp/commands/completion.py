@@ -82,13 +82,13 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("shell", nargs="?", choices=sorted(SHELLS), metavar="SHELL", help="bash, zsh or fish")
     parser.add_argument("--line", help="print the completions of this command line, one per line")
-    given = parser.parse_args(arguments)
-    if given.line is not None:
+    args = parser.parse_args(arguments)
+    if args.line is not None:
         from kexp.commands.support.completions import candidates
 
-        print("\n".join(candidates(given.line)))
-    elif given.shell is None:
+        print("\n".join(candidates(args.line)))
+    elif args.shell is None:
         parser.error(f"choose a shell: {', '.join(sorted(SHELLS))}")
     else:
-        print(SHELLS[given.shell], end="")
+        print(SHELLS[args.shell], end="")
     return 0

@@ -17,9 +17,9 @@ def main(arguments: Sequence[str]) -> int:
     parser = Parser(prog="kexp components", description="List the components that a config can choose.")
     parser.add_argument("group", nargs="?", help="only this group: optimizer, loss, ...")
     parser.add_argument("--names", action="store_true", help="only the names, one per line")
-    given = parser.parse_args(arguments)
-    rows = list(registry.components(given.group))
-    if given.names:
+    args = parser.parse_args(arguments)
+    rows = list(registry.components(args.group))
+    if args.names:
         print("\n".join(name for name, _ in rows))
         return 0
     width = max((len(name) for name, _ in rows), default=0)

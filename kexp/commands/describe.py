@@ -19,12 +19,12 @@ def main(arguments: Sequence[str]) -> int:
     """Prints the columns, targets and splits of the data that overrides choose. Does not import Keras."""
     parser = Parser(prog="kexp describe", description="Show the data as a run would see it, without training.")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for a run: data=csv data.path=new.csv")
-    given = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     from kexp.config import compose_typed, plain
     from kexp.experiment import load_data, split_data
     from kexp.schema import check
 
-    experiment = check(plain(compose_typed(given.overrides)))
+    experiment = check(plain(compose_typed(args.overrides)))
     node = experiment.data
     splits = split_data(experiment, load_data(node))
     for label, text in _lines(node.name, splits):

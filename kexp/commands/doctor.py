@@ -16,10 +16,10 @@ def main(arguments: Sequence[str]) -> int:
     """Prints one line for each finding; returns exit code 1 if a problem remains."""
     parser = store_parser("doctor", "Find problems: packages, plugins, the store, its runs, stray files.")
     parser.add_argument("--fix", action="store_true", help="repair dead runs, old tables and stray files")
-    given = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     hide_warnings()
     wrong, fixed, fixable = 0, 0, 0
-    for finding in _findings(given.tracking_uri):
+    for finding in _findings(args.tracking_uri):
         print(f"{finding.area:<11}{'' if finding.ok else 'WRONG: '}{finding.text}")
         if finding.ok:
             continue
@@ -27,15 +27,15 @@ def main(arguments: Sequence[str]) -> int:
         if finding.fix is None:
             continue
         fixable += 1
-        if given.fix:
+        if args.fix:
             fixed += _fix(finding.fix)
     left = wrong - fixed
     print()
     if not left:
         print("no problems found" if not wrong else f"no problems left: {fixed} fixed")
         return 0
-    fix = command_line("doctor", "--fix", store=StoreSettings(uri=given.tracking_uri))
-    hint = "" if given.fix or not fixable else f"; `{fix}` fixes {fixable}"
+    fix = command_line("doctor", "--fix", store=StoreSettings(uri=args.tracking_uri))
+    hint = "" if args.fix or not fixable else f"; `{fix}` fixes {fixable}"
     print(f"{left} {'problem' if left == 1 else 'problems'} found{hint}")
     return 1
 

@@ -25,27 +25,27 @@ def main(arguments: Sequence[str]) -> int:
         "--part", choices=_PARTS, help="the split; by default test of the run's own data, all of other data"
     )
     parser.add_argument("--json", action="store_true", help="print the metrics as JSON and nothing else")
-    given = parser.parse_intermixed_args(arguments)
-    for each in given.overrides:
+    args = parser.parse_intermixed_args(arguments)
+    for each in args.overrides:
         if "=" not in each:
             raise ConfigError(f"{each!r} is not an override; write KEY=VALUE")
     hide_warnings()
     from kexp import stored
     from kexp.stored import evaluation
 
-    run = find_run_argument(given)
+    run = find_run_argument(args)
     original = stored.load_experiment(run)
-    experiment = stored.load_experiment(run, given.overrides, allowed=_OVERRIDABLE) if given.overrides else original
+    experiment = stored.load_experiment(run, args.overrides, allowed=_OVERRIDABLE) if args.overrides else original
     stored.use_backend(original.backend)
     run_data = stored.describe(run, original)
-    model = stored.open_model(run, experiment, run_data, given.format)
-    own = not any(_chooses_data(each) for each in given.overrides)
+    model = stored.open_model(run, experiment, run_data, args.format)
+    own = not any(_chooses_data(each) for each in args.overrides)
     if own:
-        rows = evaluation.own_rows(experiment, given.part or "test")
+        rows = evaluation.own_rows(experiment, args.part or "test")
     else:
-        rows = evaluation.other_rows(experiment, run_data, given.part or "all")
+        rows = evaluation.other_rows(experiment, run_data, args.part or "all")
     metrics = evaluation.evaluate(model, experiment, rows)
-    if given.json:
+    if args.json:
         print(json.dumps(metrics))
         return 0
     print(f"run       {run.view.name}  {run.view.run_id}")
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     for note in rows.notes:
         print(f"note      {note}")
     width = max(len(name) for name in metrics)
-    recorded = _recorded(run.view.metrics) if own and not given.overrides and (given.part or "test") == "test" else {}
+    recorded = _recorded(run.view.metrics) if own and not args.overrides and (args.part or "test") == "test" else {}
     for name, value in metrics.items():
         print(f"{name:<{max(width, 8)}}  {value:.6g}{_against(value, recorded.get(name))}")
     return 0

@@ -27,17 +27,17 @@ def main(arguments: Sequence[str]) -> int:
         help="a format of `kexp components format`: onnx, saved_model, h5, ...; several by repeating it",
     )
     parser.add_argument("--from", dest="source", metavar="NAME", help="the saved format to load; by default the best")
-    given = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     from kexp import registry
 
-    found = {name: registry.find("format", name, "--format") for name in given.format}
-    if given.folder.exists() and not given.folder.is_dir():
-        raise ConfigError.at("DIR", "must be a folder", str(given.folder))
+    found = {name: registry.find("format", name, "--format") for name in args.format}
+    if args.folder.exists() and not args.folder.is_dir():
+        raise ConfigError.at("DIR", "must be a folder", str(args.folder))
     hide_warnings()
     from kexp import persistence, stored
 
     formats: dict[str, Any] = {name: component.load()() for name, component in found.items()}
-    run = find_run_argument(given)
+    run = find_run_argument(args)
     experiment = stored.load_experiment(run)
     persistence.check_formats(formats, experiment.backend, "--format")
     run_data = stored.describe(run, experiment)
@@ -45,10 +45,10 @@ def main(arguments: Sequence[str]) -> int:
     for notice in notices:
         print(f"note: {notice}", file=sys.stderr)
     stored.use_backend(experiment.backend)
-    model = stored.open_model(run, experiment, run_data, given.source)
+    model = stored.open_model(run, experiment, run_data, args.source)
     if not hasattr(model, "layers"):
         raise LoadError(f"{run.label} saved its predictions alone, which cannot be converted to another format")
-    for path in persistence.save_model(model, given.folder, formats, _probe(model)):
+    for path in persistence.save_model(model, args.folder, formats, _probe(model)):
         print(path)
     return 0
 

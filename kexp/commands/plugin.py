@@ -39,13 +39,13 @@ def main(arguments: Sequence[str]) -> int:
     check.add_argument("name", nargs="?", metavar="NAME", help="only this component, or module:attribute")
     check.add_argument("values", nargs="*", metavar="KEY=VALUE", help="values of its parameters")
     check.add_argument("--all", action="store_true", help="check kexp's own components too")
-    given = parser.parse_args(arguments)
-    if given.action == "new":
-        folder = create(given.name, given.group, given.directory)
+    args = parser.parse_args(arguments)
+    if args.action == "new":
+        folder = create(args.name, args.group, args.directory)
         quoted = shlex.quote(str(folder))
-        print(f"wrote {folder}\n\n  pip install -e {quoted}\n  kexp components {given.group}\n  pytest {quoted}")
+        print(f"wrote {folder}\n\n  pip install -e {quoted}\n  kexp components {args.group}\n  pytest {quoted}")
         return 0
-    return _check(given.group, given.name, given.values, given.all)
+    return _check(args.group, args.name, args.values, args.all)
 
 
 def create(name: str, group: str, directory: Path) -> Path:

@@ -35,27 +35,27 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("output", metavar="OUTPUT", type=Path, help=".csv or .npz")
     parser.add_argument("--array", metavar="NAME", help="the array of features in an .npz; default x, or the only one")
     parser.add_argument("--batch-size", type=int, default=1024, metavar="N", help="rows at a time; default 1024")
-    given = parser.parse_args(arguments)
-    if given.batch_size < 1:
-        raise ConfigError.at("--batch-size", "must be a positive integer", given.batch_size)
-    _check_paths(given.input, given.output)
+    args = parser.parse_args(arguments)
+    if args.batch_size < 1:
+        raise ConfigError.at("--batch-size", "must be a positive integer", args.batch_size)
+    _check_paths(args.input, args.output)
     hide_warnings()
     from kexp import stored
     from kexp.stored.inputs import read_inputs
     from kexp.stored.predictions import NamedOutputs
 
-    run = find_run_argument(given)
+    run = find_run_argument(args)
     experiment = stored.load_experiment(run)
     run_data = stored.describe(run, experiment)
-    labels, batches = read_inputs(given.input, experiment, run_data, given.batch_size, given.array, _note)
+    labels, batches = read_inputs(args.input, experiment, run_data, args.batch_size, args.array, _note)
     first = next(batches)  # reports errors of the file before the backend is loaded
     stored.use_backend(experiment.backend)
-    model = stored.open_model(run, experiment, run_data, given.format)
+    model = stored.open_model(run, experiment, run_data, args.format)
     predicted = (_outputs(model, batch) for batch in itertools.chain([first], batches))
-    write = _write_csv if given.output.suffix.lower() == ".csv" else _write_npz
-    with _atomically(given.output) as temporary:
+    write = _write_csv if args.output.suffix.lower() == ".csv" else _write_npz
+    with _atomically(args.output) as temporary:
         rows = write(temporary, NamedOutputs.of(experiment, run_data), predicted, labels)
-    print(f"{rows} rows predicted by {run.view.name} ({run.view.run_id[:8]}) in {given.output}")
+    print(f"{rows} rows predicted by {run.view.name} ({run.view.run_id[:8]}) in {args.output}")
     return 0
 
 

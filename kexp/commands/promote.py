@@ -20,26 +20,26 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str]) -> int:
     """Registers a run's MLflow model; returns exit code 1 if `--if-better` finds that it is not better."""
-    given = _parser().parse_args(arguments)
+    args = _parser().parse_args(arguments)
     from kexp.schema.mlflow_names import check_alias, check_model_name
 
-    check_model_name("NAME", given.name)
-    if given.alias is not None:
-        check_alias("--alias", given.alias)
+    check_model_name("NAME", args.name)
+    if args.alias is not None:
+        check_alias("--alias", args.alias)
     hide_warnings()
     from kexp.tracking import resolve_uri
     from kexp.tracking.store.client import client_for
 
-    run = find_run_argument(given)
+    run = find_run_argument(args)
     uri = resolve_uri(run.settings)
     client = client_for(uri)
     model_id = _model_of(run)
-    if given.if_better is not None:
-        better, line = _compare(run, given, client, uri)
+    if args.if_better is not None:
+        better, line = _compare(run, args, client, uri)
         print(line)
         if not better:
             return 1
-    print(_promote(run, given, client, uri, model_id))
+    print(_promote(run, args, client, uri, model_id))
     return 0
 
 
@@ -77,7 +77,7 @@ def _model_of(run: StoredRun) -> str:
     raise ConfigError(f"RUN: {run.label} has no MLflow model; `{again}` trains it again and saves one")
 
 
-def _compare(run: StoredRun, given: argparse.Namespace, client: MlflowClient, uri: str) -> tuple[bool, str]:
+def _compare(run: StoredRun, args: argparse.Namespace, client: MlflowClient, uri: str) -> tuple[bool, str]:
     """Returns whether a run is better than the registered version, and a line with both values.
 
     Raises:
@@ -87,14 +87,14 @@ def _compare(run: StoredRun, given: argparse.Namespace, client: MlflowClient, ur
     from kexp.tracking.reading.runs import run_with_id
     from kexp.tracking.store.model_registry import version_named
 
-    metric = given.if_better
-    objective = choose_objective(run.view.metrics, metric, given.direction, key="--if-better")
-    version = version_named(client, uri, given.name, given.alias)
+    metric = args.if_better
+    objective = choose_objective(run.view.metrics, metric, args.direction, key="--if-better")
+    version = version_named(client, uri, args.name, args.alias)
     without = "nothing is promoted; do so without --if-better"
     if version is None:
-        address = f"{given.name}@{given.alias}" if given.alias else given.name
+        address = f"{args.name}@{args.alias}" if args.alias else args.name
         raise ConfigError(f"--if-better: there is no models:/{address} to compare to, so {without}")
-    named = f"models:/{given.name}/{version.version}"
+    named = f"models:/{args.name}/{version.version}"
     view = run_with_id(run.settings, version.run_id) if version.run_id else None
     before = None if view is None else view.metrics.get(metric)
     if before is None or math.isnan(before):
@@ -105,17 +105,17 @@ def _compare(run: StoredRun, given: argparse.Namespace, client: MlflowClient, ur
     return better, f"{'better   ' if better else 'no better'} {compared}{'' if better else '; nothing is promoted'}"
 
 
-def _promote(run: StoredRun, given: argparse.Namespace, client: MlflowClient, uri: str, model_id: str) -> str:
+def _promote(run: StoredRun, args: argparse.Namespace, client: MlflowClient, uri: str, model_id: str) -> str:
     from kexp.tracking import registration
     from kexp.tracking.store.client import store_errors
     from kexp.tracking.store.model_registry import register
 
     view: Any = run.view
     wanted = registration(
-        given.name, given.alias, run=view.name, params=view.params, metrics=view.metrics, tags=view.tags
+        args.name, args.alias, run=view.name, params=view.params, metrics=view.metrics, tags=view.tags
     )
     with store_errors(uri, "registering the model"):
         version = register(client, uri, wanted, model_id, view.run_id)
-    address = f"models:/{given.name}/{version.version}"
-    alias = f", models:/{given.name}@{given.alias}" if given.alias else ""
+    address = f"models:/{args.name}/{version.version}"
+    alias = f", models:/{args.name}@{args.alias}" if args.alias else ""
     return f"promoted  {view.name} ({view.run_id[:8]}) is {address}{alias}"

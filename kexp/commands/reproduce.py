@@ -30,13 +30,13 @@ def main(arguments: Sequence[str]) -> int:
         default="now",
         help="your own modules: as they are now, or as saved with the run",
     )
-    given = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     hide_warnings()
     from kexp.stored.code import recorded_code
 
-    run = find_run_argument(given)
-    with recorded_code(run, given.code):
-        return _reproduce(run, given.save)
+    run = find_run_argument(args)
+    with recorded_code(run, args.code):
+        return _reproduce(run, args.save)
 
 
 def _reproduce(run: StoredRun, save: bool) -> int:

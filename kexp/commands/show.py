@@ -43,23 +43,23 @@ def main(arguments: Sequence[str]) -> int:
     groups = [place for place in places if arguments[place].partition("=")[0] in GROUPS]
     first = next(iter(groups or places), 0)
     words = [word for at, each in enumerate(arguments) for word in (each.split("=", 1) if at == first else [each])]
-    given = parser.parse_args(words)
-    if given.name is None and given.group not in (*GROUPS, *SETTINGS):
+    args = parser.parse_args(words)
+    if args.name is None and args.group not in (*GROUPS, *SETTINGS):
         from kexp.commands.support.show_run import show_run
 
         try:
-            return show_run(given.group, given.tracking_uri, given.experiment)
+            return show_run(args.group, args.tracking_uri, args.experiment)
         except (UnknownNameError, StoreError):
-            if _RUN.fullmatch(given.group):
+            if _RUN.fullmatch(args.group):
                 raise
-            raise UnknownNameError("GROUP", "group or run", given.group, [*GROUPS, *SETTINGS]) from None
-    if given.name is None and given.group in SETTINGS:
-        return _show_settings(given.group)
-    find_group(given.group)
-    if given.name is None:
-        raise ConfigError(f"NAME: must be given, one of those that `kexp components {given.group}` lists")
-    name = given.name.strip("[]") if GROUPS[given.group].several else given.name
-    return _show_component(given.group, name, given.overrides)
+            raise UnknownNameError("GROUP", "group or run", args.group, [*GROUPS, *SETTINGS]) from None
+    if args.name is None and args.group in SETTINGS:
+        return _show_settings(args.group)
+    find_group(args.group)
+    if args.name is None:
+        raise ConfigError(f"NAME: must be args, one of those that `kexp components {args.group}` lists")
+    name = args.name.strip("[]") if GROUPS[args.group].several else args.name
+    return _show_component(args.group, name, args.overrides)
 
 
 def _show_component(group: str, name: str, overrides: Sequence[str]) -> int:

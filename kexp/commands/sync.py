@@ -21,8 +21,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "folder", nargs="*", metavar="FOLDER", help="searched with its subfolders; by default outputs and multirun"
     )
-    given = parser.parse_args(arguments)
-    folders = [Path(each) for each in given.folder] or default_folders()
+    args = parser.parse_args(arguments)
+    folders = [Path(each) for each in args.folder] or default_folders()
     for folder in folders:
         if not folder.is_dir():
             raise ConfigError.at("FOLDER", "there is no such folder", str(folder))

@@ -44,13 +44,13 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parses as argparse does; `tracking.uri=URI` and `tracking.experiment=NAME` are read as flags."""
-        given = list(sys.argv[1:] if args is None else args)
-        flags = given[: given.index("--")] if "--" in given else given
+        argv = list(sys.argv[1:] if args is None else args)
+        flags = argv[: argv.index("--")] if "--" in argv else argv
         for place, each in enumerate(flags):
             key, is_set, value = each.partition("=")
             if is_set and _STORE_KEYS.get(key) in self._option_string_actions:
-                given[place] = f"{_STORE_KEYS[key]}={value}"
-        return super().parse_known_args(given, namespace)
+                argv[place] = f"{_STORE_KEYS[key]}={value}"
+        return super().parse_known_args(argv, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raises ConfigError (exit code 2) instead of printing the usage."""
@@ -100,7 +100,7 @@ def model_parser(command: str, description: str) -> Parser:
     return parser
 
 
-def find_run_argument(given: argparse.Namespace) -> StoredRun:
+def find_run_argument(args: argparse.Namespace) -> StoredRun:
     """Finds the run that parsed arguments of `run_parser` name.
 
     Raises:
@@ -110,7 +110,7 @@ def find_run_argument(given: argparse.Namespace) -> StoredRun:
     from kexp.stored import find
 
     return find(
-        given.run, tracking_uri=given.tracking_uri, experiment=given.experiment, trusted=True if given.trust else None
+        args.run, tracking_uri=args.tracking_uri, experiment=args.experiment, trusted=True if args.trust else None
     )
 
 
