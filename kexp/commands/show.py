@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
         return _show_settings(args.group)
     find_group(args.group)
     if args.name is None:
-        raise ConfigError(f"NAME: must be args, one of those that `kexp components {args.group}` lists")
+        raise ConfigError(f"NAME: must be given, one of those that `kexp components {args.group}` lists")
     name = args.name.strip("[]") if GROUPS[args.group].several else args.name
     return _show_component(args.group, name, args.overrides)
 
