@@ -90,6 +90,11 @@ def reuse_encoding(data: Data, earlier: Earlier | None) -> Data:
 def adjust_to(experiment: Experiment, earlier: Earlier, spec: DataSpec) -> Experiment:
     """Return the experiment with the run's full id, and with a new output layer if the targets differ from the run's.
 
+    Args:
+        experiment: the experiment that starts from the run.
+        earlier: the run.
+        spec: the spec of the experiment's data.
+
     Raises:
         ConfigError: the targets differ but the config keeps the output, or the precision differs.
     """

@@ -57,7 +57,14 @@ def is_required(column: Column) -> bool:
 
 
 def fill_number(encoded: NDArray[np.float32], at: int, values: NDArray[np.float64], fitted: Column) -> None:
-    """Writes a column of numbers, NaN for missing ones, to the features from index `at` on."""
+    """Writes the features of a column of numbers.
+
+    Args:
+        encoded: the features of all columns, shape (rows, features).
+        at: the index of the column's first feature.
+        values: the numbers, shape (rows,), NaN for missing ones.
+        fitted: the column, with what was learned.
+    """
     missing = np.isnan(values)
     if missing.any():
         values = np.where(missing, fitted["median"], values)
@@ -69,7 +76,7 @@ def fill_number(encoded: NDArray[np.float32], at: int, values: NDArray[np.float6
 def fill_category(
     encoded: NDArray[np.float32], at: int, place: NDArray[np.intp], missing: NDArray[np.bool_], fitted: Column
 ) -> None:
-    """Writes a column of categories.
+    """Writes the features of a column of categories, one-hot.
 
     Args:
         encoded: the features, zeros so far.
@@ -87,7 +94,14 @@ def fill_category(
 
 
 def fill_date(encoded: NDArray[np.float32], at: int, seconds: NDArray[np.float64], fitted: Column) -> None:
-    """Writes a column of dates, in seconds since 1970, NaN for missing ones."""
+    """Writes the features of a column of dates: year, day of the year, day of the week, days, time of the day.
+
+    Args:
+        encoded: the features of all columns, shape (rows, features).
+        at: the index of the column's first feature.
+        seconds: the dates in seconds since 1970, shape (rows,), NaN for missing ones.
+        fitted: the column, with what was learned.
+    """
     missing = np.isnan(seconds)
     seconds = np.where(missing, fitted["median"] * DAY_S, seconds)
     days = np.floor(seconds / DAY_S)

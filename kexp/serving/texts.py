@@ -26,7 +26,16 @@ def words_of(text: str) -> list[str]:
 
 
 def tokens(texts: Sequence[str], known: Sequence[str], length: int) -> NDArray[np.float32]:
-    """Return the numbers of each text's first words, shape (texts, length): 0 after its end, 1 for unknown words."""
+    """Return the numbers of each text's words, padded or cut to a length.
+
+    Args:
+        texts: the texts.
+        known: the vocabulary; its first word has the number 2.
+        length: how many words of a text to return.
+
+    Returns:
+        Shape (texts, length): 0 after the end of a text, 1 for unknown words.
+    """
     number = {word: place for place, word in enumerate(known, start=2)}
     found: NDArray[Any] = np.zeros((len(texts), length), dtype=np.float32)
     for row, text in enumerate(texts):

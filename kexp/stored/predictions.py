@@ -20,7 +20,16 @@ __all__ = ["NamedOutputs", "serving_formats"]
 def serving_formats(
     formats: Mapping[str, Any], experiment: Experiment, run_data: Description
 ) -> tuple[dict[str, Any], list[str]]:
-    """Configure the formats that can store a model of the run's raw rows. Returns them and their notices."""
+    """Configure the formats that can store a model of the run's raw rows.
+
+    Args:
+        formats: name -> format.
+        experiment: the run's config, whose loss is chosen.
+        run_data: the description of the run's data.
+
+    Returns:
+        The formats, and their notices for the user.
+    """
     rows = rows_of(experiment.data.name, run_data.encoding or {}, run_data.feature_shape, run_data.feature_names)
     return formats_for_serving(formats, rows, NamedOutputs.of(experiment, run_data))
 

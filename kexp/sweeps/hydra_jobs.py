@@ -32,10 +32,12 @@ def parent_run_override(run_id: str) -> str:
 
 
 def run_job(config: DictConfig) -> float | None:
-    """Run one trial as a job of Hydra's: an ordinary run, nested under the sweep's run. Hydra's launcher keeps errors.
+    """Run one trial as a job of Hydra's: an ordinary run, nested under the sweep's run.
+
+    An error is raised; Hydra's launcher returns it as the job's result.
 
     Returns:
-        The value of `sweep.objective`, or `val_loss`.
+        The value of `sweep.objective`, or of `val_loss`; None if it was not measured.
     """
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf

@@ -94,12 +94,18 @@ def log_rates(tracker: Tracker, prepared: Prepared, history: History, stamps: Ma
 
 
 def log_size(tracker: Tracker, prepared: Prepared, size: Mapping[str, int]) -> None:
-    """Log the number of weights of the model and of steps of an epoch."""
+    """Log the size of the model, as `model_size` returns it, and the number of steps of an epoch, as parameters."""
     tracker.log_params({**size, "steps_per_epoch": _steps(prepared)})
 
 
 def log_epoch_time(tracker: Tracker, history: History, stamp: int | None = None) -> None:
-    """Log the mean seconds of an epoch, for a training whose epochs were not timed one by one."""
+    """Log the mean duration of an epoch in seconds, for a training whose epochs were not timed one by one.
+
+    Args:
+        tracker: the run's tracker.
+        history: the history of the training.
+        stamp: the time of the point, in milliseconds since 1970; the current time unless given.
+    """
     if len(history):
         tracker.log_metrics({SECONDS: history.duration_s / len(history)}, history.epochs[-1][0], stamp)
 

@@ -53,7 +53,13 @@ class Source:
 
 
 def run_tags(prepared: Prepared, folder: Path, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the tags of a run: kexp's own, those of the config, and `more`."""
+    """Return the tags of a run: kexp's own, those of the config, and further ones.
+
+    Args:
+        prepared: the experiment.
+        folder: the folder of the run's files.
+        more: further tags, which take precedence.
+    """
     from kexp._version import __version__
 
     return {
@@ -197,7 +203,16 @@ def record_outcome(
 
 
 def record_figures(tracker: Tracker, prepared: Prepared, history: History, model: keras.Model) -> None:
-    """Log the learning curves, and a figure of predictions against labels on the test, validation or training rows."""
+    """Log the learning curves, and a figure of predictions against labels, unless `tracking.figures` is false.
+
+    The predictions are those of the test rows; without test rows, of the validation or the training rows.
+
+    Args:
+        tracker: the run's tracker.
+        prepared: the experiment.
+        history: the history of the training.
+        model: the trained model.
+    """
     tracking, splits = prepared.experiment.tracking, prepared.splits
     if not (tracking.enabled and tracking.figures):
         return

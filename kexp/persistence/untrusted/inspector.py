@@ -20,7 +20,17 @@ _MAX_DEPTH, _MAX_ITEMS, _MAX_TEXT = 24, 100_000, 8 << 20
 def inspect(
     connection: Connection, path: Path, kind: str, out: Path, memory_bytes: int, cpu_s: int, max_bytes: int
 ) -> None:
-    """Reads the file into the folder `out`; the answer is {"error"} or {}."""
+    """Reads the file, and writes its content into a folder. Runs in the child process.
+
+    Args:
+        connection: gets the answer: JSON, `{"error": TEXT}` or `{}`.
+        path: the file.
+        kind: "h5", "weights", "keras", "json" or "yaml".
+        out: the folder, which gets `arrays.npz` and `tree.json`.
+        memory_bytes: the largest address space of this process.
+        cpu_s: the longest CPU time of this process, in seconds.
+        max_bytes: the largest size of the arrays in the file.
+    """
     _limit(memory_bytes, cpu_s, max_bytes)
     answer = {}
     try:

@@ -21,6 +21,13 @@ def check_unchanged(
 ) -> None:
     """Check that the request equals that of the stored study of the same name, if there is one. Writes nothing.
 
+    Args:
+        name: the study's name.
+        storage: Optuna's storage.
+        space: the requested search space.
+        objectives: the requested objectives.
+        seeds: the seeds that each suggestion runs with.
+
     Raises:
         ConfigError: the study was started with another space, settings, objectives or seeds.
     """

@@ -171,7 +171,16 @@ class Study:
         return suggestion
 
     def report(self, suggestion: Suggestion, value: float, step: int) -> bool:
-        """Reports an intermediate value to the study. Returns whether to prune the suggestion."""
+        """Reports an intermediate value to the study.
+
+        Args:
+            suggestion: a result of `ask`.
+            value: the objective.
+            step: the epoch, or for Wilcoxon's test the index of the seed.
+
+        Returns:
+            Whether to prune the suggestion.
+        """
         with no_warnings():
             if step not in suggestion.steps:
                 suggestion.trial.report(value, step)

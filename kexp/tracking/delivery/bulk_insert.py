@@ -24,7 +24,16 @@ __all__ = ["insert_runs"]
 
 
 def insert_runs(client: MlflowClient, experiment: str, records: Sequence[RunRecord]) -> list[str]:
-    """Inserts the runs that the database does not have yet, with their artifacts. Returns the ids of all runs."""
+    """Inserts the runs that the database does not have yet, with their artifacts, in one transaction.
+
+    Args:
+        client: MLflow's client of a database.
+        experiment: the experiment's id.
+        records: the runs.
+
+    Returns:
+        The ids of all runs, in the order of `records`.
+    """
     from mlflow.store.tracking.dbmodels.models import SqlRun
     from sqlalchemy import insert, select
 

@@ -76,7 +76,7 @@ class RunView:
 
     @property
     def parent_run_id(self) -> str | None:
-        """The run of the sweep, if the run is a trial."""
+        """The id of the sweep's run, if the run is a trial; else None."""
         return self.tags.get("mlflow.parentRunId")
 
 
@@ -163,7 +163,11 @@ def search(
 
 
 def metric_history(settings: StoreSettings, run_id: str, metric: str) -> list[Point]:
-    """Return all points of a metric, ordered by step."""
+    """Return all points of a metric, ordered by step.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
     client, uri = open_store(settings)
     with store_errors(uri, "reading a metric"):
         points = client.get_metric_history(run_id, metric)
@@ -174,7 +178,11 @@ def metric_history(settings: StoreSettings, run_id: str, metric: str) -> list[Po
 
 
 def list_artifacts(settings: StoreSettings, run_id: str, folder: str = "") -> list[str]:
-    """Return the paths of all artifacts of a run, in and below the artifact folder `folder`."""
+    """Return the sorted paths of all artifacts of a run, in and below the artifact folder `folder`.
+
+    Raises:
+        StoreError: `folder` leads out of the run's artifacts, or the store cannot be read.
+    """
     client, uri = open_store(settings)
     below = str(artifact_path(folder)) if folder else None
     with store_errors(uri, "listing artifacts"):

@@ -131,8 +131,14 @@ def _put_served(folder: Path, served: ServingFiles) -> dict[str, Any]:
 def describe_model(folder: Path, run_id: str, model_id: str, row: dict[str, Any]) -> None:
     """Writes MLflow's description and requirements into a folder with a Keras file.
 
-    `mlflow.keras.save_model` does the same, but needs the model, and so Keras, in this process. `mlflow.pyfunc` is not
-    imported, because that takes a second and warns about MLflow's own type hints.
+    `mlflow.keras.save_model` does the same, but needs the model, and therefore Keras, in this process. `mlflow.pyfunc`
+    is not imported, because that takes a second and warns about MLflow's own type hints.
+
+    Args:
+        folder: the folder, as `model_row` wrote it.
+        run_id: the run that logs the model.
+        model_id: MLflow's id of the LoggedModel.
+        row: the model's row.
     """
     import mlflow
     import numpy as np

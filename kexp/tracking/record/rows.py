@@ -50,7 +50,13 @@ def param_row(params: Mapping[str, Any]) -> tuple[Row, dict[str, str]]:
 
 
 def metric_row(metrics: Mapping[str, float], step: int, timestamp_ms: int) -> tuple[Row, list[str]]:
-    """Return one point of each metric as a row, and the keys with an infinite value, which MLflow cannot store."""
+    """Return one point of each metric as a row, and the keys of infinite values, which MLflow cannot store.
+
+    Args:
+        metrics: metric -> value.
+        step: the epoch, from 1.
+        timestamp_ms: the time of the points, in milliseconds since 1970.
+    """
     points, infinite = [], []
     for key, given in metrics.items():
         value, safe = float(given), safe_key(str(key))
@@ -74,7 +80,11 @@ def tag_row(tags: Mapping[str, Any]) -> Row:
 def dataset_row(
     name: str, digest: str, context: str, *, source: str, source_type: str, schema: Any, profile: Any
 ) -> Row:
-    """Return a data set as a row, in MLflow's form."""
+    """Return a data set as a row, in MLflow's form; see `Tracker.log_dataset` for the arguments.
+
+    Raises:
+        StoreError: the digest does not have 1 to 36 characters.
+    """
     if not 0 < len(digest) <= 36:
         raise StoreError(f"the digest of data set {name!r} must have 1 to 36 characters, got {len(digest)}")
     return {

@@ -94,7 +94,13 @@ class Tracker:
         self.put(row)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int, timestamp_ms: int | None = None) -> None:
-        """Records one point of each metric. `step` counts epochs from 1."""
+        """Records one point of each metric.
+
+        Args:
+            metrics: metric -> value.
+            step: the epoch, from 1.
+            timestamp_ms: the time of the points, in milliseconds since 1970; the current time unless given.
+        """
         row, infinite = metric_row(metrics, int(step), now_ms() if timestamp_ms is None else int(timestamp_ms))
         for key, value, at, stamp in row["metrics"]:
             self.last_points[key] = (value, at, stamp)
@@ -143,7 +149,17 @@ class Tracker:
         schema: Any = None,
         profile: Any = None,
     ) -> None:
-        """Records data that the run read: `context` is train, validation or test, `digest` has up to 36 characters."""
+        """Records a data set that the run read.
+
+        Args:
+            name: the data set's name.
+            digest: the digest of its rows, 1 to 36 characters.
+            context: train, validation or test.
+            source: where it comes from; text, or JSON in MLflow's form.
+            source_type: MLflow's type of the source: code, local, http, ...
+            schema: its schema in MLflow's form; text, or plain data.
+            profile: its profile in MLflow's form, such as the number of rows; text, or plain data.
+        """
         # MLflow keeps one input of a run for each name and digest, and would drop the second context of the same data.
         if self._datasets.setdefault((name, digest), context) != context:
             name = f"{name} ({context})"

@@ -233,6 +233,12 @@ def open_run(
 def start_run(settings: StoreSettings, name: str | None, tags: Mapping[str, str], run_id: str | None) -> Header:
     """Creates the run in the store with its first tags, or sets an earlier run to RUNNING again.
 
+    Args:
+        settings: the store.
+        name: the run's name; None lets MLflow choose one.
+        tags: the tags of a new run.
+        run_id: the earlier run; None for a new run.
+
     Raises:
         StoreError: the store is away or cannot be written.
     """

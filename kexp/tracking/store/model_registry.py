@@ -165,7 +165,20 @@ def set_alias(client: MlflowClient, uri: str, name: str, alias: str, version: st
 
 
 def version_named(client: MlflowClient, uri: str, name: str, alias: str | None) -> ModelVersion | None:
-    """Return the version that an alias names, or the newest version if `alias` is None; None if there is none."""
+    """Return a version of a registered model.
+
+    Args:
+        client: MLflow's client of the registry.
+        uri: the store's address, for messages.
+        name: the registered model.
+        alias: an alias of the version; None for the newest version.
+
+    Returns:
+        The version; None if there is no such model or alias, or the model has no version.
+
+    Raises:
+        StoreError: the registry cannot be read.
+    """
     if alias is not None:
         found: ModelVersion | None = none_if_missing(
             uri, "reading an alias", lambda: client.get_model_version_by_alias(name, alias)

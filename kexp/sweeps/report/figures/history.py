@@ -57,7 +57,11 @@ def history_figure(comparison: Comparison) -> tuple[Figure, str] | None:
 
 
 def front_figure(comparison: Comparison, objectives: Sequence[Objective]) -> Figure | None:
-    """Draws two or three objectives against each other, and marks the rows that no other row dominates."""
+    """Draws two or three objectives against each other, and marks the rows that no other row dominates.
+
+    Returns:
+        The figure; None for other numbers of objectives, and for fewer than two rows with all of them.
+    """
     metrics = [each.metric for each in objectives[1:]]
     rows = [
         (row, [row.summary.mean, *(row.others[name].mean for name in metrics)])

@@ -118,6 +118,11 @@ def _described(
 def domain_of(key: str, what: Any, loader: Any = None) -> Domain:
     """Parse the domain of a key from text in Hydra's grammar or a list of values.
 
+    Args:
+        key: the config key.
+        what: the text, or the list.
+        loader: Hydra's config loader, for globs over a group's options.
+
     Raises:
         ConfigError: the domain cannot be parsed, or has no values.
     """
