@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kexp import training, traits
 from kexp.build import build_data
 from kexp.errors import ConfigError, DataError, UnknownNameError
-from kexp.experiment.earlier import adjust_to, earlier_run, reuse_encoding
+from kexp.experiment.earlier import Earlier, adjust_to, earlier_run, reuse_encoding
 from kexp.experiment.earlier import describe as describe_earlier
 from kexp.experiment.own_files import own_modules
 from kexp.experiment.prepared.own_compile import compile_notice, compiled_by_model
@@ -17,7 +18,7 @@ from kexp.experiment.prepared.targets import find_targets, targets_notice
 from kexp.fingerprint import fingerprint
 from kexp.registry import OURSELVES
 from kexp.registry.instances import needs_reload
-from kexp.schema import Experiment, Node
+from kexp.schema import Experiment, Node, Taken
 from kexp.system.process_settings import BACKEND, PRECISION, as_set_by, set_by
 
 if TYPE_CHECKING:
@@ -108,6 +109,22 @@ def _prepare(experiment: Experiment, data: Data) -> Prepared:
         }
         loss = traits.loss_beside(loss, beside, spec.task, spec.outputs)
     experiment = experiment.choosing(loss, metrics, targets)
+    splits = _fit_targets(experiment, splits)
+    notices = _notices(configured, experiment, splits, taken, tried, targets, earlier)
+    digest = fingerprint(experiment, data.digest)
+    prepared = Prepared(experiment, splits, digest, targets, notices, taken, earlier)
+    _check_monitors(prepared)
+    return prepared
+
+
+def _fit_targets(experiment: Experiment, splits: Splits) -> Splits:
+    """Return the splits with targets in the form that the loss takes.
+
+    Raises:
+        ConfigError: the loss or a metric does not suit the task of the data.
+        DataError: the targets have values that the loss or a metric does not take.
+    """
+    spec = splits.spec
     assert experiment.loss is not None
     wanted = traits.of_node(experiment.loss)
     measured = {key: traits.of_node(each) for key, each in experiment.metrics.items()}
@@ -125,26 +142,42 @@ def _prepare(experiment: Experiment, data: Data) -> Prepared:
                 splits.encode("non_negative")
             except DataError as error:
                 raise DataError(f"metrics: {experiment.metrics[key].name} {error}") from None
-    notices = tuple(
-        ("loss" if node is experiment.loss else "metrics", targets_notice(node, tried[node.path], targets[node.path]))
-        for node in (experiment.loss, *experiment.metrics.values())
-        if node.path in targets
-    )
-    compiled = compile_notice(configured, taken)
-    notices = (
-        *((("model", compiled),) if compiled else ()),
-        *notices,
-        *_reload_notices(experiment),
-        *_override_notices(experiment),
-    )
-    if earlier is not None:
-        notices = (("model", describe_earlier(experiment, earlier)), *notices)
+    return splits
+
+
+def _notices(
+    configured: Experiment,
+    experiment: Experiment,
+    splits: Splits,
+    taken: Taken,
+    tried: Mapping[str, tuple[str, ...]],
+    targets: Mapping[str, str],
+    earlier: Earlier | None,
+) -> tuple[tuple[str, str], ...]:
+    """Return (label, text) of each decision that was made for the user.
+
+    Args:
+        configured: the experiment as the config describes it.
+        experiment: the experiment with everything chosen.
+        splits: the parts of the data.
+        taken: what the model's own code passed to `compile`.
+        tried: config key -> the forms of targets that a component takes.
+        targets: config key -> the form of targets that was chosen.
+        earlier: the run that the model starts from.
+    """
+    assert experiment.loss is not None
+    notices = []
     if splits.summary:
-        notices = (("table", splits.summary), *notices)
-    digest = fingerprint(experiment, data.digest)
-    prepared = Prepared(experiment, splits, digest, targets, notices, taken, earlier)
-    _check_monitors(prepared)
-    return prepared
+        notices.append(("table", splits.summary))
+    if earlier is not None:
+        notices.append(("model", describe_earlier(experiment, earlier)))
+    if compiled := compile_notice(configured, taken):
+        notices.append(("model", compiled))
+    for node in (experiment.loss, *experiment.metrics.values()):
+        if node.path in targets:
+            label = "loss" if node is experiment.loss else "metrics"
+            notices.append((label, targets_notice(node, tried[node.path], targets[node.path])))
+    return (*notices, *_reload_notices(experiment), *_override_notices(experiment))
 
 
 def _advice_on_classes(data: Node, splits: Splits) -> str:

@@ -58,7 +58,7 @@ def why_encoded(rows: Mapping[str, Any]) -> str:
 
 
 def read_as(column: Column, encoding: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Returns the type that the run read a column as, and the format of its values; None for each if it is not known."""
+    """Returns the type that the run read a column as, and the format of its values; each is None if it is not known."""
     kind, form = encoding.get("kinds", {}).get(column["name"], (None, None))
     return kind, column.get("format") or form
 
