@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_STATES = {"to_run": "to run", "done": "done", "invalid": "invalid"}
+
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns the exit code, 2 if no trial is valid."""
@@ -41,17 +43,16 @@ def main(arguments: Sequence[str]) -> int:
     from kexp.sweeps.launch.worker_process import default_workers
     from kexp.sweeps.sweep_command import opened_sweeper
 
-    with opened_sweeper(options.overrides, options.config_dir, options.config_name) as (sweeper, swept):
+    with opened_sweeper(options.overrides, options.config_dir, options.config_name) as (sweeper, overrides):
         choices = sweeper.config.hydra.runtime.choices
         if not hasattr(sweeper, "plan"):
             raise ConfigError.at("hydra/sweeper", "only a sweeper of kexp's can be planned", choices["hydra/sweeper"])
-        trials = sweeper.plan(swept)
+        trials = sweeper.plan(overrides)
         if not trials:
             raise ConfigError("the sweep has no trials")
-        planned = sweeper.launcher
-        launcher = str(choices["hydra/launcher"])
-        workers = getattr(sweeper.launcher, "n_workers", 1) or default_workers()
-        keeps = runs_tasks(sweeper.launcher)  # Hydra's own launchers save every model
+        launcher, name = sweeper.launcher, str(choices["hydra/launcher"])
+        workers = getattr(launcher, "n_workers", 1) or default_workers()
+        saves_best_only = runs_tasks(launcher)  # Hydra's own launchers save every model
         searches = getattr(sweeper, "searches", False)
         left_out = getattr(sweeper, "left_out", [])
     if not searches:
@@ -63,12 +64,12 @@ def main(arguments: Sequence[str]) -> int:
         from kexp.sweeps.launch.probing import probe_structures
 
         probes = probe_structures(trials)
-        if hasattr(planned, "explain"):
+        if hasattr(launcher, "explain"):
             with tempfile.TemporaryDirectory(prefix="kexp-plan-") as folder:
-                groups, lanes_s = planned.explain(trials, Path(folder))
-    found = {"search": searches, **_summary(trials, probes, launcher, workers, keeps, lanes_s), "groups": groups}
-    found["left_out"] = left_out
-    print(json.dumps(found) if options.json else "\n".join(_lines(found)))
+                groups, lanes_s = launcher.explain(trials, Path(folder))
+    summary = {"search": searches, **_summary(trials, probes, name, workers, saves_best_only, lanes_s)}
+    summary |= {"groups": groups, "left_out": left_out}
+    print(json.dumps(summary) if options.json else "\n".join(_lines(summary)))
     return 2 if all(trial.state == "INVALID" for trial in trials) else 0
 
 
@@ -94,8 +95,23 @@ def _mark_done(trials: list[Trial]) -> None:
 
 
 def _summary(
-    trials: Sequence[Trial], probes: dict[str, Probe], launcher: str, workers: int, keeps: bool, lanes_s: float
+    trials: Sequence[Trial],
+    probes: dict[str, Probe],
+    launcher: str,
+    workers: int,
+    saves_best_only: bool,
+    lanes_s: float,
 ) -> dict[str, Any]:
+    """Returns how many trials are in each state, and the time, memory and disk that the waiting ones will take.
+
+    Args:
+        trials: all trials.
+        probes: structure -> what a step of its model takes; empty for no estimates.
+        launcher: the launcher's name.
+        workers: how many trials run at the same time.
+        saves_best_only: whether `save.keep` applies.
+        lanes_s: the estimated seconds of the trials that are lanes; 0 if none are.
+    """
     from kexp.schema import models_kept
     from kexp.sweeps.launch.fusing import is_lane
     from kexp.sweeps.launch.probing import structure_key
@@ -126,33 +142,32 @@ def _summary(
         found["seconds"] = lanes_s + sum(probe.trial_s(epochs) for probe, epochs in alone) / workers
         most, most_alone = (max((probe.memory_mb for probe, _ in some), default=0.0) for some in (taken, alone))
         found["memory_mb"] = max(most, workers * most_alone)
-        kept = models_kept(waiting[0].config["save"]["keep"]) if keeps else None
+        kept = models_kept(waiting[0].config["save"]["keep"]) if saves_best_only else None
         sizes = sorted((probe.disk_mb for probe, _ in taken), reverse=True)  # any of them may be kept
         found["disk_mb"] = sum(sizes[:kept])
     return found
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
+def _lines(summary: dict[str, Any]) -> list[str]:
     from kexp.training.progress import format_seconds
 
-    lines = [
-        f"trials     {found['trials']}: {found['to_run']} to run, {found['done']} done, {found['invalid']} invalid"
-    ]
-    for each in found["reasons"]:
+    states = ", ".join(f"{summary[key]} {name}" for key, name in _STATES.items())
+    lines = [f"trials     {summary['trials']}: {states}"]
+    for each in summary["reasons"]:
         named = each["trials"]
         more = f" and {len(named) - 3} more" if len(named) > 3 else ""
         lines.append(f"invalid    {each['reason']}  [{'; '.join(named[:3])}{more}]")
-    lines += [f"without    {each}" for each in found["left_out"]]
-    if not found["to_run"]:
+    lines += [f"without    {each}" for each in summary["left_out"]]
+    if not summary["to_run"]:
         return lines
-    if found["search"]:
+    if summary["search"]:
         lines.append("search     each trial depends on the results of earlier ones; the first is the estimate for all")
-    workers = f", {found['workers']} at a time" if found["workers"] > 1 and not found["groups"] else ""
-    lines.append(f"launcher   {found['launcher']}{workers}")
-    lines += found["groups"]
-    if "seconds" in found:
-        lines.append(f"structures {found['structures']}, each built and trained for a step")
-        lines.append(f"time       about {format_seconds(found['seconds'])}, if every epoch is trained")
-        lines.append(f"memory     about {found['memory_mb']:,.0f} MB")
-        lines.append(f"disk       about {found['disk_mb']:,.1f} MB")
+    workers = f", {summary['workers']} at a time" if summary["workers"] > 1 and not summary["groups"] else ""
+    lines.append(f"launcher   {summary['launcher']}{workers}")
+    lines += summary["groups"]
+    if "seconds" in summary:
+        lines.append(f"structures {summary['structures']}, each built and trained for a step")
+        lines.append(f"time       about {format_seconds(summary['seconds'])}, if every epoch is trained")
+        lines.append(f"memory     about {summary['memory_mb']:,.0f} MB")
+        lines.append(f"disk       about {summary['disk_mb']:,.1f} MB")
     return lines

@@ -39,11 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("overrides", metavar="OVERRIDE", nargs="*", help="what to try it with: data=iris loss.gamma=3")
     add_experiment(parser)
-    places = [place for place, each in enumerate(arguments) if not each.startswith(("-", "tracking."))]
-    groups = [place for place in places if arguments[place].partition("=")[0] in GROUPS]
-    first = next(iter(groups or places), 0)
-    words = [word for at, each in enumerate(arguments) for word in (each.split("=", 1) if at == first else [each])]
-    args = parser.parse_args(words)
+    args = parser.parse_args(_split_group(arguments))
     if args.name is None and args.group not in (*GROUPS, *SETTINGS):
         from kexp.commands.support.show_run import show_run
 
@@ -60,6 +56,17 @@ def main(arguments: Sequence[str]) -> int:
         raise ConfigError(f"NAME: must be given, one of those that `kexp components {args.group}` lists")
     name = args.name.strip("[]") if GROUPS[args.group].several else args.name
     return _show_component(args.group, name, args.overrides)
+
+
+def _split_group(arguments: Sequence[str]) -> list[str]:
+    """Returns the arguments with `GROUP=NAME` split in two.
+
+    It is the first argument that begins with the name of a group; without one, the first that is no flag.
+    """
+    places = [place for place, each in enumerate(arguments) if not each.startswith(("-", "tracking."))]
+    groups = [place for place in places if arguments[place].partition("=")[0] in GROUPS]
+    first = next(iter(groups or places), 0)
+    return [part for place, each in enumerate(arguments) for part in (each.split("=", 1) if place == first else [each])]
 
 
 def _show_component(group: str, name: str, overrides: Sequence[str]) -> int:
