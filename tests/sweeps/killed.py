@@ -10,6 +10,7 @@ import importlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,8 @@ POINTS = {
     "report": ("kexp.sweeps.execution.closing", "Report._write_files", "before"),
     "reported": ("kexp.sweeps.execution.closing", "Report._write_files", "after"),
 }
+
+BY_RECORDER = ("writing", "written", "replacing")
 
 
 def workers() -> list[psutil.Process]:
@@ -71,9 +74,42 @@ def strike_at(point: str, nth: int, number: signal.Signals) -> None:
     setattr(owner, name, striking)
 
 
+def wait_for_writes(most: int) -> None:
+    """Waits after each of the first `most` trials until as many batches of records are written.
+
+    Without this, all trials of a small sweep are over before MLflow is imported, and one batch holds them all.
+    """
+    from kexp.sweeps.execution.trial_events import TrialEvents
+    from kexp.sweeps.record import recorder
+
+    deliver_records, ended = recorder.deliver_records, TrialEvents.ended
+    written = over = 0
+
+    @functools.wraps(deliver_records)
+    def delivering(*arguments: Any, **keywords: Any) -> Any:
+        nonlocal written
+        returned = deliver_records(*arguments, **keywords)
+        written += 1
+        return returned
+
+    @functools.wraps(ended)
+    def ending(events: TrialEvents, trial: Any, outcome: Any) -> bool:
+        nonlocal over
+        goes_on = ended(events, trial, outcome)
+        over += outcome.state == "FINISHED"
+        deadline = time.monotonic() + 60
+        while written < min(over, most) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return goes_on
+
+    recorder.deliver_records, TrialEvents.ended = delivering, ending  # type: ignore[method-assign]
+
+
 if __name__ == "__main__":
     from kexp.cli import main
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if sys.argv[1] in BY_RECORDER:
+        wait_for_writes(3)
     strike_at(sys.argv[1], int(sys.argv[2]), signal.Signals[sys.argv[3]])
     main(sys.argv[4:])
