@@ -84,6 +84,11 @@ def wait_until(true: Callable[[], object], running: subprocess.Popen[str], timeo
         time.sleep(0.05)
 
 
+def measured(view: RunView) -> dict[str, float]:
+    """The metrics of a run's model, without those of its time and machine."""
+    return {name: value for name, value in view.metrics.items() if not name.startswith("system/")}
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A head and a second node, one core each; the second has two GPUs, which need not exist to be shared out."""

@@ -1,4 +1,4 @@
-"""A model and a callback that note where a trial runs and end it as `model.end` says; chosen by reference."""
+"""A model and callbacks that note where it is built and trained, and end a trial as `model.end` says."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _planned: dict[str, Any] = {}
 def model(
     spec: ModelSpec, *, end: str = "well", epoch: int = 1, notes: str = "", pause_s: float = 0.0
 ) -> keras.Sequential:
-    """A tiny network; a note in the folder `notes` says where it was built."""
+    """A tiny network. A note in the folder `notes` says that it was built."""
     import keras
 
     _planned.update(end=end, epoch=epoch, notes=notes, pause_s=pause_s)
-    _note(notes, end)
+    _note(notes, "built", end)
     if end == "raise":
         raise RuntimeError("this model was never meant to be")
     return keras.Sequential(
@@ -40,10 +40,16 @@ def model(
 
 
 def at() -> keras.callbacks.Callback:
-    """At the beginning of epoch `model.epoch`, from 0, what `model.end` says happens; what ends in `_once`, once."""
+    """Does what `model.end` says when epoch `model.epoch`, from 0, begins; once if it ends in `_once`.
+
+    A note says that training began.
+    """
     import keras
 
     class At(keras.callbacks.Callback):
+        def on_train_begin(self, logs: Any = None) -> None:
+            _note(_planned["notes"], "begun", _planned["end"])
+
         def on_epoch_begin(self, number: int, logs: Any = None) -> None:
             time.sleep(_planned["pause_s"])
             if number != _planned["epoch"]:
@@ -67,19 +73,19 @@ def slow() -> keras.callbacks.Callback:
         def on_epoch_begin(self, number: int, logs: Any = None) -> None:
             time.sleep(0.05)
             if number == 0:
-                _note("notes", "lane")
+                _note("notes", "begun", "lane")
                 print("a lane begins")
 
     return Slow()
 
 
-def notes_in(folder: Path) -> list[dict[str, Any]]:
-    """What the trials have noted, in the order of time."""
-    found = [json.loads(file.read_text()) for file in folder.glob("*.json")]
+def notes_in(folder: Path, what: str = "begun") -> list[dict[str, Any]]:
+    """The notes on trainings that have begun, or on models that were `built`, in the order of time."""
+    found = [json.loads(file.read_text()) for file in folder.glob(f"{what}-*.json")]
     return sorted(found, key=lambda note: float(note["time"]))
 
 
-def _note(folder: str, end: str) -> None:
+def _note(folder: str, what: str, end: str) -> None:
     import ray
 
     if not folder or not ray.is_initialized():
@@ -94,7 +100,7 @@ def _note(folder: str, end: str) -> None:
         "word": os.environ.get("WORD"),
         "folder": os.getcwd(),
     }
-    beside = Path(folder, f"{uuid.uuid4().hex}.part")
+    beside = Path(folder, f"{what}-{uuid.uuid4().hex}.part")
     beside.write_text(json.dumps(note))
     beside.rename(beside.with_suffix(".json"))
 

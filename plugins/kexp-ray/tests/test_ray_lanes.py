@@ -10,15 +10,10 @@ import time
 from collections import Counter
 
 import psutil
-from conftest import Place, wait_until
+from conftest import Place, measured, wait_until
 from ray_ends import notes_in
 
-from kexp.tracking import RunView, metric_history, search
-
-
-def measured(view: RunView) -> dict[str, float]:
-    """The metrics of a run, without the seconds of its epochs."""
-    return {name: value for name, value in view.metrics.items() if not name.startswith("system/")}
+from kexp.tracking import metric_history, search
 
 
 def test_lanes_are_spread_over_the_nodes_and_give_the_same_bits_as_on_one_machine(lanes: Place) -> None:
