@@ -197,7 +197,7 @@ def engine(case: str, width: int | None, threads: int | None, memory_mb: int | N
     from kexp.data.inference import arrays
     from kexp.data.sources.builtin import digits
     from kexp.experiment import prepare
-    from kexp.fused.structure.config_numbers import with_numbers
+    from kexp.fused.inputs.config_numbers import with_numbers
     from kexp.schema import check
 
     if SHAPES[model] == 8 and find_spec("sklearn"):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kexp.stored.models import load_model
     from kexp.sweeps.api import sweep
     from kexp.sweeps.compare_sweeps import compare
-    from kexp.training.initial_values import initial_values
+    from kexp.training.process.initial_values import initial_values
     from kexp.traits import declare
 
 __all__ = [
@@ -41,7 +41,7 @@ __all__ = [
 _HOMES = {
     "compare": "kexp.sweeps.compare_sweeps",
     "declare": "kexp.traits",
-    "initial_values": "kexp.training.initial_values",
+    "initial_values": "kexp.training.process.initial_values",
     "load_model": "kexp.stored.models",
     "run": "kexp.api",
     "sweep": "kexp.sweeps.api",

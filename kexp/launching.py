@@ -16,10 +16,10 @@ from kexp.schema import Fused, Sweep
 from kexp.sweeps.events import Events, NoEvents
 from kexp.sweeps.feed import Feed
 from kexp.sweeps.launch.fusing import FusedLauncher
+from kexp.sweeps.launch.lanes.estimates import has_foreign_code
 from kexp.sweeps.launch.lanes.lane_engine import LaneEngine, import_engine
 from kexp.sweeps.launch.lanes.lane_runner import LaneGroup, LaneRunner
 from kexp.sweeps.launch.lanes.messages import Batch, Verified
-from kexp.sweeps.launch.lanes.weighing import has_foreign_code
 from kexp.sweeps.launch.launchers import HydraLauncher, ProcessesLauncher, SerialLauncher
 from kexp.sweeps.launch.trial_run import logged, run_trial, too_long
 from kexp.sweeps.launch.worker_process import import_keras

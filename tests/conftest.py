@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import warm_processes
 
-from kexp.training.compiled_programs import cache_folder
+from kexp.training.process.compiled_programs import cache_folder
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # A shell starts background jobs with SIGINT ignored, which children inherit; tests send it to theirs.

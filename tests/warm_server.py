@@ -24,7 +24,7 @@ _LIBRARIES = """
     mlflow.models mlflow.store.tracking.sqlalchemy_store matplotlib.figure plotly.graph_objects rich flask fastapi
     graphene uvicorn.config
 """.split()
-_UNUSED_BY_KERAS = ("pandas", "sklearn", "matplotlib")  # as `kexp.training.backend.own_process` has it
+_UNUSED_BY_KERAS = ("pandas", "sklearn", "matplotlib")  # as `kexp.training.process.backend.own_process` has it
 _ADOPTED_S = 30.0
 _ABOVE = 500  # no descriptor that a child is given has such a number
 

@@ -29,7 +29,7 @@ def build_compiled(prepared: Prepared) -> keras.Model:
         ConfigError: an embedding is too small for the data, or the batches do not suit the model's Input.
     """
     from kexp.model import adapt, follow_weights
-    from kexp.training.initial_values import initial_values
+    from kexp.training.process.initial_values import initial_values
 
     experiment, train = prepared.experiment, feeds(prepared)[0]
     trainer = experiment.trainer

@@ -10,10 +10,10 @@ from kexp.fused.engine import compile_ahead, default_threads, run_trials, train_
 from kexp.fused.lanes.callbacks import IN_CALLBACKS
 from kexp.fused.lanes.streams import Group
 from kexp.fused.planning import Fallback, Plan, Session, default_width, plan
-from kexp.fused.shared import NotALaneError, settings_kept
-from kexp.fused.structure.grouping import row_counts, structure_key, unfit
-from kexp.fused.trial import LaneResult, Parked, Trial
-from kexp.training.compiled_programs import use_compilation_cache
+from kexp.fused.shared import NotALaneError, settings_guarded
+from kexp.fused.structure.grouping import lane_refusal, row_counts, structure_key
+from kexp.fused.trial import LaneResult, PausedLane, Trial
+from kexp.training.process.compiled_programs import use_compilation_cache
 
 __all__ = [
     "IN_CALLBACKS",
@@ -21,20 +21,20 @@ __all__ = [
     "Group",
     "LaneResult",
     "NotALaneError",
-    "Parked",
+    "PausedLane",
     "Plan",
     "Session",
     "Trial",
     "compile_ahead",
     "default_threads",
     "default_width",
+    "lane_refusal",
     "plan",
     "row_counts",
     "run_trials",
-    "settings_kept",
+    "settings_guarded",
     "structure_key",
     "train_one",
-    "unfit",
     "use_compilation_cache",
     "verify",
 ]

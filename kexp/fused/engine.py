@@ -12,11 +12,11 @@ from threading import Event
 from typing import Any
 
 from kexp.errors import ConfigError, in_a_line
+from kexp.fused.functional.lowering import device_count
 from kexp.fused.lanes.streams import Stream, drive, next_stream
 from kexp.fused.lanes.worker import OnEpoch, OnResume
 from kexp.fused.planning import Fallback, Plan, Session, plan
-from kexp.fused.program.table import Tables
-from kexp.fused.structure.lowering import device_count
+from kexp.fused.program.tables import Tables
 from kexp.fused.trial import LaneResult, Trial
 from kexp.training import Checkpointing, History
 

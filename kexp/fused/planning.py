@@ -6,16 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kexp.errors import ConfigError, in_a_line
-from kexp.fused.lanes.streams import Group, is_streamed
-from kexp.fused.program.table import Tables
-from kexp.fused.shared import TRACING
+from kexp.fused.functional.lowering import device_count
+from kexp.fused.inputs.config_numbers import Key, changes_of, numbers_after, numbers_of
+from kexp.fused.lanes.streams import Group, fed_in_blocks
+from kexp.fused.program.tables import Tables
+from kexp.fused.shared import TRACING_LOCK
 from kexp.fused.structure.analysis import analyse
-from kexp.fused.structure.config_numbers import Key, changes_of, numbers_after, numbers_of
-from kexp.fused.structure.grouping import by_structure, rows_digest, structure_key, told_apart, unfit
-from kexp.fused.structure.lowering import device_count
+from kexp.fused.structure.grouping import (
+    distinguishing_settings,
+    group_by_structure,
+    lane_refusal,
+    rows_digest,
+    structure_key,
+)
 from kexp.fused.structure.structure import NotFusableError, Structure
 from kexp.fused.trial import Trial
-from kexp.training.compiled_programs import use_compilation_cache
+from kexp.training.process.compiled_programs import use_compilation_cache
 
 __all__ = ["Fallback", "Plan", "Session", "default_width", "plan"]
 
@@ -69,16 +75,16 @@ def plan(
     made = Plan([], [])
     fit_for_lanes = []
     for trial in trials:
-        reason = unfit(trial)
+        reason = lane_refusal(trial)
         if reason:
             made.fallbacks.append(Fallback(trial, reason))
         else:
             fit_for_lanes.append(trial)
     tables = Tables()
-    structures = by_structure(fit_for_lanes)
+    structures = group_by_structure(fit_for_lanes)
     session = session or Session()
     for key, members in structures.items():
-        why = told_apart(key, list(structures))
+        why = distinguishing_settings(key, list(structures))
         for lanes, some in _by_lanes(members, width).items():
             _plan_structure(made, some, session.of(key), tables, lanes, why)
             why = "another fused.max_lanes"
@@ -115,7 +121,7 @@ def _plan_structure(
         structure = tried.pop(0) if tried else None
         if structure is None:
             try:
-                with TRACING:
+                with TRACING_LOCK:
                     structure = analyse(first.prepared, tables.first_batches(first.prepared, 2), constants)
             except Exception as error:
                 is_sentence = isinstance(error, (NotFusableError, ConfigError))
@@ -131,7 +137,7 @@ def _plan_structure(
         mine = [trial for trial in mine if id(trial) not in stiff]
         if mine:
             number, lanes = len(made.groups) + 1, width or default_width()
-            said = f"{why}, its data fed in blocks" if is_streamed(first.prepared) else why
+            said = f"{why}, its data fed in blocks" if fed_in_blocks(first.prepared) else why
             made.groups.append(Group(number, mine, said, lanes, structure, given=width is not None))
             why = _why_split(constants)
         elif not taken and structure is known[-1] and not tried and structure.blueprint.prepared is first.prepared:
@@ -146,7 +152,7 @@ def _fits(trial: Trial, structure: Structure) -> bool:
     return (
         (not constants or structure_key(trial.prepared, constants) == structure.key)
         and structure.lane.slots.agree(numbers_of(trial.prepared.experiment))
-        and (not structure.by_split or rows_digest(trial.prepared) == rows_digest(theirs))
+        and (not structure.shares_rows or rows_digest(trial.prepared) == rows_digest(theirs))
     )
 
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 from kexp.system.process_settings import put_back
 
-__all__ = ["TRACING", "NotALaneError", "settings_kept"]
+__all__ = ["TRACING_LOCK", "NotALaneError", "settings_guarded"]
 
-TRACING = threading.RLock()  # tracing overwrites attributes of shared objects: one thread at a time
+TRACING_LOCK = threading.RLock()  # tracing overwrites attributes of shared objects: one thread at a time
 
 
 class NotALaneError(Exception):
@@ -18,7 +18,7 @@ class NotALaneError(Exception):
 
 
 @contextmanager
-def settings_kept() -> Iterator[None]:
+def settings_guarded() -> Iterator[None]:
     """Code that changes a setting of the whole process is found out, and the setting put back.
 
     Raises:

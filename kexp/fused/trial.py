@@ -6,24 +6,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from kexp.experiment import Prepared, TrainedState, build_compiled
-from kexp.fused.shared import TRACING
+from kexp.fused.shared import TRACING_LOCK
 from kexp.training import Checkpointing, History
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["LaneResult", "Parked", "Trial"]
+__all__ = ["LaneResult", "PausedLane", "Trial"]
 
 
 @dataclass(frozen=True, eq=False)
-class Parked:
+class PausedLane:
     """A lane that was taken out of its program between two epochs: what it, or a copy of it, goes on with.
 
     Attributes:
         epoch: epochs done.
         state: the lane's variables, on the device where there is one.
         history: metrics until then.
-        callbacks: what its callbacks know, and the arrays of that; see `kexp.training.state.capture_callbacks`.
+        callbacks: the state of its callbacks, and the arrays of that state; see
+            `kexp.training.checkpoints.state.capture_callbacks`.
     """
 
     epoch: int
@@ -49,7 +50,7 @@ class Trial:
     prepared: Prepared
     checkpoint: Checkpointing | None = None
     pause_at: int | None = None
-    goes_on: Parked | None = None
+    goes_on: PausedLane | None = None
     varies: tuple[str, ...] = ()
 
 
@@ -86,7 +87,7 @@ class LaneResult:
     group: int = 0
     narrowed: bool = False
     error: Exception | None = None
-    parked: Parked | None = None
+    parked: PausedLane | None = None
 
     @property
     def tags(self) -> dict[str, str]:
@@ -102,7 +103,7 @@ class LaneResult:
         """
         if self.state is None:
             raise ValueError(f"trial {self.trial.key} failed and has no model: {self.reason}")
-        with TRACING:
+        with TRACING_LOCK:
             model = build_compiled(self.trial.prepared)
         self.state.assign_to(model)
         return model

@@ -100,7 +100,7 @@ def evaluate(model: keras.Model | Predictor, experiment: Experiment, rows: Rows)
     """
     from kexp import training
     from kexp.data import feed
-    from kexp.training.backend import seed_everything
+    from kexp.training.process.backend import seed_everything
 
     seed_everything(experiment.seed)
     batch_size = experiment.trainer.batch_size

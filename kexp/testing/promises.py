@@ -160,7 +160,7 @@ def _drawn(experiment: Experiment, seed: int, own: int | None = None) -> NDArray
 
     from kexp.build import build
     from kexp.schema import component_node
-    from kexp.training.initial_values import initial_values
+    from kexp.training.process.initial_values import initial_values
 
     node = experiment.model.parameters["kernel_initializer"]
     if own is not None:

@@ -49,7 +49,7 @@ def train(experiment: Experiment, kinds: Sequence[FeedKind] = ("numpy",)) -> Tra
     from kexp import training
     from kexp.build import build_callbacks
     from kexp.experiment import build_compiled, feeds, prepare
-    from kexp.training.state import state_variables
+    from kexp.training.checkpoints.state import state_variables
 
     training.prepare_backend(experiment.backend)
     import keras

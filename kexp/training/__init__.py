@@ -1,6 +1,11 @@
 """Training: fits and evaluates Keras models that are ready. Does not import Hydra, the registry or MLflow."""
 
-from kexp.training.backend import (
+from kexp.training.checkpoints.checkpoint import Checkpointing, remove_checkpoints
+from kexp.training.fit import evaluate, fit, predict
+from kexp.training.history import History
+from kexp.training.listeners import Stop, notify_epoch, notify_resumed
+from kexp.training.plan import Plan, compile_model
+from kexp.training.process.backend import (
     check_backend,
     check_backend_installed,
     loaded_backend,
@@ -10,12 +15,7 @@ from kexp.training.backend import (
     set_precision,
     user_precision,
 )
-from kexp.training.checkpoint import Checkpointing, remove_checkpoints
-from kexp.training.cleanup import forget_model, freeze_imports
-from kexp.training.fit import evaluate, fit, predict
-from kexp.training.history import History
-from kexp.training.listeners import Stop, notify_epoch, notify_resumed
-from kexp.training.plan import Plan, compile_model
+from kexp.training.process.cleanup import forget_model, freeze_imports
 from kexp.training.progress import progress
 from kexp.training.watch import check_monitors
 

@@ -10,11 +10,11 @@ from kexp.errors import ConfigError, KexpError, TrainingError
 from kexp.system.quiet import warnings_as_notices
 from kexp.system.user_errors import describe_error
 from kexp.training.batches import Feed, batches_of
-from kexp.training.checkpoint import Checkpoint, Checkpointing, latest_checkpoint
+from kexp.training.checkpoints.checkpoint import Checkpoint, Checkpointing, latest_checkpoint
+from kexp.training.checkpoints.state import build_optimizer, mismatch, state_variables
 from kexp.training.history import History, plain_numbers
 from kexp.training.listeners import EpochListener, Stop, notify_resumed
 from kexp.training.plan import Plan
-from kexp.training.state import build_optimizer, mismatch, state_variables
 from kexp.training.watch import EpochHandler, as_callback
 
 if TYPE_CHECKING:

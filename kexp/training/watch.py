@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError, suggestion
-from kexp.training.checkpoint import Checkpoint, Checkpointing, Clock, save_checkpoint
+from kexp.training.checkpoints.checkpoint import Checkpoint, Checkpointing, Clock, save_checkpoint
+from kexp.training.checkpoints.state import build_optimizer, capture, given_code, restore
 from kexp.training.history import History, plain_numbers
 from kexp.training.listeners import EpochListener, notify_epoch, notify_step
 from kexp.training.plan import Plan
-from kexp.training.state import build_optimizer, capture, given_code, restore
 
 if TYPE_CHECKING:
     import keras

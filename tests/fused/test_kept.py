@@ -13,14 +13,14 @@ import made
 import pytest
 from test_engine import RICH
 
-from kexp.fused.structure.known import known_by
+from kexp.fused.structure.trace_cache import cache_file
 
 PROGRAM = """
 import hashlib, json, sys
 import made
 from kexp import fused
-from kexp.training.compiled_programs import cache_folder
-from kexp.fused.structure.pure import Lane
+from kexp.training.process.compiled_programs import cache_folder
+from kexp.fused.functional.lane_functions import LaneFunctions
 
 def results():
     each = [(*{rich!r}, f"seed={{seed}}", f"optimizer.learning_rate={{0.001 * (seed + 1)}}") for seed in range(3)]
@@ -35,10 +35,10 @@ def refuse(*_, **__):
     raise AssertionError("a step was traced")
 
 if sys.argv[1:]:
-    step, Lane.step = Lane.step, refuse
+    step, LaneFunctions.step = LaneFunctions.step, refuse
 print(json.dumps(results()))
 if sys.argv[1:]:
-    Lane.step = step
+    LaneFunctions.step = step
     damaged = [*cache_folder().glob("*.program"), *cache_folder().glob("*.known")]
     assert len(damaged) > 3
     for number, file in enumerate(damaged):
@@ -79,14 +79,14 @@ def test_models_with_code_of_others_are_not_kept(own: str, tmp_path: Path, monke
     monkeypatch.setenv("KEXP_CACHE", str(tmp_path))
     import jax
 
-    from kexp.training.compiled_programs import cache_folder
+    from kexp.training.process.compiled_programs import cache_folder
 
     before = jax.config.jax_compilation_cache_dir
     cache_folder().mkdir(parents=True)
     jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
     try:
-        assert known_by("check", made.prepared(*made.BRIEF)) is not None
-        assert known_by("check", made.prepared(*made.BRIEF, own)) is None
+        assert cache_file("check", made.prepared(*made.BRIEF)) is not None
+        assert cache_file("check", made.prepared(*made.BRIEF, own)) is None
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
         sys.modules.pop("made_by_hand", None)
@@ -96,9 +96,9 @@ def test_programs_that_read_the_same_of_other_arguments_are_kept_apart(tmp_path:
     """As the starts of two models may: what they do not read differs in shape, or in number."""
     program = """
 import jax, jax.numpy as jnp
-from kexp.fused.program.kept import compiled
-from kexp.fused.structure.known import kept_in
-assert kept_in() is not None
+from kexp.fused.program.executables import compiled
+from kexp.fused.structure.trace_cache import trace_cache_folder
+assert trace_cache_folder() is not None
 kept = []
 for turn in range(2):
     for unread in ([jnp.ones((3, 2))], [jnp.ones((5, 4))], [jnp.ones(3), jnp.ones(2)]):

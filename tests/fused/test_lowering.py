@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 import jax.numpy as jnp
 import numpy as np
-from kexp.fused.structure.lowering import lower_lanes
+from kexp.fused.functional.lowering import lower_lanes
 
 WIDTH, SIZE, CALLS = 4, 128, 8
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kexp.fused.structure.pooling import quick_pooling
+from kexp.fused.functional.pooling import fast_pooling_gradient
 
 CASES = [
     ((3, 9, 7, 2), 2, None),  # rows and columns that no window takes, or that are padded
@@ -38,7 +38,7 @@ def test_values_and_gradients_are_those_of_keras(shape: tuple[int, ...], size: A
             return (pooled(x) * weights).sum()
 
         expected = jax.jit(jax.value_and_grad(loss))(x)
-        with quick_pooling():
+        with fast_pooling_gradient():
             found = jax.jit(jax.value_and_grad(loss))(x)
             mapped = jax.jit(jax.vmap(jax.grad(loss)))(np.stack([x, x]))
         np.testing.assert_array_equal(found[0], expected[0])
@@ -52,5 +52,5 @@ def test_the_gradient_is_no_scatter() -> None:
         return lowered.as_text()
 
     assert "select_and_scatter" in compiled()
-    with quick_pooling():
+    with fast_pooling_gradient():
         assert "select_and_scatter" not in compiled()

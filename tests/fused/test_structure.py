@@ -7,9 +7,9 @@ from pathlib import Path
 import made
 import pytest
 
-from kexp.fused.program.table import Tables
+from kexp.fused.program.tables import Tables
 from kexp.fused.structure.analysis import analyse
-from kexp.fused.structure.grouping import structure_key, told_apart
+from kexp.fused.structure.grouping import distinguishing_settings, structure_key
 from kexp.fused.structure.structure import NotFusableError, Structure
 
 TINY = ("model.hidden=[4]", "trainer.epochs=2", "trainer.batch_size=20")
@@ -29,9 +29,9 @@ def traced(structure: Structure) -> set[str]:
 def test_a_structure_is_told_by_the_settings_that_make_it_another() -> None:
     chosen = ((), ("optimizer=sgd",), ("trainer.batch_size=10", "model.hidden=[5]"))
     keys = [structure_key(made.prepared(*TINY, *overrides)) for overrides in chosen]
-    told = [told_apart(key, keys) for key in keys]
+    told = [distinguishing_settings(key, keys) for key in keys]
     assert told == ["optimizer.name=adam", "optimizer.name=sgd", "model.hidden=[5], trainer.batch_size=10"]
-    assert told_apart(keys[0], keys[:1]) == "the only structure"
+    assert distinguishing_settings(keys[0], keys[:1]) == "the only structure"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from kexp.experiment import feeds, prepare
 from kexp.model import ModelSpec
 from kexp.model.check import check_model
 from kexp.schema import check
-from kexp.training.initial_values import initial_values
+from kexp.training.process.initial_values import initial_values
 
 SHORT = ["data=iris", "trainer.epochs=3", "trainer.verbose=0", "seed=3", "tracking.figures=false"]
 TRAINED = ("two_ways", "Residual", "stacked", "Weighed", "by_lambda", "ready", "shared_and_nested")

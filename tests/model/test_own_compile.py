@@ -17,7 +17,7 @@ from kexp.experiment import feeds, prepare
 from kexp.schema import check
 from kexp.stored import load_experiment
 from kexp.stored.runs import find
-from kexp.training.initial_values import initial_values
+from kexp.training.process.initial_values import initial_values
 
 SHORT = ["data=iris", "trainer.epochs=2", "trainer.verbose=0", "seed=3", "tracking.figures=false", "save.model=false"]
 

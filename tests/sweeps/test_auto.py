@@ -10,7 +10,7 @@ import pytest
 
 from kexp.cli import main
 from kexp.sweeps.launch.auto import decide
-from kexp.sweeps.launch.lanes.weighing import START_S, Weighed
+from kexp.sweeps.launch.lanes.estimates import START_S, Estimate
 from kexp.tracking import RunView, StoreSettings, search
 
 AUTO = ["-m", "hydra/launcher=auto", "trainer.epochs=2", "tracking.figures=false"]
@@ -105,6 +105,6 @@ def test_a_search_is_weighed_once(workplace: Path, capfd: pytest.CaptureFixture[
 def test_what_is_slower_as_lanes_goes_to_workers_where_that_pays_for_starting_them(
     weighed: list[tuple[float, float]], sunk: bool, chosen: list[str]
 ) -> None:
-    given = [Weighed([place], fused, workers) for place, (fused, workers) in enumerate(weighed)]
+    given = [Estimate([place], fused, workers) for place, (fused, workers) in enumerate(weighed)]
     found = {each.shares[0]: choice.how for each, choice in decide(given, sunk)}
     assert [found[place] for place in range(len(given))] == chosen

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kexp.errors import ConfigError
-from kexp.training.checkpoint import (
+from kexp.training.checkpoints.checkpoint import (
     Checkpoint,
     Checkpointing,
     Clock,

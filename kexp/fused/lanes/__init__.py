@@ -1,5 +1,5 @@
-"""The lanes at work: trials stream through a program's lanes, epoch by epoch, each with callbacks and checkpoints.
+"""Lanes: trials that train in the lanes of a program, epoch by epoch, each with its own callbacks and checkpoints.
 
-In come groups of trials and their structure. Out go epochs and a `LaneResult` for each trial. From here `program`,
-`structure` and what they stand on may be imported.
+Input: groups of trials and their structure. Output: an event for each epoch, and a `LaneResult` for each trial. This
+package may import `program`, `structure` and what those import.
 """

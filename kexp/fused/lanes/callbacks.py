@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.build import build_callbacks
 from kexp.errors import in_a_line
-from kexp.fused.lanes.mirror import Mirror
-from kexp.fused.shared import TRACING, NotALaneError, settings_kept
-from kexp.fused.structure.callbacks import ENDED_ANYWAY, needs_model
-from kexp.training.state import capture_callbacks, given_code, restore_callbacks
+from kexp.fused.lanes.callback_model import CallbackModel
+from kexp.fused.shared import TRACING_LOCK, NotALaneError, settings_guarded
+from kexp.fused.structure.callback_rules import NAN_CALLBACK, needs_model
+from kexp.training.checkpoints.state import capture_callbacks, given_code, restore_callbacks
 
 if TYPE_CHECKING:
     from kexp.experiment import Prepared
@@ -87,14 +87,14 @@ class LaneCallbacks:
         mirror: builds the lane's own model, for callbacks that may use any of it.
     """
 
-    def __init__(self, prepared: Prepared, steps: int, model: LaneModel, mirror: Callable[[], Mirror]) -> None:
+    def __init__(self, prepared: Prepared, steps: int, model: LaneModel, mirror: Callable[[], CallbackModel]) -> None:
         import keras
 
         experiment = prepared.experiment
         self.trial: Any = None
-        with settings_kept():
+        with settings_guarded():
             built = build_callbacks(experiment.callbacks)
-        self.callbacks = [each for each in built if type(each).__name__ != ENDED_ANYWAY]
+        self.callbacks = [each for each in built if type(each).__name__ != NAN_CALLBACK]
         self.mirror = mirror() if needs_model(self.callbacks) else None
         self.model: Any = model
         if self.mirror is not None:
@@ -140,11 +140,11 @@ class LaneCallbacks:
         if self.mirror is None:
             yield
             return
-        with TRACING, self.mirror.in_use():
+        with TRACING_LOCK, self.mirror.in_use():
             yield
 
     def capture(self, arrays: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
-        """What the callbacks know between two epochs; see `kexp.training.state.capture_callbacks`."""
+        """What the callbacks know between two epochs; see `kexp.training.checkpoints.state.capture_callbacks`."""
         for callback in self.callbacks:
             _compare_by_keras(callback)
         return capture_callbacks(self.callbacks, self._given, self._parts(), arrays)

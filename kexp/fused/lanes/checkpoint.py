@@ -1,8 +1,8 @@
-"""Checkpoints of one lane: what it needs to go on, to the same bits, when its program was killed.
+"""Checkpoints of one lane, from which a killed lane resumes to the same bits.
 
-The files are those of `kexp.training.checkpoint`, of another fingerprint than a training by Keras' own loop has. The
-width of the program and its executor are part of a result's bits: a lane goes on in a program of the same, or starts
-anew.
+The files are those of `kexp.training.checkpoints`, with another fingerprint than that of a training by Keras' own loop.
+The last bits of a result depend on the width of the program and on its executor. A lane therefore resumes only in a
+program with the same width and executor; otherwise it starts from the beginning.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kexp.training.checkpoint import Checkpoint, Checkpointing, Clock, latest_checkpoint, save_checkpoint
-from kexp.training.state import mismatch, pack_array, unpack_array
+from kexp.training.checkpoints.checkpoint import Checkpoint, Checkpointing, Clock, latest_checkpoint, save_checkpoint
+from kexp.training.checkpoints.state import mismatch, pack_array, unpack_array
 
 if TYPE_CHECKING:
     from kexp.fused.lanes.callbacks import LaneCallbacks

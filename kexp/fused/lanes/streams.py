@@ -8,21 +8,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kexp.fused.functional.lowering import device_count, put_on_devices
 from kexp.fused.lanes.worker import OnEpoch, OnResume, Worker
 from kexp.fused.program.blocks import Blocks, data_bytes
 from kexp.fused.program.memory import is_out_of_memory, memory_limit
 from kexp.fused.program.program import Program
-from kexp.fused.program.table import Tables
-from kexp.fused.shared import TRACING
+from kexp.fused.program.tables import Tables
+from kexp.fused.shared import TRACING_LOCK
 from kexp.fused.structure.grouping import row_counts
-from kexp.fused.structure.lowering import device_count, on_devices
 from kexp.fused.structure.structure import Structure
 from kexp.fused.trial import LaneResult, Trial
 
 if TYPE_CHECKING:
     from kexp.experiment import Prepared
 
-__all__ = ["Group", "Stream", "drive", "is_streamed", "next_stream"]
+__all__ = ["Group", "Stream", "drive", "fed_in_blocks", "next_stream"]
 
 _BLOCK_SHARE = 16  # of the memory: one is trained on, one waits and one is read, and so for each program that runs
 
@@ -139,13 +139,13 @@ class Stream:
     def _data(self, tables: Tables) -> Any:
         """The whole data on the device, or its blocks."""
         first, width = self.group.trials[0].prepared, self.group.width
-        if not is_streamed(first):
+        if not fed_in_blocks(first):
             return tables.of(first)
-        return Blocks(first, width, _limit(first) // _BLOCK_SHARE, lambda arrays: on_devices(arrays, width))
+        return Blocks(first, width, _limit(first) // _BLOCK_SHARE, lambda arrays: put_on_devices(arrays, width))
 
     def _room(self, tables: Tables) -> int:
         first = self.group.trials[0].prepared
-        data = 0 if is_streamed(first) else tables.size_bytes(first)
+        data = 0 if fed_in_blocks(first) else tables.size_bytes(first)
         return max(0, _limit(first) - data) // self._sharers
 
 
@@ -174,7 +174,7 @@ def drive(
 
 def next_stream(streams: deque[Stream]) -> Stream | None:
     """The next group with a place for one more thread."""
-    with TRACING:
+    with TRACING_LOCK:
         while streams:
             stream = streams[0]
             if stream.places <= 1:
@@ -184,7 +184,7 @@ def next_stream(streams: deque[Stream]) -> Stream | None:
     return None
 
 
-def is_streamed(prepared: Prepared) -> bool:
+def fed_in_blocks(prepared: Prepared) -> bool:
     """Whether a trial's data is fed in blocks: it would take more than half of the memory that there is for it."""
     return data_bytes(prepared) > _limit(prepared) // 2
 

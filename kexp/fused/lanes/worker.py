@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from kexp.errors import in_a_line
 from kexp.fused.lanes.callbacks import CallbackError
-from kexp.fused.lanes.running import Running
+from kexp.fused.lanes.results import results_of
+from kexp.fused.lanes.running_trial import RunningTrial
 from kexp.fused.lanes.states import LaneStates
-from kexp.fused.lanes.tested import tested
 from kexp.fused.program.memory import is_out_of_memory
 from kexp.fused.program.program import Program
 from kexp.fused.trial import LaneResult, Trial
@@ -23,7 +23,7 @@ __all__ = ["OnEpoch", "OnResume", "Source", "Worker"]
 
 OnEpoch = Callable[[Trial, int, Mapping[str, float]], Any]
 OnResume = Callable[[Trial, History], None]
-PATIENCE_S = 2.0  # a lane that has ended waits so long for others, to be tested with them
+PATIENCE_S = 2.0  # a lane that has ended waits so long for others, to be results_of with them
 
 
 class Source(Protocol):
@@ -66,8 +66,8 @@ class Worker:
 
         self.program, self.source, self.on_epoch, self.emit, self.stop = program, source, on_epoch, emit, stop
         self.on_resume = on_resume
-        self.lanes: list[Running | None] = [None] * program.width
-        self.ended: list[Running] = []
+        self.lanes: list[RunningTrial | None] = [None] * program.width
+        self.ended: list[RunningTrial] = []
         self.states = LaneStates(program)
         self.floats, self.ints = program.slots.fill([program.slots.values] * program.width)
         self.table_weights = np.ones((program.width, program.classes), np.float32) if program.weighted else None
@@ -103,7 +103,7 @@ class Worker:
             if trial is None:
                 continue
             try:
-                started = Running(trial, slot, self.states)
+                started = RunningTrial(trial, slot, self.states)
                 values = () if trial.goes_on is not None else program.starts.given(trial.prepared, started.values)
             except Exception as error:
                 self.emit(self._failed(trial, error, History()))
@@ -122,14 +122,14 @@ class Worker:
                 self.states.values = program.start(self.states.values, fresh, given)
             for lane in taken:
                 if lane.trial.goes_on is not None:
-                    self.states.values = program.movers.put(self.states.values, lane.slot, lane.trial.goes_on.state)
+                    self.states.values = program.slices.put(self.states.values, lane.slot, lane.trial.goes_on.state)
             # Arrays that a program may still read must not be written to: the next lanes get new ones.
             self.floats, self.ints, self.validation = self.floats.copy(), self.ints.copy(), self.validation.copy()
             if self.table_weights is not None:
                 self.table_weights = self.table_weights.copy()
             self._begin(taken)
 
-    def _begin(self, lanes: Sequence[Running]) -> None:
+    def _begin(self, lanes: Sequence[RunningTrial]) -> None:
         for lane in lanes:
             try:
                 lane.begin()
@@ -137,7 +137,7 @@ class Worker:
                 self._fail(lane, error)
         self._put_back([lane for lane in lanes if lane.found is not None])
 
-    def _put_back(self, lanes: Sequence[Running]) -> None:
+    def _put_back(self, lanes: Sequence[RunningTrial]) -> None:
         """What checkpoints kept, in the place of what the lanes started with."""
         import numpy as np
 
@@ -187,7 +187,7 @@ class Worker:
                 logs |= dict(zip(names, validated[lane.slot], strict=True))
             self._after_epoch(lane, dict(sorted(logs.items())))  # callbacks get them in this order from Keras
 
-    def _renumber(self, lane: Running) -> None:
+    def _renumber(self, lane: RunningTrial) -> None:
         """A lane's numbers have changed. A program may still read the arrays that they are in: it keeps those."""
         place = slice(lane.slot, lane.slot + 1)
         self.floats, self.ints = self.floats.copy(), self.ints.copy()
@@ -204,7 +204,7 @@ class Worker:
                 values[others] = np.asarray(kept)[others]
         self.states.values[places] = fixed
 
-    def _after_epoch(self, lane: Running, logs: dict[str, float]) -> None:
+    def _after_epoch(self, lane: RunningTrial, logs: dict[str, float]) -> None:
         """Callbacks, the caller's hook, and whether this was the lane's last epoch."""
         epochs, measured = lane.trainer.epochs, dict(logs)
         try:
@@ -229,16 +229,16 @@ class Worker:
         except Exception as error:
             self._fail(lane, error)
 
-    def _park(self, lane: Running) -> None:
+    def _park(self, lane: RunningTrial) -> None:
         """Takes a lane out, to go on later."""
-        parked = lane.park(self.program.movers.take(self.states.values, lane.slot))
+        parked = lane.park(self.program.slices.take(self.states.values, lane.slot))
         self.lanes[lane.slot] = None
         group, width, how = self.source.number, self.program.width, self.program.executor
         self.emit(
             LaneResult(lane.trial, "paused", "", parked.history, group=group, width=width, executor=how, parked=parked)
         )
 
-    def _fail(self, lane: Running, error: Exception) -> None:
+    def _fail(self, lane: RunningTrial, error: Exception) -> None:
         if is_out_of_memory(error) and not isinstance(error, CallbackError):
             raise error
         self.lanes[lane.slot] = None
@@ -247,14 +247,14 @@ class Worker:
     def _failed(self, trial: Trial, error: Exception, history: History) -> LaneResult:
         return LaneResult(trial, "failed", _sentence(error), history, group=self.source.number, error=error)
 
-    def _told(self, lane: Running, metrics: Mapping[str, float]) -> str:
+    def _told(self, lane: RunningTrial, metrics: Mapping[str, float]) -> str:
         try:
             answer = self.on_epoch(lane.trial, lane.epoch + 1, metrics)
         except Stop as stop:
             return stop.reason
         return answer if isinstance(answer, str) else ""
 
-    def _end(self, lane: Running, logs: dict[str, float]) -> None:
+    def _end(self, lane: RunningTrial, logs: dict[str, float]) -> None:
         lane.final = self.program.finalized(self.states.of(lane))
         if lane.status != "diverged":
             lane.callbacks.train_ended(logs)
@@ -273,7 +273,7 @@ class Worker:
         """Tests lanes that have ended, a program's width at a time, and gives their results away."""
         lanes, self.ended = self.ended[: self.program.width], self.ended[self.program.width :]
         group, narrowed = self.source.number, bool(self.source.notice)
-        for result in tested(self.program, lanes):
+        for result in results_of(self.program, lanes):
             self.emit(replace(result, group=group, narrowed=narrowed))
 
 

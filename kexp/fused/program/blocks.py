@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kexp.experiment import Prepared
-    from kexp.fused.structure.pure import Lane
+    from kexp.fused.functional.lane_functions import LaneFunctions
 
-__all__ = ["Blocks", "InBlocks", "data_bytes"]
+__all__ = ["BlockExecutor", "Blocks", "data_bytes"]
 
 _BYTES = 64 * 2**20
 _LEAST, _MOST = 3, 64  # steps: a loop of one step is compiled otherwise, and rounds otherwise, than one of several
@@ -106,7 +106,7 @@ class Blocks:
         return self.place(tuple(map(filled, arrays)))
 
 
-class InBlocks:
+class BlockExecutor:
     """Trains and evaluates lanes block by block.
 
     Args:
@@ -122,7 +122,7 @@ class InBlocks:
 
     def __init__(
         self,
-        lane: Lane,
+        lane: LaneFunctions,
         lowered: Any,
         state: Any,
         reset: Any,

@@ -12,18 +12,18 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
-from kexp.fused.program.blocks import Blocks, InBlocks
-from kexp.fused.program.kept import Kept, compiled, keep, kept_by, read
-from kexp.fused.program.loop import LONG_STEP_S, Loop, keep_choice, known_choice, least_s
+from kexp.fused.functional.lowering import device_count, lower_lanes, put_on_devices
+from kexp.fused.inputs.symbols import FLOATS, INTS, ProgramInputs
+from kexp.fused.program.blocks import BlockExecutor, Blocks
+from kexp.fused.program.executables import Executables, compiled, executables_file, keep, read
+from kexp.fused.program.lane_slices import LaneSlices
+from kexp.fused.program.lane_starts import LaneStarts
 from kexp.fused.program.memory import peak_bytes
-from kexp.fused.program.movers import Movers
-from kexp.fused.program.starts import Starts
-from kexp.fused.shared import TRACING
+from kexp.fused.program.step_loop import LONG_STEP_S, StepLoop, best_time_s, read_choice, write_choice
+from kexp.fused.shared import TRACING_LOCK
 from kexp.fused.structure.grouping import structure_key
-from kexp.fused.structure.lowering import device_count, lower_lanes, on_devices
-from kexp.fused.structure.numbers import FLOATS, INTS, Slots
 from kexp.fused.structure.structure import Structure
-from kexp.training.compiled_programs import use_compilation_cache
+from kexp.training.process.compiled_programs import use_compilation_cache
 
 __all__ = ["Program"]
 
@@ -47,14 +47,16 @@ class Program:
 
         self.structure, self.width, self.rows, self.weighted = structure, width, rows, weighted
         self.blocks = data if isinstance(data, Blocks) else None
-        self.table = data.blank if isinstance(data, Blocks) else on_devices(data, width)
+        self.table = data.blank if isinstance(data, Blocks) else put_on_devices(data, width)
         self.first_batch = first_batch
-        self.starts = Starts(structure, first_batch)
+        self.starts = LaneStarts(structure, first_batch)
         self.lane = structure.lane
         self.slots = self.lane.slots
         self.classes = structure.blueprint.prepared.splits.spec.outputs
-        self._reset = on_devices([np.stack([each] * width) for each in structure.blueprint.metrics], width, split=True)
-        self.movers = Movers([(v.shape, str(v._dtype)) for v in structure.blueprint.variables], width)
+        self._reset = put_on_devices(
+            [np.stack([each] * width) for each in structure.blueprint.metrics], width, split=True
+        )
+        self.slices = LaneSlices([(v.shape, str(v._dtype)) for v in structure.blueprint.variables], width)
         self._compile()
 
     def _compile(self) -> None:
@@ -74,26 +76,28 @@ class Program:
         def lowered(function: Callable[..., Any], *arguments: Any, shared: int = 0, donate: Any = ()) -> Any:
             return lower_lanes(function, width, arguments, shared=shared, donate=donate)
 
-        self._loop: Loop | None = None
-        self._blocks: InBlocks | None = None
+        self._loop: StepLoop | None = None
+        self._blocks: BlockExecutor | None = None
         self._files: list[str | None] = []  # where the programs are kept, in the order in which they were compiled
         of_all = () if self.blocks is not None else (self.width, self.rows, self.weighted, self.classes)
-        file = kept_by(self.structure, self.starts, of_all) if of_all else None
+        file = executables_file(self.structure, self.starts, of_all) if of_all else None
         kept = read(file)
-        if kept is not None and Slots(self.slots.values, kept.slots).agree(self.slots.values):
+        if kept is not None and ProgramInputs(self.slots.values, kept.slots).agree(self.slots.values):
             self.start, self._train, self._evaluate = kept.start, kept.train, kept.evaluate
             lane.train_names[:], lane.eval_names[:] = kept.train_names, kept.eval_names
             self.slots.expressions, self.slots.branches = kept.slots
         else:
-            with TRACING:
+            with TRACING_LOCK:
                 self.start = self._compiled(lowered(self.starts.start, state, shaped((), bool), given, donate=0), 1)
                 if self.blocks is not None:
-                    self._blocks = InBlocks(lane, lowered, state, self._reset, numbers, weights, self.rows, self.blocks)
+                    self._blocks = BlockExecutor(
+                        lane, lowered, state, self._reset, numbers, weights, self.rows, self.blocks
+                    )
                 else:
                     self._compile_whole(lowered, state, numbers, weights)
             if self._loop is None and self.blocks is None:
                 evaluate, names = self._evaluate, (lane.train_names, lane.eval_names)
-                keep(file, Kept(self.start, self._train, evaluate, *names, self.slots.found), self._files)
+                keep(file, Executables(self.start, self._train, evaluate, *names, self.slots.found), self._files)
         self.train_names = list(lane.train_names)
         self.eval_names = list(lane.eval_names)
 
@@ -123,7 +127,7 @@ class Program:
                     seldom = count != self.rows[1]  # a test is once a trial
                     self._evaluate[count] = self._compiled(evaluation, 1 if seldom else None)
 
-    def _chosen_loop(self, lowered: Callable[..., Any], state: Any, numbers: Any, weights: Any) -> Loop | None:
+    def _chosen_loop(self, lowered: Callable[..., Any], state: Any, numbers: Any, weights: Any) -> StepLoop | None:
         """The loop over single steps, if it is the faster way to run a few; else None."""
         import jax
         import jax.numpy as jnp
@@ -133,7 +137,7 @@ class Program:
             return jax.ShapeDtypeStruct(shaped.shape[1:], shaped.dtype)
 
         lane, size, folder = self.lane, self.lane.batch_size, use_compilation_cache()
-        loop = Loop(
+        loop = StepLoop(
             lane,
             [one(each) for each in state],
             tuple(one(each) for each in numbers),
@@ -141,20 +145,20 @@ class Program:
             self.table,
         )
         key = hashlib.sha256(structure_key(self.structure.blueprint.prepared).encode()).hexdigest() + f"-{self.width}"
-        choice = known_choice(folder, key)
+        choice = read_choice(folder, key)
         if choice is None:
             rows = np.zeros((self.width, min(2 * size, self.rows[0])), np.int32)
             floats, ints = self.slots.fill([self.slots.values] * self.width)
             table_weights = None if weights is None else np.ones(weights.shape, np.float32)
             blank, busy = self.blank(), [True] * self.width
-            looped_s = least_s(lambda: loop.train(blank, floats, ints, table_weights, rows, busy))
+            looped_s = best_time_s(lambda: loop.train(blank, floats, ints, table_weights, rows, busy))
             choice = "loop"
             if looped_s < LONG_STEP_S * self.width * math.ceil(rows.shape[1] / size):
                 shape = jax.ShapeDtypeStruct(rows.shape, jnp.int32)
                 scan = lowered(lane.epoch, state, self._reset, *numbers, weights, shape, self.table, shared=1).compile()
-                scanned_s = least_s(lambda: scan(blank, self._reset, floats, ints, table_weights, rows, self.table))
+                scanned_s = best_time_s(lambda: scan(blank, self._reset, floats, ints, table_weights, rows, self.table))
                 choice = "loop" if looped_s < scanned_s else "scan"
-            keep_choice(folder, key, choice)
+            write_choice(folder, key, choice)
         if choice == "scan":
             return None
         loop.prepare({("train", size), ("train", self.rows[0] % size), *_evaluated(self.rows, size)} - {("train", 0)})
@@ -242,7 +246,7 @@ class Program:
 
         variables = self.structure.blueprint.variables
         with (
-            TRACING,
+            TRACING_LOCK,
             keras.StatelessScope(state_mapping=list(zip(variables, map(_array, state), strict=True))) as scope,
         ):
             optimizer.finalize_variable_values(model.trainable_variables)

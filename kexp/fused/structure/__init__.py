@@ -1,5 +1,5 @@
-"""What is found out of a structure: which trials share a program, and what they may differ in.
+"""Structure: which trials can share a compiled program, and which of their numbers are inputs of it.
 
-In come prepared trials. Out goes a `Structure`: a blueprint, the pure functions of one lane, the slots of its numbers,
-how a lane begins. From here `trial` and `shared` may be imported; neither programs nor lanes.
+Input: prepared trials. Output: a key that is equal for trials of the same structure, and a `Structure`: the blueprint,
+the functions of one lane, their inputs, the initial state. This package may import `functional` and what that imports.
 """

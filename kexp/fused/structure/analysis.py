@@ -13,15 +13,15 @@ from typing import Any
 
 from kexp.errors import ConfigError
 from kexp.experiment import Prepared, build_compiled, why_untraceable
-from kexp.fused.structure.beginning import Beginning
-from kexp.fused.structure.bindings import Place, find_places
-from kexp.fused.structure.blueprint import Blueprint, build_blueprint, seeds_for, with_values
-from kexp.fused.structure.checked import checked_slots
-from kexp.fused.structure.config_numbers import RATE, Key, moved, numbers_of
-from kexp.fused.structure.fitted import must_rebuild, needs_rows
-from kexp.fused.structure.numbers import FLOATS, INTS, Slots, UntraceableError
-from kexp.fused.structure.pure import Lane
+from kexp.fused.functional.blueprint import Blueprint, build_blueprint, drawn_seeds, prepared_with_numbers
+from kexp.fused.functional.initial_state import InitialState
+from kexp.fused.functional.lane_functions import LaneFunctions
+from kexp.fused.inputs.bindings import Binding, find_bindings
+from kexp.fused.inputs.config_numbers import RATE, Key, moved, numbers_of
+from kexp.fused.inputs.symbols import FLOATS, INTS, ProgramInputs, UntraceableError
+from kexp.fused.structure.adapted_layers import depends_on_rows, needs_rebuild
 from kexp.fused.structure.structure import NotFusableError, Structure
+from kexp.fused.structure.verification import verified_inputs
 
 __all__ = ["analyse"]
 
@@ -114,7 +114,7 @@ def _representative(prepared: Prepared, batch: tuple[Any, ...]) -> Blueprint:
 
 
 def _probe(prepared: Prepared, keys: Mapping[Key, Any], batch: tuple[Any, ...]) -> Blueprint:
-    other = with_values(prepared, moved(keys), seed=(prepared.experiment.seed + 7919) % 2**31)
+    other = prepared_with_numbers(prepared, moved(keys), seed=(prepared.experiment.seed + 7919) % 2**31)
     return build_blueprint(other, batch)
 
 
@@ -149,7 +149,7 @@ def _more_constants(
     return (error.unplaced | derived) or frozenset(keys)
 
 
-def _found(blueprint: Blueprint, probe: Blueprint, keys: Mapping[Key, Any]) -> tuple[list[Place], Beginning]:
+def _found(blueprint: Blueprint, probe: Blueprint, keys: Mapping[Key, Any]) -> tuple[list[Binding], InitialState]:
     """Where the numbers stand in the model, and how its variables start.
 
     Raises:
@@ -161,9 +161,9 @@ def _found(blueprint: Blueprint, probe: Blueprint, keys: Mapping[Key, Any]) -> t
         names.setdefault(pair, position)
     for key, value in keys.items():
         names[(value, other[key])] = key
-    beginning = Beginning(blueprint, probe, names)
+    beginning = InitialState(blueprint, probe, names)
     made_by = blueprint.initializers.values()
-    places, derived = find_places([blueprint.model], [probe.model], names, without=made_by)
+    places, derived = find_bindings([blueprint.model], [probe.model], names, without=made_by)
     places = [place for place in places if not isinstance(place.key, int)]
     placed = {place.key for place in places} | beginning.keys
     derived += beginning.derived - (blueprint.noise or 0)
@@ -184,10 +184,10 @@ def _compare(
 
     if [v.shape for v in blueprint.variables] != [v.shape for v in probe.variables]:
         return None
-    if probe.seeds != seeds_for(probe.prepared.experiment.seed, len(probe.seeds)):
+    if probe.seeds != drawn_seeds(probe.prepared.experiment.seed, len(probe.seeds)):
         raise NotFusableError("a component draws from Python's random numbers in a way that depends on the config")
     places, beginning = _found(blueprint, probe, keys)
-    slots = checked_slots(blueprint, probe, places, tracers, batches)
+    slots = verified_inputs(blueprint, probe, places, tracers, batches)
     if slots is None:
         return None
     state, numbers = probe.state(), numbers_of(blueprint.prepared.experiment)
@@ -195,12 +195,12 @@ def _compare(
     start = {**beginning.constants(), **beginning.values(others, probe.prepared.experiment.seed)}
     near = partial(np.allclose, rtol=1e-6, atol=1e-7, equal_nan=True)
     given = tuple(place for place, value in enumerate(state) if not near(start[place], value))
-    own = Slots(numbers)
+    own = ProgramInputs(numbers)
     own.branches.update(slots.branches)
-    fresh = Lane(blueprint, places, tracers, own, blueprint.prepared.batch_size)
-    rebuilt = must_rebuild(blueprint, given)
+    fresh = LaneFunctions(blueprint, places, tracers, own, blueprint.prepared.batch_size)
+    rebuilt = needs_rebuild(blueprint, given)
     read = slots.keys | _rate(blueprint)
-    return Structure(blueprint, frozenset(), fresh, beginning, given, rebuilt, needs_rows(blueprint), read)
+    return Structure(blueprint, frozenset(), fresh, beginning, given, rebuilt, depends_on_rows(blueprint), read)
 
 
 def _rate(blueprint: Blueprint) -> frozenset[Key]:
@@ -241,7 +241,9 @@ def _traces(
 
     places = [place for place in _found(blueprint, probe, keys)[0] if place.key == key]
     prepared = blueprint.prepared
-    lane = Lane(blueprint, places, tracers, Slots(numbers_of(prepared.experiment)), prepared.batch_size)
+    lane = LaneFunctions(
+        blueprint, places, tracers, ProgramInputs(numbers_of(prepared.experiment)), prepared.batch_size
+    )
 
     def run(floats: Any, ints: Any, state: Any) -> Any:
         with lane.numbers(floats, ints):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["nudged", "same_way"]
+__all__ = ["agree_to_rounding", "perturbed"]
 
 
-def nudged(state: list[Any]) -> list[Any]:
+def perturbed(state: list[Any]) -> list[Any]:
     """The state with every number changed in its last bits."""
     import numpy as np
 
@@ -20,7 +20,7 @@ def nudged(state: list[Any]) -> list[Any]:
     ]
 
 
-def same_way(before: list[Any], ours: Any, expected: Any, nearby: Any) -> bool:
+def agree_to_rounding(before: list[Any], ours: Any, expected: Any, nearby: Any) -> bool:
     """Whether two runs of the same steps went the same way.
 
     To rounding, that is: measured against how far the steps went, and against how far a run parts from itself when its

@@ -9,16 +9,23 @@ from typing import Any
 
 from kexp.errors import ConfigError, in_a_line
 from kexp.experiment import Prepared, own_modules
-from kexp.fused.shared import TRACING, NotALaneError, settings_kept
-from kexp.fused.structure.callbacks import unfit_callback
-from kexp.fused.structure.config_numbers import Key, changes_of, marked, numbers_of
+from kexp.fused.inputs.config_numbers import Key, changes_of, marked, numbers_of
+from kexp.fused.shared import TRACING_LOCK, NotALaneError, settings_guarded
+from kexp.fused.structure.callback_rules import callback_refusal
 from kexp.fused.trial import Trial
 from kexp.system.process_settings import BACKEND, PRECISION, set_by
 from kexp.tracking import flatten
 
 _SAID_AS = {name: f"trainer.{name}" for name in ("batch_size", "class_weight", "mixed_precision")}
 
-__all__ = ["by_structure", "row_counts", "rows_digest", "structure_key", "told_apart", "unfit"]
+__all__ = [
+    "distinguishing_settings",
+    "group_by_structure",
+    "lane_refusal",
+    "row_counts",
+    "rows_digest",
+    "structure_key",
+]
 
 
 def structure_key(prepared: Prepared, constants: frozenset[Key] = frozenset()) -> str:
@@ -70,7 +77,7 @@ def row_counts(prepared: Prepared) -> tuple[int, int, int]:
     return epoch, validated, len(splits.test or ())
 
 
-def unfit(trial: Trial) -> str:
+def lane_refusal(trial: Trial) -> str:
     """Why a trial cannot be a lane, as far as its config and data tell; empty where nothing speaks against it."""
     prepared = trial.prepared
     experiment = prepared.experiment
@@ -99,8 +106,8 @@ def _unfit_callback(nodes: Mapping[str, Any]) -> str:
     if not nodes:
         return ""
     try:
-        with TRACING, settings_kept():
-            return unfit_callback(dict(zip(nodes, build_callbacks(nodes), strict=True)))
+        with TRACING_LOCK, settings_guarded():
+            return callback_refusal(dict(zip(nodes, build_callbacks(nodes), strict=True)))
     except ConfigError as error:
         return str(error)
     except NotALaneError as error:
@@ -116,7 +123,7 @@ def _open_length(parameters: Mapping[str, Any]) -> bool:
     return None in lengths or any(0 < share < 1 for share in shares)
 
 
-def told_apart(key: str, keys: Sequence[str]) -> str:
+def distinguishing_settings(key: str, keys: Sequence[str]) -> str:
     """What makes a structure another than the first (of the first: than the next), as config keys with their values.
 
     Args:
@@ -138,7 +145,7 @@ def _short(value: Any, most: int = 40) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
-def by_structure(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
+def group_by_structure(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
     """Trials by their structure's key, in order of appearance."""
     groups: dict[str, list[Trial]] = {}
     for trial in trials:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from kexp.fused.structure.beginning import Beginning
-from kexp.fused.structure.blueprint import Blueprint
-from kexp.fused.structure.config_numbers import Key
+from kexp.fused.functional.blueprint import Blueprint
+from kexp.fused.functional.initial_state import InitialState
+from kexp.fused.functional.lane_functions import LaneFunctions
+from kexp.fused.inputs.config_numbers import Key
 from kexp.fused.structure.grouping import rows_digest, structure_key
-from kexp.fused.structure.pure import Lane
 
 __all__ = ["NotFusableError", "Structure"]
 
@@ -32,8 +32,8 @@ class Structure:
         given: positions in the state that initializers do not make: fitted on the data, or made in another way.
         rebuilt: whether those need a build of each trial's model; else they follow the training rows alone.
         changeable: numbers that may change while a lane trains: they are read at every step.
-        by_split: whether what a layer learned from the training rows is part of the program, so that lanes must share
-            them.
+        shares_rows: whether the program contains what a layer learned from the training rows, so that its lanes must
+            have the same training rows.
         programs: those that were compiled for it, by their width.
         fitting: widths that did not fit into memory, and whether they were asked for -> the one that did, and why, as
             a sentence.
@@ -41,11 +41,11 @@ class Structure:
 
     blueprint: Blueprint
     constants: frozenset[Key]
-    lane: Lane
-    beginning: Beginning
+    lane: LaneFunctions
+    beginning: InitialState
     given: tuple[int, ...] = ()
     rebuilt: bool = False
-    by_split: bool = False
+    shares_rows: bool = False
     changeable: frozenset[Key] = frozenset()
     programs: dict[int, Any] = field(default_factory=dict, repr=False)
     fitting: dict[tuple[int, bool], tuple[int, str]] = field(default_factory=dict, repr=False)
@@ -59,6 +59,6 @@ class Structure:
     def digest(self) -> str:
         """What tells it from others, in any process."""
         parts = [self.key, *sorted(map(repr, self.lane.slots.branches.items()))]
-        if self.by_split:
+        if self.shares_rows:
             parts.append(rows_digest(self.blueprint.prepared))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -15,15 +15,15 @@ from kexp.errors import ConfigError
 from kexp.sweeps.events import Events
 from kexp.sweeps.feed import Feed
 from kexp.sweeps.launch.fusing import FusedLauncher, as_written, is_lane, planned_tasks
-from kexp.sweeps.launch.lanes.weighing import (
+from kexp.sweeps.launch.lanes.estimates import (
     START_S,
+    Estimate,
     Share,
-    Weighed,
     add_share,
-    compiling_s,
     component_names,
     has_foreign_code,
-    least_workers_s,
+    max_compile_s,
+    min_workers_s,
 )
 from kexp.sweeps.launch.launchers import HydraLauncher, ProcessesLauncher
 from kexp.sweeps.launch.probing import structure_key
@@ -176,7 +176,7 @@ class AutoLauncher(HydraLauncher):
         return as_written(task)
 
 
-def decide(weighed: Sequence[Weighed], sunk: bool) -> Iterator[tuple[Weighed, _Choice]]:
+def decide(weighed: Sequence[Estimate], sunk: bool) -> Iterator[tuple[Estimate, _Choice]]:
     """Decide where each structure runs: where it takes less time, if the gain is worth starting worker processes.
 
     Args:
@@ -186,7 +186,7 @@ def decide(weighed: Sequence[Weighed], sunk: bool) -> Iterator[tuple[Weighed, _C
     slower = [each for each in weighed if each.fused_s > each.workers_s]
     gain = sum(each.fused_s - each.workers_s for each in slower)  # infinite if one cannot be a lane
     pays = sunk or gain > START_S
-    ways: dict[str, list[Weighed]] = {_FUSED: [], _WORKERS: []}
+    ways: dict[str, list[Estimate]] = {_FUSED: [], _WORKERS: []}
     for each in weighed:
         ways[_WORKERS if each in slower and pays else _FUSED].append(each)
     for how, structures in ways.items():
@@ -202,7 +202,7 @@ def _unweighed(task: Task) -> _Choice:
     return _Choice(_FUSED, "what they take is not known")
 
 
-def _why(how: str, weighed: Sequence[Weighed]) -> str:
+def _why(how: str, weighed: Sequence[Estimate]) -> str:
     by = "by a few steps that were timed" if any(each.probed for each in weighed) else "by estimate"
     fused_s, workers_s = sum(each.fused_s for each in weighed), START_S + sum(each.workers_s for each in weighed)
     if how == _FUSED:
@@ -213,7 +213,7 @@ def _why(how: str, weighed: Sequence[Weighed]) -> str:
 def _plain(shares: Mapping[str, Share], workers: int) -> set[str]:
     """Return the structures that need no weighing: lanes are faster, and start before worker processes would."""
     gains = {key: share for key, share in shares.items() if _gains(share.task.config)}
-    if gains and compiling_s(gains.values()) < least_workers_s(gains.values(), workers):
+    if gains and max_compile_s(gains.values()) < min_workers_s(gains.values(), workers):
         return set(gains)
     return set()
 

@@ -15,9 +15,9 @@ from kexp.schema import Fused
 from kexp.sweeps.events import Events, NoEvents
 from kexp.sweeps.feed import Feed
 from kexp.sweeps.launch.lanes.engine import Engine, EngineProcess
+from kexp.sweeps.launch.lanes.estimates import ENGINE_S, START_S, Estimate, EstimateRequest, Share, add_share
 from kexp.sweeps.launch.lanes.lane_runner import LaneGroup, LaneRunner
-from kexp.sweeps.launch.lanes.messages import Ahead, Verified
-from kexp.sweeps.launch.lanes.weighing import ENGINE_S, START_S, Share, Weigh, Weighed, add_share
+from kexp.sweeps.launch.lanes.messages import CompileAhead, Verified
 from kexp.sweeps.launch.launchers import HydraLauncher, ProcessesLauncher, check_workers
 from kexp.sweeps.launch.probing import structure_key
 from kexp.sweeps.launch.worker_process import default_workers
@@ -62,13 +62,13 @@ class FusedLauncher(HydraLauncher):
             self._process.close()
             self._process = None
 
-    def question(self, shares: Mapping[str, Share], log: str) -> Weigh:
+    def question(self, shares: Mapping[str, Share], log: str) -> EstimateRequest:
         """Returns the question how long these structures take; `log` is the file for the engine's output."""
         known = list(shares.values())
         threads = known[0].task.config["fused"]["threads"]
-        return Weigh(known, self.n_workers or default_workers(), threads, log)
+        return EstimateRequest(known, self.n_workers or default_workers(), threads, log)
 
-    def weigh(self, asked: Weigh) -> list[Weighed]:
+    def weigh(self, asked: EstimateRequest) -> list[Estimate]:
         """Returns the time of structures as lanes and in worker processes; empty if measuring killed the process."""
         self.start()
         assert self._process is not None
@@ -94,7 +94,7 @@ class FusedLauncher(HydraLauncher):
         process, self._process = self._process or EngineProcess(), None
         return process
 
-    def prepare(self, trials: Sequence[Trial], unsure: Weigh | None = None) -> None:
+    def prepare(self, trials: Sequence[Trial], unsure: EstimateRequest | None = None) -> None:
         """Lets the engine compile the programs of planned trials ahead. The first and the last trial have most of them.
 
         Args:
@@ -105,7 +105,7 @@ class FusedLauncher(HydraLauncher):
         if self._process is not None:
             ends = dict.fromkeys([0, len(waiting) - 1]) if waiting else ()
             some = [Task(number, waiting[number].config, (), "", "") for number in ends]
-            self._process.compile_ahead(Ahead(some, unsure))
+            self._process.compile_ahead(CompileAhead(some, unsure))
 
     def adapt(self, config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
         """Returns a trial's config with the JAX backend and the compiled engine.
@@ -236,7 +236,7 @@ def is_lane(task: Task | Trial) -> bool:
     return bool(task.config["trainer"]["engine"] == "compiled")
 
 
-def _is_run_as_lane(weighed: Weighed, shares: Sequence[Share], as_lanes: Callable[[Task], bool]) -> bool:
+def _is_run_as_lane(weighed: Estimate, shares: Sequence[Share], as_lanes: Callable[[Task], bool]) -> bool:
     return math.isfinite(weighed.fused_s) and as_lanes(shares[weighed.shares[0]].task)
 
 

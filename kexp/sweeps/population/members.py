@@ -24,7 +24,7 @@ def check_axes(space: Space, members: Sequence[Experiment]) -> None:
     Raises:
         ConfigError: an axis is not such a number, or may be 0.
     """
-    from kexp.fused.structure.config_numbers import numbers_of
+    from kexp.fused.inputs.config_numbers import numbers_of
 
     for axis in space.axes:
         domain = axis.domain

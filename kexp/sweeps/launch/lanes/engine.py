@@ -7,9 +7,9 @@ from typing import Any
 
 from kexp.schema import Fused
 from kexp.sweeps.events import Events
+from kexp.sweeps.launch.lanes.estimates import Estimate, EstimateRequest, has_foreign_code
 from kexp.sweeps.launch.lanes.lane_runner import LaneGroup, LaneRunner
-from kexp.sweeps.launch.lanes.messages import Ahead, Batch, Epochs, Verified, Verify
-from kexp.sweeps.launch.lanes.weighing import Weigh, Weighed, has_foreign_code
+from kexp.sweeps.launch.lanes.messages import Batch, CompileAhead, Epochs, Verified, Verify
 from kexp.sweeps.launch.trial_run import too_long
 from kexp.sweeps.launch.workers import WorkerError
 from kexp.sweeps.trials import Outcome, Task
@@ -36,17 +36,17 @@ class EngineProcess:
             self._lanes = self.child.receive()
         return self._lanes
 
-    def weigh(self, asked: Weigh) -> list[Weighed]:
+    def weigh(self, asked: EstimateRequest) -> list[Estimate]:
         """What structures take; empty where the process died of finding out."""
         try:
             self.lanes()
             self.child.send(asked)
-            weighed: list[Weighed] = self.child.receive()
+            weighed: list[Estimate] = self.child.receive()
         except EOFError:
             return []
         return weighed
 
-    def compile_ahead(self, asked: Ahead) -> None:
+    def compile_ahead(self, asked: CompileAhead) -> None:
         """Has it compile the programs of a few tasks like those that will come."""
         self.child.send(asked)
 

@@ -6,9 +6,9 @@ import os
 import threading
 from multiprocessing.connection import Connection
 
+from kexp.sweeps.launch.lanes.estimates import EstimateRequest
 from kexp.sweeps.launch.lanes.lane_engine import LaneEngine, import_engine
-from kexp.sweeps.launch.lanes.messages import Ahead, Verify
-from kexp.sweeps.launch.lanes.weighing import Weigh
+from kexp.sweeps.launch.lanes.messages import CompileAhead, Verify
 
 __all__ = ["serve"]
 
@@ -17,7 +17,8 @@ def serve(connection: Connection) -> None:
     """Says how many trials run at once, then answers requests until the connection is closed.
 
     Args:
-        connection: brings a `Batch`, which ends with None, a `Weigh`, a `Verify` or an `Ahead`, which has no answer.
+        connection: receives requests: `Batch`, whose answers end with None, `EstimateRequest`, `Verify`, and
+            `CompileAhead`, which has no answer.
     """
     lanes = import_engine()
     engine = LaneEngine(connection)
@@ -27,10 +28,10 @@ def serve(connection: Connection) -> None:
         asked = connection.recv()
         if isinstance(asked, Verify):
             connection.send(engine.verify())
-        elif isinstance(asked, Weigh):
+        elif isinstance(asked, EstimateRequest):
             _log_to(asked.log)
             connection.send(engine.scales.weigh(asked))
-        elif isinstance(asked, Ahead):
+        elif isinstance(asked, CompileAhead):
             engine.compile_ahead(asked)
         else:
             _log_to(asked.log)

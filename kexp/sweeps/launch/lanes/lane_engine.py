@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError, in_a_line
+from kexp.sweeps.launch.lanes.estimates import Estimator
 from kexp.sweeps.launch.lanes.lane_record import LaneNotes, Summary, lane_outcome
-from kexp.sweeps.launch.lanes.messages import Ahead, Batch, Channel, Grouped, Narrowed, NotALane, Verified
+from kexp.sweeps.launch.lanes.messages import Batch, Channel, CompileAhead, Grouped, Narrowed, NotALane, Verified
 from kexp.sweeps.launch.lanes.reports import Reports
-from kexp.sweeps.launch.lanes.weighing import Scales
 from kexp.sweeps.launch.trial_run import too_long
 from kexp.sweeps.record.kept_models import save_trial
 from kexp.sweeps.trials import Outcome, Task
@@ -53,7 +53,7 @@ def import_engine(threads: int | None = None) -> int:
 class _Parked:
     """A lane that is paused, its notes, and what it was made of."""
 
-    parked: fused.Parked
+    parked: fused.PausedLane
     notes: LaneNotes
     prepared: Prepared
     config: Mapping[str, Any]
@@ -70,7 +70,7 @@ class LaneEngine:
         from kexp import fused
         from kexp.tracking import environment
 
-        self.session, self.scales = fused.Session(), Scales(self.prepare)
+        self.session, self.scales = fused.Session(), Estimator(self.prepare)
         self._reports = Reports(channel)
         self._ran_on = environment()
         self._data: dict[str, Data] = {}
@@ -130,7 +130,7 @@ class LaneEngine:
         elif all(task.saves for task in tasks):
             self._parked.clear()
 
-    def _pause(self, result: fused.LaneResult, parked: fused.Parked) -> Outcome:
+    def _pause(self, result: fused.LaneResult, parked: fused.PausedLane) -> Outcome:
         """Keeps a lane for those that go on with it. What it has measured is its record, should none do."""
         task: Task = result.trial.key
         notes = self._notes.pop(task.number, None) or LaneNotes()
@@ -177,7 +177,7 @@ class LaneEngine:
                         self._reports.send(Outcome(task.number, "FAILED", too_long(limit_s), repeatable=True))
                     os._exit(1)
 
-    def compile_ahead(self, asked: Ahead) -> None:
+    def compile_ahead(self, asked: CompileAhead) -> None:
         """Compiles what tasks will need. What goes wrong here goes wrong again when they run, and is reported then."""
         from kexp import fused
 
@@ -206,7 +206,7 @@ class LaneEngine:
         for task in tasks:
             try:
                 kept = None if task.goes_on is None else self._parked.get(task.goes_on)
-                with fused.settings_kept():
+                with fused.settings_guarded():
                     prepared = kept.prepared if kept and kept.config == task.config else self.prepare(task)
                 left = Path(task.checkpoint) if task.checkpoint else None
                 checkpointing = checkpointing_of(prepared, left, Path(task.folder))

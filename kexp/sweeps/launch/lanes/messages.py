@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kexp.sweeps.launch.lanes.weighing import Weigh
+from kexp.sweeps.launch.lanes.estimates import EstimateRequest
 from kexp.sweeps.trials import Task
 
-__all__ = ["Ahead", "Batch", "Channel", "Epochs", "Grouped", "Narrowed", "NotALane", "Verified", "Verify"]
+__all__ = ["Batch", "Channel", "CompileAhead", "Epochs", "Grouped", "Narrowed", "NotALane", "Verified", "Verify"]
 
 
 class Channel(Protocol):
@@ -49,7 +49,7 @@ class Verify:
 
 
 @dataclass(frozen=True)
-class Ahead:
+class CompileAhead:
     """Tasks like those that will come: their programs can be compiled meanwhile. There is no answer.
 
     Attributes:
@@ -58,7 +58,7 @@ class Ahead:
     """
 
     tasks: Sequence[Task]
-    unsure: Weigh | None = None
+    unsure: EstimateRequest | None = None
 
 
 @dataclass(frozen=True)

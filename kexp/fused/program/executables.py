@@ -13,16 +13,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kexp.fused.program.starts import Starts
-from kexp.fused.structure.known import kept_in, known_by, recall, remember
-from kexp.fused.structure.lowering import compiled_quickly
-from kexp.fused.structure.numbers import Found
+from kexp.fused.functional.lowering import compile_fast
+from kexp.fused.inputs.symbols import TraceResult
+from kexp.fused.program.lane_starts import LaneStarts
 from kexp.fused.structure.structure import Structure
+from kexp.fused.structure.trace_cache import cache_file, read_cached, trace_cache_folder, write_cached
 
-__all__ = ["Kept", "compiled", "keep", "kept_by", "read"]
+__all__ = ["Executables", "compiled", "executables_file", "keep", "read"]
 
 
-class Kept(NamedTuple):
+class Executables(NamedTuple):
     """What `Program` compiles for a table of all data, and what tracing has found.
 
     Attributes:
@@ -37,10 +37,10 @@ class Kept(NamedTuple):
     evaluate: dict[int, Any]
     train_names: list[str]
     eval_names: list[str]
-    slots: Found
+    slots: TraceResult
 
 
-def kept_by(structure: Structure, starts: Starts, shape: Sequence[Any]) -> Path | None:
+def executables_file(structure: Structure, starts: LaneStarts, shape: Sequence[Any]) -> Path | None:
     """Where the programs are kept, if they are; `shape` tells the programs of a structure apart."""
     constants = hashlib.sha256()
     for place, value in sorted(starts.constants.items()):
@@ -48,33 +48,33 @@ def kept_by(structure: Structure, starts: Starts, shape: Sequence[Any]) -> Path 
     lane = structure.lane
     bound_to, tracers = [place.key for place in lane.places], sorted(lane.tracers, key=repr)
     parts = (structure.digest, *shape, starts.places, bound_to, tracers, constants.hexdigest())
-    return known_by("program", structure.blueprint.prepared, *parts)
+    return cache_file("program", structure.blueprint.prepared, *parts)
 
 
-def read(file: Path | None) -> Kept | None:
+def read(file: Path | None) -> Executables | None:
     """The programs that were kept; None where they were not, or cannot be loaded here."""
-    known = recall(file)
+    known = read_cached(file)
     if file is None or known is None:
         return None
     start, train, *evaluations = loaded = [_loaded(file.parent / name) for name in known["programs"]]
     if None in loaded:
         return None
     evaluate, (train_names, eval_names) = dict(zip(known["counts"], evaluations, strict=True)), known["names"]
-    return Kept(start, train, evaluate, train_names, eval_names, known["slots"])
+    return Executables(start, train, evaluate, train_names, eval_names, known["slots"])
 
 
-def keep(file: Path | None, made: Kept, programs: Sequence[str | None]) -> None:
+def keep(file: Path | None, made: Executables, programs: Sequence[str | None]) -> None:
     """Keeps what was made for later processes.
 
     Args:
-        file: see `kept_by`.
+        file: see `executables_file`.
         made: the programs.
         programs: the names of their files, in the order of start, train and evaluate, as `compiled` gives them.
     """
     if None not in programs:
         names = (made.train_names, made.eval_names)
         content = {"programs": [*programs], "counts": [*made.evaluate], "names": names, "slots": made.slots}
-        remember(file, content)
+        write_cached(file, content)
 
 
 def compiled(lowered: Any, level: int | None = None) -> tuple[Any, str | None]:
@@ -82,12 +82,12 @@ def compiled(lowered: Any, level: int | None = None) -> tuple[Any, str | None]:
 
     Args:
         lowered: the program.
-        level: as of `compiled_quickly`; None optimises as usual.
+        level: as of `compile_fast`; None optimises as usual.
 
     Returns:
         The program, and the name of the file that it is kept in; None where it is not.
     """
-    folder = kept_in()
+    folder = trace_cache_folder()
     if folder is None:
         return _compile(lowered, level), None
     # What a program does not read, such as the state of lanes that begin, is not in its text.
@@ -101,18 +101,18 @@ def compiled(lowered: Any, level: int | None = None) -> tuple[Any, str | None]:
             with contextlib.suppress(Exception):
                 from jax.experimental.serialize_executable import serialize
 
-                remember(folder / name, {"program": serialize(program)})
+                write_cached(folder / name, {"program": serialize(program)})
     return program, name if (folder / name).exists() else None
 
 
 def _compile(lowered: Any, level: int | None) -> Any:
-    return lowered.compile() if level is None else compiled_quickly(lowered, level)
+    return lowered.compile() if level is None else compile_fast(lowered, level)
 
 
 def _loaded(file: Path) -> Any | None:
     from jax.experimental.serialize_executable import deserialize_and_load
 
-    known = recall(file)
+    known = read_cached(file)
     with contextlib.suppress(Exception):  # it is compiled again
         return None if known is None else deserialize_and_load(*known["program"])
     return None

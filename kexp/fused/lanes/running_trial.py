@@ -7,23 +7,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kexp.experiment import feeds
+from kexp.fused.inputs.config_numbers import RATE, changes_of, numbers_after
+from kexp.fused.lanes.callback_model import CallbackModel
 from kexp.fused.lanes.callbacks import LaneCallbacks, LaneModel, LaneOptimizer
 from kexp.fused.lanes.checkpoint import LaneCheckpoints
-from kexp.fused.lanes.mirror import Mirror
 from kexp.fused.lanes.states import LaneStates
-from kexp.fused.program.table import class_table
-from kexp.fused.shared import TRACING
-from kexp.fused.structure.config_numbers import RATE, changes_of, numbers_after
-from kexp.fused.trial import Parked, Trial
+from kexp.fused.program.tables import class_table
+from kexp.fused.shared import TRACING_LOCK
+from kexp.fused.trial import PausedLane, Trial
 from kexp.training import History
 
 if TYPE_CHECKING:
     pass
 
-__all__ = ["Running"]
+__all__ = ["RunningTrial"]
 
 
-class Running:
+class RunningTrial:
     """A trial in a lane."""
 
     def __init__(self, trial: Trial, slot: int, states: LaneStates) -> None:
@@ -53,7 +53,7 @@ class Running:
             metrics, lambda: states.weights(self), lambda weights: states.set_weights(self, weights), optimizer
         )
         self._states = states
-        with TRACING:
+        with TRACING_LOCK:
             self.callbacks = LaneCallbacks(trial.prepared, self.feed.steps_per_epoch, model, self._mirror)
         self.callbacks.trial = trial
         self.model = self.callbacks.model
@@ -62,9 +62,9 @@ class Running:
         self._ahead: Any = None
         self.spent_s = 0.0
 
-    def _mirror(self) -> Mirror:
+    def _mirror(self) -> CallbackModel:
         states = self._states
-        return Mirror(
+        return CallbackModel(
             self.trial.prepared,
             states.program.first_batch,
             lambda: states.of(self),
@@ -96,7 +96,7 @@ class Running:
         for text in notices:
             self.history.notice(text)
 
-    def _go_on(self, parked: Parked) -> None:
+    def _go_on(self, parked: PausedLane) -> None:
         """Where a lane was parked: this one, or another, whose history is then this one's too."""
         kept = parked.history
         epochs = [(epoch, {**metrics, **self._changed(epoch - 1)}) for epoch, metrics in kept.epochs]
@@ -106,14 +106,14 @@ class Running:
         if self.checkpoints is not None:
             self.checkpoints.went_on(parked.epoch)
 
-    def park(self, state: list[Any]) -> Parked:
+    def park(self, state: list[Any]) -> PausedLane:
         """What this lane, or a copy, goes on with; `state` is the lane's."""
         arrays: dict[str, Any] = {}
         callbacks, lost = self.callbacks.capture(arrays)
         for text in lost:
             self.history.notice(text)
         self.history.duration_s = self.duration_s()
-        return Parked(self.epoch, state, self.history, (callbacks, arrays))
+        return PausedLane(self.epoch, state, self.history, (callbacks, arrays))
 
     def change(self) -> bool:
         """Takes on the numbers that are due before the next epoch; whether there are any."""

@@ -8,7 +8,7 @@ import inspect
 import sys
 from typing import Any
 
-from kexp.training.backend import is_own_process
+from kexp.training.process.backend import is_own_process
 
 __all__ = ["forget_model", "freeze_imports"]
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from kexp.training.plain import NotPlainError, pack, unpack
+from kexp.training.checkpoints.packing import NotPlainError, pack, unpack
 
 
 def round_trip(value: Any) -> Any:

@@ -1,10 +1,13 @@
-"""Hyperparameters as symbols: numbers that a trace may compute with, and that each lane fills in with its own values.
+"""Hyperparameters as symbols, with which a program is traced once and then run with the values of each lane.
 
-A `Number` stands in an attribute of a built optimizer, loss or layer while a program is traced. Arithmetic with Python
-numbers (`1 - beta_2`) stays symbolic and is worked out on the host, in double precision and for each lane, exactly as
-Keras works it out for a constant; where a number meets an array it becomes an input of the program, a slot. Where
-Python code branches on it (`if momentum > 0`), the answer is that of the representative trial, and is noted: lanes that
-would answer otherwise need a program of their own. Code that needs the value itself (`math.sqrt(scale)`) is refused.
+While a program is traced, a `SymbolicNumber` replaces a number in an attribute of an optimizer, loss or layer.
+
+- Arithmetic with Python numbers (`1 - beta_2`) stays symbolic. It is computed for each lane on the host, in double
+  precision, exactly as Keras computes it for a constant.
+- An operation with an array turns the symbol into an input of the program.
+- A Python branch (`if momentum > 0`) is decided by the value of the representative trial, and the decision is recorded.
+  A lane for which it would differ needs another program.
+- Code that needs the value itself (`math.sqrt(scale)`) raises `UntraceableError`.
 """
 
 from __future__ import annotations
@@ -14,13 +17,13 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kexp.fused.structure.config_numbers import Key
+from kexp.fused.inputs.config_numbers import Key
 
-__all__ = ["Branch", "Found", "Number", "Slots", "UntraceableError", "evaluate"]
+__all__ = ["Branch", "ProgramInputs", "SymbolicNumber", "TraceResult", "UntraceableError", "evaluate"]
 
 Expression = tuple[Any, ...]
 Branch = tuple[Expression, bool]
-Found = tuple[dict[bool, dict[Expression, int]], dict[Expression, bool]]
+TraceResult = tuple[dict[bool, dict[Expression, int]], dict[Expression, bool]]
 
 FLOATS, INTS = 96, 32  # slots of a program; unused ones cost nothing
 
@@ -70,7 +73,7 @@ def evaluate(expression: Expression, values: Mapping[Key, Any]) -> Any:
     return function(*arguments)
 
 
-class Slots:
+class ProgramInputs:
     """The numbers that one program takes, found while it is traced.
 
     Args:
@@ -78,7 +81,7 @@ class Slots:
         found: what an earlier trace of the same program has found.
     """
 
-    def __init__(self, values: Mapping[Key, Any], found: Found | None = None) -> None:
+    def __init__(self, values: Mapping[Key, Any], found: TraceResult | None = None) -> None:
         _let_jax_take_numbers()
         self.values = values
         self.expressions: dict[bool, dict[Expression, int]] = {True: {}, False: {}}  # by whether whole numbers
@@ -88,13 +91,13 @@ class Slots:
         self._arrays: tuple[Any, Any] | None = None
 
     @property
-    def found(self) -> Found:
+    def found(self) -> TraceResult:
         """What tracing has found: the inputs with their places, and the branches with their answers."""
         return self.expressions, self.branches
 
-    def number(self, key: Key) -> Number:
+    def number(self, key: Key) -> SymbolicNumber:
         """The symbol of one number."""
-        return Number(self, ("number", key), self.values[key])
+        return SymbolicNumber(self, ("number", key), self.values[key])
 
     def bind(self, floats: Any, ints: Any) -> None:
         """Gives the trace's inputs, shapes (FLOATS,) and (INTS,)."""
@@ -141,16 +144,16 @@ class Slots:
         return floats, ints
 
 
-class Number:
+class SymbolicNumber:
     """A number of the config, or what arithmetic made of some; see the module's text."""
 
-    __array_ufunc__ = None  # numpy's scalars leave arithmetic with a Number to the Number
+    __array_ufunc__ = None  # numpy's scalars leave arithmetic with a SymbolicNumber to the SymbolicNumber
     __hash__ = None  # type: ignore[assignment]
     shape = ()
     ndim = 0
     size = 1
 
-    def __init__(self, slots: Slots, expression: Expression, value: Any) -> None:
+    def __init__(self, slots: ProgramInputs, expression: Expression, value: Any) -> None:
         self._slots, self._expression, self._value = slots, expression, value
 
     @property
@@ -166,17 +169,17 @@ class Number:
     def __bool__(self) -> bool:
         return self._slots.branch(("bool", self._expression))
 
-    def __neg__(self) -> Number:
+    def __neg__(self) -> SymbolicNumber:
         return self._unary("neg")
 
-    def __abs__(self) -> Number:
+    def __abs__(self) -> SymbolicNumber:
         return self._unary("abs")
 
-    def __pos__(self) -> Number:
+    def __pos__(self) -> SymbolicNumber:
         return self
 
-    def _unary(self, kind: str) -> Number:
-        return Number(self._slots, (kind, self._expression), _UNARY[kind](self._value))
+    def _unary(self, kind: str) -> SymbolicNumber:
+        return SymbolicNumber(self._slots, (kind, self._expression), _UNARY[kind](self._value))
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
         raise UntraceableError(_keys(self._expression))
@@ -184,16 +187,16 @@ class Number:
     __float__ = __int__ = __index__ = __array__ = __round__ = __trunc__ = __floor__ = __ceil__ = __complex__ = _refuse
 
     def __repr__(self) -> str:
-        return f"Number({self._expression})"
+        return f"SymbolicNumber({self._expression})"
 
 
 @functools.cache
 def _let_jax_take_numbers() -> None:
-    """Lets a Number be an argument of JAX's own compiled functions (`jax.numpy.clip`), which get its array."""
+    """Lets a SymbolicNumber be an argument of JAX's own compiled functions (`jax.numpy.clip`), which get its array."""
     import jax
 
     jax.tree_util.register_pytree_node(
-        Number, lambda number: ((number.__jax_array__(),), None), lambda _, leaves: leaves[0]
+        SymbolicNumber, lambda number: ((number.__jax_array__(),), None), lambda _, leaves: leaves[0]
     )
 
 
@@ -201,7 +204,7 @@ def _constant(other: Any) -> Expression | None:
     """`other` as an expression, or None where it is no plain number."""
     import numpy as np
 
-    if isinstance(other, Number):
+    if isinstance(other, SymbolicNumber):
         return other._expression
     if isinstance(other, (bool, int, float)):
         return ("constant", other)
@@ -211,28 +214,28 @@ def _constant(other: Any) -> Expression | None:
 
 
 def _value(other: Any) -> Any:
-    return other._value if isinstance(other, Number) else other
+    return other._value if isinstance(other, SymbolicNumber) else other
 
 
-def _arithmetic(kind: str, swapped: bool) -> Callable[[Number, Any], Any]:
+def _arithmetic(kind: str, swapped: bool) -> Callable[[SymbolicNumber, Any], Any]:
     function = _BINARY[kind]
 
-    def apply(self: Number, other: Any) -> Any:
+    def apply(self: SymbolicNumber, other: Any) -> Any:
         expression = _constant(other)
         if expression is None:
             mine = self.__jax_array__()
             return function(other, mine) if swapped else function(mine, other)
         pair = (expression, self._expression) if swapped else (self._expression, expression)
         numbers = (_value(other), self._value) if swapped else (self._value, _value(other))
-        return Number(self._slots, (kind, *pair), function(*numbers))
+        return SymbolicNumber(self._slots, (kind, *pair), function(*numbers))
 
     return apply
 
 
-def _comparison(kind: str) -> Callable[[Number, Any], Any]:
+def _comparison(kind: str) -> Callable[[SymbolicNumber, Any], Any]:
     function = _COMPARISONS[kind]
 
-    def apply(self: Number, other: Any) -> Any:
+    def apply(self: SymbolicNumber, other: Any) -> Any:
         expression = _constant(other)
         if expression is None:
             if other is None or isinstance(other, (str, bytes)):
@@ -244,10 +247,10 @@ def _comparison(kind: str) -> Callable[[Number, Any], Any]:
 
 
 for _kind in _BINARY:
-    setattr(Number, f"__{_kind}__", _arithmetic(_kind, swapped=False))
-    setattr(Number, f"__r{_kind}__", _arithmetic(_kind, swapped=True))
+    setattr(SymbolicNumber, f"__{_kind}__", _arithmetic(_kind, swapped=False))
+    setattr(SymbolicNumber, f"__r{_kind}__", _arithmetic(_kind, swapped=True))
 for _kind in _COMPARISONS:
-    setattr(Number, f"__{_kind}__", _comparison(_kind))
+    setattr(SymbolicNumber, f"__{_kind}__", _comparison(_kind))
 
 
 def _keys(expression: Expression) -> frozenset[Key]:

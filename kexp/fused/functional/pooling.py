@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["quick_pooling"]
+__all__ = ["fast_pooling_gradient"]
 
 _active: ContextVar[bool] = ContextVar("_active", default=False)
 
 
 @contextmanager
-def quick_pooling() -> Iterator[None]:
+def fast_pooling_gradient() -> Iterator[None]:
     """Keras' max pooling on JAX, as it is traced within, has the quick gradient on a CPU."""
     _install()
     before = _active.set(True)

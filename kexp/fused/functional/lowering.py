@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["compiled_quickly", "device_count", "lower_lanes", "on_devices"]
+__all__ = ["compile_fast", "device_count", "lower_lanes", "put_on_devices"]
 
 
 def device_count(width: int | None = None) -> int:
@@ -74,7 +74,7 @@ def _lowered(
     return jax.jit(mapped, donate_argnums=donate, in_shardings=placed, out_shardings=result).lower(*arguments)
 
 
-def compiled_quickly(lowered: Any, level: int) -> Any:
+def compile_fast(lowered: Any, level: int) -> Any:
     """Compiles what does not run for long, in a third of the time.
 
     Args:
@@ -87,7 +87,7 @@ def compiled_quickly(lowered: Any, level: int) -> Any:
     return lowered.compile(compiler_options=options if jax.default_backend() == "cpu" else None)
 
 
-def on_devices(values: Any, width: int, *, split: bool = False) -> Any:
+def put_on_devices(values: Any, width: int, *, split: bool = False) -> Any:
     """Arrays put where a program reads them.
 
     Args:

@@ -12,15 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kexp.fused.structure.pure import Lane, Table
+from kexp.fused.functional.lane_functions import LaneFunctions, Table
 
-__all__ = ["LONG_STEP_S", "Loop", "keep_choice", "known_choice", "least_s"]
+__all__ = ["LONG_STEP_S", "StepLoop", "best_time_s", "read_choice", "write_choice"]
 
 CHOICES = "executors.json"
 LONG_STEP_S = 10e-3  # beside it Python's part of a step is small, and a compiled loop may take a hundred times as long
 
 
-class Loop:
+class StepLoop:
     """Trains and evaluates lanes one after the other, step by step.
 
     Args:
@@ -31,7 +31,7 @@ class Loop:
         table: the data on the device.
     """
 
-    def __init__(self, lane: Lane, state: Any, numbers: Any, weights: Any, table: Any) -> None:
+    def __init__(self, lane: LaneFunctions, state: Any, numbers: Any, weights: Any, table: Any) -> None:
         import jax
 
         self.lane, self.table = lane, table
@@ -113,7 +113,7 @@ class Loop:
         return self._steps[kind, size]
 
 
-def least_s(call: Callable[[], Any], tries: int = 3) -> float:
+def best_time_s(call: Callable[[], Any], tries: int = 3) -> float:
     """Seconds that a call takes, once what it needs is compiled: the least of a few tries."""
     import jax
 
@@ -125,7 +125,7 @@ def least_s(call: Callable[[], Any], tries: int = 3) -> float:
     return best
 
 
-def known_choice(folder: Path | None, key: str) -> str | None:
+def read_choice(folder: Path | None, key: str) -> str | None:
     """The executor that was measured to be the faster one for a structure on this machine before.
 
     The choice is part of the result's bits, so that it is made once.
@@ -136,7 +136,7 @@ def known_choice(folder: Path | None, key: str) -> str | None:
         return None
 
 
-def keep_choice(folder: Path | None, key: str, executor: str) -> None:
+def write_choice(folder: Path | None, key: str, executor: str) -> None:
     """Keeps a choice."""
     if folder is None:
         return

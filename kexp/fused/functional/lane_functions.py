@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kexp.fused.structure.bindings import Place, bound
-from kexp.fused.structure.numbers import Slots
-from kexp.fused.structure.pooling import quick_pooling
+from kexp.fused.functional.pooling import fast_pooling_gradient
+from kexp.fused.inputs.bindings import Binding, bound
+from kexp.fused.inputs.symbols import ProgramInputs
 
 if TYPE_CHECKING:
-    from kexp.fused.structure.blueprint import Blueprint
+    from kexp.fused.functional.blueprint import Blueprint
 
-__all__ = ["Lane", "Table"]
+__all__ = ["LaneFunctions", "Table"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Table:
         return self.x[rows], self.y[rows], classes if self.counts is None else classes * self.counts[rows]
 
 
-class Lane:
+class LaneFunctions:
     """The pure functions of a blueprint's model, with its numbers as inputs.
 
     Args:
@@ -61,9 +61,9 @@ class Lane:
     def __init__(
         self,
         blueprint: Blueprint,
-        places: Sequence[Place],
+        places: Sequence[Binding],
         tracers: frozenset[Any],
-        slots: Slots,
+        slots: ProgramInputs,
         batch_size: int,
     ) -> None:
         self.blueprint, self.model, self.slots, self.batch_size = blueprint, blueprint.model, slots, batch_size
@@ -134,7 +134,7 @@ class Lane:
         """One training step."""
         trainable, fixed = self.blueprint.parts
         parts = (state[:trainable], state[trainable:fixed], state[fixed:], metrics)
-        with quick_pooling():
+        with fast_pooling_gradient():
             _, (first, second, third, measured) = self.model.train_step(parts, batch)
         return _like(state, [*first, *second, *third]), _like(metrics, measured)
 

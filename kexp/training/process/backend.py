@@ -15,7 +15,7 @@ from typing import Any
 from kexp.errors import ConfigError
 from kexp.system.quick_imports import without_collections
 from kexp.system.quiet import silence_libraries
-from kexp.training.compiled_programs import use_compilation_cache
+from kexp.training.process.compiled_programs import use_compilation_cache
 
 __all__ = [
     "check_backend",

@@ -15,15 +15,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Place", "bound", "find_places"]
+__all__ = ["Binding", "bound", "find_bindings"]
 
 _SKIPPED = {"_tracker", "_inbound_nodes", "_outbound_nodes", "_history", "_compile_config", "_auto_config"}
-_DEPTH = 24
+_MAX_DEPTH = 24
 _DERIVED = object()  # a number that differs between the builds and is none of those that were moved
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class Binding:
     """An attribute, an item or a closure's variable of the first build that holds one of the numbers.
 
     Attributes:
@@ -57,9 +57,9 @@ class Place:
             list.__setitem__(self.holder, self.name, value)
 
 
-def find_places(
+def find_bindings(
     first: Any, second: Any, names: Mapping[tuple[Any, Any], Any], without: Iterable[Any] = ()
-) -> tuple[list[Place], int]:
+) -> tuple[list[Binding], int]:
     """The places in `first` that hold a number, and how many hold what was worked out of some.
 
     Args:
@@ -68,12 +68,12 @@ def find_places(
         names: (value in the first build, value in the second) -> what that number is called.
         without: objects of the first build to be passed over.
     """
-    found = list(_walk(first, second, {**names}, {id(each) for each in without}, _DEPTH))
+    found = list(_walk(first, second, {**names}, {id(each) for each in without}, _MAX_DEPTH))
     return [place for place in found if place.key is not _DERIVED], sum(place.key is _DERIVED for place in found)
 
 
 @contextmanager
-def bound(places: list[Place], value_of: Callable[[Any], Any]) -> Iterator[None]:
+def bound(places: list[Binding], value_of: Callable[[Any], Any]) -> Iterator[None]:
     """Puts `value_of(key)` in every place for a while."""
     before = [place.get() for place in places]
     try:
@@ -90,19 +90,19 @@ def bound(places: list[Place], value_of: Callable[[Any], Any]) -> Iterator[None]
             place.set(old)
 
 
-def _walk(a: Any, b: Any, names: dict[Any, Any], seen: set[int], depth: int) -> Iterator[Place]:
+def _walk(a: Any, b: Any, names: dict[Any, Any], seen: set[int], depth: int) -> Iterator[Binding]:
     if id(a) in seen or depth == 0:
         return
     seen.add(id(a))
     for holder, kind, name, mine, other in _children(a, b):
         found = _named(mine, other, names)
         if found is not None:
-            yield Place(holder, kind, name, found[0])
+            yield Binding(holder, kind, name, found[0])
         elif type(mine) is tuple and isinstance(other, tuple) and len(mine) == len(other):
             for position, (x, y) in enumerate(zip(mine, other, strict=True)):
                 found = _named(x, y, names)
                 if found is not None:
-                    yield Place(holder, kind, name, found[0], position)
+                    yield Binding(holder, kind, name, found[0], position)
                 elif _worth(x):
                     yield from _walk(x, y, names, seen, depth - 1)
         elif _worth(mine):

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from kexp.experiment import Prepared
-from kexp.fused.shared import TRACING
-from kexp.fused.structure.blueprint import build_blueprint
+from kexp.fused.functional.blueprint import build_blueprint
+from kexp.fused.shared import TRACING_LOCK
 from kexp.fused.structure.grouping import rows_digest
 from kexp.fused.structure.structure import Structure
 
-__all__ = ["Starts"]
+__all__ = ["LaneStarts"]
 
 
-class Starts:
+class LaneStarts:
     """The starts of lanes.
 
     Args:
@@ -56,12 +56,12 @@ class Starts:
         if not structure.given:
             return []
         if structure.rebuilt:
-            with TRACING:
+            with TRACING_LOCK:
                 state = build_blueprint(prepared, self._first_batch).state()
             return [state[position] for position in structure.given]
         key = rows_digest(prepared)
         if key not in self._fitted:
-            with TRACING:
+            with TRACING_LOCK:
                 self._fitted[key] = _fitted(structure, prepared)
         return self._fitted[key]
 

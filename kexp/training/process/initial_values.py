@@ -32,7 +32,7 @@ def initial_values(seed: int) -> Iterator[None]:
     Args:
         seed: the experiment's `seed`.
     """
-    from kexp.training.backend import seed_everything
+    from kexp.training.process.backend import seed_everything
 
     seed_everything(seed)
     with numpy_draws():

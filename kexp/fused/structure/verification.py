@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from kexp.fused.structure.bindings import Place
-from kexp.fused.structure.blueprint import Blueprint
-from kexp.fused.structure.comparison import nudged, same_way
-from kexp.fused.structure.config_numbers import Key, numbers_of
-from kexp.fused.structure.known import known_by, recall, remember
-from kexp.fused.structure.lowering import compiled_quickly
-from kexp.fused.structure.numbers import FLOATS, INTS, Slots
-from kexp.fused.structure.pure import Lane
+from kexp.fused.functional.blueprint import Blueprint
+from kexp.fused.functional.lane_functions import LaneFunctions
+from kexp.fused.functional.lowering import compile_fast
+from kexp.fused.inputs.bindings import Binding
+from kexp.fused.inputs.config_numbers import Key, numbers_of
+from kexp.fused.inputs.symbols import FLOATS, INTS, ProgramInputs
+from kexp.fused.structure.comparison import agree_to_rounding, perturbed
+from kexp.fused.structure.trace_cache import cache_file, read_cached, write_cached
 
-__all__ = ["checked_slots"]
+__all__ = ["verified_inputs"]
 
 
-def checked_slots(
+def verified_inputs(
     blueprint: Blueprint,
     probe: Blueprint,
-    places: list[Place],
+    places: list[Binding],
     tracers: frozenset[Key],
     batches: list[tuple[Any, ...]],
-) -> Slots | None:
+) -> ProgramInputs | None:
     """The inputs of the representative's program, if with the probe's numbers it does what the probe does; else None.
 
     What an earlier process has checked is not checked again.
@@ -34,15 +34,15 @@ def checked_slots(
     others = {**numbers, **numbers_of(probe.prepared.experiment)}
     bound_to = [place.key for place in places]
     constants = {key: value for key, value in numbers.items() if key not in bound_to}
-    file = known_by("check", prepared, bound_to, sorted(tracers, key=repr), constants)
-    kept = recall(file)
+    file = cache_file("check", prepared, bound_to, sorted(tracers, key=repr), constants)
+    kept = read_cached(file)
     if kept is not None:
-        slots = Slots(numbers, kept["slots"])
+        slots = ProgramInputs(numbers, kept["slots"])
         if slots.agree(numbers) and slots.agree(others):
             return slots
-    slots = Slots(numbers)
-    mine = Lane(blueprint, places, tracers, slots, prepared.batch_size)
-    theirs = Lane(probe, [], frozenset(), Slots({}), prepared.batch_size)
+    slots = ProgramInputs(numbers)
+    mine = LaneFunctions(blueprint, places, tracers, slots, prepared.batch_size)
+    theirs = LaneFunctions(probe, [], frozenset(), ProgramInputs({}), prepared.batch_size)
 
     def both(floats: Any, ints: Any, state: Any, batches: Any) -> Any:
         with mine.numbers(floats, ints):
@@ -54,10 +54,10 @@ def checked_slots(
     if not slots.agree(others):
         return None
     floats, ints = slots.fill([others])
-    run = compiled_quickly(compiled_for, 0)
+    run = compile_fast(compiled_for, 0)
     ours, expected = jax.tree.map(np.asarray, run(floats[0], ints[0], state, batches))
-    nearby = jax.tree.map(np.asarray, run(floats[0], ints[0], nudged(state), batches)[1])
-    if not same_way(state, ours, expected, nearby):
+    nearby = jax.tree.map(np.asarray, run(floats[0], ints[0], perturbed(state), batches)[1])
+    if not agree_to_rounding(state, ours, expected, nearby):
         return None
-    remember(file, {"slots": slots.found})
+    write_cached(file, {"slots": slots.found})
     return slots

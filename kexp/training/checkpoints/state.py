@@ -7,7 +7,7 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kexp.training.plain import NotPlainError, pack, unpack
+from kexp.training.checkpoints.packing import NotPlainError, pack, unpack
 
 if TYPE_CHECKING:
     import keras

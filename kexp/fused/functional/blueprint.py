@@ -14,13 +14,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kexp.experiment import Prepared, build_compiled, inherited_variables
-from kexp.fused.structure.config_numbers import with_numbers
-from kexp.training.initial_values import numpy_draws
+from kexp.fused.inputs.config_numbers import with_numbers
+from kexp.training.process.initial_values import numpy_draws
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Blueprint", "build_blueprint", "seeds_for", "with_values"]
+__all__ = ["Blueprint", "build_blueprint", "drawn_seeds", "prepared_with_numbers"]
 
 
 @dataclass
@@ -96,13 +96,13 @@ def build_blueprint(prepared: Prepared, batch: tuple[Any, ...]) -> Blueprint:
     return Blueprint(prepared, model, initializers, values, seeds, metrics)
 
 
-def seeds_for(seed: int, count: int) -> list[int]:
+def drawn_seeds(seed: int, count: int) -> list[int]:
     """What a build with this seed draws."""
     generator = random.Random(seed)
     return [generator.randint(1, int(1e9)) for _ in range(count)]
 
 
-def with_values(prepared: Prepared, values: Mapping[Any, Any], seed: int | None = None) -> Prepared:
+def prepared_with_numbers(prepared: Prepared, values: Mapping[Any, Any], seed: int | None = None) -> Prepared:
     """The trial with other numbers, and another seed for everything but the split."""
     experiment = with_numbers(prepared.experiment, values)
     if seed is not None:

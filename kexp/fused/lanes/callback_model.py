@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from kexp.experiment import Prepared, build_compiled
-from kexp.fused.shared import NotALaneError, settings_kept
+from kexp.fused.shared import NotALaneError, settings_guarded
 
-__all__ = ["Mirror"]
+__all__ = ["CallbackModel"]
 
 _PLAIN = (type(None), bool, int, float, str)
 # What calling a model, a fit and a prediction set.
@@ -18,7 +18,7 @@ _OF_MODEL = {"_compile_loss", "_compile_metrics", "_jit_compile", "_run_eagerly"
 _PASSING = {"stop_training", "stop_evaluating", "stop_predicting", "built", "called", "history"}
 
 
-class Mirror:
+class CallbackModel:
     """A built and compiled model beside a lane.
 
     Args:
@@ -69,7 +69,7 @@ class Mirror:
             for metric in self.model.metrics:
                 self._unmeasured.update((id(variable), variable.value) for variable in metric.variables)
             self.stale = False
-        with settings_kept():
+        with settings_guarded():
             yield
         if changed := _differ(self._settings, _settings(self.model)):
             raise NotALaneError(f"changes {changed} of the model")

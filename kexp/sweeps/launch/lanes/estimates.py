@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 __all__ = [
     "ENGINE_S",
     "START_S",
-    "Scales",
+    "Estimate",
+    "EstimateRequest",
+    "Estimator",
     "Share",
-    "Weigh",
-    "Weighed",
     "add_share",
-    "compiling_s",
     "component_names",
     "has_foreign_code",
-    "least_workers_s",
+    "max_compile_s",
+    "min_workers_s",
 ]
 
 # Seconds on a quiet CPU core of 2025; see benchmarks/auto_launcher.py.
@@ -61,7 +61,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Weigh:
+class EstimateRequest:
     """Asks what structures take.
 
     Attributes:
@@ -78,7 +78,7 @@ class Weigh:
 
 
 @dataclass(frozen=True)
-class Weighed:
+class Estimate:
     """What the trials of some shares take.
 
     Attributes:
@@ -103,7 +103,7 @@ def add_share(shares: dict[str, Share], key: str, task: Task, count: int = 1) ->
     shares[key] = replace(share, trials=share.trials + count, epochs=epochs)
 
 
-def compiling_s(shares: Collection[Share]) -> float:
+def max_compile_s(shares: Collection[Share]) -> float:
     """What planning and compiling these structures, which have no convolutions, takes at most."""
     return sum(_COMPILE_S["recurrent" if _is_recurrent(share.task.config["model"]) else "dense"] for share in shares)
 
@@ -132,20 +132,20 @@ def _is_recurrent(model: Mapping[str, Any]) -> bool:
     return any(kind in name.lower() for name in component_names(model) for kind in ("lstm", "gru", "rnn"))
 
 
-def least_workers_s(shares: Collection[Share], workers: int) -> float:
+def min_workers_s(shares: Collection[Share], workers: int) -> float:
     """What worker processes take for these at least: their start, and a beginning for each trial."""
     trials = sum(share.trials for share in shares)
     return START_S + trials * _TRIAL_S / min(workers, trials)
 
 
-class Scales:
+class Estimator:
     """Weighs structures, in the engine's process, and remembers what is in each."""
 
     def __init__(self, prepare: Callable[[Task], Prepared]) -> None:
         self._prepare = prepare
         self._products: dict[str, list[tuple[str, float]] | None] = {}
 
-    def weigh(self, asked: Weigh, probes: bool = True) -> list[Weighed]:
+    def weigh(self, asked: EstimateRequest, probes: bool = True) -> list[Estimate]:
         """What each structure takes, by the model and, where that is close, a probe."""
         from kexp import fused
 
@@ -165,7 +165,7 @@ class Scales:
         workers = min(asked.workers, sum(share.trials for share in asked.shares))
         return [_weigh(members, self._products[key], rate, workers, threads, probes) for key, members in groups.items()]
 
-    def clear(self, asked: Weigh) -> bool:
+    def clear(self, asked: EstimateRequest) -> bool:
         """Whether lanes win by so much that they will be chosen, though what else is at work now slows the estimate."""
         weighed = self.weigh(asked, probes=False)
         return bool(weighed) and all(each.fused_s * _CLEAR < START_S + each.workers_s for each in weighed)
@@ -178,19 +178,19 @@ def _weigh(
     workers: int,
     threads: int,
     probes: bool,
-) -> Weighed:
+) -> Estimate:
     import jax
 
     from kexp import fused
 
     positions = [position for position, *_ in members]
     first = members[0][2]
-    reason = fused.unfit(fused.Trial(0, first))
+    reason = fused.lane_refusal(fused.Trial(0, first))
     if not reason and jax.default_backend() != "cpu":
-        return Weighed(positions, 0.0, math.inf, "lanes are what fills an accelerator")
+        return Estimate(positions, 0.0, math.inf, "lanes are what fills an accelerator")
     if products is None:
         unknown = "what they take is not known"
-        return Weighed(positions, math.inf, 0.0, reason) if reason else Weighed(positions, 0.0, math.inf, unknown)
+        return Estimate(positions, math.inf, 0.0, reason) if reason else Estimate(positions, 0.0, math.inf, unknown)
     trials, epochs = sum(share.trials for _, share, _ in members), sum(share.epochs for _, share, _ in members)
     trained, validated, _ = fused.row_counts(first)
     steps = epochs * -(-trained // first.experiment.trainer.batch_size)
@@ -204,11 +204,11 @@ def _weigh(
     fused_s = compile_s + steps * _LANE_STEP_S / threads + arithmetic_s(_AS_LANE)
     workers_s = (trials * _TRIAL_S + steps * _STEP_S) / workers + arithmetic_s(_IN_WORKER)
     if reason:
-        return Weighed(positions, math.inf, workers_s, reason)
+        return Estimate(positions, math.inf, workers_s, reason)
     close = max(fused_s, workers_s) < _CLOSE * min(fused_s, workers_s)
     if not (probes and close) or min(fused_s, workers_s) < _WORTH_S:
-        return Weighed(positions, fused_s, workers_s)
-    return Weighed(positions, compile_s + steps * _step_s(first), workers_s, probed=True)
+        return Estimate(positions, fused_s, workers_s)
+    return Estimate(positions, compile_s + steps * _step_s(first), workers_s, probed=True)
 
 
 def _products(prepared: Prepared) -> list[tuple[str, float]] | None:

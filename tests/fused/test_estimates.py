@@ -15,7 +15,7 @@ from kexp.config import compose, plain
 from kexp.experiment import prepare
 from kexp.schema import check
 from kexp.sweeps.launch.lanes.arithmetic import multiplications
-from kexp.sweeps.launch.lanes.weighing import Scales, Share, Weigh
+from kexp.sweeps.launch.lanes.estimates import EstimateRequest, Estimator, Share
 from kexp.sweeps.trials import Task
 
 KEEPS = "+callbacks.kept={name: model_checkpoint, filepath: best.keras}"
@@ -33,8 +33,8 @@ def test_programs_are_compiled_before_the_choice_only_where_lanes_win_clearly(
     arguments: list[str], epochs: int, clear: bool
 ) -> None:
     config = plain(compose(["backend=jax", *arguments]))
-    asked = Weigh([Share(Task(0, config, (), "", ""), 1, epochs)], workers=2, threads=2, log="")
-    assert Scales(lambda task: prepare(check(task.config))).clear(asked) is clear
+    asked = EstimateRequest([Share(Task(0, config, (), "", ""), 1, epochs)], workers=2, threads=2, log="")
+    assert Estimator(lambda task: prepare(check(task.config))).clear(asked) is clear
 
 
 def _nested() -> Any:

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from types import CodeType, ModuleType
 from typing import Any
 
-__all__ = ["ENDED_ANYWAY", "needs_model", "unfit_callback"]
+__all__ = ["NAN_CALLBACK", "callback_refusal", "needs_model"]
 
 _WITHIN = (
     "on_batch_begin on_batch_end on_train_batch_begin on_train_batch_end on_test_batch_begin on_test_batch_end "
     "on_test_begin on_test_end"
 ).split()
-ENDED_ANYWAY = "TerminateOnNaN"  # what it looks for ends a lane in any case
+NAN_CALLBACK = "TerminateOnNaN"  # what it looks for ends a lane in any case
 _NEEDS_MODEL = {
     "ModelCheckpoint",
     "BackupAndRestore",
@@ -25,7 +25,7 @@ _NEEDS_MODEL = {
 _NEEDS_LITTLE = {"CSVLogger", "EarlyStopping", "History", "LearningRateScheduler", "ReduceLROnPlateau", "RemoteMonitor"}
 
 
-def unfit_callback(callbacks: dict[str, Any]) -> str:
+def callback_refusal(callbacks: dict[str, Any]) -> str:
     """Why one of these callbacks cannot watch a lane, as a sentence; empty where all can.
 
     Args:
@@ -35,7 +35,7 @@ def unfit_callback(callbacks: dict[str, Any]) -> str:
 
     for key, callback in callbacks.items():
         kind = type(callback)
-        if kind.__name__ == ENDED_ANYWAY:
+        if kind.__name__ == NAN_CALLBACK:
             continue
         if kind.__name__ in _NEEDS_MODEL:
             return f"callbacks.{key}: {kind.__name__} works on the whole model, which a lane does not have"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from kexp.fused.structure.blueprint import Blueprint
+from kexp.fused.functional.blueprint import Blueprint
 
-__all__ = ["must_rebuild", "needs_rows"]
+__all__ = ["depends_on_rows", "needs_rebuild"]
 
 
-def must_rebuild(blueprint: Blueprint, given: tuple[int, ...]) -> bool:
+def needs_rebuild(blueprint: Blueprint, given: tuple[int, ...]) -> bool:
     """Whether what `start` cannot make depends on more than the training rows."""
     import keras
 
@@ -39,7 +39,7 @@ def _takes_rows(layer: Any, model: Any) -> bool:
     )
 
 
-def needs_rows(blueprint: Blueprint) -> bool:
+def depends_on_rows(blueprint: Blueprint) -> bool:
     """Whether what a layer learns from the rows is part of the program, so that lanes must share them."""
     import keras
 

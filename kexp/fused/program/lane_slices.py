@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from kexp.fused.structure.lowering import compiled_quickly, device_count, lower_lanes
+from kexp.fused.functional.lowering import compile_fast, device_count, lower_lanes
 
-__all__ = ["Movers"]
+__all__ = ["LaneSlices"]
 
 
-class Movers:
+class LaneSlices:
     """Takes lanes out of a state and puts them in; compiled when first used.
 
     Args:
@@ -52,4 +52,4 @@ class Movers:
         state = [jax.ShapeDtypeStruct((self._width, *each.shape), each.dtype) for each in one]
         here = jax.ShapeDtypeStruct((self._width,), bool)
         lowered = lower_lanes(put, self._width, (state, here, one), shared=1, donate=0)
-        return jax.jit(take), compiled_quickly(lowered, 1)
+        return jax.jit(take), compile_fast(lowered, 1)

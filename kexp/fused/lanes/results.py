@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kexp.experiment import TrainedState
-from kexp.fused.lanes.running import Running
+from kexp.fused.lanes.running_trial import RunningTrial
 from kexp.fused.program.program import Program
 from kexp.fused.trial import LaneResult
 
-__all__ = ["tested"]
+__all__ = ["results_of"]
 
 
-def tested(program: Program, lanes: Sequence[Running]) -> Iterator[LaneResult]:
-    """The results of lanes that have ended, tested where there are test rows.
+def results_of(program: Program, lanes: Sequence[RunningTrial]) -> Iterator[LaneResult]:
+    """The results of lanes that have ended, results_of where there are test rows.
 
     Args:
         program: the lanes'.
@@ -25,7 +25,7 @@ def tested(program: Program, lanes: Sequence[Running]) -> Iterator[LaneResult]:
         yield _result(program, lane, {} if lane.status == "diverged" else test)
 
 
-def _measured(program: Program, lanes: Sequence[Running]) -> list[dict[str, float]]:
+def _measured(program: Program, lanes: Sequence[RunningTrial]) -> list[dict[str, float]]:
     import numpy as np
 
     states = [lane.final for lane in lanes if lane.final is not None]
@@ -38,7 +38,7 @@ def _measured(program: Program, lanes: Sequence[Running]) -> list[dict[str, floa
     return [dict(zip(program.eval_names, row, strict=True)) for row in measured[: len(lanes)]]
 
 
-def _result(program: Program, lane: Running, test: dict[str, float]) -> LaneResult:
+def _result(program: Program, lane: RunningTrial, test: dict[str, float]) -> LaneResult:
     assert lane.final is not None
     trainable, fixed = program.structure.blueprint.parts
     state = TrainedState(lane.final[:trainable], lane.final[trainable:fixed], lane.final[fixed:])

@@ -10,22 +10,22 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kexp.fused.shared import TRACING
-from kexp.fused.structure.bindings import Place, bound, find_places
-from kexp.fused.structure.blueprint import seeds_for
-from kexp.fused.structure.config_numbers import Key
+from kexp.fused.functional.blueprint import drawn_seeds
+from kexp.fused.inputs.bindings import Binding, bound, find_bindings
+from kexp.fused.inputs.config_numbers import Key
+from kexp.fused.shared import TRACING_LOCK
 
 if TYPE_CHECKING:
-    from kexp.fused.structure.blueprint import Blueprint
+    from kexp.fused.functional.blueprint import Blueprint
 
-__all__ = ["Beginning"]
+__all__ = ["InitialState"]
 
 _KEPT_BYTES = 32 * 2**20  # of first values, for trials of the same seed
 
 Names = Mapping[tuple[Any, Any], Any]  # values in two builds -> a number's key, or the position of a drawn seed
 
 
-class Beginning:
+class InitialState:
     """The first values of a blueprint's variables, with its numbers and seeds as inputs.
 
     Args:
@@ -43,15 +43,15 @@ class Beginning:
         self.blueprint = blueprint
         self._numbers, self._seeds = _plain(blueprint, probe, names)
         self._initializers: dict[int, Any] = {}
-        self._places: list[Place] = []
+        self._places: list[Binding] = []
         self.derived = 0
-        seen: dict[int, list[Place]] = {}
+        seen: dict[int, list[Binding]] = {}
         for position, (mine, other) in enumerate(zip(blueprint.variables, probe.variables, strict=False)):
             made_by = blueprint.initializers.get(id(mine))
             if made_by is None or position in self._numbers or position in self._seeds:
                 continue
             if id(made_by) not in seen:
-                seen[id(made_by)], derived = find_places([made_by], [probe.initializers.get(id(other))], names)
+                seen[id(made_by)], derived = find_bindings([made_by], [probe.initializers.get(id(other))], names)
                 self._places += seen[id(made_by)]
                 self.derived += derived
             if seen[id(made_by)]:
@@ -62,7 +62,7 @@ class Beginning:
         self.varying = tuple(sorted([*self._numbers, *self._seeds, *self._initializers]))
         # A variable of a function may be a layer's as well, which a trace then fills with a symbol.
         shared = any(place.kind == "cell" for place in self._places)
-        self._alone = TRACING if shared else threading.RLock()
+        self._alone = TRACING_LOCK if shared else threading.RLock()
         self._kept: dict[tuple[Any, ...], dict[int, Any]] = {}
 
     def values(self, numbers: Mapping[Key, Any], seed: int) -> dict[int, Any]:
@@ -74,7 +74,7 @@ class Beginning:
         """
         import numpy as np
 
-        drawn = seeds_for(seed, len(self.blueprint.seeds))
+        drawn = drawn_seeds(seed, len(self.blueprint.seeds))
         plain: dict[int, Any] = {position: numbers[key] for position, key in self._numbers.items()}
         plain |= {position: [drawn[place], 0] for position, place in self._seeds.items()}
         variables = self.blueprint.variables
@@ -87,7 +87,7 @@ class Beginning:
         import keras
         import numpy as np
 
-        from kexp.training.initial_values import numpy_draws
+        from kexp.training.process.initial_values import numpy_draws
 
         def value_of(key: Any) -> Any:
             return drawn[key] if isinstance(key, int) else numbers[key]
@@ -116,7 +116,7 @@ class Beginning:
         import keras
         import numpy as np
 
-        from kexp.training.initial_values import numpy_draws
+        from kexp.training.process.initial_values import numpy_draws
 
         found = {}
         with numpy_draws(), keras.StatelessScope():

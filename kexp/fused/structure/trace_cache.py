@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from kexp.experiment import Prepared
+from kexp.fused.functional.lowering import device_count
 from kexp.fused.structure.grouping import structure_key
-from kexp.fused.structure.lowering import device_count
-from kexp.training.compiled_programs import cache_folder, use_compilation_cache
+from kexp.training.process.compiled_programs import cache_folder, use_compilation_cache
 
-__all__ = ["kept_in", "known_by", "recall", "remember"]
+__all__ = ["cache_file", "read_cached", "trace_cache_folder", "write_cached"]
 
 _OURS = {"keras", "kexp"}
 _TRACED = ("fused", "training", "model", "components", "losses.py", "build.py")  # whose code decides what is traced
 
 
-def known_by(kind: str, prepared: Prepared, *parts: Any) -> Path | None:
+def cache_file(kind: str, prepared: Prepared, *parts: Any) -> Path | None:
     """The file that has what was found; it may not be there.
 
     Args:
@@ -37,7 +37,7 @@ def known_by(kind: str, prepared: Prepared, *parts: Any) -> Path | None:
     Returns:
         None where nothing may be kept.
     """
-    experiment, folder = prepared.experiment, kept_in()
+    experiment, folder = prepared.experiment, trace_cache_folder()
     if folder is None:
         return None
     modules = {module.partition(".")[0] for node in experiment.nodes() for module in node.modules}
@@ -47,7 +47,7 @@ def known_by(kind: str, prepared: Prepared, *parts: Any) -> Path | None:
     return folder / f"{kind}-{hashlib.sha256(content.encode()).hexdigest()}.known"
 
 
-def kept_in() -> Path | None:
+def trace_cache_folder() -> Path | None:
     """The folder of what is kept; None on devices other than one CPU, and where the user has a cache of their own."""
     import jax
 
@@ -55,14 +55,14 @@ def kept_in() -> Path | None:
     return folder if folder == cache_folder() and jax.default_backend() == "cpu" and device_count() == 1 else None
 
 
-def recall(file: Path | None) -> Mapping[str, Any] | None:
-    """What `remember` has kept; None where there is nothing that can be read."""
+def read_cached(file: Path | None) -> Mapping[str, Any] | None:
+    """What `write_cached` has kept; None where there is nothing that can be read."""
     with contextlib.suppress(Exception):  # by another version of Python, say: it is found again
         return None if file is None else pickle.loads(file.read_bytes())
     return None
 
 
-def remember(file: Path | None, content: Mapping[str, Any]) -> None:
+def write_cached(file: Path | None, content: Mapping[str, Any]) -> None:
     """Keeps what was found, where it may be kept."""
     from kexp.persistence.atomic import write_atomically
 
