@@ -1,7 +1,7 @@
-"""The fused engine: many trials as lanes of one compiled program, on Keras' JAX backend.
+"""The fused engine: trains many trials as lanes of one compiled program, on Keras' JAX backend.
 
-`run_trials` trains trials and gives their results as they end; `plan` says beforehand which trials share a program, and
-what cannot be a lane and why; `train_one` runs a single trial through the same program, to the same bits.
+`plan` groups trials by program, and says why a trial cannot be a lane. `run_trials` trains trials and yields their
+results as they end. `train_one` trains a single trial with the same program, to the same bits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The engine: trials stream through the lanes of compiled programs, several threads at once."""
+"""The engine: threads run compiled programs, and trials stream through their lanes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from threading import Event
 from typing import Any
 
 from kexp.errors import ConfigError, in_a_line
+from kexp.experiment import Prepared
 from kexp.fused.functional.lowering import device_count
 from kexp.fused.lanes.streams import Stream, drive, next_stream
 from kexp.fused.lanes.worker import OnEpoch, OnResume
@@ -24,10 +25,10 @@ __all__ = ["compile_ahead", "default_threads", "run_trials", "train_one", "verif
 
 
 def compile_ahead(trials: Sequence[Trial], session: Session) -> None:
-    """Plans trials and compiles their programs, which `run_trials` then finds in the session.
+    """Plans trials and compiles their programs, and keeps them in the session for `run_trials`.
 
     Raises:
-        ConfigError: as for `plan`.
+        ConfigError: see `plan`.
     """
     tables = Tables()
     for group in plan(trials, session=session).groups:
@@ -45,24 +46,24 @@ def run_trials(
     planned: Plan | None = None,
     session: Session | None = None,
 ) -> Iterator[LaneResult | Fallback]:
-    """Trains trials as lanes and gives each one's result as soon as it has ended, in the order in which they end.
+    """Trains trials as lanes, and yields results in the order in which trials end.
 
     Args:
-        trials: as for `plan`.
-        on_epoch: called with (trial, epoch from 1, metrics) after each epoch of each lane, by one thread at a time; a
-            string returned prunes the lane, for that reason.
-        on_resume: called with (trial, history) where a trial goes on from a checkpoint, before its first new epoch.
-        width: lanes of a program; by the device unless given. Part of what decides the last bits.
-        threads: how many programs run at once; one for each of at most 4 CPU cores, one on a GPU.
-        strict: a trial that cannot be a lane is an error.
-        planned: what `plan` gave for these trials, to save doing it again.
-        session: as for `plan`.
+        trials: see `plan`.
+        on_epoch: called with (trial, epoch from 1, metrics) after each epoch of each lane, by one thread at a time. If
+            it returns a string, the trial is pruned for that reason.
+        on_resume: called with (trial, history) before the first new epoch of a trial that resumes from a checkpoint.
+        width: number of lanes of a program; None for the device's default. The last bits of a result depend on it.
+        threads: how many programs run at once; None for `default_threads`.
+        strict: whether a trial that cannot be a lane is an error.
+        planned: the result of `plan` for these trials; None to plan them here.
+        session: see `plan`.
 
     Yields:
-        A result for each trial; a `Fallback` for each that cannot be a lane, first.
+        First a `Fallback` for each trial that cannot be a lane, then a result for each other trial.
 
     Raises:
-        ConfigError: as for `plan`.
+        ConfigError: see `plan`.
     """
     made = planned or plan(trials, width=width, strict=strict, session=session)
     yield from made.fallbacks
@@ -93,13 +94,13 @@ def _ignore(*_: Any) -> None:
 def _drive_streams(
     streams: deque[Stream], tables: Tables, hooks: tuple[OnEpoch, OnResume], emit: Callable[[Any], None], stop: Event
 ) -> None:
-    """A thread's work: stream after stream. It emits results, what ended it, and at last None."""
+    """The work of a thread: stream after stream. Emits results, an exception if one ended it, and at last None."""
     try:
         while not stop.is_set() and (stream := next_stream(streams)) is not None:
             try:
                 drive(stream, tables, *hooks, emit, stop)
-            except Exception as error:  # the program of this group alone is what failed
-                for trial in stream.left():
+            except Exception as error:  # only this group's program has failed
+                for trial in stream.take_rest():
                     emit(LaneResult(trial, "failed", in_a_line(error), History(), error=error))
     except BaseException as error:
         emit(error)
@@ -108,14 +109,21 @@ def _drive_streams(
 
 
 def train_one(
-    prepared: Any,
+    prepared: Prepared,
     *,
     on_epoch: OnEpoch | None = None,
     on_resume: OnResume | None = None,
     width: int | None = None,
     checkpoint: Checkpointing | None = None,
 ) -> LaneResult:
-    """One trial through the same program: the same bits as a lane among others. For `trainer.engine=compiled`.
+    """Trains one trial with the program of its structure, to the same bits as a lane among others.
+
+    Args:
+        prepared: the trial's prepared experiment.
+        on_epoch: see `run_trials`.
+        on_resume: see `run_trials`.
+        width: see `run_trials`.
+        checkpoint: where to look for a checkpoint and when to write one; None for no checkpoints.
 
     Raises:
         ConfigError: the trial cannot be a lane; the message names the component.
@@ -128,23 +136,23 @@ def train_one(
 
 
 def verify(results: Sequence[LaneResult], count: int, seed: int = 0) -> list[str]:
-    """Trains some trials again, each alone, and compares to the last bit.
+    """Trains some trials again, each alone, and compares history and weights bit by bit.
 
     Args:
-        results: of `run_trials`; those that were paused, pruned or failed are passed over.
-        count: how many to choose at random.
-        seed: decides which.
+        results: results of `run_trials`; only those of finished trials are used.
+        count: how many trials to choose at random.
+        seed: random seed of the choice.
 
     Returns:
-        A sentence for each trial that came out otherwise; empty where all are the same.
+        A sentence for each trial with another result; empty if there is none.
     """
     import random
 
     import numpy as np
 
-    whole = [result for result in results if result.status == "finished"]
+    finished = [result for result in results if result.status == "finished"]
     wrong = []
-    for result in random.Random(seed).sample(whole, min(count, len(whole))):
+    for result in random.Random(seed).sample(finished, min(count, len(finished))):
         again = train_one(result.trial.prepared, width=result.width)
         same = again.history.epochs == result.history.epochs and all(
             np.array_equal(a, b) for a, b in zip(again.weights, result.weights, strict=True)
@@ -156,8 +164,9 @@ def verify(results: Sequence[LaneResult], count: int, seed: int = 0) -> list[str
 
 
 def default_threads() -> int:
-    """Programs that run at once: one a core, for JAX lets go of Python's lock while it computes; one where lanes are
-    split among devices, or run on a GPU.
+    """Returns how many programs run at once by default: one per CPU core, at most 4; one on a GPU or several devices.
+
+    Threads serve for that, because JAX releases Python's global lock while it computes.
     """
     import jax
 
@@ -170,12 +179,13 @@ def default_threads() -> int:
 def _collect(
     results: queue.Queue[Any], workers: Sequence[threading.Thread], stop: threading.Event
 ) -> Iterator[LaneResult]:
-    left = len(workers)
+    """Yields results until every worker has ended; raises the exception of one. Stops the others when it is closed."""
+    running = len(workers)
     try:
-        while left:
+        while running:
             result = results.get()
             if result is None:
-                left -= 1
+                running -= 1
             elif isinstance(result, BaseException):
                 raise result
             else:

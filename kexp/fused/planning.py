@@ -1,13 +1,13 @@
-"""Which trials become lanes of which programs, and which cannot be lanes."""
+"""Plans which trials become lanes of which program, and which cannot be lanes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kexp.errors import ConfigError, in_a_line
 from kexp.fused.functional.lowering import device_count
-from kexp.fused.inputs.config_numbers import Key, changes_of, numbers_after, numbers_of
+from kexp.fused.inputs.config_numbers import ConfigPath, changes_of, numbers_after, numbers_of
 from kexp.fused.lanes.streams import Group, fed_in_blocks
 from kexp.fused.program.tables import Tables
 from kexp.fused.shared import TRACING_LOCK
@@ -25,13 +25,14 @@ from kexp.training.process.compiled_programs import use_compilation_cache
 
 __all__ = ["Fallback", "Plan", "Session", "default_width", "plan"]
 
+# Lanes on each device. On a CPU wider programs gain a tenth at most; on a GPU they do; see benchmarks/RESULTS.md.
 CPU_WIDTH = 4
 GPU_WIDTH = 256
 
 
 @dataclass(frozen=True)
 class Fallback:
-    """A trial that cannot be a lane, and why, as a sentence."""
+    """A trial that cannot be a lane, and the reason, as a sentence."""
 
     trial: Trial
     reason: str
@@ -39,54 +40,54 @@ class Fallback:
 
 @dataclass
 class Plan:
-    """What would run as lanes, in which groups, and what would not."""
+    """The groups of trials that run as lanes, and the trials that cannot."""
 
     groups: list[Group]
     fallbacks: list[Fallback]
 
 
 class Session:
-    """Structures and programs that were made before, for a sweep that hands over its trials a few at a time."""
+    """Keeps structures and their programs between calls, for a sweep that passes a few trials at a time."""
 
     def __init__(self) -> None:
-        self._known: dict[str, list[Structure]] = {}
+        self._structures: dict[str, list[Structure]] = {}
 
-    def of(self, key: str) -> list[Structure]:
-        """What is known of a structure's key: one for each set of constants and branches."""
-        return self._known.setdefault(key, [])
+    def structures(self, key: str) -> list[Structure]:
+        """Returns the structures with this key, one for each set of constants and branches; the caller adds more."""
+        return self._structures.setdefault(key, [])
 
 
 def plan(
     trials: Sequence[Trial], *, width: int | None = None, strict: bool = False, session: Session | None = None
 ) -> Plan:
-    """Groups trials by program. Builds a model or two for each structure and traces them; trains nothing.
+    """Groups trials by program. Builds one or two models for each structure and traces them; trains nothing.
 
     Args:
-        trials: whose experiments have `backend: jax`, in a process whose Keras runs on JAX.
-        width: lanes of a program; by each trial's `fused.max_lanes` or else the device unless given.
-        strict: a trial that cannot be a lane is an error.
-        session: what was made for earlier calls is used again, and what is made is kept there.
+        trials: their experiments have `backend: jax`, and Keras runs on JAX in this process.
+        width: number of lanes of a program; None for each trial's `fused.max_lanes`, or else the device's default.
+        strict: whether a trial that cannot be a lane is an error.
+        session: the structures of earlier calls; new ones are added.
 
     Raises:
         ConfigError: `strict`, and a trial cannot be a lane; or Keras runs on another backend.
     """
-    _hold_backend()
+    _check_backend()
     use_compilation_cache()
     made = Plan([], [])
-    fit_for_lanes = []
+    candidates = []
     for trial in trials:
         reason = lane_refusal(trial)
         if reason:
             made.fallbacks.append(Fallback(trial, reason))
         else:
-            fit_for_lanes.append(trial)
+            candidates.append(trial)
     tables = Tables()
-    structures = group_by_structure(fit_for_lanes)
+    structures = group_by_structure(candidates)
     session = session or Session()
     for key, members in structures.items():
         why = distinguishing_settings(key, list(structures))
-        for lanes, some in _by_lanes(members, width).items():
-            _plan_structure(made, some, session.of(key), tables, lanes, why)
+        for lanes, some in _by_max_lanes(members, width).items():
+            _plan_structure(made, some, session.structures(key), tables, lanes, why)
             why = "another fused.max_lanes"
     if strict and made.fallbacks:
         first = made.fallbacks[0]
@@ -95,14 +96,14 @@ def plan(
 
 
 def default_width() -> int:
-    """Lanes of a program: on each device few on a CPU, where wider programs gain nothing, and many on a GPU."""
+    """Returns the default number of lanes of a program, for all local devices together."""
     import jax
 
     return device_count() * (CPU_WIDTH if jax.default_backend() == "cpu" else GPU_WIDTH)
 
 
-def _by_lanes(trials: Sequence[Trial], width: int | None) -> dict[int | None, list[Trial]]:
-    """Trials by the lanes of their program that were asked for; None where that was left to the device."""
+def _by_max_lanes(trials: Sequence[Trial], width: int | None) -> dict[int | None, list[Trial]]:
+    """Groups trials by the width that the caller or `fused.max_lanes` asks for; None leaves it to the device."""
     found: dict[int | None, list[Trial]] = {}
     for trial in trials:
         found.setdefault(width or trial.prepared.experiment.fused.max_lanes, []).append(trial)
@@ -112,14 +113,23 @@ def _by_lanes(trials: Sequence[Trial], width: int | None) -> dict[int | None, li
 def _plan_structure(
     made: Plan, members: list[Trial], known: list[Structure], tables: Tables, width: int | None, why: str
 ) -> None:
-    """Cuts trials of one structure into groups: by numbers that are no inputs, and by branches."""
+    """Splits trials with the same structure key into groups: by constants, and by Python branches on numbers.
+
+    Args:
+        made: the plan, to which groups and fallbacks are added.
+        members: the trials.
+        known: the structures of this key that were analysed before; new ones are added.
+        tables: the data on the device.
+        width: number of lanes; None for the device's default.
+        why: what distinguishes these trials from other groups, for the first group.
+    """
     waiting = members
-    constants = known[-1].constants if known else frozenset[Key]()
-    tried = list(known)
+    constants = known[-1].constants if known else frozenset[ConfigPath]()
+    untried = list(known)
     while waiting:
         first = waiting[0]
-        structure = tried.pop(0) if tried else None
-        if structure is None:
+        is_new = not untried
+        if is_new:
             try:
                 with TRACING_LOCK:
                     structure = analyse(first.prepared, tables.first_batches(first.prepared, 2), constants)
@@ -130,62 +140,69 @@ def _plan_structure(
                 continue
             known.append(structure)
             constants = structure.constants
-        mine = [trial for trial in waiting if _fits(trial, structure)]
-        taken = {id(trial) for trial in mine}
-        stiff = {id(trial): refusal for trial in mine if (refusal := _cannot_change(trial, structure))}
-        made.fallbacks += [Fallback(trial, stiff[id(trial)]) for trial in mine if id(trial) in stiff]
-        mine = [trial for trial in mine if id(trial) not in stiff]
-        if mine:
-            number, lanes = len(made.groups) + 1, width or default_width()
-            said = f"{why}, its data fed in blocks" if fed_in_blocks(first.prepared) else why
-            made.groups.append(Group(number, mine, said, lanes, structure, given=width is not None))
-            why = _why_split(constants)
-        elif not taken and structure is known[-1] and not tried and structure.blueprint.prepared is first.prepared:
+        else:
+            structure = untried.pop(0)
+        fitting = [trial for trial in waiting if _fits(trial, structure)]
+        if is_new and not fitting:
             made.fallbacks.append(Fallback(first, "the trial does not fit the program that was made for it"))
-            taken = {id(first)}
+            waiting = waiting[1:]
+            continue
+        refusals = {id(trial): reason for trial in fitting if (reason := _change_refusal(trial, structure))}
+        made.fallbacks += [Fallback(trial, refusals[id(trial)]) for trial in fitting if id(trial) in refusals]
+        lanes = [trial for trial in fitting if id(trial) not in refusals]
+        if lanes:
+            said = f"{why}, its data fed in blocks" if fed_in_blocks(first.prepared) else why
+            number, is_given = len(made.groups) + 1, width is not None
+            made.groups.append(Group(number, lanes, said, width or default_width(), structure, is_given))
+            why = _why_split(constants)
+        taken = {id(trial) for trial in fitting}
         waiting = [trial for trial in waiting if id(trial) not in taken]
 
 
 def _fits(trial: Trial, structure: Structure) -> bool:
-    """Whether a trial, of the structure's key, can be a lane of its program."""
-    theirs, constants = structure.blueprint.prepared, structure.constants
+    """Returns whether a trial with the structure's key can be a lane of its program."""
+    representative, constants = structure.blueprint.prepared, structure.constants
     return (
         (not constants or structure_key(trial.prepared, constants) == structure.key)
-        and structure.lane.slots.agree(numbers_of(trial.prepared.experiment))
-        and (not structure.shares_rows or rows_digest(trial.prepared) == rows_digest(theirs))
+        and structure.functions.inputs.has_same_branches(numbers_of(trial.prepared.experiment))
+        and (not structure.shares_rows or rows_digest(trial.prepared) == rows_digest(representative))
     )
 
 
-def _cannot_change(trial: Trial, structure: Structure) -> str:
-    """Why a number of a trial that changes while it trains cannot; empty where all can."""
+def _change_refusal(trial: Trial, structure: Structure) -> str:
+    """Returns why a number that the trial changes during training cannot change, as a sentence; else empty."""
     experiment = trial.prepared.experiment
     changes = changes_of(experiment)
-    changeable = {".".join(map(str, key)) for key in structure.changeable - structure.constants}
-    for key in [*trial.varies, *(".".join(map(str, each)) for each in changes)]:
+    changeable = _dotted(structure.changeable - structure.constants)
+    for key in [*trial.varies, *(".".join(map(str, path)) for path in changes)]:
         if key not in changeable:
-            return f"{key}: cannot change while a model trains, for {_whereof(key, structure)}"
+            return f"{key}: cannot change while a model trains, for {_why_fixed(key, structure)}"
     for epoch in sorted({epoch for values in changes.values() for epoch in values}):
-        if not structure.lane.slots.agree(numbers_after(experiment, epoch)):
+        if not structure.functions.inputs.has_same_branches(numbers_after(experiment, epoch)):
             return f"trainer.changes: Keras computes something else with the numbers from epoch {epoch + 1} on"
     return ""
 
 
-def _whereof(key: str, structure: Structure) -> str:
-    numbers = {".".join(map(str, each)) for each in numbers_of(structure.blueprint.prepared.experiment)}
-    if key not in numbers:
+def _why_fixed(key: str, structure: Structure) -> str:
+    if key not in _dotted(numbers_of(structure.blueprint.prepared.experiment)):
         return "it is part of the model's structure here, and no number that steps read"
-    if key in {".".join(map(str, each)) for each in structure.constants}:
+    if key in _dotted(structure.constants):
         return "it is a constant of the compiled program"
     return "it is read at the beginning alone"
 
 
-def _why_split(constants: frozenset[Key]) -> str:
+def _why_split(constants: frozenset[ConfigPath]) -> str:
     if not constants:
         return "Keras computes something else for these numbers"
-    return f"{', '.join(sorted('.'.join(map(str, key)) for key in constants))} cannot be an input of a program"
+    return f"{', '.join(sorted(_dotted(constants)))} cannot be an input of a program"
 
 
-def _hold_backend() -> None:
+def _dotted(paths: Iterable[ConfigPath]) -> set[str]:
+    """Returns config keys as the user writes them."""
+    return {".".join(map(str, path)) for path in paths}
+
+
+def _check_backend() -> None:
     import keras
 
     if keras.config.backend() != "jax":

@@ -1,4 +1,4 @@
-"""What all lanes of a process share: objects that are traced one at a time, and settings that no trial may change."""
+"""What all lanes of a process share: the lock for tracing, and settings that no trial may change."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from kexp.system.process_settings import put_back
 
 __all__ = ["TRACING_LOCK", "NotALaneError", "settings_guarded"]
 
-TRACING_LOCK = threading.RLock()  # tracing overwrites attributes of shared objects: one thread at a time
+TRACING_LOCK = threading.RLock()
+"""Held while a function is traced or a model is built, because both change attributes of shared objects."""
 
 
 class NotALaneError(Exception):
-    """A callback does what only an ordinary training can do. The message is a clause: what it does."""
+    """A callback does something that only an ordinary training allows. The message is a clause: "changes ..."."""
 
 
 @contextmanager
 def settings_guarded() -> Iterator[None]:
-    """Code that changes a setting of the whole process is found out, and the setting put back.
+    """Restores the settings of the process that code in the block changes, such as Keras' `floatx`.
 
     Raises:
-        NotALaneError: it did.
+        NotALaneError: it changed some.
     """
     with put_back() as changed:
         yield

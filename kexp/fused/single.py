@@ -1,4 +1,4 @@
-"""`trainer.engine=compiled`: one experiment through the fused engine, to the same bits as a lane of a sweep."""
+"""`trainer.engine=compiled`: trains one experiment by the fused engine, to the same bits as a lane of a sweep."""
 
 from __future__ import annotations
 
@@ -26,18 +26,20 @@ def fit_compiled(
     listeners: Sequence[Any] = (),
     checkpoint: Checkpointing | None = None,
 ) -> Trained:
-    """Trains an experiment as the only lane of a program, and leaves the result in the model.
+    """Trains an experiment as the only lane of a program, and assigns the trained variables to the model.
 
     Args:
         prepared: an experiment on the JAX backend.
-        model: its model, compiled; given the trained variables, the optimizer's too.
-        listeners: called with (epoch, metrics) after each epoch; a string that one returns ends training.
-        checkpoint: when and where checkpoints are written, and looked for first; None for never.
+        model: its model, compiled; receives the trained variables, and those of its optimizer.
+        listeners: called with (epoch, metrics) after each epoch; a listener that returns a string ends training.
+        checkpoint: where to look for a checkpoint and when to write one; None for no checkpoints.
+
+    Returns:
+        The history, the test's metrics and the tags of the run.
 
     Raises:
-        ConfigError: the experiment cannot be a lane, and the message names what stands against it; or the checkpoint
-            is another experiment's.
-        TrainingError: the loss is no longer a finite number, or a callback failed.
+        ConfigError: the experiment cannot be a lane, or the checkpoint belongs to another experiment.
+        TrainingError: the loss is not finite, or a callback failed. The error's `history` holds the metrics so far.
     """
 
     def epoch_ended(trial: Trial, epoch: int, metrics: Mapping[str, float]) -> str:

@@ -1,4 +1,4 @@
-"""What goes into the engine and what comes out: trials, and lanes' results."""
+"""The engine's input and output: trials, and the results of their lanes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["LaneResult", "PausedLane", "Trial"]
 
 @dataclass(frozen=True, eq=False)
 class PausedLane:
-    """A lane that was taken out of its program between two epochs: what it, or a copy of it, goes on with.
+    """A lane that was taken out of its program between two epochs; it, or a copy of it, can resume from this.
 
     Attributes:
-        epoch: epochs done.
-        state: the lane's variables, on the device where there is one.
-        history: metrics until then.
+        epoch: completed epochs.
+        state: the lane's variables; on the device, unless a program uses several.
+        history: the metrics of the completed epochs.
         callbacks: the state of its callbacks, and the arrays of that state; see
             `kexp.training.checkpoints.state.capture_callbacks`.
     """
@@ -38,41 +38,41 @@ class Trial:
     """One experiment to train as a lane.
 
     Attributes:
-        key: the caller's name for it; comes back with the result.
-        prepared: settled experiment and splits.
-        checkpoint: when and where its checkpoints are written, and looked for first; None for never.
-        pause_at: epochs after which it is parked, if it has not ended by then; None for never.
-        goes_on: where it goes on from; None where it begins.
-        varies: config keys of numbers that are to be changed while it trains.
+        key: the caller's identifier, by which the result is recognized.
+        prepared: the checked experiment and its splits.
+        checkpoint: where to look for a checkpoint and when to write one; None for no checkpoints.
+        pause_at: the epoch after which the lane is paused, if training has not ended by then; None for never.
+        resume_from: the paused lane that it continues; None to start from the beginning.
+        varies: config keys of numbers that the caller will change during training.
     """
 
     key: Any
     prepared: Prepared
     checkpoint: Checkpointing | None = None
     pause_at: int | None = None
-    goes_on: PausedLane | None = None
+    resume_from: PausedLane | None = None
     varies: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
 class LaneResult:
-    """How a trial ended.
+    """The result of a trial.
 
     Attributes:
-        trial: which.
-        status: "finished" (early stopping included), "pruned", "diverged" (the loss is no finite number), "failed" or
+        trial: the trial.
+        status: "finished" (early stopping included), "pruned", "diverged" (the loss is not finite), "failed" or
             "paused".
-        reason: why it ended before its last epoch; empty where it did not.
-        history: metrics by epoch.
+        reason: why it ended before its last epoch; empty if it did not.
+        history: the metrics of each epoch.
         test: the metrics on the test rows, without the prefix `test_`; empty without test rows.
-        state: the variables at the end; None for a failed trial.
-        weights: as `model.get_weights()` gives and `model.set_weights` takes.
-        width: lanes of the program; part of what decides the last bits.
-        executor: how steps were run.
-        group: number of the group.
-        narrowed: the program had fewer lanes than it should have had.
-        error: what a failed trial raised.
-        parked: what a paused trial goes on with.
+        state: the variables at the end; None for a failed or a paused trial.
+        weights: the model's weights, in the order of `model.get_weights()`.
+        width: lanes of the program, on which the last bits of a result depend.
+        executor: how the program ran its steps; see `Program.executor`.
+        group: the number of the group.
+        narrowed: whether the program had fewer lanes than planned.
+        error: the exception of a failed trial.
+        paused: what a paused trial resumes from.
     """
 
     trial: Trial
@@ -87,16 +87,16 @@ class LaneResult:
     group: int = 0
     narrowed: bool = False
     error: Exception | None = None
-    parked: PausedLane | None = None
+    paused: PausedLane | None = None
 
     @property
     def tags(self) -> dict[str, str]:
-        """What its run is tagged with: what decides the last bits besides its config."""
-        found = {"kexp.fused": f"group {self.group}, {self.width} lanes, {self.executor}"}
-        return {**found, "kexp.fewer_lanes": str(self.width)} if self.narrowed else found
+        """The tags of its run, which name what the last bits depend on besides the config."""
+        tags = {"kexp.fused": f"group {self.group}, {self.width} lanes, {self.executor}"}
+        return {**tags, "kexp.fewer_lanes": str(self.width)} if self.narrowed else tags
 
     def build_model(self) -> keras.Model:
-        """The trained model, compiled, with its optimizer's state: what a single run ends with.
+        """Builds the trained model, compiled, with its optimizer's state, as a single run leaves it.
 
         Raises:
             ValueError: the trial failed and left no weights.

@@ -17,13 +17,14 @@ from kexp.training.process.backend import (
 )
 from kexp.training.process.cleanup import forget_model, freeze_imports
 from kexp.training.progress import progress
-from kexp.training.watch import check_monitors
+from kexp.training.watch import best_epoch, check_monitors, why_stopped
 
 __all__ = [
     "Checkpointing",
     "History",
     "Plan",
     "Stop",
+    "best_epoch",
     "check_backend",
     "check_backend_installed",
     "check_monitors",
@@ -43,4 +44,5 @@ __all__ = [
     "seed_everything",
     "set_precision",
     "user_precision",
+    "why_stopped",
 ]

@@ -15,7 +15,7 @@ from kexp.training.checkpoints.state import build_optimizer, mismatch, state_var
 from kexp.training.history import History, plain_numbers
 from kexp.training.listeners import EpochListener, Stop, notify_resumed
 from kexp.training.plan import Plan
-from kexp.training.watch import EpochHandler, as_callback
+from kexp.training.watch import EpochHandler, as_callback, best_epoch, why_stopped
 
 if TYPE_CHECKING:
     import keras
@@ -193,24 +193,9 @@ def _with_keras_history(callbacks: Callbacks) -> Callbacks:
 def _finished(handler: EpochHandler, history: History, callbacks: Callbacks, plan: Plan) -> History:
     """Completes the history at the end of a training: its duration, its best epoch, why it stopped early."""
     history.duration_s = handler.spent_s()
-    history.best_epoch = _best_epoch(callbacks)
+    history.best_epoch = best_epoch(callbacks)
     if handler.diverged:
         raise _failed(handler.diverged, history)
     if not history.stopped and history.epochs[-1][0] < plan.epochs:
-        history.stopped = _why_stopped(callbacks, history, plan)
+        history.stopped = why_stopped(callbacks, history.epochs[-1][0], plan.epochs)
     return history
-
-
-def _best_epoch(callbacks: Callbacks) -> int | None:
-    for callback in callbacks:
-        if getattr(callback, "restore_best_weights", False) and getattr(callback, "best_weights", None) is not None:
-            return int(callback.best_epoch) + 1
-    return None
-
-
-def _why_stopped(callbacks: Callbacks, history: History, plan: Plan) -> str:
-    when = f"after epoch {history.epochs[-1][0]} of {plan.epochs}"
-    for callback in callbacks:
-        if getattr(callback, "stopped_epoch", 0):
-            return f"{type(callback).__name__} on {getattr(callback, 'monitor', 'its metric')} {when}"
-    return f"stopped {when}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import keras
     from numpy.typing import NDArray
 
-__all__ = ["EpochHandler", "as_callback", "check_monitors"]
+__all__ = ["EpochHandler", "as_callback", "best_epoch", "check_monitors", "why_stopped"]
 
 
 class EpochHandler:
@@ -142,6 +142,23 @@ def check_monitors(callbacks: Sequence[Any], epoch: int, metrics: Mapping[str, f
                 f"callbacks: {type(callback).__name__}.monitor: must be a measured metric, got {key!r}"
                 f"{suggestion(key, metrics)}"
             )
+
+
+def best_epoch(callbacks: Sequence[Any]) -> int | None:
+    """Returns the epoch, from 1, whose weights a callback has restored at the end; None if none has."""
+    for callback in callbacks:
+        if getattr(callback, "restore_best_weights", False) and getattr(callback, "best_weights", None) is not None:
+            return int(callback.best_epoch) + 1
+    return None
+
+
+def why_stopped(callbacks: Sequence[Any], epoch: int, epochs: int) -> str:
+    """Returns why training ended after `epoch` of `epochs` epochs; names the callback if it has a `stopped_epoch`."""
+    when = f"after epoch {epoch} of {epochs}"
+    for callback in callbacks:
+        if getattr(callback, "stopped_epoch", 0):
+            return f"{type(callback).__name__} on {getattr(callback, 'monitor', 'its metric')} {when}"
+    return f"stopped {when}"
 
 
 def as_callback(handler: EpochHandler) -> Any:

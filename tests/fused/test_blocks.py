@@ -71,9 +71,9 @@ def test_blocks_hold_every_row_of_a_pass_in_its_order(file: Path) -> None:
     order = np.random.default_rng(0).permutation(ROWS)[:10_000]
     rows = np.stack([order, order[::-1]])
     x, _ = prepared.splits.data.source.read(np.arange(ROWS))
-    found = [table[0][places] for _, places, table in blocks.of(rows)]
+    found = [table[0][places] for _, places, table in blocks.read(rows)]
     assert len(found) == len(blocks.cuts(10_000)) > 1
-    assert all(table[0].shape[0] == blocks.rows for _, _, table in blocks.of(rows))
+    assert all(table[0].shape[0] == blocks.rows for _, _, table in blocks.read(rows))
     np.testing.assert_array_equal(np.concatenate(found, axis=1), x[rows])
 
 

@@ -49,7 +49,7 @@ def rich() -> dict[Any, LaneResult]:
     trials = made.trials(*each)
     planned = fused.plan(trials)
     assert [len(group.trials) for group in planned.groups] == [7]
-    assert not planned.groups[0].structure.constants  # type: ignore[union-attr]
+    assert not planned.groups[0].structure.constants
     return run(trials, planned=planned, threads=2)
 
 

@@ -33,8 +33,8 @@ def test_programs_are_compiled_before_the_choice_only_where_lanes_win_clearly(
     arguments: list[str], epochs: int, clear: bool
 ) -> None:
     config = plain(compose(["backend=jax", *arguments]))
-    asked = EstimateRequest([Share(Task(0, config, (), "", ""), 1, epochs)], workers=2, threads=2, log="")
-    assert Estimator(lambda task: prepare(check(task.config))).clear(asked) is clear
+    request = EstimateRequest([Share(Task(0, config, (), "", ""), 1, epochs)], workers=2, threads=2, log="")
+    assert Estimator(lambda task: prepare(check(task.config))).clearly_lanes(request) is clear
 
 
 def _nested() -> Any:

@@ -54,7 +54,7 @@ def test_lane_with_its_own_numbers_ends_as_keras_fit_does_and_as_alone(case: Cas
     assert not planned.fallbacks, planned.fallbacks[0].reason
     assert [len(group.trials) for group in planned.groups] == [2 // case.groups] * case.groups
     structures = [group.structure for group in planned.groups]
-    assert {".".join(map(str, key)) for each in structures if each for key in each.constants} <= case.constants
+    assert {".".join(map(str, key)) for each in structures for key in each.constants} <= case.constants
     found = {}
     for result in fused.run_trials(trials, planned=planned, threads=1):
         assert isinstance(result, LaneResult)

@@ -22,7 +22,7 @@ def analysed(*overrides: str) -> Structure:
 
 
 def traced(structure: Structure) -> set[str]:
-    keys = {place.key for place in structure.lane.places} | structure.beginning.keys
+    keys = {binding.key for binding in structure.functions.bindings} | structure.initial_state.keys
     return {".".join(map(str, key)) for key in keys} - {".".join(map(str, key)) for key in structure.constants}
 
 

@@ -1,7 +1,8 @@
-"""A model built once, with a record of how every variable got its first value: what lanes are made from.
+"""A model that is built once for many trials, with a record of how each variable got its first value.
 
-Keras draws the seeds of initializers and dropout from Python's generator, one after the other, so that the seeds of any
-other trial are known without building it. The recorded initializers, given those seeds, make its initial weights.
+While a model is built, Keras draws the seeds of initializers and dropout from Python's generator, one after the other.
+The seeds of any other trial are therefore known without building its model, and the recorded initializers, called with
+those seeds, give its initial weights.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kexp.experiment import Prepared, build_compiled, inherited_variables
-from kexp.fused.inputs.config_numbers import with_numbers
+from kexp.fused.inputs.config_numbers import ConfigPath, with_numbers
 from kexp.training.process.initial_values import numpy_draws
 
 if TYPE_CHECKING:
@@ -25,17 +26,17 @@ __all__ = ["Blueprint", "build_blueprint", "drawn_seeds", "prepared_with_numbers
 
 @dataclass
 class Blueprint:
-    """A compiled model with everything built, and its variables' origins.
+    """A compiled model with everything built, and the origin of each variable's first value.
 
     Attributes:
-        prepared: the trial it was built for.
-        model: compiled, its metrics and optimizer built.
-        initializers: by the variable's id: the initializer that was called for it.
-        values: by the variable's id: the value it was created with, where no initializer was.
-        seeds: what was drawn from Python's generator, in order.
-        metrics: the metrics variables' values after a reset.
-        noise: how many numbers of the model differ at each build of the same config: a counter, the time of day. None
-            until it is asked.
+        prepared: the trial for which the model was built, the representative of its structure.
+        model: compiled; its metrics and its optimizer are built.
+        initializers: id of a variable -> the initializer that was called for it.
+        values: id of a variable without an initializer -> the value with which it was created.
+        seeds: the seeds that the build drew from Python's generator, in order.
+        metrics: the values of the metrics' variables after a reset.
+        noise: how many numbers of the model differ between two builds of the same config, such as a counter or the
+            time of day; None until `analyse` counts them.
     """
 
     prepared: Prepared
@@ -48,46 +49,50 @@ class Blueprint:
 
     @cached_property
     def variables(self) -> list[keras.Variable]:
-        """The state of a training: trainable, non-trainable and the optimizer's variables."""
+        """The state of a training: the trainable, the non-trainable and the optimizer's variables, in this order."""
         model = self.model
         return [*model.trainable_variables, *model.non_trainable_variables, *model.optimizer.variables]
 
     @cached_property
-    def parts(self) -> tuple[int, int]:
-        """Where non-trainable and where optimizer variables begin in `variables`."""
+    def boundaries(self) -> tuple[int, int]:
+        """The positions in `variables` of the first non-trainable and of the first optimizer variable."""
         trainable = len(self.model.trainable_variables)
         return trainable, trainable + len(self.model.non_trainable_variables)
 
+    @property
+    def non_trainable(self) -> slice:
+        """The positions in `variables` of the non-trainable variables."""
+        return slice(*self.boundaries)
+
     def state(self) -> list[Any]:
-        """The variables' present values."""
+        """Returns the current values of `variables`, as NumPy arrays."""
         import numpy as np
 
         return [np.array(variable.value) for variable in self.variables]
 
 
 def build_blueprint(prepared: Prepared, batch: tuple[Any, ...]) -> Blueprint:
-    """Builds a trial's model as a single run does, and records.
+    """Builds a trial's model as a single run does, and records seeds, initializers and first values.
 
     Args:
         prepared: the trial.
         batch: one batch of its training rows.
 
     Raises:
-        ConfigError: as for a single run.
+        ConfigError: the model cannot be built; as for a single run.
     """
     initializers: dict[int, Any] = {}
     values: dict[int, Any] = {}
     seeds: list[int] = []
-    with _recorded(initializers, values, seeds), numpy_draws():
+    with _recording(initializers, values, seeds), numpy_draws():
         model = build_compiled(prepared)
         model._symbolic_build(data_batch=batch)
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
     import numpy as np
 
-    for variable in inherited_variables(
-        prepared.experiment, prepared.earlier, model
-    ):  # read from a file, whatever initializer was called before
+    # These were read from a file, after their initializers were called.
+    for variable in inherited_variables(prepared.experiment, prepared.earlier, model):
         values[id(variable)] = np.array(variable.value)
         initializers.pop(id(variable), None)
     model.reset_metrics()
@@ -97,22 +102,19 @@ def build_blueprint(prepared: Prepared, batch: tuple[Any, ...]) -> Blueprint:
 
 
 def drawn_seeds(seed: int, count: int) -> list[int]:
-    """What a build with this seed draws."""
+    """Returns the first `count` seeds that a build draws from Python's generator, for an experiment's seed."""
     generator = random.Random(seed)
     return [generator.randint(1, int(1e9)) for _ in range(count)]
 
 
-def prepared_with_numbers(prepared: Prepared, values: Mapping[Any, Any], seed: int | None = None) -> Prepared:
-    """The trial with other numbers, and another seed for everything but the split."""
-    experiment = with_numbers(prepared.experiment, values)
-    if seed is not None:
-        experiment = replace(experiment, seed=seed)
-    return replace(prepared, experiment=experiment)
+def prepared_with_numbers(prepared: Prepared, values: Mapping[ConfigPath, Any], seed: int) -> Prepared:
+    """Returns a copy of a trial with other numbers and another seed, but the same split."""
+    return replace(prepared, experiment=replace(with_numbers(prepared.experiment, values), seed=seed))
 
 
 @contextmanager
-def _recorded(initializers: dict[int, Any], values: dict[int, Any], seeds: list[int]) -> Iterator[None]:
-    """Notes seeds that are drawn and variables that are created."""
+def _recording(initializers: dict[int, Any], values: dict[int, Any], seeds: list[int]) -> Iterator[None]:
+    """Records the seeds that are drawn and the variables that are created within the block."""
     import keras
     from keras.src.random import seed_generator
 

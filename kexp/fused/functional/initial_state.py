@@ -1,7 +1,8 @@
-"""How a lane begins: the variables that building its model would leave, made without building it.
+"""The first values of a model's variables for any trial of a structure, without building the trial's model.
 
-The initializers that a build called are kept, with the places where a trial's numbers and drawn seeds stand in them.
-Given another trial's, they are called again, on the host: as for a single run, the values come from NumPy.
+Building a model calls its initializers. They are kept, with the places in which they hold a trial's numbers and seeds.
+For another trial they are called again with its numbers and seeds. As in a single run, NumPy draws the values, on the
+host.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kexp.fused.functional.blueprint import drawn_seeds
-from kexp.fused.inputs.bindings import Binding, bound, find_bindings
-from kexp.fused.inputs.config_numbers import Key
+from kexp.fused.inputs.bindings import Binding, find_bindings, substituted
+from kexp.fused.inputs.config_numbers import ConfigPath
 from kexp.fused.shared import TRACING_LOCK
 
 if TYPE_CHECKING:
@@ -20,69 +21,69 @@ if TYPE_CHECKING:
 
 __all__ = ["InitialState"]
 
-_KEPT_BYTES = 32 * 2**20  # of first values, for trials of the same seed
+_CACHE_BYTES = 32 * 2**20  # the most memory for values that trials of the same seed share
 
-Names = Mapping[tuple[Any, Any], Any]  # values in two builds -> a number's key, or the position of a drawn seed
+_Keys = Mapping[tuple[Any, Any], Any]  # (value in one build, in another) -> the number's path, or the seed's position
 
 
 class InitialState:
-    """The first values of a blueprint's variables, with its numbers and seeds as inputs.
+    """The first values of a blueprint's variables, as a function of a trial's numbers and seed.
 
     Args:
         blueprint: the built model.
-        probe: the same, built with other numbers and another seed.
-        names: what the pairs of numbers and of seeds in the two are called.
+        probe: the same model, built with other numbers and another seed.
+        keys: (value in the blueprint, value in the probe) -> the config path of a number, or the position of a seed
+            among those that a build draws.
 
     Attributes:
-        keys: the numbers that decide some first values.
-        derived: how many attributes of initializers were worked out of numbers.
-        varying: positions in the state whose first value is not the same for all trials.
+        keys: the numbers that some first value depends on.
+        derived: how many attributes of initializers were computed from numbers.
+        varying: the positions in `Blueprint.variables` of those whose first value is not the same for all trials.
     """
 
-    def __init__(self, blueprint: Blueprint, probe: Blueprint, names: Names) -> None:
+    def __init__(self, blueprint: Blueprint, probe: Blueprint, keys: _Keys) -> None:
         self.blueprint = blueprint
-        self._numbers, self._seeds = _plain(blueprint, probe, names)
+        self._numbers, self._seeds = _direct_values(blueprint, probe, keys)
         self._initializers: dict[int, Any] = {}
-        self._places: list[Binding] = []
+        self._bindings: list[Binding] = []
         self.derived = 0
         seen: dict[int, list[Binding]] = {}
         for position, (mine, other) in enumerate(zip(blueprint.variables, probe.variables, strict=False)):
-            made_by = blueprint.initializers.get(id(mine))
-            if made_by is None or position in self._numbers or position in self._seeds:
+            initializer = blueprint.initializers.get(id(mine))
+            if initializer is None or position in self._numbers or position in self._seeds:
                 continue
-            if id(made_by) not in seen:
-                seen[id(made_by)], derived = find_bindings([made_by], [probe.initializers.get(id(other))], names)
-                self._places += seen[id(made_by)]
+            if id(initializer) not in seen:
+                seen[id(initializer)], derived = find_bindings([initializer], [probe.initializers.get(id(other))], keys)
+                self._bindings += seen[id(initializer)]
                 self.derived += derived
-            if seen[id(made_by)]:
-                self._initializers[position] = made_by
-        self.keys = {place.key for place in self._places if not isinstance(place.key, int)} | set(
-            self._numbers.values()
-        )
+            if seen[id(initializer)]:
+                self._initializers[position] = initializer
+        bound = {binding.key for binding in self._bindings if not isinstance(binding.key, int)}
+        self.keys = bound | set(self._numbers.values())
         self.varying = tuple(sorted([*self._numbers, *self._seeds, *self._initializers]))
-        # A variable of a function may be a layer's as well, which a trace then fills with a symbol.
-        shared = any(place.kind == "cell" for place in self._places)
-        self._alone = TRACING_LOCK if shared else threading.RLock()
-        self._kept: dict[tuple[Any, ...], dict[int, Any]] = {}
+        # A closure's variable may belong to a layer too, and a trace then replaces it by a symbol.
+        in_closure = any(binding.kind == "cell" for binding in self._bindings)
+        self._lock = TRACING_LOCK if in_closure else threading.RLock()
+        self._cache: dict[tuple[Any, ...], dict[int, Any]] = {}
 
-    def values(self, numbers: Mapping[Key, Any], seed: int) -> dict[int, Any]:
-        """A trial's first values, by position in the state, of those that vary. They are not to be written to.
+    def values(self, numbers: Mapping[ConfigPath, Any], seed: int) -> dict[int, Any]:
+        """Returns a trial's first values of the variables in `varying`, by position. They must not be written to.
 
         Args:
-            numbers: the trial's.
-            seed: of its experiment.
+            numbers: the trial's numbers.
+            seed: the experiment's seed.
         """
         import numpy as np
 
-        drawn = drawn_seeds(seed, len(self.blueprint.seeds))
-        plain: dict[int, Any] = {position: numbers[key] for position, key in self._numbers.items()}
-        plain |= {position: [drawn[place], 0] for position, place in self._seeds.items()}
+        seeds = drawn_seeds(seed, len(self.blueprint.seeds))
+        direct: dict[int, Any] = {position: numbers[key] for position, key in self._numbers.items()}
+        direct |= {position: [seeds[drawn], 0] for position, drawn in self._seeds.items()}
         variables = self.blueprint.variables
-        found = {place: np.asarray(value, _dtype(variables[place])) for place, value in plain.items()}
-        return found | self._initialized(numbers, drawn)
+        found = {position: np.asarray(value, _dtype(variables[position])) for position, value in direct.items()}
+        return found | self._initialized(numbers, seeds)
 
-    def _initialized(self, numbers: Mapping[Key, Any], drawn: Sequence[int]) -> dict[int, Any]:
-        """What the initializers make. Trials that give them the same numbers and seeds share it."""
+    def _initialized(self, numbers: Mapping[ConfigPath, Any], seeds: Sequence[int]) -> dict[int, Any]:
+        """Calls the initializers. Trials with the same numbers and seeds in them share the result."""
         import jax
         import keras
         import numpy as np
@@ -90,29 +91,29 @@ class InitialState:
         from kexp.training.process.initial_values import numpy_draws
 
         def value_of(key: Any) -> Any:
-            return drawn[key] if isinstance(key, int) else numbers[key]
+            return seeds[key] if isinstance(key, int) else numbers[key]
 
-        inputs = tuple(value_of(place.key) for place in self._places)
-        with self._alone:
-            if inputs in self._kept:
-                return self._kept[inputs]
+        arguments = tuple(value_of(binding.key) for binding in self._bindings)
+        with self._lock:
+            if arguments in self._cache:
+                return self._cache[arguments]
             variables, found = self.blueprint.variables, {}
             with (
-                bound(self._places, value_of),
+                substituted(self._bindings, value_of),
                 numpy_draws(),
-                keras.StatelessScope(),  # an initializer's own generator must not keep what this trial makes of it
-                jax.default_device(_host()),
+                keras.StatelessScope(),  # so that this trial does not change the state of an initializer's generator
+                jax.default_device(_cpu_device()),
             ):
-                for position, made_by in self._initializers.items():
+                for position, initializer in self._initializers.items():
                     variable = variables[position]
-                    found[position] = np.asarray(made_by(variable.shape, dtype=variable._dtype), _dtype(variable))
-            if (1 + len(self._kept)) * sum(value.nbytes for value in found.values()) > _KEPT_BYTES:
-                self._kept.clear()
-            self._kept[inputs] = found
+                    found[position] = np.asarray(initializer(variable.shape, dtype=variable._dtype), _dtype(variable))
+            if (1 + len(self._cache)) * sum(value.nbytes for value in found.values()) > _CACHE_BYTES:
+                self._cache.clear()
+            self._cache[arguments] = found
             return found
 
     def constants(self) -> dict[int, Any]:
-        """The first values, by position in the state, of those that do not vary."""
+        """Returns the first values of the variables that are not in `varying`, by position."""
         import keras
         import numpy as np
 
@@ -123,44 +124,48 @@ class InitialState:
             for position, variable in enumerate(self.blueprint.variables):
                 if position in self.varying:
                     continue
-                made_by = self.blueprint.initializers.get(id(variable))
-                if made_by is None:
+                initializer = self.blueprint.initializers.get(id(variable))
+                if initializer is None:
                     value = self.blueprint.values[id(variable)]
                 else:
-                    value = made_by(variable.shape, dtype=variable._dtype)
+                    value = initializer(variable.shape, dtype=variable._dtype)
                 found[position] = np.asarray(value, _dtype(variable))
         return found
 
 
-def _plain(blueprint: Blueprint, probe: Blueprint, names: Names) -> tuple[dict[int, Key], dict[int, int]]:
-    """Variables that start as a number (the learning rate), and generators' states that start as a seed."""
+def _direct_values(blueprint: Blueprint, probe: Blueprint, keys: _Keys) -> tuple[dict[int, ConfigPath], dict[int, int]]:
+    """Finds variables whose first value is a number (the learning rate), and generators that start from a seed.
+
+    Returns:
+        Position of the variable -> the number's config path; position of the generator's state -> the seed's position.
+    """
     import numpy as np
 
     numbers, seeds = {}, {}
     for position, (mine, other) in enumerate(zip(blueprint.variables, probe.variables, strict=False)):
         first, second = np.asarray(mine.value), np.asarray(other.value)
-        for (x, y), name in names.items():
-            if isinstance(name, int):
+        for (x, y), key in keys.items():
+            if isinstance(key, int):
                 if first.shape == (2,) and first.dtype.kind in "ui" and (int(first[0]), int(second[0])) == (x, y):
-                    seeds[position] = name
-            elif first.shape == () and id(mine) not in blueprint.initializers and _are(first, second, x, y):
-                numbers[position] = name
+                    seeds[position] = key
+            elif first.shape == () and id(mine) not in blueprint.initializers and _are_equal(first, second, x, y):
+                numbers[position] = key
     return numbers, seeds
 
 
-def _are(first: Any, second: Any, x: Any, y: Any) -> bool:
-    """Whether two scalar arrays are two numbers, in the arrays' type."""
+def _are_equal(first: Any, second: Any, x: Any, y: Any) -> bool:
+    """Returns whether two scalar arrays equal two numbers, in the arrays' dtype."""
     if first.dtype.kind != ("i" if isinstance(x, int) else "f"):
         return False
     return bool(first == first.dtype.type(x) and second == second.dtype.type(y))
 
 
-def _host() -> Any:
+def _cpu_device() -> Any:
     import jax
 
     try:
         return jax.local_devices(backend="cpu")[0]
-    except RuntimeError:  # JAX was told to use another platform alone
+    except RuntimeError:  # JAX is restricted to another platform
         return jax.local_devices()[0]
 
 

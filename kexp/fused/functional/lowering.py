@@ -1,4 +1,4 @@
-"""A function of one lane made one of all lanes of a program, over the devices that there are."""
+"""Maps a function of one lane over the lanes of a program, on all local devices, and lowers it for compilation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ __all__ = ["compile_fast", "device_count", "lower_lanes", "put_on_devices"]
 
 
 def device_count(width: int | None = None) -> int:
-    """How many devices the lanes of a program are split among: as many as get the same number of them each.
+    """Returns how many devices the lanes of a program are split among: the most that get equal numbers of lanes.
 
     Args:
-        width: lanes of the program; any number of lanes unless given.
+        width: number of lanes; None for the number of local devices.
     """
     import jax
 
@@ -27,38 +27,41 @@ def lower_lanes(
 ) -> Any:
     """Maps a function over lanes, and lowers it.
 
-    Each device runs its own lanes and nothing else, and no number is sent from one to another. The compiler still
-    rounds otherwise for several devices than for one, so that their number is part of a result's bits as the width is.
+    Each device runs its own lanes, and devices exchange no numbers. The compiler still rounds differently for several
+    devices than for one, so the last bits of a result depend on the number of devices as well as on the width.
 
-    Lanes that call LAPACK, as an optimizer that decomposes matrices does, take turns on a CPU: jaxlib shares a batch of
-    matrices out among the threads that wait for it, and where all of them wait (two programs, or two such calls in one)
-    none is left to do the work.
+    On a CPU, lanes that call LAPACK (an optimizer that decomposes matrices does) run one after the other. jaxlib splits
+    a batch of matrices among the threads of the pool whose threads also wait for the result; with two such calls at
+    once, all threads may wait and none is left to do the work.
 
     Args:
-        function: of one lane.
-        width: how many lanes.
-        arguments: shapes and types, those of lanes with a leading axis of `width`.
-        shared: so many of the last arguments are the same for all lanes.
-        donate: positions of arguments that are given away.
+        function: a function of one lane.
+        width: number of lanes.
+        arguments: shapes and dtypes, nested; those that differ between lanes have a leading axis of `width`.
+        shared: how many of the last arguments are the same for all lanes.
+        donate: positions of the arguments whose memory the program may reuse.
+
+    Returns:
+        The lowered function, a `jax.stages.Lowered`.
     """
     import jax
 
     own = len(arguments) - shared
 
-    def in_turn(*given: Any) -> Any:
+    def sequential(*given: Any) -> Any:
         return jax.lax.map(lambda lane: function(*lane, *given[own:]), given[:own])
 
     axes = (0,) * own + (None,) * shared
     lowered = _lowered(jax.vmap(function, in_axes=axes), width, arguments, axes, donate)
     if jax.default_backend() == "cpu" and "@lapack_" in lowered.as_text():
-        return _lowered(in_turn, width, arguments, axes, donate)
+        return _lowered(sequential, width, arguments, axes, donate)
     return lowered
 
 
 def _lowered(
     mapped: Callable[..., Any], width: int, arguments: Sequence[Any], axes: Sequence[int | None], donate: Any
 ) -> Any:
-    """A function of all lanes, on as many devices as there are for them."""
+    """Lowers a function of all lanes, sharded over `device_count(width)` devices."""
     import jax
     from jax.sharding import PartitionSpec
 
@@ -67,7 +70,7 @@ def _lowered(
     mesh = _mesh(width)
     split, whole = PartitionSpec("lanes"), PartitionSpec()
     specs = tuple(whole if axis is None else split for axis in axes)
-    # What starts as a constant and becomes a lane's own in a loop is no mistake here.
+    # Without `check_vma=False`, JAX refuses a loop whose state is the same for all lanes only at its start.
     mapped = jax.shard_map(mapped, mesh=mesh, in_specs=specs, out_specs=split, check_vma=False)
     placed = tuple(jax.sharding.NamedSharding(mesh, spec) for spec in specs)
     result = jax.sharding.NamedSharding(mesh, split)
@@ -75,11 +78,14 @@ def _lowered(
 
 
 def compile_fast(lowered: Any, level: int) -> Any:
-    """Compiles what does not run for long, in a third of the time.
+    """Compiles a program that runs seldom. On a CPU this takes a third of the time, and the program runs slower.
 
     Args:
-        lowered: the program.
-        level: of optimisation: 0 for what runs once or twice, 1 for what runs now and then.
+        lowered: a `jax.stages.Lowered`.
+        level: XLA's optimization level: 0 for a program that runs once or twice, 1 for one that runs now and then.
+
+    Returns:
+        The compiled program, a `jax.stages.Compiled`.
     """
     import jax
 
@@ -88,12 +94,12 @@ def compile_fast(lowered: Any, level: int) -> Any:
 
 
 def put_on_devices(values: Any, width: int, *, split: bool = False) -> Any:
-    """Arrays put where a program reads them.
+    """Copies arrays to the devices that run a program.
 
     Args:
-        values: arrays, nested in any way.
-        width: lanes of the program.
-        split: their leading axis is that of lanes, and each device gets its own; else each gets all.
+        values: a pytree of arrays.
+        width: number of lanes of the program.
+        split: whether their leading axis is that of lanes, and each device gets its own lanes; else it gets all.
     """
     import jax
     import jax.numpy as jnp
@@ -105,6 +111,7 @@ def put_on_devices(values: Any, width: int, *, split: bool = False) -> Any:
 
 
 def _mesh(width: int) -> Any:
+    """Returns the mesh of a program's devices, with one axis, `lanes`."""
     import jax
     import numpy as np
 

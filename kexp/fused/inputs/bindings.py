@@ -1,7 +1,8 @@
-"""Where a config's numbers ended up: attributes of built objects, found by comparing two builds with different numbers.
+"""Where the numbers of a config are in the objects built from it: found by comparing two builds with other numbers.
 
-No component is asked and no list is kept: an attribute that is the first trial's momentum in one build and the second's
-in the other is the momentum. Plugins' components are found the same way, their closures' variables too.
+Components are not asked, and there is no list of their attributes: an attribute that equals the first trial's momentum
+in one build and the second's in the other is the momentum. This finds the numbers of plugins' components too, including
+those in the variables of closures.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Binding", "bound", "find_bindings"]
+__all__ = ["Binding", "find_bindings", "substituted"]
 
 _SKIPPED = {"_tracker", "_inbound_nodes", "_outbound_nodes", "_history", "_compile_config", "_auto_config"}
 _MAX_DEPTH = 24
-_DERIVED = object()  # a number that differs between the builds and is none of those that were moved
+_DERIVED = object()  # the key of a number that differs between the builds, but is not one of those that were changed
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,26 +28,27 @@ class Binding:
     """An attribute, an item or a closure's variable of the first build that holds one of the numbers.
 
     Attributes:
-        holder: the object, container or cell.
+        holder: the object, container or closure cell.
         kind: "attribute", "item" or "cell".
         name: the attribute's name or the item's key; None for a cell.
-        key: what it holds.
-        within: position in a tuple that stands there, or None.
+        key: which number it holds, as `find_bindings` was told.
+        tuple_index: the number's position if the attribute holds a tuple; None if it holds the number itself.
     """
 
     holder: Any
     kind: str
     name: Any
     key: Any
-    within: int | None = None
+    tuple_index: int | None = None
 
     def get(self) -> Any:
+        """Returns the value, a tuple if the number is in one."""
         if self.kind == "attribute":
             return vars(self.holder)[self.name]
         return self.holder.cell_contents if self.kind == "cell" else self.holder[self.name]
 
     def set(self, value: Any) -> None:
-        """Past whatever the holder does when it is written to: Keras tracks attributes and containers."""
+        """Sets the value without the holder's own `__setattr__` or `__setitem__`, in which Keras tracks changes."""
         if self.kind == "attribute":
             object.__setattr__(self.holder, self.name, value)
         elif self.kind == "cell":
@@ -58,63 +60,69 @@ class Binding:
 
 
 def find_bindings(
-    first: Any, second: Any, names: Mapping[tuple[Any, Any], Any], without: Iterable[Any] = ()
+    first: Any, second: Any, keys: Mapping[tuple[Any, Any], Any], without: Iterable[Any] = ()
 ) -> tuple[list[Binding], int]:
-    """The places in `first` that hold a number, and how many hold what was worked out of some.
+    """Finds where the first of two builds holds numbers that differ between the builds.
 
     Args:
-        first: a built object, or a container of some.
+        first: a built object, or a container of built objects.
         second: the same, built with other numbers.
-        names: (value in the first build, value in the second) -> what that number is called.
-        without: objects of the first build to be passed over.
+        keys: (value in the first build, value in the second) -> the key of that number.
+        without: objects of the first build that are not searched.
+
+    Returns:
+        The bindings, and how many further attributes differ: they hold what a build computed from the numbers.
     """
-    found = list(_walk(first, second, {**names}, {id(each) for each in without}, _MAX_DEPTH))
-    return [place for place in found if place.key is not _DERIVED], sum(place.key is _DERIVED for place in found)
+    found = list(_search(first, second, keys, {id(each) for each in without}, _MAX_DEPTH))
+    bindings = [binding for binding in found if binding.key is not _DERIVED]
+    return bindings, len(found) - len(bindings)
 
 
 @contextmanager
-def bound(places: list[Binding], value_of: Callable[[Any], Any]) -> Iterator[None]:
-    """Puts `value_of(key)` in every place for a while."""
-    before = [place.get() for place in places]
+def substituted(bindings: list[Binding], value_of: Callable[[Any], Any]) -> Iterator[None]:
+    """Replaces every bound number by `value_of(key)` within the block."""
+    before = [binding.get() for binding in bindings]
     try:
-        for place in places:
-            value = value_of(place.key)
-            if place.within is not None:
-                items = list(place.get())
-                items[place.within] = value
+        for binding in bindings:
+            value = value_of(binding.key)
+            if binding.tuple_index is not None:
+                items = list(binding.get())
+                items[binding.tuple_index] = value
                 value = tuple(items)
-            place.set(value)
+            binding.set(value)
         yield
     finally:
-        for place, old in zip(reversed(places), reversed(before), strict=True):
-            place.set(old)
+        for binding, old in zip(reversed(bindings), reversed(before), strict=True):
+            binding.set(old)
 
 
-def _walk(a: Any, b: Any, names: dict[Any, Any], seen: set[int], depth: int) -> Iterator[Binding]:
-    if id(a) in seen or depth == 0:
+def _search(
+    first: Any, second: Any, keys: Mapping[tuple[Any, Any], Any], seen: set[int], depth: int
+) -> Iterator[Binding]:
+    if id(first) in seen or depth == 0:
         return
-    seen.add(id(a))
-    for holder, kind, name, mine, other in _children(a, b):
-        found = _named(mine, other, names)
+    seen.add(id(first))
+    for holder, kind, name, mine, other in _children(first, second):
+        found = _key_of(mine, other, keys)
         if found is not None:
             yield Binding(holder, kind, name, found[0])
         elif type(mine) is tuple and isinstance(other, tuple) and len(mine) == len(other):
-            for position, (x, y) in enumerate(zip(mine, other, strict=True)):
-                found = _named(x, y, names)
+            for index, (x, y) in enumerate(zip(mine, other, strict=True)):
+                found = _key_of(x, y, keys)
                 if found is not None:
-                    yield Binding(holder, kind, name, found[0], position)
-                elif _worth(x):
-                    yield from _walk(x, y, names, seen, depth - 1)
-        elif _worth(mine):
-            yield from _walk(mine, other, names, seen, depth - 1)
+                    yield Binding(holder, kind, name, found[0], index)
+                elif _may_hold_numbers(x):
+                    yield from _search(x, y, keys, seen, depth - 1)
+        elif _may_hold_numbers(mine):
+            yield from _search(mine, other, keys, seen, depth - 1)
 
 
 def _children(a: Any, b: Any) -> Iterator[tuple[Any, str, Any, Any, Any]]:
-    """What two objects of one kind hold, side by side: (holder, kind, name, in a, in b)."""
+    """Yields what two objects of the same kind hold, side by side: (holder, kind, name, in a, in b)."""
     if isinstance(a, dict) and isinstance(b, dict):
         yield from ((a, "item", key, a[key], b[key]) for key in a if key in b)
     elif isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)) and len(a) == len(b):
-        yield from ((a, "item", position, x, y) for position, (x, y) in enumerate(zip(a, b, strict=True)))
+        yield from ((a, "item", index, x, y) for index, (x, y) in enumerate(zip(a, b, strict=True)))
     elif isinstance(a, functools.partial) and isinstance(b, functools.partial):
         yield a, "read", "keywords", a.keywords, b.keywords
         yield a, "read", "func", a.func, b.func
@@ -122,7 +130,7 @@ def _children(a: Any, b: Any) -> Iterator[tuple[Any, str, Any, Any, Any]]:
         yield a, "read", "__self__", a.__self__, b.__self__
     elif isinstance(a, types.FunctionType) and isinstance(b, types.FunctionType):
         for mine, other in zip(a.__closure__ or (), b.__closure__ or (), strict=False):
-            with contextlib.suppress(ValueError):  # a cell that is not filled yet
+            with contextlib.suppress(ValueError):  # an empty cell
                 if mine is not other:
                     yield mine, "cell", None, mine.cell_contents, other.cell_contents
     if (
@@ -136,8 +144,8 @@ def _children(a: Any, b: Any) -> Iterator[tuple[Any, str, Any, Any, Any]]:
         )
 
 
-def _worth(value: Any) -> bool:
-    """Whether an object can hold numbers of ours; variables and arrays are state, not settings."""
+def _may_hold_numbers(value: Any) -> bool:
+    """Returns whether to search within an object. Variables and arrays are state, not settings."""
     if value is None or isinstance(value, (str, bytes, bool, int, float, complex, type, types.ModuleType)):
         return False
     import jax
@@ -149,21 +157,21 @@ def _worth(value: Any) -> bool:
     )
 
 
-def _named(a: Any, b: Any, names: dict[Any, Any]) -> tuple[Any] | None:
-    """What the pair of values is called; a name may be anything, so that it comes in a tuple."""
+def _key_of(a: Any, b: Any, keys: Mapping[tuple[Any, Any], Any]) -> tuple[Any] | None:
+    """Returns the key of a pair of values, in a tuple because a key may be anything; None if it has none."""
     if isinstance(a, (bool, str)) or a is None:
         return None
     if isinstance(a, (int, float)) and isinstance(b, (int, float)):
-        found = names.get((a, b))
+        found = keys.get((a, b))
         return (found,) if found is not None else None if a == b or math.isnan(a) else (_DERIVED,)
-    if _worth(a):
+    if _may_hold_numbers(a):
         return None
     if getattr(a, "shape", None) == () and getattr(b, "shape", None) == () and hasattr(a, "dtype"):
-        return _named_array(a, b, names)
+        return _key_of_scalar_array(a, b, keys)
     return None
 
 
-def _named_array(a: Any, b: Any, names: dict[Any, Any]) -> tuple[Any] | None:
+def _key_of_scalar_array(a: Any, b: Any, keys: Mapping[tuple[Any, Any], Any]) -> tuple[Any] | None:
     import keras
     import numpy as np
 
@@ -171,9 +179,9 @@ def _named_array(a: Any, b: Any, names: dict[Any, Any]) -> tuple[Any] | None:
         return None
     try:
         first, second = np.asarray(a), np.asarray(b)
-    except Exception:  # symbolic: no value
+    except Exception:  # a symbolic tensor has no value
         return None
-    for (x, y), name in names.items():
+    for (x, y), key in keys.items():
         if first.dtype.kind in "fV" and first == np.asarray(x, first.dtype) and second == np.asarray(y, second.dtype):
-            return (name,)
+            return (key,)
     return None

@@ -1,4 +1,4 @@
-"""The numbers of a config that lanes may differ in: where they stand, and the config with others in their place."""
+"""The numbers of a config that lanes of one program may differ in: read by config path, changed, masked."""
 
 from __future__ import annotations
 
@@ -11,23 +11,35 @@ from kexp.errors import ConfigError, UnknownNameError
 from kexp.rules import KERAS_RANGES, Range, check_value
 from kexp.schema import Experiment, Node
 
-__all__ = ["RATE", "Key", "changes_of", "marked", "moved", "numbers_after", "numbers_of", "with_numbers"]
+__all__ = [
+    "RATE",
+    "ConfigPath",
+    "changes_of",
+    "masked_sections",
+    "numbers_after",
+    "numbers_of",
+    "probe_numbers",
+    "with_numbers",
+]
 
-Key = tuple[Any, ...]  # a path into the config: ("optimizer", "learning_rate"), ("model", "layers", 2, "rate")
+ConfigPath = tuple[Any, ...]
+"""Keys and list positions: `("optimizer", "learning_rate")`, `("model", "layers", 2, "rate")`."""
 
-RATE: Key = ("optimizer", "learning_rate")
-SECTIONS = ("optimizer", "loss", "model", "activation")
+RATE: ConfigPath = ("optimizer", "learning_rate")
+_SECTIONS = ("optimizer", "loss", "model", "activation")
 
 
-def numbers_of(experiment: Experiment) -> dict[Key, float | int]:
-    """Every number that may be an input of a program, by its path.
+def numbers_of(experiment: Experiment) -> dict[ConfigPath, float | int]:
+    """Returns the numbers that may be inputs of a program, by config path.
 
-    Zero is left out: to Keras it mostly means "none of it", which is another program. Whole numbers are left out where
-    they are sizes and axes, which is everywhere but in optimizers and schedules. Under mixed precision nothing but
-    seeds and the learning rate differ, for there a constant and an input have different types.
+    Left out are:
+
+    - zeros, because for Keras zero mostly means "without it", which is another program;
+    - whole numbers outside of the optimizer and its schedule, because they are sizes or axes;
+    - under mixed precision everything but the learning rate, because a constant and an input have different dtypes.
     """
     found = {}
-    # A loss that the model's own code compiles is made of the model's numbers, which are constants then.
+    # A loss that the model's own code compiles is made from the model's numbers, which are then constants.
     constant = ("model", "loss") if experiment.loss is not None and experiment.loss.component.part else ()
     for section in _sections(experiment):
         if section in constant:
@@ -44,12 +56,12 @@ def numbers_of(experiment: Experiment) -> dict[Key, float | int]:
     return found
 
 
-def changes_of(experiment: Experiment) -> dict[Key, dict[int, float]]:
-    """The numbers that `trainer.changes` names, by path: epochs done -> the value from then on.
+def changes_of(experiment: Experiment) -> dict[ConfigPath, dict[int, float]]:
+    """Returns the scheduled changes of `trainer.changes`: config path -> completed epochs -> the value from then on.
 
     Raises:
-        UnknownNameError: a key is no number that may be an input of a program.
-        ConfigError: an epoch is none between two of the training's.
+        UnknownNameError: a key does not name a number that may be an input of a program.
+        ConfigError: an epoch is not between two epochs of the training, or a value breaks its parameter's rule.
     """
     changes = experiment.trainer.changes
     if not changes:
@@ -67,8 +79,8 @@ def changes_of(experiment: Experiment) -> dict[Key, dict[int, float]]:
     return {known[key]: dict(values) for key, values in changes.items()}
 
 
-def numbers_after(experiment: Experiment, epoch: int) -> dict[Key, float | int]:
-    """The numbers as they are once so many epochs are done."""
+def numbers_after(experiment: Experiment, epoch: int) -> dict[ConfigPath, float | int]:
+    """Returns the numbers by config path, with the changes of `trainer.changes` that are due after `epoch` epochs."""
     numbers = numbers_of(experiment)
     for path, values in changes_of(experiment).items():
         due = [each for each in values if each <= epoch]
@@ -77,46 +89,47 @@ def numbers_after(experiment: Experiment, epoch: int) -> dict[Key, float | int]:
     return numbers
 
 
-def with_numbers(experiment: Experiment, values: Mapping[Key, Any]) -> Experiment:
-    """The experiment with other numbers at some paths."""
+def with_numbers(experiment: Experiment, values: Mapping[ConfigPath, Any]) -> Experiment:
+    """Returns a copy of an experiment with other values at some config paths."""
     changed: dict[str, Node] = {}
     for path, value in values.items():
         section = path[0]
-        changed[section] = _put(changed.get(section, getattr(experiment, section)), path[1:], value)
+        changed[section] = _replaced(changed.get(section, getattr(experiment, section)), path[1:], value)
     return replace(experiment, **changed)  # type: ignore[arg-type]
 
 
-def moved(values: Mapping[Key, float | int], share: float = 0.4) -> dict[Key, float | int]:
-    """Other numbers, each of its own factor, of the same sign and nearer to zero, so that most limits hold.
+def probe_numbers(values: Mapping[ConfigPath, float | int]) -> dict[ConfigPath, float | int]:
+    """Returns other numbers for a second build: floats are shrunk, each by its own factor; integers grow.
 
-    The learning rate is a moderate one in any case, for nothing can be compared where training diverges.
+    Floats keep their sign and come nearer to zero, so that most limits still hold. A learning rate is at most 0.01,
+    because results cannot be compared if training diverges.
     """
-    other: dict[Key, float | int] = {}
+    other: dict[ConfigPath, float | int] = {}
     for position, (path, value) in enumerate(values.items()):
         if isinstance(value, int):
             other[path] = value + 1 + position
         else:
             moderate = min(value, 0.01) if path[-1] == "learning_rate" else value
-            other[path] = moderate * (1.0 - share * (1.0 + (position + 1) / 37.0) / 2.0)
+            other[path] = moderate * (1.0 - 0.2 * (1.0 + (position + 1) / 37.0))
     return other
 
 
-def marked(experiment: Experiment, values: Mapping[Key, Any]) -> dict[str, Any]:
-    """The sections' config with a mark in place of each of the given numbers."""
-    marks = {path: f"<{type(value).__name__}>" for path, value in values.items()}
-    marked_up = with_numbers(experiment, marks)
+def masked_sections(experiment: Experiment, values: Mapping[ConfigPath, Any]) -> dict[str, Any]:
+    """Returns the config of the sections that decide what is built, with a mark in place of each given number."""
+    masked = with_numbers(experiment, {path: f"<{type(value).__name__}>" for path, value in values.items()})
     return {
-        section: None if getattr(marked_up, section) is None else getattr(marked_up, section).as_dict()
+        section: None if (node := getattr(masked, section)) is None else node.as_dict()
         for section in _sections(experiment)
     }
 
 
 def _sections(experiment: Experiment) -> tuple[str, ...]:
-    """Those that decide what is built: an optimizer that the model's own code compiles follows from the model's."""
-    return tuple(each for each in SECTIONS if each != "optimizer" or not experiment.optimizer_of_model)
+    """Returns the sections that decide what is built. A model that compiles its own optimizer decides that too."""
+    return tuple(each for each in _SECTIONS if each != "optimizer" or not experiment.optimizer_of_model)
 
 
-def _leaves(value: Any, path: Key) -> Iterator[tuple[Key, Any]]:
+def _leaves(value: Any, path: ConfigPath) -> Iterator[tuple[ConfigPath, Any]]:
+    """Yields each value in a part of a config that is not a container, with its path."""
     if isinstance(value, Node):
         yield from _leaves({**value.parameters, **value.common}, path)
     elif isinstance(value, Mapping):
@@ -129,14 +142,15 @@ def _leaves(value: Any, path: Key) -> Iterator[tuple[Key, Any]]:
         yield path, value
 
 
-def _put(value: Any, path: Key, new: Any) -> Any:
+def _replaced(value: Any, path: ConfigPath, new: Any) -> Any:
+    """Returns a copy of a part of a config with `new` at a path within it."""
     if not path:
         return new
     first, rest = path[0], path[1:]
     if isinstance(value, Node):
         if first in value.parameters:
-            return replace(value, parameters={**value.parameters, first: _put(value.parameters[first], rest, new)})
-        return replace(value, common={**value.common, first: _put(value.common[first], rest, new)})
+            return replace(value, parameters={**value.parameters, first: _replaced(value.parameters[first], rest, new)})
+        return replace(value, common={**value.common, first: _replaced(value.common[first], rest, new)})
     if isinstance(value, Mapping):
-        return {**value, first: _put(value[first], rest, new)}
-    return [_put(each, rest, new) if position == first else each for position, each in enumerate(value)]
+        return {**value, first: _replaced(value[first], rest, new)}
+    return [_replaced(each, rest, new) if position == first else each for position, each in enumerate(value)]

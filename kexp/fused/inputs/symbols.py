@@ -17,7 +17,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kexp.fused.inputs.config_numbers import Key
+from kexp.fused.inputs.config_numbers import ConfigPath
 
 __all__ = ["Branch", "ProgramInputs", "SymbolicNumber", "TraceResult", "UntraceableError", "evaluate"]
 
@@ -25,7 +25,7 @@ Expression = tuple[Any, ...]
 Branch = tuple[Expression, bool]
 TraceResult = tuple[dict[bool, dict[Expression, int]], dict[Expression, bool]]
 
-FLOATS, INTS = 96, 32  # slots of a program; unused ones cost nothing
+FLOATS, INTS = 96, 32  # the most float and integer inputs of a program; unused ones cost nothing
 
 _BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "add": operator.add,
@@ -48,21 +48,21 @@ _UNARY: dict[str, Callable[[Any], Any]] = {"neg": operator.neg, "abs": abs, "boo
 
 
 class UntraceableError(TypeError):
-    """Code asked for the value of a number that differs from lane to lane.
+    """Code needs the value of a number that differs between lanes.
 
     Attributes:
-        keys: the numbers whose value was wanted.
+        keys: the numbers whose value it needs.
     """
 
-    def __init__(self, keys: frozenset[Key]) -> None:
+    def __init__(self, keys: frozenset[ConfigPath]) -> None:
         super().__init__(f"the value of {', '.join(sorted(map(str, keys)))} is needed while tracing")
         self.keys = keys
-        # Keras raises an error of a layer again as one of the same type with a longer text, and the keys would be lost.
+        # Otherwise Keras raises a layer's error again, as a new one of the same type without `keys`.
         self._keras_call_info_injected = True
 
 
-def evaluate(expression: Expression, values: Mapping[Key, Any]) -> Any:
-    """What an expression gives for one lane's values."""
+def evaluate(expression: Expression, values: Mapping[ConfigPath, Any]) -> Any:
+    """Computes an expression for the numbers of one lane."""
     kind = expression[0]
     if kind == "number":
         return values[expression[1]]
@@ -74,17 +74,21 @@ def evaluate(expression: Expression, values: Mapping[Key, Any]) -> Any:
 
 
 class ProgramInputs:
-    """The numbers that one program takes, found while it is traced.
+    """The inputs of one program, collected while it is traced.
 
     Args:
         values: the representative trial's numbers.
-        found: what an earlier trace of the same program has found.
+        found: the result of an earlier trace of the same program.
+
+    Attributes:
+        expressions: whether the input is an integer -> expression -> its position among those inputs.
+        branches: the condition of each Python branch -> the representative's answer.
     """
 
-    def __init__(self, values: Mapping[Key, Any], found: TraceResult | None = None) -> None:
-        _let_jax_take_numbers()
+    def __init__(self, values: Mapping[ConfigPath, Any], found: TraceResult | None = None) -> None:
+        _register_with_jax()
         self.values = values
-        self.expressions: dict[bool, dict[Expression, int]] = {True: {}, False: {}}  # by whether whole numbers
+        self.expressions: dict[bool, dict[Expression, int]] = {True: {}, False: {}}
         self.branches: dict[Expression, bool] = {}
         if found is not None:
             self.expressions, self.branches = found
@@ -92,82 +96,86 @@ class ProgramInputs:
 
     @property
     def found(self) -> TraceResult:
-        """What tracing has found: the inputs with their places, and the branches with their answers."""
+        """The result of tracing: `expressions` and `branches`."""
         return self.expressions, self.branches
 
-    def number(self, key: Key) -> SymbolicNumber:
-        """The symbol of one number."""
+    def number(self, key: ConfigPath) -> SymbolicNumber:
+        """Returns the symbol of a number."""
         return SymbolicNumber(self, ("number", key), self.values[key])
 
     def bind(self, floats: Any, ints: Any) -> None:
-        """Gives the trace's inputs, shapes (FLOATS,) and (INTS,)."""
+        """Sets the traced arrays that symbols read, shapes (FLOATS,) and (INTS,)."""
         self._arrays = (floats, ints)
 
     def array(self, expression: Expression, value: Any) -> Any:
-        """The traced scalar of an expression, weakly typed as Python's numbers are."""
-        # JAX has no public way to make a traced scalar weakly typed, which is what Python's numbers are to it.
+        """Returns the traced scalar of an expression, weakly typed like Python's numbers; adds it to the inputs.
+
+        Raises:
+            UntraceableError: the program has no input left.
+        """
+        # JAX has no public function that makes a traced scalar weakly typed.
         from jax._src.lax.lax import _convert_element_type
 
-        whole = isinstance(value, int)
-        known = self.expressions[whole]
-        position = known.setdefault(expression, len(known))
+        is_integer = isinstance(value, int)
+        expressions = self.expressions[is_integer]
+        position = expressions.setdefault(expression, len(expressions))
         assert self._arrays is not None
-        vector = self._arrays[whole]
+        vector = self._arrays[is_integer]
         if position >= vector.shape[0]:
             raise UntraceableError(_keys(expression))
         return _convert_element_type(vector[position], weak_type=True)
 
     @property
-    def keys(self) -> frozenset[Key]:
-        """The numbers that the program reads."""
-        return frozenset().union(*(_keys(each) for known in self.expressions.values() for each in known))
+    def keys(self) -> frozenset[ConfigPath]:
+        """The numbers that the program reads, by config path."""
+        return frozenset().union(*(_keys(each) for inputs in self.expressions.values() for each in inputs))
 
     def branch(self, expression: Expression) -> bool:
-        """The representative's answer to a question, noted."""
+        """Returns the representative's answer to the condition of a Python branch, and records it."""
         answer = bool(evaluate(expression, self.values))
         self.branches[expression] = answer
         return answer
 
-    def agree(self, values: Mapping[Key, Any]) -> bool:
-        """Whether a lane with these numbers takes every branch as the representative does."""
+    def has_same_branches(self, values: Mapping[ConfigPath, Any]) -> bool:
+        """Returns whether a lane with these numbers takes the same Python branches as the representative."""
         return all(bool(evaluate(each, values)) == answer for each, answer in self.branches.items())
 
-    def fill(self, lanes: Sequence[Mapping[Key, Any]]) -> tuple[Any, Any]:
-        """The inputs for some lanes: arrays of shape (lanes, FLOATS) and (lanes, INTS)."""
+    def arrays(self, lanes: Sequence[Mapping[ConfigPath, Any]]) -> tuple[Any, Any]:
+        """Computes the inputs of lanes from their numbers: arrays of shape (lanes, FLOATS) and (lanes, INTS)."""
         import numpy as np
 
         floats = np.zeros((len(lanes), FLOATS), np.float32)
         ints = np.zeros((len(lanes), INTS), np.int32)
-        for array, whole in ((floats, False), (ints, True)):
-            for expression, position in self.expressions[whole].items():
+        for array, is_integer in ((floats, False), (ints, True)):
+            for expression, position in self.expressions[is_integer].items():
                 array[:, position] = [evaluate(expression, values) for values in lanes]
         return floats, ints
 
 
 class SymbolicNumber:
-    """A number of the config, or what arithmetic made of some; see the module's text."""
+    """A number of the config, or the result of arithmetic with such numbers; see the module's docstring."""
 
-    __array_ufunc__ = None  # numpy's scalars leave arithmetic with a SymbolicNumber to the SymbolicNumber
+    __array_ufunc__ = None  # so that arithmetic with NumPy's scalars is done by this class
     __hash__ = None  # type: ignore[assignment]
     shape = ()
     ndim = 0
     size = 1
 
-    def __init__(self, slots: ProgramInputs, expression: Expression, value: Any) -> None:
-        self._slots, self._expression, self._value = slots, expression, value
+    def __init__(self, inputs: ProgramInputs, expression: Expression, value: Any) -> None:
+        self._inputs, self._expression, self._value = inputs, expression, value
 
     @property
     def dtype(self) -> Any:
-        """What Keras takes a Python number for."""
+        """The dtype that Keras gives a Python number."""
         import numpy as np
 
         return np.dtype(np.int32 if isinstance(self._value, int) else np.float32)
 
     def __jax_array__(self) -> Any:
-        return self._slots.array(self._expression, self._value)
+        return self._inputs.array(self._expression, self._value)
 
     def __bool__(self) -> bool:
-        return self._slots.branch(("bool", self._expression))
+        return self._inputs.branch(("bool", self._expression))
 
     def __neg__(self) -> SymbolicNumber:
         return self._unary("neg")
@@ -179,7 +187,7 @@ class SymbolicNumber:
         return self
 
     def _unary(self, kind: str) -> SymbolicNumber:
-        return SymbolicNumber(self._slots, (kind, self._expression), _UNARY[kind](self._value))
+        return SymbolicNumber(self._inputs, (kind, self._expression), _UNARY[kind](self._value))
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
         raise UntraceableError(_keys(self._expression))
@@ -191,8 +199,8 @@ class SymbolicNumber:
 
 
 @functools.cache
-def _let_jax_take_numbers() -> None:
-    """Lets a SymbolicNumber be an argument of JAX's own compiled functions (`jax.numpy.clip`), which get its array."""
+def _register_with_jax() -> None:
+    """Makes a SymbolicNumber a valid argument of JAX's own compiled functions (`jax.numpy.clip`): its traced scalar."""
     import jax
 
     jax.tree_util.register_pytree_node(
@@ -200,8 +208,8 @@ def _let_jax_take_numbers() -> None:
     )
 
 
-def _constant(other: Any) -> Expression | None:
-    """`other` as an expression, or None where it is no plain number."""
+def _as_expression(other: Any) -> Expression | None:
+    """Returns an operand as an expression; None if it is not a plain number."""
     import numpy as np
 
     if isinstance(other, SymbolicNumber):
@@ -221,13 +229,13 @@ def _arithmetic(kind: str, swapped: bool) -> Callable[[SymbolicNumber, Any], Any
     function = _BINARY[kind]
 
     def apply(self: SymbolicNumber, other: Any) -> Any:
-        expression = _constant(other)
+        expression = _as_expression(other)
         if expression is None:
             mine = self.__jax_array__()
             return function(other, mine) if swapped else function(mine, other)
         pair = (expression, self._expression) if swapped else (self._expression, expression)
         numbers = (_value(other), self._value) if swapped else (self._value, _value(other))
-        return SymbolicNumber(self._slots, (kind, *pair), function(*numbers))
+        return SymbolicNumber(self._inputs, (kind, *pair), function(*numbers))
 
     return apply
 
@@ -236,12 +244,12 @@ def _comparison(kind: str) -> Callable[[SymbolicNumber, Any], Any]:
     function = _COMPARISONS[kind]
 
     def apply(self: SymbolicNumber, other: Any) -> Any:
-        expression = _constant(other)
+        expression = _as_expression(other)
         if expression is None:
             if other is None or isinstance(other, (str, bytes)):
                 return NotImplemented
             return function(self.__jax_array__(), other)
-        return self._slots.branch((kind, self._expression, expression))
+        return self._inputs.branch((kind, self._expression, expression))
 
     return apply
 
@@ -253,7 +261,8 @@ for _kind in _COMPARISONS:
     setattr(SymbolicNumber, f"__{_kind}__", _comparison(_kind))
 
 
-def _keys(expression: Expression) -> frozenset[Key]:
+def _keys(expression: Expression) -> frozenset[ConfigPath]:
+    """Returns the numbers in an expression."""
     if expression[0] == "number":
         return frozenset({expression[1]})
     if expression[0] == "constant":

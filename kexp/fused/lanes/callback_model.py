@@ -1,4 +1,4 @@
-"""A lane's own Keras model, for callbacks: it has the lane's state while they are called, and what they set is kept."""
+"""A lane's own Keras model, for callbacks: it has the lane's state while they run, and the lane takes what they set."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from kexp.fused.shared import NotALaneError, settings_guarded
 
 __all__ = ["CallbackModel"]
 
-_PLAIN = (type(None), bool, int, float, str)
-# What calling a model, a fit and a prediction set.
-_OF_MODEL = {"_compile_loss", "_compile_metrics", "_jit_compile", "_run_eagerly", "_trainable"}  # the rest is a fit's
-_PASSING = {"stop_training", "stop_evaluating", "stop_predicting", "built", "called", "history"}
+_PLAIN_TYPES = (type(None), bool, int, float, str)
+# The model's private attributes that are settings; the others change in each fit.
+_MODEL_SETTINGS = {"_compile_loss", "_compile_metrics", "_jit_compile", "_run_eagerly", "_trainable"}
+# Attributes that a fit, an evaluation or a prediction sets.
+_TRANSIENT = {"stop_training", "stop_evaluating", "stop_predicting", "built", "called", "history"}
 
 
 class CallbackModel:
-    """A built and compiled model beside a lane.
+    """A built and compiled model of a lane's trial.
 
     Args:
         prepared: the lane's trial.
-        batch: a batch of training rows, to build the model on.
-        read: gives the lane's variables, as `Blueprint.variables` orders them.
-        write: takes the position and the new value of one of them.
+        batch: a batch of training rows, on which the model is built.
+        read: returns the lane's variables, in the order of `Blueprint.variables`.
+        write: receives the position of a variable and its new value.
 
     Attributes:
-        model: what callbacks get.
-        stale: whether the lane has gone on since its state was put into the model.
+        model: the model that callbacks get.
+        is_stale: whether the lane's state has changed since it was copied into the model.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class CallbackModel:
         read: Callable[[], Sequence[Any]],
         write: Callable[[int, Any], None],
     ) -> None:
-        with _names_from_the_start():
+        with _fresh_layer_names():
             self.model: Any = build_compiled(prepared)
         self.model._symbolic_build(data_batch=tuple(batch))
         if not self.model.optimizer.built:
@@ -48,40 +49,40 @@ class CallbackModel:
         model = self.model
         self._variables = [*model.trainable_variables, *model.non_trainable_variables, *model.optimizer.variables]
         self._read, self._write = read, write
-        self._put: list[Any] = []
-        self.stale = True
+        self._copied: list[Any] = []
+        self.is_stale = True
         self._unmeasured: dict[int, Any] = {}
         for metric in model.metrics:
-            _guard(metric, self._unmeasured)
+            _guard_result(metric, self._unmeasured)
         self._settings = _settings(model)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """The model has the lane's state inside; what was set of it is the lane's afterwards.
+        """Gives the model the lane's state within the block; afterwards the lane takes the variables that were set.
 
         Raises:
-            NotALaneError: what was set is no variable's value.
+            NotALaneError: the block has changed something else: a setting of the model or of the process.
         """
-        if self.stale:
+        if self.is_stale:
             for variable, value in zip(self._variables, self._read(), strict=True):
                 variable.assign(value)
-            self._put = [variable.value for variable in self._variables]
+            self._copied = [variable.value for variable in self._variables]
             for metric in self.model.metrics:
                 self._unmeasured.update((id(variable), variable.value) for variable in metric.variables)
-            self.stale = False
+            self.is_stale = False
         with settings_guarded():
             yield
-        if changed := _differ(self._settings, _settings(self.model)):
+        if changed := _first_difference(self._settings, _settings(self.model)):
             raise NotALaneError(f"changes {changed} of the model")
-        for place, variable in enumerate(self._variables):
-            if variable.value is not self._put[place]:
-                self._write(place, variable.value)
-                self._put[place] = variable.value
+        for position, variable in enumerate(self._variables):
+            if variable.value is not self._copied[position]:
+                self._write(position, variable.value)
+                self._copied[position] = variable.value
 
 
 @contextmanager
-def _names_from_the_start() -> Iterator[None]:
-    """Layers are called as in a process that builds no other model: `dense`, `dense_1`."""
+def _fresh_layer_names() -> Iterator[None]:
+    """Names layers within the block as in a process that builds no other model: `dense`, `dense_1`."""
     from keras.src.backend.common import global_state
 
     key = "object_name_uids"
@@ -93,8 +94,16 @@ def _names_from_the_start() -> Iterator[None]:
         global_state.set_global_attribute(key, before if before is not None else defaultdict(int))
 
 
-def _guard(metric: Any, unmeasured: dict[int, Any]) -> None:
-    """A metric has no measurement of the lane's epoch: that stays in the program. Its own evaluations it may have."""
+def _guard_result(metric: Any, unmeasured: dict[int, Any]) -> None:
+    """Makes `metric.result()` raise `NotALaneError` if the metric has measured nothing.
+
+    The metrics of the lane's epoch are in the program and not in this model. A callback that evaluates the model itself
+    may read the result.
+
+    Args:
+        metric: a metric of the model.
+        unmeasured: id of a metric's variable -> its value before any measurement; filled in later.
+    """
     from keras.src.backend.common.stateless_scope import in_stateless_scope
 
     result = metric.result
@@ -110,24 +119,25 @@ def _guard(metric: Any, unmeasured: dict[int, Any]) -> None:
 
 
 def _settings(model: Any) -> dict[str, Any]:
-    """What makes the model another one when it is set, variables apart."""
+    """Returns the settings of a model and its parts that change what it computes: NAME.ATTRIBUTE -> value or id."""
     parts = [model, *model._flatten_layers(include_self=False), model.optimizer, *model.metrics]
     found = {}
     for part in parts:
         name = getattr(part, "name", type(part).__name__)
         for key, value in vars(part).items():
             private = key.startswith("_")
-            if key in _PASSING or key.endswith("_function") or (private and part is model and key not in _OF_MODEL):
+            is_hidden = private and part is model and key not in _MODEL_SETTINGS
+            if key in _TRANSIENT or key.endswith("_function") or is_hidden:
                 continue
-            if isinstance(value, _PLAIN):
+            if isinstance(value, _PLAIN_TYPES):
                 found[f"{name}.{key}"] = value
             elif not private or part is model:
                 found[f"{name}.{key}"] = id(value)
     return found
 
 
-def _differ(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """The first setting that is another."""
+def _first_difference(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """Returns the first setting that has changed; empty if none has."""
     missing = object()
     for key in [*before, *after]:
         one, other = before.get(key, missing), after.get(key, missing)

@@ -21,15 +21,15 @@ __all__ = ["LaneCheckpoints"]
 
 
 class LaneCheckpoints:
-    """Looks for a lane's checkpoint at its start, and writes the next ones when they are due.
+    """Reads a lane's checkpoint when it begins, and writes new ones when they are due.
 
-    None is written of an epoch that ends the lane: nothing is left to go on with.
+    After the lane's last epoch, none is written.
 
     Args:
-        settings: when and where.
-        variables: what the lane's state is the values of.
-        callbacks: the lane's.
-        program: what decides the bits besides the trial: the lanes of the program, the executor.
+        settings: when and where to write.
+        variables: the variables whose values are the lane's state.
+        callbacks: the lane's callbacks.
+        program: the width and the executor of the program, on which the last bits of a result depend.
     """
 
     def __init__(
@@ -39,10 +39,13 @@ class LaneCheckpoints:
         self._clock = Clock(settings, 0)
 
     def resume(self) -> tuple[Checkpoint | None, list[str]]:
-        """The checkpoint to go on from, its callbacks put back already, and what there is to say about it.
+        """Reads the checkpoint to resume from, and restores the callbacks.
+
+        Returns:
+            The checkpoint, None if there is none that fits, and notices for the user.
 
         Raises:
-            ConfigError: the folder holds another training's checkpoint.
+            ConfigError: the folder holds a checkpoint of another training.
         """
         found, notices = latest_checkpoint(self.settings)
         if found is not None:
@@ -53,21 +56,27 @@ class LaneCheckpoints:
             self._clock.saved(found.epoch)
         return found, [*notices, *(found.lost if found else ())]
 
-    def went_on(self, epoch: int) -> None:
-        """The lane goes on after `epoch` with what was kept elsewhere."""
+    def resumed(self, epoch: int) -> None:
+        """Notes that the lane has resumed after `epoch` without a checkpoint: it was paused."""
         self._clock.saved(epoch)
 
     @staticmethod
-    def state(found: Checkpoint) -> list[Any]:
-        """The lane's variables."""
+    def variables_of(found: Checkpoint) -> list[Any]:
+        """Returns the lane's variables in a checkpoint."""
         return [unpack_array(kept, found.arrays) for kept in found.state["variables"]]
 
     def is_due(self, epoch: int) -> bool:
-        """Whether one is to be written after `epoch`, counted from 1."""
+        """Returns whether a checkpoint is due after `epoch`, counted from 1."""
         return self._clock.is_due(epoch)
 
     def save(self, epoch: int, history: History, state: Sequence[Any]) -> None:
-        """Writes one, of the state after `epoch`."""
+        """Writes a checkpoint.
+
+        Args:
+            epoch: the completed epochs.
+            history: their metrics; receives a notice if the checkpoint cannot be written.
+            state: the lane's variables.
+        """
         arrays: dict[str, Any] = {}
         variables = [
             pack_array(value, str(variable.dtype), arrays)
@@ -78,16 +87,17 @@ class LaneCheckpoints:
         try:
             save_checkpoint(self.settings, Checkpoint(epoch, False, history, kept, arrays, lost))
         except OSError as error:
-            # Training is worth more than its checkpoint, and the one before it is untouched.
+            # Training continues without this checkpoint; the previous one is unchanged.
             history.notice(f"no checkpoint could be written after epoch {epoch} ({error.strerror or error})")
         self._clock.saved(epoch)
 
     def _misfit(self, state: Mapping[str, Any]) -> str:
-        taken = state.get("program")
-        if taken != self.program:
-            return f"it was taken in {_told(taken)}, this is {_told(self.program)}"
+        """Returns why a checkpoint's state cannot be restored in this lane; empty if it can."""
+        program = state.get("program")
+        if program != self.program:
+            return f"it was taken in {_described(program)}, this is {_described(self.program)}"
         return mismatch(state, self.variables, self.callbacks.callbacks)
 
 
-def _told(program: Mapping[str, Any] | None) -> str:
+def _described(program: Mapping[str, Any] | None) -> str:
     return "no lane" if program is None else f"a program of {program['lanes']} lanes ({program['executor']})"

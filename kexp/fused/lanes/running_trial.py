@@ -1,10 +1,10 @@
-"""A trial in a lane: what is known of it while it trains."""
+"""A trial while it trains in a lane: its epoch, numbers, rows, callbacks, checkpoints and history."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kexp.experiment import feeds
 from kexp.fused.inputs.config_numbers import RATE, changes_of, numbers_after
@@ -17,19 +17,35 @@ from kexp.fused.shared import TRACING_LOCK
 from kexp.fused.trial import PausedLane, Trial
 from kexp.training import History
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["RunningTrial"]
 
 
 class RunningTrial:
-    """A trial in a lane."""
+    """A trial in a lane.
+
+    Args:
+        trial: the trial.
+        slot: the index of its lane.
+        states: the variables of the program's lanes.
+
+    Attributes:
+        epoch: completed epochs.
+        first_validated: the first epoch that ends with a validation.
+        values: the current numbers by config path; they change if `trainer.changes` says so.
+        validation: the row numbers of the validation split; None without one.
+        test: the row numbers of the test split; None without one.
+        class_weights: weight by class index; None without class weights.
+        restored: the variables that a checkpoint has restored, until they are in the program's state.
+        final: the variables at the end; None while it trains.
+        ended: when it ended, by `time.perf_counter`.
+        status: see `LaneResult`.
+        reason: see `LaneResult`.
+    """
 
     def __init__(self, trial: Trial, slot: int, states: LaneStates) -> None:
         self.trial, self.slot = trial, slot
         self.trainer = trial.prepared.experiment.trainer
-        self.epoch = self.trainer.initial_epoch if trial.goes_on is None else trial.goes_on.epoch
+        self.epoch = self.trainer.initial_epoch if trial.resume_from is None else trial.resume_from.epoch
         self.first_validated = self.trainer.initial_epoch + self.trainer.validation_freq
         self.history = History()
         self._changes = {
@@ -39,14 +55,14 @@ class RunningTrial:
         self.feed, validation, test = feeds(trial.prepared)
         counts = states.program.rows
         splits = trial.prepared.splits
-        self.own = splits.train.rows
+        self._train_rows = splits.train.rows
         self.validation = None if validation is None else splits.validation.rows[: counts[1]]  # type: ignore[union-attr]
         self.test = None if test is None else splits.test.rows  # type: ignore[union-attr]
-        self.weights = class_table(trial.prepared)
+        self.class_weights = class_table(trial.prepared)
         self.final: list[Any] | None = None
         self.ended = 0.0
         self.status, self.reason = "finished", ""
-        self.started = time.perf_counter()
+        self._started = time.perf_counter()
         optimizer = LaneOptimizer(lambda: states.rate(self), lambda value: states.set_rate(self, value))
         metrics = states.program.structure.blueprint.model.metrics
         model = LaneModel(
@@ -54,28 +70,30 @@ class RunningTrial:
         )
         self._states = states
         with TRACING_LOCK:
-            self.callbacks = LaneCallbacks(trial.prepared, self.feed.steps_per_epoch, model, self._mirror)
+            self.callbacks = LaneCallbacks(trial.prepared, self.feed.steps_per_epoch, model, self._callback_model)
         self.callbacks.trial = trial
         self.model = self.callbacks.model
         self.checkpoints: LaneCheckpoints | None = None
-        self.found: list[Any] | None = None
-        self._ahead: Any = None
-        self.spent_s = 0.0
+        self.restored: list[Any] | None = None
+        self._next_rows: Any = None
+        self._spent_before_s = 0.0
 
-    def _mirror(self) -> CallbackModel:
+    def _callback_model(self) -> CallbackModel:
         states = self._states
         return CallbackModel(
             self.trial.prepared,
             states.program.first_batch,
             lambda: states.of(self),
-            lambda place, value: states.put(self, place, value),
+            lambda position, value: states.put(self, position, value),
         )
 
     def begin(self) -> None:
-        """The beginning of training, in a lane that has its initial state; or where a checkpoint left it.
+        """Begins training: calls `on_train_begin`, then restores a paused lane or a checkpoint if there is one.
+
+        The lane has its first state in the program already.
 
         Raises:
-            ConfigError: the folder holds another training's checkpoint.
+            ConfigError: the folder holds a checkpoint of another training.
         """
         self.callbacks.train_begins()
         if self.trial.checkpoint is not None:
@@ -83,31 +101,31 @@ class RunningTrial:
             how = {"lanes": program.width, "executor": program.executor}
             variables = program.structure.blueprint.variables
             self.checkpoints = LaneCheckpoints(self.trial.checkpoint, variables, self.callbacks, how)
-        if self.trial.goes_on is not None:
-            self._go_on(self.trial.goes_on)
+        if self.trial.resume_from is not None:
+            self._restore_paused(self.trial.resume_from)
         elif self.checkpoints is not None:
-            self._resume(self.checkpoints)
-        self.spent_s = self.history.duration_s
+            self._restore_checkpoint(self.checkpoints)
+        self._spent_before_s = self.history.duration_s
 
-    def _resume(self, checkpoints: LaneCheckpoints) -> None:
+    def _restore_checkpoint(self, checkpoints: LaneCheckpoints) -> None:
         found, notices = checkpoints.resume()
         if found is not None:
-            self.epoch, self.history, self.found = found.epoch, found.history, checkpoints.state(found)
+            self.epoch, self.history, self.restored = found.epoch, found.history, checkpoints.variables_of(found)
         for text in notices:
             self.history.notice(text)
 
-    def _go_on(self, parked: PausedLane) -> None:
-        """Where a lane was parked: this one, or another, whose history is then this one's too."""
-        kept = parked.history
-        epochs = [(epoch, {**metrics, **self._changed(epoch - 1)}) for epoch, metrics in kept.epochs]
-        self.history = replace(kept, epochs=epochs, notices=list(kept.notices))
-        self.callbacks.restore(*parked.callbacks)
-        self.callbacks.lane_went_on()
+    def _restore_paused(self, paused: PausedLane) -> None:
+        """Takes over the history and callbacks of a paused lane: this trial's, or another's that this one copies."""
+        before = paused.history
+        epochs = [(epoch, {**metrics, **self.changing_numbers(epoch - 1)}) for epoch, metrics in before.epochs]
+        self.history = replace(before, epochs=epochs, notices=list(before.notices))
+        self.callbacks.restore(*paused.callbacks)
+        self.callbacks.mark_state_changed()
         if self.checkpoints is not None:
-            self.checkpoints.went_on(parked.epoch)
+            self.checkpoints.resumed(paused.epoch)
 
-    def park(self, state: list[Any]) -> PausedLane:
-        """What this lane, or a copy, goes on with; `state` is the lane's."""
+    def pause(self, state: list[Any]) -> PausedLane:
+        """Returns what this trial, or a copy of it, can resume from; `state` is the lane's variables."""
         arrays: dict[str, Any] = {}
         callbacks, lost = self.callbacks.capture(arrays)
         for text in lost:
@@ -115,51 +133,48 @@ class RunningTrial:
         self.history.duration_s = self.duration_s()
         return PausedLane(self.epoch, state, self.history, (callbacks, arrays))
 
-    def change(self) -> bool:
-        """Takes on the numbers that are due before the next epoch; whether there are any."""
+    def apply_changes(self) -> bool:
+        """Applies the changes of numbers that are due before the next epoch; returns whether inputs have changed."""
         if not self._changes:
             return False
         before, self.values = self.values, numbers_after(self.trial.prepared.experiment, self.epoch)
         due = self._changes[".".join(RATE)][1] if ".".join(RATE) in self._changes else {}
         if self.epoch in due and self._states.has_rate:
             self._states.set_rate(self, due[self.epoch])
-            self.callbacks.lane_went_on()
+            self.callbacks.mark_state_changed()
         return before != self.values
 
-    def changed(self, logs: dict[str, float]) -> dict[str, float]:
-        """What an epoch measured, with the numbers that change while the lane trains."""
-        return {**logs, **self._changed(self.epoch)}
-
-    def _changed(self, epoch: int) -> dict[str, float]:
-        """The numbers that `trainer.changes` names, as they are in the epoch after so many."""
+    def changing_numbers(self, epoch: int) -> dict[str, float]:
+        """Returns the numbers that `trainer.changes` changes, by config key, as they are after `epoch` epochs."""
         if not self._changes:
             return {}
         numbers = numbers_after(self.trial.prepared.experiment, epoch)
         return {key: float(numbers[path]) for key, (path, _) in self._changes.items()}
 
     def duration_s(self) -> float:
-        """Seconds of this training, those before a resume included."""
-        return self.spent_s + time.perf_counter() - self.started
+        """Returns the seconds spent in this training, including those before a resume."""
+        return self._spent_before_s + time.perf_counter() - self._started
 
     def rows(self, count: int) -> Any:
-        """Rows of the whole data that this epoch trains on, in order, shape (count,)."""
-        ahead, self._ahead = self._ahead, None
-        return self._rows(self.epoch, count) if ahead is None else ahead
+        """Returns the row numbers that this epoch trains on, in order, shape (count,)."""
+        rows, self._next_rows = self._next_rows, None
+        return self._rows(self.epoch, count) if rows is None else rows
 
-    def look_ahead(self, count: int) -> None:
-        """Finds the rows of the next epoch, while this one is computed."""
+    def prefetch_rows(self, count: int) -> None:
+        """Computes the row numbers of the next epoch, while the device computes this one."""
         if self.epoch + 1 < self.trainer.epochs:
-            self._ahead = self._rows(self.epoch + 1, count)
+            self._next_rows = self._rows(self.epoch + 1, count)
 
     def _rows(self, epoch: int, count: int) -> Any:
         import numpy as np
 
         steps = self.feed.steps_per_epoch
         if steps == self.feed.batches:
-            return self.own[self.feed.order(epoch)]
+            return self._train_rows[self.feed.order(epoch)]
         first = epoch * steps
-        return np.concatenate([self.own[self.feed.rows(step)] for step in range(first, first + steps)])[:count]
+        taken = [self._train_rows[self.feed.rows(step)] for step in range(first, first + steps)]
+        return np.concatenate(taken)[:count]
 
     def validates(self) -> bool:
-        """Whether this epoch ends with a validation."""
+        """Returns whether this epoch ends with a validation."""
         return self.validation is not None and (self.epoch + 1) % self.trainer.validation_freq == 0

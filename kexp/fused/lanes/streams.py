@@ -1,4 +1,4 @@
-"""Groups at work: trials of a group go into the lanes of its program, which is as wide as memory allows."""
+"""Streams trials of a group through the lanes of its program, which is as wide as the memory allows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Group", "Stream", "drive", "fed_in_blocks", "next_stream"]
 
-_BLOCK_SHARE = 16  # of the memory: one is trained on, one waits and one is read, and so for each program that runs
+# A block's share of the memory. For each program that runs, one block is in use, one waits and one is being read.
+_BLOCK_SHARE = 1 / 16
 
 
 @dataclass
@@ -33,96 +34,101 @@ class Group:
 
     Attributes:
         number: counted from 1.
-        trials: which.
-        why: what makes it a group of its own.
-        width: lanes of the program; fewer after the run than before it where so many did not fit into memory.
-        given: the width was asked for, so that nothing but an allocation that fails makes it less.
-        narrowed: why the width is less than it was; empty where it is not.
+        trials: the trials.
+        why: what distinguishes it from other groups.
+        width: number of lanes of the program; reduced if so many do not fit into memory.
+        structure: the structure of the trials.
+        is_width_given: whether the user chose the width. It is then reduced only if an allocation fails.
+        narrowed: why the width was reduced; empty if it was not.
     """
 
     number: int
     trials: list[Trial]
     why: str
     width: int
-    structure: Structure | None = field(default=None, repr=False)
-    given: bool = False
+    structure: Structure = field(repr=False)
+    is_width_given: bool = False
     narrowed: str = ""
 
 
 class Stream:
-    """A group's trials, handed out to the lanes of one or several threads.
+    """The waiting trials of a group, for the lanes of one or several threads.
 
     Args:
         group: the group.
-        threads: how many threads work at most.
-        sharers: programs that share the memory: as many as run at once on this machine, whatever runs now, for the
-            width must not depend on it.
+        threads: the most threads that work on it.
+        sharers: how many programs share the memory: the number that runs at once on this machine by default, and not
+            the number that runs now, because the width must not depend on that.
+
+    Attributes:
+        free_threads: how many more threads can work on it.
     """
 
     def __init__(self, group: Group, threads: int, sharers: int) -> None:
-        self.group, self._sharers = group, sharers
+        self.group, self.structure, self._sharers = group, group.structure, sharers
         self._waiting = deque(group.trials)
         self._lock = threading.Lock()
         self._building = threading.Lock()
         self._program: Program | None = None
-        self.places = max(1, min(threads, -(-len(group.trials) // group.width)))
-        assert group.structure is not None
-        self.structure = group.structure
-        self._asked = (group.width, group.given)
-        if self._asked in self.structure.fitting:
-            group.width, group.narrowed = self.structure.fitting[self._asked]
+        self.free_threads = max(1, min(threads, -(-len(group.trials) // group.width)))
+        self._planned = (group.width, group.is_width_given)
+        if self._planned in self.structure.fitting_widths:
+            group.width, group.narrowed = self.structure.fitting_widths[self._planned]
 
     @property
     def number(self) -> int:
+        """The number of the group."""
         return self.group.number
 
     @property
     def notice(self) -> str:
-        """What a result of this group should say of its width."""
+        """A notice on the width for each result; empty for none."""
         return self.group.narrowed
 
     def take(self) -> Trial | None:
+        """Removes and returns the next trial; None if there is none."""
         with self._lock:
             return self._waiting.popleft() if self._waiting else None
 
-    def left(self) -> list[Trial]:
-        """Takes all that wait: their program has failed."""
+    def take_rest(self) -> list[Trial]:
+        """Removes and returns all waiting trials."""
         with self._lock:
             trials = list(self._waiting)
             self._waiting.clear()
         return trials
 
     def give_back(self, trials: Sequence[Trial]) -> None:
-        """Trials to be run again."""
+        """Inserts trials at the front, to be run again."""
         with self._lock:
             self._waiting.extendleft(reversed(trials))
 
     def narrow(self, width: int, why: str) -> None:
-        """The next program has fewer lanes, and so have those that later sweeps make of this structure."""
+        """Reduces the width of the next program, in later sweeps with this structure too."""
         with self._building:
             if width < self.group.width:
                 self._narrow(width, why)
 
     def _narrow(self, width: int, why: str) -> None:
         self._program = None
-        self.group.width, self.group.narrowed = width, f"{why}: {width} in place of {self._asked[0]} lanes"
-        self.structure.fitting[self._asked] = (width, self.group.narrowed)
+        self.group.width, self.group.narrowed = width, f"{why}: {width} in place of {self._planned[0]} lanes"
+        self.structure.fitting_widths[self._planned] = (width, self.group.narrowed)
 
     def program(self, tables: Tables) -> Program:
-        """The compiled program, as wide as fits: by what the compiler says that it takes, before it is run."""
+        """Returns the compiled program, as wide as the memory allows by XLA's analysis, before it is run."""
         with self._building:
             while self._program is None:
-                made = self._made(tables)
+                program = self._compiled(tables)
                 room = self._room(tables)
-                if made.size_bytes > room and made.width > 1 and not self.group.given:
-                    del self.structure.programs[made.width]
-                    size = f"{made.size_bytes / 2**20:.0f} of {room / 2**20:.0f} MiB"
-                    self._narrow(made.width // 2, f"{made.width} lanes would take {size} of memory")
+                if program.size_bytes > room and program.width > 1 and not self.group.is_width_given:
+                    del self.structure.programs[program.width]
+                    size = f"{program.size_bytes / 2**20:.0f} of {room / 2**20:.0f} MiB"
+                    self._narrow(program.width // 2, f"{program.width} lanes would take {size} of memory")
                 else:
-                    self._program = made
+                    self._program = program
             return self._program
 
-    def _made(self, tables: Tables) -> Program:
+    def _compiled(self, tables: Tables) -> Program:
+        """Returns the program of the group's width, compiled unless an earlier group of the structure did."""
         first, width = self.group.trials[0].prepared, self.group.width
         if width not in self.structure.programs:
             self.structure.programs[width] = Program(
@@ -137,13 +143,14 @@ class Stream:
         return program
 
     def _data(self, tables: Tables) -> Any:
-        """The whole data on the device, or its blocks."""
+        """Returns the table of the whole data on the device, or its blocks."""
         first, width = self.group.trials[0].prepared, self.group.width
         if not fed_in_blocks(first):
-            return tables.of(first)
-        return Blocks(first, width, _limit(first) // _BLOCK_SHARE, lambda arrays: put_on_devices(arrays, width))
+            return tables.table(first)
+        return Blocks(first, width, int(_limit(first) * _BLOCK_SHARE), lambda arrays: put_on_devices(arrays, width))
 
     def _room(self, tables: Tables) -> int:
+        """Returns the memory for one program on each device, bytes."""
         first = self.group.trials[0].prepared
         data = 0 if fed_in_blocks(first) else tables.size_bytes(first)
         return max(0, _limit(first) - data) // self._sharers
@@ -157,7 +164,16 @@ def drive(
     emit: Callable[[LaneResult], None],
     stop: threading.Event,
 ) -> None:
-    """Works at a group until it is done; with half the lanes where memory runs out."""
+    """Runs the trials of a group until none is left. If memory runs out, continues with half the lanes.
+
+    Args:
+        stream: the trials of the group.
+        tables: the data on the device.
+        on_epoch: see `Worker`.
+        on_resume: see `Worker`.
+        emit: receives each result.
+        stop: when it is set, no further epoch is started.
+    """
     while True:
         worker, width = None, stream.group.width
         try:
@@ -173,26 +189,30 @@ def drive(
 
 
 def next_stream(streams: deque[Stream]) -> Stream | None:
-    """The next group with a place for one more thread."""
+    """Assigns this thread to the first group that one more thread can work on; None if there is none.
+
+    Args:
+        streams: the groups; one that no further thread can work on is removed.
+    """
     with TRACING_LOCK:
-        while streams:
-            stream = streams[0]
-            if stream.places <= 1:
-                streams.popleft()
-            stream.places -= 1
-            return stream
-    return None
+        if not streams:
+            return None
+        stream = streams[0]
+        if stream.free_threads <= 1:
+            streams.popleft()
+        stream.free_threads -= 1
+        return stream
 
 
 def fed_in_blocks(prepared: Prepared) -> bool:
-    """Whether a trial's data is fed in blocks: it would take more than half of the memory that there is for it."""
+    """Returns whether a trial's data is read in blocks, because it would take more than half of the memory limit."""
     return data_bytes(prepared) > _limit(prepared) // 2
 
 
 def _limit(prepared: Prepared) -> int:
-    """Memory for data and programs, bytes on each device."""
+    """Returns the memory for data and programs on each device, bytes."""
     import jax
 
     limit = memory_limit(prepared.experiment.fused.memory_limit_mb)
-    # All of a CPU's devices are in the same memory.
+    # All devices of a CPU share its memory.
     return limit // device_count() if jax.default_backend() == "cpu" else limit

@@ -1,4 +1,4 @@
-"""One thread's work: keeps the lanes of a program busy, epoch by epoch, until no trial is left."""
+"""Runs a program in one thread: epoch by epoch, with a trial in each lane, until no trial is left."""
 
 from __future__ import annotations
 
@@ -17,40 +17,42 @@ from kexp.fused.lanes.states import LaneStates
 from kexp.fused.program.memory import is_out_of_memory
 from kexp.fused.program.program import Program
 from kexp.fused.trial import LaneResult, Trial
-from kexp.training import History, Stop, check_monitors
+from kexp.training import History, Stop, best_epoch, check_monitors, why_stopped
 
 __all__ = ["OnEpoch", "OnResume", "Source", "Worker"]
 
 OnEpoch = Callable[[Trial, int, Mapping[str, float]], Any]
+"""(trial, epoch from 1, metrics) -> a string to end the trial for that reason; anything else is ignored."""
 OnResume = Callable[[Trial, History], None]
-PATIENCE_S = 2.0  # a lane that has ended waits so long for others, to be results_of with them
+"""(trial, the history that its checkpoint restored)."""
+_PATIENCE_S = 2.0  # how long a lane that has ended waits for others, so that they are tested together
 
 
 class Source(Protocol):
-    """Where trials come from."""
+    """The waiting trials of a group."""
 
     @property
     def number(self) -> int:
-        """The group's number."""
+        """The number of the group."""
 
     @property
     def notice(self) -> str:
-        """What its results should say; empty where there is nothing to say."""
+        """A notice for each result; empty for none."""
 
     def take(self) -> Trial | None:
-        """The next trial, or None where there is none."""
+        """Removes and returns the next trial; None if there is none."""
 
 
 class Worker:
-    """Drives one program.
+    """Runs one program.
 
     Args:
-        program: compiled.
-        source: gives trials.
-        on_epoch: called after each epoch of each lane; a string returned ends the lane.
-        emit: takes results.
-        stop: set to give up.
-        on_resume: called with a trial and its history where a checkpoint brought some of it back.
+        program: the compiled program.
+        source: the waiting trials.
+        on_epoch: called after each epoch of each lane.
+        emit: receives each result.
+        stop: when it is set, no further epoch is started.
+        on_resume: called when a checkpoint has restored a trial.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class Worker:
         on_epoch: OnEpoch,
         emit: Callable[[LaneResult], None],
         stop: threading.Event,
-        on_resume: OnResume = lambda *_: None,
+        on_resume: OnResume,
     ) -> None:
         import numpy as np
 
@@ -69,18 +71,19 @@ class Worker:
         self.lanes: list[RunningTrial | None] = [None] * program.width
         self.ended: list[RunningTrial] = []
         self.states = LaneStates(program)
-        self.floats, self.ints = program.slots.fill([program.slots.values] * program.width)
-        self.table_weights = np.ones((program.width, program.classes), np.float32) if program.weighted else None
+        self.floats, self.ints = program.inputs.arrays([program.inputs.values] * program.width)
+        weights = np.ones((program.width, program.classes), np.float32)
+        self.class_weights = weights if program.has_class_weights else None
         self.validation = np.zeros((program.width, program.rows[1]), np.int32)
 
     def run(self) -> None:
-        """Until the source is empty and every lane has ended."""
+        """Trains until the source is empty and every lane has ended."""
         while not self.stop.is_set():
             self._fill()
             if not any(self.lanes):
                 break
             self._epoch()
-            overdue = self.ended and time.perf_counter() - self.ended[0].ended > PATIENCE_S
+            overdue = self.ended and time.perf_counter() - self.ended[0].ended > _PATIENCE_S
             if len(self.ended) >= self.program.width or overdue:
                 self._finish()
         if not self.stop.is_set():
@@ -88,10 +91,11 @@ class Worker:
                 self._finish()
 
     def unfinished(self) -> list[Trial]:
-        """The trials that are in lanes; to be run elsewhere when this program cannot go on."""
+        """Returns the trials without a result, to be run again after the program has failed."""
         return [lane.trial for lane in [*self.lanes, *self.ended] if lane is not None]
 
     def _fill(self) -> None:
+        """Starts waiting trials in the free lanes."""
         import numpy as np
 
         if all(self.lanes):
@@ -104,63 +108,65 @@ class Worker:
                 continue
             try:
                 started = RunningTrial(trial, slot, self.states)
-                values = () if trial.goes_on is not None else program.starts.given(trial.prepared, started.values)
+                values = () if trial.resume_from is not None else program.starts.given(trial.prepared, started.values)
             except Exception as error:
                 self.emit(self._failed(trial, error, History()))
                 continue
-            self.lanes[slot], fresh[slot] = started, trial.goes_on is None
+            self.lanes[slot], fresh[slot] = started, trial.resume_from is None
             taken.append(started)
-            self.floats[slot : slot + 1], self.ints[slot : slot + 1] = program.slots.fill([started.values])
+            self.floats[slot : slot + 1], self.ints[slot : slot + 1] = program.inputs.arrays([started.values])
             if started.validation is not None:
                 self.validation[slot] = started.validation
-            if self.table_weights is not None:
-                self.table_weights[slot] = started.weights
+            if self.class_weights is not None:
+                self.class_weights[slot] = started.class_weights
             for array, value in zip(given, values, strict=bool(values)):
                 array[slot] = value
         if taken:
             if fresh.any():
                 self.states.values = program.start(self.states.values, fresh, given)
             for lane in taken:
-                if lane.trial.goes_on is not None:
-                    self.states.values = program.slices.put(self.states.values, lane.slot, lane.trial.goes_on.state)
-            # Arrays that a program may still read must not be written to: the next lanes get new ones.
+                if lane.trial.resume_from is not None:
+                    self.states.values = program.slices.put(self.states.values, lane.slot, lane.trial.resume_from.state)
+            # A running program may still read the arrays that it was given, so the next changes are made to copies.
             self.floats, self.ints, self.validation = self.floats.copy(), self.ints.copy(), self.validation.copy()
-            if self.table_weights is not None:
-                self.table_weights = self.table_weights.copy()
+            if self.class_weights is not None:
+                self.class_weights = self.class_weights.copy()
             self._begin(taken)
 
     def _begin(self, lanes: Sequence[RunningTrial]) -> None:
+        """Calls `on_train_begin` of the lanes' callbacks, and restores checkpoints."""
         for lane in lanes:
             try:
                 lane.begin()
             except Exception as error:
                 self._fail(lane, error)
-        self._put_back([lane for lane in lanes if lane.found is not None])
+        self._restore([lane for lane in lanes if lane.restored is not None])
 
-    def _put_back(self, lanes: Sequence[RunningTrial]) -> None:
-        """What checkpoints kept, in the place of what the lanes started with."""
+    def _restore(self, lanes: Sequence[RunningTrial]) -> None:
+        """Replaces the first state of lanes by the variables of their checkpoints."""
         import numpy as np
 
         if not lanes:
             return
         self.states.values = [np.array(values) for values in self.states.values]
         for lane in lanes:
-            assert lane.found is not None
-            for values, kept in zip(self.states.values, lane.found, strict=True):
-                values[lane.slot] = kept
-            lane.found = None
-            lane.callbacks.lane_went_on()
+            assert lane.restored is not None
+            for values, restored in zip(self.states.values, lane.restored, strict=True):
+                values[lane.slot] = restored
+            lane.restored = None
+            lane.callbacks.mark_state_changed()
             self.on_resume(lane.trial, lane.history)
 
     def _epoch(self) -> None:
+        """Trains every lane for an epoch and validates those that are due."""
         import numpy as np
 
         program = self.program
         rows = np.zeros((program.width, program.rows[0]), np.int32)
         for lane in [lane for lane in self.lanes if lane is not None]:
             try:
-                if lane.change():
-                    self._renumber(lane)
+                if lane.apply_changes():
+                    self._update_inputs(lane)
                 lane.callbacks.epoch_begins(lane.epoch)
                 rows[lane.slot] = lane.rows(program.rows[0])
             except Exception as error:
@@ -168,16 +174,16 @@ class Worker:
         active = [lane for lane in self.lanes if lane is not None]
         if not active:
             return
-        busy = [lane is not None for lane in self.lanes]
+        has_trial = [lane is not None for lane in self.lanes]
         self.states.values, measured = program.train(
-            self.states.values, self.floats, self.ints, self.table_weights, rows, busy
+            self.states.values, self.floats, self.ints, self.class_weights, rows, has_trial
         )
         validated = None
         if any(lane.validates() for lane in active):
-            fixed, validated = program.evaluate(self.states.values, self.floats, self.ints, self.validation, busy)
-            self._put_fixed(fixed, [lane.slot for lane in active if not lane.validates()])
+            fixed, validated = program.evaluate(self.states.values, self.floats, self.ints, self.validation, has_trial)
+            self._put_non_trainable(fixed, [lane.slot for lane in active if not lane.validates()])
         for lane in active:
-            lane.look_ahead(program.rows[0])
+            lane.prefetch_rows(program.rows[0])
         measured = np.asarray(measured).tolist()
         validated = None if validated is None else np.asarray(validated).tolist()
         for lane in active:
@@ -185,27 +191,27 @@ class Worker:
             if validated is not None and lane.validates():
                 names = [f"val_{name}" for name in program.eval_names]
                 logs |= dict(zip(names, validated[lane.slot], strict=True))
-            self._after_epoch(lane, dict(sorted(logs.items())))  # callbacks get them in this order from Keras
+            self._after_epoch(lane, dict(sorted(logs.items())))  # in the order in which Keras passes them
 
-    def _renumber(self, lane: RunningTrial) -> None:
-        """A lane's numbers have changed. A program may still read the arrays that they are in: it keeps those."""
+    def _update_inputs(self, lane: RunningTrial) -> None:
+        """Sets a lane's changed numbers in copies of the input arrays, which a running program may still read."""
         place = slice(lane.slot, lane.slot + 1)
         self.floats, self.ints = self.floats.copy(), self.ints.copy()
-        self.floats[place], self.ints[place] = self.program.slots.fill([lane.values])
+        self.floats[place], self.ints[place] = self.program.inputs.arrays([lane.values])
 
-    def _put_fixed(self, fixed: Sequence[Any], others: Sequence[int]) -> None:
-        """What a validation left of the variables that are not trained; `others` are slots that were not validated."""
+    def _put_non_trainable(self, values: Sequence[Any], unvalidated: Sequence[int]) -> None:
+        """Sets the non-trainable variables after a validation, except in the slots that were not validated."""
         import numpy as np
 
-        places = slice(*self.program.structure.blueprint.parts)
-        if others:
-            fixed = [np.array(values) for values in fixed]
-            for values, kept in zip(fixed, self.states.values[places], strict=True):
-                values[others] = np.asarray(kept)[others]
-        self.states.values[places] = fixed
+        positions = self.program.structure.blueprint.non_trainable
+        if unvalidated:
+            values = [np.array(each) for each in values]
+            for new, old in zip(values, self.states.values[positions], strict=True):
+                new[unvalidated] = np.asarray(old)[unvalidated]
+        self.states.values[positions] = values
 
     def _after_epoch(self, lane: RunningTrial, logs: dict[str, float]) -> None:
-        """Callbacks, the caller's hook, and whether this was the lane's last epoch."""
+        """Calls the callbacks and `on_epoch`; then ends, pauses or checkpoints the lane if that is due."""
         epochs, measured = lane.trainer.epochs, dict(logs)
         try:
             lane.reason = _divergence(logs, lane.epoch + 1)
@@ -214,31 +220,32 @@ class Worker:
             else:
                 lane.callbacks.epoch_ended(lane.epoch, logs)
                 check_monitors(lane.callbacks.callbacks, lane.epoch + 1, logs, lane.first_validated)
-            metrics = lane.history.add(lane.epoch + 1, lane.changed(logs))
-            answer = self._told(lane, metrics)
+            metrics = lane.history.add(lane.epoch + 1, {**logs, **lane.changing_numbers(lane.epoch)})
+            answer = self._notify(lane, metrics)
             lane.epoch += 1
             if lane.status == "finished" and answer:
                 lane.status, lane.reason = "pruned", answer
             if lane.status != "finished" or lane.model.stop_training or lane.epoch >= epochs:
                 self._end(lane, measured)
             elif lane.epoch == lane.trial.pause_at:
-                self._park(lane)
+                self._pause(lane)
             elif lane.checkpoints is not None and lane.checkpoints.is_due(lane.epoch):
                 lane.history.duration_s = lane.duration_s()
                 lane.checkpoints.save(lane.epoch, lane.history, self.states.of(lane))
         except Exception as error:
             self._fail(lane, error)
 
-    def _park(self, lane: RunningTrial) -> None:
-        """Takes a lane out, to go on later."""
-        parked = lane.park(self.program.slices.take(self.states.values, lane.slot))
+    def _pause(self, lane: RunningTrial) -> None:
+        """Takes a lane out of the program, so that it can resume later."""
+        paused = lane.pause(self.program.slices.take(self.states.values, lane.slot))
         self.lanes[lane.slot] = None
         group, width, how = self.source.number, self.program.width, self.program.executor
         self.emit(
-            LaneResult(lane.trial, "paused", "", parked.history, group=group, width=width, executor=how, parked=parked)
+            LaneResult(lane.trial, "paused", "", paused.history, group=group, width=width, executor=how, paused=paused)
         )
 
     def _fail(self, lane: RunningTrial, error: Exception) -> None:
+        """Ends a lane with an error; raises the error if memory has run out, which concerns the whole program."""
         if is_out_of_memory(error) and not isinstance(error, CallbackError):
             raise error
         self.lanes[lane.slot] = None
@@ -247,7 +254,8 @@ class Worker:
     def _failed(self, trial: Trial, error: Exception, history: History) -> LaneResult:
         return LaneResult(trial, "failed", _sentence(error), history, group=self.source.number, error=error)
 
-    def _told(self, lane: RunningTrial, metrics: Mapping[str, float]) -> str:
+    def _notify(self, lane: RunningTrial, metrics: Mapping[str, float]) -> str:
+        """Calls `on_epoch`; returns the reason to end the trial, or an empty string."""
         try:
             answer = self.on_epoch(lane.trial, lane.epoch + 1, metrics)
         except Stop as stop:
@@ -255,12 +263,13 @@ class Worker:
         return answer if isinstance(answer, str) else ""
 
     def _end(self, lane: RunningTrial, logs: dict[str, float]) -> None:
+        """Ends a lane. Its result is emitted after the test."""
         lane.final = self.program.finalized(self.states.of(lane))
         if lane.status != "diverged":
             lane.callbacks.train_ended(logs)
-            lane.history.best_epoch = lane.callbacks.best_epoch()
+            lane.history.best_epoch = best_epoch(lane.callbacks.callbacks)
         if lane.status == "finished" and lane.epoch < lane.trainer.epochs:
-            lane.reason = lane.callbacks.reason(lane.epoch, lane.trainer.epochs)
+            lane.reason = why_stopped(lane.callbacks.callbacks, lane.epoch, lane.trainer.epochs)
         lane.history.stopped = lane.reason
         if self.source.notice:
             lane.history.notice(self.source.notice)
@@ -270,7 +279,7 @@ class Worker:
         self.ended.append(lane)
 
     def _finish(self) -> None:
-        """Tests lanes that have ended, a program's width at a time, and gives their results away."""
+        """Tests lanes that have ended, at most as many as the program has lanes, and emits their results."""
         lanes, self.ended = self.ended[: self.program.width], self.ended[self.program.width :]
         group, narrowed = self.source.number, bool(self.source.notice)
         for result in results_of(self.program, lanes):
@@ -278,7 +287,7 @@ class Worker:
 
 
 def _divergence(logs: Mapping[str, float], epoch: int) -> str:
-    """Which loss is no finite number, as a sentence; empty where they are."""
+    """Returns which loss is not finite, as a sentence; empty if both are."""
     if not math.isfinite(logs["loss"]):
         return f"the loss became {logs['loss']} in epoch {epoch}"
     if not math.isfinite(logs.get("val_loss", 0.0)):
@@ -287,6 +296,7 @@ def _divergence(logs: Mapping[str, float], epoch: int) -> str:
 
 
 def _sentence(error: BaseException) -> str:
+    """Returns the reason of a failed trial, in the words of a single run if a callback raised the error."""
     if isinstance(error, CallbackError):
         return str(error) if error.__cause__ is None or error.only_here else in_a_line(error.__cause__)
     return in_a_line(error)

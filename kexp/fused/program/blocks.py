@@ -1,7 +1,7 @@
-"""Data that does not fit on the device: read by row a block of steps at a time, for all lanes at once, the next ahead.
+"""Data that does not fit on the device: read in blocks of a few steps, for all lanes at once, one block ahead.
 
-A block is a table of the rows that its steps take, each once, whatever lanes take it. A step finds its rows in there as
-it finds them in the table of the whole data, and everything else about it is the same.
+A block is a table of the rows that its steps take; a row that several lanes take is in it once. Steps take their rows
+from this table as they do from the table of the whole data, and are the same in every other respect.
 """
 
 from __future__ import annotations
@@ -12,88 +12,102 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from kexp.fused.program.memory import peak_bytes
+
 if TYPE_CHECKING:
     from kexp.experiment import Prepared
     from kexp.fused.functional.lane_functions import LaneFunctions
+    from kexp.fused.program.arguments import Arguments
 
 __all__ = ["BlockExecutor", "Blocks", "data_bytes"]
 
-_BYTES = 64 * 2**20
-_LEAST, _MOST = 3, 64  # steps: a loop of one step is compiled otherwise, and rounds otherwise, than one of several
+_BLOCK_BYTES = 64 * 2**20
+# Steps of a block. XLA compiles a loop of one step differently than a longer one, and it then rounds differently.
+_MIN_STEPS, _MAX_STEPS = 3, 64
 
 
 def data_bytes(prepared: Prepared) -> int:
-    """What all rows' features take."""
-    spec = prepared.splits.spec
-    return len(prepared.splits.data) * _row_bytes(spec)
+    """Returns the memory of the features of all rows."""
+    return len(prepared.splits.data) * _row_bytes(prepared.splits.spec)
 
 
 class Blocks:
-    """Rows of one data set, as tables of a fixed size.
+    """The rows of one data set, as tables of a fixed size.
 
     Args:
-        prepared: any of the trials that read it.
-        width: lanes of the program.
-        room: bytes that a block may take.
-        place: puts a table on the device.
+        prepared: one of the trials that read it.
+        width: number of lanes of the program.
+        room: the most memory of a block, bytes.
+        place: copies a table to the device.
+
+    Attributes:
+        steps: steps of a block.
+        rows: rows of a table.
+        blank: a table, for the shapes of its arrays.
     """
 
     def __init__(self, prepared: Prepared, width: int, room: int, place: Callable[[Any], Any]) -> None:
         self.part, self.place = prepared.splits.train, place
         self.batch_size = prepared.batch_size
-        self.weighted = prepared.experiment.trainer.class_weight is not None
-        step = width * self.batch_size
-        self.steps = max(_LEAST, min(_MOST, min(_BYTES, room) // (step * _row_bytes(self.part.spec))))
-        self.rows = step * (self.steps + 1)  # the last block of a pass has the rest of the rows too
+        self._has_class_weights = prepared.experiment.trainer.class_weight is not None
+        step_rows = width * self.batch_size
+        fitting = min(_BLOCK_BYTES, room) // (step_rows * _row_bytes(self.part.spec))
+        self.steps = max(_MIN_STEPS, min(_MAX_STEPS, fitting))
+        self.rows = step_rows * (self.steps + 1)  # the last block of a pass contains the incomplete batch too
         self.blank = self._table(self._read_rows([0]))
 
     def cuts(self, count: int) -> list[int]:
-        """How many of a pass' rows are in each block: as even as can be in whole steps, the rest in the last."""
+        """Splits a pass over `count` rows into blocks of nearly equal numbers of steps.
+
+        Returns:
+            Rows of each block. The last one includes the incomplete batch.
+        """
         steps, rest = divmod(count, self.batch_size)
         blocks = max(1, -(-steps // self.steps))
-        each = [(steps + position) // blocks * self.batch_size for position in reversed(range(blocks))]
-        each[-1] += rest
-        return each
+        sizes = [(steps + index) // blocks * self.batch_size for index in reversed(range(blocks))]
+        sizes[-1] += rest
+        return sizes
 
-    def of(self, rows: Any) -> Iterator[tuple[bool, Any, Any]]:
-        """The blocks of a pass.
+    def read(self, rows: Any) -> Iterator[tuple[bool, Any, Any]]:
+        """Reads the blocks of a pass; a thread reads the next block while the caller uses one.
 
         Args:
-            rows: row numbers of each lane in the pass' order, shape (width, rows).
+            rows: row numbers of each lane in the order of the pass, shape (width, rows).
 
         Yields:
-            For each block whether it is the last, where its steps' rows are in its table, shape (width, rows of the
-            block), and the table.
+            For each block: whether it is the last, the places of its steps' rows in its table, shape (width, rows of
+            the block), and the table.
         """
         import numpy as np
 
         ends = np.cumsum(self.cuts(rows.shape[1]))
         with ThreadPoolExecutor(1, thread_name_prefix="kexp-fused-read") as reader:
-            ahead = reader.submit(self._read, rows[:, : ends[0]])
+            ahead = reader.submit(self._read_block, rows[:, : ends[0]])
             for start, end in itertools.pairwise(ends):
-                block, ahead = ahead, reader.submit(self._read, rows[:, start:end])
+                block, ahead = ahead, reader.submit(self._read_block, rows[:, start:end])
                 yield False, *block.result()
             yield True, *ahead.result()
 
-    def _read(self, rows: Any) -> tuple[Any, Any]:
+    def _read_block(self, rows: Any) -> tuple[Any, Any]:
         import numpy as np
 
-        known, places = np.unique(rows, return_inverse=True)
-        return places.reshape(rows.shape).astype(np.int32), self._table(self._read_rows(known))
+        distinct, places = np.unique(rows, return_inverse=True)
+        return places.reshape(rows.shape).astype(np.int32), self._table(self._read_rows(distinct))
 
     def _read_rows(self, rows: Any) -> tuple[Any, ...]:
+        """Returns the fields of a `Table` with these rows, as NumPy arrays."""
         import numpy as np
 
         from kexp.data.splitting.parts import encode_targets
 
         rows, part = np.asarray(rows, np.intp), self.part
         x, y = part.data.source.read(rows)
-        labels = part.data.targets[rows].astype(np.int32) if self.weighted else None
-        counts = None if part.data.weights is None else part.data.weights[rows]
-        return x, encode_targets(y, part.targets, part.spec), labels, counts
+        labels = part.data.targets[rows].astype(np.int32) if self._has_class_weights else None
+        sample_weights = None if part.data.weights is None else part.data.weights[rows]
+        return x, encode_targets(y, part.targets, part.spec), labels, sample_weights
 
     def _table(self, arrays: tuple[Any, ...]) -> Any:
-        """On the device, filled up to the size that programs are compiled for."""
+        """Fills arrays with zeros up to the size for which programs are compiled, and copies them to the device."""
         import numpy as np
 
         def filled(array: Any) -> Any:
@@ -110,77 +124,56 @@ class BlockExecutor:
     """Trains and evaluates lanes block by block.
 
     Args:
-        lane: the pure functions.
-        lowered: lowers a function of one lane for all lanes of the program.
-        state: shapes and types of the lanes' state.
-        reset: the lanes' metrics variables before a pass.
-        numbers: the same of their slots.
-        weights: the same of their class weights, or None.
-        rows: how many rows an epoch trains on, a validation reads and a test reads; 0 for none.
+        functions: the pure functions of a lane.
+        arguments: the shapes of their arguments.
+        rows: how many rows an epoch trains on, a validation evaluates and a test evaluates; 0 for none.
         blocks: the data.
     """
 
+    name = "scan in blocks"
+
     def __init__(
-        self,
-        lane: LaneFunctions,
-        lowered: Any,
-        state: Any,
-        reset: Any,
-        numbers: Any,
-        weights: Any,
-        rows: tuple[int, int, int],
-        blocks: Blocks,
+        self, functions: LaneFunctions, arguments: Arguments, rows: tuple[int, int, int], blocks: Blocks
     ) -> None:
-        import jax
-        import numpy as np
+        self._blocks, self._metrics = blocks, arguments.metrics
+        self._training: dict[tuple[int, bool], Any] = {}
+        for count, is_last in _cuts(blocks, rows[:1]):
+            train = functions.train_epoch if is_last else functions.train_block
+            self._training[count, is_last] = arguments.lower_training(train, count, blocks.blank).compile()
+        self._evaluations: dict[tuple[int, bool], Any] = {}
+        for count, is_last in _cuts(blocks, rows[1:]):
+            evaluate = functions.evaluate if is_last else functions.eval_block
+            self._evaluations[count, is_last] = arguments.lower_evaluation(evaluate, count, blocks.blank).compile()
 
-        self.blocks, self._reset = blocks, reset
-        width = numbers[0].shape[0]
-
-        def taken(count: int) -> Any:
-            return jax.ShapeDtypeStruct((width, count), np.int32)
-
-        def trained(count: int, last: bool) -> Any:
-            step, given = lane.epoch if last else lane.block, (*numbers, weights, taken(count), blocks.blank)
-            return lowered(step, state, reset, *given, shared=1, donate=0).compile()
-
-        def evaluated(count: int, last: bool) -> Any:
-            step, given = lane.evaluate if last else lane.evaluate_block, (taken(count), blocks.blank)
-            return lowered(step, state, reset, *numbers, *given, shared=1).compile()
-
-        self._train = {cut: trained(*cut) for cut in _kinds(blocks, rows[:1])}
-        self._evaluate = {cut: evaluated(*cut) for cut in _kinds(blocks, rows[1:])}
-
-    @property
-    def programs(self) -> list[Any]:
-        """The compiled programs."""
-        return [*self._train.values(), *self._evaluate.values()]
-
-    def train(self, state: Any, floats: Any, ints: Any, weights: Any, rows: Any) -> tuple[Any, Any]:
-        """One epoch; arguments and results as of `Program.train`."""
+    def train(self, state: Any, floats: Any, ints: Any, class_weights: Any, rows: Any, active: Any) -> tuple[Any, Any]:
+        """Runs an epoch; see `Program.train`."""
         import jax
 
-        metrics = self._reset
-        for last, places, table in self.blocks.of(rows):
-            run = self._train[places.shape[1], last]
-            state, metrics = run(state, metrics, floats, ints, weights, places, table)
-            jax.block_until_ready(metrics)  # else blocks would be read faster than they are trained on, and pile up
+        metrics = self._metrics
+        for is_last, places, table in self._blocks.read(rows):
+            run = self._training[places.shape[1], is_last]
+            state, metrics = run(state, metrics, floats, ints, class_weights, places, table)
+            jax.block_until_ready(metrics)  # so that blocks are not read faster than they are used
         return state, metrics
 
-    def evaluate(self, state: Any, floats: Any, ints: Any, rows: Any) -> tuple[Any, Any]:
-        """The metrics over some rows; arguments and results as of `Program.evaluate`."""
+    def evaluate(self, state: Any, floats: Any, ints: Any, rows: Any, active: Any) -> tuple[Any, Any]:
+        """Runs an evaluation; see `Program.evaluate`."""
         import jax
 
-        metrics = self._reset
-        for last, places, table in self.blocks.of(rows):
-            run = self._evaluate[places.shape[1], last]
+        metrics = self._metrics
+        for is_last, places, table in self._blocks.read(rows):
+            run = self._evaluations[places.shape[1], is_last]
             state, metrics = run(state, metrics, floats, ints, places, table)
             jax.block_until_ready(metrics)
         return state, metrics
 
+    def peak_bytes(self, state_bytes: int) -> int:
+        """Returns the most memory that a call takes; see `Executor.peak_bytes`."""
+        return peak_bytes([*self._training.values(), *self._evaluations.values()])
 
-def _kinds(blocks: Blocks, rows: Sequence[int]) -> set[tuple[int, bool]]:
-    """The blocks of passes over so many rows: how many are in each, and whether it is the last."""
+
+def _cuts(blocks: Blocks, rows: Sequence[int]) -> set[tuple[int, bool]]:
+    """Returns the distinct blocks of passes over so many rows: (rows of the block, whether it is the last)."""
     found = set()
     for count in filter(None, rows):
         *others, last = blocks.cuts(count)

@@ -1,7 +1,7 @@
-"""Compiled programs of earlier processes, taken up without tracing the structure again.
+"""Compiled programs on disk: later processes load them without tracing the structure again.
 
-A program is kept by a digest of what was compiled. JAX has a cache of its own, which is asked first where there is
-something to compile; but what it gives back cannot be written again.
+A program's file is named by a hash of the lowered program. JAX has a cache of its own, which is asked first; but a
+program that JAX has loaded from it cannot be serialized again.
 """
 
 from __future__ import annotations
@@ -19,85 +19,94 @@ from kexp.fused.program.lane_starts import LaneStarts
 from kexp.fused.structure.structure import Structure
 from kexp.fused.structure.trace_cache import cache_file, read_cached, trace_cache_folder, write_cached
 
-__all__ = ["Executables", "compiled", "executables_file", "keep", "read"]
+__all__ = ["Executables", "compile_or_load", "executables_file", "load", "save"]
 
 
 class Executables(NamedTuple):
-    """What `Program` compiles for a table of all data, and what tracing has found.
+    """The compiled functions of a `Program` with a table of all data, and what tracing has found.
 
     Attributes:
-        start, train: compiled functions.
-        evaluate: the compiled evaluation by its number of rows.
-        train_names, eval_names: what their metrics are called.
-        slots: the inputs and branches.
+        start: compiled `LaneStarts.start`.
+        training: the compiled epoch.
+        evaluations: number of rows -> the compiled evaluation.
+        train_names: the names of the epoch's metrics.
+        eval_names: the names of an evaluation's metrics.
+        inputs: the inputs and branches; see `ProgramInputs.found`.
     """
 
     start: Any
-    train: Any
-    evaluate: dict[int, Any]
+    training: Any
+    evaluations: dict[int, Any]
     train_names: list[str]
     eval_names: list[str]
-    slots: TraceResult
+    inputs: TraceResult
 
 
 def executables_file(structure: Structure, starts: LaneStarts, shape: Sequence[Any]) -> Path | None:
-    """Where the programs are kept, if they are; `shape` tells the programs of a structure apart."""
+    """Returns the file that lists the programs of a structure, which may not exist; None if they must not be cached.
+
+    Args:
+        structure: the structure.
+        starts: the starts of its lanes, whose constants are part of the program.
+        shape: the width and row counts for which they are compiled.
+    """
     constants = hashlib.sha256()
-    for place, value in sorted(starts.constants.items()):
-        constants.update(f"{place} {value.dtype} {value.shape}".encode() + value.tobytes())
-    lane = structure.lane
-    bound_to, tracers = [place.key for place in lane.places], sorted(lane.tracers, key=repr)
-    parts = (structure.digest, *shape, starts.places, bound_to, tracers, constants.hexdigest())
+    for position, value in sorted(starts.constants.items()):
+        constants.update(f"{position} {value.dtype} {value.shape}".encode() + value.tobytes())
+    functions = structure.functions
+    bound_keys, plain_keys = [each.key for each in functions.bindings], sorted(functions.plain_keys, key=repr)
+    parts = (structure.digest, *shape, starts.positions, bound_keys, plain_keys, constants.hexdigest())
     return cache_file("program", structure.blueprint.prepared, *parts)
 
 
-def read(file: Path | None) -> Executables | None:
-    """The programs that were kept; None where they were not, or cannot be loaded here."""
-    known = read_cached(file)
-    if file is None or known is None:
+def load(file: Path | None) -> Executables | None:
+    """Loads the programs that `save` has listed; None if there are none, or if one cannot be loaded here."""
+    cached = read_cached(file)
+    if file is None or cached is None:
         return None
-    start, train, *evaluations = loaded = [_loaded(file.parent / name) for name in known["programs"]]
+    start, training, *evaluations = loaded = [_load_program(file.parent / name) for name in cached["programs"]]
     if None in loaded:
         return None
-    evaluate, (train_names, eval_names) = dict(zip(known["counts"], evaluations, strict=True)), known["names"]
-    return Executables(start, train, evaluate, train_names, eval_names, known["slots"])
+    by_count, (train_names, eval_names) = dict(zip(cached["counts"], evaluations, strict=True)), cached["names"]
+    return Executables(start, training, by_count, train_names, eval_names, cached["inputs"])
 
 
-def keep(file: Path | None, made: Executables, programs: Sequence[str | None]) -> None:
-    """Keeps what was made for later processes.
+def save(file: Path | None, executables: Executables, programs: Sequence[str | None]) -> None:
+    """Lists programs for later processes.
 
     Args:
-        file: see `executables_file`.
-        made: the programs.
-        programs: the names of their files, in the order of start, train and evaluate, as `compiled` gives them.
+        file: the result of `executables_file`.
+        executables: the programs.
+        programs: the names of their files, as `compile_or_load` returns them: start, training, evaluations.
     """
     if None not in programs:
-        names = (made.train_names, made.eval_names)
-        content = {"programs": [*programs], "counts": [*made.evaluate], "names": names, "slots": made.slots}
+        names = (executables.train_names, executables.eval_names)
+        counts = [*executables.evaluations]
+        content = {"programs": [*programs], "counts": counts, "names": names, "inputs": executables.inputs}
         write_cached(file, content)
 
 
-def compiled(lowered: Any, level: int | None = None) -> tuple[Any, str | None]:
-    """Compiles a program, or reads it back.
+def compile_or_load(lowered: Any, level: int | None = None) -> tuple[Any, str | None]:
+    """Compiles a program, or loads it from disk.
 
     Args:
-        lowered: the program.
-        level: as of `compile_fast`; None optimises as usual.
+        lowered: a `jax.stages.Lowered`.
+        level: XLA's optimization level, see `compile_fast`; None for JAX's default.
 
     Returns:
-        The program, and the name of the file that it is kept in; None where it is not.
+        The compiled program, and the name of its file; None if it is not on disk.
     """
     folder = trace_cache_folder()
     if folder is None:
         return _compile(lowered, level), None
-    # What a program does not read, such as the state of lanes that begin, is not in its text.
+    # Arguments that a program does not read, such as the state of lanes that begin, are not in its text.
     content = "\n".join([str(level), repr(lowered.args_info), str(lowered.out_tree), lowered.as_text()])
     name = f"{hashlib.sha256(content.encode()).hexdigest()}.program"
-    program = _loaded(folder / name)
+    program = _load_program(folder / name)
     if program is None:
-        before = len(_read_back())
+        hits_before = len(_jax_cache_hits())
         program = _compile(lowered, level)
-        if len(_read_back()) == before:
+        if len(_jax_cache_hits()) == hits_before:
             with contextlib.suppress(Exception):
                 from jax.experimental.serialize_executable import serialize
 
@@ -109,25 +118,26 @@ def _compile(lowered: Any, level: int | None) -> Any:
     return lowered.compile() if level is None else compile_fast(lowered, level)
 
 
-def _loaded(file: Path) -> Any | None:
+def _load_program(file: Path) -> Any | None:
+    """Loads a compiled program; None if it cannot be loaded."""
     from jax.experimental.serialize_executable import deserialize_and_load
 
-    known = read_cached(file)
+    cached = read_cached(file)
     with contextlib.suppress(Exception):  # it is compiled again
-        return None if known is None else deserialize_and_load(*known["program"])
+        return None if cached is None else deserialize_and_load(*cached["program"])
     return None
 
 
 @cache
-def _read_back() -> list[str]:
-    """Grows by one whenever JAX gives a program back from its own cache."""
+def _jax_cache_hits() -> list[str]:
+    """Returns a list that grows by one whenever JAX loads a program from its own cache."""
     import jax
 
-    found: list[str] = []
+    hits: list[str] = []
 
     def listen(event: str, **_: Any) -> None:
         if event.endswith("/cache_hits"):
-            found.append(event)
+            hits.append(event)
 
     jax.monitoring.register_event_listener(listen)
-    return found
+    return hits

@@ -1,4 +1,4 @@
-"""How the lanes of a program begin: what is compiled into it, and what each lane is given."""
+"""The first state of the lanes of a program: what is compiled into it, and what each lane is given."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from kexp.experiment import Prepared
 from kexp.fused.functional.blueprint import build_blueprint
+from kexp.fused.inputs.config_numbers import ConfigPath
 from kexp.fused.shared import TRACING_LOCK
 from kexp.fused.structure.grouping import rows_digest
 from kexp.fused.structure.structure import Structure
@@ -15,59 +16,65 @@ __all__ = ["LaneStarts"]
 
 
 class LaneStarts:
-    """The starts of lanes.
+    """Starts lanes.
 
     Args:
-        structure: the lanes'.
-        first_batch: a batch of training rows, to build models on.
+        structure: the structure of the lanes.
+        first_batch: a batch of training rows, on which models are built.
 
     Attributes:
-        constants: the values of those that are the same for all lanes, by their positions in the state.
-        places: positions in the state of the variables that a lane's start is given.
+        constants: the first values that are the same for all lanes, by position in the state.
+        positions: the positions in the state of the variables whose first values each lane is given.
     """
 
     def __init__(self, structure: Structure, first_batch: Any) -> None:
         self._structure, self._first_batch = structure, first_batch
-        self._fitted: dict[str, list[Any]] = {}
-        self.constants = structure.beginning.constants()
-        self.places = tuple(sorted({*structure.beginning.varying, *structure.given}))
+        self._adapted: dict[str, list[Any]] = {}
+        self.constants = structure.initial_state.constants()
+        self.positions = tuple(sorted({*structure.initial_state.varying, *structure.adapted}))
 
-    def start(self, old: Any, fresh: Any, given: Any) -> Any:
-        """A lane's state: as it was, or where it is fresh as a model begins. A function to be compiled."""
-        import jax.numpy as jnp
-
-        made = {**self.constants, **dict(zip(self.places, given, strict=True))}
-        return [jnp.where(fresh, _compact(made[place]), kept) for place, kept in enumerate(old)]
-
-    def given(self, prepared: Prepared, numbers: Mapping[Any, Any]) -> list[Any]:
-        """A lane's values for `places`.
+    def start(self, old: Any, is_fresh: Any, given: Any) -> Any:
+        """Returns a lane's state: its first state if `is_fresh`, else the old one. To be compiled.
 
         Args:
-            prepared: its trial.
-            numbers: the lane's own.
+            old: the lane's variables.
+            is_fresh: whether a trial begins in the lane, a traced boolean.
+            given: the first values of the variables at `positions`.
         """
-        made = self._structure.beginning.values(numbers, prepared.experiment.seed)
-        made |= dict(zip(self._structure.given, self._not_made(prepared), strict=True))
-        return [made[place] for place in self.places]
+        import jax.numpy as jnp
 
-    def _not_made(self, prepared: Prepared) -> list[Any]:
-        """What initializers do not make: learnt from the training rows, or made in a way of its own."""
+        first = {**self.constants, **dict(zip(self.positions, given, strict=True))}
+        return [jnp.where(is_fresh, _compact(first[position]), kept) for position, kept in enumerate(old)]
+
+    def given(self, prepared: Prepared, numbers: Mapping[ConfigPath, Any]) -> list[Any]:
+        """Returns a trial's first values of the variables at `positions`.
+
+        Args:
+            prepared: the trial.
+            numbers: its numbers at the start of training.
+        """
+        values = self._structure.initial_state.values(numbers, prepared.experiment.seed)
+        values |= dict(zip(self._structure.adapted, self._adapted_values(prepared), strict=True))
+        return [values[position] for position in self.positions]
+
+    def _adapted_values(self, prepared: Prepared) -> list[Any]:
+        """Returns a trial's first values that no initializer gives; see `Structure.adapted`."""
         structure = self._structure
-        if not structure.given:
+        if not structure.adapted:
             return []
-        if structure.rebuilt:
+        if structure.needs_rebuild:
             with TRACING_LOCK:
                 state = build_blueprint(prepared, self._first_batch).state()
-            return [state[position] for position in structure.given]
+            return [state[position] for position in structure.adapted]
         key = rows_digest(prepared)
-        if key not in self._fitted:
+        if key not in self._adapted:
             with TRACING_LOCK:
-                self._fitted[key] = _fitted(structure, prepared)
-        return self._fitted[key]
+                self._adapted[key] = _adapt(structure, prepared)
+        return self._adapted[key]
 
 
 def _compact(value: Any) -> Any:
-    """A constant array that is one number throughout takes no room in a program."""
+    """Returns an array of equal numbers as a broadcast scalar, which takes no memory in a program."""
     import jax.numpy as jnp
     import numpy as np
 
@@ -76,8 +83,8 @@ def _compact(value: Any) -> Any:
     return value
 
 
-def _fitted(structure: Structure, prepared: Prepared) -> list[Any]:
-    """What layers that learn from the data itself learn from this trial's training rows."""
+def _adapt(structure: Structure, prepared: Prepared) -> list[Any]:
+    """Adapts the model's layers to a trial's training rows; returns the variables at `Structure.adapted`."""
     import numpy as np
 
     from kexp.model import adapt
@@ -90,4 +97,4 @@ def _fitted(structure: Structure, prepared: Prepared) -> list[Any]:
 
     adapt(model, chunks, pooled=prepared.spec.image_shape is not None)
     variables = structure.blueprint.variables
-    return [np.array(variables[position].value) for position in structure.given]
+    return [np.array(variables[position].value) for position in structure.adapted]

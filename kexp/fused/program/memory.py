@@ -1,7 +1,7 @@
-"""How much memory lanes may take, and how many of them fit.
+"""The memory that lanes may take.
 
-The limit is of what the machine or the GPU has in all, not of what is free just now: the width of a program is part of
-its results' bits, so that it must come out the same every time.
+The limit is a share of all memory of the machine or GPU, not of the memory that is free at the moment. Results depend
+on the width of a program, so the width must be the same every time.
 """
 
 from __future__ import annotations
@@ -14,16 +14,19 @@ from typing import Any
 
 __all__ = ["is_out_of_memory", "memory_limit", "peak_bytes"]
 
-_SHARE = 0.75  # the rest is the system's, the sweep's other processes', and what the compiled programs do not tell of
-_EXHAUSTED = ("RESOURCE_EXHAUSTED", "Out of memory")  # on a CPU an internal error, found out where a result is read
+_SHARE = 0.75  # the rest is for the system, the sweep's other processes, and memory that XLA's analysis does not count
+_EXHAUSTED = (
+    "RESOURCE_EXHAUSTED",
+    "Out of memory",
+)  # on a CPU, an internal error that is raised where a result is read
 _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def memory_limit(given_mb: int | None = None) -> int:
-    """Bytes that data and programs may take on each device.
+    """Returns the memory for data and programs on each device, bytes.
 
     Args:
-        given_mb: `fused.memory_limit_mb`; by the machine unless given.
+        given_mb: `fused.memory_limit_mb`; None for a limit by the machine.
     """
     if given_mb is not None:
         return given_mb * 2**20
@@ -31,12 +34,12 @@ def memory_limit(given_mb: int | None = None) -> int:
 
     stats = jax.local_devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
     if stats and "bytes_limit" in stats:
-        return int(stats["bytes_limit"])  # JAX's own share of a GPU
-    return int(_of_the_machine() * _SHARE)
+        return int(stats["bytes_limit"])  # the part of a GPU's memory that JAX reserves
+    return int(_machine_bytes() * _SHARE)
 
 
 def peak_bytes(compiled: Iterable[Any]) -> int:
-    """The most that one of some compiled programs takes while it runs, its arguments and results included."""
+    """Returns the memory of the largest of some programs by XLA's analysis, arguments and results included; bytes."""
     most = 0
     for each in compiled:
         found = each.memory_analysis()
@@ -47,22 +50,22 @@ def peak_bytes(compiled: Iterable[Any]) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this is how Python, JAX or a GPU say that memory has run out."""
+    """Returns whether an error of Python, JAX or a GPU says that memory has run out."""
     return isinstance(error, MemoryError) or any(words in str(error) for words in _EXHAUSTED)
 
 
-def _of_the_machine() -> int:
-    """Bytes of memory that this process could have: the machine's, or as many as its limits leave of them."""
+def _machine_bytes() -> int:
+    """Returns the memory of the machine, or of this process if its cgroup or `ulimit -v` allows less; bytes."""
     import psutil
 
-    known = [int(psutil.virtual_memory().total)]
+    limits = [int(psutil.virtual_memory().total)]
     for file in _CGROUPS:
         with contextlib.suppress(OSError, ValueError):
-            known.append(int(Path(file).read_text()))
+            limits.append(int(Path(file).read_text()))
     if os.name == "posix":
         import resource
 
         most = resource.getrlimit(resource.RLIMIT_AS)[0]
         if most != resource.RLIM_INFINITY:
-            known.append(most)
-    return min(known)
+            limits.append(most)
+    return min(limits)

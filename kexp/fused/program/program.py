@@ -1,25 +1,28 @@
-"""The lane functions compiled for a fixed number of lanes.
+"""The functions of a structure, compiled for a fixed number of lanes.
 
-The width is part of the result's bits, and nothing else around a lane is: lanes without a trial compute on whatever is
-in their place, and nobody reads it. So one trial alone gives the bits that it gives among any neighbours.
+The last bits of a lane's result depend on the width, and on nothing else around the lane. Lanes without a trial compute
+with whatever is in their slots, and nobody reads the result. So a single trial gives the same bits as among any others.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
-from kexp.fused.functional.lowering import device_count, lower_lanes, put_on_devices
-from kexp.fused.inputs.symbols import FLOATS, INTS, ProgramInputs
+from kexp.fused.functional.lowering import device_count, put_on_devices
+from kexp.fused.inputs.symbols import ProgramInputs
+from kexp.fused.program.arguments import arguments_of
 from kexp.fused.program.blocks import BlockExecutor, Blocks
-from kexp.fused.program.executables import Executables, compiled, executables_file, keep, read
+from kexp.fused.program.executables import Executables, compile_or_load, executables_file, load, save
+from kexp.fused.program.executor import Executor, ScanExecutor
+from kexp.fused.program.executor_choice import is_loop_faster
 from kexp.fused.program.lane_slices import LaneSlices
 from kexp.fused.program.lane_starts import LaneStarts
 from kexp.fused.program.memory import peak_bytes
-from kexp.fused.program.step_loop import LONG_STEP_S, StepLoop, best_time_s, read_choice, write_choice
+from kexp.fused.program.step_loop import StepLoop
 from kexp.fused.shared import TRACING_LOCK
 from kexp.fused.structure.grouping import structure_key
 from kexp.fused.structure.structure import Structure
@@ -29,253 +32,170 @@ __all__ = ["Program"]
 
 
 class Program:
-    """Compiled functions of one structure.
+    """The compiled functions of a structure.
 
     Args:
-        structure: what the lanes share.
+        structure: the structure that the lanes share.
         width: number of lanes.
-        data: on the device: the fields of a `pure.Table`; or its blocks, where it does not fit there.
-        rows: how many rows an epoch trains on, a validation reads and a test reads; 0 for none.
-        weighted: whether class weights are given.
-        first_batch: a batch of training rows, to build models on.
+        data: the fields of a `Table`, on the device; `Blocks` if the data does not fit there.
+        rows: how many rows an epoch trains on, a validation evaluates and a test evaluates; 0 for none.
+        has_class_weights: whether class weights are given.
+        first_batch: a batch of training rows, on which models are built.
+
+    Attributes:
+        start: compiled: (state, which lanes are fresh, their first values) -> state; see `LaneStarts.start`.
+        train_names: the names of the metrics of an epoch.
+        eval_names: the names of the metrics of an evaluation.
     """
 
     def __init__(
-        self, structure: Structure, width: int, data: Any, rows: tuple[int, int, int], weighted: bool, first_batch: Any
+        self,
+        structure: Structure,
+        width: int,
+        data: Any,
+        rows: tuple[int, int, int],
+        has_class_weights: bool,
+        first_batch: Any,
     ) -> None:
-        import numpy as np
-
-        self.structure, self.width, self.rows, self.weighted = structure, width, rows, weighted
-        self.blocks = data if isinstance(data, Blocks) else None
-        self.table = data.blank if isinstance(data, Blocks) else put_on_devices(data, width)
-        self.first_batch = first_batch
-        self.starts = LaneStarts(structure, first_batch)
-        self.lane = structure.lane
-        self.slots = self.lane.slots
+        self.structure, self.width, self.rows, self.first_batch = structure, width, rows, first_batch
+        self.inputs = structure.functions.inputs
         self.classes = structure.blueprint.prepared.splits.spec.outputs
-        self._reset = put_on_devices(
-            [np.stack([each] * width) for each in structure.blueprint.metrics], width, split=True
-        )
-        self.slices = LaneSlices([(v.shape, str(v._dtype)) for v in structure.blueprint.variables], width)
-        self._compile()
+        self.has_class_weights = has_class_weights
+        self.starts = LaneStarts(structure, first_batch)
+        self._arguments = arguments_of(structure, width, self.classes if has_class_weights else None)
+        self.slices = LaneSlices(self._arguments)
+        self._table = data.blank if isinstance(data, Blocks) else put_on_devices(data, width)
+        self.start, self._executor = self._compile(data if isinstance(data, Blocks) else None)
+        self.train_names = list(structure.functions.train_names)
+        self.eval_names = list(structure.functions.eval_names)
 
-    def _compile(self) -> None:
+    def _compile(self, blocks: Blocks | None) -> tuple[Any, Executor]:
+        """Compiles the program, or loads it from disk; returns `start` and the executor."""
+        functions, inputs, arguments = self.structure.functions, self.inputs, self._arguments
+        shape = (self.width, self.rows, self.has_class_weights, self.classes)
+        file = None if blocks is not None else executables_file(self.structure, self.starts, shape)
+        loaded = load(file)
+        if loaded is not None and ProgramInputs(inputs.values, loaded.inputs).has_same_branches(inputs.values):
+            functions.train_names[:], functions.eval_names[:] = loaded.train_names, loaded.eval_names
+            inputs.expressions, inputs.branches = loaded.inputs
+            return loaded.start, ScanExecutor(loaded.training, loaded.evaluations, arguments.metrics, self._table)
+        with TRACING_LOCK:
+            start, start_file = compile_or_load(arguments.lower_start(self.starts.start, self.starts.positions), 1)
+            if blocks is not None:
+                return start, BlockExecutor(functions, arguments, self.rows, blocks)
+            training = arguments.lower_training(functions.train_epoch, self.rows[0], self._table)
+            loop = self._faster_loop(training)
+            if loop is not None:
+                return start, loop
+            executor, files = self._compile_scan(training)
+        names = (functions.train_names, functions.eval_names)
+        compiled = Executables(start, executor.training, executor.evaluations, *names, inputs.found)
+        save(file, compiled, [start_file, *files])
+        return start, executor
+
+    def _compile_scan(self, training: Any) -> tuple[ScanExecutor, list[str | None]]:
+        """Compiles an epoch, which is lowered already, and evaluations; returns the names of their files too."""
+        functions, arguments = self.structure.functions, self._arguments
+        compiled, file = compile_or_load(training)
+        evaluations, files = {}, [file]
+        _, validated, tested = self.rows
+        for count in dict.fromkeys(filter(None, (validated, tested))):
+            lowered = arguments.lower_evaluation(functions.evaluate, count, self._table)
+            # A test runs once in a trial, so it is compiled with fewer optimizations.
+            evaluations[count], file = compile_or_load(lowered, None if count == validated else 1)
+            files.append(file)
+        return ScanExecutor(compiled, evaluations, arguments.metrics, self._table), files
+
+    def _faster_loop(self, training: Any) -> StepLoop | None:
+        """Returns a loop over compiled steps if it is faster than the lowered epoch, which has convolutions."""
         import jax
-        import jax.numpy as jnp
 
-        lane, width = self.lane, self.width
-
-        def shaped(shape: tuple[int, ...], dtype: Any) -> Any:
-            return jax.ShapeDtypeStruct((width, *shape), dtype)
-
-        state = [shaped(variable.shape, str(variable._dtype)) for variable in self.structure.blueprint.variables]
-        numbers = (shaped((FLOATS,), jnp.float32), shaped((INTS,), jnp.int32))
-        weights = shaped((self.classes,), jnp.float32) if self.weighted else None
-        given = [state[place] for place in self.starts.places]
-
-        def lowered(function: Callable[..., Any], *arguments: Any, shared: int = 0, donate: Any = ()) -> Any:
-            return lower_lanes(function, width, arguments, shared=shared, donate=donate)
-
-        self._loop: StepLoop | None = None
-        self._blocks: BlockExecutor | None = None
-        self._files: list[str | None] = []  # where the programs are kept, in the order in which they were compiled
-        of_all = () if self.blocks is not None else (self.width, self.rows, self.weighted, self.classes)
-        file = executables_file(self.structure, self.starts, of_all) if of_all else None
-        kept = read(file)
-        if kept is not None and ProgramInputs(self.slots.values, kept.slots).agree(self.slots.values):
-            self.start, self._train, self._evaluate = kept.start, kept.train, kept.evaluate
-            lane.train_names[:], lane.eval_names[:] = kept.train_names, kept.eval_names
-            self.slots.expressions, self.slots.branches = kept.slots
-        else:
-            with TRACING_LOCK:
-                self.start = self._compiled(lowered(self.starts.start, state, shaped((), bool), given, donate=0), 1)
-                if self.blocks is not None:
-                    self._blocks = BlockExecutor(
-                        lane, lowered, state, self._reset, numbers, weights, self.rows, self.blocks
-                    )
-                else:
-                    self._compile_whole(lowered, state, numbers, weights)
-            if self._loop is None and self.blocks is None:
-                evaluate, names = self._evaluate, (lane.train_names, lane.eval_names)
-                keep(file, Executables(self.start, self._train, evaluate, *names, self.slots.found), self._files)
-        self.train_names = list(lane.train_names)
-        self.eval_names = list(lane.eval_names)
-
-    def _compiled(self, lowered: Any, level: int | None = None) -> Any:
-        program, file = compiled(lowered, level)
-        self._files.append(file)
-        return program
-
-    def _compile_whole(self, lowered: Callable[..., Any], state: Any, numbers: Any, weights: Any) -> None:
-        """Epochs and evaluations over a table of all data."""
-        import jax
-        import numpy as np
-
-        lane, width = self.lane, self.width
-        train, *others = (jax.ShapeDtypeStruct((width, count), np.int32) for count in self.rows)
-        epoch = lowered(lane.epoch, state, self._reset, *numbers, weights, train, self.table, shared=1, donate=0)
-        alone = jax.default_backend() == "cpu" and device_count(width) == 1
-        if alone and "stablehlo.convolution" in epoch.as_text():
-            self._loop = self._chosen_loop(lowered, state, numbers, weights)
-        if self._loop is None:
-            self._train = self._compiled(epoch)
-            self._evaluate = {}
-            for rows in others:
-                count = rows.shape[1]
-                if count and count not in self._evaluate:
-                    evaluation = lowered(lane.evaluate, state, self._reset, *numbers, rows, self.table, shared=1)
-                    seldom = count != self.rows[1]  # a test is once a trial
-                    self._evaluate[count] = self._compiled(evaluation, 1 if seldom else None)
-
-    def _chosen_loop(self, lowered: Callable[..., Any], state: Any, numbers: Any, weights: Any) -> StepLoop | None:
-        """The loop over single steps, if it is the faster way to run a few; else None."""
-        import jax
-        import jax.numpy as jnp
-        import numpy as np
-
-        def one(shaped: Any) -> Any:
-            return jax.ShapeDtypeStruct(shaped.shape[1:], shaped.dtype)
-
-        lane, size, folder = self.lane, self.lane.batch_size, use_compilation_cache()
-        loop = StepLoop(
-            lane,
-            [one(each) for each in state],
-            tuple(one(each) for each in numbers),
-            None if weights is None else one(weights),
-            self.table,
-        )
-        key = hashlib.sha256(structure_key(self.structure.blueprint.prepared).encode()).hexdigest() + f"-{self.width}"
-        choice = read_choice(folder, key)
-        if choice is None:
-            rows = np.zeros((self.width, min(2 * size, self.rows[0])), np.int32)
-            floats, ints = self.slots.fill([self.slots.values] * self.width)
-            table_weights = None if weights is None else np.ones(weights.shape, np.float32)
-            blank, busy = self.blank(), [True] * self.width
-            looped_s = best_time_s(lambda: loop.train(blank, floats, ints, table_weights, rows, busy))
-            choice = "loop"
-            if looped_s < LONG_STEP_S * self.width * math.ceil(rows.shape[1] / size):
-                shape = jax.ShapeDtypeStruct(rows.shape, jnp.int32)
-                scan = lowered(lane.epoch, state, self._reset, *numbers, weights, shape, self.table, shared=1).compile()
-                scanned_s = best_time_s(lambda: scan(blank, self._reset, floats, ints, table_weights, rows, self.table))
-                choice = "loop" if looped_s < scanned_s else "scan"
-            write_choice(folder, key, choice)
-        if choice == "scan":
+        if jax.default_backend() != "cpu" or device_count(self.width) > 1:
             return None
-        loop.prepare({("train", size), ("train", self.rows[0] % size), *_evaluated(self.rows, size)} - {("train", 0)})
+        if "stablehlo.convolution" not in training.as_text():
+            return None
+        functions, arguments = self.structure.functions, self._arguments
+        key = hashlib.sha256(structure_key(self.structure.blueprint.prepared).encode()).hexdigest() + f"-{self.width}"
+        loop = StepLoop(functions, arguments, self._table)
+        folder = use_compilation_cache()
+        if not is_loop_faster(loop, functions, arguments, self.rows[0], self._table, folder=folder, key=key):
+            return None
+        loop.prepare(self.rows)
         return loop
 
-    def train(self, state: Any, floats: Any, ints: Any, weights: Any, rows: Any, active: Any) -> tuple[Any, Any]:
-        """One epoch of the lanes.
+    def train(self, state: Any, floats: Any, ints: Any, class_weights: Any, rows: Any, active: Any) -> tuple[Any, Any]:
+        """Runs an epoch of all lanes.
 
         Args:
-            state: the lanes' variables; given away.
-            floats: their slots.
-            ints: their whole-numbered slots.
-            weights: their class weights, or None.
-            rows: rows of the table in this epoch's order, shape (width, rows).
-            active: which lanes have a trial.
+            state: the lanes' variables; their memory is reused.
+            floats: the lanes' float inputs, shape (width, inputs).
+            ints: the lanes' integer inputs, shape (width, inputs).
+            class_weights: the lanes' weights by class, shape (width, classes); None without class weights.
+            rows: row numbers of the table in this epoch's order, shape (width, rows).
+            active: whether a lane has a trial, for each lane.
 
         Returns:
             The new state, and the metrics by `train_names`, shape (width, metrics).
         """
-        if self._blocks is not None:
-            return self._blocks.train(state, floats, ints, weights, rows)
-        if self._loop is not None:
-            return self._loop.train(state, floats, ints, weights, rows, active)
-        result: tuple[Any, Any] = self._train(state, self._reset, floats, ints, weights, rows, self.table)
-        return result
+        return self._executor.train(state, floats, ints, class_weights, rows, active)
 
     def evaluate(self, state: Any, floats: Any, ints: Any, rows: Any, active: Any) -> tuple[Any, Any]:
-        """An evaluation over some rows; arguments as of `train`, but that the state is kept.
+        """Evaluates all lanes over some rows; arguments as of `train`, but `state` is left unchanged.
 
         Returns:
-            What is fixed of the state, as it is afterwards, and the metrics by `eval_names`, shape (width, metrics).
+            The non-trainable variables after the evaluation, and the metrics by `eval_names`, shape (width, metrics).
         """
-        if self._blocks is not None:
-            return self._blocks.evaluate(state, floats, ints, rows)
-        if self._loop is not None:
-            return self._loop.evaluate(state, floats, ints, rows, active)
-        result: tuple[Any, Any] = self._evaluate[rows.shape[1]](state, self._reset, floats, ints, rows, self.table)
-        return result
+        return self._executor.evaluate(state, floats, ints, rows, active)
 
     @property
     def executor(self) -> str:
-        """How steps are run; with the width part of what decides the last bits."""
-        if self._loop is not None:
-            return "loop"
-        how, count = "scan" if self._blocks is None else "scan in blocks", device_count(self.width)
-        return how if count == 1 else f"{how} on {count} devices"
+        """How steps are run. The last bits of a result depend on it, and on the width."""
+        name, devices = self._executor.name, device_count(self.width)
+        return name if devices == 1 else f"{name} on {devices} devices"
 
     @property
     def size_bytes(self) -> int:
-        """Memory that a worker takes on each device, the data apart, as far as the compiler can tell."""
+        """The most memory that the program takes on each device, without the data, as far as the compiler knows."""
         import jax
 
-        state = self.width * sum(
-            math.prod(variable.shape) * _item_bytes(variable) for variable in self.structure.blueprint.variables
-        )
-        if self._loop is not None:  # old states and new ones, and the one lane that is at work
-            working = 2 * state + peak_bytes(self._loop.steps)
-        elif self._blocks is not None:
-            working = peak_bytes(self._blocks.programs)
-        else:
-            working = peak_bytes([self._train, *self._evaluate.values()])
-        table = sum(int(each.nbytes) for each in jax.tree.leaves(self.table))
-        peak: int = max(peak_bytes([self.start]), working - table)
-        # On a CPU, states that wait for their test, and are stacked for it, are in the same memory.
+        state = sum(math.prod(each.shape) * each.dtype.itemsize for each in self._arguments.state)
+        table = sum(int(each.nbytes) for each in jax.tree.leaves(self._table))
+        peak: int = max(peak_bytes([self.start]), self._executor.peak_bytes(state) - table)
+        # On a CPU the states of lanes that wait for their test, and their copies in the test, are in the same memory.
         return peak + 2 * state // device_count(self.width) if jax.default_backend() == "cpu" else peak
 
-    def blank_given(self) -> list[Any]:
-        """Room for what the starts of all lanes are given."""
-        return self._blank(self.starts.places)
-
     @cached_property
-    def weight_places(self) -> list[int]:
-        """Positions in the state of the model's weights, in the order of `model.get_weights()`."""
+    def weight_positions(self) -> list[int]:
+        """The positions in the state of the model's weights, in the order of `model.get_weights()`."""
         blueprint = self.structure.blueprint
-        places = {id(variable): i for i, variable in enumerate(blueprint.variables)}
-        return [places[id(variable)] for variable in blueprint.model.weights]
+        positions = {id(variable): position for position, variable in enumerate(blueprint.variables)}
+        return [positions[id(variable)] for variable in blueprint.model.weights]
 
     def finalized(self, state: list[Any]) -> list[Any]:
-        """What `fit` makes of the variables at its end: averaged weights, where the optimizer averages."""
-        optimizer, model = self.structure.blueprint.model.optimizer, self.structure.blueprint.model
+        """Returns a lane's variables as `fit` leaves them: averaged weights if the optimizer averages."""
+        blueprint = self.structure.blueprint
+        optimizer, model = blueprint.model.optimizer, blueprint.model
         if not getattr(optimizer, "use_ema", False):
             return state
+        import jax.numpy as jnp
         import keras
         import numpy as np
 
-        variables = self.structure.blueprint.variables
-        with (
-            TRACING_LOCK,
-            keras.StatelessScope(state_mapping=list(zip(variables, map(_array, state), strict=True))) as scope,
-        ):
+        mapping = list(zip(blueprint.variables, map(jnp.asarray, state), strict=True))
+        with TRACING_LOCK, keras.StatelessScope(state_mapping=mapping) as scope:
             optimizer.finalize_variable_values(model.trainable_variables)
-            return [np.array(scope.get_current_value(variable)) for variable in variables]
+            return [np.array(scope.get_current_value(variable)) for variable in blueprint.variables]
 
     def blank(self) -> list[Any]:
-        """A state with no trial in any lane."""
-        return self._blank(range(len(self.structure.blueprint.variables)))
+        """Returns a state of zeros."""
+        return self._zeros(range(len(self._arguments.state)))
 
-    def _blank(self, places: Iterable[int]) -> list[Any]:
+    def blank_given(self) -> list[Any]:
+        """Returns zeros for the first values that all lanes are given; see `LaneStarts.given`."""
+        return self._zeros(self.starts.positions)
+
+    def _zeros(self, positions: Iterable[int]) -> list[Any]:
         import numpy as np
 
-        variables = [self.structure.blueprint.variables[place] for place in places]
-        return [np.zeros((self.width, *variable.shape), str(variable._dtype)) for variable in variables]
-
-
-def _evaluated(rows: tuple[int, int, int], size: int) -> set[tuple[str, int]]:
-    """Batch sizes of the evaluations."""
-    found = {("eval", min(size, count)) for count in rows[1:]} | {("eval", count % size) for count in rows[1:]}
-    return found - {("eval", 0)}
-
-
-def _item_bytes(variable: Any) -> int:
-    import jax.numpy as jnp
-
-    return int(jnp.dtype(str(variable._dtype)).itemsize)
-
-
-def _array(value: Any) -> Any:
-    import jax.numpy as jnp
-
-    return jnp.asarray(value)
+        shapes = [self._arguments.state[position] for position in positions]
+        return [np.zeros(each.shape, each.dtype) for each in shapes]

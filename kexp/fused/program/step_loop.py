@@ -1,149 +1,120 @@
-"""The executor for models whose steps are long: a Python loop over lanes and compiled steps.
+"""The executor for models with long steps: a Python loop over lanes and compiled steps.
 
-Convolutions inside a compiled loop, and convolutions mapped over lanes, are slow on a CPU: XLA leaves its fast routines
-for both. A step compiled by itself keeps them, and next to its milliseconds the loop around it costs nothing.
+On a CPU, convolutions in a compiled loop and convolutions mapped over lanes are slow, because XLA uses its fast
+routines for neither. In a step that is compiled by itself it does, and compared with such a step the Python loop takes
+no time.
 """
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from kexp.fused.functional.lane_functions import LaneFunctions, Table
+from kexp.fused.program.arguments import Arguments
+from kexp.fused.program.memory import peak_bytes
 
-__all__ = ["LONG_STEP_S", "StepLoop", "best_time_s", "read_choice", "write_choice"]
-
-CHOICES = "executors.json"
-LONG_STEP_S = 10e-3  # beside it Python's part of a step is small, and a compiled loop may take a hundred times as long
+__all__ = ["StepLoop"]
 
 
 class StepLoop:
-    """Trains and evaluates lanes one after the other, step by step.
+    """Trains and evaluates one lane after the other, step by step.
 
     Args:
-        lane: the pure functions.
-        state: shapes and types of one lane's state.
-        numbers: shapes and types of one lane's slots.
-        weights: the same of its class weights, or None.
+        functions: the pure functions of a lane.
+        arguments: the shapes of their arguments.
         table: the data on the device.
     """
 
-    def __init__(self, lane: LaneFunctions, state: Any, numbers: Any, weights: Any, table: Any) -> None:
+    name = "loop"
+
+    def __init__(self, functions: LaneFunctions, arguments: Arguments, table: Any) -> None:
         import jax
 
-        self.lane, self.table = lane, table
-        self._shapes = (state, numbers, weights)
+        def of_one_lane(shaped: Any) -> Any:
+            return jax.ShapeDtypeStruct(shaped.shape[1:], shaped.dtype)
+
+        self._functions, self._table = functions, table
+        self._state = [of_one_lane(each) for each in arguments.state]
+        self._numbers = [of_one_lane(each) for each in arguments.numbers]
+        self._class_weights = None if arguments.class_weights is None else of_one_lane(arguments.class_weights)
+        self._metrics = [jax.ShapeDtypeStruct(each.shape, each.dtype) for each in functions.blueprint.metrics]
         self._steps: dict[tuple[str, int], Any] = {}
-        metrics = [jax.ShapeDtypeStruct(each.shape, each.dtype) for each in lane.blueprint.metrics]
-        self._metrics = metrics
-        self._reset = jax.jit(lane._reset).lower().compile()
-        self._train_results = jax.jit(lambda m: lane._results(m, lane.train_names)).lower(metrics).compile()
-        self._eval_results = jax.jit(lambda m: lane._results(m, lane.eval_names)).lower(metrics).compile()
+        self._reset_metrics = jax.jit(functions.reset_metrics).lower().compile()
+        self._train_results = self._compiled_results(functions.train_names)
+        self._eval_results = self._compiled_results(functions.eval_names)
 
-    def prepare(self, sizes: set[tuple[str, int]]) -> None:
-        """Compiles the steps for batches of these sizes: ("train" or "eval", rows)."""
-        for kind, size in sorted(sizes):
-            self._step(kind, size)
+    def _compiled_results(self, names: list[str]) -> Any:
+        import jax
 
-    @property
-    def steps(self) -> list[Any]:
-        """The compiled steps."""
-        return list(self._steps.values())
+        return jax.jit(lambda metrics: self._functions.metric_results(metrics, names)).lower(self._metrics).compile()
 
-    def train(self, state: Any, floats: Any, ints: Any, weights: Any, rows: Any, active: Any) -> tuple[Any, Any]:
-        """One epoch of the active lanes; arguments and results as of `Program.train`."""
+    def prepare(self, rows: tuple[int, int, int]) -> None:
+        """Compiles the steps of epochs, validations and tests with so many rows; 0 for none."""
+        size = self._functions.batch_size
+        train, *evaluations = rows
+        sizes = {("train", size), ("train", train % size)}
+        for count in evaluations:
+            sizes |= {("eval", min(size, count)), ("eval", count % size)}
+        for kind, batch in sorted(sizes):
+            if batch:
+                self._step(kind, batch)
+
+    def train(self, state: Any, floats: Any, ints: Any, class_weights: Any, rows: Any, active: Any) -> tuple[Any, Any]:
+        """Runs an epoch of the active lanes; see `Program.train`."""
         import numpy as np
 
-        made, measured = [], []
-        for slot, busy in enumerate(active):
+        states, measured = [], []
+        for slot, is_active in enumerate(active):
             mine = [values[slot] for values in state]
-            metrics = self._reset()
-            if busy:
-                numbers = (floats[slot], ints[slot])
-                for batch in self._batches(rows[slot]):
-                    table_weights = None if weights is None else weights[slot]
-                    mine, metrics = self._step("train", len(batch))(
-                        mine, metrics, *numbers, table_weights, batch, self.table
-                    )
-            made.append(mine)
+            metrics = self._reset_metrics()
+            weights = None if class_weights is None else class_weights[slot]
+            for batch in self._batches(rows[slot]) if is_active else ():
+                step = self._step("train", len(batch))
+                mine, metrics = step(mine, metrics, floats[slot], ints[slot], weights, batch, self._table)
+            states.append(mine)
             measured.append(np.asarray(self._train_results(metrics)))
-        return [np.stack(values) for values in zip(*made, strict=True)], np.stack(measured)
+        return [np.stack(values) for values in zip(*states, strict=True)], np.stack(measured)
 
     def evaluate(self, state: Any, floats: Any, ints: Any, rows: Any, active: Any) -> tuple[Any, Any]:
-        """The metrics of the active lanes; arguments and results as of `Program.evaluate`."""
+        """Runs an evaluation of the active lanes; see `Program.evaluate`."""
         import numpy as np
 
-        made, measured = [], []
-        for slot, busy in enumerate(active):
+        states, measured = [], []
+        for slot, is_active in enumerate(active):
             mine = [values[slot] for values in state]
-            metrics = self._reset()
-            for batch in self._batches(rows[slot]) if busy else ():
+            metrics = self._reset_metrics()
+            for batch in self._batches(rows[slot]) if is_active else ():
                 step = self._step("eval", len(batch))
-                mine, metrics = step(mine, metrics, floats[slot], ints[slot], None, batch, self.table)
-            made.append(mine[slice(*self.lane.blueprint.parts)])
+                mine, metrics = step(mine, metrics, floats[slot], ints[slot], None, batch, self._table)
+            states.append(mine[self._functions.blueprint.non_trainable])
             measured.append(np.asarray(self._eval_results(metrics)))
-        return [np.stack(values) for values in zip(*made, strict=True)], np.stack(measured)
+        return [np.stack(values) for values in zip(*states, strict=True)], np.stack(measured)
+
+    def peak_bytes(self, state_bytes: int) -> int:
+        """Returns the most memory that a call takes: the old states, the new ones, and the step of one lane."""
+        return 2 * state_bytes + peak_bytes(self._steps.values())
 
     def _batches(self, rows: Any) -> list[Any]:
-        size = self.lane.batch_size
+        size = self._functions.batch_size
         return [rows[start : start + size] for start in range(0, len(rows), size)]
 
     def _step(self, kind: str, size: int) -> Any:
+        """Returns the compiled step, "train" or "eval", for batches of this size; compiles it at the first call."""
         import jax
         import numpy as np
 
         if (kind, size) not in self._steps:
-            lane = self.lane
-            state, numbers, weights = self._shapes
+            functions = self._functions
 
             def step(state: Any, metrics: Any, floats: Any, ints: Any, weights: Any, rows: Any, table: Any) -> Any:
                 batch = Table(*table).batch(rows, weights)
-                with lane.numbers(floats, ints):
+                with functions.bound_to(floats, ints):
                     if kind == "train":
-                        return lane.step(list(state), list(metrics), batch)
-                    return lane.eval_step(list(state), list(metrics), batch)
+                        return functions.train_step(list(state), list(metrics), batch)
+                    return functions.eval_step(list(state), list(metrics), batch)
 
-            given = weights if kind == "train" else None
+            weights = self._class_weights if kind == "train" else None
             rows = jax.ShapeDtypeStruct((size,), np.int32)
-            lowered = jax.jit(step).lower(state, self._metrics, *numbers, given, rows, self.table)
-            self._steps[kind, size] = lowered.compile()
+            arguments = (self._state, self._metrics, *self._numbers, weights, rows, self._table)
+            self._steps[kind, size] = jax.jit(step).lower(*arguments).compile()
         return self._steps[kind, size]
-
-
-def best_time_s(call: Callable[[], Any], tries: int = 3) -> float:
-    """Seconds that a call takes, once what it needs is compiled: the least of a few tries."""
-    import jax
-
-    best = float("inf")
-    for _ in range(tries):
-        started = time.perf_counter()
-        jax.block_until_ready(call())
-        best = min(best, time.perf_counter() - started)
-    return best
-
-
-def read_choice(folder: Path | None, key: str) -> str | None:
-    """The executor that was measured to be the faster one for a structure on this machine before.
-
-    The choice is part of the result's bits, so that it is made once.
-    """
-    try:
-        return None if folder is None else json.loads((folder / CHOICES).read_text()).get(key)
-    except (OSError, ValueError):
-        return None
-
-
-def write_choice(folder: Path | None, key: str, executor: str) -> None:
-    """Keeps a choice."""
-    if folder is None:
-        return
-    try:
-        known = json.loads((folder / CHOICES).read_text())
-    except (OSError, ValueError):
-        known = {}
-    from kexp.persistence.atomic import write_atomically
-
-    write_atomically(folder / CHOICES, json.dumps({**known, key: executor}, indent=1).encode())

@@ -1,4 +1,4 @@
-"""Data on the device: one copy for all lanes that read it."""
+"""Data on the device, one copy for all lanes that read it."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ __all__ = ["Tables", "class_table"]
 
 
 class Tables:
-    """Data sets by their content. Lanes with other splits read other rows of the same table."""
+    """The tables of the data sets in use, by content. Lanes with other splits read other rows of the same table."""
 
     def __init__(self) -> None:
-        self._kept: dict[Any, Any] = {}
+        self._tables: dict[Any, Any] = {}
         self._lock = threading.Lock()
 
-    def of(self, prepared: Prepared) -> Any:
-        """(x, y, labels, counts) of all rows; see `pure.Table`."""
+    def table(self, prepared: Prepared) -> Any:
+        """Returns the fields of a `Table` with all rows of a trial's data: x, y, labels, sample weights."""
         import jax.numpy as jnp
         import numpy as np
 
         part = prepared.splits.train
-        weighted = prepared.experiment.trainer.class_weight is not None
+        has_class_weights = prepared.experiment.trainer.class_weight is not None
         encoded = part.rows.tobytes() if prepared.splits.encoding else None
-        key = (part.data.digest, part.targets, weighted, encoded)
+        key = (part.data.digest, part.targets, has_class_weights, encoded)
         with self._lock:
-            if key not in self._kept:
+            if key not in self._tables:
                 from kexp.data.splitting.parts import encode_targets
 
                 x, y = part.data.source.read(np.arange(len(part.data), dtype=np.intp))
-                labels = jnp.asarray(part.data.targets.astype(np.int32)) if weighted else None
+                labels = jnp.asarray(part.data.targets.astype(np.int32)) if has_class_weights else None
                 targets = encode_targets(y, part.targets, part.spec)
-                counts = None if part.data.weights is None else jnp.asarray(part.data.weights)
-                self._kept[key] = (jnp.asarray(x), jnp.asarray(targets), labels, counts)
-            return self._kept[key]
+                sample_weights = None if part.data.weights is None else jnp.asarray(part.data.weights)
+                self._tables[key] = (jnp.asarray(x), jnp.asarray(targets), labels, sample_weights)
+            return self._tables[key]
 
     def size_bytes(self, prepared: Prepared) -> int:
-        """What `of` takes on the device."""
+        """Returns the memory of a trial's table on the device."""
         import jax
 
-        return sum(int(each.nbytes) for each in jax.tree.leaves(self.of(prepared)))
+        return sum(int(each.nbytes) for each in jax.tree.leaves(self.table(prepared)))
 
     def first_batches(self, prepared: Prepared, count: int) -> list[tuple[Any, ...]]:
-        """A few whole batches of training rows, as Keras would get them."""
+        """Returns the first batches of training rows in epoch 1, filled up by repetition if there are fewer rows."""
         import jax.numpy as jnp
         import numpy as np
 
-        feed = feeds(prepared, kind="tfdata")[0]  # which reads these rows, and not all, of what is not in memory
+        feed = feeds(prepared, kind="tfdata")[0]  # a feed that reads single rows of data that is not in memory
         size = feed.batch_size
         rows = np.resize(feed.order(0), count * size)
         return [tuple(jnp.asarray(a) for a in feed.batch(rows[i * size : (i + 1) * size])) for i in range(count)]
 
 
 def class_table(prepared: Prepared) -> Any:
-    """Weight by class index, float32, shape (classes,); None without class weights."""
+    """Returns the weight by class index, float32, shape (classes,); None without class weights."""
     import numpy as np
 
     from kexp.data import class_weights

@@ -1,4 +1,4 @@
-"""Layers that learn from the training rows themselves before training: what of that a lane's start must be given."""
+"""Layers that learn from the training rows before training (`layer.adapt`), and how far lanes can share the result."""
 
 from __future__ import annotations
 
@@ -9,38 +9,49 @@ from kexp.fused.functional.blueprint import Blueprint
 __all__ = ["depends_on_rows", "needs_rebuild"]
 
 
-def needs_rebuild(blueprint: Blueprint, given: tuple[int, ...]) -> bool:
-    """Whether what `start` cannot make depends on more than the training rows."""
+def needs_rebuild(blueprint: Blueprint, adapted: tuple[int, ...]) -> bool:
+    """Returns whether first values that no initializer gives depend on more than the training rows.
+
+    Each trial's model must then be built to get them. They depend on the rows alone if they are variables of adapted
+    layers that take the rows themselves, or the outputs of layers without weights.
+
+    Args:
+        blueprint: the model.
+        adapted: positions in its state of these variables.
+    """
     import keras
 
     from kexp.model import adaptable
 
-    if not given:
+    if not adapted:
         return False
-    fitted: set[int] = set()
+    of_adapted_layers: set[int] = set()
     weights_before = False
-    fits = adaptable(blueprint.model)
-    in_order = isinstance(blueprint.model, keras.Sequential) and all(each in blueprint.model.layers for each in fits)
-    for layer in blueprint.model.layers if in_order else fits:
-        if layer in fits:
+    layers = adaptable(blueprint.model)
+    in_order = isinstance(blueprint.model, keras.Sequential) and all(each in blueprint.model.layers for each in layers)
+    for layer in blueprint.model.layers if in_order else layers:
+        if layer in layers:
             if weights_before or not (in_order or (layer.built and _takes_rows(layer, blueprint.model))):
                 return True
-            fitted |= {id(variable) for variable in layer.variables}
+            of_adapted_layers |= {id(variable) for variable in layer.variables}
         elif layer.variables:
             weights_before = True
     variables = blueprint.variables
-    return not all(id(variables[position]) in fitted for position in given)
+    return not all(id(variables[position]) in of_adapted_layers for position in adapted)
 
 
 def _takes_rows(layer: Any, model: Any) -> bool:
-    """Whether a layer of a graph is given the rows themselves."""
+    """Returns whether a layer of a functional model is connected to the model's first input."""
     return getattr(model, "inputs", None) is not None and any(
         node.input_tensors and node.input_tensors[0] is model.inputs[0] for node in layer._inbound_nodes
     )
 
 
 def depends_on_rows(blueprint: Blueprint) -> bool:
-    """Whether what a layer learns from the rows is part of the program, so that lanes must share them."""
+    """Returns whether a program contains, as constants, what a layer learned from the rows.
+
+    Lanes of such a program must have the same training rows. Only `Normalization` keeps what it learns in variables.
+    """
     import keras
 
     from kexp.model import adaptable

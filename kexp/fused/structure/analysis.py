@@ -1,13 +1,14 @@
-"""What a group of trials has in common, found by trying: which numbers can be inputs, and how a training starts.
+"""Finds by trial which numbers of a group of trials can be inputs of one program, and how their models start.
 
-Two models are built: the representative's and a probe's, every number and the seed moved. Where the numbers ended up is
-read off the two; then a few steps of the representative's program, given the probe's numbers, must do what the probe
-does by itself. What cannot be traced, or gives another result, stays a constant and splits the group.
+Two models are built: the representative's, and a probe's with other numbers and another seed. Comparing the two shows
+where the numbers are. Then the representative's program, given the probe's numbers, runs a few steps, which must have
+the same result as the probe's own steps. A number that cannot be traced, or with which the result differs, becomes a
+constant, and trials that differ in it do not share a program.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ from kexp.fused.functional.blueprint import Blueprint, build_blueprint, drawn_se
 from kexp.fused.functional.initial_state import InitialState
 from kexp.fused.functional.lane_functions import LaneFunctions
 from kexp.fused.inputs.bindings import Binding, find_bindings
-from kexp.fused.inputs.config_numbers import RATE, Key, moved, numbers_of
+from kexp.fused.inputs.config_numbers import RATE, ConfigPath, numbers_of, probe_numbers
 from kexp.fused.inputs.symbols import FLOATS, INTS, ProgramInputs, UntraceableError
 from kexp.fused.structure.adapted_layers import depends_on_rows, needs_rebuild
 from kexp.fused.structure.structure import NotFusableError, Structure
@@ -25,76 +26,49 @@ from kexp.fused.structure.verification import verified_inputs
 
 __all__ = ["analyse"]
 
+_Numbers = Mapping[ConfigPath, float | int]
 
-class _UnclearError(Exception):
-    """Some numbers are nowhere in the built objects (`unplaced`), or `derived` others were worked out of them."""
 
-    def __init__(self, unplaced: frozenset[Key], derived: int) -> None:
+class _UnresolvedError(Exception):
+    """Some numbers are nowhere in the built objects (`unplaced`), or other values depend on them (`derived` many)."""
+
+    def __init__(self, unplaced: frozenset[ConfigPath], derived: int) -> None:
         super().__init__("the model is another at each build")
         self.unplaced, self.derived = unplaced, derived
 
 
-def analyse(prepared: Prepared, batches: list[tuple[Any, ...]], constants: frozenset[Key] = frozenset()) -> Structure:
+def analyse(
+    prepared: Prepared, batches: Sequence[tuple[Any, ...]], constants: frozenset[ConfigPath] = frozenset()
+) -> Structure:
     """Finds which of a trial's numbers can be inputs of a program.
 
     Args:
-        prepared: the representative.
+        prepared: the trial, which becomes the representative of the structure.
         batches: a few batches of its training rows.
-        constants: numbers known not to be inputs.
+        constants: numbers that are known not to be inputs.
 
     Raises:
-        NotFusableError: JAX cannot compile a component.
-        ConfigError: the trial itself cannot be built.
+        NotFusableError: JAX cannot compile a component, or the model's class has a training loop of its own.
+        ConfigError: the trial's model cannot be built.
     """
-    blueprint = _representative(prepared, batches[0])
-    own_loop = _own_loop(blueprint.model)
-    if own_loop:
-        raise NotFusableError(own_loop)
-    numbers = numbers_of(prepared.experiment)
-    tracers: frozenset[Key] = frozenset()
-    while True:
-        keys = {key: value for key, value in numbers.items() if key not in constants}
-        try:
-            probe = _probe(prepared, keys, batches[0])
-        except Exception:
-            if not keys:
-                raise
-            bad = frozenset(key for key in keys if not _builds(prepared, {key: keys[key]}, batches[0]))
-            if not bad:
-                bad = frozenset(keys)
-            constants |= bad
-            continue
-        try:
-            verdict = _compare(blueprint, probe, keys, tracers, batches)
-        except _UnclearError as error:
-            constants |= _more_constants(error, blueprint, prepared, keys, batches[0])
-            continue
-        except UntraceableError as error:
-            constants |= error.keys & frozenset(keys) or frozenset(keys)
-            continue
-        except Exception as error:
-            if not keys:
-                why = why_untraceable(prepared.experiment, blueprint.model, batches[0], error)
-                raise NotFusableError(why) from error
-            more, dropped = _trace_one_by_one(blueprint, probe, keys, tracers, batches)
-            if not more and not dropped:
-                dropped = frozenset(keys)
-            tracers, constants = tracers | more, constants | dropped
-            continue
-        if isinstance(verdict, Structure):
-            verdict.constants = constants
-            return verdict
-        if not keys:
-            raise NotFusableError(
-                "the model gives another result when its step is repeated with the same state; "
-                "a component keeps state that Keras does not know of"
-            )
-        wrong = _wrong_one_by_one(prepared, blueprint, keys, tracers, batches)
-        constants |= wrong or frozenset(keys)
+    blueprint = _build_representative(prepared, batches[0])
+    if reason := _own_loop(blueprint.model):
+        raise NotFusableError(reason)
+    return _Analysis(blueprint, batches, constants).run()
+
+
+def _build_representative(prepared: Prepared, batch: tuple[Any, ...]) -> Blueprint:
+    try:
+        return build_blueprint(prepared, batch)
+    except ConfigError:
+        raise
+    except Exception as error:  # Keras traces losses and metrics while it builds them
+        why = why_untraceable(prepared.experiment, build_compiled(prepared), batch, error)
+        raise NotFusableError(why) from error
 
 
 def _own_loop(model: Any) -> str:
-    """What a model's class does in its own way of what lanes do in Keras'; empty where nothing."""
+    """Returns a sentence if the model's class overrides a part of Keras' loop that lanes do not call; else empty."""
     import keras
 
     for name in ("train_step", "test_step", "make_train_function", "make_test_function", "fit", "evaluate"):
@@ -103,177 +77,210 @@ def _own_loop(model: Any) -> str:
     return ""
 
 
-def _representative(prepared: Prepared, batch: tuple[Any, ...]) -> Blueprint:
-    try:
-        return build_blueprint(prepared, batch)
-    except ConfigError:
-        raise
-    except Exception as error:  # Keras builds losses and metrics by tracing them
-        why = why_untraceable(prepared.experiment, build_compiled(prepared), batch, error)
-        raise NotFusableError(why) from error
+class _Analysis:
+    """The search for the numbers that can be inputs. Each attempt that fails makes some numbers constants.
 
+    Args:
+        blueprint: the representative's model.
+        batches: a few batches of its training rows.
+        constants: numbers that are known not to be inputs.
 
-def _probe(prepared: Prepared, keys: Mapping[Key, Any], batch: tuple[Any, ...]) -> Blueprint:
-    other = prepared_with_numbers(prepared, moved(keys), seed=(prepared.experiment.seed + 7919) % 2**31)
-    return build_blueprint(other, batch)
-
-
-def _builds(prepared: Prepared, keys: Mapping[Key, Any], batch: tuple[Any, ...]) -> bool:
-    try:
-        _probe(prepared, keys, batch)
-    except Exception:
-        return False
-    return True
-
-
-def _derived(blueprint: Blueprint, prepared: Prepared, keys: Mapping[Key, Any], batch: tuple[Any, ...]) -> int:
-    """How many numbers of the model building works out of the given ones, less those that differ anyway."""
-    try:
-        _found(blueprint, _probe(prepared, keys, batch), keys)
-    except _UnclearError as error:
-        return error.derived
-    return 0
-
-
-def _more_constants(
-    error: _UnclearError, blueprint: Blueprint, prepared: Prepared, keys: Mapping[Key, Any], batch: tuple[Any, ...]
-) -> frozenset[Key]:
-    """The numbers that cannot be inputs; none where the builds may compare once `blueprint.noise` is known."""
-    if error.derived and blueprint.noise is None:
-        blueprint.noise = _derived(blueprint, prepared, {}, batch)
-        if blueprint.noise:
-            return frozenset()
-    if not keys:
-        raise NotFusableError(str(error)) from error
-    derived = {key for key in keys if error.derived and _derived(blueprint, prepared, {key: keys[key]}, batch)}
-    return (error.unplaced | derived) or frozenset(keys)
-
-
-def _found(blueprint: Blueprint, probe: Blueprint, keys: Mapping[Key, Any]) -> tuple[list[Binding], InitialState]:
-    """Where the numbers stand in the model, and how its variables start.
-
-    Raises:
-        _UnclearError: some number is in neither.
+    Attributes:
+        plain_keys: numbers that Keras can only take as traced arrays, not as symbols.
     """
-    names: dict[tuple[Any, Any], Any] = {}
-    other = numbers_of(probe.prepared.experiment)
-    for position, pair in enumerate(zip(blueprint.seeds, probe.seeds, strict=False)):
-        names.setdefault(pair, position)
-    for key, value in keys.items():
-        names[(value, other[key])] = key
-    beginning = InitialState(blueprint, probe, names)
-    made_by = blueprint.initializers.values()
-    places, derived = find_bindings([blueprint.model], [probe.model], names, without=made_by)
-    places = [place for place in places if not isinstance(place.key, int)]
-    placed = {place.key for place in places} | beginning.keys
-    derived += beginning.derived - (blueprint.noise or 0)
-    if derived > 0 or not placed >= set(keys):
-        raise _UnclearError(frozenset(keys) - placed, max(derived, 0))
-    return places, beginning
 
+    def __init__(
+        self, blueprint: Blueprint, batches: Sequence[tuple[Any, ...]], constants: frozenset[ConfigPath]
+    ) -> None:
+        self.blueprint, self.batches, self.constants = blueprint, batches, constants
+        self.plain_keys: frozenset[ConfigPath] = frozenset()
+        self._numbers = numbers_of(blueprint.prepared.experiment)
 
-def _compare(
-    blueprint: Blueprint,
-    probe: Blueprint,
-    keys: Mapping[Key, Any],
-    tracers: frozenset[Key],
-    batches: list[tuple[Any, ...]],
-) -> Structure | None:
-    """The structure, if the representative's program with the probe's numbers does what the probe does; else None."""
-    import numpy as np
+    def run(self) -> Structure:
+        """Tries with fewer and fewer numbers as inputs until the results are the same."""
+        structure = None
+        while structure is None:
+            structure = self._attempt({key: each for key, each in self._numbers.items() if key not in self.constants})
+        return structure
 
-    if [v.shape for v in blueprint.variables] != [v.shape for v in probe.variables]:
+    def _attempt(self, numbers: _Numbers) -> Structure | None:
+        """Tries these numbers as inputs. Returns None after it has made some of them constants or plain arrays."""
+        try:
+            probe = self._build_probe(numbers)
+        except Exception:
+            if not numbers:
+                raise
+            self._make_constant([key for key in numbers if not self._builds({key: numbers[key]})], numbers)
+            return None
+        try:
+            structure = self._compare(probe, numbers)
+        except _UnresolvedError as error:
+            self._drop_unresolved(error, numbers)
+        except UntraceableError as error:
+            self._make_constant(error.keys & set(numbers), numbers)
+        except Exception as error:
+            if not numbers:
+                blueprint = self.blueprint
+                experiment = blueprint.prepared.experiment
+                why = why_untraceable(experiment, blueprint.model, self.batches[0], error)
+                raise NotFusableError(why) from error
+            self._drop_untraceable(probe, numbers)
+        else:
+            if structure is None:
+                self._drop_wrong(numbers)
+            return structure
         return None
-    if probe.seeds != drawn_seeds(probe.prepared.experiment.seed, len(probe.seeds)):
-        raise NotFusableError("a component draws from Python's random numbers in a way that depends on the config")
-    places, beginning = _found(blueprint, probe, keys)
-    slots = verified_inputs(blueprint, probe, places, tracers, batches)
-    if slots is None:
-        return None
-    state, numbers = probe.state(), numbers_of(blueprint.prepared.experiment)
-    others = {**numbers, **numbers_of(probe.prepared.experiment)}
-    start = {**beginning.constants(), **beginning.values(others, probe.prepared.experiment.seed)}
-    near = partial(np.allclose, rtol=1e-6, atol=1e-7, equal_nan=True)
-    given = tuple(place for place, value in enumerate(state) if not near(start[place], value))
-    own = ProgramInputs(numbers)
-    own.branches.update(slots.branches)
-    fresh = LaneFunctions(blueprint, places, tracers, own, blueprint.prepared.batch_size)
-    rebuilt = needs_rebuild(blueprint, given)
-    read = slots.keys | _rate(blueprint)
-    return Structure(blueprint, frozenset(), fresh, beginning, given, rebuilt, depends_on_rows(blueprint), read)
+
+    def _make_constant(self, keys: Collection[ConfigPath], numbers: _Numbers) -> None:
+        """Makes some of the numbers constants, or all of them if it is not known which."""
+        self.constants |= frozenset(keys or numbers)
+
+    def _build_probe(self, numbers: _Numbers) -> Blueprint:
+        """Builds the model with other values of these numbers, and with another seed."""
+        prepared = self.blueprint.prepared
+        seed = (prepared.experiment.seed + 7919) % 2**31
+        return build_blueprint(prepared_with_numbers(prepared, probe_numbers(numbers), seed), self.batches[0])
+
+    def _builds(self, numbers: _Numbers) -> bool:
+        try:
+            self._build_probe(numbers)
+        except Exception:
+            return False
+        return True
+
+    def _drop_unresolved(self, error: _UnresolvedError, numbers: _Numbers) -> None:
+        """Makes the unplaced numbers, and those that other values depend on, constants.
+
+        If two builds of the same config differ too, only their difference is stored, as `blueprint.noise`: the next
+        attempt takes it into account.
+        """
+        blueprint = self.blueprint
+        if error.derived and blueprint.noise is None:
+            blueprint.noise = self._derived({})
+            if blueprint.noise:
+                return
+        if not numbers:
+            raise NotFusableError(str(error)) from error
+        derived = {key for key in numbers if error.derived and self._derived({key: numbers[key]})}
+        self._make_constant(error.unplaced | derived, numbers)
+
+    def _derived(self, numbers: _Numbers) -> int:
+        """Returns how many values in the model depend on these numbers, not counting those that differ anyway."""
+        try:
+            self._locate(self._build_probe(numbers), numbers)
+        except _UnresolvedError as error:
+            return error.derived
+        return 0
+
+    def _drop_untraceable(self, probe: Blueprint, numbers: _Numbers) -> None:
+        """Traces the numbers one by one: those that trace only as arrays become so, the others become constants."""
+        plain, dropped = set(), set()
+        for key in numbers:
+            if self._traces(probe, numbers, key, self.plain_keys):
+                continue
+            if key not in self.plain_keys and self._traces(probe, numbers, key, self.plain_keys | {key}):
+                plain.add(key)
+            else:
+                dropped.add(key)
+        self.plain_keys |= plain
+        if dropped or not plain:
+            self._make_constant(dropped, numbers)
+
+    def _traces(self, probe: Blueprint, numbers: _Numbers, key: ConfigPath, plain_keys: frozenset[ConfigPath]) -> bool:
+        """Returns whether a training step can be traced with this number as an input."""
+        import jax
+        import numpy as np
+
+        blueprint = self.blueprint
+        bindings = [binding for binding in self._locate(probe, numbers)[0] if binding.key == key]
+        lane = LaneFunctions(
+            blueprint, bindings, plain_keys, ProgramInputs(self._numbers), blueprint.prepared.batch_size
+        )
+
+        def run(floats: Any, ints: Any, state: Any) -> Any:
+            with lane.bound_to(floats, ints):
+                return lane.run_steps(list(state), self.batches[:1])
+
+        try:
+            jax.eval_shape(run, np.zeros(FLOATS, np.float32), np.zeros(INTS, np.int32), blueprint.state())
+        except Exception:
+            return False
+        return True
+
+    def _drop_wrong(self, numbers: _Numbers) -> None:
+        """Makes the numbers constants with which, one by one, the results differ.
+
+        Raises:
+            NotFusableError: the results differ without any input.
+        """
+        if not numbers:
+            raise NotFusableError(
+                "the model gives another result when its step is repeated with the same state; "
+                "a component keeps state that Keras does not know of"
+            )
+        self._make_constant([key for key in numbers if not self._is_right({key: numbers[key]})], numbers)
+
+    def _is_right(self, numbers: _Numbers) -> bool:
+        try:
+            return self._compare(self._build_probe(numbers), numbers) is not None
+        except Exception:
+            return False
+
+    def _locate(self, probe: Blueprint, numbers: _Numbers) -> tuple[list[Binding], InitialState]:
+        """Finds where the numbers are in the model, and how its variables start.
+
+        Raises:
+            _UnresolvedError: a number is in neither, or other values depend on some number.
+        """
+        blueprint, other = self.blueprint, numbers_of(probe.prepared.experiment)
+        keys: dict[tuple[Any, Any], Any] = {}
+        for position, pair in enumerate(zip(blueprint.seeds, probe.seeds, strict=False)):
+            keys.setdefault(pair, position)
+        for key, value in numbers.items():
+            keys[value, other[key]] = key
+        initial_state = InitialState(blueprint, probe, keys)
+        bindings, derived = find_bindings(
+            [blueprint.model], [probe.model], keys, without=blueprint.initializers.values()
+        )
+        bindings = [binding for binding in bindings if not isinstance(binding.key, int)]
+        placed = {binding.key for binding in bindings} | initial_state.keys
+        derived += initial_state.derived - (blueprint.noise or 0)
+        if derived > 0 or not placed >= set(numbers):
+            raise _UnresolvedError(frozenset(numbers) - placed, max(derived, 0))
+        return bindings, initial_state
+
+    def _compare(self, probe: Blueprint, numbers: _Numbers) -> Structure | None:
+        """Returns the structure if the representative's program gives the probe's results; else None."""
+        import numpy as np
+
+        blueprint = self.blueprint
+        if [v.shape for v in blueprint.variables] != [v.shape for v in probe.variables]:
+            return None
+        if probe.seeds != drawn_seeds(probe.prepared.experiment.seed, len(probe.seeds)):
+            raise NotFusableError("a component draws from Python's random numbers in a way that depends on the config")
+        bindings, initial_state = self._locate(probe, numbers)
+        inputs = verified_inputs(blueprint, probe, bindings, self.plain_keys, self.batches)
+        if inputs is None:
+            return None
+        others = {**self._numbers, **numbers_of(probe.prepared.experiment)}
+        start = {**initial_state.constants(), **initial_state.values(others, probe.prepared.experiment.seed)}
+        is_close = partial(np.allclose, rtol=1e-6, atol=1e-7, equal_nan=True)
+        adapted = tuple(place for place, value in enumerate(probe.state()) if not is_close(start[place], value))
+        fresh_inputs = ProgramInputs(self._numbers)
+        fresh_inputs.branches.update(inputs.branches)
+        return Structure(
+            blueprint,
+            self.constants,
+            LaneFunctions(blueprint, bindings, self.plain_keys, fresh_inputs, blueprint.prepared.batch_size),
+            initial_state,
+            adapted,
+            needs_rebuild=needs_rebuild(blueprint, adapted),
+            shares_rows=depends_on_rows(blueprint),
+            changeable=inputs.keys | _rate(blueprint),
+        )
 
 
-def _rate(blueprint: Blueprint) -> frozenset[Key]:
-    """The learning rate's key, where it is one of the optimizer's variables."""
+def _rate(blueprint: Blueprint) -> frozenset[ConfigPath]:
+    """Returns the path of the learning rate if it is one of the optimizer's variables; else nothing."""
     rate = getattr(blueprint.model.optimizer, "_learning_rate", None)
     return frozenset({RATE} if any(rate is variable for variable in blueprint.variables) else ())
-
-
-def _trace_one_by_one(
-    blueprint: Blueprint,
-    probe: Blueprint,
-    keys: Mapping[Key, Any],
-    tracers: frozenset[Key],
-    batches: list[tuple[Any, ...]],
-) -> tuple[frozenset[Key], frozenset[Key]]:
-    """The numbers that trace as plain arrays only, and those that do not trace at all."""
-    more, dropped = set(), set()
-    for key in keys:
-        if _traces(blueprint, probe, keys, tracers, batches, key):
-            continue
-        if key not in tracers and _traces(blueprint, probe, keys, tracers | {key}, batches, key):
-            more.add(key)
-        else:
-            dropped.add(key)
-    return frozenset(more), frozenset(dropped)
-
-
-def _traces(
-    blueprint: Blueprint,
-    probe: Blueprint,
-    keys: Mapping[Key, Any],
-    tracers: frozenset[Key],
-    batches: list[tuple[Any, ...]],
-    key: Key,
-) -> bool:
-    import jax
-    import numpy as np
-
-    places = [place for place in _found(blueprint, probe, keys)[0] if place.key == key]
-    prepared = blueprint.prepared
-    lane = LaneFunctions(
-        blueprint, places, tracers, ProgramInputs(numbers_of(prepared.experiment)), prepared.batch_size
-    )
-
-    def run(floats: Any, ints: Any, state: Any) -> Any:
-        with lane.numbers(floats, ints):
-            return lane.measure(list(state), lane._reset(), batches[:1])
-
-    try:
-        jax.eval_shape(
-            run,
-            np.zeros(FLOATS, np.float32),
-            np.zeros(INTS, np.int32),
-            blueprint.state(),
-        )
-    except Exception:
-        return False
-    return True
-
-
-def _wrong_one_by_one(
-    prepared: Prepared,
-    blueprint: Blueprint,
-    keys: Mapping[Key, Any],
-    tracers: frozenset[Key],
-    batches: list[tuple[Any, ...]],
-) -> frozenset[Key]:
-    wrong = set()
-    for key in keys:
-        one = {key: keys[key]}
-        try:
-            if _compare(blueprint, _probe(prepared, one, batches[0]), one, tracers, batches) is None:
-                wrong.add(key)
-        except Exception:
-            wrong.add(key)
-    return frozenset(wrong)

@@ -1,4 +1,7 @@
-"""Which trials share a program: the same config but for numbers and seeds, the same data; callbacks may differ."""
+"""Which trials can share a program: those with the same data and the same config except for numbers and seeds.
+
+Callbacks may differ too, since each lane has its own.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,12 @@ from typing import Any
 
 from kexp.errors import ConfigError, in_a_line
 from kexp.experiment import Prepared, own_modules
-from kexp.fused.inputs.config_numbers import Key, changes_of, marked, numbers_of
+from kexp.fused.inputs.config_numbers import ConfigPath, changes_of, masked_sections, numbers_of
 from kexp.fused.shared import TRACING_LOCK, NotALaneError, settings_guarded
 from kexp.fused.structure.callback_rules import callback_refusal
 from kexp.fused.trial import Trial
 from kexp.system.process_settings import BACKEND, PRECISION, set_by
 from kexp.tracking import flatten
-
-_SAID_AS = {name: f"trainer.{name}" for name in ("batch_size", "class_weight", "mixed_precision")}
 
 __all__ = [
     "distinguishing_settings",
@@ -27,21 +28,24 @@ __all__ = [
     "structure_key",
 ]
 
+# The config keys of values that `structure_key` contains outside of its copy of the config.
+_CONFIG_KEYS = {name: f"trainer.{name}" for name in ("batch_size", "class_weight", "mixed_precision")}
 
-def structure_key(prepared: Prepared, constants: frozenset[Key] = frozenset()) -> str:
-    """A text that is equal for trials which may share a program.
+
+def structure_key(prepared: Prepared, constants: frozenset[ConfigPath] = frozenset()) -> str:
+    """Returns a text that is equal for trials that may share a program, as JSON.
 
     Args:
         prepared: the trial.
-        constants: numbers that are no inputs of the program, so that they tell trials apart.
+        constants: numbers that are not inputs of the program, so that trials must not differ in them.
     """
     experiment, splits = prepared.experiment, prepared.splits
     numbers = {key: value for key, value in numbers_of(experiment).items() if key not in constants}
     trainer = experiment.trainer
     schedule = experiment.optimizer.common.get("schedule")
-    length = trainer.epochs if schedule is not None and _open_length(schedule.parameters) else None
+    length = trainer.epochs if schedule is not None and _follows_epochs(schedule.parameters) else None
     content = {
-        "config": marked(experiment, numbers),
+        "config": masked_sections(experiment, numbers),
         "metrics": {key: node.as_dict() for key, node in experiment.metrics.items()},
         "data": splits.data.digest,
         "targets": splits.train.targets,
@@ -54,19 +58,19 @@ def structure_key(prepared: Prepared, constants: frozenset[Key] = frozenset()) -
         "components": sorted(
             f"{node.component.target} {node.component.distribution} {node.component.version}"
             for node in experiment.nodes()
-            if node.component.group != "callbacks"  # each lane has its own
+            if node.component.group != "callbacks"
         ),
     }
     return json.dumps(content, sort_keys=True, default=str)
 
 
 def rows_digest(prepared: Prepared) -> str:
-    """What the training rows are."""
+    """Returns a hash of the numbers of the training rows."""
     return hashlib.sha256(prepared.splits.train.rows.tobytes()).hexdigest()
 
 
 def row_counts(prepared: Prepared) -> tuple[int, int, int]:
-    """Rows of an epoch, of a validation and of the test."""
+    """Returns how many rows an epoch trains on, a validation evaluates and the test evaluates; 0 without that part."""
     splits, trainer = prepared.splits, prepared.experiment.trainer
     epoch, steps = len(splits.train), trainer.steps_per_epoch
     if steps not in (None, -(-epoch // prepared.batch_size)):
@@ -78,7 +82,7 @@ def row_counts(prepared: Prepared) -> tuple[int, int, int]:
 
 
 def lane_refusal(trial: Trial) -> str:
-    """Why a trial cannot be a lane, as far as its config and data tell; empty where nothing speaks against it."""
+    """Returns why a trial cannot be a lane, as a sentence; empty if its config, data and callbacks allow it."""
     prepared = trial.prepared
     experiment = prepared.experiment
     trainer = experiment.trainer
@@ -97,10 +101,11 @@ def lane_refusal(trial: Trial) -> str:
         changes_of(experiment)
     except ConfigError as error:
         return str(error)
-    return _unfit_callback(experiment.callbacks)
+    return _refused_callback(experiment.callbacks)
 
 
-def _unfit_callback(nodes: Mapping[str, Any]) -> str:
+def _refused_callback(nodes: Mapping[str, Any]) -> str:
+    """Builds callbacks; returns why one of them cannot work on a lane, as a sentence, or an empty string."""
     from kexp.build import build_callbacks
 
     if not nodes:
@@ -116,37 +121,40 @@ def _unfit_callback(nodes: Mapping[str, Any]) -> str:
         return f"callbacks: {in_a_line(error)}"
 
 
-def _open_length(parameters: Mapping[str, Any]) -> bool:
-    """Whether a schedule's length follows the training's."""
+def _follows_epochs(parameters: Mapping[str, Any]) -> bool:
+    """Returns whether the length of a learning rate schedule depends on the number of epochs."""
     lengths = [parameters.get(key, 0) for key in ("decay_steps", "first_decay_steps")]
     shares = parameters.get("boundaries") or ()
     return None in lengths or any(0 < share < 1 for share in shares)
 
 
 def distinguishing_settings(key: str, keys: Sequence[str]) -> str:
-    """What makes a structure another than the first (of the first: than the next), as config keys with their values.
+    """Returns the settings in which a structure differs from the first one, or the first one from the second.
 
     Args:
-        key: the structure's.
-        keys: of all structures.
+        key: the key of the structure.
+        keys: the keys of all structures.
+
+    Returns:
+        At most three config keys with their values, for the sweep's closing lines.
     """
     if len(keys) == 1:
         return "the only structure"
     mine, other = (flatten(json.loads(each)) for each in (key, keys[0] if key != keys[0] else keys[1]))
     differ = {name: value for name, value in mine.items() if name not in other or other[name] != value}
-    found = {_SAID_AS.get(name, name.removeprefix("config.")): value for name, value in differ.items()}
-    chosen = {name: value for name, value in found.items() if name.endswith(".name")}  # decides what else differs
+    found = {_CONFIG_KEYS.get(name, name.removeprefix("config.")): value for name, value in differ.items()}
+    chosen = {name: value for name, value in found.items() if name.endswith(".name")}  # these decide the other keys
     shown = sorted((chosen or found or {"its components": "of another version"}).items())
     return ", ".join(f"{name}={_short(value)}" for name, value in shown[:3]) + (", ..." if len(shown) > 3 else "")
 
 
-def _short(value: Any, most: int = 40) -> str:
+def _short(value: Any) -> str:
     text = str(value)
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def group_by_structure(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
-    """Trials by their structure's key, in order of appearance."""
+    """Returns the key of each structure, in order of appearance -> its trials."""
     groups: dict[str, list[Trial]] = {}
     for trial in trials:
         groups.setdefault(structure_key(trial.prepared), []).append(trial)

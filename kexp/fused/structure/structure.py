@@ -1,4 +1,4 @@
-"""What the trials of a group share, as `analyse` finds it."""
+"""The structure that the trials of a group share, as `analyse` finds it."""
 
 from __future__ import annotations
 
@@ -10,55 +10,56 @@ from typing import Any
 from kexp.fused.functional.blueprint import Blueprint
 from kexp.fused.functional.initial_state import InitialState
 from kexp.fused.functional.lane_functions import LaneFunctions
-from kexp.fused.inputs.config_numbers import Key
+from kexp.fused.inputs.config_numbers import ConfigPath
 from kexp.fused.structure.grouping import rows_digest, structure_key
 
 __all__ = ["NotFusableError", "Structure"]
 
 
 class NotFusableError(Exception):
-    """This trial cannot be a lane. The message is a sentence that names the component."""
+    """A trial cannot be a lane. The message is a sentence that names the component."""
 
 
 @dataclass
 class Structure:
-    """A model that many trials share, and what they may differ in.
+    """A model that many trials share, and the numbers in which they may differ.
 
     Attributes:
-        blueprint: the representative's model.
+        blueprint: the model of the representative, the trial that was analysed.
         constants: numbers that cannot be inputs; trials that differ in them do not share a program.
-        lane: the pure functions.
-        beginning: how a lane's variables start.
-        given: positions in the state that initializers do not make: fitted on the data, or made in another way.
-        rebuilt: whether those need a build of each trial's model; else they follow the training rows alone.
-        changeable: numbers that may change while a lane trains: they are read at every step.
+        functions: the pure functions of one lane.
+        initial_state: the first values of the variables that initializers and numbers give.
+        adapted: positions in the state of the variables whose first value comes from elsewhere: layers learn it from
+            the data, or other code sets it.
+        needs_rebuild: whether those need each trial's model to be built; else they depend on the training rows alone.
         shares_rows: whether the program contains what a layer learned from the training rows, so that its lanes must
             have the same training rows.
-        programs: those that were compiled for it, by their width.
-        fitting: widths that did not fit into memory, and whether they were asked for -> the one that did, and why, as
-            a sentence.
+        changeable: numbers that may change during training, because they are read in every step.
+        programs: the compiled programs by width.
+        fitting_widths: (width, whether the user chose it) that did not fit into memory -> the width that did, and a
+            sentence why.
     """
 
     blueprint: Blueprint
-    constants: frozenset[Key]
-    lane: LaneFunctions
-    beginning: InitialState
-    given: tuple[int, ...] = ()
-    rebuilt: bool = False
-    shares_rows: bool = False
-    changeable: frozenset[Key] = frozenset()
+    constants: frozenset[ConfigPath]
+    functions: LaneFunctions
+    initial_state: InitialState
+    adapted: tuple[int, ...]
+    needs_rebuild: bool
+    shares_rows: bool
+    changeable: frozenset[ConfigPath]
     programs: dict[int, Any] = field(default_factory=dict, repr=False)
-    fitting: dict[tuple[int, bool], tuple[int, str]] = field(default_factory=dict, repr=False)
+    fitting_widths: dict[tuple[int, bool], tuple[int, str]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def key(self) -> str:
-        """What its trials' configs and data have in common."""
+        """The part of the config and data that its trials have in common; see `structure_key`."""
         return structure_key(self.blueprint.prepared, self.constants)
 
     @property
     def digest(self) -> str:
-        """What tells it from others, in any process."""
-        parts = [self.key, *sorted(map(repr, self.lane.slots.branches.items()))]
+        """A hash that identifies the structure in any process."""
+        parts = [self.key, *sorted(map(repr, self.functions.inputs.branches.items()))]
         if self.shares_rows:
             parts.append(rows_digest(self.blueprint.prepared))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()

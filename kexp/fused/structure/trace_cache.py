@@ -1,7 +1,7 @@
-"""What earlier processes found by tracing a structure, kept beside the compiled programs.
+"""Caches the results of tracing a structure on disk, beside XLA's compiled programs.
 
-Tracing Keras' steps takes longer than reading the compiled program back. Only models of Keras' and kexp's own
-components are kept: what someone else's code computes may change without its version.
+Tracing Keras' steps takes longer than reading a compiled program. Only models of Keras' and kexp's own components are
+cached: another package's code may change while its version stays the same.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from kexp.training.process.compiled_programs import cache_folder, use_compilatio
 
 __all__ = ["cache_file", "read_cached", "trace_cache_folder", "write_cached"]
 
-_OURS = {"keras", "kexp"}
-_TRACED = ("fused", "training", "model", "components", "losses.py", "build.py")  # whose code decides what is traced
+_CACHED_PACKAGES = {"keras", "kexp"}
+_TRACED_CODE = ("fused", "training", "model", "components", "losses.py", "build.py")  # in kexp's folder
 
 
 def cache_file(kind: str, prepared: Prepared, *parts: Any) -> Path | None:
-    """The file that has what was found; it may not be there.
+    """Returns the file of a cached result, which may not exist yet.
 
     Args:
-        kind: what is kept.
-        prepared: the representative.
-        parts: what tells one finding from another, besides the structure; each with a `repr` that tells it.
+        kind: the kind of result.
+        prepared: the representative trial of the structure.
+        parts: values besides the structure that the result depends on; their `repr` is part of the file's name.
 
     Returns:
-        None where nothing may be kept.
+        None if the result must not be cached.
     """
     experiment, folder = prepared.experiment, trace_cache_folder()
     if folder is None:
         return None
     modules = {module.partition(".")[0] for node in experiment.nodes() for module in node.modules}
-    if not {*modules, *(node.component.distribution for node in experiment.nodes())} <= _OURS:
+    if not {*modules, *(node.component.distribution for node in experiment.nodes())} <= _CACHED_PACKAGES:
         return None
-    content = "\n".join([kind, _surroundings(), structure_key(prepared), *map(repr, parts)])
+    content = "\n".join([kind, _environment(), structure_key(prepared), *map(repr, parts)])
     return folder / f"{kind}-{hashlib.sha256(content.encode()).hexdigest()}.known"
 
 
 def trace_cache_folder() -> Path | None:
-    """The folder of what is kept; None on devices other than one CPU, and where the user has a cache of their own."""
+    """Returns the folder of cached results; None unless JAX runs on one CPU device and uses kexp's own cache."""
     import jax
 
     folder = use_compilation_cache()
@@ -56,30 +56,30 @@ def trace_cache_folder() -> Path | None:
 
 
 def read_cached(file: Path | None) -> Mapping[str, Any] | None:
-    """What `write_cached` has kept; None where there is nothing that can be read."""
-    with contextlib.suppress(Exception):  # by another version of Python, say: it is found again
+    """Returns what `write_cached` wrote; None if there is no file or it cannot be read."""
+    with contextlib.suppress(Exception):  # it is damaged, or another version of Python wrote it
         return None if file is None else pickle.loads(file.read_bytes())
     return None
 
 
 def write_cached(file: Path | None, content: Mapping[str, Any]) -> None:
-    """Keeps what was found, where it may be kept."""
+    """Writes a result; does nothing if `file` is None or the result cannot be written."""
     from kexp.persistence.atomic import write_atomically
 
     if file is not None:
-        with contextlib.suppress(Exception):  # a full disk, say, or something that cannot be pickled: found again
+        with contextlib.suppress(Exception):  # the disk is full, or the result cannot be pickled
             write_atomically(file, pickle.dumps(content))
 
 
 @functools.cache
-def _surroundings() -> str:
-    """What traces depend on besides the structure: settings, and the code as it stands."""
+def _environment() -> str:
+    """Returns what traces depend on besides the structure: kexp's code, and the settings of Keras, JAX and XLA."""
     import jax
     import keras
 
     package = Path(__file__).parents[2]
-    files = sorted(file for name in _TRACED for file in _python_files(package / name))
-    code = [f"{file.relative_to(package)} {(about := file.stat()).st_size} {about.st_mtime_ns}" for file in files]
+    files = sorted(file for name in _TRACED_CODE for file in _python_files(package / name))
+    code = [f"{file.relative_to(package)} {(status := file.stat()).st_size} {status.st_mtime_ns}" for file in files]
     settings = [keras.config.floatx(), keras.config.epsilon(), keras.config.image_data_format()]
     flags = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith(("JAX_", "XLA_")))
     return "\n".join([*code, repr(settings), repr(sorted(jax.config.values.items())), *flags])

@@ -1,14 +1,15 @@
-"""Whether a program with inputs does what the model with other numbers does by itself; checked once a machine."""
+"""Verifies that a program with inputs trains like a model built with those numbers. The result is cached on disk."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from kexp.fused.functional.blueprint import Blueprint
 from kexp.fused.functional.lane_functions import LaneFunctions
 from kexp.fused.functional.lowering import compile_fast
 from kexp.fused.inputs.bindings import Binding
-from kexp.fused.inputs.config_numbers import Key, numbers_of
+from kexp.fused.inputs.config_numbers import ConfigPath, numbers_of
 from kexp.fused.inputs.symbols import FLOATS, INTS, ProgramInputs
 from kexp.fused.structure.comparison import agree_to_rounding, perturbed
 from kexp.fused.structure.trace_cache import cache_file, read_cached, write_cached
@@ -19,45 +20,54 @@ __all__ = ["verified_inputs"]
 def verified_inputs(
     blueprint: Blueprint,
     probe: Blueprint,
-    places: list[Binding],
-    tracers: frozenset[Key],
-    batches: list[tuple[Any, ...]],
+    bindings: Sequence[Binding],
+    plain_keys: frozenset[ConfigPath],
+    batches: Sequence[tuple[Any, ...]],
 ) -> ProgramInputs | None:
-    """The inputs of the representative's program, if with the probe's numbers it does what the probe does; else None.
+    """Compares a few training steps of two models: the blueprint's with the probe's numbers as inputs, and the probe's.
 
-    What an earlier process has checked is not checked again.
+    Args:
+        blueprint: the representative's model.
+        probe: the same model, built with other numbers.
+        bindings: where the blueprint's model holds its numbers.
+        plain_keys: numbers that Keras gets as traced arrays instead of symbols.
+        batches: batches of one size; a step is run on each.
+
+    Returns:
+        The inputs of the blueprint's program, as tracing has found them; None if the results differ, or if a Python
+        branch on a number is taken differently. An earlier process may have found them already.
     """
     import jax
     import numpy as np
 
     prepared, numbers = blueprint.prepared, numbers_of(blueprint.prepared.experiment)
     others = {**numbers, **numbers_of(probe.prepared.experiment)}
-    bound_to = [place.key for place in places]
-    constants = {key: value for key, value in numbers.items() if key not in bound_to}
-    file = cache_file("check", prepared, bound_to, sorted(tracers, key=repr), constants)
-    kept = read_cached(file)
-    if kept is not None:
-        slots = ProgramInputs(numbers, kept["slots"])
-        if slots.agree(numbers) and slots.agree(others):
-            return slots
-    slots = ProgramInputs(numbers)
-    mine = LaneFunctions(blueprint, places, tracers, slots, prepared.batch_size)
-    theirs = LaneFunctions(probe, [], frozenset(), ProgramInputs({}), prepared.batch_size)
+    bound_keys = [binding.key for binding in bindings]
+    constants = {key: value for key, value in numbers.items() if key not in bound_keys}
+    file = cache_file("check", prepared, bound_keys, sorted(plain_keys, key=repr), constants)
+    cached = read_cached(file)
+    if cached is not None:
+        inputs = ProgramInputs(numbers, cached["inputs"])
+        if inputs.has_same_branches(numbers) and inputs.has_same_branches(others):
+            return inputs
+    inputs = ProgramInputs(numbers)
+    with_inputs = LaneFunctions(blueprint, bindings, plain_keys, inputs, prepared.batch_size)
+    built = LaneFunctions(probe, [], frozenset(), ProgramInputs({}), prepared.batch_size)
 
-    def both(floats: Any, ints: Any, state: Any, batches: Any) -> Any:
-        with mine.numbers(floats, ints):
-            ours = mine.measure(list(state), mine._reset(), batches)
-        return ours, theirs.measure(list(state), theirs._reset(), batches)
+    def run_both(floats: Any, ints: Any, state: Any, batches: Any) -> Any:
+        with with_inputs.bound_to(floats, ints):
+            result = with_inputs.run_steps(list(state), batches)
+        return result, built.run_steps(list(state), batches)
 
-    empty, state = (np.zeros(FLOATS, np.float32), np.zeros(INTS, np.int32)), probe.state()
-    compiled_for = jax.jit(both).lower(*empty, state, batches)
-    if not slots.agree(others):
+    state = probe.state()
+    lowered = jax.jit(run_both).lower(np.zeros(FLOATS, np.float32), np.zeros(INTS, np.int32), state, batches)
+    if not inputs.has_same_branches(others):
         return None
-    floats, ints = slots.fill([others])
-    run = compile_fast(compiled_for, 0)
-    ours, expected = jax.tree.map(np.asarray, run(floats[0], ints[0], state, batches))
+    floats, ints = inputs.arrays([others])
+    run = compile_fast(lowered, 0)
+    result, expected = jax.tree.map(np.asarray, run(floats[0], ints[0], state, batches))
     nearby = jax.tree.map(np.asarray, run(floats[0], ints[0], perturbed(state), batches)[1])
-    if not agree_to_rounding(state, ours, expected, nearby):
+    if not agree_to_rounding(state, result, expected, nearby):
         return None
-    write_cached(file, {"slots": slots.found})
-    return slots
+    write_cached(file, {"inputs": inputs.found})
+    return inputs

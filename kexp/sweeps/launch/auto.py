@@ -77,8 +77,8 @@ class AutoLauncher(HydraLauncher):
         for task in filter(is_lane, planned_tasks(trials, Path())):
             add_share(shares, structure_key(task.config), task)
         if shares:
-            clear = _plain(shares, self._workers) == set(shares)
-            self._fused.prepare(trials, None if clear else self._fused.question(shares, os.devnull))
+            is_clear = _surely_lanes(shares, self._workers) == set(shares)
+            self._fused.prepare(trials, None if is_clear else self._fused.estimate_request(shares, os.devnull))
 
     def close(self) -> None:
         """Ends the engine's process, if no trial is a lane."""
@@ -130,7 +130,7 @@ class AutoLauncher(HydraLauncher):
         """Decides where each structure runs: as before if the sweep is resumed, else by the estimated time."""
         if not tasks:
             return
-        before = _recall(folder)
+        before = _read_choices(folder)
         shares: dict[str, Share] = {}
         for task in tasks:
             key = _SEARCH if search else structure_key(task.config)
@@ -144,19 +144,19 @@ class AutoLauncher(HydraLauncher):
                 self._choices[key] = _Choice(_FUSED, "fused.strict")
             else:
                 add_share(shares, key, task, search or 1)
-        plain = _plain(shares, self._workers)
-        self._choices |= dict.fromkeys(plain, _Choice(_FUSED, "with such layers lanes take less time"))
-        shares = {key: share for key, share in shares.items() if key not in plain}
+        sure = _surely_lanes(shares, self._workers)
+        self._choices |= dict.fromkeys(sure, _Choice(_FUSED, "with such layers lanes take less time"))
+        shares = {key: share for key, share in shares.items() if key not in sure}
         if shares:
-            asked = self._fused.question(shares, str(folder / "fused.log"))
+            request = self._fused.estimate_request(shares, str(folder / "fused.log"))
             sunk = any(each.how == _WORKERS for each in self._choices.values())
             keys = list(shares)
-            for weighed, choice in decide(self._fused.weigh(asked), sunk):
-                self._choices |= {keys[position]: choice for position in weighed.shares}
+            for estimate, choice in decide(self._fused.estimate(request), sunk):
+                self._choices |= {keys[position]: choice for position in estimate.shares}
             for key in set(shares).difference(self._choices):
-                self._choices[key] = _unweighed(shares[key].task)
+                self._choices[key] = _without_estimate(shares[key].task)
         self._every = self._choices[_SEARCH] if search else None
-        _remember(folder, before | {key: each.how for key, each in self._choices.items()})
+        _write_choices(folder, before | {key: each.how for key, each in self._choices.items()})
 
     def _choice(self, task: Task) -> _Choice:
         return self._every or self._choices[structure_key(task.config)]
@@ -176,18 +176,18 @@ class AutoLauncher(HydraLauncher):
         return as_written(task)
 
 
-def decide(weighed: Sequence[Estimate], sunk: bool) -> Iterator[tuple[Estimate, _Choice]]:
+def decide(estimates: Sequence[Estimate], sunk: bool) -> Iterator[tuple[Estimate, _Choice]]:
     """Decide where each structure runs: where it takes less time, if the gain is worth starting worker processes.
 
     Args:
-        weighed: the structures with their estimated times.
+        estimates: the structures with their estimated times.
         sunk: whether worker processes are needed anyway.
     """
-    slower = [each for each in weighed if each.fused_s > each.workers_s]
+    slower = [each for each in estimates if each.fused_s > each.workers_s]
     gain = sum(each.fused_s - each.workers_s for each in slower)  # infinite if one cannot be a lane
     pays = sunk or gain > START_S
     ways: dict[str, list[Estimate]] = {_FUSED: [], _WORKERS: []}
-    for each in weighed:
+    for each in estimates:
         ways[_WORKERS if each in slower and pays else _FUSED].append(each)
     for how, structures in ways.items():
         why = _why(how, [each for each in structures if not each.reason])
@@ -195,30 +195,30 @@ def decide(weighed: Sequence[Estimate], sunk: bool) -> Iterator[tuple[Estimate, 
             yield each, _Choice(how, each.reason or why)
 
 
-def _unweighed(task: Task) -> _Choice:
-    """Return the choice for a structure that could not be weighed; the engine reports what is wrong with it."""
+def _without_estimate(task: Task) -> _Choice:
+    """Return the choice for a structure that could not be estimated; the engine reports what is wrong with it."""
     if has_foreign_code(task.config):
         return _Choice(_WORKERS, "what they take could not be found out: the process that tried has died")
     return _Choice(_FUSED, "what they take is not known")
 
 
-def _why(how: str, weighed: Sequence[Estimate]) -> str:
-    by = "by a few steps that were timed" if any(each.probed for each in weighed) else "by estimate"
-    fused_s, workers_s = sum(each.fused_s for each in weighed), START_S + sum(each.workers_s for each in weighed)
+def _why(how: str, estimates: Sequence[Estimate]) -> str:
+    by = "by a few steps that were timed" if any(each.probed for each in estimates) else "by estimate"
+    fused_s, workers_s = sum(each.fused_s for each in estimates), START_S + sum(each.workers_s for each in estimates)
     if how == _FUSED:
         return f"{by} {fused_s:.0f} s, against {workers_s:.0f} s in worker processes"
     return f"{by} {workers_s:.0f} s, against {fused_s:.0f} s as lanes"
 
 
-def _plain(shares: Mapping[str, Share], workers: int) -> set[str]:
-    """Return the structures that need no weighing: lanes are faster, and start before worker processes would."""
-    gains = {key: share for key, share in shares.items() if _gains(share.task.config)}
-    if gains and max_compile_s(gains.values()) < min_workers_s(gains.values(), workers):
-        return set(gains)
+def _surely_lanes(shares: Mapping[str, Share], workers: int) -> set[str]:
+    """Return the structures that need no estimate: lanes are faster, and start before worker processes would."""
+    sure = {key: share for key, share in shares.items() if _is_surely_lane(share.task.config)}
+    if sure and max_compile_s(sure.values()) < min_workers_s(sure.values(), workers):
+        return set(sure)
     return set()
 
 
-def _gains(config: Mapping[str, Any]) -> bool:
+def _is_surely_lane(config: Mapping[str, Any]) -> bool:
     """Return whether the config alone shows that lanes are faster: no convolutions, callbacks or foreign code."""
     model = config["model"]
     if any(config["callbacks"].values()) or has_foreign_code(config):
@@ -226,7 +226,7 @@ def _gains(config: Mapping[str, Any]) -> bool:
     return model["name"] in _OWN and not any("conv" in name.lower() for name in component_names(model))
 
 
-def _recall(folder: Path) -> dict[str, str]:
+def _read_choices(folder: Path) -> dict[str, str]:
     """Return the choices of an earlier run of the sweep: structure -> where it runs."""
     try:
         found = json.loads((folder / _CHOICES).read_text())
@@ -235,7 +235,7 @@ def _recall(folder: Path) -> dict[str, str]:
     return {key: how for key, how in found.items() if how in (_FUSED, _WORKERS)}
 
 
-def _remember(folder: Path, choices: Mapping[str, str]) -> None:
+def _write_choices(folder: Path, choices: Mapping[str, str]) -> None:
     from kexp.persistence.atomic import write_atomically
 
     folder.mkdir(parents=True, exist_ok=True)

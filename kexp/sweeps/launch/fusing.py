@@ -62,17 +62,17 @@ class FusedLauncher(HydraLauncher):
             self._process.close()
             self._process = None
 
-    def question(self, shares: Mapping[str, Share], log: str) -> EstimateRequest:
-        """Returns the question how long these structures take; `log` is the file for the engine's output."""
-        known = list(shares.values())
-        threads = known[0].task.config["fused"]["threads"]
-        return EstimateRequest(known, self.n_workers or default_workers(), threads, log)
+    def estimate_request(self, shares: Mapping[str, Share], log: str) -> EstimateRequest:
+        """Returns a request for these structures; `log` is the file for the engine's output."""
+        listed = list(shares.values())
+        threads = listed[0].task.config["fused"]["threads"]
+        return EstimateRequest(listed, self.n_workers or default_workers(), threads, log)
 
-    def weigh(self, asked: EstimateRequest) -> list[Estimate]:
+    def estimate(self, request: EstimateRequest) -> list[Estimate]:
         """Returns the time of structures as lanes and in worker processes; empty if measuring killed the process."""
         self.start()
         assert self._process is not None
-        return self._process.weigh(asked)
+        return self._process.estimate(request)
 
     def seconds(
         self, tasks: Sequence[Task], folder: Path, as_lanes: Callable[[Task], bool] = lambda task: True
@@ -83,10 +83,10 @@ class FusedLauncher(HydraLauncher):
             add_share(shares, structure_key(task.config), task)
         if not shares:
             return 0.0
-        known = list(shares.values())
-        weighed = self.weigh(self.question(shares, str(folder / "fused.log")))
-        lanes = [each.fused_s for each in weighed if _is_run_as_lane(each, known, as_lanes)]
-        others = [each.workers_s for each in weighed if not _is_run_as_lane(each, known, as_lanes)]
+        listed = list(shares.values())
+        estimates = self.estimate(self.estimate_request(shares, str(folder / "fused.log")))
+        lanes = [each.fused_s for each in estimates if _is_run_as_lane(each, listed, as_lanes)]
+        others = [each.workers_s for each in estimates if not _is_run_as_lane(each, listed, as_lanes)]
         return sum(lanes) + sum(others) + (ENGINE_S if lanes else 0.0) + (START_S if others else 0.0)
 
     def _started(self) -> EngineProcess:
@@ -99,7 +99,7 @@ class FusedLauncher(HydraLauncher):
 
         Args:
             trials: the sweep's trials.
-            unsure: structures to weigh first, if it is not decided yet that the trials are lanes.
+            unsure: structures to estimate first, if it is not decided yet that the trials are lanes.
         """
         waiting = [trial for trial in trials if trial.state == "WAITING"]
         if self._process is not None:
@@ -236,8 +236,8 @@ def is_lane(task: Task | Trial) -> bool:
     return bool(task.config["trainer"]["engine"] == "compiled")
 
 
-def _is_run_as_lane(weighed: Estimate, shares: Sequence[Share], as_lanes: Callable[[Task], bool]) -> bool:
-    return math.isfinite(weighed.fused_s) and as_lanes(shares[weighed.shares[0]].task)
+def _is_run_as_lane(estimate: Estimate, shares: Sequence[Share], as_lanes: Callable[[Task], bool]) -> bool:
+    return math.isfinite(estimate.fused_s) and as_lanes(shares[estimate.shares[0]].task)
 
 
 def as_written(task: Task) -> Task:

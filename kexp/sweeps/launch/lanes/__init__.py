@@ -1,5 +1,5 @@
-"""Lanes: trials as parts of one compiled program, in an engine's process.
+"""Lanes: runs trials as lanes of compiled programs, in a process of its own (the engine).
 
-In: tasks of equal structure. Out: their outcomes.
-Imports the worker's rooms; imported by the launchers.
+Input: tasks for the engine. Output: the outcome of each task, or the reason why it cannot be a lane. The launchers
+import this package. It imports `trial_run` and the worker processes' modules beside it, and `kexp.fused`.
 """

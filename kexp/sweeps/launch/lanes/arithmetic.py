@@ -1,4 +1,4 @@
-"""How much a model multiplies: what its training takes on any machine."""
+"""Counts the multiplications of a model, from which its training time on a machine is estimated."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ __all__ = ["multiplications"]
 
 
 def multiplications(model: Any, rows: DataSpec) -> dict[str, float]:
-    """The multiplications of a model's forward pass for one row, by kind: dense, convolution, recurrent.
+    """Counts the multiplications of a model's forward pass for one row.
 
-    They are counted in what JAX traces, so that a model of any class counts, and layers inside layers.
+    They are counted in the traced function (its jaxpr), so layers within layers and models of any class are included.
 
     Args:
         model: built, on JAX.
-        rows: what the data's rows are.
+        rows: the shape and dtype of the data's rows.
+
+    Returns:
+        "dense", "convolution" or "recurrent" -> multiplications; a kind that the model does not have is missing.
     """
     import jax
     import keras
@@ -36,7 +39,14 @@ def multiplications(model: Any, rows: DataSpec) -> dict[str, float]:
 
 
 def _count(jaxpr: Any, times: float, kind: str, found: dict[str, float]) -> None:
-    """Adds what a traced function multiplies; a loop over steps is recurrent."""
+    """Adds the multiplications of a traced function to `found`.
+
+    Args:
+        jaxpr: the function.
+        times: how often it is called.
+        kind: the kind of its matrix products; those within a loop are recurrent.
+        found: kind -> multiplications.
+    """
     for step in jaxpr.eqns:
         name, parameters = step.primitive.name, step.params
         if name == "dot_general":
@@ -48,12 +58,13 @@ def _count(jaxpr: Any, times: float, kind: str, found: dict[str, float]) -> None
             channels = kernel.shape[parameters["dimension_numbers"].rhs_spec[0]]
             made = times * kernel.size / channels * step.outvars[0].aval.size
             found["convolution"] = found.get("convolution", 0.0) + made
-        loops = name in ("scan", "while")
+        is_loop = name in ("scan", "while")
         for inside in _functions_in(parameters.values()):
-            _count(inside, times * parameters.get("length", 1), "recurrent" if loops else kind, found)
+            _count(inside, times * parameters.get("length", 1), "recurrent" if is_loop else kind, found)
 
 
 def _functions_in(parameters: Iterable[Any]) -> Iterator[Any]:
+    """Yields the traced functions among an operation's parameters."""
     for each in parameters:
         function = getattr(each, "jaxpr", each)
         if hasattr(function, "eqns"):

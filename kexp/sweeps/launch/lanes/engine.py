@@ -1,4 +1,4 @@
-"""The engine's process as the sweep sees it: started early, asked for batches of lanes, replaced when it dies."""
+"""The engine's process, as seen from the sweep: started early, sent batches of lanes, replaced when it dies."""
 
 from __future__ import annotations
 
@@ -17,41 +17,45 @@ from kexp.system.child_process import ChildProcess
 
 __all__ = ["Engine", "EngineProcess"]
 
-_BATCH = 64  # batches of so many trials for each lane: programs stay busy, and memory flat
-_STARTS = 3  # so many engines in a row that die before they are ready, and none will live
-_DEATHS = 2  # after so many, what is not kexp's own code runs elsewhere
-_COMPILE_S = 300.0  # added to a trial's time limit before an engine that says nothing counts as hung
+_BATCH = 64  # trials of a batch for each lane, so that programs have work and memory stays bounded
+_STARTS = 3  # after so many engines in a row that die before they train, no more is started
+_DEATHS = 2  # after so many, trials with code that is not kexp's run in worker processes
+_COMPILE_S = 300.0  # added to a trial's time limit: an engine that sends nothing for so long has hung
 
 
 class EngineProcess:
-    """The process. Importing JAX takes seconds, so it is started before it is known what it is to do."""
+    """A process with an engine. It is started before there is work for it, because importing JAX takes seconds."""
 
     def __init__(self) -> None:
         self.child = ChildProcess("kexp.sweeps.launch.lanes.engine_process:serve")
         self._lanes = 0
 
     def lanes(self) -> int:
-        """How many trials run at once; waits until the process is ready."""
+        """Waits until the process is ready; returns how many trials it runs at once.
+
+        Raises:
+            EOFError: the process has died.
+        """
         if not self._lanes:
             self._lanes = self.child.receive()
         return self._lanes
 
-    def weigh(self, asked: EstimateRequest) -> list[Estimate]:
-        """What structures take; empty where the process died of finding out."""
+    def estimate(self, request: EstimateRequest) -> list[Estimate]:
+        """Returns the estimated times of structures; empty if the process has died while it measured."""
         try:
             self.lanes()
-            self.child.send(asked)
-            weighed: list[Estimate] = self.child.receive()
+            self.child.send(request)
+            estimates: list[Estimate] = self.child.receive()
         except EOFError:
             return []
-        return weighed
+        return estimates
 
-    def compile_ahead(self, asked: CompileAhead) -> None:
-        """Has it compile the programs of a few tasks like those that will come."""
-        self.child.send(asked)
+    def compile_ahead(self, request: CompileAhead) -> None:
+        """Lets it compile the programs of a few tasks like those that will come."""
+        self.child.send(request)
 
     def how_it_died(self) -> str:
-        """As a sentence."""
+        """Returns how the process died, for messages."""
         return self.child.how_it_died(with_error=not self._lanes)
 
     def close(self) -> None:
@@ -61,11 +65,11 @@ class EngineProcess:
 
 
 class Engine(LaneRunner):
-    """Runs lanes in a process of this machine; that is replaced when it dies.
+    """Runs lanes in a process on this machine, which is replaced when it dies.
 
     Args:
-        process: the first one.
-        events: see `LaneRunner`, as for the two that follow.
+        process: the first process.
+        events: see `LaneRunner`, as for `fused` and `groups`.
     """
 
     def __init__(self, process: EngineProcess, events: Events, fused: Fused, groups: dict[str, LaneGroup]) -> None:
@@ -99,10 +103,10 @@ class Engine(LaneRunner):
         return going, self.refused
 
     def _give_up(self, reason: str) -> bool:
-        """No process stays: what waits is run elsewhere.
+        """Refuses all waiting tasks, because no process stays alive; returns that the sweep continues.
 
         Raises:
-            WorkerError: there is what cannot be.
+            WorkerError: a task must be a lane.
         """
         if self.fused.strict or any(task.ordinary is None for task in self._waiting.values()):
             raise WorkerError(f"the process of the lanes does not stay: {reason}") from None
@@ -111,6 +115,7 @@ class Engine(LaneRunner):
         return True
 
     def _run_once(self, dry: bool) -> bool:
+        """Sends the waiting tasks, and handles reports until all have ended; returns whether the sweep continues."""
         tasks = list(self._waiting.values())
         log = tasks[0].sweep_folder / "fused.log"
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -134,6 +139,11 @@ class Engine(LaneRunner):
         return verified
 
     def _next(self) -> Any:
+        """Returns the next report.
+
+        Raises:
+            EOFError: the process has died, or has hung and was killed.
+        """
         limit_s = self.events.settings.trial_timeout_s
         try:
             return self._process.child.receive(None if limit_s is None else limit_s + _COMPILE_S)
@@ -142,10 +152,11 @@ class Engine(LaneRunner):
             raise EOFError from None
 
     def _after_death(self, reason: str) -> bool:
-        """What was with the process goes on where a death costs one trial alone, and the others in the next process.
+        """Handles the death of a process; returns whether the sweep continues. Tasks left waiting run in the next one.
 
-        Code that is not kexp's may have been the cause: whose it is, is not known here. Without any, lanes are tried
-        again as lanes as often as a trial may be.
+        Code that is not kexp's may have been the cause, but not whose. Running trials with such code are refused, so
+        that each runs in a worker process, where a death costs one trial. Other running trials are tried again as
+        lanes, `sweep.max_retries` times.
         """
         self._deaths += 1
         foreign = [number for number, task in self._waiting.items() if has_foreign_code(task.config)]

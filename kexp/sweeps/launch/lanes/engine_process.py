@@ -1,4 +1,4 @@
-"""The engine's process, its own side: one request after another, with one engine."""
+"""The code that runs in the engine's process: answers one request after another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["serve"]
 
 
 def serve(connection: Connection) -> None:
-    """Says how many trials run at once, then answers requests until the connection is closed.
+    """Sends how many trials run at once, then answers requests until the connection is closed.
 
     Args:
         connection: receives requests: `Batch`, whose answers end with None, `EstimateRequest`, `Verify`, and
@@ -30,7 +30,7 @@ def serve(connection: Connection) -> None:
             connection.send(engine.verify())
         elif isinstance(asked, EstimateRequest):
             _log_to(asked.log)
-            connection.send(engine.scales.weigh(asked))
+            connection.send(engine.estimator.estimate(asked))
         elif isinstance(asked, CompileAhead):
             engine.compile_ahead(asked)
         else:
@@ -40,7 +40,7 @@ def serve(connection: Connection) -> None:
 
 
 def _log_to(file: str) -> None:
-    """Sends standard output and error there, those of libraries written in C too."""
+    """Redirects standard output and error to a file, including the output of C libraries."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for number in (1, 2):
         os.dup2(descriptor, number)

@@ -1,4 +1,4 @@
-"""The engine of lanes: batches of trials come in, run as lanes of compiled programs, and go out as outcomes."""
+"""The engine: runs batches of trials as lanes of compiled programs, and reports their outcomes."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = ["LaneEngine", "import_engine"]
 
-_WATCH_S = 0.5
+_WATCH_S = 0.5  # between two looks at running callbacks
 
 
 def import_engine(threads: int | None = None) -> int:
-    """Imports JAX, in a process that is kexp's alone.
+    """Imports Keras on JAX, in a process of kexp's own.
 
     Args:
-        threads: programs at once; None for the device's own number.
+        threads: how many programs run at once; None for the device's default.
 
     Returns:
         How many trials run at once.
@@ -50,39 +50,39 @@ def import_engine(threads: int | None = None) -> int:
 
 
 @dataclass(frozen=True)
-class _Parked:
-    """A lane that is paused, its notes, and what it was made of."""
+class _Paused:
+    """A paused lane, its times, and the experiment and config of its trial."""
 
-    parked: fused.PausedLane
+    lane: fused.PausedLane
     notes: LaneNotes
     prepared: Prepared
     config: Mapping[str, Any]
 
 
 class LaneEngine:
-    """Runs batches, in a process whose Keras is on JAX, and keeps programs and data between them.
+    """Runs batches of trials in this process, whose Keras runs on JAX. Keeps programs and data between batches.
 
     Args:
-        channel: to the sweep.
+        channel: the connection to the sweep.
     """
 
     def __init__(self, channel: Channel) -> None:
         from kexp import fused
         from kexp.tracking import environment
 
-        self.session, self.scales = fused.Session(), Estimator(self.prepare)
+        self.session, self.estimator = fused.Session(), Estimator(self.prepare)
         self._reports = Reports(channel)
         self._ran_on = environment()
         self._data: dict[str, Data] = {}
         self._notes: dict[int, LaneNotes] = {}
-        self._parked: dict[tuple[int, int], _Parked] = {}
+        self._paused: dict[tuple[int, int], _Paused] = {}
         self._summaries: dict[int, Summary] = {}
         self._summary_of: dict[str, Summary] = {}
         self._limit_s: float | None = None
         self._ended, self._kept = 0, list[fused.LaneResult]()
 
     def run(self, batch: Batch) -> None:
-        """Runs a batch to its end; what becomes of it is reported."""
+        """Runs a batch until every trial has ended, and reports epochs and outcomes."""
         from kexp import fused
 
         self._notes.clear()
@@ -109,9 +109,9 @@ class LaneEngine:
                 self._reports.send(Narrowed(_digest(group), group.width, group.narrowed))
 
     def _lane_ended(self, result: fused.LaneResult, verify: int) -> None:
-        if result.parked is not None:
-            self._reports.send(self._pause(result, result.parked))
-        elif result.status == "failed" and _goes_on_elsewhere(result.trial.key):
+        if result.paused is not None:
+            self._reports.send(self._pause(result, result.paused))
+        elif result.status == "failed" and _has_fallback(result.trial.key):
             self._hand_over(result)
         else:
             self._reports.send(self._outcome(result))
@@ -123,37 +123,36 @@ class LaneEngine:
         return lane_outcome(result, notes, self._summaries.get(result.group, ("", {})), self._ran_on)
 
     def _forget(self, tasks: Sequence[Task]) -> None:
-        """Lets go of lanes that were parked before those that the tasks go on with; once models are saved, of all."""
+        """Frees paused lanes that no later task resumes: those of earlier epochs; all once models are being saved."""
         epochs = [task.goes_on[1] for task in tasks if task.goes_on is not None]
         if epochs:
-            self._parked = {key: kept for key, kept in self._parked.items() if key[1] >= min(epochs)}
+            self._paused = {key: kept for key, kept in self._paused.items() if key[1] >= min(epochs)}
         elif all(task.saves for task in tasks):
-            self._parked.clear()
+            self._paused.clear()
 
-    def _pause(self, result: fused.LaneResult, parked: fused.PausedLane) -> Outcome:
-        """Keeps a lane for those that go on with it. What it has measured is its record, should none do."""
+    def _pause(self, result: fused.LaneResult, paused: fused.PausedLane) -> Outcome:
+        """Keeps a paused lane. The outcome has a record, in case the trial is not resumed."""
         task: Task = result.trial.key
         notes = self._notes.pop(task.number, None) or LaneNotes()
         notes.paused = time.time()
-        self._parked[task.number, parked.epoch] = _Parked(parked, notes, result.trial.prepared, task.config)
-        if task.varies:  # a member of a population goes on in any case
-            return Outcome(task.number, "PAUSED", "", parked.history.last, parked.history.duration_s)
+        self._paused[task.number, paused.epoch] = _Paused(paused, notes, result.trial.prepared, task.config)
+        if task.varies:  # a member of a population always continues, so it needs no record yet
+            return Outcome(task.number, "PAUSED", "", paused.history.last, paused.history.duration_s)
         self._notes[task.number] = notes
         return self._outcome(result)
 
     def _summary(self, group: fused.Group) -> Summary:
-        """What Keras says of a group's model; once for each structure, however many stages there are."""
+        """Returns the summary of a group's model, computed once for each structure."""
         from kexp.experiment import model_size, model_summary
 
         digest = _digest(group)
         if digest not in self._summary_of:
-            assert group.structure is not None
             model = group.structure.blueprint.model
             self._summary_of[digest] = model_summary(model), model_size(model)
         return self._summary_of[digest]
 
     def _hand_over(self, result: fused.LaneResult) -> None:
-        """A lane that ended in an error: an ordinary training tells whether it is one there too."""
+        """Reports a failed lane as none, so that it runs as an ordinary training, which may not fail."""
         task: Task = result.trial.key
         self._notes.pop(task.number, None)
         if result.trial.checkpoint is not None:
@@ -161,7 +160,7 @@ class LaneEngine:
         self._reports.send(NotALane(task.number, str(result.error or result.reason)))
 
     def watch(self) -> None:
-        """Ends this process when a callback takes longer than a trial may: nothing else ends it, nor what it holds."""
+        """Ends this process if a callback runs longer than a trial may. Nothing else can interrupt a callback."""
         from kexp import fused
 
         while True:
@@ -170,7 +169,7 @@ class LaneEngine:
             for trial, since in list(fused.IN_CALLBACKS.values()):
                 if limit_s is not None and trial is not None and time.monotonic() - since > limit_s:
                     task: Task = trial.key
-                    if _goes_on_elsewhere(task):
+                    if _has_fallback(task):
                         reason = "a callback takes longer than sweep.trial_timeout_s"
                         self._reports.send(NotALane(task.number, reason))
                     else:
@@ -178,49 +177,53 @@ class LaneEngine:
                     os._exit(1)
 
     def compile_ahead(self, asked: CompileAhead) -> None:
-        """Compiles what tasks will need. What goes wrong here goes wrong again when they run, and is reported then."""
+        """Compiles the programs of tasks. An error is ignored, because it occurs again when they run."""
         from kexp import fused
 
         with contextlib.suppress(Exception):
-            if asked.unsure is None or self.scales.clear(asked.unsure):
+            if asked.unsure is None or self.estimator.clearly_lanes(asked.unsure):
                 fused.compile_ahead([fused.Trial(task, self.prepare(task)) for task in asked.tasks], self.session)
 
     def _keep(self, result: fused.LaneResult, most: int) -> None:
-        """Keeps some of a sweep's results, each with the same chance however many there are: reservoir sampling."""
+        """Keeps at most `most` results of a sweep, each with the same probability (reservoir sampling)."""
         self._ended += 1
         place = len(self._kept) if len(self._kept) < most else random.randrange(self._ended)
         if place < most:
             self._kept[place : place + 1] = [result]
 
     def verify(self) -> Verified:
-        """Trains the results that were kept again, each alone."""
+        """Trains the kept results again, each alone, and compares bit by bit."""
         from kexp import fused
 
         return Verified(len(self._kept), fused.verify(self._kept, len(self._kept)))
 
     def _trials(self, tasks: Sequence[Task]) -> Iterator[fused.Trial]:
-        """The tasks prepared; one that cannot be is reported as invalid."""
+        """Yields the tasks as trials; reports a task whose experiment cannot be prepared."""
         from kexp import fused
         from kexp.experiment import checkpointing_of
 
         for task in tasks:
             try:
-                kept = None if task.goes_on is None else self._parked.get(task.goes_on)
+                kept = None if task.goes_on is None else self._paused.get(task.goes_on)
                 with fused.settings_guarded():
                     prepared = kept.prepared if kept and kept.config == task.config else self.prepare(task)
                 left = Path(task.checkpoint) if task.checkpoint else None
                 checkpointing = checkpointing_of(prepared, left, Path(task.folder))
                 if kept:
                     self._notes[task.number] = kept.notes.resumed()
-                parked = kept.parked if kept else None  # without, it begins: after this process was replaced
-                yield fused.Trial(task, prepared, checkpointing, task.until or None, parked, task.varies)
+                paused = kept.lane if kept else None  # None if its engine has died: it starts again
+                yield fused.Trial(task, prepared, checkpointing, task.until or None, paused, task.varies)
             except ConfigError as error:
                 self._reports.send(Outcome(task.number, "INVALID", str(error), repeatable=True))
             except (Exception, SystemExit) as error:
                 self._reports.send(NotALane(task.number, _sentence(error)))
 
     def prepare(self, task: Task) -> Prepared:
-        """The task's experiment; data is loaded once."""
+        """Returns a task's prepared experiment. Each data set is loaded once.
+
+        Raises:
+            ConfigError: the experiment is not valid.
+        """
         import json
 
         from kexp.experiment import load_data, prepare
@@ -233,6 +236,7 @@ class LaneEngine:
         return prepare(experiment, self._data[key])
 
     def _epoch(self, trial: fused.Trial, epoch: int, metrics: Mapping[str, float]) -> str | None:
+        """Reports an epoch; returns the reason to end the trial, or None."""
         task: Task = trial.key
         notes = self._notes.setdefault(task.number, LaneNotes())
         notes.stamps.append(time.time_ns() // 1_000_000)
@@ -241,17 +245,17 @@ class LaneEngine:
         return too_long(self._limit_s or 0) if notes.timed_out else answer
 
 
-def _goes_on_elsewhere(task: Task) -> bool:
-    """Whether a trial that ends in an error here is to be run as an ordinary one."""
+def _has_fallback(task: Task) -> bool:
+    """Returns whether a trial that fails as a lane may run again as an ordinary training."""
     return task.ordinary is not None and not task.config["fused"]["strict"]
 
 
 def _sentence(error: BaseException) -> str:
+    """Returns why a trial could not be prepared."""
     from kexp import fused
 
     return f"making it {error}" if isinstance(error, fused.NotALaneError) else in_a_line(error)
 
 
 def _digest(group: fused.Group) -> str:
-    assert group.structure is not None
     return group.structure.digest

@@ -1,4 +1,4 @@
-"""What is noted of a lane while it runs, and the outcome and record that come of it: those of an ordinary run."""
+"""Makes the outcome and the record of a lane, like those of an ordinary run, from its result and its times."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _STATES: dict[str, State] = {
     "paused": "PAUSED",
 }
 Summary = tuple[str, dict[str, int]]
-"""Keras' table of a model's layers, and how many weights there are."""
+"""Keras' table of a model's layers, and the number of its weights by metric name; see `kexp.experiment.size_of`."""
 
 
 @dataclass
 class LaneNotes:
-    """What is noted of a lane while it runs.
+    """The times of a lane.
 
     Attributes:
-        started: when, in seconds since 1970.
-        stamps: when each epoch ended, in milliseconds.
-        timed_out: whether it had its time.
-        paused: when it was.
-        waited_s: how long it was paused before.
+        started: when it started, seconds since 1970.
+        stamps: when each epoch ended, milliseconds since 1970.
+        timed_out: whether it has reached its time limit.
+        paused: when it was paused last, seconds since 1970.
+        waited_s: how long it was paused, seconds.
     """
 
     started: float = field(default_factory=time.time)
@@ -50,22 +50,22 @@ class LaneNotes:
 
     @property
     def trained_s(self) -> float:
-        """How long it has been running, pauses left out."""
+        """How long it has been running, without its pauses."""
         return time.time() - self.started - self.waited_s
 
     def resumed(self) -> LaneNotes:
-        """For a trial that goes on where this one was paused."""
+        """Returns the notes of a trial that resumes this paused lane now."""
         waited_s = self.waited_s + time.time() - self.paused
         return LaneNotes(self.started, list(self.stamps), waited_s=waited_s)
 
 
 def lane_outcome(result: fused.LaneResult, notes: LaneNotes, summary: Summary, ran_on: Any) -> Outcome:
-    """The outcome of a lane that has ended.
+    """Returns the outcome of a lane that has ended, with its record.
 
     Args:
-        result: of the engine.
-        notes: of the lane.
-        summary: of its model.
+        result: the lane's result.
+        notes: the lane's times.
+        summary: the summary of its model.
         ran_on: the environment, see `kexp.tracking.run.environment`.
     """
     task: Task = result.trial.key
@@ -86,6 +86,7 @@ def lane_outcome(result: fused.LaneResult, notes: LaneNotes, summary: Summary, r
 
 
 def _record(task: Task, result: fused.LaneResult, notes: LaneNotes, state: State, summary: Summary, ran_on: Any) -> Any:
+    """Collects what an ordinary run logs."""
     from kexp.experiment import Source, record_setup, run_tags, write_trained_state
 
     prepared, folder = result.trial.prepared, Path(task.folder)
@@ -106,10 +107,10 @@ def _record(task: Task, result: fused.LaneResult, notes: LaneNotes, state: State
 
 
 def _log_epochs(run: CollectedRun, result: fused.LaneResult, notes: LaneNotes) -> None:
-    """Metrics by epoch, at the time when each ended; those of the test with the last."""
+    """Logs the metrics of each epoch at the time when it ended, and the test's metrics with the last epoch."""
     from kexp.experiment import log_epoch_time, log_rates
 
-    # What was reported twice counts as it was the last time; what a checkpoint brought back, as the lane's start.
+    # An epoch that was trained twice has its last time; epochs that a checkpoint restored have the lane's start.
     epochs = result.history.epochs
     stamps = ([run.start_ms] * len(epochs) + notes.stamps)[len(notes.stamps) :]
     for (epoch, metrics), stamp in zip(epochs, stamps, strict=True):

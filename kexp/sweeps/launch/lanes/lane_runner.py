@@ -1,4 +1,4 @@
-"""What runs a sweep's lanes somewhere, as the sweep sees it: how it takes reports, wherever they come from."""
+"""The base of lane runners: runs a sweep's lanes in an engine somewhere, and passes its reports to the sweep."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["LaneGroup", "LaneRunner"]
 
 @dataclass
 class LaneGroup:
-    """Trials that share a program, as the closing lines tell of them.
+    """Trials that share a program, for the closing lines.
 
     Attributes:
-        first: the number of the first.
-        lanes: of the program.
-        why: what makes it a group of its own.
-        narrowed: why it has fewer lanes than it should have; empty where it has not.
-        numbers: the trials; one that goes on after a pause is grouped again.
+        first: the number of the first trial.
+        lanes: the number of lanes of the program.
+        why: what distinguishes it from other groups.
+        narrowed: why it has fewer lanes than planned; empty if it has not.
+        numbers: the numbers of the trials. A trial that resumes after a pause is reported again.
     """
 
     first: int
@@ -37,7 +37,7 @@ class LaneGroup:
 
     @property
     def trials(self) -> int:
-        """How many there are."""
+        """The number of trials."""
         return len(self.numbers)
 
 
@@ -45,14 +45,15 @@ class LaneRunner(ABC):
     """Runs batches of lanes.
 
     Args:
-        events: of the sweep.
-        fused: the config's `fused`.
-        groups: by what tells one from others; is added to.
+        events: the events of the sweep.
+        fused: the config's node `fused`.
+        groups: key -> group; new groups are added.
 
     Attributes:
-        begun: numbers of the trials that run.
-        attempts: how often each trial has begun.
-        answer: of the sweep, where the last message was of epochs.
+        begun: the numbers of the trials that are running.
+        attempts: trial -> how often it has begun.
+        refused: the tasks that cannot be lanes, each with the reason.
+        answer: the sweep's answer to the last message, if that was `Epochs`; None to continue.
     """
 
     def __init__(self, events: Events, fused: Fused, groups: dict[str, LaneGroup]) -> None:
@@ -64,33 +65,41 @@ class LaneRunner(ABC):
 
     @abstractmethod
     def most(self, grows: bool) -> int:
-        """How many trials to run at most in a batch; a search is asked for no more than run at the same time."""
+        """Returns the most trials of a batch.
+
+        Args:
+            grows: whether a search chooses the trials. It is asked for no more than run at the same time.
+        """
 
     @abstractmethod
     def run(self, batch: Sequence[Task], dry: bool = False) -> tuple[bool, list[tuple[Task, str]]]:
-        """Runs a batch to its end; a dry one is only grouped.
+        """Runs a batch until every trial has ended, or has been refused.
+
+        Args:
+            batch: the tasks.
+            dry: whether they are only grouped by program.
 
         Returns:
-            Whether the sweep goes on, and the tasks that cannot be lanes, each with the reason.
+            Whether the sweep continues, and the tasks that cannot be lanes, each with the reason.
 
         Raises:
-            ConfigError: `fused.strict`, and one of the tasks cannot be a lane; the lanes beside it are not trained.
-            WorkerError: no process can be had.
+            ConfigError: `fused.strict`, and a task cannot be a lane; the other lanes are not trained.
+            WorkerError: no process can be started.
         """
 
     @abstractmethod
     def verify(self) -> Verified:
-        """Trains some lanes of the sweep again, each alone; none of those whose process has died."""
+        """Trains some lanes of the sweep again, each alone, except those whose process has died."""
 
     @abstractmethod
     def close(self) -> None:
         """Ends every process."""
 
     def check(self, tasks: Sequence[Task]) -> None:
-        """Refuses a sweep of which some trial cannot be a lane, before any is trained.
+        """Checks that every task can be a lane, before any is trained.
 
         Raises:
-            ConfigError: `fused.strict`, and there is one.
+            ConfigError: `fused.strict`, and a task cannot be a lane.
         """
         groups, self.groups, events, self.events = self.groups, {}, self.events, NoEvents()
         try:
@@ -99,14 +108,17 @@ class LaneRunner(ABC):
             self.groups, self.events = groups, events
 
     def receive(self, message: Any, tasks: dict[int, Task]) -> bool:
-        """Takes a report of an engine.
+        """Handles a report of an engine.
 
         Args:
             message: see `Channel.send`.
-            tasks: those that the engine has; one that is over, or no lane, is taken out.
+            tasks: number -> task, of the engine's tasks; one that has ended or cannot be a lane is removed.
 
         Returns:
-            Whether the sweep goes on.
+            Whether the sweep continues.
+
+        Raises:
+            ConfigError: `fused.strict`, and a task cannot be a lane.
         """
         self.answer = None
         if isinstance(message, Outcome):
@@ -127,21 +139,22 @@ class LaneRunner(ABC):
         return True
 
     def end(self, outcome: Outcome, tasks: dict[int, Task]) -> bool:
-        """A trial is over, or paused; whether the sweep goes on."""
+        """Handles the outcome of a trial, which may be paused; returns whether the sweep continues."""
         if outcome.state != "INVALID":
             self._begin(outcome.number)
-        if outcome.state == "PAUSED":  # its next stage is no further attempt
+        if outcome.state == "PAUSED":  # its next stage is not another attempt
             self.attempts[outcome.number] -= 1
         tasks.pop(outcome.number, None)
         self.begun.discard(outcome.number)
         return self.events.on_end(outcome)
 
     def refuse(self, number: int, reason: str, tasks: dict[int, Task]) -> None:
-        """A trial is to be run elsewhere."""
+        """Moves a task from `tasks` to `refused`: it must run in a worker process."""
         self.begun.discard(number)
         self.refused.append((tasks.pop(number), reason))
 
     def _begin(self, number: int) -> None:
+        """Notes that a trial has begun, unless that is known."""
         if number not in self.begun:
             self.begun.add(number)
             self.attempts[number] += 1

@@ -1,4 +1,4 @@
-"""What a sweep and an engine of lanes send each other."""
+"""The messages between a sweep and an engine of lanes."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ __all__ = ["Batch", "Channel", "CompileAhead", "Epochs", "Grouped", "Narrowed", 
 
 
 class Channel(Protocol):
-    """An engine's way to the sweep."""
+    """The engine's end of the connection to the sweep."""
 
     def send(self, message: Any, /) -> None:
         """Sends `Grouped`, `Narrowed`, `NotALane`, `Epochs`, or the `Outcome` of a trial."""
 
     def recv(self) -> Any:
-        """Waits for the answer to the last message."""
+        """Waits for the answer to the last message, and returns it."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Trials to run, or only to group.
+    """Asks to run trials.
 
     Attributes:
         tasks: the trials.
-        log: the file that takes what is printed meanwhile.
-        timeout_s: longest time for one of them.
-        dry: only group them.
-        threads: programs at once; None for the device's own number.
-        verify: so many lanes of the sweep, chosen at random, are kept to be trained again alone; see `Verify`.
+        log: the file for standard output and error.
+        timeout_s: the time limit of a trial, seconds; None for none.
+        dry: whether the trials are only grouped by program.
+        threads: how many programs run at once; None for the device's default.
+        verify: how many random lanes of the sweep are kept for `Verify`.
     """
 
     tasks: Sequence[Task]
@@ -45,16 +45,17 @@ class Batch:
 
 @dataclass(frozen=True)
 class Verify:
-    """Asks for the lanes that were kept to be trained again, each alone, and compared to the last bit."""
+    """Asks to train the kept lanes again, each alone, and to compare the results bit by bit."""
 
 
 @dataclass(frozen=True)
 class CompileAhead:
-    """Tasks like those that will come: their programs can be compiled meanwhile. There is no answer.
+    """Asks to compile programs before the tasks come. There is no answer.
 
     Attributes:
-        tasks: a few of them.
-        unsure: what they may run as; nothing is compiled unless lanes win that clearly. None where they will be lanes.
+        tasks: a few tasks like those that will come.
+        unsure: if it is not decided yet that they are lanes, the structures to estimate: nothing is compiled unless
+            lanes are clearly faster. None if they are lanes.
     """
 
     tasks: Sequence[Task]
@@ -63,7 +64,12 @@ class CompileAhead:
 
 @dataclass(frozen=True)
 class Verified:
-    """How many lanes were trained again alone, and a sentence for each that came out otherwise."""
+    """The answer to `Verify`.
+
+    Attributes:
+        count: how many lanes were trained again.
+        wrong: a sentence for each lane with another result.
+    """
 
     count: int
     wrong: Sequence[str]
@@ -71,14 +77,24 @@ class Verified:
 
 @dataclass(frozen=True)
 class Grouped:
-    """How trials share programs: for each, its key, its trials, its lanes, and why it is one of its own."""
+    """How trials share programs.
+
+    Attributes:
+        groups: (key, numbers of the trials, width, what distinguishes the group) for each program.
+    """
 
     groups: Sequence[tuple[str, Sequence[int], int, str]]
 
 
 @dataclass(frozen=True)
 class Narrowed:
-    """A group whose program has fewer lanes than was planned: its key, its lanes, why."""
+    """A program has fewer lanes than planned.
+
+    Attributes:
+        key: the group's key, as in `Grouped`.
+        lanes: the width.
+        why: a sentence.
+    """
 
     key: str
     lanes: int
@@ -87,7 +103,7 @@ class Narrowed:
 
 @dataclass(frozen=True)
 class NotALane:
-    """A trial that cannot be a lane."""
+    """A trial, by number, cannot be a lane, and why, as a sentence."""
 
     number: int
     reason: str
@@ -95,7 +111,12 @@ class NotALane:
 
 @dataclass(frozen=True)
 class Epochs:
-    """Epochs that have ended: (trial, epoch, metrics). Where an answer is wanted there is one alone."""
+    """Epochs that have ended.
+
+    Attributes:
+        epochs: (number of the trial, epoch from 1, metrics).
+        ask: whether the engine waits for an answer on the last of them.
+    """
 
     epochs: Sequence[tuple[int, int, Mapping[str, float]]]
     ask: bool = False

@@ -1,4 +1,4 @@
-"""An engine's reports to its sweep, each epoch before the end of its trial, though programs run in several threads."""
+"""Sends an engine's reports to its sweep in order: all epochs of a trial before its outcome, from several threads."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from kexp.sweeps.trials import Task
 
 __all__ = ["Reports"]
 
-_GATHER_S = 0.1  # epochs gather so long before they are sent
+_INTERVAL_S = 0.1  # the least time between two messages with epochs that need no answer
 
 
 class Reports:
-    """What an engine sends.
+    """Sends reports; to be used by several threads.
 
     Args:
-        channel: to the sweep.
+        channel: the connection to the sweep.
     """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._waiting: deque[tuple[int, int, Mapping[str, float]]] = deque()  # programs add to it while it is sent
+        self._waiting: deque[tuple[int, int, Mapping[str, float]]] = deque()  # other threads append while it is sent
         self._sent = 0.0
         self._sending = threading.Lock()
 
@@ -34,28 +34,28 @@ class Reports:
 
         Args:
             task: the trial.
-            epoch: counted from 1.
-            metrics: of the epoch.
+            epoch: its number, from 1.
+            metrics: metric -> value.
             ask: whether to wait for an answer.
 
         Returns:
-            Why the trial is to end, where the sweep says so.
+            The reason to end the trial now; None to continue.
         """
         ended = task.number, epoch, dict(metrics)
         if not ask:
             self._waiting.append(ended)
-            if time.monotonic() - self._sent > _GATHER_S:
+            if time.monotonic() - self._sent > _INTERVAL_S:
                 with self._sending:
                     self._send_epochs()
             return None
-        with self._sending:  # held from here on: an outcome sent between would take the question with it
+        with self._sending:  # held until the answer, which another thread's message would take
             self._waiting.append(ended)
             self._send_epochs(ask=True)
             answer: str | None = self._channel.recv()
             return answer
 
     def send(self, message: Any) -> None:
-        """Sends a message, after all epochs that were reported before."""
+        """Sends a message, after the epochs that were reported before."""
         with self._sending:
             self._send_epochs()
             self._channel.send(message)

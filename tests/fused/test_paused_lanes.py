@@ -1,4 +1,4 @@
-"""Lanes that are parked between two epochs and go on later, and numbers that change while a lane trains."""
+"""Lanes that are paused between two epochs and resume later, and numbers that change while a lane trains."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def run(trials: list[Trial], **how: Any) -> dict[Any, LaneResult]:
     return found
 
 
-def test_parked_lanes_go_on_to_the_bits_of_lanes_that_were_not() -> None:
+def test_paused_lanes_resume_to_the_bits_of_lanes_that_were_not_paused() -> None:
     trials = made.trials(
         *[(*STATEFUL, f"seed={seed}", f"optimizer.learning_rate={0.02 + seed / 50}") for seed in range(6)]
     )
@@ -44,9 +44,13 @@ def test_parked_lanes_go_on_to_the_bits_of_lanes_that_were_not() -> None:
     whole = run(trials, session=session)
     first = run([replace(trial, pause_at=2) for trial in trials], session=session)
     assert {result.status for result in first.values()} == {"paused"}
-    again = [replace(first[key].trial, pause_at=4, goes_on=first[key].parked) for key in (4, 0, 5)]  # in other slots
+    again = [
+        replace(first[key].trial, pause_at=4, resume_from=first[key].paused) for key in (4, 0, 5)
+    ]  # in other slots
     second = run(again, session=session)
-    last = run([replace(each.trial, pause_at=None, goes_on=each.parked) for each in second.values()], session=session)
+    last = run(
+        [replace(each.trial, pause_at=None, resume_from=each.paused) for each in second.values()], session=session
+    )
     assert sorted(last) == [0, 4, 5]
     for key, result in last.items():
         made.assert_same_bits(result, whole[key])
@@ -54,7 +58,7 @@ def test_parked_lanes_go_on_to_the_bits_of_lanes_that_were_not() -> None:
     assert rates[0] != rates[-1]  # else the callbacks' state would not have mattered
 
 
-def test_copy_of_a_parked_lane_has_its_past_and_its_own_numbers_from_then_on() -> None:
+def test_copy_of_a_paused_lane_has_its_past_and_its_own_numbers_from_then_on() -> None:
     base = (
         *made.BRIEF,
         "trainer.engine=compiled",
@@ -66,9 +70,9 @@ def test_copy_of_a_parked_lane_has_its_past_and_its_own_numbers_from_then_on() -
         (*base, "optimizer.learning_rate=0.005"), (*base, "optimizer.learning_rate=0.005", changes)
     )
     session = fused.Session()
-    parked = run([replace(donor, pause_at=2)], session=session)[0].parked
-    assert parked is not None
-    found = run([replace(donor, goes_on=parked), replace(copy, goes_on=parked)], session=session)
+    paused = run([replace(donor, pause_at=2)], session=session)[0].paused
+    assert paused is not None
+    found = run([replace(donor, resume_from=paused), replace(copy, resume_from=paused)], session=session)
     kept, copied = found[0].history.epochs, found[1].history.epochs
     assert [metrics["val_loss"] for _, metrics in kept[:2]] == [metrics["val_loss"] for _, metrics in copied[:2]]
     assert kept[2][1]["loss"] != copied[2][1]["loss"]

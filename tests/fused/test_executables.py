@@ -35,10 +35,10 @@ def refuse(*_, **__):
     raise AssertionError("a step was traced")
 
 if sys.argv[1:]:
-    step, LaneFunctions.step = LaneFunctions.step, refuse
+    step, LaneFunctions.train_step = LaneFunctions.train_step, refuse
 print(json.dumps(results()))
 if sys.argv[1:]:
-    LaneFunctions.step = step
+    LaneFunctions.train_step = step
     damaged = [*cache_folder().glob("*.program"), *cache_folder().glob("*.known")]
     assert len(damaged) > 3
     for number, file in enumerate(damaged):
@@ -96,14 +96,14 @@ def test_programs_that_read_the_same_of_other_arguments_are_kept_apart(tmp_path:
     """As the starts of two models may: what they do not read differs in shape, or in number."""
     program = """
 import jax, jax.numpy as jnp
-from kexp.fused.program.executables import compiled
+from kexp.fused.program.executables import compile_or_load
 from kexp.fused.structure.trace_cache import trace_cache_folder
 assert trace_cache_folder() is not None
 kept = []
 for turn in range(2):
     for unread in ([jnp.ones((3, 2))], [jnp.ones((5, 4))], [jnp.ones(3), jnp.ones(2)]):
         given = [jnp.ones(2), unread]
-        run, file = compiled(jax.jit(lambda read, unread: read + 1).lower(*given))
+        run, file = compile_or_load(jax.jit(lambda read, unread: read + 1).lower(*given))
         assert run(*given).tolist() == [2, 2]
         kept.append(file)
 assert kept[0] is not None and len({*kept} - {None}) == len([each for each in kept[:3] if each is not None])
