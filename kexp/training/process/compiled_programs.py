@@ -1,4 +1,4 @@
-"""The compilation cache: programs compiled once are read back by later processes."""
+"""The compilation cache on disk: a program is compiled once, and later processes load it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from kexp.system import folders
 
 __all__ = ["cache_folder", "use_compilation_cache"]
 
-
-_FORM = "programs 1"  # of what is kept beside JAX's own files; programs that were compiled without it are not found
+# Part of the folder's name. Changed when kexp's own files beside JAX's get another format.
+_FORMAT = "programs 1"
 
 
 def cache_folder() -> Path:
-    """Where compiled programs are kept: a folder of the user's own, for these versions and this processor.
+    """Returns the folder of compiled programs: a folder of the user's own, for these versions and this processor.
 
-    Compiled programs are executable code, so nobody else may write there; and a program compiled for another processor
-    may stop this one with an illegal instruction, so its features are part of the name. `KEXP_CACHE` names another
-    parent folder.
+    Compiled programs are executable code, so nobody else may write there. A program for another processor may fail
+    with an illegal instruction, so the processor's features are part of the name. `KEXP_CACHE` sets another parent
+    folder.
     """
     parts = [
-        _FORM,
+        _FORMAT,
         version("keras"),
         version("jax"),
         version("jaxlib"),
@@ -36,10 +36,10 @@ def cache_folder() -> Path:
 
 
 def use_compilation_cache() -> Path | None:
-    """Turns JAX's persistent cache on for this process, unless the user has set one or the folder cannot be made.
+    """Turns on JAX's persistent cache for this process, in `cache_folder` unless the user has set another folder.
 
     Returns:
-        The folder, or None where there is none.
+        The folder; None if it cannot be created, or belongs to another user.
     """
     import jax
 
@@ -59,7 +59,7 @@ def use_compilation_cache() -> Path | None:
 
 
 def _features() -> str:
-    """What this processor can do, as far as the system tells."""
+    """Returns the processor's features as Linux lists them, or its name on other systems."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith(("flags", "Features")):
