@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from kexp.errors import in_a_line
 from kexp.fused.lanes.callbacks import CallbackError
+from kexp.fused.lanes.lane_inputs import LaneInputs
 from kexp.fused.lanes.results import results_of
 from kexp.fused.lanes.running_trial import RunningTrial
 from kexp.fused.lanes.states import LaneStates
@@ -64,17 +65,12 @@ class Worker:
         stop: threading.Event,
         on_resume: OnResume,
     ) -> None:
-        import numpy as np
-
         self.program, self.source, self.on_epoch, self.emit, self.stop = program, source, on_epoch, emit, stop
         self.on_resume = on_resume
         self.lanes: list[RunningTrial | None] = [None] * program.width
         self.ended: list[RunningTrial] = []
         self.states = LaneStates(program)
-        self.floats, self.ints = program.inputs.arrays([program.inputs.values] * program.width)
-        weights = np.ones((program.width, program.classes), np.float32)
-        self.class_weights = weights if program.has_class_weights else None
-        self.validation = np.zeros((program.width, program.rows[1]), np.int32)
+        self.inputs = LaneInputs(program)
 
     def run(self) -> None:
         """Trains until the source is empty and every lane has ended."""
@@ -100,38 +96,32 @@ class Worker:
 
         if all(self.lanes):
             return
-        program, fresh = self.program, np.zeros(self.program.width, bool)
-        given, taken = program.blank_given(), []
+        program, started = self.program, list[RunningTrial]()
+        is_fresh, given = np.zeros(program.width, bool), program.blank_given()
         for slot, lane in enumerate(self.lanes):
             trial = self.source.take() if lane is None else None
             if trial is None:
                 continue
+            resumes = trial.resume_from is not None
             try:
-                started = RunningTrial(trial, slot, self.states)
-                values = () if trial.resume_from is not None else program.starts.given(trial.prepared, started.values)
+                new = RunningTrial(trial, slot, self.states)
+                first_values = () if resumes else program.starts.given(trial.prepared, new.values)
             except Exception as error:
                 self.emit(self._failed(trial, error, History()))
                 continue
-            self.lanes[slot], fresh[slot] = started, trial.resume_from is None
-            taken.append(started)
-            self.floats[slot : slot + 1], self.ints[slot : slot + 1] = program.inputs.arrays([started.values])
-            if started.validation is not None:
-                self.validation[slot] = started.validation
-            if self.class_weights is not None:
-                self.class_weights[slot] = started.class_weights
-            for array, value in zip(given, values, strict=bool(values)):
+            self.lanes[slot], is_fresh[slot] = new, not resumes
+            started.append(new)
+            for array, value in zip(given, first_values, strict=not resumes):
                 array[slot] = value
-        if taken:
-            if fresh.any():
-                self.states.values = program.start(self.states.values, fresh, given)
-            for lane in taken:
-                if lane.trial.resume_from is not None:
-                    self.states.values = program.slices.put(self.states.values, lane.slot, lane.trial.resume_from.state)
-            # A running program may still read the arrays that it was given, so the next changes are made to copies.
-            self.floats, self.ints, self.validation = self.floats.copy(), self.ints.copy(), self.validation.copy()
-            if self.class_weights is not None:
-                self.class_weights = self.class_weights.copy()
-            self._begin(taken)
+        if not started:
+            return
+        self.inputs.begin(started)
+        if is_fresh.any():
+            self.states.values = program.start(self.states.values, is_fresh, given)
+        for lane in started:
+            if lane.trial.resume_from is not None:
+                self.states.values = program.slices.put(self.states.values, lane.slot, lane.trial.resume_from.state)
+        self._begin(started)
 
     def _begin(self, lanes: Sequence[RunningTrial]) -> None:
         """Calls `on_train_begin` of the lanes' callbacks, and restores checkpoints."""
@@ -166,7 +156,7 @@ class Worker:
         for lane in [lane for lane in self.lanes if lane is not None]:
             try:
                 if lane.apply_changes():
-                    self._update_inputs(lane)
+                    self.inputs.set_numbers([lane])
                 lane.callbacks.epoch_begins(lane.epoch)
                 rows[lane.slot] = lane.rows(program.rows[0])
             except Exception as error:
@@ -175,12 +165,13 @@ class Worker:
         if not active:
             return
         has_trial = [lane is not None for lane in self.lanes]
+        floats, ints, inputs = self.inputs.floats, self.inputs.ints, self.inputs
         self.states.values, measured = program.train(
-            self.states.values, self.floats, self.ints, self.class_weights, rows, has_trial
+            self.states.values, floats, ints, inputs.class_weights, rows, has_trial
         )
         validated = None
         if any(lane.validates() for lane in active):
-            fixed, validated = program.evaluate(self.states.values, self.floats, self.ints, self.validation, has_trial)
+            fixed, validated = program.evaluate(self.states.values, floats, ints, inputs.validation, has_trial)
             self._put_non_trainable(fixed, [lane.slot for lane in active if not lane.validates()])
         for lane in active:
             lane.prefetch_rows(program.rows[0])
@@ -192,12 +183,6 @@ class Worker:
                 names = [f"val_{name}" for name in program.eval_names]
                 logs |= dict(zip(names, validated[lane.slot], strict=True))
             self._after_epoch(lane, dict(sorted(logs.items())))  # in the order in which Keras passes them
-
-    def _update_inputs(self, lane: RunningTrial) -> None:
-        """Sets a lane's changed numbers in copies of the input arrays, which a running program may still read."""
-        place = slice(lane.slot, lane.slot + 1)
-        self.floats, self.ints = self.floats.copy(), self.ints.copy()
-        self.floats[place], self.ints[place] = self.program.inputs.arrays([lane.values])
 
     def _put_non_trainable(self, values: Sequence[Any], unvalidated: Sequence[int]) -> None:
         """Sets the non-trainable variables after a validation, except in the slots that were not validated."""
