@@ -42,7 +42,6 @@ def run_trials(
     on_resume: OnResume | None = None,
     width: int | None = None,
     threads: int | None = None,
-    strict: bool = False,
     planned: Plan | None = None,
     session: Session | None = None,
 ) -> Iterator[LaneResult | Fallback]:
@@ -55,7 +54,6 @@ def run_trials(
         on_resume: called with (trial, history) before the first new epoch of a trial that resumes from a checkpoint.
         width: number of lanes of a program; None for the device's default. The last bits of a result depend on it.
         threads: how many programs run at once; None for `default_threads`.
-        strict: whether a trial that cannot be a lane is an error.
         planned: the result of `plan` for these trials; None to plan them here.
         session: see `plan`.
 
@@ -65,7 +63,7 @@ def run_trials(
     Raises:
         ConfigError: see `plan`.
     """
-    made = planned or plan(trials, width=width, strict=strict, session=session)
+    made = planned or plan(trials, width=width, session=session)
     yield from made.fallbacks
     count = threads or default_threads()
     results: queue.Queue[LaneResult | BaseException | None] = queue.Queue()
@@ -135,13 +133,12 @@ def train_one(
     return result
 
 
-def verify(results: Sequence[LaneResult], count: int, seed: int = 0) -> list[str]:
+def verify(results: Sequence[LaneResult], count: int) -> list[str]:
     """Trains some trials again, each alone, and compares history and weights bit by bit.
 
     Args:
         results: results of `run_trials`; only those of finished trials are used.
         count: how many trials to choose at random.
-        seed: random seed of the choice.
 
     Returns:
         A sentence for each trial with another result; empty if there is none.
@@ -152,7 +149,7 @@ def verify(results: Sequence[LaneResult], count: int, seed: int = 0) -> list[str
 
     finished = [result for result in results if result.status == "finished"]
     wrong = []
-    for result in random.Random(seed).sample(finished, min(count, len(finished))):
+    for result in random.Random(0).sample(finished, min(count, len(finished))):
         again = train_one(result.trial.prepared, width=result.width)
         same = again.history.epochs == result.history.epochs and all(
             np.array_equal(a, b) for a, b in zip(again.weights, result.weights, strict=True)

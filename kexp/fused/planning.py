@@ -57,19 +57,16 @@ class Session:
         return self._structures.setdefault(key, [])
 
 
-def plan(
-    trials: Sequence[Trial], *, width: int | None = None, strict: bool = False, session: Session | None = None
-) -> Plan:
+def plan(trials: Sequence[Trial], *, width: int | None = None, session: Session | None = None) -> Plan:
     """Groups trials by program. Builds one or two models for each structure and traces them; trains nothing.
 
     Args:
         trials: their experiments have `backend: jax`, and Keras runs on JAX in this process.
         width: number of lanes of a program; None for each trial's `fused.max_lanes`, or else the device's default.
-        strict: whether a trial that cannot be a lane is an error.
         session: the structures of earlier calls; new ones are added.
 
     Raises:
-        ConfigError: `strict`, and a trial cannot be a lane; or Keras runs on another backend.
+        ConfigError: Keras runs on another backend.
     """
     _check_backend()
     use_compilation_cache()
@@ -89,9 +86,6 @@ def plan(
         for lanes, some in _by_max_lanes(members, width).items():
             _plan_structure(made, some, session.structures(key), tables, lanes, why)
             why = "another fused.max_lanes"
-    if strict and made.fallbacks:
-        first = made.fallbacks[0]
-        raise ConfigError(f"fused.strict: trial {first.trial.key} cannot be fused; {first.reason}")
     return made
 
 

@@ -8,20 +8,19 @@ those seeds, give its initial weights.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kexp.experiment import Prepared, build_compiled, inherited_variables
-from kexp.fused.inputs.config_numbers import ConfigPath, with_numbers
 from kexp.training.process.initial_values import numpy_draws
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Blueprint", "build_blueprint", "drawn_seeds", "prepared_with_numbers"]
+__all__ = ["Blueprint", "build_blueprint", "drawn_seeds"]
 
 
 @dataclass
@@ -105,11 +104,6 @@ def drawn_seeds(seed: int, count: int) -> list[int]:
     """Returns the first `count` seeds that a build draws from Python's generator, for an experiment's seed."""
     generator = random.Random(seed)
     return [generator.randint(1, int(1e9)) for _ in range(count)]
-
-
-def prepared_with_numbers(prepared: Prepared, values: Mapping[ConfigPath, Any], seed: int) -> Prepared:
-    """Returns a copy of a trial with other numbers and another seed, but the same split."""
-    return replace(prepared, experiment=replace(with_numbers(prepared.experiment, values), seed=seed))
 
 
 @contextmanager

@@ -9,16 +9,17 @@ constant, and trials that differ in it do not share a program.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from kexp.errors import ConfigError
 from kexp.experiment import Prepared, build_compiled, why_untraceable
-from kexp.fused.functional.blueprint import Blueprint, build_blueprint, drawn_seeds, prepared_with_numbers
+from kexp.fused.functional.blueprint import Blueprint, build_blueprint, drawn_seeds
 from kexp.fused.functional.initial_state import InitialState
 from kexp.fused.functional.lane_functions import LaneFunctions
 from kexp.fused.inputs.bindings import Binding, find_bindings
-from kexp.fused.inputs.config_numbers import RATE, ConfigPath, numbers_of, probe_numbers
+from kexp.fused.inputs.config_numbers import RATE, ConfigPath, numbers_of, probe_numbers, with_numbers
 from kexp.fused.inputs.symbols import FLOATS, INTS, ProgramInputs, UntraceableError
 from kexp.fused.structure.adapted_layers import depends_on_rows, needs_rebuild
 from kexp.fused.structure.structure import NotFusableError, Structure
@@ -139,7 +140,8 @@ class _Analysis:
         """Builds the model with other values of these numbers, and with another seed."""
         prepared = self.blueprint.prepared
         seed = (prepared.experiment.seed + 7919) % 2**31
-        return build_blueprint(prepared_with_numbers(prepared, probe_numbers(numbers), seed), self.batches[0])
+        experiment = replace(with_numbers(prepared.experiment, probe_numbers(numbers)), seed=seed)
+        return build_blueprint(replace(prepared, experiment=experiment), self.batches[0])
 
     def _builds(self, numbers: _Numbers) -> bool:
         try:
