@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -147,24 +147,22 @@ class BlockExecutor:
 
     def train(self, state: Any, floats: Any, ints: Any, class_weights: Any, rows: Any, active: Any) -> tuple[Any, Any]:
         """Runs an epoch; see `Program.train`."""
-        import jax
-
-        metrics = self._metrics
-        for is_last, places, table in self._blocks.read(rows):
-            run = self._training[places.shape[1], is_last]
-            state, metrics = run(state, metrics, floats, ints, class_weights, places, table)
-            jax.block_until_ready(metrics)  # so that blocks are not read faster than they are used
-        return state, metrics
+        return self._run(self._training, state, (floats, ints, class_weights), rows)
 
     def evaluate(self, state: Any, floats: Any, ints: Any, rows: Any, active: Any) -> tuple[Any, Any]:
         """Runs an evaluation; see `Program.evaluate`."""
+        return self._run(self._evaluations, state, (floats, ints), rows)
+
+    def _run(
+        self, programs: Mapping[tuple[int, bool], Any], state: Any, inputs: tuple[Any, ...], rows: Any
+    ) -> tuple[Any, Any]:
+        """Runs the program of each block of a pass; returns the result of the last one."""
         import jax
 
         metrics = self._metrics
         for is_last, places, table in self._blocks.read(rows):
-            run = self._evaluations[places.shape[1], is_last]
-            state, metrics = run(state, metrics, floats, ints, places, table)
-            jax.block_until_ready(metrics)
+            state, metrics = programs[places.shape[1], is_last](state, metrics, *inputs, places, table)
+            jax.block_until_ready(metrics)  # so that blocks are not read faster than they are used
         return state, metrics
 
     def peak_bytes(self, state_bytes: int) -> int:

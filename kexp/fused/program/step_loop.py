@@ -61,33 +61,29 @@ class StepLoop:
 
     def train(self, state: Any, floats: Any, ints: Any, class_weights: Any, rows: Any, active: Any) -> tuple[Any, Any]:
         """Runs an epoch of the active lanes; see `Program.train`."""
-        import numpy as np
-
-        states, measured = [], []
-        for slot, is_active in enumerate(active):
-            mine = [values[slot] for values in state]
-            metrics = self._reset_metrics()
-            weights = None if class_weights is None else class_weights[slot]
-            for batch in self._batches(rows[slot]) if is_active else ():
-                step = self._step("train", len(batch))
-                mine, metrics = step(mine, metrics, floats[slot], ints[slot], weights, batch, self._table)
-            states.append(mine)
-            measured.append(np.asarray(self._train_results(metrics)))
-        return [np.stack(values) for values in zip(*states, strict=True)], np.stack(measured)
+        return self._run("train", state, floats, ints, class_weights, rows, active)
 
     def evaluate(self, state: Any, floats: Any, ints: Any, rows: Any, active: Any) -> tuple[Any, Any]:
         """Runs an evaluation of the active lanes; see `Program.evaluate`."""
+        return self._run("eval", state, floats, ints, None, rows, active)
+
+    def _run(
+        self, kind: str, state: Any, floats: Any, ints: Any, class_weights: Any, rows: Any, active: Any
+    ) -> tuple[Any, Any]:
         import numpy as np
 
+        is_training = kind == "train"
+        results = self._train_results if is_training else self._eval_results
+        returned = slice(None) if is_training else self._functions.blueprint.non_trainable
         states, measured = [], []
         for slot, is_active in enumerate(active):
-            mine = [values[slot] for values in state]
-            metrics = self._reset_metrics()
+            lane, metrics = [values[slot] for values in state], self._reset_metrics()
+            weights = None if class_weights is None else class_weights[slot]
             for batch in self._batches(rows[slot]) if is_active else ():
-                step = self._step("eval", len(batch))
-                mine, metrics = step(mine, metrics, floats[slot], ints[slot], None, batch, self._table)
-            states.append(mine[self._functions.blueprint.non_trainable])
-            measured.append(np.asarray(self._eval_results(metrics)))
+                step = self._step(kind, len(batch))
+                lane, metrics = step(lane, metrics, floats[slot], ints[slot], weights, batch, self._table)
+            states.append(lane[returned])
+            measured.append(np.asarray(results(metrics)))
         return [np.stack(values) for values in zip(*states, strict=True)], np.stack(measured)
 
     def peak_bytes(self, state_bytes: int) -> int:
