@@ -25,7 +25,7 @@ from kexp.training.process.compiled_programs import use_compilation_cache
 
 __all__ = ["Fallback", "Plan", "Session", "default_width", "plan"]
 
-# Lanes on each device. On a CPU wider programs gain a tenth at most; on a GPU they do; see benchmarks/RESULTS.md.
+# Lanes on each device. On a CPU more lanes gain a tenth at most; a GPU needs many. See benchmarks/RESULTS.md.
 CPU_WIDTH = 4
 GPU_WIDTH = 256
 

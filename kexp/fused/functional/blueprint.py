@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kexp.experiment import Prepared, build_compiled, inherited_variables
+from kexp.training.checkpoints.state import build_optimizer
 from kexp.training.process.initial_values import numpy_draws
 
 if TYPE_CHECKING:
@@ -86,8 +87,7 @@ def build_blueprint(prepared: Prepared, batch: tuple[Any, ...]) -> Blueprint:
     with _recording(initializers, values, seeds), numpy_draws():
         model = build_compiled(prepared)
         model._symbolic_build(data_batch=batch)
-        if not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)
+        build_optimizer(model)
     import numpy as np
 
     # These were read from a file, after their initializers were called.

@@ -9,6 +9,7 @@ from typing import Any
 
 from kexp.experiment import Prepared, build_compiled
 from kexp.fused.shared import NotALaneError, settings_guarded
+from kexp.training.checkpoints.state import build_optimizer
 
 __all__ = ["CallbackModel"]
 
@@ -43,8 +44,7 @@ class CallbackModel:
         with _fresh_layer_names():
             self.model: Any = build_compiled(prepared)
         self.model._symbolic_build(data_batch=tuple(batch))
-        if not self.model.optimizer.built:
-            self.model.optimizer.build(self.model.trainable_variables)
+        build_optimizer(self.model)
         self.model.stop_training = False
         model = self.model
         self._variables = [*model.trainable_variables, *model.non_trainable_variables, *model.optimizer.variables]

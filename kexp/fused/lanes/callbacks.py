@@ -6,21 +6,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kexp.build import build_callbacks
 from kexp.errors import in_a_line
 from kexp.fused.lanes.callback_model import CallbackModel
 from kexp.fused.shared import TRACING_LOCK, NotALaneError, settings_guarded
 from kexp.fused.structure.callback_rules import NAN_CALLBACK, need_model
+from kexp.fused.trial import Trial
 from kexp.training.checkpoints.state import capture_callbacks, given_code, restore_callbacks
-
-if TYPE_CHECKING:
-    from kexp.experiment import Prepared
 
 __all__ = ["IN_CALLBACKS", "CallbackError", "LaneCallbacks", "LaneModel", "LaneOptimizer"]
 
-IN_CALLBACKS: dict[int, tuple[Any, float]] = {}
+IN_CALLBACKS: dict[int, tuple[Trial, float]] = {}
 """Thread id -> (the trial whose callbacks it is running, when it called them by `time.monotonic`)."""
 
 
@@ -96,23 +94,19 @@ class LaneCallbacks:
     """A trial's callbacks, called between epochs as `fit` calls them.
 
     Args:
-        prepared: the trial.
+        trial: the trial.
         steps: steps of an epoch.
         model: the model for callbacks that need no other.
         build_model: builds a real model for the lane, for callbacks that may use any part of it.
 
     Attributes:
-        trial: the trial, for `IN_CALLBACKS`.
         model: the model that the callbacks get.
     """
 
-    def __init__(
-        self, prepared: Prepared, steps: int, model: LaneModel, build_model: Callable[[], CallbackModel]
-    ) -> None:
+    def __init__(self, trial: Trial, steps: int, model: LaneModel, build_model: Callable[[], CallbackModel]) -> None:
         import keras
 
-        experiment = prepared.experiment
-        self.trial: Any = None
+        experiment, self._trial = trial.prepared.experiment, trial
         with settings_guarded():
             built = build_callbacks(experiment.callbacks)
         self.callbacks = [each for each in built if type(each).__name__ != NAN_CALLBACK]
@@ -142,7 +136,7 @@ class LaneCallbacks:
             CallbackError: a callback failed, with whatever exception, or did what only an ordinary training allows.
         """
         thread = threading.get_ident()
-        IN_CALLBACKS[thread] = (self.trial, time.monotonic())
+        IN_CALLBACKS[thread] = (self._trial, time.monotonic())
         try:
             with self._model_in_use():
                 for callback in self.callbacks:

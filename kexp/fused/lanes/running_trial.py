@@ -29,6 +29,7 @@ class RunningTrial:
         states: the variables of the program's lanes.
 
     Attributes:
+        trainer: the config's node `trainer`.
         epoch: completed epochs.
         first_validated: the first epoch that ends with a validation.
         values: the current numbers by config path; they change if `trainer.changes` says so.
@@ -40,6 +41,8 @@ class RunningTrial:
         ended: when it ended, by `time.perf_counter`.
         status: see `LaneResult`.
         reason: see `LaneResult`.
+        model: the model that the callbacks get.
+        checkpoints: reads and writes the lane's checkpoints; None without them.
     """
 
     def __init__(self, trial: Trial, slot: int, states: LaneStates) -> None:
@@ -48,15 +51,12 @@ class RunningTrial:
         self.epoch = self.trainer.initial_epoch if trial.resume_from is None else trial.resume_from.epoch
         self.first_validated = self.trainer.initial_epoch + self.trainer.validation_freq
         self.history = History()
-        self._changes = {
-            ".".join(map(str, path)): (path, values) for path, values in changes_of(trial.prepared.experiment).items()
-        }
+        self._changes = changes_of(trial.prepared.experiment)
         self.values = numbers_after(trial.prepared.experiment, self.epoch)
         self.feed, validation, test = feeds(trial.prepared)
-        counts = states.program.rows
-        splits = trial.prepared.splits
+        splits, (_, validated, _) = trial.prepared.splits, states.program.rows
         self._train_rows = splits.train.rows
-        self.validation = None if validation is None else splits.validation.rows[: counts[1]]  # type: ignore[union-attr]
+        self.validation = None if validation is None else splits.validation.rows[:validated]  # type: ignore[union-attr]
         self.test = None if test is None else splits.test.rows  # type: ignore[union-attr]
         self.class_weights = class_table(trial.prepared)
         self.final: list[Any] | None = None
@@ -70,8 +70,7 @@ class RunningTrial:
         )
         self._states = states
         with TRACING_LOCK:
-            self.callbacks = LaneCallbacks(trial.prepared, self.feed.steps_per_epoch, model, self._callback_model)
-        self.callbacks.trial = trial
+            self.callbacks = LaneCallbacks(trial, self.feed.steps_per_epoch, model, self._callback_model)
         self.model = self.callbacks.model
         self.checkpoints: LaneCheckpoints | None = None
         self.restored: list[Any] | None = None
@@ -138,7 +137,7 @@ class RunningTrial:
         if not self._changes:
             return False
         before, self.values = self.values, numbers_after(self.trial.prepared.experiment, self.epoch)
-        due = self._changes[".".join(RATE)][1] if ".".join(RATE) in self._changes else {}
+        due = self._changes.get(RATE, {})
         if self.epoch in due and self._states.has_rate:
             self._states.set_rate(self, due[self.epoch])
             self.callbacks.mark_state_changed()
@@ -149,7 +148,7 @@ class RunningTrial:
         if not self._changes:
             return {}
         numbers = numbers_after(self.trial.prepared.experiment, epoch)
-        return {key: float(numbers[path]) for key, (path, _) in self._changes.items()}
+        return {".".join(map(str, path)): float(numbers[path]) for path in self._changes}
 
     def duration_s(self) -> float:
         """Returns the seconds spent in this training, including those before a resume."""

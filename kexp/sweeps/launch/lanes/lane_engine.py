@@ -167,7 +167,7 @@ class LaneEngine:
             time.sleep(_WATCH_S)
             limit_s = self._limit_s
             for trial, since in list(fused.IN_CALLBACKS.values()):
-                if limit_s is not None and trial is not None and time.monotonic() - since > limit_s:
+                if limit_s is not None and time.monotonic() - since > limit_s:
                     task: Task = trial.key
                     if _has_fallback(task):
                         reason = "a callback takes longer than sweep.trial_timeout_s"
