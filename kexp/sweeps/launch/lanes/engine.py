@@ -154,9 +154,9 @@ class Engine(LaneRunner):
     def _after_death(self, reason: str) -> bool:
         """Handles the death of a process; returns whether the sweep continues. Tasks left waiting run in the next one.
 
-        Code that is not kexp's may have been the cause, but not whose. Running trials with such code are refused, so
-        that each runs in a worker process, where a death costs one trial. Other running trials are tried again as
-        lanes, `sweep.max_retries` times.
+        If running trials have code that is not kexp's, the code of one of them may have been the cause. They are
+        refused, so that each runs in a worker process, where a death costs one trial. Other running trials are tried
+        again as lanes, `sweep.max_retries` times.
         """
         self._deaths += 1
         foreign = [number for number, task in self._waiting.items() if has_foreign_code(task.config)]
@@ -178,6 +178,7 @@ class Engine(LaneRunner):
         return True
 
     def _start(self) -> None:
+        """Replaces a dead process, and waits until the process is ready."""
         if not self._process.child.alive:
             self._process.close()
             self._process = EngineProcess()

@@ -25,17 +25,17 @@ def serve(connection: Connection) -> None:
     threading.Thread(target=engine.watch, daemon=True).start()
     connection.send(lanes)
     while True:
-        asked = connection.recv()
-        if isinstance(asked, Verify):
+        request = connection.recv()
+        if isinstance(request, Verify):
             connection.send(engine.verify())
-        elif isinstance(asked, EstimateRequest):
-            _log_to(asked.log)
-            connection.send(engine.estimator.estimate(asked))
-        elif isinstance(asked, CompileAhead):
-            engine.compile_ahead(asked)
+        elif isinstance(request, EstimateRequest):
+            _log_to(request.log)
+            connection.send(engine.estimator.estimate(request))
+        elif isinstance(request, CompileAhead):
+            engine.compile_ahead(request)
         else:
-            _log_to(asked.log)
-            engine.run(asked)
+            _log_to(request.log)
+            engine.run(request)
             connection.send(None)
 
 

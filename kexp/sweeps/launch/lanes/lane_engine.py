@@ -92,7 +92,7 @@ class LaneEngine:
                 self._reports.send(save_trial(task))
         trials = list(self._trials([task for task in batch.tasks if not task.saves]))
         plan = fused.plan(trials, session=self.session)
-        groups = [(_digest(g), [t.key.number for t in g.trials], g.width, g.why) for g in plan.groups]
+        groups = [(g.structure.digest, [t.key.number for t in g.trials], g.width, g.why) for g in plan.groups]
         self._reports.send(Grouped(groups))
         for fallback in plan.fallbacks:
             self._reports.send(NotALane(fallback.trial.key.number, fallback.reason))
@@ -106,9 +106,10 @@ class LaneEngine:
                 self._lane_ended(result, batch.verify)
         for group in plan.groups:
             if group.narrowed:
-                self._reports.send(Narrowed(_digest(group), group.width, group.narrowed))
+                self._reports.send(Narrowed(group.structure.digest, group.width, group.narrowed))
 
     def _lane_ended(self, result: fused.LaneResult, verify: int) -> None:
+        """Reports a result; keeps it for `Verify` if `verify` results are to be kept."""
         if result.paused is not None:
             self._reports.send(self._pause(result, result.paused))
         elif result.status == "failed" and _has_fallback(result.trial.key):
@@ -145,14 +146,14 @@ class LaneEngine:
         """Returns the summary of a group's model, computed once for each structure."""
         from kexp.experiment import model_size, model_summary
 
-        digest = _digest(group)
+        digest = group.structure.digest
         if digest not in self._summary_of:
             model = group.structure.blueprint.model
             self._summary_of[digest] = model_summary(model), model_size(model)
         return self._summary_of[digest]
 
     def _hand_over(self, result: fused.LaneResult) -> None:
-        """Reports a failed lane as none, so that it runs as an ordinary training, which may not fail."""
+        """Reports that a failed trial cannot be a lane. It then runs as an ordinary training, which may succeed."""
         task: Task = result.trial.key
         self._notes.pop(task.number, None)
         if result.trial.checkpoint is not None:
@@ -176,13 +177,13 @@ class LaneEngine:
                         self._reports.send(Outcome(task.number, "FAILED", too_long(limit_s), repeatable=True))
                     os._exit(1)
 
-    def compile_ahead(self, asked: CompileAhead) -> None:
+    def compile_ahead(self, request: CompileAhead) -> None:
         """Compiles the programs of tasks. An error is ignored, because it occurs again when they run."""
         from kexp import fused
 
         with contextlib.suppress(Exception):
-            if asked.unsure is None or self.estimator.clearly_lanes(asked.unsure):
-                fused.compile_ahead([fused.Trial(task, self.prepare(task)) for task in asked.tasks], self.session)
+            if request.unsure is None or self.estimator.clearly_lanes(request.unsure):
+                fused.compile_ahead([fused.Trial(task, self.prepare(task)) for task in request.tasks], self.session)
 
     def _keep(self, result: fused.LaneResult, most: int) -> None:
         """Keeps at most `most` results of a sweep, each with the same probability (reservoir sampling)."""
@@ -207,11 +208,11 @@ class LaneEngine:
                 kept = None if task.goes_on is None else self._paused.get(task.goes_on)
                 with fused.settings_guarded():
                     prepared = kept.prepared if kept and kept.config == task.config else self.prepare(task)
-                left = Path(task.checkpoint) if task.checkpoint else None
-                checkpointing = checkpointing_of(prepared, left, Path(task.folder))
+                folder = Path(task.checkpoint) if task.checkpoint else None
+                checkpointing = checkpointing_of(prepared, folder, Path(task.folder))
                 if kept:
                     self._notes[task.number] = kept.notes.resumed()
-                paused = kept.lane if kept else None  # None if its engine has died: it starts again
+                paused = kept.lane if kept else None  # None if the engine that paused it has died: it starts again
                 yield fused.Trial(task, prepared, checkpointing, task.until or None, paused, task.varies)
             except ConfigError as error:
                 self._reports.send(Outcome(task.number, "INVALID", str(error), repeatable=True))
@@ -255,7 +256,3 @@ def _sentence(error: BaseException) -> str:
     from kexp import fused
 
     return f"making it {error}" if isinstance(error, fused.NotALaneError) else in_a_line(error)
-
-
-def _digest(group: fused.Group) -> str:
-    return group.structure.digest
