@@ -203,6 +203,7 @@ def test_resume_delivers_the_command_of_a_sweep_that_was_killed_in_its_first_sec
     assert command_of("first").delivered == ""
 
 
+@pytest.mark.usefixtures("impatient")
 def test_models_that_the_store_does_not_take_are_counted_and_delivered_by_sync(sweep: str, kexp_command: Kexp) -> None:
     run = Header(resolve_uri(StoreSettings()), sweep, prepare_store(StoreSettings()), "first")
     more = add_to_run(run, folder=FOLDER / "0")
