@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import math
+from typing import Annotated, Any, Literal
 
+import annotated_types as marks
+import pydantic
 import pytest
 
 from kexp.errors import ConfigError
-from kexp.rules import Count, Fraction, Positive, check_parameter, check_value
+from kexp.rules import Count, Fraction, Positive, check_parameter, check_value, rule_of
 from kexp.signatures import REQUIRED, Parameter
 
 
@@ -50,6 +53,49 @@ def test_check_value_says_the_rule_and_the_value(value: Any, annotation: Any, se
     with pytest.raises(ConfigError) as caught:
         check_value("key", value, annotation)
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "sentence"),
+    [
+        (Annotated[float, marks.Gt(0)], 0, "must be greater than 0"),
+        (Annotated[float, marks.Gt(0)] | None, 0, "must be greater than 0"),
+        (Annotated[float, marks.Le(1), "the share"], 2, "must be at most 1"),
+        (Annotated[int, marks.Interval(ge=1, lt=9)], 9, "must be at least 1 and less than 9"),
+        (list[Annotated[int, marks.Ge(1)]], [1, 0], "[1]: must be at least 1"),
+        (Annotated[list[int], marks.MinLen(2)], [1], "must be at least 2 long"),
+        (Annotated[str, marks.Len(2, 4)], "abcde", "must be at least 2 and at most 4 long"),
+        (Annotated[int, marks.MultipleOf(8)], 12, "must be divisible by 8"),
+        (Annotated[float, marks.Predicate(math.isfinite)], math.inf, "must be accepted by isfinite"),
+        (pydantic.PositiveInt, 0, "must be greater than 0"),
+        (Annotated[float, pydantic.Field(gt=0, multiple_of=0.1)], 0.25, "must be divisible by 0.1"),
+    ],
+)
+def test_marks_of_other_libraries_are_rules(annotation: Any, value: Any, sentence: str) -> None:
+    with pytest.raises(pydantic.ValidationError):
+        pydantic.TypeAdapter(annotation).validate_python(value)
+    with pytest.raises(ConfigError) as caught:
+        check_value("key", value, annotation)
+    assert str(caught.value).startswith(f"key{'' if sentence[0] == '[' else ': '}{sentence}, got ")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (Annotated[float, marks.Interval(gt=0, le=1)], 1.0),
+        (Annotated[float, marks.MultipleOf(0.1)], 0.3),
+        (Annotated[list[int], pydantic.Field(min_length=1, max_length=2)], [3]),
+        (Annotated[float, marks.doc("a note"), object()], -3.0),
+        (marks.IsFinite[float], 2.0),
+    ],
+)
+def test_values_within_marks_of_other_libraries_pass(annotation: Any, value: Any) -> None:
+    check_value("key", value, annotation)
+
+
+def test_a_rule_in_words_has_all_its_marks() -> None:
+    rule = Annotated[int, marks.Gt(0), marks.MultipleOf(8)] | None
+    assert rule_of(rule) == "a whole number greater than 0 and divisible by 8 or null"
 
 
 @pytest.mark.parametrize(

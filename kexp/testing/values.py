@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from kexp.errors import ConfigError
-from kexp.rules import KERAS_RANGES, Range, check_parameter
+from kexp.rules import KERAS_RANGES, Range, Rule, check_parameter, rules_of
 from kexp.signatures import Parameter
 
 __all__ = ["example", "outside"]
@@ -29,11 +29,11 @@ _OUTSIDE = frozenset("path file filename folder directory uri url address table 
 
 def example(parameter: Parameter) -> Any:
     """Returns a value that a parameter accepts; None if none can be derived from its annotation."""
-    allowed: Any = Range()
+    rules = list[Rule]()
     kind = parameter.annotation
     if get_origin(kind) is Annotated:
         kind, *marks = get_args(kind)
-        allowed = next((mark for mark in marks if isinstance(mark, Range)), allowed)
+        rules = list(rules_of(marks))
     if get_origin(kind) is Literal:
         return get_args(kind)[0]
     if kind not in (int, float):
@@ -43,8 +43,8 @@ def example(parameter: Parameter) -> Any:
             return None
         return _KERAS.get(parameter.name) if kind is None else {bool: True, str: "text"}.get(kind)
     tried = [4, 1, 2, 0] if kind is int else [0.5, 0.1, 1.5, 2.0, 0.0]
-    ends = [end for end in (allowed.ge, allowed.le) if end is not None]
-    return next((value for value in [*tried, *ends] if value in allowed), None)
+    ends = [end for rule in rules if isinstance(rule, Range) for end in (rule.ge, rule.le) if end is not None]
+    return next((value for value in [*tried, *ends] if not any(rule.is_broken_by(value) for rule in rules)), None)
 
 
 def outside(parameter: Parameter, by_keras: bool) -> list[Any]:
@@ -81,9 +81,9 @@ def _suspects(parameter: Parameter, by_keras: bool) -> Iterator[Any]:
             yield "neither a number nor true or false"
         elif kind is str or get_origin(kind) is Literal:
             yield {"a mapping": "where text is due"}
-        for mark in marks:
-            if isinstance(mark, Range):
-                yield from _past(mark)
+        for rule in rules_of(marks):
+            if isinstance(rule, Range):
+                yield from _past(rule)
 
 
 def _options(annotation: Any) -> tuple[Any, ...]:

@@ -1,111 +1,20 @@
-"""The rules for values of a config: types and ranges, with a sentence for each violation.
-
-An annotation is the rule: `epochs: Annotated[int, Range(ge=1)]`. Keras does not annotate its parameters, so their rule
-is the type of the default and, for names with one meaning everywhere in Keras, the range in `KERAS_RANGES`.
-"""
+"""Check values of a config against rules, with a sentence for each violation."""
 
 from __future__ import annotations
 
-import math
 import re
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from kexp.errors import ConfigError, suggestion
+from kexp.rules.bounds import Rule, is_number, rules_of
+from kexp.rules.keras_names import CHOICES_IN_KERAS, KERAS_RANGES, WHOLE_IN_KERAS
 from kexp.signatures import REQUIRED, Parameter
 
-__all__ = [
-    "KERAS_RANGES",
-    "Count",
-    "Fraction",
-    "NonNegative",
-    "Positive",
-    "Range",
-    "Whole",
-    "check_parameter",
-    "check_value",
-    "rule_of",
-]
+__all__ = ["check_parameter", "check_value", "rule_of"]
 
 
-@dataclass(frozen=True)
-class Range:
-    """Bounds of a number; None for no bound.
-
-    Attributes:
-        ge: the least value.
-        gt: a lower bound that is excluded.
-        le: the greatest value.
-        lt: an upper bound that is excluded.
-    """
-
-    ge: float | None = None
-    gt: float | None = None
-    le: float | None = None
-    lt: float | None = None
-
-    def __contains__(self, value: float) -> bool:
-        return (
-            (self.ge is None or value >= self.ge)
-            and (self.gt is None or value > self.gt)
-            and (self.le is None or value <= self.le)
-            and (self.lt is None or value < self.lt)
-        )
-
-    def __str__(self) -> str:
-        low = (
-            f"at least {self.ge:g}"
-            if self.ge is not None
-            else f"greater than {self.gt:g}"
-            if self.gt is not None
-            else ""
-        )
-        high = (
-            f"at most {self.le:g}" if self.le is not None else f"less than {self.lt:g}" if self.lt is not None else ""
-        )
-        return " and ".join(part for part in (low, high) if part)
-
-
-Count = Annotated[int, Range(ge=1)]
-Whole = Annotated[int, Range(ge=0)]
-Positive = Annotated[float, Range(gt=0)]
-NonNegative = Annotated[float, Range(ge=0)]
-Fraction = Annotated[float, Range(ge=0, lt=1)]
-
-_SHARE = Range(ge=0, lt=1)
-_POSITIVE = Range(gt=0)
-KERAS_RANGES: dict[str, Range] = {
-    "learning_rate": _POSITIVE,
-    "initial_learning_rate": _POSITIVE,
-    "momentum": Range(ge=0, le=1),
-    "rho": Range(ge=0, le=1),
-    "beta_1": _SHARE,
-    "beta_2": _SHARE,
-    "epsilon": _POSITIVE,
-    "weight_decay": Range(ge=0),
-    "clipnorm": _POSITIVE,
-    "clipvalue": _POSITIVE,
-    "global_clipnorm": _POSITIVE,
-    "ema_momentum": Range(ge=0, le=1),
-    "decay": Range(ge=0),
-    "delta": _POSITIVE,
-    "label_smoothing": Range(ge=0, le=1),
-    "threshold": Range(),
-    "k": Range(ge=1),
-    "units": Range(ge=1),
-    "filters": Range(ge=1),
-    "rate": _SHARE,
-    "dropout": _SHARE,
-    "recurrent_dropout": _SHARE,
-    "l1": Range(ge=0),
-    "l2": Range(ge=0),
-    "patience": Range(ge=0),
-}
-_WHOLE_IN_KERAS = frozenset({"k", "units", "filters", "patience", "decay_steps", "first_decay_steps"})
-# Keras replaces other values by the first of these, with a warning.
-_CHOICES_IN_KERAS: dict[str, tuple[str, ...]] = {"mode": ("auto", "min", "max")}
 _NOUNS = {
     bool: "true or false",
     int: "a whole number",
@@ -151,9 +60,8 @@ def check_value(key: str, value: Any, annotation: Any) -> None:
     if origin is Annotated:
         inner, *marks = get_args(annotation)
         check_value(key, value, inner)
-        for mark in marks:
-            if isinstance(mark, Range):
-                _check_range(key, value, mark)
+        for rule in rules_of(marks):
+            _check_rule(key, value, rule)
     elif origin in (Union, types.UnionType):
         _check_union(key, value, get_args(annotation))
     elif origin is Literal:
@@ -179,17 +87,16 @@ def _check_plain(key: str, value: Any, kind: type) -> None:
     elif kind is int:
         good = isinstance(value, int) and not isinstance(value, bool)
     elif kind is float:
-        good = _is_number(value)
+        good = is_number(value)
     else:
         good = isinstance(value, kind)
     if not good:
         raise ConfigError.at(key, f"must be {_NOUNS[kind]}", value)
 
 
-def _check_range(key: str, value: Any, allowed: Range) -> None:
-    for each in value if isinstance(value, (list, tuple)) else [value]:
-        if _is_number(each) and (math.isnan(each) or each not in allowed):
-            raise ConfigError.at(key, f"must be {allowed or 'a number'}", value)
+def _check_rule(key: str, value: Any, rule: Rule) -> None:
+    if rule.is_broken_by(value):
+        raise ConfigError.at(key, f"must be {rule}", value)
 
 
 def _check_union(key: str, value: Any, options: tuple[Any, ...]) -> None:
@@ -201,7 +108,7 @@ def _check_union(key: str, value: Any, options: tuple[Any, ...]) -> None:
             failures.append((option, error))
         else:
             return
-    # A value of the right type but out of range gets the sentence about the range.
+    # A value of the right type that breaks a rule gets the sentence about the rule.
     ranged = [error for _, error in failures if re.search("must be (at least|at most|greater|less)", str(error))]
     inside = [error for _, error in failures if str(error).startswith((f"{key}.", f"{key}["))]
     for each in (ranged, inside):
@@ -241,7 +148,7 @@ def _check_unannotated(key: str, value: Any, parameter: Parameter) -> None:
 
 def _check_numbers(key: str, value: Any) -> None:
     numbers = value if isinstance(value, (list, tuple)) else [value]
-    if not isinstance(value, Mapping) and not all(_is_number(each) for each in numbers):
+    if not isinstance(value, Mapping) and not all(is_number(each) for each in numbers):
         raise ConfigError.at(key, "must be a number", value)
 
 
@@ -251,12 +158,12 @@ def _check_as_keras(key: str, value: Any, parameter: Parameter) -> None:
     allowed = KERAS_RANGES.get(name)
     if allowed is not None and not isinstance(default, bool):
         _check_numbers(key, value)
-    if name in _CHOICES_IN_KERAS and default in _CHOICES_IN_KERAS[name]:
-        check_value(key, value, Literal[_CHOICES_IN_KERAS[name]])
-    if name in _WHOLE_IN_KERAS and not (isinstance(value, int) and not isinstance(value, bool)):
+    if name in CHOICES_IN_KERAS and default in CHOICES_IN_KERAS[name]:
+        check_value(key, value, Literal[CHOICES_IN_KERAS[name]])
+    if name in WHOLE_IN_KERAS and not (isinstance(value, int) and not isinstance(value, bool)):
         raise ConfigError.at(key, "must be a whole number", value)
     if allowed is not None:
-        _check_range(key, value, allowed)
+        _check_rule(key, value, allowed)
 
 
 def rule_of(annotation: Any) -> str:
@@ -273,14 +180,9 @@ def _either(options: Sequence[Any]) -> str:
 def _noun(annotation: Any) -> str:
     if get_origin(annotation) is Annotated:
         inner, *marks = get_args(annotation)
-        bounds = " ".join(str(mark) for mark in marks if isinstance(mark, Range))
-        return f"{_noun(inner)} {bounds}".strip()
+        return f"{_noun(inner)} {' and '.join(map(str, rules_of(marks)))}".strip()
     if get_origin(annotation) is Literal:
         return " or ".join(str(option) for option in get_args(annotation))
     if annotation in (None, type(None)):
         return "null"
     return _NOUNS.get(get_origin(annotation) or annotation, str(annotation))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
