@@ -1,4 +1,8 @@
-"""The commands of `kexp`: one module for each, imported when the command runs."""
+"""The commands of `kexp`: one module for each, imported when the command runs.
+
+Input: the arguments after the command's name. Output: printed lines, and an exit code.
+A command may import everything but another command; what commands share is in `support`.
+"""
 
 from __future__ import annotations
 

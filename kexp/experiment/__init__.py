@@ -1,4 +1,8 @@
-"""One experiment: from a checked config to a finished and tracked run."""
+"""One experiment: from a checked config to a finished and tracked run.
+
+Input: a checked `Experiment`. Output: a `Result`, and the run in the store.
+May be imported by sweeps, engines and commands. Imports data, model, training, tracking and persistence.
+"""
 
 from kexp.experiment.compiled import build_compiled, compile_model
 from kexp.experiment.earlier import begins_with_run, inherited_variables

@@ -1,4 +1,8 @@
-"""Saved models: written atomically, verified by reading them back, and loaded safely from untrusted files too."""
+"""Saved models: written atomically, verified by reading them back, and loaded safely from untrusted files too.
+
+Input: a Keras model and formats. Output: files with a manifest, and models loaded from them.
+May be imported by `experiment` and everything above. Knows neither configs nor MLflow.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Use finished runs: load their config and model, describe their data, evaluate, compare and repeat them."""
+"""Finished runs, used again: load their config and model, describe their data, evaluate, compare and repeat them.
+
+Input: a reference to a run. Output: its experiment, its model, predictions and metrics.
+May be imported by sweeps and commands. Imports `experiment` and what that imports.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Tracking: what is recorded of a run, kept on disk first and delivered to MLflow."""
+"""Tracking: what a run records is on disk first, and is then delivered to MLflow.
+
+Input: parameters, metrics, texts, files and models. Output: runs in the store, and runs read from it.
+May be imported by `experiment` and everything above. Does not read the config.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """What the commands share, and the parts of a command that would make its module long.
 
-In: parsed arguments. Out: parsers, lines to print, findings of `kexp doctor`, completions.
+Input: parsed arguments. Output: parsers, lines to print, findings of `kexp doctor`, completions.
 May be imported by the commands. Imports none of them.
 """

@@ -1,4 +1,5 @@
 """What a run logs: parameters, data sets, metrics of epochs, figures, models.
 
-In: a prepared or finished experiment. Out: calls of its tracker.
+Input: a prepared or finished experiment. Output: calls of the run's tracker, and the files of the saved model.
+May be imported by the modules that run an experiment. Does not train.
 """

@@ -1,4 +1,9 @@
-"""Prepare an experiment before compute: load and split the data, choose what the config leaves to it, check the fit."""
+"""Preparation of an experiment before any compute.
+
+Input: a checked `Experiment`. Output: a `Prepared` experiment: data loaded and split, everything chosen that the config
+leaves to the data or to the model's own code, and all of it checked to fit together.
+May be imported by the other modules of `kexp.experiment`. Does not build the model for training.
+"""
 
 from __future__ import annotations
 

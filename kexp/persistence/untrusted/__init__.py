@@ -1,4 +1,5 @@
-"""Model files of unknown origin: their architecture checked, read in a process of their own.
+"""Model files of unknown origin: a child process with limits reads them, and their architecture is checked.
 
-In: a file. Out: a model, or the reason why not.
+Input: a file. Output: a model, or a `LoadError` with the rule that the file breaks.
+May be imported by `kexp.persistence`. Code in a file is never executed.
 """

@@ -1,5 +1,5 @@
 """The journal on disk (the outbox), and its delivery to the store: in bulk to a database, by requests to a server.
 
-In: rows and records that wait on disk. Out: runs in the store, each once.
+Input: rows and records that wait on disk. Output: runs in the store, each once.
 May be imported by `run`.
 """

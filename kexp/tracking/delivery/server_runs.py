@@ -43,7 +43,7 @@ def send_runs(
         client: MLflow's client of the server.
         experiment: the experiment's id.
         records: the runs.
-        fresh, written: see `finished.log_finished_runs`.
+        fresh, written: see `finished_runs.log_finished_runs`.
 
     Raises:
         Exception: the first failure, after all records have been tried.

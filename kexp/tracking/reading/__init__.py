@@ -1,5 +1,5 @@
 """Runs in the store, read: found, listed, with their histories, and those that were left RUNNING.
 
-In: the store's settings and what to look for. Out: `RunView`s and `Point`s.
+Input: the store's settings and what to look for. Output: `RunView`s and `Point`s.
 May be imported by delivery and run.
 """

@@ -9,7 +9,7 @@ A row holds a part of a run or all of it, and rows can be joined. A run in progr
     texts     {ARTIFACT_PATH: TEXT}
     files     [[FILE, ARTIFACT_FOLDER], ...]; FILE is absolute, or relative to the run's folder
     figures   [{drawing, data, options}, ...]; drawn when they are delivered
-    models    [{key, local, name, ...}, ...]; see `models.model_row`
+    models    [{key, local, name, ...}, ...]; see `model_files.model_row`
     end       {status, time_ms}
 """
 

@@ -1,5 +1,5 @@
 """A run in progress: its rows are on disk at once, and in the store a second later.
 
-In: what an experiment logs. Out: the run in the store, even if the process is killed.
+Input: what an experiment logs. Output: the run in the store, even if the process is killed.
 May import every other room of tracking. Imported by none of them.
 """

@@ -1,5 +1,5 @@
 """The store: its address, its tables, MLflow's client, and whether it can be written.
 
-In: the store's settings. Out: a store that is ready to use, clients and queries, addresses of runs and models.
+Input: the store's settings. Output: a store that is ready to use, clients and queries, addresses of runs and models.
 May be imported by every other room of tracking. Imports none of them.
 """

@@ -1,5 +1,6 @@
 """The search space: axes, the values of each, and the choices that each depends on.
 
-In: the command line, YAML (`hydra.sweeper.space`), or what a model's code declares. Out: a `Space`, checked against the
-configs of its choices. May be imported by the other modules of the search. Imports none of them.
+Input: the command line, YAML (`hydra.sweeper.space`), or what a model's code declares. Output: a `Space`, checked
+against the configs of its choices.
+May be imported by the other modules of the search. Imports none of them.
 """
