@@ -33,7 +33,7 @@ def save_kept(
         experiment: the trial's checked config.
         state_file: the file of trained variables, written by `write_trained_state`.
         folder: the folder of the trial's files.
-        run: the trial's finished run; additions wait in `folder` for `deliver_added`. None if the trial has no run.
+        run: the trial's finished run; additions wait in `folder` for `sync.deliver`. None if the trial has no run.
         best: whether it is the sweep's best trial, whose model is registered and whose figures are drawn.
 
     Returns:

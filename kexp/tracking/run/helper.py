@@ -52,7 +52,7 @@ class Helper:
     def start_run(
         self, settings: StoreSettings, name: str | None, tags: Mapping[str, str], run_id: str | None
     ) -> Header | None:
-        """Creates the run in the store, see `recorded_run.start_run`. Returns None if this process has to try it itself."""
+        """Creates the run in the store; see `recorded_run.start_run`. Returns None if this process has to create it."""
         self._request("start_run", *_process_environment(), _resolved(settings), name, dict(tags), run_id)
         answer = self._receive(None)
         if isinstance(answer, Exception):
