@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _chooses_data(override: str) -> bool:
-    """Returns whether an override chooses or changes the data, whose rows are then all evaluated."""
+    """Returns whether an override chooses or changes the data. If one does, all rows of the data are evaluated."""
     key = override.partition("=")[0].lstrip("+~")
     return key == "data" or (key.startswith("data.") and key != "data.feed")
 

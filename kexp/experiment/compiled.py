@@ -23,7 +23,7 @@ __all__ = ["build_compiled", "compile_model", "training_plan"]
 
 
 def build_compiled(prepared: Prepared) -> keras.Model:
-    """Build, adapt and compile the model. The seed decides its initial weights.
+    """Builds, adapts and compiles the model. The seed decides its initial weights.
 
     Raises:
         ConfigError: an embedding is too small for the data, or the batches do not suit the model's Input.
@@ -49,7 +49,7 @@ def build_compiled(prepared: Prepared) -> keras.Model:
 
 
 def _check_batches(prepared: Prepared, model: keras.Model) -> None:
-    """Check that every batch has the size that the model's Input fixes, if it fixes one.
+    """Checks that every batch has the size that the model's Input fixes, if it fixes one.
 
     Raises:
         ConfigError: `trainer.batch_size` differs, or a part ends with a smaller batch.
@@ -69,7 +69,7 @@ def _check_batches(prepared: Prepared, model: keras.Model) -> None:
 
 
 def compile_model(experiment: Experiment, model: keras.Model, steps_per_epoch: int, *, weighted: bool = False) -> None:
-    """Compile a model with the config's optimizer, loss and metrics.
+    """Compiles a model with the config's optimizer, loss and metrics.
 
     Args:
         experiment: the experiment, whose loss is chosen.
@@ -93,7 +93,7 @@ def compile_model(experiment: Experiment, model: keras.Model, steps_per_epoch: i
 
 
 def _own_optimizer(experiment: Experiment, model: keras.Model) -> keras.optimizers.Optimizer | None:
-    """Return a new copy of the optimizer that the model's own code compiled with; None if the config decides."""
+    """Returns a new copy of the optimizer that the model's own code compiled with; None if the config decides."""
     own = getattr(model, "optimizer", None)
     if own is None or not experiment.optimizer_of_model:
         return None
@@ -102,7 +102,7 @@ def _own_optimizer(experiment: Experiment, model: keras.Model) -> keras.optimize
 
 
 def training_plan(experiment: Experiment) -> training.Plan:
-    """Return the number of epochs and the compile settings of the trainer's config."""
+    """Returns the number of epochs and the compile settings of the trainer's config."""
     trainer = experiment.trainer
     return training.Plan(
         epochs=trainer.epochs,
@@ -116,7 +116,7 @@ def training_plan(experiment: Experiment) -> training.Plan:
 
 
 def _acts_on_steps(experiment: Experiment) -> bool:
-    """Return whether a callback of the user's acts on each step, so that `steps_per_execution=auto` must be 1."""
+    """Returns whether a callback of the user's acts on each step, so that `steps_per_execution=auto` must be 1."""
     import keras
 
     if experiment.trainer.steps_per_execution != "auto":

@@ -56,7 +56,7 @@ class Earlier:
 
 
 def earlier_run(experiment: Experiment) -> Earlier | None:
-    """Return the run that the experiment's model starts from, or None for a new model.
+    """Returns the run that the experiment's model starts from, or None for a new model.
 
     Raises:
         ConfigError: the run does not exist, or has no saved model.
@@ -68,13 +68,13 @@ def earlier_run(experiment: Experiment) -> Earlier | None:
 
 
 def begins_with_run(experiment: Experiment) -> bool:
-    """Return whether the experiment's model is that of an earlier run."""
+    """Returns whether the experiment's model is that of an earlier run."""
     component = experiment.model.component
     return component.distribution == OURSELVES and component.name == "saved"
 
 
 def reuse_encoding(data: Data, earlier: Earlier | None) -> Data:
-    """Return the data with the encoding of the earlier run, instead of one learned from its own rows.
+    """Returns the data with the encoding of the earlier run, instead of one learned from its own rows.
 
     Raises:
         ConfigError: the encoding does not suit the data.
@@ -88,7 +88,7 @@ def reuse_encoding(data: Data, earlier: Earlier | None) -> Data:
 
 
 def adjust_to(experiment: Experiment, earlier: Earlier, spec: DataSpec) -> Experiment:
-    """Return the experiment with the run's full id, and with a new output layer if the targets differ from the run's.
+    """Returns the experiment with the run's full id, and with a new output layer if the targets differ from the run's.
 
     Args:
         experiment: the experiment that starts from the run.
@@ -116,7 +116,7 @@ def adjust_to(experiment: Experiment, earlier: Earlier, spec: DataSpec) -> Exper
 
 
 def continues_run(experiment: Experiment, earlier: Earlier) -> bool:
-    """Return whether training continues where the run ended, with the state of its optimizer."""
+    """Returns whether training continues where the run ended, with the state of its optimizer."""
     parameters = experiment.model.parameters
     return (
         experiment.trainer.initial_epoch > 0
@@ -127,13 +127,13 @@ def continues_run(experiment: Experiment, earlier: Earlier) -> bool:
 
 
 def restore_optimizer(experiment: Experiment, earlier: Earlier, model: keras.Model) -> None:
-    """Restore the state of the run's optimizer in the compiled model, if training continues where the run ended."""
+    """Restores the state of the run's optimizer in the compiled model, if training continues where the run ended."""
     if continues_run(experiment, earlier):
         _store().restore_optimizer(earlier.run_id, model)
 
 
 def inherited_variables(experiment: Experiment, earlier: Earlier | None, model: keras.Model) -> list[Any]:
-    """Return the variables of a built model whose values come from the earlier run."""
+    """Returns the variables of a built model whose values come from the earlier run."""
     if earlier is None:
         return []
     new = getattr(model, NEW_LAYERS, ())
@@ -144,17 +144,17 @@ def inherited_variables(experiment: Experiment, earlier: Earlier | None, model: 
 
 
 def is_rate(variable: keras.Variable) -> bool:
-    """Return whether an optimizer's variable is the learning rate, which the config sets."""
+    """Returns whether an optimizer's variable is the learning rate, which the config sets."""
     return str(variable.path).endswith("/learning_rate")
 
 
 def _store() -> Any:
-    """Import the module that reads the earlier run. It is imported by name, because it is in a layer above."""
+    """Imports the module that reads the earlier run. It is imported by name, because it is in a layer above."""
     return importlib.import_module("kexp.stored.beginning")
 
 
 def describe(experiment: Experiment, earlier: Earlier) -> str:
-    """Describe for the user what the model takes over from the earlier run."""
+    """Describes for the user what the model takes over from the earlier run."""
     epochs = f"{earlier.epochs} epoch{'s' if earlier.epochs != 1 else ''}"
     notice = f"begins with the weights of {earlier.label}, trained for {epochs}"
     if experiment.model.parameters["new_output"] is True:
@@ -165,7 +165,7 @@ def describe(experiment: Experiment, earlier: Earlier) -> str:
 
 
 def targets_of(task: str, classes: Any, positions: Any, names: Any) -> tuple[Any, ...]:
-    """Return what identifies a model's output: the task, the classes, the positions in a row, the target names."""
+    """Returns what identifies a model's output: the task, the classes, the positions in a row, the target names."""
     return task, tuple(classes or ()), tuple(positions), tuple(names or ())
 
 

@@ -23,7 +23,7 @@ _cache: WeakKeyDictionary[Data, tuple[float, float]] = WeakKeyDictionary()  # th
 
 
 def check_embedding(prepared: Prepared, model: keras.Model) -> None:
-    """Check that the embedding of the data's rows, if the model has one, is large enough.
+    """Checks that the embedding of the data's rows, if the model has one, is large enough.
 
     Raises:
         ConfigError: a number in the rows is at least the embedding's `input_dim`.
@@ -45,7 +45,7 @@ def check_embedding(prepared: Prepared, model: keras.Model) -> None:
 
 
 def _of_rows(model: keras.Model) -> Any:
-    """Return the embedding whose input is the rows, possibly reshaped; None if there is none."""
+    """Returns the embedding whose input is the rows, possibly reshaped; None if there is none."""
     import keras
 
     shaping = (keras.layers.InputLayer, keras.layers.Reshape, keras.layers.Flatten, keras.layers.Permute)

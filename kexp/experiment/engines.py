@@ -48,7 +48,7 @@ class Engine(Protocol):
 
 
 def engine_of(name: str) -> Engine:
-    """Return the engine that `trainer.engine` names.
+    """Returns the engine that `trainer.engine` names.
 
     Raises:
         ConfigError: no installed package has an engine of that name, or it does not import.
@@ -64,7 +64,7 @@ def _fit(
     listeners: Sequence[Any] = (),
     checkpoint: training.Checkpointing | None = None,
 ) -> Trained:
-    """Train with Keras' `fit` and test with its `evaluate`."""
+    """Trains with Keras' `fit` and tests with its `evaluate`."""
     experiment = prepared.experiment
     train, validation, test = feeds(prepared)
     history = training.fit(

@@ -27,7 +27,7 @@ __all__ = ["save_kept"]
 def save_kept(
     experiment: Experiment, state_file: Path, folder: Path, run: Header | None, *, best: bool
 ) -> tuple[tuple[str, str], ...]:
-    """Save a finished trial's model in each format and as an MLflow model; draw figures if it is the best trial.
+    """Saves a finished trial's model in each format and as an MLflow model; draws figures if it is the best trial.
 
     Args:
         experiment: the trial's checked config.

@@ -11,10 +11,10 @@ __all__ = ["own_modules", "own_sources"]
 
 
 def own_modules(experiment: Experiment) -> list[str]:
-    """Return the names of the user's modules that an experiment's references name, sorted."""
+    """Returns the names of the user's modules that an experiment's references name, sorted."""
     return sorted(filter(is_kept, frozenset().union(*(node.modules for node in experiment.nodes()))))
 
 
 def own_sources(experiment: Experiment) -> dict[str, Path]:
-    """Return name -> file of the user's modules, and of the modules of the user that they import."""
+    """Returns name -> file of the user's modules, and of the modules of the user that they import."""
     return {name: file for module in own_modules(experiment) for name, file in sources_of(module).items()}

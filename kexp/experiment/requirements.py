@@ -15,13 +15,13 @@ __all__ = ["check_installed", "formats_of", "store_of"]
 
 
 def store_of(experiment: Experiment) -> StoreSettings | None:
-    """Return the store of the experiment; None with `tracking=none`."""
+    """Returns the store of the experiment; None with `tracking=none`."""
     chosen = experiment.tracking
     return chosen_store(chosen.uri, chosen.experiment) if chosen.enabled else None
 
 
 def check_installed(experiment: Experiment) -> None:
-    """Check before any compute that the backend and the formats are installed and that the configured files exist.
+    """Checks before any compute that the backend and the formats are installed and that the configured files exist.
 
     Raises:
         ConfigError: one is not, or a format does not support the backend.
@@ -32,7 +32,7 @@ def check_installed(experiment: Experiment) -> None:
 
 
 def formats_of(experiment: Experiment) -> dict[str, Any]:
-    """Return name -> file format of the config.
+    """Returns name -> file format of the config.
 
     Raises:
         ConfigError: a format does not support the backend, or none can be registered with `save.register`.

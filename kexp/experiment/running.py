@@ -70,7 +70,7 @@ def run(
     state_file: Path | None = None,
     report: Callable[[Notices], None] | None = None,
 ) -> Result:
-    """Train, evaluate, save and track one experiment.
+    """Trains, evaluates, saves and tracks one experiment.
 
     Args:
         experiment: the checked config.
@@ -149,7 +149,7 @@ def run(
 
 
 def _built(experiment: Experiment, store: StoreSettings | None) -> tuple[Prepared, keras.Model, UsableFormats]:
-    """Prepare the experiment and compile its model, so that errors are reported before a run is created."""
+    """Prepares the experiment and compiles its model, so that errors are reported before a run is created."""
     formats = formats_of(experiment)
     check_extras(experiment.tracking)
     training.check_backend(experiment.backend)
@@ -192,7 +192,7 @@ def _save(
     usable: UsableFormats,
     tested: Mapping[str, float],
 ) -> list[Path]:
-    """Draw the figures, and save the model in files and as an MLflow model. Return the files."""
+    """Draws the figures, and saves the model in files and as an MLflow model. Returns the files."""
     record_figures(tracker, prepared, history, model)  # another process draws them while the model is saved
     saved = save_files(tracker, prepared, model, usable)
     record_model(tracker, prepared, history, model, usable, tested)
@@ -200,7 +200,7 @@ def _save(
 
 
 def _tag(tracker: Tracker, trained: Trained) -> None:
-    """Record as tags how the model was trained, and the notices of the training."""
+    """Records as tags how the model was trained, and the notices of the training."""
     notices = trained.history.notices
     tags = {**trained.tags, **({"kexp.notices": "; ".join(notices)} if notices else {})}
     if tags:
@@ -213,7 +213,7 @@ def _print(notices: Notices) -> None:
 
 
 def checkpointing_of(prepared: Prepared, given: Path | None, folder: Path) -> training.Checkpointing | None:
-    """Return when and where checkpoints are written, or None for never.
+    """Returns when and where checkpoints are written, or None for never.
 
     Args:
         prepared: the experiment.
@@ -239,7 +239,7 @@ def _open(
     parent_run_id: str | None,
     run_id: str | None,
 ) -> Tracker:
-    """Open the run in the store: a new one, or the existing one with this id."""
+    """Opens the run in the store: a new one, or the existing one with this id."""
     if store is None:
         return null_run(name=experiment.name, folder=folder)
     expected = {"model": experiment.save.model, "figure": experiment.tracking.figures}

@@ -91,7 +91,7 @@ class TrainedState:
 def write_trained_state(
     file: Path, prepared: Prepared, state: TrainedState, history: History, points: LastPoints
 ) -> None:
-    """Write the file from which `save_kept` saves the model later.
+    """Writes the file from which `save_kept` saves the model later.
 
     Args:
         file: the file to write.

@@ -23,7 +23,7 @@ __all__ = ["check_traced", "why_untraceable"]
 
 
 def check_traced(prepared: Prepared, model: keras.Model) -> None:
-    """Trace a training step, if JAX will compile code of the user or of another package. Builds the model, as `fit`.
+    """Traces a training step, if JAX will compile code of the user or of another package. Builds the model, as `fit`.
 
     Args:
         prepared: the experiment.
@@ -62,7 +62,7 @@ def check_traced(prepared: Prepared, model: keras.Model) -> None:
 
 
 def _check_step(model: keras.Model) -> None:
-    """Refuse a training step that is written for another backend."""
+    """Refuses a training step that is written for another backend."""
     try:
         inspect.signature(model.train_step).bind("state", "data")
     except TypeError:
@@ -73,7 +73,7 @@ def _check_step(model: keras.Model) -> None:
 
 
 def why_untraceable(experiment: Experiment, model: keras.Model, batch: tuple[Any, ...], error: Exception) -> str:
-    """Find the component that JAX cannot compile, by tracing each layer, regularizer, loss, metric and the optimizer.
+    """Finds the component that JAX cannot compile, by tracing each layer, regularizer, loss, metric and the optimizer.
 
     Args:
         experiment: the experiment, whose loss is chosen.
@@ -91,7 +91,7 @@ def why_untraceable(experiment: Experiment, model: keras.Model, batch: tuple[Any
 
 
 def _tries(experiment: Experiment, model: keras.Model, x: Any, y: Any) -> Iterator[tuple[str, Exception | None]]:
-    """Yield each component as (config key and name, the exception of tracing it separately or None)."""
+    """Yields each component as (config key and name, the exception of tracing it separately or None)."""
     import keras
     from keras.src.trainers.compile_utils import CompileMetrics
 
@@ -132,7 +132,7 @@ def _called(experiment: Experiment, layer: Any, position: int) -> str:
 
 
 def _state(model: keras.Model) -> tuple[list[Any], ...]:
-    """Return the state that Keras passes to a training step on JAX."""
+    """Returns the state that Keras passes to a training step on JAX."""
     parts = (
         model.trainable_variables,
         model.non_trainable_variables,
@@ -149,7 +149,7 @@ def _symbol(value: Any) -> Any:
 
 
 def _traced(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception | None]:
-    """Trace a function on symbolic arguments. Returns its output and None, or None and its exception."""
+    """Traces a function on symbolic arguments. Returns its output and None, or None and its exception."""
     from keras.src.backend import compute_output_spec
 
     try:
@@ -159,7 +159,7 @@ def _traced(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Excepti
 
 
 def _penalised(layer: Any) -> Exception | None:
-    """Return the exception of tracing a layer's regularizers; None if there is none."""
+    """Returns the exception of tracing a layer's regularizers; None if there is none."""
     import keras
 
     variables = layer.trainable_variables

@@ -18,7 +18,7 @@ __all__ = ["FILE", "PACKAGE"]
 
 
 def _load_pyfunc(path: str) -> Any:
-    """Load the model for MLflow; `path` is the folder of its data."""
+    """Loads the model for MLflow; `path` is the folder of its data."""
     from .pyfunc import load
 
     return load(path)

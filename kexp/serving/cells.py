@@ -50,7 +50,7 @@ MINUSES = "\u2212\u2013"  # as typesetters write a minus
 
 
 def grouped(marks: str) -> str:
-    """Return the pattern of a number with separated thousands, or, as in India, lakhs and crores."""
+    """Returns the pattern of a number with separated thousands, or, as in India, lakhs and crores."""
     return f"[0-9]{{1,3}}([{marks}][0-9]{{3}})+|[0-9]{{1,2}}([{marks}][0-9]{{2}})+[{marks}][0-9]{{3}}"
 
 
@@ -67,7 +67,7 @@ class RequestError(ValueError):
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether a value is missing: None, NaN, NaT or pandas' NA."""
+    """Returns whether a value is missing: None, NaN, NaT or pandas' NA."""
     if value is None:
         return True
     try:
@@ -77,7 +77,7 @@ def is_missing(value: Any) -> bool:
 
 
 def number_of(value: Any, form: str | None = None) -> float | None:
-    """Return a value as a number: NaN if it is missing, None if it is not a number.
+    """Returns a value as a number: NaN if it is missing, None if it is not a number.
 
     Args:
         value: a number, a boolean, a time of the day, or a text of one of these.
@@ -123,7 +123,7 @@ def _since_midnight(text: str, form: str) -> float | None:
 
 
 def _written(text: str, form: str) -> float | None:
-    """Read a number with separated thousands, a currency, a percent sign or a unit."""
+    """Reads a number with separated thousands, a currency, a percent sign or a unit."""
     text = text.translate(dict.fromkeys(map(ord, MINUSES), "-"))
     if text.startswith("(") and text.endswith(")"):  # a negative number in accounting
         text = f"-{text[1:-1]}"
@@ -143,12 +143,12 @@ def _written(text: str, form: str) -> float | None:
 
 
 def numbers_in(words: Iterable[str]) -> list[float]:
-    """Return the words that are numbers, as numbers."""
+    """Returns the words that are numbers, as numbers."""
     return [float(word) for word in words if _PLAIN.fullmatch(word)]
 
 
 def text_of(value: Any) -> str | None:
-    """Return a value as trimmed text; None if it is missing or empty."""
+    """Returns a value as trimmed text; None if it is missing or empty."""
     if isinstance(value, str):
         return value.strip(" ") or None
     if is_missing(value):
@@ -161,7 +161,7 @@ def text_of(value: Any) -> str | None:
 
 
 def numbers_of(values: Any, name: str, form: str | None = None) -> NDArray[np.float64]:
-    """Return a column's values as numbers, NaN for missing ones.
+    """Returns a column's values as numbers, NaN for missing ones.
 
     Args:
         values: a pandas Series.
@@ -178,7 +178,7 @@ def numbers_of(values: Any, name: str, form: str | None = None) -> NDArray[np.fl
 
 
 def dates_of(values: Any, name: str, form: str | None) -> NDArray[np.float64]:
-    """Return a column's dates as seconds since 1970, NaN for missing ones.
+    """Returns a column's dates as seconds since 1970, NaN for missing ones.
 
     Args:
         values: a pandas Series of dates, or of dates as text.
@@ -221,7 +221,7 @@ def dates_of(values: Any, name: str, form: str | None) -> NDArray[np.float64]:
 
 
 def texts_of(values: Any) -> tuple[NDArray[np.intp], list[str]]:
-    """Return the index of each value's text, -1 for missing values, and the distinct texts."""
+    """Returns the index of each value's text, -1 for missing values, and the distinct texts."""
     import pandas as pd
 
     codes, unique = pd.factorize(values)
@@ -232,13 +232,13 @@ def texts_of(values: Any) -> tuple[NDArray[np.intp], list[str]]:
 
 
 def shown(value: Any) -> str:
-    """Return a value for a message: its repr, cut to 60 characters."""
+    """Returns a value for a message: its repr, cut to 60 characters."""
     text = repr(value.item() if isinstance(value, np.generic) else value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _each(values: Any, read: Callable[[Any], float | None], name: str, what: str) -> NDArray[np.float64]:
-    """Read each distinct value once."""
+    """Reads each distinct value once."""
     import pandas as pd
 
     try:

@@ -29,7 +29,7 @@ Column = Mapping[str, Any]
 
 
 def feature_names(column: Column) -> list[str]:
-    """Return the names of a column's features: its name, `column=category`, `column (year)`, `column is missing`."""
+    """Returns the names of a column's features: its name, `column=category`, `column (year)`, `column is missing`."""
     name, kind = column["name"], column.get("kind")
     if "left_out" in column:
         return []
@@ -47,12 +47,12 @@ def feature_names(column: Column) -> list[str]:
 
 
 def used_columns(encoding: Mapping[str, Any]) -> list[Column]:
-    """Return the columns that become features."""
+    """Returns the columns that become features."""
     return [column for column in encoding["columns"] if "left_out" not in column]
 
 
 def is_required(column: Column) -> bool:
-    """Return whether rows must have the column: if it had no missing value in the training rows."""
+    """Returns whether rows must have the column: if it had no missing value in the training rows."""
     return not column["missing"]
 
 
@@ -122,7 +122,7 @@ def fill_date(encoded: NDArray[np.float32], at: int, seconds: NDArray[np.float64
 
 
 def places_of_numbers(categories: Sequence[str], values: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the index of each number among categories that are numbers, -1 for other numbers."""
+    """Returns the index of each number among categories that are numbers, -1 for other numbers."""
     numbers = np.array([float({"true": "1", "false": "0"}.get(name, name)) for name in categories])
     order = np.argsort(numbers)
     at = np.clip(np.searchsorted(numbers[order], values), 0, len(numbers) - 1)
@@ -130,7 +130,7 @@ def places_of_numbers(categories: Sequence[str], values: NDArray[np.float64]) ->
 
 
 def encode(frame: Any, encoding: Mapping[str, Any]) -> NDArray[np.float32]:
-    """Encode the rows of a frame as features, shape (rows, features).
+    """Encodes the rows of a frame as features, shape (rows, features).
 
     Args:
         frame: a pandas DataFrame with the columns, in any order, and possibly others.
@@ -164,7 +164,7 @@ def encode(frame: Any, encoding: Mapping[str, Any]) -> NDArray[np.float32]:
 
 
 def _without(values: Any, words: Sequence[str]) -> Any:
-    """Return the values with these words set to missing. A word that is a number removes the number in any spelling."""
+    """Returns the values with these words set to missing. A word that is a number removes it in any spelling."""
     import pandas as pd
 
     found = values.isin(words)
@@ -191,13 +191,13 @@ def _fill(encoded: NDArray[np.float32], at: int, values: Any, column: Column, en
 
 
 def _place(known: Mapping[str, int], word: str) -> int:
-    """Return the index of a category. pandas reads 3 as 3.0 in a column with missing values, and True as a boolean."""
+    """Returns the index of a category. pandas reads 3 as 3.0 in a column with missing values, and True as a boolean."""
     tried = [word, word.removesuffix(".0"), *((word.title(), word.upper()) if word in ("true", "false") else ())]
     return next((known[each] for each in tried if each in known), -1)
 
 
 def _column(frame: Any, name: str) -> Any:
-    """Return a column as a Series, all missing if the frame does not have it."""
+    """Returns a column as a Series, all missing if the frame does not have it."""
     import pandas as pd
 
     if name not in frame.columns:

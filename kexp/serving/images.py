@@ -19,7 +19,7 @@ __all__ = ["decoded", "images_of", "pixels"]
 
 
 def decoded(file: IO[bytes], shape: Sequence[int]) -> NDArray[np.float32]:
-    """Decode an image file as float32 from 0 to 1, upright, scaled to a shape (height, width, channels).
+    """Decodes an image file as float32 from 0 to 1, upright, scaled to a shape (height, width, channels).
 
     Raises:
         ValueError: it is not a readable image.
@@ -28,7 +28,7 @@ def decoded(file: IO[bytes], shape: Sequence[int]) -> NDArray[np.float32]:
 
 
 def pixels(file: IO[bytes], shape: Sequence[int]) -> NDArray[np.uint8]:
-    """Decode an image file as `decoded` does, but as integers from 0 to 255."""
+    """Decodes an image file as `decoded` does, but as integers from 0 to 255."""
     from PIL import Image, ImageOps
 
     height, width, channels = shape
@@ -45,7 +45,7 @@ def pixels(file: IO[bytes], shape: Sequence[int]) -> NDArray[np.uint8]:
 
 
 def images_of(given: Any, shape: Sequence[int]) -> NDArray[np.float32]:
-    """Read the images of a request, shape (images, height, width, channels).
+    """Reads the images of a request, shape (images, height, width, channels).
 
     Args:
         given: the images, each an array of pixels, the bytes of a file, or these bytes in base64; or one array of all

@@ -36,7 +36,7 @@ class Outputs:
 
     @classmethod
     def of_json(cls, content: Mapping[str, Any]) -> Outputs:
-        """Return the description that `as_json` returned."""
+        """Returns the description that `as_json` returned."""
         classes = None if content["classes"] is None else tuple(content["classes"])
         return cls(
             **{
@@ -48,7 +48,7 @@ class Outputs:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the description as plain JSON."""
+        """Returns the description as plain JSON."""
         return asdict(self)
 
     @property
@@ -57,7 +57,7 @@ class Outputs:
         return self.activation in ("softmax", "sigmoid") or self.from_logits
 
     def arrays(self, predicted: NDArray[Any]) -> dict[str, NDArray[Any]] | None:
-        """Return name -> array if a table cannot hold the outputs at the positions of a row, else None."""
+        """Returns name -> array if a table cannot hold the outputs at the positions of a row, else None."""
         import numpy as np
 
         names = self.array_names(int(np.prod(predicted.shape[1:])))
@@ -67,13 +67,13 @@ class Outputs:
         return dict(zip(names, (np.asarray(self.classes)[index], scores), strict=True))
 
     def array_names(self, width: int) -> tuple[str, ...]:
-        """Return the names of these arrays; none if the outputs, `width` in a row, fit into a table."""
+        """Returns the names of these arrays; none if the outputs, `width` in a row, fit into a table."""
         if self.classes is not None and self.task != "labels":
             return ("class", "probabilities" if self.probable else "scores") if self.positions else ()
         return ("prediction",) if self.positions and width > MOST_COLUMNS else ()
 
     def names(self, width: int) -> list[str]:
-        """Return the names of a table's columns.
+        """Returns the names of a table's columns.
 
         Args:
             width: the number of outputs in a row, at all positions.
@@ -87,7 +87,7 @@ class Outputs:
         return list(own) if named else ["prediction"] if width == 1 else [f"prediction_{name}" for name in own]
 
     def columns(self, predicted: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """Return name -> column of a table.
+        """Returns name -> column of a table.
 
         Args:
             predicted: the model's outputs, shape (rows, outputs).
@@ -112,7 +112,7 @@ class Outputs:
         return dict(zip(self.names(flat.shape[1]), flat.T, strict=True))
 
     def decided(self, predicted: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return class indices, shape (rows, *positions), and probabilities or scores, shape (..., classes)."""
+        """Returns class indices, shape (rows, *positions), and probabilities or scores, shape (..., classes)."""
         import numpy as np
 
         assert self.classes is not None
@@ -127,7 +127,7 @@ class Outputs:
         return predicted.argmax(axis=-1), predicted
 
     def _probabilities(self, predicted: NDArray[Any]) -> NDArray[Any]:
-        """Return the probabilities of logits; other outputs as they are."""
+        """Returns the probabilities of logits; other outputs as they are."""
         import numpy as np
 
         if not self.from_logits:

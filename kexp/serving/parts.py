@@ -12,7 +12,7 @@ HALVES = "glu"  # it halves its input; Keras' own layers assume that an activati
 
 
 def parametric_activation(function_of: Callable[[str], Callable[..., Any]]) -> type[Any]:
-    """Return the layer class `kexp>ParametricActivation`: an activation by its registered name, with parameters.
+    """Returns the layer class `kexp>ParametricActivation`: an activation by its registered name, with parameters.
 
     Args:
         function_of: returns the function of a name.
@@ -59,7 +59,7 @@ def from_factory(factory: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def import_object(module: str, name: str) -> Any:
-    """Return the object with a dotted name in a module."""
+    """Returns the object with a dotted name in a module."""
     found: Any = importlib.import_module(module)
     for part in name.split("."):
         found = getattr(found, part)
@@ -67,7 +67,7 @@ def import_object(module: str, name: str) -> Any:
 
 
 def stand_ins(functions: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Return name in model files -> class, for kexp's own classes. They load a model where kexp is not installed.
+    """Returns name in model files -> class, for kexp's own classes. They load a model where kexp is not installed.
 
     Initializers, regularizers and constraints do nothing, because the weights come from the file.
 

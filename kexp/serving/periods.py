@@ -18,7 +18,7 @@ PERIODS = {
 
 
 def day_of(text: str, form: str) -> datetime.date | None:
-    """Return the first day of the period that a text names; None if it names none.
+    """Returns the first day of the period that a text names; None if it names none.
 
     Args:
         text: a period.
@@ -38,7 +38,7 @@ def day_of(text: str, form: str) -> datetime.date | None:
 
 
 def period_of(day: datetime.date, form: str) -> str:
-    """Return the text of the period that starts on a day, in a format of `PERIODS`."""
+    """Returns the text of the period that starts on a day, in a format of `PERIODS`."""
     year, week, weekday = day.isocalendar()
     quarter = (day.month + 2) // 3
     return {

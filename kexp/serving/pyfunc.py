@@ -45,7 +45,7 @@ class Served:
         self._one_at_a_time = threading.Lock()  # a server answers from several threads, Keras predicts in one
 
     def predict(self, model_input: Any) -> Any:
-        """Predict the rows of a request.
+        """Predicts the rows of a request.
 
         Args:
             model_input: a frame with the columns of the run's data, in any order; or arrays, texts or images.
@@ -70,7 +70,7 @@ class Served:
         return pd.DataFrame({**labels, **self.outputs.columns(outputs)}, index=index)
 
     def features(self, given: Any) -> tuple[NDArray[np.float32], dict[str, list[str]], Any]:
-        """Return the features of a request's rows, columns that identify the outputs, and the index of a frame.
+        """Returns the features of a request's rows, columns that identify the outputs, and the index of a frame.
 
         Raises:
             RequestError: the request is not valid.
@@ -107,14 +107,14 @@ class Served:
 
 
 def _index(given: Any) -> Any:
-    """Return the index of a frame, so that the outputs can be joined to it."""
+    """Returns the index of a frame, so that the outputs can be joined to it."""
     import pandas as pd
 
     return given.index if isinstance(given, pd.DataFrame) else None
 
 
 def load(path: str) -> Served:
-    """Load the model from `model.keras` and `serving.json` in a folder."""
+    """Loads the model from `model.keras` and `serving.json` in a folder."""
     contract = json.loads(Path(path, FILE).read_text(encoding="utf-8"))
     if "keras" not in sys.modules and not os.environ.get("KERAS_BACKEND"):
         os.environ["KERAS_BACKEND"] = contract["backend"]

@@ -17,7 +17,7 @@ __all__ = ["arrays_of", "frame_of", "items_of"]
 
 
 def frame_of(given: Any, names: Sequence[str]) -> Any:
-    """Return a request as a pandas DataFrame.
+    """Returns a request as a pandas DataFrame.
 
     Args:
         given: a frame, a Series with one row, columns by name, one or several records, or rows of values in the order
@@ -52,7 +52,7 @@ def frame_of(given: Any, names: Sequence[str]) -> Any:
 
 
 def items_of(given: Any, name: str) -> Any:
-    """Return a request as a sequence of texts or images: the column `name` of a frame, or its only column.
+    """Returns a request as a sequence of texts or images: the column `name` of a frame, or its only column.
 
     Raises:
         RequestError: a frame has no such column.
@@ -75,7 +75,7 @@ def items_of(given: Any, name: str) -> Any:
 
 
 def arrays_of(given: Any, shape: Sequence[int], names: Sequence[str] | None) -> NDArray[np.float32]:
-    """Return a request as features, shape (rows, *shape), for a model of data without an encoding.
+    """Returns a request as features, shape (rows, *shape), for a model of data without an encoding.
 
     Args:
         given: an array or lists of this shape or of flat rows; a frame with the features by name or in order; or a
@@ -116,7 +116,7 @@ def arrays_of(given: Any, shape: Sequence[int], names: Sequence[str] | None) -> 
 
 
 def _numbers(frame: Any, shape: Sequence[int], names: Sequence[str] | None) -> Any:
-    """Return the features of a frame: by name if it has one of the names, else in order."""
+    """Returns the features of a frame: by name if it has one of the names, else in order."""
     if names and set(names) & set(map(str, frame.columns)):
         frame = frame.rename(columns=str)
         absent = [name for name in names if name not in frame.columns]
@@ -132,7 +132,7 @@ def _numbers(frame: Any, shape: Sequence[int], names: Sequence[str] | None) -> A
 
 
 def texts_in(given: Any, name: str) -> list[str]:
-    """Return a request as texts; a missing text is empty."""
+    """Returns a request as texts; a missing text is empty."""
     items = items_of(given, name)
     items = [items] if isinstance(items, str) else items
     if not isinstance(items, (list, tuple, np.ndarray)):
@@ -153,7 +153,7 @@ def _framed(rows: Any) -> Any:
 
 
 def _unquoted(values: Any) -> Any:
-    """Restore missing texts: MLflow reads null in JSON as the text "None" if the array has texts."""
+    """Restores missing texts: MLflow reads null in JSON as the text "None" if the array has texts."""
     if isinstance(values, np.str_):
         return None if values == "None" else str(values)
     if isinstance(values, np.ndarray) and values.dtype.kind == "U":

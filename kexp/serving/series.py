@@ -17,7 +17,7 @@ __all__ = ["last_windows"]
 
 
 def last_windows(frame: Any, encoding: Mapping[str, Any]) -> tuple[NDArray[np.float32], dict[str, list[str]]]:
-    """Return the last window of each series, in the order of the series' names.
+    """Returns the last window of each series, in the order of the series' names.
 
     Args:
         frame: a pandas DataFrame with the columns of the run's series, and its rows in any order.
@@ -58,7 +58,7 @@ def last_windows(frame: Any, encoding: Mapping[str, Any]) -> tuple[NDArray[np.fl
 
 
 def _times(values: Any, name: str, encoding: Mapping[str, Any]) -> tuple[NDArray[np.float64], Any]:
-    """Return the time of each row as a number, and a function that formats the time of a row."""
+    """Returns the time of each row as a number, and a function that formats the time of a row."""
     kind, form = encoding["kinds"].get(name, (None, None))
     dates = kind == "date" if kind else values.dtype.kind not in "iuf"
     times = dates_of(values, name, form) if dates else numbers_of(values, name, form)
@@ -75,7 +75,7 @@ def _times(values: Any, name: str, encoding: Mapping[str, Any]) -> tuple[NDArray
 
 
 def _groups(frame: Any, name: str | None) -> tuple[NDArray[np.intp], list[str]]:
-    """Return the index of each row's group, in the order of the groups' names or numbers, and the names."""
+    """Returns the index of each row's group, in the order of the groups' names or numbers, and the names."""
     if name is None:
         return np.zeros(len(frame), dtype=np.intp), [""]
     values = frame[name]

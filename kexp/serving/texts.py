@@ -21,12 +21,12 @@ _SPACE = re.compile(r"[ \t\n\r\f\v]+")
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text, in lower case, without punctuation."""
+    """Returns the words of a text, in lower case, without punctuation."""
     return [word for word in _SPACE.split(_PUNCTUATION.sub("", text.translate(_LOWER))) if word]
 
 
 def tokens(texts: Sequence[str], known: Sequence[str], length: int) -> NDArray[np.float32]:
-    """Return the numbers of each text's words, padded or cut to a length.
+    """Returns the numbers of each text's words, padded or cut to a length.
 
     Args:
         texts: the texts.

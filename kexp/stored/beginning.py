@@ -58,7 +58,7 @@ def saved(
 
 
 def earlier(parameters: Mapping[str, Any], uri: str | None) -> Earlier:
-    """Return the run that the model's parameters name.
+    """Returns the run that the model's parameters name.
 
     Args:
         parameters: the parameters of `saved`.
@@ -91,7 +91,7 @@ def earlier(parameters: Mapping[str, Any], uri: str | None) -> Earlier:
 
 
 def restore_optimizer(run_id: str, model: keras.Model) -> None:
-    """Restore the final state of a run's optimizer in a compiled model, except the learning rate.
+    """Restores the final state of a run's optimizer in a compiled model, except the learning rate.
 
     Raises:
         ConfigError: the run saved no optimizer state.
@@ -129,7 +129,7 @@ def _last_epoch(run: StoredRun) -> int:
 
 
 def _ends_as(model: keras.Model, spec: ModelSpec) -> bool:
-    """Return whether the model's output has the shape and activation that data and loss require."""
+    """Returns whether the model's output has the shape and activation that data and loss require."""
     import keras
 
     if getattr(model, "inputs", None) is None:
@@ -144,7 +144,7 @@ def _ends_as(model: keras.Model, spec: ModelSpec) -> bool:
 
 
 def _with_output(model: keras.Model, spec: ModelSpec, label: str) -> keras.Model:
-    """Return the model with its output layer replaced by a new one.
+    """Returns the model with its output layer replaced by a new one.
 
     Raises:
         ConfigError: the model is not a graph that ends in a layer with weights.
@@ -186,7 +186,7 @@ def _free_name(name: str, taken: set[str]) -> str:
 
 
 def _freeze(model: keras.Model, trainable: str | list[str], label: str) -> None:
-    """Make only the layers of `trainable` and a new output trainable.
+    """Makes only the layers of `trainable` and a new output trainable.
 
     Raises:
         ConfigError: no layer is trainable.

@@ -19,7 +19,7 @@ _CODE = "code"
 
 
 def changed_code(run: StoredRun, experiment: Experiment) -> list[str]:
-    """Return the names of recorded files that have changed since the run, or no longer exist."""
+    """Returns the names of recorded files that have changed since the run, or no longer exist."""
     from kexp.experiment.own_files import own_sources
 
     recorded = run.files(_CODE)
@@ -35,7 +35,7 @@ def changed_code(run: StoredRun, experiment: Experiment) -> list[str]:
 
 @contextmanager
 def recorded_code(run: StoredRun, code: str) -> Iterator[None]:
-    """Import the user's modules from the run's recorded code within the block.
+    """Imports the user's modules from the run's recorded code within the block.
 
     Args:
         run: the run.

@@ -25,7 +25,7 @@ _UNSET = ("null", "None")  # the text of an unset parameter in the store, of thi
 def load_experiment(
     run: StoredRun, overrides: Sequence[str] = (), *, allowed: Collection[str] = (), settle: bool = True
 ) -> Experiment:
-    """Load the experiment of a run.
+    """Loads the experiment of a run.
 
     Environment variables that the config refers to are read again, because their values are not stored with the run.
 
@@ -73,7 +73,7 @@ def load_experiment(
 
 
 def _settled(experiment: Experiment, params: Mapping[str, str]) -> Experiment:
-    """Set the choices that the run recorded as parameters; others are left to the data."""
+    """Sets the choices that the run recorded as parameters; others are left to the data."""
     metrics = {found.group(1): name for key, name in params.items() if (found := _METRIC_NAME.fullmatch(key))}
     if "loss.name" not in params or (experiment.metrics_follow_data and not metrics):
         return experiment
@@ -106,7 +106,7 @@ def _texts(path: str, node: Any) -> Iterator[tuple[str, str]]:
 
 
 def _override(config: Any, overrides: Sequence[str], allowed: Collection[str]) -> None:
-    """Apply overrides to a composed config: a group choice replaces its node, any other override sets a value."""
+    """Applies overrides to a composed config: a group choice replaces its node, any other override sets a value."""
     if not overrides:
         return
     from hydra.core.override_parser.overrides_parser import OverridesParser

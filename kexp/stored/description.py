@@ -48,7 +48,7 @@ class Description:
 
 
 def describe(run: StoredRun, experiment: Experiment) -> Description:
-    """Describe a run's data from its record, or, if it has none, by reading the data again.
+    """Describes a run's data from its record, or, if it has none, by reading the data again.
 
     Args:
         run: the run.

@@ -38,7 +38,7 @@ class Rows:
 
 
 def own_rows(experiment: Experiment, name: str = "test") -> Rows:
-    """Return rows of the run's own data, split as in the run.
+    """Returns rows of the run's own data, split as in the run.
 
     Args:
         experiment: the run's experiment.
@@ -60,7 +60,7 @@ def own_rows(experiment: Experiment, name: str = "test") -> Rows:
 
 
 def other_rows(experiment: Experiment, run_data: Description, name: str = "all") -> Rows:
-    """Return rows of other data, with the encoding and the class indices of the run's data.
+    """Returns rows of other data, with the encoding and the class indices of the run's data.
 
     Args:
         experiment: the run's experiment, with the other data chosen.
@@ -85,7 +85,7 @@ def other_rows(experiment: Experiment, run_data: Description, name: str = "all")
 
 
 def evaluate(model: keras.Model | Predictor, experiment: Experiment, rows: Rows) -> dict[str, float]:
-    """Compute the loss and the metrics of the config on the rows, batched as in training and without class weights.
+    """Computes the loss and the metrics of the config on the rows, batched as in training and without class weights.
 
     For a format that stores only the predict function, the loss is computed from the predictions and lacks the terms
     that layers add, such as regularizers.
@@ -173,7 +173,7 @@ def _check_fit(data: Data, run_data: Description) -> None:
 
 
 def _with_classes(data: Data, run_data: Description) -> Data:
-    """Return the data with the run's class indices, which differ if the data has fewer classes.
+    """Returns the data with the run's class indices, which differ if the data has fewer classes.
 
     Raises:
         DataError: the data has a class that the run's data did not have.

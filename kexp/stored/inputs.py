@@ -24,7 +24,7 @@ _KEY = "INPUT"
 
 
 def ending(path: Path, key: str) -> str:
-    """Return the file name's ending, `.npz` or `.csv`.
+    """Returns the file name's ending, `.npz` or `.csv`.
 
     Raises:
         DataError: the name has another ending.
@@ -36,7 +36,7 @@ def ending(path: Path, key: str) -> str:
 
 
 def is_table(path: Path) -> bool:
-    """Return whether a file is a table, by its name."""
+    """Returns whether a file is a table, by its name."""
     from kexp.data.table.files.matching import ENDINGS as TABLES
     from kexp.data.table.files.matching import ending_of
 
@@ -51,7 +51,7 @@ def read_inputs(
     array: str | None = None,
     notify: Callable[[str], None] = lambda _: None,
 ) -> tuple[Mapping[str, Sequence[str]], Iterator[NDArray[Any]]]:
-    """Read the rows of a file in batches.
+    """Reads the rows of a file in batches.
 
     Args:
         path: an .npz archive; a table with a header line, whose target columns are ignored; or texts or images.
@@ -77,7 +77,7 @@ def read_inputs(
 def _source(
     path: Path, experiment: Experiment, run_data: Description, array: str | None, notify: Callable[[str], None]
 ) -> tuple[Mapping[str, Sequence[str]], Callable[[NDArray[Any]], NDArray[Any]], int]:
-    """Return the labels of the rows, a function that reads the features of given rows, and the number of rows."""
+    """Returns the labels of the rows, a function that reads the features of given rows, and the number of rows."""
     encoding = run_data.encoding or {}
     if path.suffix.lower() == ".npz":
         x = _npz(path, experiment, run_data, array)
@@ -132,7 +132,7 @@ def _table(path: Path, run_data: Description, notify: Callable[[str], None]) -> 
 
 
 def _plain_csv(path: Path, run_data: Description) -> NDArray[Any]:
-    """Read a table of numbers for a run whose data was not a table, by feature names or else by column order."""
+    """Reads a table of numbers for a run whose data was not a table, by feature names or else by column order."""
     import pandas as pd
 
     from kexp.data.files import existing

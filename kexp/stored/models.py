@@ -43,7 +43,7 @@ def load_model(
     trusted: bool | None = None,
     code: Literal["now", "run"] = "now",
 ) -> keras.Model | Predictor:
-    """Load the model that a run saved, compiled as in the run.
+    """Loads the model that a run saved, compiled as in the run.
 
     Args:
         run_id: a run id, a unique prefix of one, or `latest`.
@@ -79,7 +79,7 @@ def load_model(
 
 
 def use_backend(name: str) -> None:
-    """Select the run's backend, unless this process has already imported Keras; files load on any backend."""
+    """Selects the run's backend, unless this process has already imported Keras; files load on any backend."""
     from kexp.training import prepare_backend
 
     if "keras" not in sys.modules:
@@ -89,7 +89,7 @@ def use_backend(name: str) -> None:
 def open_model(
     run: StoredRun, experiment: Experiment, description: Description, format: str | None = None
 ) -> keras.Model | Predictor:
-    """Load and compile the model of a run; see `load_model` for the result and the errors.
+    """Loads and compiles the model of a run; see `load_model` for the result and the errors.
 
     Args:
         run: the run.
@@ -107,20 +107,20 @@ def open_model(
 
 
 def load_uncompiled(run: StoredRun) -> keras.Model | Predictor:
-    """Load a run's model from the best of its formats, without compiling it."""
+    """Loads a run's model from the best of its formats, without compiling it."""
     with recorded_code(run, "now"), _loaded(run, load_experiment(run), None) as (loaded, _):
         return loaded
 
 
 def restore_optimizer(run: StoredRun, model: keras.Model) -> bool:
-    """Restore the final state of the run's optimizer in a compiled model. Return False if no file of the run has it."""
+    """Restores the final state of the run's optimizer in a compiled model. Returns False if no file has it."""
     with _loaded(run, load_experiment(run), None) as (_, (folder, fmt)):
         return persistence.restore_optimizer(model, folder, fmt)
 
 
 @contextlib.contextmanager
 def _loaded(run: StoredRun, experiment: Experiment, format: str | None) -> Iterator[tuple[Any, tuple[Path, Format]]]:
-    """Load a run's model, not compiled, in the run's precision. Its files exist while the block lasts."""
+    """Loads a run's model, not compiled, in the run's precision. Its files exist while the block lasts."""
     files = list_artifacts(run.settings, run.view.run_id, _SAVED)
     available = _available(run, experiment, {path.removeprefix(f"{_SAVED}/") for path in files})
     name = _chosen(run, available, format)
@@ -139,7 +139,7 @@ def _loaded(run: StoredRun, experiment: Experiment, format: str | None) -> Itera
 def _load(
     run: StoredRun, experiment: Experiment, folder: Path, available: Mapping[str, Format], name: str
 ) -> keras.Model | Predictor:
-    """Load a run's model in a format, not compiled."""
+    """Loads a run's model in a format, not compiled."""
     fmt = available[name]
     fetched = [fmt.filename, "manifest.json"]
     beside = [each.filename for each in available.values() if each.filename in _ARCHITECTURES]
@@ -172,7 +172,7 @@ def _load(
 
 
 def _built(experiment: Experiment) -> keras.Model:
-    """Build the model from the config, which needs the data for its shapes."""
+    """Builds the model from the config, which needs the data for its shapes."""
     from kexp.build import build_model
     from kexp.experiment import prepare
 
@@ -180,7 +180,7 @@ def _built(experiment: Experiment) -> keras.Model:
 
 
 def _available(run: StoredRun, experiment: Experiment, files: set[str]) -> dict[str, Format]:
-    """Return name -> format, for the formats that the run has files of.
+    """Returns name -> format, for the formats that the run has files of.
 
     Raises:
         LoadError: it has files of none.
@@ -228,7 +228,7 @@ def _rank(name: str) -> int:
 
 
 def own_classes(experiment: Experiment) -> dict[str, Any]:
-    """Return name -> class of the model's custom objects: classes of kexp, of plugins and of the user's modules."""
+    """Returns name -> class of the model's custom objects: classes of kexp, of plugins and of the user's modules."""
     from kexp.components.activations import parametric_activation
     from kexp.components.functions import GROUPS_IN_FILES, function_class
     from kexp.experiment import begins_with_run
@@ -247,7 +247,7 @@ def own_classes(experiment: Experiment) -> dict[str, Any]:
 
 
 def _named(node: Any, group: str | None = None) -> Iterator[tuple[str, str]]:
-    """Yield (group, name) of each component in a model's config."""
+    """Yields (group, name) of each component in a model's config."""
     if isinstance(node, Mapping):
         if group is not None and isinstance(node.get("name"), str):
             yield group, node["name"]
@@ -262,7 +262,7 @@ def _named(node: Any, group: str | None = None) -> Iterator[tuple[str, str]]:
 
 @contextlib.contextmanager
 def _precision(experiment: Experiment) -> Iterator[None]:
-    """Set the run's precision within the block, and restore the caller's afterwards."""
+    """Sets the run's precision within the block, and restores the caller's afterwards."""
     import keras
 
     before = keras.config.dtype_policy()

@@ -20,7 +20,7 @@ __all__ = ["NamedOutputs", "serving_formats"]
 def serving_formats(
     formats: Mapping[str, Any], experiment: Experiment, run_data: Description
 ) -> tuple[dict[str, Any], list[str]]:
-    """Configure the formats that can store a model of the run's raw rows.
+    """Configures the formats that can store a model of the run's raw rows.
 
     Args:
         formats: name -> format.

@@ -59,7 +59,7 @@ class Comparison:
 
 
 def repeat(run: StoredRun, folder: Path, *, save: bool = False) -> tuple[History, dict[str, float], Result | None]:
-    """Run a run's config again.
+    """Runs a run's config again.
 
     Args:
         run: the run.
@@ -97,7 +97,7 @@ def repeat(run: StoredRun, folder: Path, *, save: bool = False) -> tuple[History
 
 
 def compare(run: StoredRun, history: History, tested: Mapping[str, float]) -> Comparison:
-    """Compare a repetition with the run's metrics in the store."""
+    """Compares a repetition with the run's metrics in the store."""
     from kexp.experiment.logging.epoch_metrics import RATE
 
     now = {(key, epoch): value for epoch, metrics in history.epochs for key, value in metrics.items()}
@@ -118,7 +118,7 @@ def compare(run: StoredRun, history: History, tested: Mapping[str, float]) -> Co
 
 
 def changed_packages(run: StoredRun) -> dict[str, tuple[str, str]]:
-    """Return package -> (version then, version now) for packages whose version differs; Python is `python`."""
+    """Returns package -> (version then, version now) for packages whose version differs; Python is `python`."""
     record = run.json("environment.json") or {}
     current = environment()
     then = {"python": record.get("python", ""), **record.get("packages", {})}

@@ -80,7 +80,7 @@ class StoredRun:
 def find(
     ref: str, *, tracking_uri: str | None = None, experiment: str | None = None, trusted: bool | None = None
 ) -> StoredRun:
-    """Find a run.
+    """Finds a run.
 
     Args:
         ref: an id, a unique prefix of one, a unique name, `latest`, `best:SWEEP` or a URI; see
@@ -108,7 +108,7 @@ def find(
 
 
 def experiments(settings: StoreSettings) -> list[str]:
-    """Return the names of all experiments in an existing store."""
+    """Returns the names of all experiments in an existing store."""
     uri = resolve_uri(settings)
     check_usable(uri)
     with store_errors(uri, "listing experiments"):

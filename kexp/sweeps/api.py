@@ -149,7 +149,7 @@ def _argument(key: str, values: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """Write a value in Hydra's grammar."""
+    """Writes a value in Hydra's grammar."""
     if value is None:
         return "null"
     if isinstance(value, bool):

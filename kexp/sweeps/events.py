@@ -77,7 +77,7 @@ class NoEvents:
 
 
 def runs_tasks(launcher: Any) -> bool:
-    """Return whether a launcher runs kexp's tasks, unlike Hydra's own launchers, which run jobs.
+    """Returns whether a launcher runs kexp's tasks, unlike Hydra's own launchers, which run jobs.
 
     Raises:
         ConfigError: its `run_tasks` takes other arguments, as for an earlier version of kexp.

@@ -27,12 +27,12 @@ _PARENT = "KEXP_SWEEP_RUN_ID"
 
 
 def parent_run_override(run_id: str) -> str:
-    """Return the override that passes the id of the sweep's run to a job of any Hydra launcher."""
+    """Returns the override that passes the id of the sweep's run to a job of any Hydra launcher."""
     return f"+hydra.job.env_set.{_PARENT}={run_id}"
 
 
 def run_job(config: DictConfig) -> float | None:
-    """Run one trial as a job of Hydra's: an ordinary run, nested under the sweep's run.
+    """Runs one trial as a job of Hydra's: an ordinary run, nested under the sweep's run.
 
     An error is raised; Hydra's launcher returns it as the job's result.
 
@@ -64,7 +64,7 @@ def run_job(config: DictConfig) -> float | None:
 
 
 def launch_jobs(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-    """Run the jobs that another package's sweeper has chosen as trials of one sweep, on one of kexp's launchers.
+    """Runs the jobs that another package's sweeper has chosen as trials of one sweep, on one of kexp's launchers.
 
     Args:
         launcher: the launcher, set up for the sweep; all of its batches belong to the same sweep.
@@ -94,7 +94,7 @@ def launch_jobs(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_j
 
 
 def submit_jobs(session: Session, launcher: Any, trials: Sequence[Trial]) -> None:
-    """Run the waiting trials on a launcher of Hydra's or another package's. Their results are read from the store.
+    """Runs the waiting trials on a launcher of Hydra's or another package's. Their results are read from the store.
 
     Such a launcher may stop at the first job that fails; trials that it has not run stay WAITING.
     """
@@ -130,7 +130,7 @@ def submit_jobs(session: Session, launcher: Any, trials: Sequence[Trial]) -> Non
 
 
 def _ran(session: Session, began_ms: int) -> dict[str, RunView]:
-    """Return fingerprint -> run of this sweep, for the runs since `began_ms`."""
+    """Returns fingerprint -> run of this sweep, for the runs since `began_ms`."""
     if session.store is None:
         return {}
     views = search(session.store, parent_run_id=session.run_id, newest_first=False)

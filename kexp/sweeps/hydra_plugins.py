@@ -20,7 +20,7 @@ __all__ = ["register"]
 
 
 def register() -> None:
-    """Register every option of `hydra/launcher` and `hydra/sweeper` that a package provides.
+    """Registers every option of `hydra/launcher` and `hydra/sweeper` that a package provides.
 
     May be called repeatedly. A class is imported only when it is chosen.
     """
@@ -39,7 +39,7 @@ def register() -> None:
 
 
 def _deferred(kind: str, name: str, base: Any, module: str) -> Any:
-    """Return a placeholder class for Hydra, which imports the real class when it is instantiated."""
+    """Returns a placeholder class for Hydra, which imports the real class when it is instantiated."""
 
     def make(_: type, **parameters: Any) -> Any:
         real: Any = registry.find_part(kind, name).load()
@@ -51,7 +51,7 @@ def _deferred(kind: str, name: str, base: Any, module: str) -> Any:
 
 
 def _module(name: str) -> types.ModuleType:
-    """Return the module of that name, or create it; `hydra_plugins` exists only if other plugins are installed."""
+    """Returns the module of that name, or creates it; `hydra_plugins` exists only if other plugins are installed."""
     if name in sys.modules:
         return sys.modules[name]
     try:

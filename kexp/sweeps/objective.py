@@ -45,7 +45,7 @@ class Objective:
 
 
 def direction_of(metric: str) -> Direction | None:
-    """Derive the direction of a metric from its name; None if the name does not show it.
+    """Derives the direction of a metric from its name; None if the name does not show it.
 
     The prefixes `val_` and `test_` and a trailing number (`auc_1`) are ignored.
     """
@@ -68,7 +68,7 @@ def choose_objective(
     losses_differ: bool = False,
     key: str = "objective",
 ) -> Objective:
-    """Return the objective that the user chose, or the default.
+    """Returns the objective that the user chose, or the default.
 
     Args:
         metrics: the measured metrics; if empty, because every trial failed, any metric is accepted.
@@ -105,7 +105,7 @@ def choose_objectives(
     *,
     losses_differ: bool = False,
 ) -> list[Objective]:
-    """Return the objectives that `sweep.objective` and `sweep.direction` choose; see `choose_objective`.
+    """Returns the objectives that `sweep.objective` and `sweep.direction` choose; see `choose_objective`.
 
     Raises:
         UnknownNameError: a metric is not measured.
@@ -137,7 +137,7 @@ def _usual(measured: Sequence[str], losses_differ: bool) -> str:
 
 
 def kept_epoch(params: Mapping[str, Any], history: Mapping[str, Sequence[tuple[int, float]]]) -> int | None:
-    """Return the epoch whose weights a trial ended with.
+    """Returns the epoch whose weights a trial ended with.
 
     Early stopping with `restore_best_weights` restores the best epoch of the monitored metric. The final model and its
     test metrics are of that epoch, so the validation metrics must be too. Any other trial ends with the weights of its

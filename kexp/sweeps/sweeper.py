@@ -96,7 +96,7 @@ class GridSweeper:
 
 
 def _count(arguments: Sequence[str], name: str, config: Any) -> int | None:
-    """Return the number of seeds or folds: the last one typed, or else that of the config."""
+    """Returns the number of seeds or folds: the last one typed, or else that of the config."""
     typed = [argument.partition("=")[2] for argument in arguments if key_of(argument) == f"sweep.{name}"]
     count = typed[-1] if typed else str(config.sweep[name])
     return int(count) or None if count.isdigit() else None  # an invalid count is refused later

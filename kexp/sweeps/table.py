@@ -135,14 +135,14 @@ class LiveTable:
 
 
 def shared_overrides(trials: Sequence[Trial]) -> set[str]:
-    """Return the overrides that all trials have; empty for a single trial."""
+    """Returns the overrides that all trials have; empty for a single trial."""
     if len(trials) < 2:
         return set()
     return set.intersection(*(set(trial.overrides) for trial in trials))
 
 
 def best_trial(trials: Sequence[Trial], objective: Objective) -> Trial | None:
-    """Return the trial with the best value of the objective; None if no trial has a value."""
+    """Returns the trial with the best value of the objective; None if no trial has a value."""
     found = [each for each in trials if each.whole and not math.isnan(each.metrics.get(objective.metric, math.nan))]
     return min(found, key=lambda each: objective.rank_key(each.metrics[objective.metric]), default=None)
 
@@ -150,7 +150,7 @@ def best_trial(trials: Sequence[Trial], objective: Objective) -> Trial | None:
 def leaderboard(
     trials: Sequence[Trial], objective: Objective, values: Mapping[int, float], most: int = 10
 ) -> list[str]:
-    """Return a table of the best trials, one line for each after the header.
+    """Returns a table of the best trials, one line for each after the header.
 
     Args:
         trials: all trials of the sweep.
@@ -170,7 +170,7 @@ def leaderboard(
 
 
 def problems(trials: Sequence[Trial]) -> list[str]:
-    """Return a line for each trial that failed: its state, the reason, its overrides and its log file."""
+    """Returns a line for each trial that failed: its state, the reason, its overrides and its log file."""
     lines = []
     shared = shared_overrides(trials)
     for trial in trials:
@@ -183,5 +183,5 @@ def problems(trials: Sequence[Trial]) -> list[str]:
 
 
 def own_overrides(trial: Trial, shared: set[str]) -> str:
-    """Return a trial's overrides as typed, except those in `shared`."""
+    """Returns a trial's overrides as typed, except those in `shared`."""
     return " ".join(as_typed(each) for each in trial.overrides if each not in shared)

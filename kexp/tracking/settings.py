@@ -51,7 +51,7 @@ class StoreSettings:
 
 
 def resolve_uri(settings: StoreSettings) -> str:
-    """Return the tracking URI of the settings. A relative SQLite path becomes absolute, a password is hidden.
+    """Returns the tracking URI of the settings. A relative SQLite path becomes absolute, a password is hidden.
 
     Raises:
         ConfigError: MLflow has no store for such a URI.
@@ -65,14 +65,14 @@ def resolve_uri(settings: StoreSettings) -> str:
 
 
 def _at_home(uri: str) -> str:
-    """Replace a leading `~` by the home folder: a shell does not do that after an equals sign."""
+    """Replaces a leading `~` by the home folder: a shell does not do that after an equals sign."""
     scheme = _SQLITE if uri.startswith(f"{_SQLITE}~") else ""
     path = uri.removeprefix(scheme)
     return scheme + os.path.expanduser(path) if path.startswith("~") else uri
 
 
 def command_line(*words: str, store: StoreSettings | None = None, experiment: bool = False) -> str:
-    """Return a kexp command that the user can copy and run in this folder.
+    """Returns a kexp command that the user can copy and run in this folder.
 
     Args:
         words: the words after `kexp`.
@@ -98,7 +98,7 @@ def _absolute(uri: str) -> str:
 
 
 def database_file(uri: str) -> Path | None:
-    """Return the file of a SQLite URI, or None for any other store."""
+    """Returns the file of a SQLite URI, or None for any other store."""
     if not uri.startswith(_SQLITE):
         return None
     path = unquote(uri[len(_SQLITE) :].split("?", 1)[0])
@@ -106,7 +106,7 @@ def database_file(uri: str) -> Path | None:
 
 
 def is_remote(uri: str) -> bool:
-    """Return whether the store is an MLflow server."""
+    """Returns whether the store is an MLflow server."""
     return uri.startswith(("http://", "https://"))
 
 
@@ -138,14 +138,14 @@ def _check_address(key: str, uri: str) -> None:
 
 
 def _of_plugin(scheme: str) -> bool:
-    """Return whether an installed package adds such stores to MLflow."""
+    """Returns whether an installed package adds such stores to MLflow."""
     from importlib.metadata import entry_points
 
     return scheme in {each.name for each in entry_points(group="mlflow.tracking_store")}
 
 
 def _uri_set_in_python() -> str | None:
-    """Return the URI of `mlflow.set_tracking_uri`, if the user's code called it."""
+    """Returns the URI of `mlflow.set_tracking_uri`, if the user's code called it."""
     mlflow = sys.modules.get("mlflow")
     if mlflow is not None and hasattr(mlflow, "is_tracking_uri_set"):
         return str(mlflow.get_tracking_uri()) if mlflow.is_tracking_uri_set() else None

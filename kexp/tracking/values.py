@@ -41,7 +41,7 @@ _REFUSED = re.compile(r"[^\w\-./: ]")
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Flatten a nested config: `{"optimizer": {"rho": 0.9}}` becomes `{"optimizer.rho": 0.9}`.
+    """Flattens a nested config: `{"optimizer": {"rho": 0.9}}` becomes `{"optimizer.rho": 0.9}`.
 
     A list stays whole, because it is one choice (`model.hidden=[128,64]`), and so does a list of mappings (layers). An
     empty mapping stays as `{}`, so that the run has the whole config.
@@ -50,7 +50,7 @@ def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def param_value(value: Any) -> str:
-    """Return a config value as one types it: `true`, `null`, `0.001`, `[128, 64]`. Equal values give equal texts."""
+    """Returns a config value as one types it: `true`, `null`, `0.001`, `[128, 64]`. Equal values give equal texts."""
     if isinstance(value, str):
         return value
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:  # a NumPy scalar
@@ -63,7 +63,7 @@ def param_value(value: Any) -> str:
 
 @lru_cache(maxsize=10_000)  # the runs of a sweep have the same keys
 def safe_key(key: str) -> str:
-    """Return `key` if MLflow accepts it, else a similar name with a digest, so that different keys stay different."""
+    """Returns `key` if MLflow accepts it, else a similar name with a digest, so that different keys stay different."""
     parts = [part for part in key.split("/") if part not in ("", ".", "..")]
     safe = _REFUSED.sub("_", "/".join(parts)).replace("..", "__")
     if safe and safe == key and len(key) <= _LONGEST_KEY:
@@ -73,12 +73,12 @@ def safe_key(key: str) -> str:
 
 
 def restored_metric(value: float) -> float:
-    """Return a metric as it was logged: MLflow's value for infinity becomes infinity again."""
+    """Returns a metric as it was logged: MLflow's value for infinity becomes infinity again."""
     return math.copysign(math.inf, value) if abs(value) >= INFINITY and not math.isnan(value) else value
 
 
 def shorten(text: str, most: int) -> str:
-    """Shorten a text to `most` characters by leaving out its middle: names and paths differ at their ends."""
+    """Shortens a text to `most` characters by leaving out its middle: names and paths differ at their ends."""
     if len(text) <= most:
         return text
     end = (most - 1) // 2

@@ -103,7 +103,7 @@ def store(uri: str | None) -> Iterator[Finding]:
     """Checks that the store can be reached and written, and that its tables fit the installed MLflow.
 
     Args:
-        uri: the store's; None for the default one.
+        uri: the tracking URI; None for the default store.
     """
     from kexp.tracking import StoreSettings, prepare_store, resolve_uri
     from kexp.tracking.settings import database_file
@@ -140,7 +140,7 @@ def runs(uri: str | None) -> Iterator[Finding]:
     """Checks that every run with the status RUNNING has a live process.
 
     Args:
-        uri: the store's; None for the default one.
+        uri: the tracking URI; None for the default store.
     """
     from kexp.stored.runs import experiments
     from kexp.tracking import RunView, StoreSettings, mark_failed, resolve_uri, search, stale_runs

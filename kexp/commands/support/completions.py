@@ -264,7 +264,7 @@ def _files(current: str) -> list[str]:
 
 
 def _runs(current: str) -> list[str]:
-    """Returns ids of the latest runs, and `best:SWEEP` behind a `b`; behind an `m` only `models:/NAME` addresses."""
+    """Returns ids of the latest runs. Adds `best:SWEEP` to a `b`; completes an `m` only to addresses of models."""
     if current.startswith("b"):
         return [*_query_store(_RUNS), *(f"best:{name}" for name in ["latest", *_query_store(_SWEEPS)])]
     if current.startswith("m"):

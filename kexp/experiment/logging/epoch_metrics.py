@@ -80,7 +80,7 @@ class EpochLogger:
 
 
 def log_rates(tracker: Tracker, prepared: Prepared, history: History, stamps: Mapping[int, int] | None = None) -> None:
-    """Log the learning rate after each epoch of a training with a schedule.
+    """Logs the learning rate after each epoch of a training with a schedule.
 
     Args:
         tracker: the run's tracker.
@@ -94,12 +94,12 @@ def log_rates(tracker: Tracker, prepared: Prepared, history: History, stamps: Ma
 
 
 def log_size(tracker: Tracker, prepared: Prepared, size: Mapping[str, int]) -> None:
-    """Log the size of the model, as `model_size` returns it, and the number of steps of an epoch, as parameters."""
+    """Logs the size of the model, as `model_size` returns it, and the number of steps of an epoch, as parameters."""
     tracker.log_params({**size, "steps_per_epoch": _steps(prepared)})
 
 
 def log_epoch_time(tracker: Tracker, history: History, stamp: int | None = None) -> None:
-    """Log the mean duration of an epoch in seconds, for a training whose epochs were not timed one by one.
+    """Logs the mean duration of an epoch in seconds, for a training whose epochs were not timed one by one.
 
     Args:
         tracker: the run's tracker.
@@ -111,7 +111,7 @@ def log_epoch_time(tracker: Tracker, history: History, stamp: int | None = None)
 
 
 def model_size(model: keras.Model) -> dict[str, int]:
-    """Return the number of weights and of trainable weights of a model."""
+    """Returns the number of weights and of trainable weights of a model."""
     return {
         "model_parameters": int(model.count_params()),
         "model_trainable_parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
@@ -131,7 +131,7 @@ def _schedule_of(optimizer: Any) -> Any | None:
 
 
 def _rates(prepared: Prepared, epochs: list[int]) -> list[float]:
-    """Return the learning rate after each epoch, from the config's schedule or changes; empty if it has neither."""
+    """Returns the learning rate after each epoch, from the config's schedule or changes; empty if it has neither."""
     import numpy as np
 
     experiment = prepared.experiment

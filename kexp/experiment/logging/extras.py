@@ -18,7 +18,7 @@ _VARIABLE = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"
 
 
 def check_extras(tracking: Tracking) -> None:
-    """Check the configured files before any compute.
+    """Checks the configured files before any compute.
 
     Raises:
         ConfigError: a file does not exist, or two files have the same name.
@@ -36,7 +36,7 @@ def check_extras(tracking: Tracking) -> None:
 
 @contextlib.contextmanager
 def log_extras(tracker: Tracker, tracking: Tracking) -> Iterator[None]:
-    """Log the user's files, and log system metrics until the block ends."""
+    """Logs the user's files, and system metrics until the block ends."""
     with log_system_metrics(tracker, tracking.enabled and measures_system(tracking)):
         for given in tracking.artifacts:
             tracker.log_file(_path(given), _FOLDER)
@@ -44,7 +44,7 @@ def log_extras(tracker: Tracker, tracking: Tracking) -> Iterator[None]:
 
 
 def measures_system(tracking: Tracking) -> bool:
-    """Return whether to log system metrics: the config decides, or else MLflow's environment variable."""
+    """Returns whether to log system metrics: the config decides, or else MLflow's environment variable."""
     if tracking.system_metrics is None:
         return os.environ.get(_VARIABLE, "").lower() in ("true", "1")
     return tracking.system_metrics

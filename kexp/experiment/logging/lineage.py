@@ -26,7 +26,7 @@ _MOST_COLUMNS = 500  # columns in a schema, which each trial of a sweep stores
 
 
 def record_data(tracker: Tracker, prepared: Prepared) -> None:
-    """Log each part of the data as a data set, with a digest of its rows."""
+    """Logs each part of the data as a data set, with a digest of its rows."""
     node, schema = prepared.experiment.data, _schema(prepared)
     for context, part in prepared.splits.parts.items():
         source_type, source = _source(node, context)
@@ -42,19 +42,19 @@ def record_data(tracker: Tracker, prepared: Prepared) -> None:
 
 
 def data_of_metrics(prepared: Prepared) -> dict[str, tuple[str, str]]:
-    """Return prefix of metrics -> (name, digest) of the data set that they are measured on."""
+    """Returns prefix of metrics -> (name, digest) of the data set that they are measured on."""
     node, parts = prepared.experiment.data, prepared.splits.parts
     return {_PREFIX[context]: (data_name(node, context), _digest(part)) for context, part in parts.items()}
 
 
 def _digest(part: Part) -> str:
-    """Return a digest of a part's rows, short enough for MLflow's page."""
+    """Returns a digest of a part's rows, short enough for MLflow's page."""
     rows = hashlib.sha256(part.rows.astype("<i8", copy=False).data).hexdigest()
     return hashlib.sha256(f"{part.data.digest} {rows}".encode()).hexdigest()[:12]
 
 
 def _path(node: Node, context: str) -> str | None:
-    """Return the path that the config gives for a part; None if it gives none."""
+    """Returns the path that the config gives for a part; None if it gives none."""
     for key in (f"{context}_path", "path"):
         found = node.parameters.get(key)
         if isinstance(found, str):
@@ -63,13 +63,13 @@ def _path(node: Node, context: str) -> str | None:
 
 
 def data_name(node: Node, context: str = "train") -> str:
-    """Return the name of a part's data set: that of its file, else that of the component."""
+    """Returns the name of a part's data set: that of its file, else that of the component."""
     path = _path(node, context)
     return node.name if path is None else Path(path.partition("?")[0]).name or node.name
 
 
 def _source(node: Node, context: str) -> tuple[str, dict[str, Any]]:
-    """Return MLflow's type of the source, and its description."""
+    """Returns MLflow's type of the source, and its description."""
     path = _path(node, context)
     if path is None:
         return "code", {"tags": {"mlflow.source.type": "LOCAL", "mlflow.source.name": f"kexp data={node.name}"}}
@@ -81,7 +81,7 @@ def _source(node: Node, context: str) -> tuple[str, dict[str, Any]]:
 
 
 def _schema(prepared: Prepared) -> dict[str, Any]:
-    """Return the schema: names and types of columns if rows have them, else shapes of arrays."""
+    """Returns the schema: names and types of columns if rows have them, else shapes of arrays."""
     splits = prepared.splits
     spec, encoding = splits.spec, splits.encoding
     kinds: Mapping[str, Any] = encoding.get("kinds") or {}

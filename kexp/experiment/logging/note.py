@@ -21,7 +21,7 @@ _LONGEST_COMMAND = 4000  # MLflow's limit for the whole description is 8,000 cha
 
 
 def note_of(prepared: Prepared, size: Mapping[str, int], command: str, outcome: str = "") -> str:
-    """Return the description in Markdown: the user's own text, and below it what a reader asks first.
+    """Returns the description in Markdown: the user's own text, and below it what a reader asks first.
 
     Args:
         prepared: the experiment.
@@ -46,7 +46,7 @@ def note_of(prepared: Prepared, size: Mapping[str, int], command: str, outcome: 
 
 
 def outcome_of(history: History, tested: Mapping[str, float], duration_s: float) -> str:
-    """Return the sentence on the result of a run: its metrics, its epochs and its duration."""
+    """Returns the sentence on the result of a run: its metrics, its epochs and its duration."""
     epochs = f"{len(history)} epoch{'s' * (len(history) != 1)}"
     stopped = f"; stopped: {history.stopped}" if history.stopped else ""
     metrics = format_metrics(tested or history.last).replace("  ", ", ")

@@ -53,7 +53,7 @@ class Source:
 
 
 def run_tags(prepared: Prepared, folder: Path, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the tags of a run: kexp's own, those of the config, and further ones.
+    """Returns the tags of a run: kexp's own, those of the config, and further ones.
 
     Args:
         prepared: the experiment.
@@ -73,13 +73,13 @@ def run_tags(prepared: Prepared, folder: Path, more: Mapping[str, Any] | None = 
 
 
 def config_tags(tracking: Tracking) -> dict[str, Any]:
-    """Return the tags that the config sets, including the description, which MLflow stores as a tag."""
+    """Returns the tags that the config sets, including the description, which MLflow stores as a tag."""
     note = {} if tracking.description is None else {NOTE: tracking.description}
     return {**{str(key): value for key, value in (tracking.tags or {}).items()}, **note}
 
 
 def model_summary(model: keras.Model) -> str:
-    """Return Keras' table of the model's layers."""
+    """Returns Keras' table of the model's layers."""
     lines: list[str] = []
     with hide_displays():  # Keras also displays the table in a notebook
         model.summary(print_fn=lambda text, **_: lines.append(text), line_length=100)
@@ -87,7 +87,7 @@ def model_summary(model: keras.Model) -> str:
 
 
 def run_parameters(config: Mapping[str, Any], overrides: Iterable[str] = ()) -> dict[str, Any]:
-    """Flatten a config to a run's parameters, without the settings of tracking and sweeps and without null values.
+    """Flattens a config to a run's parameters, without the settings of tracking and sweeps and without null values.
 
     Args:
         config: the whole plain config.
@@ -106,7 +106,7 @@ def record_setup(
     size: Mapping[str, int],
     ran_on: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record what exists before the first epoch: parameters, config, data sets, code and environment.
+    """Records what exists before the first epoch: parameters, config, data sets, code and environment.
 
     Args:
         tracker: the run's tracker.
@@ -139,7 +139,7 @@ def record_setup(
 
 
 def _with_taken(text: str, prepared: Prepared) -> str:
-    """Write into the config what the model's own code compiled, and the earlier run that the model starts from."""
+    """Writes into the config what the model's own code compiled, and the earlier run that the model starts from."""
     import yaml
 
     experiment, taken = prepared.experiment, prepared.taken
@@ -158,7 +158,7 @@ def _with_taken(text: str, prepared: Prepared) -> str:
 
 
 def describe_data(splits: Splits) -> dict[str, Any]:
-    """Describe the data, so that the model can be used later without it."""
+    """Describes the data, so that the model can be used later without it."""
     spec = splits.spec
     return {
         "digest": splits.data.digest,
@@ -183,7 +183,7 @@ def record_outcome(
     tested: Mapping[str, float],
     started: float,
 ) -> None:
-    """Record the duration of a run, the reason if it ended early, and its result in its description.
+    """Records the duration of a run, the reason if it ended early, and its result in its description.
 
     Args:
         tracker: the run's tracker.
@@ -203,7 +203,7 @@ def record_outcome(
 
 
 def record_figures(tracker: Tracker, prepared: Prepared, history: History, model: keras.Model) -> None:
-    """Log the learning curves, and a figure of predictions against labels, unless `tracking.figures` is false.
+    """Logs the learning curves, and a figure of predictions against labels, unless `tracking.figures` is false.
 
     The predictions are those of the test rows; without test rows, of the validation or the training rows.
 
@@ -233,7 +233,7 @@ def record_figures(tracker: Tracker, prepared: Prepared, history: History, model
 
 
 def _most_likely(predicted: Any) -> Any:
-    """Return the class index of each prediction."""
+    """Returns the class index of each prediction."""
     import numpy as np
 
     from kexp.system.large_arrays import filled

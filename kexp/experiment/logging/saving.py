@@ -32,7 +32,7 @@ def record_model(
     usable: UsableFormats,
     tested: Mapping[str, float] | None = None,
 ) -> None:
-    """Log the MLflow model, if it can store the model: linked to the last metrics, and registered if configured."""
+    """Logs the MLflow model, if it can store the model: linked to the last metrics, and registered if configured."""
     from kexp.persistence import tensorflow_not_needed
 
     save = prepared.experiment.save
@@ -70,7 +70,7 @@ def _registration(tracker: Tracker, prepared: Prepared, metrics: Mapping[str, fl
 
 
 def save_files(tracker: Tracker, prepared: Prepared, model: keras.Model, usable: UsableFormats) -> list[Path]:
-    """Save the model in each usable format, load and compare it, and log the files as artifacts.
+    """Saves the model in each usable format, load and compares it, and logs the files as artifacts.
 
     Raises:
         SaveError: a file does not load identically.
@@ -87,7 +87,7 @@ def save_files(tracker: Tracker, prepared: Prepared, model: keras.Model, usable:
 
 
 def _first_rows(available: int, model: keras.Model) -> Any:
-    """Return the indices of the first rows: as many as the model's Input fixes, or else at most `_PROBE_ROWS`."""
+    """Returns the indices of the first rows: as many as the model's Input fixes, or else at most `_PROBE_ROWS`."""
     import numpy as np
 
     size = model.inputs[0].shape[0] if getattr(model, "inputs", None) else None

@@ -35,7 +35,7 @@ def outputs_of(
     target_names: Sequence[str] | None,
     positions: Sequence[int],
 ) -> Outputs:
-    """Return how to interpret the outputs of an experiment's model.
+    """Returns how to interpret the outputs of an experiment's model.
 
     Args:
         experiment: the experiment, whose loss is chosen.
@@ -56,7 +56,7 @@ def outputs_of(
 def rows_of(
     data: str, encoding: Mapping[str, Any], feature_shape: Sequence[int], feature_names: Sequence[str] | None
 ) -> dict[str, Any]:
-    """Describe the rows of a run's data before they are encoded.
+    """Describes the rows of a run's data before they are encoded.
 
     Args:
         data: the name of the data component.
@@ -81,7 +81,7 @@ def rows_of(
 def formats_for_serving(
     formats: Mapping[str, Any], rows: Mapping[str, Any], outputs: Outputs
 ) -> tuple[dict[str, Any], list[str]]:
-    """Configure the formats that can store a model of raw rows.
+    """Configures the formats that can store a model of raw rows.
 
     Args:
         formats: name -> format.
@@ -97,7 +97,7 @@ def formats_for_serving(
 
 
 def serving_files(prepared: Prepared, model: keras.Model, width: int) -> ServingFiles:
-    """Return the serving files of a trained model.
+    """Returns the serving files of a trained model.
 
     Args:
         prepared: the experiment, whose data defines the rows that the model takes.
@@ -131,7 +131,7 @@ def serving_files(prepared: Prepared, model: keras.Model, width: int) -> Serving
 
 
 def _rows(prepared: Prepared) -> tuple[dict[str, Any], list[Column], Any]:
-    """Return the description of rows, the inputs of the signature, and an example."""
+    """Returns the description of rows, the inputs of the signature, and an example."""
     spec, encoding = prepared.splits.spec, prepared.splits.encoding
     rows = rows_of(prepared.experiment.data.name, encoding, spec.feature_shape, spec.feature_names)
     if rows["kind"] == "text":
@@ -155,7 +155,7 @@ def _column(name: str, kind: str, needed: bool = True) -> Column:
 
 
 def _input_columns(encoding: Mapping[str, Any], prepared: Prepared) -> list[Column]:
-    """Return the input columns: numbers as `double`, all else as `string`, which JSON and CSV transfer losslessly."""
+    """Returns the input columns: numbers as `double`, all else as `string`, which JSON and CSV transfer losslessly."""
     from kexp.serving.encoding import is_required, used_columns
 
     plan, table = encoding.get("series"), _table(prepared)
@@ -174,7 +174,7 @@ def _input_columns(encoding: Mapping[str, Any], prepared: Prepared) -> list[Colu
 
 
 def _output_columns(outputs: Outputs, width: int, encoding: Mapping[str, Any]) -> list[Column]:
-    """Return the output columns of the signature."""
+    """Returns the output columns of the signature."""
     arrays = outputs.array_names(width)
     if arrays:
         return [{"type": "any", "name": name, "required": True} for name in arrays]
@@ -189,7 +189,7 @@ def _table(prepared: Prepared) -> Any:
 
 
 def _table_rows(prepared: Prepared, names: Sequence[str]) -> dict[str, Any]:
-    """Return some training rows in the form of a request; for series, the rows of one window."""
+    """Returns some training rows in the form of a request; for series, the rows of one window."""
     import numpy as np
 
     train = prepared.splits.train
@@ -214,7 +214,7 @@ def _first(prepared: Prepared, count: int) -> Any:
 
 
 def _png(prepared: Prepared) -> str:
-    """Return the first training image as a PNG file in base64."""
+    """Returns the first training image as a PNG file in base64."""
     import base64
     import io
 
@@ -228,7 +228,7 @@ def _png(prepared: Prepared) -> str:
 
 
 def _objects(model: keras.Model) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Find the objects outside Keras and kexp that a file of the model refers to.
+    """Finds the objects outside Keras and kexp that a file of the model refers to.
 
     Returns:
         Registered name -> (module, qualified name) of classes and functions, and the same for functions of activations.
@@ -256,7 +256,7 @@ def _objects(model: keras.Model) -> tuple[dict[str, list[str]], dict[str, list[s
 
 
 def _packages(modules: Sequence[str]) -> list[str]:
-    """Return the pinned requirements of the installed packages that the modules belong to."""
+    """Returns the pinned requirements of the installed packages that the modules belong to."""
     tops = {module.partition(".")[0] for module in modules if not is_kept(module)}
     if not tops:
         return []

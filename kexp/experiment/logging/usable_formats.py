@@ -40,7 +40,7 @@ class UsableFormats:
 
 
 def usable_formats(prepared: Prepared, model: keras.Model, formats: Mapping[str, Format]) -> UsableFormats:
-    """Try the formats on a model that has classes other than those of Keras and kexp.
+    """Tries the formats on a model that has classes other than those of Keras and kexp.
 
     A format that the user chose must be able to store the model. Formats that `auto` chose, and the MLflow model, are
     left out if they cannot.
@@ -78,7 +78,7 @@ def usable_formats(prepared: Prepared, model: keras.Model, formats: Mapping[str,
 
 
 def reload_options(prepared: Prepared, model: keras.Model) -> dict[str, Any]:
-    """Return the arguments of `save_model` to load the model again: a function that builds it, and custom objects."""
+    """Returns the arguments of `save_model` to load the model again: a function that builds it, and custom objects."""
     node = prepared.experiment.model
     if _is_plain(prepared, model):
         return {}
@@ -90,7 +90,7 @@ def reload_options(prepared: Prepared, model: keras.Model) -> dict[str, Any]:
 
 
 def _is_plain(prepared: Prepared, model: keras.Model) -> bool:
-    """Return whether every format can store the model: a model of kexp's, with layers of Keras or kexp only."""
+    """Returns whether every format can store the model: a model of kexp's, with layers of Keras or kexp only."""
     if prepared.experiment.model.component.distribution != OURSELVES or prepared.earlier is not None:
         return False
     kinds = {type(layer) for layer in model._flatten_layers()}
@@ -103,7 +103,7 @@ def _called(prepared: Prepared) -> str:
 
 
 def _why_not(prepared: Prepared, model: keras.Model, name: str, fmt: Format) -> str:
-    """Return the reason why a format cannot store the model; empty if it can."""
+    """Returns the reason why a format cannot store the model; empty if it can."""
     import keras
     import numpy as np
 

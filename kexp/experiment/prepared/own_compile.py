@@ -31,7 +31,7 @@ _found: dict[tuple[Any, ...], Taken] = {}
 
 
 def may_compile(node: Node) -> bool:
-    """Return whether a model's own code may compile it. Imports nothing that is not imported already."""
+    """Returns whether a model's own code may compile it. Imports nothing that is not imported already."""
     if node.component.distribution == registry.OURSELVES:
         return False
     if node.component.distribution == "reference":
@@ -44,7 +44,7 @@ def may_compile(node: Node) -> bool:
 
 
 def compiled_by_model(experiment: Experiment, spec: Callable[[], ModelSpec]) -> Taken:
-    """Return what the model's own code compiles it with, as config nodes. Cached by the model's parameters.
+    """Returns what the model's own code compiles it with, as config nodes. Cached by the model's parameters.
 
     Args:
         experiment: the experiment with the model.
@@ -75,7 +75,7 @@ def compiled_by_model(experiment: Experiment, spec: Callable[[], ModelSpec]) -> 
 
 
 def compile_notice(experiment: Experiment, taken: Taken) -> str:
-    """Return a notice on the settings of the model's own `compile` that are used or replaced; may be empty."""
+    """Returns a notice on the settings of the model's own `compile` that are used or replaced; may be empty."""
     used: list[str] = []
     left: list[str] = []
     follows = _following(experiment)
@@ -104,7 +104,7 @@ def compile_notice(experiment: Experiment, taken: Taken) -> str:
 
 
 def _following(experiment: Experiment) -> set[str]:
-    """Return which of optimizer, loss and metrics the config leaves to the model's own code."""
+    """Returns which of optimizer, loss and metrics the config leaves to the model's own code."""
     follows = {
         "optimizer": experiment.optimizer_follows_model,
         "loss": experiment.loss is None,
@@ -154,7 +154,7 @@ def _metrics(model: Any, made_by: Node) -> dict[str, Node]:
 
 
 def _step_settings(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a step that differ from Keras' defaults, by the trainer's keys."""
+    """Returns the settings of a step that differ from Keras' defaults, by the trainer's keys."""
     if given.get("run_eagerly"):
         return {"run_eagerly": True}
     found = {"steps_per_execution": steps} if (steps := given.get("steps_per_execution", 1)) > 1 else {}
@@ -183,7 +183,7 @@ def _schedules() -> type[Any]:
 
 
 def _check_recreatable(noun: str, part: Any) -> None:
-    """Refuse an object of a user's class that cannot be created again from its config.
+    """Refuses an object of a user's class that cannot be created again from its config.
 
     Raises:
         ConfigError: it cannot.
@@ -203,7 +203,7 @@ def _metric(metric: Any, made_by: Node, place: str) -> tuple[str, Node]:
 
 
 def _node(group: str, part: Any, place: str, made_by: Node) -> Node:
-    """Return the node of a loss or a metric that was passed to `compile`: a name, a function or an object.
+    """Returns the node of a loss or a metric that was passed to `compile`: a name, a function or an object.
 
     Args:
         group: `loss` or `metrics`.
@@ -240,7 +240,7 @@ def _node(group: str, part: Any, place: str, made_by: Node) -> Node:
 
 
 def _reference(part: Any, module: str) -> str | None:
-    """Return the reference of an object in the model's module or one of the user's that it imports, or None."""
+    """Returns the reference of an object in the model's module or one of the user's that it imports, or None."""
     if inspect.ismethod(part):
         owner = _reference(part.__self__, module)
         return owner and f"{owner}.{part.__name__}"
@@ -260,20 +260,20 @@ def _recreation_error(noun: str, part: Any) -> ConfigError:
 
 
 def _given(group: str, part: Any, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the node of an object's config, without defaults and without keys that the component does not have."""
+    """Returns the node of an object's config, without defaults and without keys that the component does not have."""
     kind = part if isinstance(part, type) else type(part)
     return _set(group, _name(group, kind, name), config)
 
 
 def _set(group: str, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a component's node with the parameters that differ from their defaults."""
+    """Returns a component's node with the parameters that differ from their defaults."""
     taken = {each.name: each.default for each in registry.find(group, name).signature().parameters}
     values = {key: shorten_float(value) for key, value in config.items() if key in taken}
     return {"name": name, **{key: value for key, value in values.items() if value != taken[key]}}
 
 
 def _name(group: str, part: Any, name: str) -> str:
-    """Return the registered name of a Keras object, or the reference of a user's."""
+    """Returns the registered name of a Keras object, or the reference of a user's."""
     return name if _is_of_keras(part) else f"{part.__module__}:{part.__qualname__}"
 
 

@@ -77,7 +77,7 @@ class Prepared:
 
 
 def model_spec(experiment: Experiment, rows: DataSpec) -> ModelSpec:
-    """Return the shapes and the activation that the experiment's model is built for. Imports Keras.
+    """Returns the shapes and the activation that the experiment's model is built for. Imports Keras.
 
     Args:
         experiment: the experiment; if its loss is not chosen yet, the default loss of the task decides the output.
@@ -106,7 +106,7 @@ def _is_of_keras(made: Any) -> bool:
 
 
 def feeds(prepared: Prepared, kind: FeedKind | None = None) -> tuple[Feed, Feed | None, Feed | None]:
-    """Return the feeds of batches for training, validation and test.
+    """Returns the feeds of batches for training, validation and test.
 
     Args:
         prepared: the experiment.

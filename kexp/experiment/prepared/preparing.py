@@ -34,7 +34,7 @@ _DEFAULT_SPLIT = 0.2  # default fraction of the rows for validation and for test
 
 
 def load_data(node: Node) -> Data:
-    """Load the data of a config node, without splitting it.
+    """Loads the data of a config node, without splitting it.
 
     Raises:
         ConfigError: the data cannot be read, or the component did not return data.
@@ -43,7 +43,7 @@ def load_data(node: Node) -> Data:
 
 
 def split_data(experiment: Experiment, data: Data) -> Splits:
-    """Split data into training, validation and test rows, as the config chooses.
+    """Splits data into training, validation and test rows, as the config chooses.
 
     Raises:
         DataError: the data cannot be split in this way.
@@ -63,7 +63,7 @@ def split_data(experiment: Experiment, data: Data) -> Splits:
 
 
 def _for_loss(data: Data, loss: Node | None) -> Data:
-    """Return the data, with whole numbers as classes if the loss is one for classes."""
+    """Returns the data, with whole numbers as classes if the loss is one for classes."""
     from kexp.data.inference import with_classes
 
     if loss is None or data.spec.task == "classification":
@@ -75,7 +75,7 @@ def _for_loss(data: Data, loss: Node | None) -> Data:
 
 
 def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
-    """Load and split the data, choose what the config leaves to it, and check that data, loss, metrics and model fit.
+    """Loads and splits the data, chooses what the config leaves to it, and checks that everything fits together.
 
     Args:
         experiment: the checked config.
@@ -118,7 +118,7 @@ def _prepare(experiment: Experiment, data: Data) -> Prepared:
 
 
 def _fit_targets(experiment: Experiment, splits: Splits) -> Splits:
-    """Return the splits with targets in the form that the loss takes.
+    """Returns the splits with targets in the form that the loss takes.
 
     Raises:
         ConfigError: the loss or a metric does not suit the task of the data.
@@ -154,7 +154,7 @@ def _notices(
     targets: Mapping[str, str],
     earlier: Earlier | None,
 ) -> tuple[tuple[str, str], ...]:
-    """Return (label, text) of each decision that was made for the user.
+    """Returns (label, text) of each decision that was made for the user.
 
     Args:
         configured: the experiment as the config describes it.
@@ -181,7 +181,7 @@ def _notices(
 
 
 def _advice_on_classes(data: Node, splits: Splits) -> str:
-    """Return advice for an error message if the target has whole numbers that may be classes; else an empty text."""
+    """Returns advice for an error message if the target has whole numbers that may be classes; else an empty text."""
     y = splits.data.targets
     whole = splits.spec.task == "regression" and splits.spec.outputs == 1 and bool((y == y.round()).all())
     if not whole or data.parameters.get("task") != "auto":
@@ -190,7 +190,7 @@ def _advice_on_classes(data: Node, splits: Splits) -> str:
 
 
 def _reload_notices(experiment: Experiment) -> list[tuple[str, str]]:
-    """Return a notice for each object of the user's that Keras cannot copy by its config."""
+    """Returns a notice for each object of the user's that Keras cannot copy by its config."""
     own = [node for node in experiment.nodes() if node.component.distribution != OURSELVES]
     copied = [node for node in own if node.component.reading().kind == "copied"]
     return [
@@ -201,7 +201,7 @@ def _reload_notices(experiment: Experiment) -> list[tuple[str, str]]:
 
 
 def _override_notices(experiment: Experiment) -> list[tuple[str, str]]:
-    """Return notices if a user's module set a backend, a dtype policy or a floatx that the config overrides."""
+    """Returns notices if a user's module set a backend, a dtype policy or a floatx that the config overrides."""
     by_modules, notices = set_by(own_modules(experiment)), []
     if by_modules.get(BACKEND, experiment.backend) != experiment.backend:
         detail = (
@@ -219,7 +219,7 @@ def _override_notices(experiment: Experiment) -> list[tuple[str, str]]:
 
 
 def _check_text(experiment: Experiment, spec: DataSpec) -> None:
-    """Refuse `model=text` on numbers, and kexp's other models on texts, whose numbers are indices of words."""
+    """Refuses `model=text` on numbers, and kexp's other models on texts, whose numbers are indices of words."""
     model, data = experiment.model, experiment.data.name
     if model.component.distribution != OURSELVES or model.name in ("sequential", "saved"):
         return
@@ -231,7 +231,7 @@ def _check_text(experiment: Experiment, spec: DataSpec) -> None:
 
 
 def _check_used(experiment: Experiment, data: Data) -> None:
-    """Refuse settings that would have no effect: an unused activation, or the fraction of a part that the data has."""
+    """Refuses settings that would have no effect: an unused activation, or the fraction of a part that the data has."""
     model, activation = experiment.model, experiment.activation
     is_built_in = model.component.distribution == OURSELVES
     has_hidden = model.name not in traits.WITHOUT_ACTIVATION if is_built_in else _takes_spec(model.component.load())
@@ -247,7 +247,7 @@ def _check_used(experiment: Experiment, data: Data) -> None:
 
 
 def _takes_spec(factory: Any) -> bool:
-    """Return whether a model's factory takes the spec, which includes the activation."""
+    """Returns whether a model's factory takes the spec, which includes the activation."""
     try:
         parameters = inspect.signature(factory).parameters.values()
     except (TypeError, ValueError):
@@ -256,7 +256,7 @@ def _takes_spec(factory: Any) -> bool:
 
 
 def _check_monitors(prepared: Prepared) -> None:
-    """Refuse a callback that monitors an unknown metric, unless a callback other than Keras' may measure it."""
+    """Refuses a callback that monitors an unknown metric, unless a callback other than Keras' may measure it."""
     callbacks = prepared.experiment.callbacks
     if prepared.has_open_metric_names or not all(node.component.exported for node in callbacks.values()):
         return

@@ -36,7 +36,7 @@ _found: dict[tuple[Any, ...], dict[str, int | Exception]] = {}
 
 
 def find_targets(experiment: Experiment, splits: Splits) -> dict[str, tuple[str, ...]]:
-    """Return config key -> forms, the best first, for losses and metrics that do not declare their form.
+    """Returns config key -> forms, the best first, for losses and metrics that do not declare their form.
 
     A form that the config names is tried too, so that an error in it is raised before training.
 
@@ -54,7 +54,7 @@ def find_targets(experiment: Experiment, splits: Splits) -> dict[str, tuple[str,
 
 
 def targets_notice(node: Node, forms: tuple[str, ...], chosen: str) -> str:
-    """Return the notice on a form that was found: `own:by_index takes class numbers`."""
+    """Returns the notice on a form that was found: `own:by_index takes class numbers`."""
     others = [form for form in forms if form != chosen]
     more = f" ({node.path}.targets={others[0]} gives it {_FORMS[others[0]]})" if others else ""
     return f"{node.name} takes {_FORMS[chosen]}{more}"
@@ -87,7 +87,7 @@ def _taken(node: Node, splits: Splits, backend: str) -> tuple[str, ...]:
 
 
 def _try(node: Node, splits: Splits, form: str) -> int | Exception:
-    """Return the rank of a trial call with a form of targets, or its exception."""
+    """Returns the rank of a trial call with a form of targets, or its exception."""
     import numpy as np
 
     part = splits.train.encode(form)  # type: ignore[arg-type]
@@ -115,7 +115,7 @@ def _try(node: Node, splits: Splits, form: str) -> int | Exception:
 
 
 def _outputs(shape: tuple[int, ...], activation: str) -> Any:
-    """Return random outputs of a model with this activation."""
+    """Returns random outputs of a model with this activation."""
     import numpy as np
 
     scores = np.random.default_rng(0).normal(size=shape).astype(np.float32)
@@ -125,7 +125,7 @@ def _outputs(shape: tuple[int, ...], activation: str) -> Any:
 
 
 def _called(node: Node, targets: Any, outputs: Any) -> Any:
-    """Return the values of a loss or the result of a metric, called as Keras calls them."""
+    """Returns the values of a loss or the result of a metric, called as Keras calls them."""
     import keras
     import numpy as np
 

@@ -33,7 +33,7 @@ _MOST = 1000  # trials; a request that lists more run ids is slower than reading
 
 
 def read_results(settings: StoreSettings, ref: str) -> SweepResults:
-    """Read the trials of a sweep, from the cache if it is current; see `read_sweep` for the arguments and errors."""
+    """Reads the trials of a sweep, from the cache if it is current; see `read_sweep` for the arguments and errors."""
     results = _read_cache(settings, ref)
     if results is None:
         results = read_sweep(settings, ref)
@@ -56,7 +56,7 @@ def _write_cache(settings: StoreSettings, results: SweepResults) -> None:
 
 
 def _read_cache(settings: StoreSettings, ref: str) -> SweepResults | None:
-    """Return the cached results of the sweep that `ref` names; None if there are none, or they are not current."""
+    """Returns the cached results of the sweep that `ref` names; None if there are none, or they are not current."""
     uri = resolve_uri(settings)
     if not is_remote(uri):
         return None
@@ -76,7 +76,7 @@ def _read_cache(settings: StoreSettings, ref: str) -> SweepResults | None:
 
 
 def _are_current(settings: StoreSettings, ref: str, header: Mapping[str, Any], results: SweepResults) -> bool:
-    """Return whether `ref` still names the sweep, unchanged, and the sweep has the same trials."""
+    """Returns whether `ref` still names the sweep, unchanged, and the sweep has the same trials."""
     uri, sweep = resolve_uri(settings), header["sweep"]
     run_ids = [trial.run_id for trial in results.trials]
     search = partial(found_runs, uri, header["experiment_id"], limit=1)
@@ -98,5 +98,5 @@ def _are_current(settings: StoreSettings, ref: str, header: Mapping[str, Any], r
 
 
 def _identity(sweep: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that change when a sweep is resumed or renamed."""
+    """Returns the fields that change when a sweep is resumed or renamed."""
     return {name: sweep[name] for name in ("run_id", "name", "status", "end_ms", "tags")}

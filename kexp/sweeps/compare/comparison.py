@@ -96,7 +96,7 @@ class Comparison:
         return next((row for row in self.rows if row.judgement.verdict == "best"), None)
 
     def label(self, row: Row) -> str:
-        """Return the row's parameters as text: `optimizer=adam, learning_rate=0.001`."""
+        """Returns the row's parameters as text: `optimizer=adam, learning_rate=0.001`."""
         short = short_names(self.columns)
         shown = [
             (short[key], show_value(row.params[key], self.digits[key]))
@@ -106,7 +106,7 @@ class Comparison:
         return ", ".join(f"{name}={shorten(value, 48)}" for name, value in shown) or "all trials"
 
     def frame(self) -> pandas.DataFrame:
-        """Return a DataFrame with one row for each choice.
+        """Returns a DataFrame with one row for each choice.
 
         Returns:
             Columns: `rank`; the parameters; the objective's mean under its name, with `_sd`, `_low`, `_high` (interval)
@@ -119,7 +119,7 @@ class Comparison:
         return frame.astype({"rank": "Int64", "more_seeds": "Int64"})
 
     def conclusion(self) -> str:
-        """Return the result of the comparison in one or two sentences."""
+        """Returns the result of the comparison in one or two sentences."""
         best = self.reference
         if best is None:
             return "No trial has a result."

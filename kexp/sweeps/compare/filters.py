@@ -36,7 +36,7 @@ _MISSING = object()
 
 
 def parse_filter(text: str, trials: Iterable[TrialResult]) -> Condition:
-    """Parse a filter expression.
+    """Parses a filter expression.
 
     A comparison is KEY OP VALUE, where OP is =, !=, <, <=, > or >=. Comparisons are combined with `and`, `or`, `not`
     and parentheses. KEY is a parameter (`optimizer=adam` is short for `optimizer.name=adam`), a metric (its last

@@ -30,7 +30,7 @@ class Fold:
 
 
 def overlap(draws: Iterable[Any]) -> float:
-    """Return the ratio of validation rows to training rows of folds; 0 for seeds, which are independent.
+    """Returns the ratio of validation rows to training rows of folds; 0 for seeds, which are independent.
 
     The correlation of folds adds sd^2 times this ratio to the variance of a mean.
 
@@ -42,7 +42,7 @@ def overlap(draws: Iterable[Any]) -> float:
 
 
 def mean_per_draw(values: Mapping[Any, float]) -> list[float]:
-    """Return one value for each seed or fold; the value of a fold is the mean over the seeds that trained on it."""
+    """Returns one value for each seed or fold; the value of a fold is the mean over the seeds that trained on it."""
     draws: dict[Any, list[float]] = {}
     for draw, value in values.items():
         draws.setdefault((draw.split, draw.number) if isinstance(draw, Fold) else draw, []).append(value)

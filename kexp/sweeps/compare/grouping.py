@@ -55,7 +55,7 @@ class Group:
 
 
 def group_trials(trials: Iterable[TrialResult]) -> tuple[list[Group], list[str]]:
-    """Group trials, and find the parameters in which the groups differ.
+    """Groups trials, and finds the parameters in which the groups differ.
 
     A key that ends in `seed` and equals the trial's own seed (`data.split_seed: ${seed}`) follows the seed, and does
     not separate groups. Nor do the backend and the engine if a launcher chose them: a trial that ran as a single run
@@ -90,7 +90,7 @@ def group_trials(trials: Iterable[TrialResult]) -> tuple[list[Group], list[str]]
 
 
 def _draw(trial: TrialResult) -> Any:
-    """Return the trial's seed or fold."""
+    """Returns the trial's seed or fold."""
     seed, fold, count = (_get(trial, key) for key in (SEED, FOLD, "data.folds"))
     if seed is ABSENT:
         return "no seed", trial.run_id
@@ -100,7 +100,7 @@ def _draw(trial: TrialResult) -> Any:
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """Shorten each key to its shortest unique ending: `optimizer.name` to `optimizer`, `model.units` to `units`."""
+    """Shortens each key to its shortest unique ending: `optimizer.name` to `optimizer`, `model.units` to `units`."""
     parts = {key: key.removesuffix(".name").split(".") for key in keys}
     short = {}
     for key, own in parts.items():
@@ -113,17 +113,17 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
 
 
 def full_key(name: str, keys: Collection[str]) -> str | None:
-    """Return the key that a name means: the name itself, or `optimizer.name` for `optimizer`; None if there is none."""
+    """Returns the key that a name means: the name, or `optimizer.name` for `optimizer`; None if there is none."""
     return next((key for key in (name, f"{name}.name") if key in keys), None)
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a parameter's value is a number, which a boolean is not."""
+    """Returns whether a parameter's value is a number, which a boolean is not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def show_value(value: Any, digits: int = 4) -> str:
-    """Format a parameter's value: `0.001`, `true`, `adam`; `-` if it is absent."""
+    """Formats a parameter's value: `0.001`, `true`, `adam`; `-` if it is absent."""
     if value is ABSENT:
         return "-"
     if isinstance(value, bool) or value is None:
@@ -132,14 +132,14 @@ def show_value(value: Any, digits: int = 4) -> str:
 
 
 def significant_digits(values: Iterable[Any]) -> int:
-    """Return how many significant digits to show: at least 4, and enough to keep 95% of the values distinct."""
+    """Returns how many significant digits to show: at least 4, and enough to keep 95% of the values distinct."""
     distinct = {value for value in values if isinstance(value, float)}
     enough = 0.95 * len(distinct)
     return next((digits for digits in range(4, 17) if len({f"{v:.{digits}g}" for v in distinct}) >= enough), 17)
 
 
 def _differing_keys(trials: Sequence[TrialResult]) -> list[str]:
-    """Return the keys whose values differ, except irrelevant keys and the keys of whole nodes (`schedule: null`)."""
+    """Returns the keys whose values differ, except irrelevant keys and the keys of whole nodes (`schedule: null`)."""
     keys = dict.fromkeys(key for trial in trials for key in trial.params)
     nodes = {key[:place] for key in keys for place, letter in enumerate(key) if letter == "."}
     differing = []
@@ -157,7 +157,7 @@ def _differing_keys(trials: Sequence[TrialResult]) -> list[str]:
 
 
 def _left_to_launcher(trials: Sequence[TrialResult]) -> bool:
-    """Return whether the launcher chose the backend and the engine: no override of a trial may have chosen them."""
+    """Returns whether the launcher chose the backend and the engine: no override of a trial may have chosen them."""
     chosen = {
         tuple(each for each in trial.overrides if key_of(each) in _CHOOSE or each.startswith("+"))
         for trial in trials
@@ -199,7 +199,7 @@ def _get(trial: TrialResult, key: str) -> Any:
 
 
 def mark_bool(value: Any) -> Any:
-    """Mark a boolean, because True equals 1 in Python but not in a config."""
+    """Marks a boolean, because True equals 1 in Python but not in a config."""
     return ("bool", value) if isinstance(value, bool) else value
 
 

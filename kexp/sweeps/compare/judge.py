@@ -42,7 +42,7 @@ class Judgement:
 
 
 def pick_reference(seeds: Sequence[int]) -> int:
-    """Return the index of the row that the others are tested against.
+    """Returns the index of the row that the others are tested against.
 
     It is the first row that has at least two seeds, and at least half as many as the row with the most: a row with
     fewer may rank first by chance, and cannot be tested against. If no row has two seeds, it is the first row.
@@ -57,7 +57,7 @@ def pick_reference(seeds: Sequence[int]) -> int:
 def judge(
     rows: Sequence[Mapping[Any, float]], reference: int, objective: Objective, confidence: float = 0.95
 ) -> list[Judgement]:
-    """Test every row against the reference over their shared seeds, with p-values corrected by Holm's method.
+    """Tests every row against the reference over their shared seeds, with p-values corrected by Holm's method.
 
     Args:
         rows: seed -> objective, for each row.

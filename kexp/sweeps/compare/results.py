@@ -88,7 +88,7 @@ class SweepResults:
 
 
 def parameter_value(value: Any) -> Any:
-    """Return a parameter as a hashable value: numbers, true, false and null are parsed from text; a list is text."""
+    """Returns a parameter as a hashable value: numbers, true, false and null are parsed from text; a list is text."""
     if isinstance(value, (bool, int, float)) or value is None:
         return value
     return _read(value if isinstance(value, str) else param_value(value))
@@ -106,7 +106,7 @@ def _read(text: str) -> Any:
 
 
 def trial_result(view: RunView) -> TrialResult:
-    """Convert a run of the store to a trial result. The tag `kexp.state` marks PRUNED, which MLflow's status lacks."""
+    """Converts a run of the store to a trial result. The tag `kexp.state` marks PRUNED, which MLflow's status lacks."""
     return TrialResult(
         run_id=view.run_id,
         name=view.name,
@@ -122,7 +122,7 @@ def trial_result(view: RunView) -> TrialResult:
 
 
 def read_sweep(settings: StoreSettings, ref: str = "latest", *, shared: Iterable[str] | None = None) -> SweepResults:
-    """Read the trials of a sweep.
+    """Reads the trials of a sweep.
 
     Args:
         settings: the store and experiment.
@@ -161,7 +161,7 @@ def read_sweep(settings: StoreSettings, ref: str = "latest", *, shared: Iterable
 
 
 def _parent(settings: StoreSettings, ref: str) -> RunView | None:
-    """Return the run that `ref` names, or None if `ref` is `latest` and there is no sweep yet."""
+    """Returns the run that `ref` names, or None if `ref` is `latest` and there is no sweep yet."""
     try:
         return find_sweep(settings, ref)
     except ConfigError as error:
@@ -171,7 +171,7 @@ def _parent(settings: StoreSettings, ref: str) -> RunView | None:
 
 
 def _listed(settings: StoreSettings, parent: RunView) -> list[str]:
-    """Return the run ids of shared trials that the sweep's run lists."""
+    """Returns the run ids of shared trials that the sweep's run lists."""
     try:
         return artifact_text(settings, parent.run_id, SHARED_TRIALS).split()
     except (StoreError, UnknownNameError):
@@ -184,7 +184,7 @@ def _trials_of(settings: StoreSettings, run_ids: Sequence[str]) -> Iterator[Tria
 
 
 def histories_of(settings: StoreSettings, folder: Path | None = None) -> Histories:
-    """Return a reader of histories from this store.
+    """Returns a reader of histories from this store.
 
     Args:
         settings: the store.

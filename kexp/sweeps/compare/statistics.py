@@ -58,7 +58,7 @@ class PairedTest:
 
 
 def summarise(values: Sequence[float], confidence: float = 0.95, overlap: float = 0.0) -> Summary:
-    """Compute the mean, the standard deviation and the t-interval of the mean.
+    """Computes the mean, the standard deviation and the t-interval of the mean.
 
     Args:
         values: one for each seed or fold; finite.
@@ -79,7 +79,7 @@ def summarise(values: Sequence[float], confidence: float = 0.95, overlap: float 
 
 
 def paired_test(a: Sequence[float], b: Sequence[float], overlap: float = 0.0) -> PairedTest:
-    """Compute Student's two-sided paired t-test of a against b; over folds, the corrected resampled t-test.
+    """Computes Student's two-sided paired t-test of a against b; over folds, the corrected resampled t-test.
 
     If all differences are zero, p = 1. If all are equal but not zero, which is common for coarse metrics such as the
     accuracy on few rows, t would be infinite after two seeds. The exact sign test is used instead: p = 2 / 2^n, which
@@ -109,7 +109,7 @@ def paired_test(a: Sequence[float], b: Sequence[float], overlap: float = 0.0) ->
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values for multiple tests, so that the probability of any false rejection is at most alpha.
+    """Corrects p-values for multiple tests, so that the probability of any false rejection is at most alpha.
 
     Args:
         p_values: in any order; a NaN (no test was possible) stays NaN and does not count.
@@ -129,7 +129,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def paired_power(effect: float, n: int, alpha: float = 0.05) -> float:
-    """Compute the probability that the two-sided paired t-test on n pairs detects a true difference.
+    """Computes the probability that the two-sided paired t-test on n pairs detects a true difference.
 
     Args:
         effect: the mean difference divided by the standard deviation of the differences (Cohen's d_z).
@@ -149,7 +149,7 @@ def paired_power(effect: float, n: int, alpha: float = 0.05) -> float:
 
 
 def seeds_needed(effect: float, alpha: float = 0.05, power: float = 0.8) -> int | None:
-    """Find the smallest number of seeds with which the paired t-test detects a true difference of this size.
+    """Finds the smallest number of seeds with which the paired t-test detects a true difference of this size.
 
     Args:
         effect: as for `paired_power`.

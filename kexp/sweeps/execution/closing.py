@@ -33,7 +33,7 @@ _LONGEST_NOTE = 8000 - len(_MORE)  # characters of a tag
 
 
 def summarise(sweep: SweepState, tracker: Tracker) -> None:
-    """Log to the sweep's run how many trials are in each state, the objective, the best trial and its metrics."""
+    """Logs to the sweep's run how many trials are in each state, the objective, the best trial and its metrics."""
     counts = Counter(trial.state for trial in sweep.trials)
     states = {f"kexp.sweep.{state.lower()}": count for state, count in counts.items()}
     tracker.set_tags({"kexp.sweep.trials": len(sweep.trials), **states})
@@ -52,7 +52,7 @@ def summarise(sweep: SweepState, tracker: Tracker) -> None:
 
 
 def space(sweep: SweepState, best: Trial) -> dict[str, Any]:
-    """Return the values of each swept key, and the best trial's value of it as `best_KEY`."""
+    """Returns the values of each swept key, and the best trial's value of it as `best_KEY`."""
     from kexp.experiment import run_parameters
 
     params = [run_parameters(trial.config, trial.overrides) for trial in sweep.trials if trial.config]
@@ -80,7 +80,7 @@ def _listed(values: list[str]) -> str:
 
 
 def describe(tracker: Tracker, tracking: Tracking, files: list[Path]) -> None:
-    """Set the text of the report as the description of the sweep's run, up to MLflow's length limit."""
+    """Sets the text of the report as the description of the sweep's run, up to MLflow's length limit."""
     from kexp.experiment import NOTE
 
     report = next((file for file in files if file.suffix == ".md"), None)
@@ -96,7 +96,7 @@ def describe(tracker: Tracker, tracking: Tracking, files: list[Path]) -> None:
 
 
 def ranking(sweep: SweepState, comparison: Comparison | None) -> list[str]:
-    """Return the lines of the ranking: of choices as by `kexp compare`, or of trials if each choice ran once."""
+    """Returns the lines of the ranking: of choices as by `kexp compare`, or of trials if each choice ran once."""
     from kexp.sweeps.report import ranked_lines, screen_width
 
     if sweep.objective is None or comparison is None:
@@ -195,7 +195,7 @@ def _compared(sweep: SweepState, trials: list[TrialResult], histories: Histories
 
 
 def closing_lines(sweep: SweepState, comparison: Comparison | None, launched: Sequence[str]) -> list[str]:
-    """Return the lines at the end of a sweep: the ranking, how trials were launched, and what went wrong.
+    """Returns the lines at the end of a sweep: the ranking, how trials were launched, and what went wrong.
 
     Args:
         sweep: the sweep.
@@ -215,12 +215,12 @@ def closing_lines(sweep: SweepState, comparison: Comparison | None, launched: Se
 
 
 def run_id_of(trial: Trial) -> str:
-    """Return the id of a trial in a comparison: its run id, or its number if it is not tracked."""
+    """Returns the id of a trial in a comparison: its run id, or its number if it is not tracked."""
     return trial.run_id or f"trial {trial.number}"
 
 
 def _result(trial: Trial) -> TrialResult:
-    """Convert a trial of this process to a result."""
+    """Converts a trial of this process to a result."""
     from kexp.experiment import run_parameters
 
     return TrialResult(

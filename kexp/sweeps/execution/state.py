@@ -141,5 +141,5 @@ class SweepState:
 
 
 def _silent(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a trial's config without progress on the screen, which the sweep shows."""
+    """Returns a trial's config without progress on the screen, which the sweep shows."""
     return {**config, "trainer": {**config["trainer"], "verbose": 0}}

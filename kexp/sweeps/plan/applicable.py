@@ -18,7 +18,7 @@ __all__ = ["drop_inapplicable"]
 
 
 def drop_inapplicable(combinations: Sequence[Sequence[str]], composer: Any) -> tuple[list[tuple[str, ...]], list[str]]:
-    """Remove from each combination the overrides that its choices do not have.
+    """Removes from each combination the overrides that its choices do not have.
 
     Args:
         combinations: the overrides of each trial.
@@ -46,7 +46,7 @@ def drop_inapplicable(combinations: Sequence[Sequence[str]], composer: Any) -> t
 
 
 def _drop_activation(combinations: Sequence[Sequence[str]], composer: Any) -> tuple[list[tuple[str, ...]], list[str]]:
-    """Remove the activation from trials whose model takes none, if other models of the sweep do."""
+    """Removes the activation from trials whose model takes none, if other models of the sweep do."""
     models = [_model_of(composer.base(composer.choices(each))) for each in combinations]
     given = [any(_is_activation(override) for override in each) for each in combinations]
     without = [model in WITHOUT_ACTIVATION for model in models]
@@ -69,7 +69,7 @@ def _model_of(base: Mapping[str, Any] | None) -> str:
 
 
 def _once(given: Sequence[Sequence[str]], kept: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
-    """Return the kept combinations, less those that became equal to an earlier one by the removal."""
+    """Returns the kept combinations, less those that became equal to an earlier one by the removal."""
     whole, found = [], set()
     for before, after in zip(given, map(tuple, kept), strict=True):
         if after == tuple(before) or after not in found:
@@ -79,7 +79,7 @@ def _once(given: Sequence[Sequence[str]], kept: Sequence[Sequence[str]]) -> list
 
 
 def has_key(config: Mapping[str, Any], key: str) -> bool:
-    """Return whether the config has the dotted key."""
+    """Returns whether the config has the dotted key."""
     node: Any = config
     for part in key.split("."):
         if not isinstance(node, Mapping) or part not in node:

@@ -16,7 +16,7 @@ __all__ = ["axis", "expand", "parse", "with_folds", "with_seeds"]
 
 
 def parse(arguments: Iterable[str], config_loader: Any = None) -> list[Override]:
-    """Parse overrides with Hydra's grammar.
+    """Parses overrides with Hydra's grammar.
 
     Args:
         arguments: overrides as typed.
@@ -42,7 +42,7 @@ def parse(arguments: Iterable[str], config_loader: Any = None) -> list[Override]
 
 
 def expand(overrides: Sequence[Override]) -> list[tuple[str, ...]]:
-    """Return the overrides of each trial: every combination of the axes' values, the last axis varying fastest.
+    """Returns the overrides of each trial: every combination of the axes' values, the last axis varying fastest.
 
     Raises:
         ConfigError: an axis is continuous, such as an interval, or has no values.
@@ -52,7 +52,7 @@ def expand(overrides: Sequence[Override]) -> list[tuple[str, ...]]:
 
 
 def with_seeds(arguments: Sequence[str], seeds: int | None) -> list[str]:
-    """Add an axis of `seeds` seeds, counted from 0 (`sweep.seeds=5`); None adds nothing.
+    """Adds an axis of `seeds` seeds, counted from 0 (`sweep.seeds=5`); None adds nothing.
 
     Raises:
         ConfigError: the arguments already set `seed`.
@@ -65,7 +65,7 @@ def with_seeds(arguments: Sequence[str], seeds: int | None) -> list[str]:
 
 
 def with_folds(arguments: Sequence[str], folds: int | None) -> list[str]:
-    """Add an axis of `folds` cross-validation folds (`sweep.folds=5`); None adds nothing.
+    """Adds an axis of `folds` cross-validation folds (`sweep.folds=5`); None adds nothing.
 
     Raises:
         ConfigError: the arguments already set `data.folds` or `data.fold`.
@@ -80,7 +80,7 @@ def with_folds(arguments: Sequence[str], folds: int | None) -> list[str]:
 
 
 def axis(override: Override) -> list[str]:
-    """Return one override for each value of an axis.
+    """Returns one override for each value of an axis.
 
     Raises:
         ConfigError: the axis is continuous, or has no values.

@@ -52,7 +52,7 @@ class Composer:
         self._in_files: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def config(self, overrides: Sequence[str]) -> Composed:
-        """Return the plain config, interpolations resolved, that Hydra would compose from these overrides.
+        """Returns the plain config, interpolations resolved, that Hydra would compose from these overrides.
 
         Raises:
             HydraException: Hydra cannot compose them.
@@ -72,15 +72,15 @@ class Composer:
         return _resolved(config)
 
     def choices(self, overrides: Sequence[str]) -> tuple[str, ...]:
-        """Return the overrides that only Hydra can apply: group choices, and keys that are added or removed."""
+        """Returns the overrides that only Hydra can apply: group choices, and keys that are added or removed."""
         return tuple(each for each in overrides if not sets_value(each, self.is_group))
 
     def values(self, overrides: Sequence[str]) -> list[str]:
-        """Return the overrides that set an existing key."""
+        """Returns the overrides that set an existing key."""
         return [each for each in overrides if sets_value(each, self.is_group)]
 
     def base(self, choices: tuple[str, ...]) -> dict[str, Any] | None:
-        """Return the unresolved config of the choices without values, or None if Hydra cannot compose them."""
+        """Returns the unresolved config of the choices without values, or None if Hydra cannot compose them."""
         from hydra.errors import HydraException
         from omegaconf.errors import OmegaConfBaseException
 
@@ -102,20 +102,20 @@ class Composer:
 
 
 def sets_value(override: str, is_group: Callable[[str], bool]) -> bool:
-    """Return whether an override sets an existing key; if not, it chooses an option, or adds or removes a key."""
+    """Returns whether an override sets an existing key; if not, it chooses an option, or adds or removes a key."""
     key = override.split("=", 1)[0]
     return "=" in override and not key.startswith(("+", "~")) and "@" not in key and not is_group(key)
 
 
 @lru_cache(maxsize=65536)
 def _parsed(override: str) -> tuple[str, Any]:
-    """Return the override's key and value. Cached, because the values of an axis recur in many trials."""
+    """Returns the override's key and value. Cached, because the values of an axis recur in many trials."""
     parsed = parse([override])[0]
     return parsed.key_or_group, parsed.value()
 
 
 def _set(config: dict[str, Any], key: str, value: Any) -> bool:
-    """Set an existing key to a plain value. Return False if only Hydra can apply the override."""
+    """Sets an existing key to a plain value. Returns False if only Hydra can apply the override."""
     if isinstance(value, Mapping) and not _is_plain(value):
         return False
     node: Any = config
@@ -131,7 +131,7 @@ def _set(config: dict[str, Any], key: str, value: Any) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    """Return whether a value is a number, or a mapping (possibly nested) of numbers only."""
+    """Returns whether a value is a number, or a mapping (possibly nested) of numbers only."""
     if isinstance(value, Mapping):
         return all(type(key) in (int, str) and _is_plain(each) for key, each in value.items())
     return type(value) in (int, float)
@@ -144,7 +144,7 @@ def _unresolved(config: DictConfig) -> dict[str, Any]:
 
 
 def _resolved(config: dict[str, Any]) -> Composed:
-    """Resolve interpolations. The common case, `${seed}`, is resolved without OmegaConf."""
+    """Resolves interpolations. The common case, `${seed}`, is resolved without OmegaConf."""
     if not _resolve_in(config, config):
         return Composed(config)
     whole = OmegaConf.create(config)
@@ -158,7 +158,7 @@ def _resolved(config: dict[str, Any]) -> Composed:
 
 
 def _resolve_in(node: dict[str, Any], root: dict[str, Any]) -> bool:
-    """Replace each `${key}` that names a top-level plain value. Return whether other interpolations remain."""
+    """Replaces each `${key}` that names a top-level plain value. Returns whether other interpolations remain."""
     rest = False
     for key, value in node.items():
         if key == "run_name":  # `tracking.run_name` is resolved later, once the whole config is final

@@ -24,13 +24,13 @@ _EXECUTION_KEYS = re.compile(
 
 
 def sweep_key(arguments: Sequence[str]) -> str:
-    """Return a key that equal sweeps share: a hash of the arguments that affect results, and the working directory."""
+    """Returns a key that equal sweeps share: a hash of the arguments that affect results, and the working directory."""
     kept = sorted(argument for argument in arguments if not _EXECUTION_KEYS.fullmatch(key_of(argument)))
     return hashlib.sha256(json.dumps([os.getcwd(), *kept]).encode()).hexdigest()[:32]
 
 
 def earlier_sweep(store: StoreSettings, key: str, name: str | None) -> RunView | None:
-    """Return the newest run of the same sweep, or None if there is none.
+    """Returns the newest run of the same sweep, or None if there is none.
 
     Args:
         store: the store to search.
@@ -50,7 +50,7 @@ def earlier_sweep(store: StoreSettings, key: str, name: str | None) -> RunView |
 
 
 def refuse_running(view: RunView) -> None:
-    """Refuse to start a sweep that is already running, on this machine or another.
+    """Refuses to start a sweep that is already running, on this machine or another.
 
     Raises:
         ConfigError: the sweep is running.

@@ -24,7 +24,7 @@ _DIR, _SUBDIR, _OUTPUT = "multirun/${now:%Y-%m-%d}/${now:%H-%M-%S}", "${hydra.jo
 
 
 def sweep_folder(config: DictConfig) -> Path | None:
-    """Return the folder that `hydra.sweep.dir` names, or None if it has Hydra's default."""
+    """Returns the folder that `hydra.sweep.dir` names, or None if it has Hydra's default."""
     if _raw_sweep(config)["dir"] == _DIR:
         return None
     with _resolving(config):
@@ -49,7 +49,7 @@ class Jobs:
         self._running: dict[int, DictConfig] = {}
 
     def subdir(self, trial: Trial) -> str:
-        """Return the trial's folder, relative to the sweep's folder.
+        """Returns the trial's folder, relative to the sweep's folder.
 
         Raises:
             ConfigError: another trial has the same folder, or `hydra.sweep.subdir` does not resolve.
@@ -70,7 +70,7 @@ class Jobs:
         return found
 
     def check(self, trials: Sequence[Trial], grows: bool) -> None:
-        """Check that no two trials share a folder.
+        """Checks that no two trials share a folder.
 
         Args:
             trials: the trials planned so far.
@@ -87,7 +87,7 @@ class Jobs:
                 self._taken.clear()
 
     def started(self, trial: Trial) -> None:
-        """Write the config files of a trial that starts, and call `on_job_start` of the callbacks."""
+        """Writes the config files of a trial that starts, and calls `on_job_start` of the callbacks."""
         if not (self._hooks.callbacks or self._written):
             return
         from hydra.core.utils import _save_config
@@ -104,7 +104,7 @@ class Jobs:
         self._hooks.on_job_start(config=config, task_function=self._task)
 
     def ended(self, trial: Trial, value: Any) -> None:
-        """Call `on_job_end` of the callbacks with the trial's result.
+        """Calls `on_job_end` of the callbacks with the trial's result.
 
         Args:
             trial: the trial, which is over.
@@ -134,7 +134,7 @@ def _task_config(config: DictConfig) -> DictConfig:
 
 
 def _raw_sweep(config: DictConfig) -> dict[str, Any]:
-    """Return `hydra.sweep` with interpolations unresolved."""
+    """Returns `hydra.sweep` with interpolations unresolved."""
     from omegaconf import OmegaConf
 
     found = OmegaConf.to_container(config.hydra.sweep, resolve=False)
@@ -144,7 +144,7 @@ def _raw_sweep(config: DictConfig) -> dict[str, Any]:
 
 @contextmanager
 def _resolving(config: DictConfig) -> Iterator[None]:
-    """Resolve `${hydra:...}` against this config within the block; failures become a `ConfigError`."""
+    """Resolves `${hydra:...}` against this config within the block; failures become a `ConfigError`."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf.errors import OmegaConfBaseException
 

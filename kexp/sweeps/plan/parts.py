@@ -46,7 +46,7 @@ class Part:
 
 
 def parts_of(arguments: Sequence[str], compose: Callable[[Sequence[str]], DictConfig], loader: Any) -> list[Part]:
-    """Split a sweep into its parts; there is at least one.
+    """Splits a sweep into its parts; there is at least one.
 
     Args:
         arguments: the command line without flags.
@@ -81,7 +81,7 @@ def parts_of(arguments: Sequence[str], compose: Callable[[Sequence[str]], DictCo
 
 
 def _apart(part: Part, other: Part) -> str:
-    """Return the overrides of a part that the other does not have."""
+    """Returns the overrides of a part that the other does not have."""
     return " ".join(each for each in part.arguments if each not in other.arguments)
 
 
@@ -93,7 +93,7 @@ def _is_preset(override: Override, loader: Any) -> bool:
 
 
 def _differing(first: DictConfig, second: DictConfig) -> Iterator[str]:
-    """Yield the settings of the whole sweep in which two configs differ."""
+    """Yields the settings of the whole sweep in which two configs differ."""
     from omegaconf import OmegaConf
 
     def plain(config: DictConfig) -> dict[str, Any]:

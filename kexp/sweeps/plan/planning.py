@@ -27,7 +27,7 @@ def plan_trials(
     cache: PlanCache | None = None,
     adapt: Adapt | None = None,
 ) -> list[Trial]:
-    """Compose, check and fingerprint a trial for each combination of overrides.
+    """Composes, checks and fingerprints a trial for each combination of overrides.
 
     Imports no Keras, and loads each data set once. A trial that cannot be composed or is not valid gets the state
     INVALID and its reason.
@@ -57,7 +57,7 @@ def plan_trials(
 
 
 def _plan(trial: Trial, composed: Mapping[str, Any], cache: PlanCache, adapt: Adapt | None) -> None:
-    """Set a trial's config and fingerprint.
+    """Sets a trial's config and fingerprint.
 
     Raises:
         ConfigError: the config is not valid.
@@ -84,7 +84,7 @@ def _plan(trial: Trial, composed: Mapping[str, Any], cache: PlanCache, adapt: Ad
 
 
 def mark_done(trials: Iterable[Trial], store: StoreSettings) -> None:
-    """Mark as DONE each waiting trial whose fingerprint equals that of a finished run in the store, of any sweep."""
+    """Marks as DONE each waiting trial whose fingerprint equals that of a finished run in the store, of any sweep."""
     waiting = [trial for trial in trials if trial.state == "WAITING"]
     wanted = [each for trial in waiting for each in (trial.fingerprint, trial.ordinary_fingerprint) if each]
     found = find_finished(store, wanted)
@@ -101,7 +101,7 @@ class PlanCache:
         self._found: dict[str, Any] = {}
 
     def fingerprint(self, experiment: Experiment) -> str:
-        """Return the experiment's fingerprint, after checking that its data, loss and metrics fit together.
+        """Returns the experiment's fingerprint, after checking that its data, loss and metrics fit together.
 
         Raises:
             ConfigError: they do not fit, or the data cannot be read.
@@ -116,7 +116,7 @@ class PlanCache:
         return fingerprint(experiment, derived.digest)
 
     def check_installed(self, experiment: Experiment) -> None:
-        """Check that the backend and the file formats of the experiment are installed.
+        """Checks that the backend and the file formats of the experiment are installed.
 
         Raises:
             ConfigError: one is not.
@@ -126,7 +126,7 @@ class PlanCache:
         self._once(lambda: check_installed(experiment), "installed", experiment.backend, experiment.save.files)
 
     def metric_names(self, experiment: Experiment) -> tuple[str, ...]:
-        """Return the names of the metrics that the experiment measures; empty if callbacks may add others.
+        """Returns the names of the metrics that the experiment measures; empty if callbacks may add others.
 
         Raises:
             ConfigError: as for `fingerprint`.
@@ -174,7 +174,7 @@ class PlanCache:
         )
 
     def _once(self, find: Callable[[], T], *parts: Any) -> T:
-        """Return what `find` returns, or raise its ConfigError; it is called once for each distinct `parts`."""
+        """Returns what `find` returns, or raise its ConfigError; it is called once for each distinct `parts`."""
         key = json.dumps(parts, sort_keys=True, default=str)
         if key not in self._found:
             try:

@@ -104,7 +104,7 @@ class KeptModels:
 
 
 def save_trial(task: Task) -> Outcome:
-    """Save the model of a trial that is over, in a worker."""
+    """Saves the model of a trial that is over, in a worker."""
     from kexp.experiment import save_kept
     from kexp.schema import check
     from kexp.sweeps.trials import Outcome

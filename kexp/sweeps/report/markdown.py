@@ -11,7 +11,7 @@ _MOST_ROWS, _MOST_LOST = 100, 50
 
 
 def markdown_report(comparison: Comparison) -> str:
-    """Return a heading, the conclusion, the ranked table, the method of the tests, and the trials without a result."""
+    """Returns a heading, the conclusion, the ranked table, the method of the tests, and the trials without a result."""
     ranked = [
         row for row in comparison.rows if row.values
     ] or comparison.rows  # the trials of the others are listed below
@@ -50,7 +50,7 @@ def markdown_report(comparison: Comparison) -> str:
 
 
 def method_note(comparison: Comparison) -> str:
-    """Return two sentences on the method of the tests; empty if there are no verdicts."""
+    """Returns two sentences on the method of the tests; empty if there are no verdicts."""
     if comparison.single:
         return ""
     if comparison.draws == "fold":

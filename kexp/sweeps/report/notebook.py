@@ -21,7 +21,7 @@ class ShownComparison(Comparison):
 
 
 def table_html(comparison: Comparison) -> str:
-    """Return the conclusion, the notes and the best rows as HTML without scripts."""
+    """Returns the conclusion, the notes and the best rows as HTML without scripts."""
     rows = comparison.rows[:_MOST_ROWS]
     columns = table_columns(comparison, rows, compact=True)
     notes = "".join(f"<p>{escape(text)}</p>" for text in (comparison.conclusion(), *comparison.notes))

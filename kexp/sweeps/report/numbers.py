@@ -10,7 +10,7 @@ _DIGITS = 4  # significant ones
 
 
 def number_format(value: float) -> str:
-    """Return the format of a value and of its interval: `.4f`, or `.3e` for very small and very large values."""
+    """Returns the format of a value and of its interval: `.4f`, or `.3e` for very small and very large values."""
     size = abs(value)
     if not size or not math.isfinite(size):
         return f".{_DIGITS}f"
@@ -20,14 +20,14 @@ def number_format(value: float) -> str:
 
 
 def tidy(value: float, form: str) -> str:
-    """Return a number in a format; `-` for NaN."""
+    """Returns a number in a format; `-` for NaN."""
     if math.isnan(value):
         return "-"
     return f"{value:{form}}" if math.isfinite(value) else ("inf" if value > 0 else "-inf")
 
 
 def show_p(p: float) -> str:
-    """Return a p-value with two or three decimals; `<0.001` if it is smaller."""
+    """Returns a p-value with two or three decimals; `<0.001` if it is smaller."""
     if math.isnan(p):
         return "-"
     return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"

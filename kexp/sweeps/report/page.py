@@ -30,7 +30,7 @@ _MOST_ROWS, _MOST_LOST = 10_000, 200
 
 
 def report_page(comparison: Comparison, histories: Histories, objectives: Sequence[Objective] = ()) -> str:
-    """Return the HTML page.
+    """Returns the HTML page.
 
     Args:
         comparison: the comparison to report.
@@ -73,7 +73,7 @@ def report_page(comparison: Comparison, histories: Histories, objectives: Sequen
 def _figures(
     comparison: Comparison, histories: Mapping[str, History], objectives: Sequence[Objective]
 ) -> Iterator[tuple[str, str, str, Figure | None]]:
-    """Yield heading, explanation, id in the page, and figure. Figures that need more trials are left out."""
+    """Yields heading, explanation, id in the page, and figure. Figures that need more trials are left out."""
     importance = parameter_importance(comparison)
     columns = list(comparison.columns)
     if importance is not None and len(columns) > MOST_AXES:
@@ -122,7 +122,7 @@ def _counts(comparison: Comparison) -> str:
 
 
 def _busy_s(comparison: Comparison) -> float:
-    """Return the seconds in which at least one trial ran."""
+    """Returns the seconds in which at least one trial ran."""
     spans = sorted((each.start_ms / 1000, each.duration_s) for each in comparison.trials if each.duration_s)
     busy, until = 0.0, -math.inf
     for began, lasted in spans:
@@ -141,7 +141,7 @@ def _table_section(comparison: Comparison) -> Iterator[str]:
 
 
 def _table(comparison: Comparison) -> dict[str, Any]:
-    """Return the table for `page.js`: the columns with their cells, and the intervals of the rows."""
+    """Returns the table for `page.js`: the columns with their cells, and the intervals of the rows."""
     rows = comparison.rows[:_MOST_ROWS]
     columns = table_columns(comparison, rows)
     objective = next(place for place, each in enumerate(columns) if each.heading == comparison.objective.metric)
@@ -155,7 +155,7 @@ def _table(comparison: Comparison) -> dict[str, Any]:
 
 
 def _whiskers(comparison: Comparison, rows: Sequence[Row]) -> list[list[float] | None]:
-    """Return the ends of each row's interval and its mean, in percent of the column's width."""
+    """Returns the ends of each row's interval and its mean, in percent of the column's width."""
     better = rows[: max(8, len(rows) // 2)]  # the intervals of the others may be much wider
     ends = [value for row in better for value in (row.summary.low, row.summary.high, row.summary.mean)]
     shown = extent(ends, minimize=comparison.objective.direction == "minimize")
@@ -225,7 +225,7 @@ def _lost_section(comparison: Comparison) -> Iterator[str]:
 
 
 def _json(content: Any) -> str:
-    """Return JSON that is safe inside an HTML element; numbers that are not finite become null."""
+    """Returns JSON that is safe inside an HTML element; numbers that are not finite become null."""
     text = json.dumps(_finite(content), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 

@@ -15,7 +15,7 @@ __all__ = ["packed_library"]
 
 @functools.cache
 def packed_library() -> str:
-    """Return `plotly.min.js` of the installed package, gzipped, in base64.
+    """Returns `plotly.min.js` of the installed package, gzipped, in base64.
 
     The package is not imported, because that takes longer than writing the page.
 

@@ -35,7 +35,7 @@ class Column:
 
 
 def table_columns(comparison: Comparison, rows: Sequence[Row], compact: bool = False) -> list[Column]:
-    """Return the columns of these rows, left to right.
+    """Returns the columns of these rows, left to right.
 
     If each choice ran once, the rows are trials: without standard deviation, verdict and number of seeds.
 
@@ -72,7 +72,7 @@ def table_columns(comparison: Comparison, rows: Sequence[Row], compact: bool = F
 
 
 def _verdicts(rows: Sequence[Row]) -> list[Column]:
-    """Return the columns on the seeds and the tests of each row."""
+    """Returns the columns on the seeds and the tests of each row."""
     columns = [Column("n", [str(row.summary.n) for row in rows])]
     if any(row.lost for row in rows):
         columns.append(Column("lost", [str(row.lost or "") for row in rows]))
@@ -86,7 +86,7 @@ def _verdicts(rows: Sequence[Row]) -> list[Column]:
 
 
 def more_seeds_text(row: Row) -> str:
-    """Return how many more seeds would decide, or why there is no such number."""
+    """Returns how many more seeds would decide, or why there is no such number."""
     judged = row.judgement
     if judged.remark.startswith("no test"):
         return "needs 2 shared"
@@ -94,7 +94,7 @@ def more_seeds_text(row: Row) -> str:
 
 
 def _tidy(row: Row, value: float) -> str:
-    """Return a value with as many decimals as the row's mean."""
+    """Returns a value with as many decimals as the row's mean."""
     return tidy(value, number_format(row.summary.mean))
 
 

@@ -18,18 +18,18 @@ _NARROWEST, _WIDEST = 8, 28  # widths of a parameter's column
 
 
 def screen_width() -> int:
-    """Return the width of the terminal; 100 columns if standard output is no terminal."""
+    """Returns the width of the terminal; 100 columns if standard output is no terminal."""
     width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
     return max(60, width)
 
 
 def text_table(comparison: Comparison, width: int = 100, limit: int | None = 40) -> str:
-    """Return the text of `ranked_lines`, and the trials without a result."""
+    """Returns the text of `ranked_lines`, and the trials without a result."""
     return "\n".join([*ranked_lines(comparison, width, limit), *_lost(comparison)]) + "\n"
 
 
 def ranked_lines(comparison: Comparison, width: int = 100, limit: int | None = 40, command: str = "") -> list[str]:
-    """Return a heading, the ranked table, the conclusion and the notes.
+    """Returns a heading, the ranked table, the conclusion and the notes.
 
     Args:
         comparison: the comparison to show.
@@ -66,7 +66,7 @@ def _lost(comparison: Comparison, most: int = 5) -> list[str]:
 
 
 def _fit(columns: list[Column], width: int) -> tuple[list[Column], list[str]]:
-    """Cut long parameters and leave out optional columns until the table fits; return also the headings left out."""
+    """Cuts long parameters and leaves out optional columns until the table fits; returns also the headings left out."""
     dropped: list[str] = []
     columns = [_cut_column(column, _WIDEST) for column in columns]
     while _width(columns) > width:

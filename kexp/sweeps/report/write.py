@@ -18,7 +18,7 @@ __all__ = ["write_report"]
 def write_report(
     folder: Path, comparison: Comparison, histories: Histories, objectives: Sequence[Objective] = ()
 ) -> Path:
-    """Write `report.html`, `report.md` and `trials.csv`; existing files are replaced.
+    """Writes `report.html`, `report.md` and `trials.csv`; existing files are replaced.
 
     Args:
         folder: the folder; created if missing.

@@ -13,7 +13,7 @@ __all__ = ["import_optuna", "no_warnings"]
 
 
 def import_optuna() -> Any:
-    """Import Optuna, and turn off its log output, because kexp prints the progress of a search itself.
+    """Imports Optuna, and turns off its log output, because kexp prints the progress of a search itself.
 
     Returns:
         The module `optuna`.
@@ -35,7 +35,7 @@ def import_optuna() -> Any:
 
 @contextlib.contextmanager
 def no_warnings() -> Iterator[None]:
-    """Suppress Optuna's warnings within the block; most are about experimental features."""
+    """Suppresses Optuna's warnings within the block; most are about experimental features."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -19,7 +19,7 @@ _HOW_IT_RUNS = re.compile(r"^[+~]*(hydra[./]|sweep\.|tracking\b|save\b|name=|tra
 def check_unchanged(
     name: str, storage: Any, space: Space, objectives: Sequence[Objective], seeds: Sequence[int]
 ) -> None:
-    """Check that the request equals that of the stored study of the same name, if there is one. Writes nothing.
+    """Checks that the request equals that of the stored study of the same name, if there is one. Writes nothing.
 
     Args:
         name: the study's name.
@@ -41,7 +41,7 @@ def check_unchanged(
 
 
 def study_attributes(space: Space, objectives: Sequence[Objective], seeds: Sequence[int]) -> dict[str, Any]:
-    """Return the attributes that must not change when a study resumes."""
+    """Returns the attributes that must not change when a study resumes."""
     return {
         "kexp.objectives": [f"{objective.direction} {objective.metric}" for objective in objectives],
         "kexp.space": space.signature(),
@@ -51,7 +51,7 @@ def study_attributes(space: Space, objectives: Sequence[Objective], seeds: Seque
 
 
 def _change(begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Describe the first attribute that differs from those of the study; empty if all are equal."""
+    """Describes the first attribute that differs from those of the study; empty if all are equal."""
     before, after = begun["kexp.space"], now["kexp.space"]
     for name in {**before, **after}:
         if before.get(name) != after.get(name):

@@ -57,7 +57,7 @@ class Chosen:
 
 
 def choose_sampler(what: Any, *, objectives: int = 1) -> Chosen:
-    """Choose a sampler, and create it once to check its parameters.
+    """Chooses a sampler, and creates it once to check its parameters.
 
     Args:
         what: the name, or a mapping with `name` and parameters.
@@ -88,7 +88,7 @@ def choose_sampler(what: Any, *, objectives: int = 1) -> Chosen:
 
 
 def choose_pruner(what: Any, *, epochs: int, objectives: int = 1) -> Chosen | None:
-    """Choose a pruner, and create it once to check its parameters.
+    """Chooses a pruner, and creates it once to check its parameters.
 
     Args:
         what: the name, or a mapping with `name` and parameters; None or `none` for no pruner.

@@ -99,7 +99,7 @@ class SpaceSweeper:
 
 
 def plain(value: Any) -> Any:
-    """Convert a config node to plain Python values; other values are returned as they are."""
+    """Converts a config node to plain Python values; other values are returned as they are."""
     from omegaconf import OmegaConf
 
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

@@ -25,7 +25,7 @@ _KEY = "hydra.sweeper.storage"
 
 
 def open_storage(location: str | None, folder: Path) -> Any:
-    """Open Optuna's storage.
+    """Opens Optuna's storage.
 
     Args:
         location: a database URL such as `sqlite:///...`, a file that ends in .db (SQLite) or .log (a journal), or None
@@ -57,13 +57,13 @@ def open_storage(location: str | None, folder: Path) -> Any:
 
 
 def may_have_study(location: str | None, folder: Path) -> bool:
-    """Return whether the storage may have a study: True for a database, and for a file that exists."""
+    """Returns whether the storage may have a study: True for a database, and for a file that exists."""
     location = location or str(folder / JOURNAL)
     return "://" in location or Path(location).exists()
 
 
 def _mend(journal: Path) -> None:
-    """Remove the incomplete last line and the lock of a process that was killed while it wrote.
+    """Removes the incomplete last line and the lock of a process that was killed while it wrote.
 
     Only the incomplete line is lost, and no process has acted on it yet.
     """

@@ -11,7 +11,7 @@ __all__ = ["front_lines", "study_json"]
 
 
 def study_json(study: Study) -> str:
-    """Return the space, the settings and the best suggestions of a study as JSON."""
+    """Returns the space, the settings and the best suggestions of a study as JSON."""
     best = [
         {
             "trial": past.number,
@@ -32,7 +32,7 @@ def study_json(study: Study) -> str:
 
 
 def front_lines(study: Study) -> list[str]:
-    """Return a table of the Pareto-optimal trials, one line for each after the header."""
+    """Returns a table of the Pareto-optimal trials, one line for each after the header."""
     best = sorted(study.best(), key=lambda past: study.objectives[0].rank_key(past.values[0]))
     lines = [f"{'trial':>5}  " + "  ".join(f"{each.metric:>12}" for each in study.objectives) + "  Pareto front"]
     for past in best:

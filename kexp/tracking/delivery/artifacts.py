@@ -23,7 +23,7 @@ _upload_slots = threading.BoundedSemaphore(_UPLOADS)
 
 
 def repository_of(uri: str, tracking_uri: str | None = None) -> Any:
-    """Return MLflow's repository of the artifacts at an address. It makes no request."""
+    """Returns MLflow's repository of the artifacts at an address. It makes no request."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     return get_artifact_repository(uri, tracking_uri=tracking_uri)
@@ -99,7 +99,7 @@ def _send(repository: Any, sources: Sequence[tuple[Path, str]]) -> None:
 
 
 def _files_of(folder: Path, inside: str) -> list[tuple[Path, str]]:
-    """Return the files in and below a folder, each with its artifact folder."""
+    """Returns the files in and below a folder, each with its artifact folder."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     return [(file, "/".join([*filter(None, [inside]), *file.relative_to(folder).parent.parts])) for file in files]
 
@@ -117,5 +117,5 @@ def _write(texts: dict[str, str], folder: Path) -> None:
 
 
 def _artifact(folder: str, file: str) -> str:
-    """Return the path of the artifact that a file becomes."""
+    """Returns the path of the artifact that a file becomes."""
     return f"{folder}/{Path(file).name}".removeprefix("/")

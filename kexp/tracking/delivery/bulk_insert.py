@@ -58,7 +58,7 @@ def insert_runs(client: MlflowClient, experiment: str, records: Sequence[RunReco
 
 
 def _rows_of(record: RunRecord, experiment: int, root: str) -> Iterator[tuple[Any, list[dict[str, Any]]]]:
-    """Yield MLflow's tables, each with the rows and columns that its own `create_run` and `log_batch` would write."""
+    """Yields MLflow's tables, each with the rows and columns that its own `create_run` and `log_batch` would write."""
     from mlflow.store.tracking.dbmodels import models as sql
 
     run_id = record.run_id
@@ -103,7 +103,7 @@ def _rows_of(record: RunRecord, experiment: int, root: str) -> Iterator[tuple[An
 def _dataset_rows(
     session: Any, records: Sequence[RunRecord], experiment: int
 ) -> Iterator[tuple[Any, list[dict[str, Any]]]]:
-    """Yield the tables and rows that link runs to their data sets. A data set is one row for the whole experiment."""
+    """Yields the tables and rows that link runs to their data sets. A data set is one row for the whole experiment."""
     from mlflow.store.tracking.dbmodels import models as sql
 
     read = [(record.run_id, row) for record in records for row in record.row.get("datasets", ())]
@@ -131,7 +131,7 @@ def _dataset_rows(
 
 
 def _known_datasets(session: Any, digests: Sequence[str], experiment: int) -> dict[tuple[str, str], str]:
-    """Return (name, digest) -> id of the experiment's data sets that have one of these digests."""
+    """Returns (name, digest) -> id of the experiment's data sets that have one of these digests."""
     from mlflow.store.tracking.dbmodels.models import SqlDataset
     from sqlalchemy import select
 

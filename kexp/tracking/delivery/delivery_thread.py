@@ -58,7 +58,7 @@ class DeliveryThread:
         self._thread.start()
 
     def is_alive(self) -> bool:
-        """Return whether the thread has not ended."""
+        """Returns whether the thread has not ended."""
         return self._thread.is_alive()
 
     def wake(self) -> None:
@@ -80,7 +80,7 @@ class DeliveryThread:
         self._set("given_up")
 
     def state(self, wait_s: float) -> DeliveryState:
-        """Return the state of the delivery when it has ended, at the latest after `wait_s`."""
+        """Returns the state of the delivery when it has ended, at the latest after `wait_s`."""
         self._thread.join(wait_s)
         return DeliveryState(self.failure, self._remaining_s, not self.is_alive())
 

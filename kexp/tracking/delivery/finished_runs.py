@@ -124,5 +124,5 @@ def deliver_records(
 
 
 def _is_away(error: Exception) -> bool:
-    """Return whether the store may accept the record later, because the error is transient."""
+    """Returns whether the store may accept the record later, because the error is transient."""
     return isinstance(error, StoreError) and error.__cause__ is not None and is_transient(error.__cause__)

@@ -98,7 +98,7 @@ def _link_metrics(client: MlflowClient, run_id: str, model_id: str, row: Mapping
 
 
 def _data_of(metric: str, row: Mapping[str, Any]) -> dict[str, str]:
-    """Return name and digest of the data set that a metric was measured on, by the longest matching prefix."""
+    """Returns name and digest of the data set that a metric was measured on, by the longest matching prefix."""
     for prefix, (name, digest) in sorted(row.get("datasets", {}).items(), key=lambda each: -len(each[0])):
         if metric.startswith(prefix):
             return {"dataset_name": name, "dataset_digest": digest}
@@ -137,6 +137,6 @@ def _last_points(client: MlflowClient, run_id: str) -> list[tuple[str, float, in
 
 
 def _created_before(client: MlflowClient, header: Header, row: dict[str, Any]) -> LoggedModel | None:
-    """Return the model that an earlier attempt created, even if its process died before it noted that."""
+    """Returns the model that an earlier attempt created, even if its process died before it noted that."""
     found = client.search_logged_models([header.experiment_id], f"source_run_id = '{header.run_id}'")
     return next((model for model in found if model.tags.get("kexp.key") == row["key"]), None)

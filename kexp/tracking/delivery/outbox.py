@@ -64,7 +64,7 @@ class Outbox:
         self._lock = threading.Lock()
 
     def exists(self) -> bool:
-        """Return whether the outbox was ever opened."""
+        """Returns whether the outbox was ever opened."""
         return self._rows.is_file()
 
     def make_folder(self) -> None:
@@ -143,7 +143,7 @@ class Outbox:
                 self._writing = None
 
     def header(self) -> Header:
-        """Return the store and run of these rows."""
+        """Returns the store and run of these rows."""
         with open(self._rows, "rb") as file:
             first = file.readline()
         try:
@@ -152,7 +152,7 @@ class Outbox:
             raise StoreError(f"{self._rows}: the first line does not name a run") from error
 
     def rows(self, start: int = 0) -> Iterator[tuple[int, Row]]:
-        """Yield the rows from byte `start` on, each with the offset of its end, without a line that was cut off."""
+        """Yields the rows from byte `start` on, each with the offset of its end, without a line that was cut off."""
         with open(self._rows, "rb") as file:
             file.seek(start)
             offset = start
@@ -168,11 +168,11 @@ class Outbox:
                     yield offset, row
 
     def waiting(self) -> int:
-        """Return how many rows are not delivered."""
+        """Returns how many rows are not delivered."""
         return sum(1 for _ in self.rows(self.cursor().delivered))
 
     def cursor(self) -> Cursor:
-        """Return what is delivered. If the file is damaged, all rows are sent again, which does no harm."""
+        """Returns what is delivered. If the file is damaged, all rows are sent again, which does no harm."""
         try:
             return Cursor(**json.loads(self._cursor.read_text()))
         except (OSError, ValueError, TypeError):
@@ -193,5 +193,5 @@ class Outbox:
 
 
 def as_line(content: Mapping[str, Any]) -> bytes:
-    """Return the line of a row in a file of the outbox."""
+    """Returns the line of a row in a file of the outbox."""
     return json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"

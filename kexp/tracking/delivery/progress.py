@@ -91,7 +91,7 @@ def _line(now: DeliveryState, left: int, total: int, what: str, passed_s: float)
 
 
 def waiting_notice(state: DeliveryState, what: str, folder: Path, alternative: str = "") -> str:
-    """Return the sentence on what is left on disk.
+    """Returns the sentence on what is left on disk.
 
     Args:
         state: the state of the delivery at its end.
@@ -110,7 +110,7 @@ def waiting_notice(state: DeliveryState, what: str, folder: Path, alternative: s
 
 
 def refused_notice(refused: Sequence[str], outbox: Path) -> str:
-    """Return the sentence on rows that the store refused.
+    """Returns the sentence on rows that the store refused.
 
     Args:
         refused: the reason for each row.

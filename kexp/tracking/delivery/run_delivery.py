@@ -51,7 +51,7 @@ class RunDelivery:
         self._thread.start()
 
     def state(self, wait_s: float) -> DeliveryState:
-        """Return the state of the delivery when it has ended, at the latest after `wait_s`."""
+        """Returns the state of the delivery when it has ended, at the latest after `wait_s`."""
         now, sender = self._thread.state(wait_s), self._sender
         if sender is None:
             return now

@@ -181,7 +181,7 @@ class RunSender:
             self.outbox.refuse(row, reason)
 
     def _is_away(self, error: Exception, row: Row) -> bool:
-        """Return whether an error means that the store is away, not that it refuses the row.
+        """Returns whether an error means that the store is away, not that it refuses the row.
 
         INTERNAL_ERROR can mean both. If the run can be read, the store is not away.
         """
@@ -226,7 +226,7 @@ def preload_modules(kind: str) -> None:
 
 
 def _batches(rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[int, list[Row]]]:
-    """Yield batches of rows, each with the offset at which its last row ends."""
+    """Yields batches of rows, each with the offset at which its last row ends."""
     batch: list[Row] = []
     points = files = end = 0
     for end, row in rows:
@@ -241,7 +241,7 @@ def _batches(rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[int, list[Row]]]
 
 
 def _calls(row: Row) -> Iterator[tuple[list[Any], list[Any], list[Any]]]:
-    """Yield the points, parameters and tags of each call of `log_batch`."""
+    """Yields the points, parameters and tags of each call of `log_batch`."""
     points = list(row.get("metrics", ()))
     params, tags = list(row.get("params", {}).items()), list(row.get("tags", {}).items())
     while points or params or tags:

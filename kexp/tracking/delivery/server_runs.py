@@ -103,7 +103,7 @@ def create_run(
 
 
 def record_on_server(client: MlflowClient, experiment: str, record_id: str) -> Run | None:
-    """Return the run that was created from a record on a server; None if there is none. The server gave it a new id."""
+    """Returns the run that a server created from a record, with a new id; None if there is none."""
     found = client.search_runs([experiment], f"tags.`kexp.record` = '{record_id}'", max_results=1)
     return found[0] if found else None
 

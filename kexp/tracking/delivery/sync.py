@@ -44,7 +44,7 @@ class Delivered:
 
 
 def waiting_folders(folder: Path) -> list[Path]:
-    """Return the folders of runs and sweeps, in and below `folder`, whose outbox has something to deliver."""
+    """Returns the folders of runs and sweeps, in and below `folder`, whose outbox has something to deliver."""
     runs = {path.parents[1] for path in folder.rglob("outbox/rows.jsonl") if Outbox(path.parents[1]).waiting()}
     sweeps = {path.parents[2] for path in folder.rglob("outbox/trials/*.jsonl")}
     # A sweep's folder comes before its trials' folders, because their runs must exist before models are added to them.
@@ -64,7 +64,7 @@ def sync(folder: Path) -> list[Delivered]:
 
 
 def store_of(folder: Path) -> str:
-    """Return the address of the store of what waits in a folder; empty if a file is damaged."""
+    """Returns the address of the store of what waits in a folder; empty if a file is damaged."""
     try:
         for store, _ in TrialOutbox(folder).waiting():
             return resolve_uri(store)

@@ -63,7 +63,7 @@ class TrialOutbox:
         self.drop([record])
 
     def waiting(self) -> list[tuple[StoreSettings, RunRecord]]:
-        """Return the records that wait, the oldest first, each with its store.
+        """Returns the records that wait, the oldest first, each with its store.
 
         Empty files are left out: the machine went down before their content was on the disk.
 

@@ -36,7 +36,7 @@ class FinishedRun:
 
 
 def find_finished(settings: StoreSettings, fingerprints: Sequence[str]) -> dict[str, FinishedRun]:
-    """Find the finished runs of these fingerprints in the settings' experiment.
+    """Finds the finished runs of these fingerprints in the settings' experiment.
 
     Returns:
         Fingerprint -> its newest finished run, for those that have one.

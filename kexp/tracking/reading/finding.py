@@ -26,12 +26,12 @@ _NAME = "mlflow.runName"  # MLflow stores the name as a tag too, which can be se
 
 
 def is_global_ref(ref: str) -> bool:
-    """Return whether `ref` identifies a run in the whole store, not in one experiment."""
+    """Returns whether `ref` identifies a run in the whole store, not in one experiment."""
     return is_address(ref) or _WHOLE_ID.fullmatch(ref) is not None
 
 
 def find_run(settings: StoreSettings, ref: str, *, key: str = "RUN") -> RunView:
-    """Find a run.
+    """Finds a run.
 
     Args:
         settings: the store. A name, a prefix, `latest` and `best:SWEEP` are searched in its experiment, the others in
@@ -71,13 +71,13 @@ def find_run(settings: StoreSettings, ref: str, *, key: str = "RUN") -> RunView:
 
 
 def matching_runs(settings: StoreSettings, ref: str) -> list[RunView]:
-    """Return the runs of the settings' experiment with this name, or with an id that begins so."""
+    """Returns the runs of the settings' experiment with this name, or with an id that begins so."""
     named = list(search(settings, tags={_NAME: ref})) if ref else []
     return list({view.run_id: view for view in [*_with_prefix(settings, ref), *named]}.values())
 
 
 def ambiguous_error(key: str, ref: str, matching: Sequence[RunView]) -> ConfigError:
-    """Return the error that lists several runs that match."""
+    """Returns the error that lists several runs that match."""
     digits = 8 if any(view.name == ref for view in matching) else len(ref) + 6
     several = len({view.experiment for view in matching}) > 1
     shown = ", ".join(
@@ -101,7 +101,7 @@ def _start_time(view: RunView) -> str:
 
 
 def find_sweep(settings: StoreSettings, ref: str, *, key: str = "SWEEP") -> RunView:
-    """Find the run of a sweep, or another run.
+    """Finds the run of a sweep, or another run.
 
     Args:
         settings: the store and experiment.

@@ -48,7 +48,7 @@ class HistoryCache:
 
     @classmethod
     def folder_of(cls, name: str) -> Path | None:
-        """Return the folder with this name if it holds histories, else None. A store may name any folder."""
+        """Returns the folder with this name if it holds histories, else None. A store may name any folder."""
         return Path(name) if name and cls(Path(name))._file.is_file() else None
 
     def add(self, run_id: str, history: History) -> None:
@@ -62,7 +62,7 @@ class HistoryCache:
                 self._append({"run": now, "is": before})
 
     def read(self, run_ids: Iterable[str]) -> dict[str, History]:
-        """Return run id -> history, for the runs whose history is cached."""
+        """Returns run id -> history, for the runs whose history is cached."""
         others = {line["run"]: line["is"] for line in self._lines() if "is" in line}
         wanted = {others.get(run_id, run_id): run_id for run_id in run_ids}
         return {
@@ -87,7 +87,7 @@ class HistoryCache:
 def read_histories(
     settings: StoreSettings, run_ids: Sequence[str], cache: HistoryCache | None = None
 ) -> dict[str, History]:
-    """Read all points of the runs' metrics, except those about the machine. The later of two points of a step counts.
+    """Reads all points of the runs' metrics, except those about the machine. The later of two points of a step counts.
 
     Args:
         settings: the store.
@@ -114,7 +114,7 @@ def read_histories(
 
 
 def history_of(record: RunRecord) -> History:
-    """Return the history of a finished run."""
+    """Returns the history of a finished run."""
     steps: dict[str, dict[int, float]] = {}
     for name, value, step, _ in record.metrics:
         if name.startswith(SYSTEM_PREFIX):
@@ -143,7 +143,7 @@ def _from_database(database: Database, run_ids: Sequence[str]) -> dict[str, Hist
 
 
 def _from_server(settings: StoreSettings, run_ids: Sequence[str]) -> tuple[dict[str, History], set[str]]:
-    """Return the histories of the runs on a server, and which of the runs are finished."""
+    """Returns the histories of the runs on a server, and which of the runs are finished."""
     over: set[str] = set()
     names: dict[str, list[str]] = {}
     for some in chunks(run_ids, _RUNS_A_REQUEST):

@@ -18,7 +18,7 @@ _names: dict[tuple[str, str], str] = {}
 
 
 def chosen_store(uri: str | None = None, experiment: str | None = None) -> StoreSettings:
-    """Return the store and experiment to record in or to read.
+    """Returns the store and experiment to record in or to read.
 
     Args:
         uri: the tracking URI; for None see `resolve_uri`.
@@ -46,7 +46,7 @@ def chosen_store(uri: str | None = None, experiment: str | None = None) -> Store
 
 
 def run_from_environment(settings: StoreSettings, experiment: str | None) -> str | None:
-    """Return the run that `mlflow run` opened for this process (`MLFLOW_RUN_ID`); None if there is none.
+    """Returns the run that `mlflow run` opened for this process (`MLFLOW_RUN_ID`); None if there is none.
 
     As in MLflow, only the first run of the process continues it: the variable is removed.
 
@@ -71,7 +71,7 @@ def run_from_environment(settings: StoreSettings, experiment: str | None) -> str
 
 
 def ignored_variables() -> list[str]:
-    """Return a sentence for each of MLflow's variables that a sweep ignores."""
+    """Returns a sentence for each of MLflow's variables that a sweep ignores."""
     if os.environ.get(_RUN):
         return [f"{_RUN} is not taken up: a sweep has a run of its own, and one for each trial."]
     return []

@@ -32,7 +32,7 @@ def found_runs(
     newest_first: bool = True,
     only_deleted: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """Read the fields of a `RunView`, except the experiment's name, of each run that matches, page by page.
+    """Reads the fields of a `RunView`, except the experiment's name, of each run that matches, page by page.
 
     Args:
         uri: the server's address.
@@ -82,7 +82,7 @@ def _page(uri: str, query: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
 
 
 def fields_of(run: Run) -> dict[str, Any]:
-    """Return the fields of a `RunView`, except the experiment's name, of a run of MLflow's client."""
+    """Returns the fields of a `RunView`, except the experiment's name, of a run of MLflow's client."""
     outputs = getattr(run, "outputs", None)
     return {
         "run_id": run.info.run_id,

@@ -81,7 +81,7 @@ class RunView:
 
 
 def run_with_id(settings: StoreSettings, run_id: str) -> RunView | None:
-    """Return the run with this id, in any experiment; None if there is none.
+    """Returns the run with this id, in any experiment; None if there is none.
 
     Raises:
         StoreError: the store cannot be read.
@@ -121,7 +121,7 @@ def search(
     limit: int | None = None,
     newest_first: bool = True,
 ) -> Iterator[RunView]:
-    """Yield the runs of the settings' experiment that match, page by page, so that memory does not grow with them.
+    """Yields the runs of the settings' experiment that match, page by page, so that memory does not grow with them.
 
     Args:
         settings: the store and experiment.
@@ -163,7 +163,7 @@ def search(
 
 
 def metric_history(settings: StoreSettings, run_id: str, metric: str) -> list[Point]:
-    """Return all points of a metric, ordered by step.
+    """Returns all points of a metric, ordered by step.
 
     Raises:
         StoreError: the store cannot be read.
@@ -178,7 +178,7 @@ def metric_history(settings: StoreSettings, run_id: str, metric: str) -> list[Po
 
 
 def list_artifacts(settings: StoreSettings, run_id: str, folder: str = "") -> list[str]:
-    """Return the sorted paths of all artifacts of a run, in and below the artifact folder `folder`.
+    """Returns the sorted paths of all artifacts of a run, in and below the artifact folder `folder`.
 
     Raises:
         StoreError: `folder` leads out of the run's artifacts, or the store cannot be read.
@@ -244,7 +244,7 @@ def fetch_artifact(settings: StoreSettings, run_id: str, path: str, to: Path) ->
 
 
 def _artifacts_here(settings: StoreSettings, run_id: str) -> Path | None:
-    """Return the folder of a run's artifacts, or None if only MLflow can read them."""
+    """Returns the folder of a run's artifacts, or None if only MLflow can read them."""
     database = _database(settings)
     if database is None:
         return None
@@ -253,7 +253,7 @@ def _artifacts_here(settings: StoreSettings, run_id: str) -> Path | None:
 
 
 def _copied(folder: Path, inside: PurePath, to: Path) -> Path:
-    """Copy an artifact from a folder of this machine, under its last name, as MLflow does."""
+    """Copies an artifact from a folder of this machine, under its last name, as MLflow does."""
     target = to / inside.name
     if (folder / inside).is_dir():
         shutil.copytree(folder / inside, target, dirs_exist_ok=True)
@@ -263,14 +263,14 @@ def _copied(folder: Path, inside: PurePath, to: Path) -> Path:
 
 
 def open_store(settings: StoreSettings) -> tuple[MlflowClient, str]:
-    """Return a client of an existing store, and the store's address."""
+    """Returns a client of an existing store, and the store's address."""
     uri = _existing(settings)
     with store_errors(uri, "opening the store"):
         return client_for(uri), uri
 
 
 def _database(settings: StoreSettings) -> Database | None:
-    """Return the database of an existing store, or None if the store is a server."""
+    """Returns the database of an existing store, or None if the store is a server."""
     uri = _existing(settings)
     with store_errors(uri, "opening the store"):
         return open_database(uri)

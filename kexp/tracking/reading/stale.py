@@ -18,7 +18,7 @@ _HEARTBEAT_S = 120.0  # a run without a heartbeat for so long counts as dead
 
 
 def stale_runs(settings: StoreSettings, older_than_s: float = _HEARTBEAT_S) -> list[RunView]:
-    """Return kexp's RUNNING runs without a heartbeat for `older_than_s`, or whose process on this machine has ended."""
+    """Returns kexp's RUNNING runs without a heartbeat for `older_than_s`, or whose process here has ended."""
     running = search(settings, status="RUNNING")
     # Runs of other programs have no heartbeat, and may be in progress.
     known = [view for view in running if view.tags.get(HEARTBEAT, "").isdigit()]
@@ -37,7 +37,7 @@ def mark_failed(settings: StoreSettings, runs: Iterable[RunView]) -> None:
 
 
 def unfinished_runs(store: StoreSettings, parent_run_id: str) -> dict[str, list[str]]:
-    """Return fingerprint -> run ids of a sweep's trials that failed or were killed, and are to be repeated."""
+    """Returns fingerprint -> run ids of a sweep's trials that failed or were killed, and are to be repeated."""
     found: dict[str, list[str]] = {}
     for status in ("FAILED", "KILLED", "RUNNING"):
         for view in search(store, parent_run_id=parent_run_id, status=status):
@@ -57,7 +57,7 @@ def delete_runs(store: StoreSettings, run_ids: Sequence[str]) -> None:
 
 
 def is_in_progress(view: RunView, within_s: float = _HEARTBEAT_S, *, ours: bool = False) -> bool:
-    """Return whether a process, on this or another machine, works on a run.
+    """Returns whether a process, on this or another machine, works on a run.
 
     Args:
         view: the run.
@@ -69,7 +69,7 @@ def is_in_progress(view: RunView, within_s: float = _HEARTBEAT_S, *, ours: bool 
 
 
 def _may_run(tags: Mapping[str, str], ours: bool) -> bool:
-    """Return whether the process that a run names may still run. A process of another machine may always."""
+    """Returns whether the process that a run names may still run. A process of another machine may always."""
     import psutil
 
     if tags.get(HOST) != socket.gethostname() or not tags.get(PID, "").isdigit():

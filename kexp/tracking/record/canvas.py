@@ -23,7 +23,7 @@ def plain(axes: Axes) -> None:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return a figure of this size in inches, with an automatic layout."""
+    """Returns a figure of this size in inches, with an automatic layout."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -32,7 +32,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def grid(columns: int, rows: int) -> Figure:
-    """Return a figure for a grid of plots with short labels. An automatic layout would double the drawing time."""
+    """Returns a figure for a grid of plots with short labels. An automatic layout would double the drawing time."""
     from matplotlib.figure import Figure
 
     width, height = 5.2 * columns, 3.7 * rows + 0.4

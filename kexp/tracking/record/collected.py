@@ -50,7 +50,7 @@ class CollectedRun(Tracker):
             self.set_tags(reason_tags(reason))
 
     def record(self) -> RunRecord:
-        """Return the record. A run that has not ended counts as KILLED now."""
+        """Returns the record. A run that has not ended counts as KILLED now."""
         end = self._end or {"end": {"status": "KILLED", "time_ms": now_ms()}}
         about = {"name": self.name, "start_ms": self.start_ms, "run_id": self.run_id}
         return RunRecord.from_row({**about, "parent_run_id": self.parent_run_id}, join_rows([*self.rows, end]))

@@ -29,7 +29,7 @@ _EXAMPLE, _SENT = "input_example.json", "serving_input_example.json"
 
 
 def requirements(more: Sequence[str] = ()) -> list[str]:
-    """Return the packages that loading a model needs, with the installed versions.
+    """Returns the packages that loading a model needs, with the installed versions.
 
     MLflow would infer them in 11 to 21 s.
 

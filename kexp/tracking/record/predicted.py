@@ -99,7 +99,7 @@ def _draw_residuals(axes: Axes, residuals: np.ndarray) -> None:
 
 
 def _near(residuals: np.ndarray) -> np.ndarray:
-    """Return which residuals are shown: a few outliers must not flatten the others."""
+    """Returns which residuals are shown: a few outliers must not flatten the others."""
     import numpy as np
 
     low, high = np.quantile(residuals, [0.25, 0.75]) if len(residuals) else (0.0, 0.0)

@@ -33,7 +33,7 @@ _LONGEST_TAG = 8000
 
 
 def param_row(params: Mapping[str, Any]) -> tuple[Row, dict[str, str]]:
-    """Return parameters as a row, and key -> value of those that are too long for MLflow.
+    """Returns parameters as a row, and key -> value of those that are too long for MLflow.
 
     In the row, a long value is replaced by its digest, so that equal runs still compare equal.
     """
@@ -50,7 +50,7 @@ def param_row(params: Mapping[str, Any]) -> tuple[Row, dict[str, str]]:
 
 
 def metric_row(metrics: Mapping[str, float], step: int, timestamp_ms: int) -> tuple[Row, list[str]]:
-    """Return one point of each metric as a row, and the keys of infinite values, which MLflow cannot store.
+    """Returns one point of each metric as a row, and the keys of infinite values, which MLflow cannot store.
 
     Args:
         metrics: metric -> value.
@@ -68,7 +68,7 @@ def metric_row(metrics: Mapping[str, float], step: int, timestamp_ms: int) -> tu
 
 
 def tag_row(tags: Mapping[str, Any]) -> Row:
-    """Return tags as a row. A tag with more than MLflow's 8,000 characters is cut, and ends in an ellipsis."""
+    """Returns tags as a row. A tag with more than MLflow's 8,000 characters is cut, and ends in an ellipsis."""
     texts = {safe_key(str(key)): param_value(value) for key, value in tags.items()}
     return {
         "tags": {
@@ -80,7 +80,7 @@ def tag_row(tags: Mapping[str, Any]) -> Row:
 def dataset_row(
     name: str, digest: str, context: str, *, source: str, source_type: str, schema: Any, profile: Any
 ) -> Row:
-    """Return a data set as a row, in MLflow's form; see `Tracker.log_dataset` for the arguments.
+    """Returns a data set as a row, in MLflow's form; see `Tracker.log_dataset` for the arguments.
 
     Raises:
         StoreError: the digest does not have 1 to 36 characters.
@@ -103,7 +103,7 @@ def dataset_row(
 
 
 def artifact_path(path: str) -> PurePosixPath:
-    """Return `path` as the path of an artifact.
+    """Returns `path` as the path of an artifact.
 
     Raises:
         StoreError: it is absolute, empty, or leads out of the run's artifacts. A local store of MLflow would follow it.
@@ -115,7 +115,7 @@ def artifact_path(path: str) -> PurePosixPath:
 
 
 def join_rows(rows: Iterable[Row]) -> Row:
-    """Join rows; a later parameter, tag or text replaces an earlier one."""
+    """Joins rows; a later parameter, tag or text replaces an earlier one."""
     whole: Row = {}
     for row in rows:
         for kind, content in row.items():
@@ -127,7 +127,7 @@ def join_rows(rows: Iterable[Row]) -> Row:
 
 
 def split_row(row: Row) -> Iterator[Row]:
-    """Yield the smallest parts of a row as rows: one parameter, one point, one file."""
+    """Yields the smallest parts of a row as rows: one parameter, one point, one file."""
     for kind, content in row.items():
         if kind in ("params", "tags", "texts"):
             yield from ({kind: {key: value}} for key, value in content.items())

@@ -63,7 +63,7 @@ class RunRecord:
 
     @classmethod
     def from_row(cls, about: Mapping[str, Any], row: Row) -> RunRecord:
-        """Return the record with these fields (see `about`) and this row."""
+        """Returns the record with these fields (see `about`) and this row."""
         return cls(
             **about,
             status=row["end"]["status"],
@@ -108,14 +108,14 @@ class RunRecord:
 
 
 def lineage(parent_run_id: str | None) -> dict[str, str]:
-    """Return the tags for MLflow's page: the user, the program, and the run of the sweep."""
+    """Returns the tags for MLflow's page: the user, the program, and the run of the sweep."""
     source = {"mlflow.source.type": "LOCAL", "mlflow.source.name": sys.argv[0] or "python", "mlflow.user": user()}
     return source if parent_run_id is None else {**source, "mlflow.parentRunId": parent_run_id}
 
 
 @cache
 def user() -> str:
-    """Return the name of the user; empty if the system has none."""
+    """Returns the name of the user; empty if the system has none."""
     try:
         return getpass.getuser()
     except Exception:  # a container's user may have no name

@@ -23,7 +23,7 @@ _COMMON = frozenset({"environment.json", "data.json", "data_encoding.json", "mod
 
 
 def without_shared_texts(record: RunRecord) -> tuple[RunRecord, dict[str, str]]:
-    """Move the overrides of a trial's record into a tag, and take out the texts that trials have in common.
+    """Moves the overrides of a trial's record into a tag, and takes out the texts that trials have in common.
 
     Returns:
         The changed record, and artifact path in the sweep's run -> text that was taken out.
@@ -48,12 +48,12 @@ def without_shared_texts(record: RunRecord) -> tuple[RunRecord, dict[str, str]]:
 
 
 def text_in_tags(tags: Mapping[str, str], path: str) -> str | None:
-    """Return the text that a trial stores in a tag instead of the artifact `path`; None if there is none."""
+    """Returns the text that a trial stores in a tag instead of the artifact `path`; None if there is none."""
     return tags.get(_IN_TAGS.get(path, ""))
 
 
 def shared_text_path(tags: Mapping[str, str], path: str) -> str | None:
-    """Return the path among the sweep's artifacts of a trial's text or folder; None if it is not stored there."""
+    """Returns the path among the sweep's artifacts of a trial's text or folder; None if it is not stored there."""
     try:
         place = json.loads(tags.get(_TAG, "{}")).get(_first(path))
     except (ValueError, AttributeError):
@@ -62,7 +62,7 @@ def shared_text_path(tags: Mapping[str, str], path: str) -> str | None:
 
 
 def _first(path: str) -> str:
-    """Return the first part of a path: a folder, or a file at the top."""
+    """Returns the first part of a path: a folder, or a file at the top."""
     return path.partition("/")[0]
 
 

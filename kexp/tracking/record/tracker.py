@@ -204,7 +204,7 @@ class _Untracked(Tracker):
 
 
 def null_run(*, name: str | None, folder: Path) -> Tracker:
-    """Return a tracker that accepts every call and records nothing, for `tracking=none`.
+    """Returns a tracker that accepts every call and records nothing, for `tracking=none`.
 
     Args:
         name: the run's name; `untracked` unless given.
@@ -214,10 +214,10 @@ def null_run(*, name: str | None, folder: Path) -> Tracker:
 
 
 def reason_tags(reason: str) -> dict[str, str]:
-    """Return the tag with the reason why a run ended; no tag if there is no reason."""
+    """Returns the tag with the reason why a run ended; no tag if there is no reason."""
     return {"kexp.reason": " ".join(reason.split())[:500]} if reason else {}
 
 
 def now_ms() -> int:
-    """Return the time in milliseconds since 1970."""
+    """Returns the time in milliseconds since 1970."""
     return time.time_ns() // 1_000_000

@@ -20,7 +20,7 @@ _PACKAGES = (
 
 
 def environment(folder: Path | None = None) -> dict[str, Any]:
-    """Return Python, platform, CPU count, the versions of packages that can change a result, and the git state.
+    """Returns Python, platform, CPU count, the versions of packages that can change a result, and the git state.
 
     Imports none of the packages. What does not exist is left out.
 
@@ -41,7 +41,7 @@ def environment(folder: Path | None = None) -> dict[str, Any]:
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Return commit, branch, and whether tracked files differ; None outside of a repository or without git."""
+    """Returns commit, branch, and whether tracked files differ; None outside of a repository or without git."""
     status = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no")
     if status is None:
         return None

@@ -42,7 +42,7 @@ class Helper:
         self._process = ChildProcess("kexp.tracking.run.helper_process:serve", ignored=(signal.SIGINT, signal.SIGTERM))
 
     def is_alive(self) -> bool:
-        """Return whether the process runs."""
+        """Returns whether the process runs."""
         return self._process.alive
 
     def prepare(self, settings: StoreSettings) -> None:
@@ -74,7 +74,7 @@ class Helper:
         self._request("finish", patience_s)
 
     def state(self, wait_s: float) -> DeliveryState | None:
-        """Return the state of the delivery after `finish`, or None if the helper has ended."""
+        """Returns the state of the delivery after `finish`, or None if the helper has ended."""
         answer = self._receive(wait_s)
         if isinstance(answer, DeliveryState):
             self._heard, self._state = time.monotonic(), answer
@@ -99,7 +99,7 @@ class Helper:
             self._process.send((what, arguments))
 
     def _receive(self, timeout_s: float | None) -> Any:
-        """Return the next answer, `_NOTHING` if there is none yet, or None if the helper has ended without one."""
+        """Returns the next answer, `_NOTHING` if there is none yet, or None if the helper has ended without one."""
         try:
             return self._process.receive(timeout_s)
         except TimeoutError:
@@ -126,7 +126,7 @@ def start_helper(settings: StoreSettings | None = None) -> None:
 
 
 def claim() -> Helper | None:
-    """Reserve the helper for one run. Returns None if there is no helper, or it serves another run."""
+    """Reserves the helper for one run. Returns None if there is no helper, or it serves another run."""
     with _lock:
         for helper in _started:
             if helper.is_alive() and not helper.busy:
@@ -136,10 +136,10 @@ def claim() -> Helper | None:
 
 
 def _resolved(settings: StoreSettings) -> StoreSettings:
-    """Return the settings with their address: the helper does not know an address that was set in Python."""
+    """Returns the settings with their address: the helper does not know an address that was set in Python."""
     return replace(settings, uri=resolve_uri(settings))
 
 
 def _process_environment() -> tuple[str, dict[str, str]]:
-    """Return the working directory and the environment, which may have changed since the helper started."""
+    """Returns the working directory and the environment, which may have changed since the helper started."""
     return os.getcwd(), dict(os.environ)

@@ -63,7 +63,7 @@ def _interval_s() -> float:
 
 
 def _monitors() -> list[Any]:
-    """Return MLflow's monitors that work on this machine."""
+    """Returns MLflow's monitors that work on this machine."""
     load_mlflow()
     from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
     from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor

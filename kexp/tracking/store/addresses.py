@@ -23,12 +23,12 @@ _NOTHING_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 def is_address(ref: str) -> bool:
-    """Return whether `ref` has the form of an address of MLflow's."""
+    """Returns whether `ref` has the form of an address of MLflow's."""
     return ref.startswith(("runs:", "models:"))
 
 
 def run_id_at(client: MlflowClient, uri: str, address: str, key: str) -> str:
-    """Return the id of the run that an address names, or of the run that made the model that it names.
+    """Returns the id of the run that an address names, or of the run that made the model that it names.
 
     Args:
         client: MLflow's client of the store and of its registry.
@@ -58,7 +58,7 @@ def run_id_at(client: MlflowClient, uri: str, address: str, key: str) -> str:
 
 
 def none_if_missing(uri: str, doing: str, ask: Callable[[], Any]) -> Any:
-    """Make a request. Return its answer, or None if the store answers that the thing does not exist.
+    """Makes a request. Returns its answer, or None if the store answers that the thing does not exist.
 
     Args:
         uri: the store's address, for messages.
@@ -93,7 +93,7 @@ def _version(client: MlflowClient, uri: str, key: str, name: str, which: str, al
 
 
 def _staged(client: MlflowClient, uri: str, name: str, stage: str) -> list[Any]:
-    """Return the versions that `latest`, or a stage of an older MLflow (`Production`), names."""
+    """Returns the versions that `latest`, or a stage of an older MLflow (`Production`), names."""
     with store_errors(uri, "reading the versions of a model"):
         versions = client.search_model_versions(f"name = {quoted(name)}")
     return [each for each in versions if stage == "latest" or each.current_stage.lower() == stage.lower()]
@@ -115,7 +115,7 @@ def _refuse(client: MlflowClient, uri: str, key: str, name: str, which: str, ali
 
 
 def quoted(name: str) -> str:
-    """Quote a name for MLflow's search language."""
+    """Quotes a name for MLflow's search language."""
     return f'"{name}"' if "'" in name else f"'{name}'"
 
 

@@ -92,7 +92,7 @@ def load_modules(names: Iterable[str]) -> None:
 
 
 def client_for(uri: str) -> MlflowClient:
-    """Return the client of a store. It is cached by the address with its password, which may change."""
+    """Returns the client of a store. It is cached by the address with its password, which may change."""
     load_mlflow()
     from mlflow import MlflowClient
 
@@ -105,7 +105,7 @@ def client_for(uri: str) -> MlflowClient:
 
 
 def sql_store(client: MlflowClient) -> Any | None:
-    """Return the database store of a client, or None if its store is no database."""
+    """Returns the database store of a client, or None if its store is no database."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     store = client._tracking_client.store
@@ -113,7 +113,7 @@ def sql_store(client: MlflowClient) -> Any | None:
 
 
 def is_server(client: MlflowClient) -> bool:
-    """Return whether a client's store is a server, whose answer may be late or lost."""
+    """Returns whether a client's store is a server, whose answer may be late or lost."""
     return hasattr(client._tracking_client.store, "get_host_creds")
 
 
@@ -143,7 +143,7 @@ def create_once(store: Any, endpoint: str, make: Callable[[Any], Made], find: Ca
 
 
 def _asking_once(store: Any, path: str) -> Any:
-    """Return a copy of a server's store that sends its requests to `path`, each once."""
+    """Returns a copy of a server's store that sends its requests to `path`, each once."""
     from mlflow.utils.proto_json_utils import parse_dict
     from mlflow.utils.rest_utils import http_request, verify_rest_response
 
@@ -179,7 +179,7 @@ def check_reachable(uri: str) -> None:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return whether a second attempt may succeed, because the store is away, locked or overloaded."""
+    """Returns whether a second attempt may succeed, because the store is away, locked or overloaded."""
     code = getattr(error, "error_code", None)
     if code is None:
         locked = type(error).__module__ == "sqlalchemy.exc" and type(error).__name__ == "OperationalError"
@@ -190,13 +190,13 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_unanswered(error: BaseException) -> bool:
-    """Return whether a server gave no complete answer. It may have executed the request."""
+    """Returns whether a server gave no complete answer. It may have executed the request."""
     text = str(error)
     return bool(re.search(r"failed with (timeout )?exception", text)) and "error responses" not in text
 
 
 def reason_of(error: BaseException, patience_s: float | None = None, *, uri: str = "") -> str:
-    """Return the reason of a store's error in a few words.
+    """Returns the reason of a store's error in a few words.
 
     Args:
         error: the error.

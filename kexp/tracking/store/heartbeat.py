@@ -21,7 +21,7 @@ HEARTBEAT, HOST, PID = "kexp.heartbeat", "kexp.host", "kexp.pid"
 
 
 def heartbeat_tags() -> dict[str, str]:
-    """Return the tags of a run that this process starts to work on."""
+    """Returns the tags of a run that this process starts to work on."""
     return {PID: str(os.getpid()), HOST: socket.gethostname(), HEARTBEAT: str(int(time.time()))}
 
 

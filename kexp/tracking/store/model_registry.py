@@ -50,7 +50,7 @@ def registration(
     metrics: Mapping[str, float],
     tags: Mapping[str, Any],
 ) -> Registration:
-    """Return a registration whose description names the model's parts, its metrics and its run.
+    """Returns a registration whose description names the model's parts, its metrics and its run.
 
     Args:
         name: the name of the registered model.
@@ -165,7 +165,7 @@ def set_alias(client: MlflowClient, uri: str, name: str, alias: str, version: st
 
 
 def version_named(client: MlflowClient, uri: str, name: str, alias: str | None) -> ModelVersion | None:
-    """Return a version of a registered model.
+    """Returns a version of a registered model.
 
     Args:
         client: MLflow's client of the registry.
@@ -189,5 +189,5 @@ def version_named(client: MlflowClient, uri: str, name: str, alias: str | None) 
 
 
 def versions_of(client: MlflowClient, name: str) -> list[ModelVersion]:
-    """Return all versions of a registered model."""
+    """Returns all versions of a registered model."""
     return list(client.search_model_versions(f"name = {quoted(name)}", max_results=10_000))

@@ -68,7 +68,7 @@ def request_without_mlflow(
 
 
 def _needs_mlflow() -> bool:
-    """Return whether there are settings that only MLflow, or its HTTP library, can apply."""
+    """Returns whether there are settings that only MLflow, or its HTTP library, can apply."""
     return bool(
         _VARIABLES & {name for name, value in os.environ.items() if value}
         or any(Path(file).expanduser().exists() for file in _FILES)
@@ -78,7 +78,7 @@ def _needs_mlflow() -> bool:
 
 @cache
 def _adds_headers() -> bool:
-    """Return whether an installed package adds headers to MLflow's requests."""
+    """Returns whether an installed package adds headers to MLflow's requests."""
     return bool(entry_points(group="mlflow.request_header_provider"))
 
 
@@ -93,7 +93,7 @@ def _connection(address: SplitResult, timeout_s: float) -> HTTPConnection:
 
 
 def _headers(address: SplitResult) -> dict[str, str]:
-    """Return the headers. As in MLflow, a password in the address comes before MLflow's variables, in Latin-1."""
+    """Returns the headers. As in MLflow, a password in the address comes before MLflow's variables, in Latin-1."""
     user, password, encoding = address.username, address.password, "latin-1"
     if user is None and password is None:
         user, password = os.environ.get("MLFLOW_TRACKING_USERNAME"), os.environ.get("MLFLOW_TRACKING_PASSWORD")

@@ -66,7 +66,7 @@ def prepare_without_mlflow(settings: StoreSettings) -> str | None:
 
 
 def experiment_id(settings: StoreSettings) -> str | None:
-    """Return the id of the settings' experiment, or None if it does not exist."""
+    """Returns the id of the settings' experiment, or None if it does not exist."""
     uri = resolve_uri(settings)
     known = _ready.get((uri, settings.experiment)) or _found.get((uri, settings.experiment))
     if known is not None:
@@ -111,7 +111,7 @@ def _prepared(uri: str, settings: StoreSettings) -> str:
 
 
 def _experiment(uri: str, name: str) -> dict[str, Any] | None:
-    """Return the experiment with this name, with the keys of MLflow's REST API; its tags are a mapping."""
+    """Returns the experiment with this name, with the keys of MLflow's REST API; its tags are a mapping."""
     if is_remote(uri):
         there = experiment_on_server(uri, name)
         return there and {**there, "tags": {tag["key"]: tag.get("value", "") for tag in there.get("tags", ())}}

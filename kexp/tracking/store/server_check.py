@@ -73,7 +73,7 @@ def _installed(module: str) -> bool:
 
 
 def experiment_on_server(uri: str, name: str) -> dict[str, Any] | None:
-    """Return the experiment with this name as the server describes it, or None if there is none.
+    """Returns the experiment with this name as the server describes it, or None if there is none.
 
     Raises:
         ConfigError: the server refuses the user, or is no MLflow server.

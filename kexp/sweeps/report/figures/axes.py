@@ -57,7 +57,7 @@ class Extent:
 
 
 def extent(values: Iterable[float], *, minimize: bool = True) -> Extent:
-    """Return the range of values without diverged ones.
+    """Returns the range of values without diverged ones.
 
     The range includes all values that are better than the middle half. A worse value is outside if its distance from
     the middle half is more than three times the width of that half, or if it is a thousand times the better quartile.
@@ -80,12 +80,12 @@ def extent(values: Iterable[float], *, minimize: bool = True) -> Extent:
 
 
 def label(text: str) -> str:
-    """Escape a text for Plotly, which interprets some HTML."""
+    """Escapes a text for Plotly, which interprets some HTML."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def parameter_axis(name: str, values: Sequence[Any]) -> dict[str, Any]:
-    """Return one axis of parallel coordinates.
+    """Returns one axis of parallel coordinates.
 
     Numbers are placed by their value or its logarithm, and absent values below them. Texts are placed one after the
     other; so are numbers that span decades and include zero.
@@ -122,7 +122,7 @@ def parameter_axis(name: str, values: Sequence[Any]) -> dict[str, Any]:
 
 
 def axis_ticks(numbers: Sequence[float], shown: Extent) -> dict[str, Any]:
-    """Return ticks: at the values if they are few, else at round numbers."""
+    """Returns ticks: at the values if they are few, else at round numbers."""
     values = sorted(set(numbers))
     if len(values) > _MOST_TICKS and shown.log:
         first, last = math.floor(math.log10(shown.low)), math.ceil(math.log10(shown.high))
@@ -136,7 +136,7 @@ def axis_ticks(numbers: Sequence[float], shown: Extent) -> dict[str, Any]:
 
 
 def _in_decades(ordered: Sequence[float]) -> bool:
-    """Return whether numbers are spread over decades rather than over their range, judged by the median."""
+    """Returns whether numbers are spread over decades rather than over their range, judged by the median."""
     low, middle, high = ordered[0], ordered[len(ordered) // 2], ordered[-1]
     if low <= 0 or high / low <= 10**_DECADES:
         return False

@@ -36,7 +36,7 @@ class _Curve:
 
 
 def curve_metrics(comparison: Comparison, histories: Mapping[str, History]) -> list[str]:
-    """Return the metrics to draw: the objective and one more metric, each on validation and on training data."""
+    """Returns the metrics to draw: the objective and one more metric, each on validation and on training data."""
     known = dict.fromkeys(
         name
         for history in histories.values()
@@ -53,7 +53,7 @@ def curve_metrics(comparison: Comparison, histories: Mapping[str, History]) -> l
 
 
 def curves_figure(comparison: Comparison, histories: Mapping[str, History]) -> Figure | None:
-    """Draw up to four metrics by epoch for the best rows; None if no row has any.
+    """Draws up to four metrics by epoch for the best rows; None if no row has any.
 
     A row has one entry in the legend for all panels; the grey rows share an entry.
     """
@@ -89,7 +89,7 @@ def curves_figure(comparison: Comparison, histories: Mapping[str, History]) -> F
 
 
 def run_ids(rows: Sequence[Row]) -> list[str]:
-    """Return the ids of the runs whose histories the curves of these rows need."""
+    """Returns the ids of the runs whose histories the curves of these rows need."""
     return [trial.run_id for row in rows[:DRAWN] for trial in row.trials.values()]
 
 
@@ -121,7 +121,7 @@ def _epoch_axis(curves: Sequence[_Curve]) -> Figure:
 
 
 def _value_axis(metric: str, curves: Sequence[_Curve]) -> dict[str, Any]:
-    """Return a metric's axis: it shows all of the best rows and the ends of the others, without diverged values."""
+    """Returns a metric's axis: it shows all of the best rows and the ends of the others, without diverged values."""
     minimize = direction_of(metric) != "maximize"
     last = [curve.mean[-1] for curve in curves]
     shown = extent(last, minimize=minimize)
@@ -170,5 +170,5 @@ def _line(curve: _Curve) -> Figure:
 
 
 def _short(values: Sequence[float]) -> list[float]:
-    """Round values to 5 digits, which a figure can show."""
+    """Rounds values to 5 digits, which a figure can show."""
     return [float(f"{value:.5g}") for value in values]

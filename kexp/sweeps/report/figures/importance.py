@@ -33,7 +33,7 @@ class Importance:
 
 
 def parameter_importance(comparison: Comparison) -> Importance | None:
-    """Compute the permutation importance in a random forest that predicts the rank from the parameters and the seed.
+    """Computes the permutation importance in a random forest that predicts the rank from the parameters and the seed.
 
     Ranks are used instead of values, so that one diverged trial does not outweigh all others. The result is None for
     fewer than `FEWEST_TRIALS` results, and if fewer than two parameters vary: a single one has all the importance.
@@ -77,7 +77,7 @@ def parameter_importance(comparison: Comparison) -> Importance | None:
 
 
 def importance_figure(importance: Importance) -> Figure:
-    """Draw the shares as bars, the longest on top."""
+    """Draws the shares as bars, the longest on top."""
     shown = list(importance.shares.items())[:_MOST_BARS][::-1]
     short = short_names(list(importance.shares))
     bars = {
@@ -101,7 +101,7 @@ def importance_figure(importance: Importance) -> Figure:
 
 
 def _encode(values: Sequence[Any]) -> Any:
-    """Encode values as numbers (trees need no logarithm): texts above all numbers, absent values below."""
+    """Encodes values as numbers (trees need no logarithm): texts above all numbers, absent values below."""
     import numpy as np
 
     numbers = [value for value in values if is_number(value)]

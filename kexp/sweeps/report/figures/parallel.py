@@ -19,7 +19,7 @@ _COLOURS = [[0, "#a9bdd3"], [0.75, "#4a86d8"], [0.92, "#f08c4a"], [1, "#d9480f"]
 
 
 def parallel_figure(comparison: Comparison, columns: Sequence[str], further: Sequence[Objective] = ()) -> Figure | None:
-    """Return the figure; None if fewer than two rows have a result.
+    """Returns the figure; None if fewer than two rows have a result.
 
     Args:
         comparison: the comparison; at most `MOST_LINES` rows are drawn, and `page.js` adds those that are mark_bool.
@@ -58,7 +58,7 @@ def parallel_figure(comparison: Comparison, columns: Sequence[str], further: Seq
 
 
 def chosen_rows(rows: Sequence[Row]) -> list[Row]:
-    """Return all rows; or, if they are too many, the best ones and an even sample of the others."""
+    """Returns all rows; or, if they are too many, the best ones and an even sample of the others."""
     if len(rows) <= MOST_LINES:
         return list(rows)
     half = MOST_LINES // 2
@@ -67,7 +67,7 @@ def chosen_rows(rows: Sequence[Row]) -> list[Row]:
 
 
 def _objective_axis(objective: Objective, values: Sequence[float]) -> Figure:
-    """Return an objective's axis: the best value is on top; diverged and missing values are at the lower end."""
+    """Returns an objective's axis: the best value is on top; diverged and missing values are at the lower end."""
     down = objective.direction == "minimize"
     shown = extent(values, minimize=down)
     ends = [shown.high, shown.low] if down else [shown.low, shown.high]

@@ -181,12 +181,12 @@ class Space:
 
 
 def count_points(space: Space, most: int) -> int:
-    """Return the number of points of a finite space, but at most `most`."""
+    """Returns the number of points of a finite space, but at most `most`."""
     return sum(1 for _ in itertools.islice(space.points(), most))
 
 
 def format_value(value: Any) -> str:
-    """Return a value as text for the command line."""
+    """Returns a value as text for the command line."""
     return value if isinstance(value, str) else repr(value)
 
 

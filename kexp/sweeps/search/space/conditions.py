@@ -30,7 +30,7 @@ def build_space(
     compose: Callable[[Sequence[str]], Mapping[str, Any]],
     is_group: Callable[[str], bool],
 ) -> Space:
-    """Build the space of a request, and check its axes against the configs of its choices.
+    """Builds the space of a request, and checks its axes against the configs of its choices.
 
     Args:
         request: the axes and fixed overrides of the user.

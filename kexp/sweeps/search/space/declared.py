@@ -14,7 +14,7 @@ __all__ = ["declared_axes"]
 
 
 def declared_axes(config: Mapping[str, Any], fixed: Sequence[str]) -> tuple[Axis, ...]:
-    """Return an axis for each hyperparameter that the model declares and that no override sets.
+    """Returns an axis for each hyperparameter that the model declares and that no override sets.
 
     Args:
         config: the sweep's config, composed of `fixed`.

@@ -43,7 +43,7 @@ def read_request(
     is_group: Callable[[str], bool] = GROUPS.__contains__,
     config_loader: Any = None,
 ) -> Request:
-    """Read the axes and fixed overrides from a command line and a mapping.
+    """Reads the axes and fixed overrides from a command line and a mapping.
 
     Args:
         arguments: overrides in Hydra's grammar; they take precedence over `space`.
@@ -88,7 +88,7 @@ def _described(
     when: _Condition = (),
     inside: str = "",
 ) -> Iterator[Axis]:
-    """Yield the axes of one entry of the mapping."""
+    """Yields the axes of one entry of the mapping."""
     if not isinstance(what, Mapping):
         yield Axis(name, key, domain_of(key, what, loader), when, inside=inside)
         return
@@ -116,7 +116,7 @@ def _described(
 
 
 def domain_of(key: str, what: Any, loader: Any = None) -> Domain:
-    """Parse the domain of a key from text in Hydra's grammar or a list of values.
+    """Parses the domain of a key from text in Hydra's grammar or a list of values.
 
     Args:
         key: the config key.
@@ -135,7 +135,7 @@ def domain_of(key: str, what: Any, loader: Any = None) -> Domain:
 
 
 def _domain(override: Override) -> Domain | None:
-    """Return the domain of an override, or None if it has one value."""
+    """Returns the domain of an override, or None if it has one value."""
     from hydra.core.override_parser.types import IntervalSweep, RangeSweep
 
     if not override.is_sweep_override():
@@ -184,7 +184,7 @@ def _seeds(domain: Domain) -> tuple[int, ...]:
 
 
 def to_grammar(value: Any) -> str:
-    """Write a YAML value in Hydra's grammar."""
+    """Writes a YAML value in Hydra's grammar."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, (list, tuple)):

@@ -19,7 +19,7 @@ __all__ = ["artifact_folder", "experiment_named", "experiment_of", "found_runs",
 
 
 def experiment_named(database: Database, name: str) -> dict[str, Any] | None:
-    """Return the experiment with this name, deleted or not, with the keys of MLflow's REST API; None if there is none.
+    """Returns the experiment with this name, deleted or not, with the keys of MLflow's REST API; None if there is none.
 
     Its tags are a mapping.
     """
@@ -36,7 +36,7 @@ def experiment_named(database: Database, name: str) -> dict[str, Any] | None:
 
 
 def experiment_of(database: Database, run_id: str) -> tuple[str, str] | None:
-    """Return the id and name of a run's experiment, or None if there is no such run."""
+    """Returns the id and name of a run's experiment, or None if there is no such run."""
     from sqlalchemy import select
 
     runs, known = tables().runs, tables().experiments
@@ -49,7 +49,7 @@ def experiment_of(database: Database, run_id: str) -> tuple[str, str] | None:
 
 
 def artifact_folder(database: Database, run_id: str) -> Path | None:
-    """Return the folder of a run's artifacts, or None if they are not in a folder of this machine."""
+    """Returns the folder of a run's artifacts, or None if they are not in a folder of this machine."""
     from sqlalchemy import select
 
     runs = tables().runs
@@ -73,7 +73,7 @@ def found_runs(
     newest_first: bool = True,
     deleted: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """Read the fields of a `RunView`, except the experiment's name, of each run that matches.
+    """Reads the fields of a `RunView`, except the experiment's name, of each run that matches.
 
     Args:
         database: with MLflow's tables.
@@ -109,7 +109,7 @@ def found_runs(
 
 
 def _details(database: Database, run_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Read what runs have many of: tags, parameters, last metrics, models."""
+    """Reads what runs have many of: tags, parameters, last metrics, models."""
     from sqlalchemy import select
 
     found: dict[str, dict[str, Any]] = {run_id: {"tags": {}, "params": {}, "model_ids": ()} for run_id in run_ids}
@@ -133,7 +133,7 @@ def _details(database: Database, run_ids: Sequence[str]) -> dict[str, dict[str, 
 
 
 def last_metrics(session: Any, run_ids: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Read the last value of each metric of each run."""
+    """Reads the last value of each metric of each run."""
     from sqlalchemy import select
 
     found: dict[str, dict[str, float]] = {run_id: {} for run_id in run_ids}

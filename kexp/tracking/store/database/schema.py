@@ -56,13 +56,13 @@ def create_from_template(file: Path) -> bool:
 
 
 def is_current(file: Path) -> bool:
-    """Return whether a SQLite file surely has the tables of the installed MLflow. Does not import MLflow."""
+    """Returns whether a SQLite file surely has the tables of the installed MLflow. Does not import MLflow."""
     known = _template_file()
     return known.is_file() and _version_of(file) == _version_of(known) is not None
 
 
 def _version_of(file: Path) -> str | None:
-    """Return the version of a SQLite file's tables, or None if it has none or cannot be read."""
+    """Returns the version of a SQLite file's tables, or None if it has none or cannot be read."""
     try:
         with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
@@ -72,7 +72,7 @@ def _version_of(file: Path) -> str | None:
 
 
 def schema_state(uri: str) -> str:
-    """Return how the tables of a database relate to the installed MLflow: "current", "older", "newer" or "empty"."""
+    """Returns how the tables of a database relate to the installed MLflow: "current", "older", "newer" or "empty"."""
     import sqlalchemy
     from alembic.script import ScriptDirectory
     from mlflow.store.db import utils
@@ -124,7 +124,7 @@ def _make_store(file: Path, template: Path | None) -> None:
 
 
 def _template() -> Path | None:
-    """Return an empty database in the user's cache, created if missing; None if the cache cannot be written."""
+    """Returns an empty database in the user's cache, created if missing; None if the cache cannot be written."""
     template = _template_file()
     try:
         if not template.is_file():

@@ -117,7 +117,7 @@ def create_run_in_file(
 
 
 def generate_run_name() -> str | None:
-    """Return a random run name from MLflow's own generator, which is loaded alone. None if MLflow no longer has it."""
+    """Returns a random run name from MLflow's own generator, which is loaded alone. None if MLflow no longer has it."""
     with suppress(Exception):
         package = importlib.util.find_spec("mlflow")
         assert package is not None and package.origin is not None

@@ -51,7 +51,7 @@ class Database:
 
 
 def open_database(uri: str) -> Database | None:
-    """Open the database of a store.
+    """Opens the database of a store.
 
     Args:
         uri: a tracking URI, as `resolve_uri` gives it.
@@ -73,7 +73,7 @@ def open_database(uri: str) -> Database | None:
 
 @cache
 def tables() -> SimpleNamespace:
-    """Return the tables by name, each with the columns that kexp reads."""
+    """Returns the tables by name, each with the columns that kexp reads."""
     from sqlalchemy import column, table
 
     return SimpleNamespace(
@@ -82,7 +82,7 @@ def tables() -> SimpleNamespace:
 
 
 def chunks(values: Sequence[Value], size: int | None = None) -> Iterator[Sequence[Value]]:
-    """Yield the values in parts of `size`, or of what one query takes."""
+    """Yields the values in parts of `size`, or of what one query takes."""
     most = size or _A_QUERY
     for first in range(0, len(values), most):
         yield values[first : first + most]
