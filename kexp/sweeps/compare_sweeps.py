@@ -139,7 +139,7 @@ def _row(
     kept: Mapping[str, Mapping[str, float]],
     confidence: float,
 ) -> Row:
-    """Make a row, not yet ranked. If a seed ran more than once, only its newest result counts."""
+    """Makes a row, not yet ranked. If a seed ran more than once, only its newest result counts."""
     values: dict[Any, float] = {}
     counted: dict[Any, TrialResult] = {}
     lost = 0
@@ -168,12 +168,12 @@ def _row(
 
 
 def _summary(values: Mapping[Any, float], confidence: float) -> Summary:
-    """Summarise the values of seeds or folds."""
+    """Summarises the values of seeds or folds."""
     return summarise(mean_per_draw(values), confidence, overlap(values))
 
 
 def _settled(groups: Sequence[Group], rows: Sequence[Row]) -> set[str]:
-    """Return the run ids of attempts at a seed that another attempt replaces, so they are not reported as lost."""
+    """Returns the run ids of attempts at a seed that another attempt replaces, so they are not reported as lost."""
     settled = set()
     for group, row in zip(groups, rows, strict=True):
         for seed, repeated in group.trials.items():
@@ -202,7 +202,7 @@ def _rank_and_judge(rows: Sequence[Row], objective: Objective, confidence: float
 
 
 def _at_kept_epochs(trials: Sequence[TrialResult], histories: Histories | None) -> dict[str, Mapping[str, float]]:
-    """Return each trial's metrics at the epoch whose weights it ended with."""
+    """Returns each trial's metrics at the epoch whose weights it ended with."""
     kept: dict[str, Mapping[str, float]] = {trial.run_id: trial.metrics for trial in trials}
     settings: dict[str, dict[str, Any]] = {}
     for trial in trials:
@@ -223,7 +223,7 @@ def _at_kept_epochs(trials: Sequence[TrialResult], histories: Histories | None) 
 
 
 def _why_lost(trial: TrialResult, metrics: Mapping[str, float], objective: str) -> str:
-    """Return the reason why a trial has no result; empty if it has one."""
+    """Returns the reason why a trial has no result; empty if it has one."""
     if trial.state != "FINISHED":
         return trial.reason or {"RUNNING": "still running", "PRUNED": "pruned"}.get(
             trial.state, "no reason was recorded"
@@ -234,7 +234,7 @@ def _why_lost(trial: TrialResult, metrics: Mapping[str, float], objective: str) 
 
 
 def _extra_metrics(measured: Mapping[str, None], objective: Objective) -> list[str]:
-    """Return the metrics to show by default beside the objective: another validation metric, and its test metric."""
+    """Returns the metrics to show by default beside the objective: another validation metric, and its test metric."""
     bare = objective.metric.removeprefix("val_")
     other = next((name for name in sorted(measured) if name.startswith("val_") and name != objective.metric), None)
     wanted = [other, f"test_{other.removeprefix('val_')}" if other else f"test_{bare}"]

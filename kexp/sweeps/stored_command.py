@@ -37,7 +37,7 @@ class Command:
 
 
 def command_of(ref: str, *, uri: str | None = None, experiment: str | None = None) -> Command:
-    """Read the command of a sweep.
+    """Reads the command of a sweep.
 
     Args:
         ref: the sweep's name, its run id, a unique prefix of the id, or `latest`.
@@ -73,7 +73,7 @@ def command_of(ref: str, *, uri: str | None = None, experiment: str | None = Non
 
 
 def _deliver_what_waits(view: RunView) -> str:
-    """Deliver what a killed sweep left on disk on this machine, its own command included; return a sentence on it."""
+    """Delivers what a killed sweep left on disk on this machine, its own command included; returns a sentence on it."""
     from kexp.tracking.delivery.sync import sync
 
     folder = Path(view.tags.get("kexp.folder", ""))
@@ -85,7 +85,7 @@ def _deliver_what_waits(view: RunView) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Quote a text in Hydra's grammar."""
+    """Quotes a text in Hydra's grammar."""
     return "'" + text.replace("'", "\\'") + "'"
 
 

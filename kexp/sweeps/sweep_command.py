@@ -29,7 +29,7 @@ __all__ = ["announce_backend", "opened_sweeper", "run_sweep"]
 
 
 def announce_backend(overrides: Sequence[str], config_dir: str | Path | None = None) -> None:
-    """Set `KERAS_BACKEND` to the backend that the overrides choose, before composing them imports Keras.
+    """Sets `KERAS_BACKEND` to the backend that the overrides choose, before composing them imports Keras.
 
     Composing `model=my_models:wide` imports the user's module to read a signature. If the module imports Keras, Keras
     keeps the backend that it finds then.
@@ -48,7 +48,7 @@ def announce_backend(overrides: Sequence[str], config_dir: str | Path | None = N
 
 
 def _composed_backend(overrides: Sequence[str], config_dir: str | Path | None) -> Any:
-    """Return the backend that a preset or the primary config chooses; None if they do not compose (reported later)."""
+    """Returns the backend that a preset or the primary config chooses; None if they do not compose (reported later)."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -59,7 +59,7 @@ def _composed_backend(overrides: Sequence[str], config_dir: str | Path | None) -
 
 
 def run_sweep(arguments: Sequence[str], config_dir: str | Path | None = None, config_name: str = "config") -> Any:
-    """Run the sweep of `kexp -m ARGUMENTS`.
+    """Runs the sweep of `kexp -m ARGUMENTS`.
 
     Args:
         arguments: see `opened_sweeper`.
@@ -88,7 +88,7 @@ def run_sweep(arguments: Sequence[str], config_dir: str | Path | None = None, co
 def opened_sweeper(
     arguments: Sequence[str], config_dir: str | Path | None = None, config_name: str = "config"
 ) -> Iterator[tuple[Any, list[str]]]:
-    """Open the sweeper that `kexp -m ARGUMENTS` uses.
+    """Opens the sweeper that `kexp -m ARGUMENTS` uses.
 
     Args:
         arguments: the command line without flags: `["optimizer=sgd,adam", "hydra/launcher=serial"]`.
@@ -138,7 +138,7 @@ def opened_sweeper(
 
 
 def _give_parts(sweeper: Any, parts: list[Part]) -> None:
-    """Pass the parts to the sweeper. A sweeper without `parts` sweeps over presets as an axis, if that is the same."""
+    """Passes the parts to the sweeper. One without `parts` sweeps over presets as an axis, if that is the same."""
     if hasattr(sweeper, "parts"):
         sweeper.parts = parts
     elif any(part.config.hydra.sweeper != parts[0].config.hydra.sweeper for part in parts):

@@ -54,7 +54,7 @@ class SweepFailedError(KexpError):
 
 
 def set_up(sweeper: Any, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-    """Give a sweeper its config and its launcher, when Hydra sets it up."""
+    """Gives a sweeper its config and its launcher, when Hydra sets it up."""
     from hydra.core.plugins import Plugins
 
     sweeper.config, sweeper.hydra_context = config, hydra_context
@@ -70,7 +70,7 @@ def plan_overrides(
     composer: Composer | None = None,
     cache: PlanCache | None = None,
 ) -> list[Trial]:
-    """Plan a trial for each combination of overrides.
+    """Plans a trial for each combination of overrides.
 
     Args:
         owner: a sweeper or launcher that Hydra has set up.
@@ -88,7 +88,7 @@ def plan_overrides(
 
 
 def composer_of(owner: Any) -> Composer:
-    """Return a composer of trials' configs for a sweeper or launcher that Hydra has set up."""
+    """Returns a composer of trials' configs for a sweeper or launcher that Hydra has set up."""
     loader = owner.hydra_context.config_loader
     groups = set(loader.list_groups(""))
 
@@ -100,7 +100,7 @@ def composer_of(owner: Any) -> Composer:
 
 
 def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | None = None) -> Session:
-    """Open a session for planned trials.
+    """Opens a session for planned trials.
 
     Args:
         sweeper: a sweeper or launcher that Hydra has set up.
@@ -150,7 +150,7 @@ def open_session(sweeper: Any, trials: list[Trial], arguments: Sequence[str] | N
 
 
 def _check_name(name: str | None) -> None:
-    """Check `sweep.name`, which becomes the name of a folder."""
+    """Checks `sweep.name`, which becomes the name of a folder."""
     if name is not None and (not name.isprintable() or set(name) & set("/\\") or name.startswith((".", "-"))):
         raise ConfigError.at("sweep.name", "must be a plain name for a folder, with no dot or hyphen in front", name)
     if name in ("", "latest"):
@@ -167,7 +167,7 @@ def _reasons(trials: Sequence[Trial]) -> str:
 
 
 def print_plan(session: Session) -> None:
-    """Print how many trials will run, and the trials that are invalid."""
+    """Prints how many trials will run, and the trials that are invalid."""
     if not session.verbose:
         return
     states = [str(trial.state) for trial in session.trials]
@@ -181,7 +181,7 @@ def print_plan(session: Session) -> None:
 
 
 def run_missing(session: Session, run: Callable[[], None]) -> None:
-    """Run the trials of a planned sweep whose results are not in the store.
+    """Runs the trials of a planned sweep whose results are not in the store.
 
     Args:
         session: the sweep.
@@ -194,7 +194,7 @@ def run_missing(session: Session, run: Callable[[], None]) -> None:
 
 
 def finish(session: Session) -> None:
-    """Print the closing table.
+    """Prints the closing table.
 
     Raises:
         ConfigError: every trial is invalid.
@@ -229,7 +229,7 @@ def finish(session: Session) -> None:
 
 
 def _missing(session: Session) -> list[str]:
-    """Return what a sweep lacks: trials that did not finish, and what is not in the store."""
+    """Returns what a sweep lacks: trials that did not finish, and what is not in the store."""
     trials = session.trials
     bad = sum(1 for trial in trials if not trial.good)
     missing = [f"{bad} of {len(trials)} trials did not finish"] * bool(bad)
