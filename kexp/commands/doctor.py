@@ -18,21 +18,21 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--fix", action="store_true", help="repair dead runs, old tables and stray files")
     args = parser.parse_args(arguments)
     hide_warnings()
-    wrong, fixed, fixable = 0, 0, 0
+    problems, fixed, fixable = 0, 0, 0
     for finding in _findings(args.tracking_uri):
         print(f"{finding.area:<11}{'' if finding.ok else 'WRONG: '}{finding.text}")
         if finding.ok:
             continue
-        wrong += 1
+        problems += 1
         if finding.fix is None:
             continue
         fixable += 1
         if args.fix:
             fixed += _fix(finding.fix)
-    left = wrong - fixed
+    left = problems - fixed
     print()
     if not left:
-        print("no problems found" if not wrong else f"no problems left: {fixed} fixed")
+        print("no problems found" if not problems else f"no problems left: {fixed} fixed")
         return 0
     fix = command_line("doctor", "--fix", store=StoreSettings(uri=args.tracking_uri))
     hint = "" if args.fix or not fixable else f"; `{fix}` fixes {fixable}"

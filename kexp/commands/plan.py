@@ -137,13 +137,15 @@ def _summary(
         "structures": len(probes),
     }
     if probes and waiting:
-        taken = [(probes[structure_key(trial.config)], trial.config["trainer"]["epochs"]) for trial in waiting]
-        alone = [pair for pair, trial in zip(taken, waiting, strict=True) if not lanes_s or not is_lane(trial)]
-        found["seconds"] = lanes_s + sum(probe.trial_s(epochs) for probe, epochs in alone) / workers
-        most, most_alone = (max((probe.memory_mb for probe, _ in some), default=0.0) for some in (taken, alone))
+        all_pairs = [(probes[structure_key(trial.config)], trial.config["trainer"]["epochs"]) for trial in waiting]
+        not_lanes = [pair for pair, trial in zip(all_pairs, waiting, strict=True) if not lanes_s or not is_lane(trial)]
+        found["seconds"] = lanes_s + sum(probe.trial_s(epochs) for probe, epochs in not_lanes) / workers
+        most, most_alone = (
+            max((probe.memory_mb for probe, _ in pairs), default=0.0) for pairs in (all_pairs, not_lanes)
+        )
         found["memory_mb"] = max(most, workers * most_alone)
         kept = models_kept(waiting[0].config["save"]["keep"]) if saves_best_only else None
-        sizes = sorted((probe.disk_mb for probe, _ in taken), reverse=True)  # any of them may be kept
+        sizes = sorted((probe.disk_mb for probe, _ in all_pairs), reverse=True)  # any of them may be kept
         found["disk_mb"] = sum(sizes[:kept])
     return found
 

@@ -125,8 +125,8 @@ def _how_it_is_used(component: Component) -> str:
     if group.name not in ("loss", "metrics"):
         return f"read as {group.one} itself, which Keras calls{taken}"
     form = traits.of(component).targets
-    known = f"takes {form} targets" if form not in ("dense", "any") else "a trial call finds its form of targets"
-    return f"read as {group.one} itself, which Keras calls{taken}; {known}"
+    targets = f"takes {form} targets" if form not in ("dense", "any") else "a trial call finds its form of targets"
+    return f"read as {group.one} itself, which Keras calls{taken}; {targets}"
 
 
 def _default(value: Any) -> str:

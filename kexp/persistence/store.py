@@ -194,14 +194,14 @@ def _write_verified(
         sync_tree(temporary)
     build = architecture or (lambda: model_from_architecture(architecture_config(model)))
     loaded = fmt.load(temporary, architecture=build)
-    wrong = reference.difference(loaded, fmt)
+    difference = reference.difference(loaded, fmt)
     stored = getattr(fmt, "optimizer_values", None)
-    if wrong is None and stored is not None:
-        wrong = reference.optimizer_difference(lambda: stored(temporary))
-    if wrong is None and hasattr(fmt, "difference"):
-        wrong = fmt.difference(loaded)
-    if wrong is not None:
-        raise SaveError(f"it {wrong}")
+    if difference is None and stored is not None:
+        difference = reference.optimizer_difference(lambda: stored(temporary))
+    if difference is None and hasattr(fmt, "difference"):
+        difference = fmt.difference(loaded)
+    if difference is not None:
+        raise SaveError(f"it {difference}")
 
 
 def _size_of(model: keras.Model, carried: str) -> int:

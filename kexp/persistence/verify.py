@@ -69,9 +69,9 @@ class Reference:
         if carries(fmt) == "architecture":
             return self._architecture_difference(loaded) or self._prediction_difference(loaded, fmt)
         if carries(fmt) != "function":
-            wrong = self._weight_difference(loaded)
-            if wrong:
-                return wrong
+            problem = self._weight_difference(loaded)
+            if problem:
+                return problem
         return self._prediction_difference(loaded, fmt)
 
     def optimizer_difference(self, stored: Callable[[], Iterable[NDArray[Any]]]) -> str | None:

@@ -143,8 +143,8 @@ def encode(frame: Any, encoding: Mapping[str, Any]) -> NDArray[np.float32]:
     absent = [column["name"] for column in columns if is_required(column) and column["name"] not in frame.columns]
     if absent:
         what = f"the column {absent[0]!r}" if len(absent) == 1 else f"the columns {', '.join(map(repr, absent))}"
-        there = ", ".join(repr(str(name)) for name in frame.columns) or "none"
-        raise RequestError(f"{what} must be there, got {there}")
+        available = ", ".join(repr(str(name)) for name in frame.columns) or "none"
+        raise RequestError(f"{what} must be there, got {available}")
     names = [feature_names(column) for column in columns]
     encoded = np.zeros((len(frame), sum(map(len, names))), dtype=np.float32)
     at = 0

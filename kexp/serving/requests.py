@@ -45,10 +45,10 @@ def frame_of(given: Any, names: Sequence[str]) -> Any:
                 f"rows without names must have {len(names)} values, {', '.join(names)}, got {len(given.columns)}"
             )
         given = given.set_axis(list(names), axis=1)
-    there = set(given.columns)
-    near = {each: str(each).strip() for each in there if each not in names and str(each).strip() in names}
+    present = set(given.columns)
+    trimmed = {each: str(each).strip() for each in present if each not in names and str(each).strip() in names}
     # A file's " width" is read as `width`; pandas keeps the space.
-    return given.rename(columns={each: name for each, name in near.items() if name not in there})
+    return given.rename(columns={each: name for each, name in trimmed.items() if name not in present})
 
 
 def items_of(given: Any, name: str) -> Any:

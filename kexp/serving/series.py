@@ -40,15 +40,15 @@ def last_windows(frame: Any, encoding: Mapping[str, Any]) -> tuple[NDArray[np.fl
     times, groups = times[order], groups[order]
     twice = np.flatnonzero((np.diff(times) == 0) & (np.diff(groups) == 0))
     if len(twice):
-        where = f"{plan['group']} {names[groups[twice[0]]]!r}" if plan["group"] else "the series"
-        raise RequestError(f"a time must not occur twice in {where}, got {shown(order[twice[0]])} twice")
+        which = f"{plan['group']} {names[groups[twice[0]]]!r}" if plan["group"] else "the series"
+        raise RequestError(f"a time must not occur twice in {which}, got {shown(order[twice[0]])} twice")
     ends = np.append(np.flatnonzero(np.diff(groups)) + 1, len(groups))
     begins = np.append(0, ends[:-1])
     short = np.flatnonzero(ends - begins < plan["window"])
     if len(short):
-        where = f"{plan['group']} {names[groups[begins[short[0]]]]!r}" if plan["group"] else "the series"
+        which = f"{plan['group']} {names[groups[begins[short[0]]]]!r}" if plan["group"] else "the series"
         raise RequestError(
-            f"every series must have the {plan['window']} rows of a window, got {(ends - begins)[short[0]]} in {where}"
+            f"every series must have the {plan['window']} rows of a window, got {(ends - begins)[short[0]]} in {which}"
         )
     encoded = encode(frame, encoding)[order]
     windows = encoded[(ends - plan["window"])[:, None] + np.arange(plan["window"])]

@@ -121,10 +121,10 @@ def _in_any_experiment(settings: StoreSettings, ref: str) -> list[RunView]:
         find_run(settings, ref)  # raises if there is no store or server, before a client would create a store
     found: list[RunView] = []
     for name in experiments(settings):
-        there = StoreSettings(uri=settings.uri, experiment=name)
+        store = StoreSettings(uri=settings.uri, experiment=name)
         try:
             one_each = ref in _LATEST or ref.startswith("best:")
-            found += [find_run(there, ref)] if one_each else matching_runs(there, ref)
+            found += [find_run(store, ref)] if one_each else matching_runs(store, ref)
         except UnknownNameError:
             continue
         except ConfigError:

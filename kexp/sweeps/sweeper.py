@@ -80,19 +80,19 @@ class GridSweeper:
         """Composes, checks and fingerprints the trials, without any compute."""
         loader = self.hydra_context.config_loader
         combinations: list[tuple[str, ...]] = []
-        for whole in [self._arguments(each.arguments, each) for each in self.parts] or [self._arguments(arguments)]:
-            combinations += expand(parse(whole, loader))
+        for given in [self._arguments(each.arguments, each) for each in self.parts] or [self._arguments(arguments)]:
+            combinations += expand(parse(given, loader))
         composer = composer_of(self)
         kept, self.left_out = drop_inapplicable(combinations, composer)
         return plan_overrides(self, kept, composer=composer)
 
     def _arguments(self, arguments: Sequence[str], part: Part | None = None) -> list[str]:
         """Returns the config's axes that the command line does not set, followed by the command line's arguments."""
-        given = {key_of(argument) for argument in arguments}
+        set_keys = {key_of(argument) for argument in arguments}
         params, config = (self.params, self.config) if part is None else (part.params, part.config)
-        whole = [f"{key}={value}" for key, value in params.items() if key_of(key) not in given] + list(arguments)
-        whole = with_seeds(whole, _count(whole, "seeds", config))
-        return with_folds(whole, _count(whole, "folds", config))
+        merged = [f"{key}={value}" for key, value in params.items() if key_of(key) not in set_keys] + list(arguments)
+        merged = with_seeds(merged, _count(merged, "seeds", config))
+        return with_folds(merged, _count(merged, "folds", config))
 
 
 def _count(arguments: Sequence[str], name: str, config: Any) -> int | None:

@@ -82,9 +82,12 @@ def command_line(*words: str, store: StoreSettings | None = None, experiment: bo
     """
     line = ["kexp", *words]
     if store is not None:
-        uri, outside = resolve_uri(store), os.environ.get("MLFLOW_TRACKING_URI")
-        secret = without_passwords(outside or "") != outside and resolve_uri(StoreSettings(outside)) == uri
-        if (outside or uri != _absolute(_DEFAULT_URI)) and not secret:
+        uri, environment_uri = resolve_uri(store), os.environ.get("MLFLOW_TRACKING_URI")
+        has_password = (
+            without_passwords(environment_uri or "") != environment_uri
+            and resolve_uri(StoreSettings(environment_uri)) == uri
+        )
+        if (environment_uri or uri != _absolute(_DEFAULT_URI)) and not has_password:
             line += ["--uri", uri]
         variables = {"MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"} & set(os.environ)
         if experiment and (variables or store.experiment != DEFAULT_EXPERIMENT):

@@ -60,20 +60,20 @@ def packages() -> Iterator[Finding]:
     """Checks that required packages are installed in a supported version, and lists the backends."""
     from packaging.requirements import Requirement
 
-    found, missing = [], []
+    found, problems = [], []
     for text in metadata.requires("kexp") or ():
         needed = Requirement(text)
         if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
             continue
         version = installed_version(needed.name)
         if version is None:
-            missing.append(f"{needed.name} is not installed; pip install '{needed.name}{needed.specifier}'")
+            problems.append(f"{needed.name} is not installed; pip install '{needed.name}{needed.specifier}'")
         elif not needed.specifier.contains(version, prereleases=True):
-            missing.append(f"{needed.name} {version} is installed, but kexp needs {needed.name}{needed.specifier}")
+            problems.append(f"{needed.name} {version} is installed, but kexp needs {needed.name}{needed.specifier}")
         else:
             found.append(f"{needed.name} {version}")
     yield Finding("packages", True, ", ".join(found))
-    yield from (Finding("packages", False, sentence) for sentence in missing)
+    yield from (Finding("packages", False, sentence) for sentence in problems)
     installed = [f"{name} {version}" for name in _BACKENDS if (version := installed_version(name))]
     absent = [
         f"{name} is not installed (pip install 'kexp[{name}]')" for name in _BACKENDS if not installed_version(name)
@@ -84,19 +84,19 @@ def packages() -> Iterator[Finding]:
 def components() -> Iterator[Finding]:
     """Checks that every registered component imports and that no two have the same name."""
     counted: Counter[str] = Counter()
-    wrong = []
+    problems = []
     for name, component in registry.components():
         counted[component.origin] += 1
         if component.claimants:
-            wrong.append(
+            problems.append(
                 f"{component.group}={name} of {component.origin} is also claimed by {', '.join(component.claimants)}"
             )
         problem = None if component.exported and component.distribution == registry.OURSELVES else component.problem()
         if problem:
-            wrong.append(problem)
-    wrong += registry.misplaced()
+            problems.append(problem)
+    problems += registry.misplaced()
     yield Finding("plugins", True, ", ".join(f"{count} components of {origin}" for origin, count in counted.items()))
-    yield from (Finding("plugins", False, sentence) for sentence in dict.fromkeys(wrong))
+    yield from (Finding("plugins", False, sentence) for sentence in dict.fromkeys(problems))
 
 
 def store(uri: str | None) -> Iterator[Finding]:
@@ -190,8 +190,8 @@ def waiting() -> Iterator[Finding]:
     found = [path for folder in default_folders() for path in waiting_folders(folder)]
     left = 0
     for path in found:
-        with file_lock(path / "outbox" / "lock", wait=False) as alone:
-            if alone:
+        with file_lock(path / "outbox" / "lock", wait=False) as locked:
+            if locked:
                 left += 1
                 yield Finding(
                     "waiting", False, f"{path} has rows that wait; deliver them: {command_line('sync', str(path))}"

@@ -34,9 +34,9 @@ class _Weights:
         model = architecture()
         model.load_weights(path)
         # Keras silently skips weights that do not fit this architecture.
-        wrong = difference(read_tree(path, skip="optimizer"), read_tree(_serialised(model), skip="optimizer"))
-        if wrong:
-            raise LoadError(f"{path} is not of this architecture: {wrong}")
+        problem = difference(read_tree(path, skip="optimizer"), read_tree(_serialised(model), skip="optimizer"))
+        if problem:
+            raise LoadError(f"{path} is not of this architecture: {problem}")
         return model
 
 

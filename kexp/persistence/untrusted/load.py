@@ -173,9 +173,9 @@ def _build(
             model.load_weights(clean)
             weights().save(model, again)
         # Keras silently skips arrays that do not fit, so the arrays in the model are compared with the file's.
-        wrong = difference(tree, read_tree(again, root))
-    if wrong:
-        raise LoadError(wrong)
+        problem = difference(tree, read_tree(again, root))
+    if problem:
+        raise LoadError(problem)
     return model
 
 

@@ -179,8 +179,8 @@ def _listed(settings: StoreSettings, parent: RunView) -> list[str]:
 
 
 def _trials_of(settings: StoreSettings, run_ids: Sequence[str]) -> Iterator[TrialResult]:
-    for some in chunks(run_ids, 200):
-        yield from map(trial_result, search(settings, run_ids=some))
+    for chunk in chunks(run_ids, 200):
+        yield from map(trial_result, search(settings, run_ids=chunk))
 
 
 def histories_of(settings: StoreSettings, folder: Path | None = None) -> Histories:

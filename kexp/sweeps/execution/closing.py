@@ -205,9 +205,9 @@ def closing_lines(sweep: SweepState, comparison: Comparison | None, launched: Se
     lines = ranking(sweep, comparison)
     lines += ["", *launched] if launched else []
     lines += ["", *sweep.remarks] if sweep.remarks else []
-    wrong = problems(sweep.trials)
-    if wrong:
-        lines += ["", f"{len(wrong)} of {len(sweep.trials)} trials did not finish:", *wrong]
+    failed = problems(sweep.trials)
+    if failed:
+        lines += ["", f"{len(failed)} of {len(sweep.trials)} trials did not finish:", *failed]
     never = sum(1 for trial in sweep.trials if not trial.over)
     if never:
         lines += ["", f"{never} of {len(sweep.trials)} trials were not run"]

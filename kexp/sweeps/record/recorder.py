@@ -135,10 +135,10 @@ class Recorder:
         for _, then in self._added:  # `kexp sync` will deliver them; they must not be saved again
             then()
         if self.trials_left or self.models_left:
-            what = [f"{self.trials_left} of the sweep's trials"] * bool(self.trials_left)
-            what += [f"{self.models_left} saved models"] * bool(self.models_left)
+            parts = [f"{self.trials_left} of the sweep's trials"] * bool(self.trials_left)
+            parts += [f"{self.models_left} saved models"] * bool(self.models_left)
             or_resume = "" if self.models_left else f"go on with the sweep by `{self._resume_command}`"
-            self._notices.append(waiting_notice(ending, " and ".join(what), self._outbox.sweep_folder, or_resume))
+            self._notices.append(waiting_notice(ending, " and ".join(parts), self._outbox.sweep_folder, or_resume))
         if self.refused:
             raise StoreError(
                 f"{len(self.refused)} trials that are over were refused by the store, and are kept in "
@@ -197,11 +197,11 @@ class Recorder:
             self.refused += refused
             away = False
         finally:  # if the store went away, the trials that it took before are over
-            over = {record.run_id for record in batch if not away or record.run_id in self.run_ids}
+            done = {record.run_id for record in batch if not away or record.run_id in self.run_ids}
             with self._change:
-                self._waiting = [record for record in self._waiting if record.run_id not in over]
+                self._waiting = [record for record in self._waiting if record.run_id not in done]
             for record in batch:
-                if record.run_id in over:
+                if record.run_id in done:
                     self._replaced.pop(record.fingerprint, None)
 
     def _deliver_added(self) -> None:

@@ -55,10 +55,12 @@ def _change(begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     before, after = begun["kexp.space"], now["kexp.space"]
     for name in {**before, **after}:
         if before.get(name) != after.get(name):
-            was, is_now = (each.get(name) or f"no {name}" for each in (before, after))
-            return f"was started with {was}, not {is_now}"
-    for key, what in (("kexp.settings", "settings"), ("kexp.objectives", "objective"), ("kexp.seeds", "seeds")):
+            before_text, now_text = (each.get(name) or f"no {name}" for each in (before, after))
+            return f"was started with {before_text}, not {now_text}"
+    for key, name in (("kexp.settings", "settings"), ("kexp.objectives", "objective"), ("kexp.seeds", "seeds")):
         if begun.get(key) != now[key]:
-            was, is_now = (" ".join(map(str, each or [])) or f"no {what}" for each in (begun.get(key), now[key]))
-            return f"was started with {what} {was}, not {is_now}"
+            before_text, now_text = (
+                " ".join(map(str, each or [])) or f"no {name}" for each in (begun.get(key), now[key])
+            )
+            return f"was started with {name} {before_text}, not {now_text}"
     return ""

@@ -56,11 +56,11 @@ class Chosen:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-def choose_sampler(what: Any, *, objectives: int = 1) -> Chosen:
+def choose_sampler(choice: Any, *, objectives: int = 1) -> Chosen:
     """Chooses a sampler, and creates it once to check its parameters.
 
     Args:
-        what: the name, or a mapping with `name` and parameters.
+        choice: the name, or a mapping with `name` and parameters.
         objectives: how many objectives the search has.
 
     Raises:
@@ -68,7 +68,7 @@ def choose_sampler(what: Any, *, objectives: int = 1) -> Chosen:
         ConfigError: a package is not installed, a value is refused, or the sampler supports only one objective.
     """
     optuna, key = import_optuna(), "hydra.sweeper.sampler"
-    name, parameters = _named(what, key, "sampler", SAMPLERS)
+    name, parameters = _named(choice, key, "sampler", SAMPLERS)
     if objectives > 1 and name in _ONE_OBJECTIVE:
         raise ConfigError(
             f"{key}: {name} supports one objective, but sweep.objective names {objectives}; use nsga2 or tpe"
@@ -87,11 +87,11 @@ def choose_sampler(what: Any, *, objectives: int = 1) -> Chosen:
     return Chosen(name, make, parameters)
 
 
-def choose_pruner(what: Any, *, epochs: int, objectives: int = 1) -> Chosen | None:
+def choose_pruner(choice: Any, *, epochs: int, objectives: int = 1) -> Chosen | None:
     """Chooses a pruner, and creates it once to check its parameters.
 
     Args:
-        what: the name, or a mapping with `name` and parameters; None or `none` for no pruner.
+        choice: the name, or a mapping with `name` and parameters; None or `none` for no pruner.
         epochs: the most epochs of a trial, from which Hyperband computes its brackets.
         objectives: how many objectives the search has.
 
@@ -102,10 +102,10 @@ def choose_pruner(what: Any, *, epochs: int, objectives: int = 1) -> Chosen | No
         UnknownNameError: no pruner has the name, or the pruner has no such parameter.
         ConfigError: a value is refused, or there are several objectives.
     """
-    if what is None or what == "none":
+    if choice is None or choice == "none":
         return None
     optuna, key = import_optuna(), "hydra.sweeper.pruner"
-    name, parameters = _named(what, key, "pruner", [*PRUNERS, "none"])
+    name, parameters = _named(choice, key, "pruner", [*PRUNERS, "none"])
     if objectives > 1:
         raise ConfigError(f"{key}: {name} supports one objective, but sweep.objective names {objectives}")
     kind = getattr(optuna.pruners, PRUNERS[name])
@@ -119,11 +119,11 @@ def choose_pruner(what: Any, *, epochs: int, objectives: int = 1) -> Chosen | No
     return Chosen(name, make, parameters)
 
 
-def _named(what: Any, key: str, noun: str, known: Any) -> tuple[str, dict[str, Any]]:
-    parameters = dict(what) if isinstance(what, Mapping) else {"name": what}
+def _named(choice: Any, key: str, noun: str, known: Any) -> tuple[str, dict[str, Any]]:
+    parameters = dict(choice) if isinstance(choice, Mapping) else {"name": choice}
     name = parameters.pop("name", None)
     if not isinstance(name, str):
-        raise ConfigError.at(key, f"must be the name of a {noun}, or a mapping with a name and parameters", what)
+        raise ConfigError.at(key, f"must be the name of a {noun}, or a mapping with a name and parameters", choice)
     folded = {each.replace("_", ""): each for each in known} | _ALIASES
     plain = name.lower().replace("-", "").replace("_", "")
     found = folded.get(plain)

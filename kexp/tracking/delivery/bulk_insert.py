@@ -45,15 +45,15 @@ def insert_runs(client: MlflowClient, experiment: str, records: Sequence[RunReco
         send_artifacts(repository_of(f"{root}/{record.run_id}/artifacts"), record.row)
     run_ids = [record.run_id for record in records]
     with store.ManagedSessionMaker(read_only=False) as session:
-        there = set(session.scalars(select(SqlRun.run_uuid).where(SqlRun.run_uuid.in_(run_ids))))
-        missing = [record for record in records if record.run_id not in there]
+        existing = set(session.scalars(select(SqlRun.run_uuid).where(SqlRun.run_uuid.in_(run_ids))))
+        missing = [record for record in records if record.run_id not in existing]
         rows: dict[Any, list[dict[str, Any]]] = {}
         for record in missing:
-            for table, some in _rows_of(record, int(experiment), root):
-                rows.setdefault(table, []).extend(some)
-        for table, some in (*rows.items(), *_dataset_rows(session, missing, int(experiment))):
-            if some:
-                session.execute(insert(table), some)
+            for table, table_rows in _rows_of(record, int(experiment), root):
+                rows.setdefault(table, []).extend(table_rows)
+        for table, table_rows in (*rows.items(), *_dataset_rows(session, missing, int(experiment))):
+            if table_rows:
+                session.execute(insert(table), table_rows)
     return run_ids
 
 
@@ -136,9 +136,9 @@ def _known_datasets(session: Any, digests: Sequence[str], experiment: int) -> di
     from sqlalchemy import select
 
     found: dict[tuple[str, str], str] = {}
-    for some in chunks(digests):
+    for chunk in chunks(digests):
         query = select(SqlDataset.name, SqlDataset.digest, SqlDataset.dataset_uuid).where(
-            SqlDataset.experiment_id == experiment, SqlDataset.digest.in_(some)
+            SqlDataset.experiment_id == experiment, SqlDataset.digest.in_(chunk)
         )
         found |= {(name, digest): dataset_id for name, digest, dataset_id in session.execute(query)}
     return found

@@ -52,13 +52,13 @@ def log_finished_runs(
     client = client_for(uri)
     in_database = not is_remote(uri) and sql_store(client) is not None
     run_ids: dict[str, str] = {} if written is None else written
-    for some in chunks(records, _RUNS_A_TRANSACTION):
+    for chunk in chunks(records, _RUNS_A_TRANSACTION):
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 if in_database:
-                    run_ids |= zip((each.run_id for each in some), insert_runs(client, experiment, some), strict=True)
+                    run_ids |= zip((each.run_id for each in chunk), insert_runs(client, experiment, chunk), strict=True)
                 else:
-                    left = [each for each in some if each.run_id not in run_ids]
+                    left = [each for each in chunk if each.run_id not in run_ids]
                     send_runs(client, experiment, left, fresh if attempt == 1 else (), run_ids)
                 break
             except Exception as error:
@@ -104,8 +104,8 @@ def deliver_records(
         problem = error
     done = [record for record in records if record.run_id in run_ids]
     earlier = {each for record in done for each in (replaced or {}).get(record.fingerprint, ())}
-    if gone := earlier - {run_ids[record.run_id] for record in done}:
-        delete_runs(settings, sorted(gone))
+    if replaced_ids := earlier - {run_ids[record.run_id] for record in done}:
+        delete_runs(settings, sorted(replaced_ids))
     outbox.drop(done)
     left = [record for record in records if record.run_id not in run_ids]
     if problem is None or not left:
@@ -114,8 +114,8 @@ def deliver_records(
         raise problem
     if len(left) > 1:
         half = len(left) // 2
-        some = left[:half], left[half:]
-        refused = [deliver_records(outbox, settings, each, (), replaced, run_ids)[1] for each in some]
+        halves = left[:half], left[half:]
+        refused = [deliver_records(outbox, settings, each, (), replaced, run_ids)[1] for each in halves]
         return run_ids, [*refused[0], *refused[1]]
     reason = str(problem) if isinstance(problem, StoreError) else in_a_line(problem)
     with contextlib.suppress(OSError, StoreError):  # the disk is full as well; the reason is returned all the same

@@ -43,7 +43,7 @@ class DeliveryState:
 def wait_for(
     state: Callable[[float], DeliveryState],
     left: Callable[[], int],
-    what: str,
+    noun: str,
     print_line: Callable[[str], None] | None,
     give_up: Callable[[], None],
 ) -> DeliveryState:
@@ -52,7 +52,7 @@ def wait_for(
     Args:
         state: returns the state of the delivery when it has ended, at the latest after a number of seconds.
         left: returns how many things wait.
-        what: the noun for these things, in the plural, for messages.
+        noun: the word for these things in messages, in the plural.
         print_line: called every few seconds with a line on how many are left, and for how long; None prints nothing.
         give_up: called on Ctrl-C, and ends the delivery soon.
 
@@ -74,11 +74,11 @@ def wait_for(
                 continue
             last_print, rest = time.monotonic(), left()
             if rest:
-                print_line(_line(now, rest, max(total, rest), what, last_print - start))
+                print_line(_line(now, rest, max(total, rest), noun, last_print - start))
     return replace(now, given_up=given_up)
 
 
-def _line(now: DeliveryState, left: int, total: int, what: str, passed_s: float) -> str:
+def _line(now: DeliveryState, left: int, total: int, noun: str, passed_s: float) -> str:
     sent = total - left
     bar = f"[{'#' * (_BAR * sent // total):-<{_BAR}}]"
     if mentions_disk_full(now.failure):
@@ -87,26 +87,26 @@ def _line(now: DeliveryState, left: int, total: int, what: str, passed_s: float)
         rest = f"; it is away ({now.failure}) and is waited for {now.remaining_s:.0f} s more"
     else:
         rest = f", {passed_s * left / sent:.0f} s left" if sent else ""
-    return f"store    {bar} {left} of {total} {what} are still to be sent{rest} (Ctrl-C: leave them)"
+    return f"store    {bar} {left} of {total} {noun} are still to be sent{rest} (Ctrl-C: leave them)"
 
 
-def waiting_notice(state: DeliveryState, what: str, folder: Path, alternative: str = "") -> str:
+def waiting_notice(state: DeliveryState, waiting: str, folder: Path, alternative: str = "") -> str:
     """Returns the sentence on what is left on disk.
 
     Args:
         state: the state of the delivery at its end.
-        what: the number of things that wait, with their noun.
+        waiting: what waits, with its number: "3 rows".
         folder: the folder of the run or sweep.
         alternative: another command that delivers them; empty for none.
     """
     place = shown_path(folder)
     how = f"deliver them with `{command_line('sync', place)}`" + (f", or {alternative}" if alternative else "")
     if state.given_up:
-        return f"You did not wait for the tracking store: {what} wait in {place}; {how}."
+        return f"You did not wait for the tracking store: {waiting} wait in {place}; {how}."
     if mentions_disk_full(state.failure):
-        return f"{state.failure[:1].upper()}{state.failure[1:]}; {what} wait in {place}; make room, and {how}."
+        return f"{state.failure[:1].upper()}{state.failure[1:]}; {waiting} wait in {place}; make room, and {how}."
     away = f" ({state.failure})" if state.failure else ""
-    return f"The tracking store is away{away}: {what} wait in {place}; {how}."
+    return f"The tracking store is away{away}: {waiting} wait in {place}; {how}."
 
 
 def refused_notice(refused: Sequence[str], outbox: Path) -> str:

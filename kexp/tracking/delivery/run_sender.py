@@ -84,15 +84,15 @@ class RunSender:
         """
         assert self.outbox is not None
         batches = list(_batches(rows))
-        for number, (offset, some) in enumerate(batches):
+        for number, (offset, rows_of_batch) in enumerate(batches):
             try:
-                self._send_or_refuse(join_rows(some))
+                self._send_or_refuse(join_rows(rows_of_batch))
             except StoreError as error:
-                if not join_rows(some).keys() & _HEAVY:
+                if not join_rows(rows_of_batch).keys() & _HEAVY:
                     raise
                 self._send_ahead(batches[number:])
                 raise ArtifactsAwayError(str(error)) from error
-            self.delivered += len(some)
+            self.delivered += len(rows_of_batch)
             self.cursor.delivered = max(self.cursor.delivered, offset)
             self.outbox.advance(self.cursor)
 
@@ -102,7 +102,7 @@ class RunSender:
         Raises:
             StoreError: the store itself is away.
         """
-        later = [(offset, row) for offset, some in batches for row in some if offset > self._ahead]
+        later = [(offset, row) for offset, rows_of_batch in batches for row in rows_of_batch if offset > self._ahead]
         light = join_rows({kind: row[kind] for kind in row.keys() - _HEAVY} for _, row in later)
         if light:
             self._send_or_refuse(light)
@@ -207,8 +207,8 @@ class RunSender:
             inputs.append(DatasetInput(Dataset(**about), tags))
         named = {(row["name"], row["digest"]) for row in rows}
         # If two requests log the same new data set at once, the server fails one of them.
-        alone = _dataset_locks.setdefault(frozenset(named), threading.Lock())
-        with contextlib.nullcontext() if named <= _logged_datasets else alone:
+        lock = _dataset_locks.setdefault(frozenset(named), threading.Lock())
+        with contextlib.nullcontext() if named <= _logged_datasets else lock:
             if inputs:
                 self.client.log_inputs(self.run.run_id, inputs)
                 _logged_datasets.update(named)

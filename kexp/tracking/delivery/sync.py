@@ -86,8 +86,8 @@ def deliver(folder: Path, run_ids: Mapping[str, str] | None = None) -> Delivered
     Raises:
         StoreError: the store is still away. What was delivered is not sent again.
     """
-    with file_lock(folder / "outbox" / "lock", wait=False) as alone:
-        if not alone:
+    with file_lock(folder / "outbox" / "lock", wait=False) as locked:
+        if not locked:
             return None
         waiting: dict[tuple[StoreSettings, str | None], list[RunRecord]] = {}
         for store, record in TrialOutbox(folder).waiting():
@@ -149,6 +149,6 @@ def _deliver_rows(outbox: Outbox, run_ids: Mapping[str, str] | None) -> RunSende
     try:
         sender.deliver(outbox.rows(sender.cursor.delivered))
     except StoreError as error:
-        where = without_passwords(run.uri)
-        raise StoreError(f"tracking.uri: delivering {outbox.run_folder} failed at {where}: {error}") from error
+        address = without_passwords(run.uri)
+        raise StoreError(f"tracking.uri: delivering {outbox.run_folder} failed at {address}: {error}") from error
     return sender

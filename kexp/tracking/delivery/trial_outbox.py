@@ -78,8 +78,12 @@ class TrialOutbox:
 
 
 def _lines(store: StoreSettings, record: RunRecord) -> list[dict[str, Any]]:
-    where = {"uri": resolve_uri(store), "experiment": store.experiment, "artifact_location": store.artifact_location}
-    return [{"run": {"store": where, **record.about}}, record.row]
+    store_fields = {
+        "uri": resolve_uri(store),
+        "experiment": store.experiment,
+        "artifact_location": store.artifact_location,
+    }
+    return [{"run": {"store": store_fields, **record.about}}, record.row]
 
 
 def _write(file: Path, lines: Iterable[dict[str, Any]]) -> None:

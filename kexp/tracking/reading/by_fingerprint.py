@@ -80,13 +80,13 @@ def _from_database(database: Database, experiment: int, fingerprints: Sequence[s
     runs, tag = tables().runs.c, tables().tags.c
     found: dict[str, FinishedRun] = {}
     with database.reading() as session:
-        for some in chunks(fingerprints):
+        for chunk in chunks(fingerprints):
             query = (
                 select(tag.value, tag.run_uuid)
                 .where(
                     runs.run_uuid == tag.run_uuid,
                     tag.key == "kexp.fingerprint",
-                    tag.value.in_(some),
+                    tag.value.in_(chunk),
                     runs.status == "FINISHED",
                     runs.lifecycle_stage == "active",
                     runs.experiment_id == experiment,

@@ -63,8 +63,8 @@ def find_run(settings: StoreSettings, ref: str, *, key: str = "RUN") -> RunView:
         return found[0]
     matching = matching_runs(settings, ref)
     if not matching:
-        known = _some_ids(settings) if _PART_OF_ID.fullmatch(ref) else _some_names(settings)
-        raise UnknownNameError(key, "run", ref, [*known, "latest"])
+        suggestions = _some_ids(settings) if _PART_OF_ID.fullmatch(ref) else _some_names(settings)
+        raise UnknownNameError(key, "run", ref, [*suggestions, "latest"])
     if len(matching) > 1:
         raise ambiguous_error(key, ref, matching)
     return matching[0]

@@ -105,10 +105,10 @@ def read_histories(
     found = cache.read(run_ids) if cache is not None else {}
     missing = [run_id for run_id in run_ids if run_id not in found]
     if missing:
-        read, over = _from_server(settings, missing)
+        read, finished = _from_server(settings, missing)
         found |= read
         if cache is not None:
-            for run_id in over:
+            for run_id in finished:
                 cache.add(run_id, read[run_id])
     return found
 
@@ -129,9 +129,9 @@ def _from_database(database: Database, run_ids: Sequence[str]) -> dict[str, Hist
     points: dict[str, dict[str, dict[int, float]]] = {run_id: {} for run_id in run_ids}
     row = tables().metrics.c
     with store_errors(database.uri, "reading metrics"), database.reading() as session:
-        for some in chunks(run_ids, _RUNS_A_QUERY):
+        for chunk in chunks(run_ids, _RUNS_A_QUERY):
             columns = (row.run_uuid, row.key, row.step, row.value, row.is_nan)
-            query = select(*columns).where(row.run_uuid.in_(some)).order_by(row.step, row.timestamp)
+            query = select(*columns).where(row.run_uuid.in_(chunk)).order_by(row.step, row.timestamp)
             for run_id, metric, step, value, is_nan in session.execute(query).all():
                 if metric.startswith(SYSTEM_PREFIX):
                     continue
@@ -144,19 +144,19 @@ def _from_database(database: Database, run_ids: Sequence[str]) -> dict[str, Hist
 
 def _from_server(settings: StoreSettings, run_ids: Sequence[str]) -> tuple[dict[str, History], set[str]]:
     """Returns the histories of the runs on a server, and which of the runs are finished."""
-    over: set[str] = set()
+    finished: set[str] = set()
     names: dict[str, list[str]] = {}
-    for some in chunks(run_ids, _RUNS_A_REQUEST):
-        for view in search(settings, run_ids=some):
-            over |= {view.run_id} if view.status != "RUNNING" else set()
+    for chunk in chunks(run_ids, _RUNS_A_REQUEST):
+        for view in search(settings, run_ids=chunk):
+            finished |= {view.run_id} if view.status != "RUNNING" else set()
             for name in (each for each in view.metrics if not each.startswith(SYSTEM_PREFIX)):
                 names.setdefault(name, []).append(view.run_id)
-    requests = [(name, some) for name, having in names.items() for some in chunks(having, _RUNS_A_REQUEST)]
+    requests = [(name, chunk) for name, having in names.items() for chunk in chunks(having, _RUNS_A_REQUEST)]
     points: dict[str, dict[str, Sequence[tuple[int, float]]]] = {run_id: {} for run_id in run_ids}
     for answer in run_concurrently([partial(_metric_of_runs, settings, *each) for each in requests]):
         for run_id, name, history in answer:
             points[run_id][name] = history
-    return dict(points), over
+    return dict(points), finished
 
 
 def _metric_of_runs(
@@ -165,7 +165,7 @@ def _metric_of_runs(
     bulk = _bulk_points(settings, name, run_ids)
     if bulk is None:  # the server has no such endpoint, or there are more points than it returns
         each = ((run_id, metric_history(settings, run_id, name)) for run_id in run_ids)
-        return [(run_id, name, list({point.step: point.value for point in some}.items())) for run_id, some in each]
+        return [(run_id, name, list({point.step: point.value for point in points}.items())) for run_id, points in each]
     steps: dict[str, dict[int, float]] = {}
     for point in sorted(bulk, key=lambda each: (int(each["step"]), int(each["timestamp"]))):
         steps.setdefault(point["run_id"], {})[int(point["step"])] = restored_metric(float(point["value"]))

@@ -224,13 +224,13 @@ def fetch_artifact(settings: StoreSettings, run_id: str, path: str, to: Path) ->
     here = _artifacts_here(settings, run_id)
     if here is not None:
         entries = sorted((here / folder).iterdir()) if (here / folder).is_dir() else []
-        there = [f"{folder}/{each.name}".lstrip("/") for each in entries]
+        available = [f"{folder}/{each.name}".lstrip("/") for each in entries]
     else:
         client, uri = open_store(settings)
         with store_errors(uri, "listing artifacts"):
-            there = [found.path for found in client.list_artifacts(run_id, folder or None)]
-    if str(inside) not in there:
-        raise UnknownNameError("artifact", f"artifact of run {run_id}", path, there)
+            available = [found.path for found in client.list_artifacts(run_id, folder or None)]
+    if str(inside) not in available:
+        raise UnknownNameError("artifact", f"artifact of run {run_id}", path, available)
     to.mkdir(parents=True, exist_ok=True)
     with store_errors(resolve_uri(settings), "reading an artifact"):
         fetched = (

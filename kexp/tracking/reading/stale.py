@@ -21,8 +21,8 @@ def stale_runs(settings: StoreSettings, older_than_s: float = _HEARTBEAT_S) -> l
     """Returns kexp's RUNNING runs without a heartbeat for `older_than_s`, or whose process here has ended."""
     running = search(settings, status="RUNNING")
     # Runs of other programs have no heartbeat, and may be in progress.
-    known = [view for view in running if view.tags.get(HEARTBEAT, "").isdigit()]
-    return [view for view in known if not is_in_progress(view, older_than_s, ours=True)]
+    with_heartbeat = [view for view in running if view.tags.get(HEARTBEAT, "").isdigit()]
+    return [view for view in with_heartbeat if not is_in_progress(view, older_than_s, ours=True)]
 
 
 def mark_failed(settings: StoreSettings, runs: Iterable[RunView]) -> None:

@@ -50,8 +50,8 @@ def predicted_against_true(y_true: ArrayLike, y_pred: ArrayLike, file: Path, *, 
         for output in range(shown):
             label = names[output] if output < len(names) else f"output {output}"
             _draw_scatter(figure.add_subplot(rows, columns, output + 1), true[:, output], predicted[:, output], label)
-    some = "" if outputs <= 9 else f" (first 9 of {outputs} outputs)"
-    figure.suptitle(f"Predicted against true{some}", fontsize=13, fontweight="bold")
+    note = "" if outputs <= 9 else f" (first 9 of {outputs} outputs)"
+    figure.suptitle(f"Predicted against true{note}", fontsize=13, fontweight="bold")
     return write(figure, file)
 
 

@@ -116,14 +116,14 @@ def artifact_path(path: str) -> PurePosixPath:
 
 def join_rows(rows: Iterable[Row]) -> Row:
     """Joins rows; a later parameter, tag or text replaces an earlier one."""
-    whole: Row = {}
+    joined: Row = {}
     for row in rows:
         for kind, content in row.items():
             if isinstance(content, dict):
-                whole.setdefault(kind, {}).update(content)
+                joined.setdefault(kind, {}).update(content)
             else:
-                whole.setdefault(kind, []).extend(content)
-    return whole
+                joined.setdefault(kind, []).extend(content)
+    return joined
 
 
 def split_row(row: Row) -> Iterator[Row]:

@@ -94,9 +94,9 @@ class Helper:
         """Kills the process. What it has not delivered stays on disk."""
         self._process.kill()
 
-    def _request(self, what: str, *arguments: Any) -> None:
+    def _request(self, method: str, *arguments: Any) -> None:
         with self._sending:
-            self._process.send((what, arguments))
+            self._process.send((method, arguments))
 
     def _receive(self, timeout_s: float | None) -> Any:
         """Returns the next answer, `_NOTHING` if there is none yet, or None if the helper has ended without one."""

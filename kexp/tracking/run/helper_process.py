@@ -37,15 +37,15 @@ def serve(connection: Connection) -> None:
         load_mlflow()
     service = _Service(connection.send)
     while True:
-        what, arguments = requests.get()
+        method, arguments = requests.get()
         answer: object
         try:
-            answer = getattr(service, what)(*arguments)
+            answer = getattr(service, method)(*arguments)
         except KexpError as error:
             answer = error
         except Exception:  # the run's process tries it itself, and reports the error
             answer = None
-        if what in ("start_run", "finish"):
+        if method in ("start_run", "finish"):
             connection.send(answer)
 
 

@@ -102,13 +102,13 @@ def _staged(client: MlflowClient, uri: str, name: str, stage: str) -> list[Any]:
 def _refuse(client: MlflowClient, uri: str, key: str, name: str, which: str, alias: bool) -> Any:
     """Raises an error that lists the existing models, aliases or versions."""
     with store_errors(uri, "reading the model registry"):
-        there = client.search_registered_models(f"name = {quoted(name)}")
-        if not there:
+        models = client.search_registered_models(f"name = {quoted(name)}")
+        if not models:
             raise UnknownNameError(
                 key, "registered model", name, [str(each.name) for each in client.search_registered_models()]
             )
         if alias:
-            raise ConfigError(f"{key}: model {name} has no alias {which!r}{suggestion(which, there[0].aliases)}")
+            raise ConfigError(f"{key}: model {name} has no alias {which!r}{suggestion(which, models[0].aliases)}")
         versions = client.search_model_versions(f"name = {quoted(name)}")
     known = sorted((str(each.version) for each in versions), key=int)
     raise ConfigError(f"{key}: model {name} has no version {which!r}{suggestion(which, known)}")

@@ -97,11 +97,11 @@ def client_for(uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 
     with _lock:
-        there = restore_password(uri)
-        if there not in _clients:
-            registry = os.environ.get("MLFLOW_REGISTRY_URI") or there
-            _clients[there] = MlflowClient(tracking_uri=there, registry_uri=registry)
-        return _clients[there]
+        address = restore_password(uri)
+        if address not in _clients:
+            registry = os.environ.get("MLFLOW_REGISTRY_URI") or address
+            _clients[address] = MlflowClient(tracking_uri=address, registry_uri=registry)
+        return _clients[address]
 
 
 def sql_store(client: MlflowClient) -> Any | None:

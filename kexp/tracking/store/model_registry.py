@@ -61,7 +61,7 @@ def registration(
         tags: the run's tags.
     """
     chosen = {
-        what: str(params[f"{what}.name"]) for what in ("model", "data", "optimizer", "loss") if f"{what}.name" in params
+        part: str(params[f"{part}.name"]) for part in ("model", "data", "optimizer", "loss") if f"{part}.name" in params
     }
     data = Path(str(params.get("data.path") or "").partition("?")[0]).name or chosen.get("data", "data")
     tested = {key: value for key, value in metrics.items() if key.startswith("test_")}
@@ -109,8 +109,8 @@ def register(client: MlflowClient, uri: str, wanted: Registration, model_id: str
         try:
             set_alias(client, uri, wanted.name, wanted.alias, str(version.version))
         except StoreError as error:
-            there = f"models:/{wanted.name}/{version.version}"
-            raise StoreError(f"{error}; {there} is registered, without the alias {wanted.alias!r}") from error
+            model_uri = f"models:/{wanted.name}/{version.version}"
+            raise StoreError(f"{error}; {model_uri} is registered, without the alias {wanted.alias!r}") from error
     return version
 
 
@@ -144,8 +144,8 @@ def _link(client: MlflowClient, model_id: str, name: str, version: int) -> None:
     """Adds the version to the logged model's page, as `mlflow.register_model` does."""
     from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
-    known = json.loads(client.get_logged_model(model_id).tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
-    versions = json.dumps([*known, {"name": name, "version": version}])
+    links = json.loads(client.get_logged_model(model_id).tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
+    versions = json.dumps([*links, {"name": name, "version": version}])
     client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: versions})
 
 

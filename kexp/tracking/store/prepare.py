@@ -68,9 +68,9 @@ def prepare_without_mlflow(settings: StoreSettings) -> str | None:
 def experiment_id(settings: StoreSettings) -> str | None:
     """Returns the id of the settings' experiment, or None if it does not exist."""
     uri = resolve_uri(settings)
-    known = _ready.get((uri, settings.experiment)) or _found.get((uri, settings.experiment))
-    if known is not None:
-        return known
+    cached = _ready.get((uri, settings.experiment)) or _found.get((uri, settings.experiment))
+    if cached is not None:
+        return cached
     with store_errors(uri, "reading the experiment"):
         found = _experiment(uri, settings.experiment)
     if found is None:
@@ -113,8 +113,8 @@ def _prepared(uri: str, settings: StoreSettings) -> str:
 def _experiment(uri: str, name: str) -> dict[str, Any] | None:
     """Returns the experiment with this name, with the keys of MLflow's REST API; its tags are a mapping."""
     if is_remote(uri):
-        there = experiment_on_server(uri, name)
-        return there and {**there, "tags": {tag["key"]: tag.get("value", "") for tag in there.get("tags", ())}}
+        found = experiment_on_server(uri, name)
+        return found and {**found, "tags": {tag["key"]: tag.get("value", "") for tag in found.get("tags", ())}}
     database = open_database(uri)
     if database is not None:
         return experiment_named(database, name)

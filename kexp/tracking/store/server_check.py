@@ -51,18 +51,18 @@ def check_artifacts_reachable(uri: str, location: str) -> None:
         ConfigError: the location is a folder of another machine, or needs a package that is not installed.
     """
     scheme, _, path = location.rpartition(":")
-    where = f"tracking.uri: the server at {without_passwords(uri)} keeps artifacts in {location}"
+    place = f"tracking.uri: the server at {without_passwords(uri)} keeps artifacts in {location}"
     if scheme in ("", "file"):
         folder = Path(unquote(path.removeprefix("//")))
-        there = next((each for each in (folder, *folder.parents[:2]) if each.is_dir()), None)
-        if there is None or not os.access(there, os.W_OK):
+        existing = next((each for each in (folder, *folder.parents[:2]) if each.is_dir()), None)
+        if existing is None or not os.access(existing, os.W_OK):
             raise ConfigError(
-                f"{where}, which cannot be written from here; start it with --artifacts-destination, so that it takes "
+                f"{place}, which cannot be written from here; start it with --artifacts-destination, so that it takes "
                 "files itself"
             )
     cloud = location.partition("://")[0]
     if cloud in _CLOUDS and not _installed(_CLOUDS[cloud]):
-        raise ConfigError(f"{where}, for which the package of {_CLOUDS[cloud]} is to be installed")
+        raise ConfigError(f"{place}, for which the package of {_CLOUDS[cloud]} is to be installed")
 
 
 def _installed(module: str) -> bool:
@@ -79,27 +79,27 @@ def experiment_on_server(uri: str, name: str) -> dict[str, Any] | None:
         ConfigError: the server refuses the user, or is no MLflow server.
         StoreError: it does not answer, or answers with an error.
     """
-    asked = {"experiment_name": name}
-    found = request_without_mlflow(uri, "GET", "experiments/get-by-name", asked, _PATIENCE_S) or {}
+    query = {"experiment_name": name}
+    found = request_without_mlflow(uri, "GET", "experiments/get-by-name", query, _PATIENCE_S) or {}
     if isinstance(found.get("experiment"), dict):
         return dict(found["experiment"])
-    where = f"tracking.uri: the server at {without_passwords(uri)}"
+    server = f"tracking.uri: the server at {without_passwords(uri)}"
     credentials = client_for(uri)._tracking_client.store.get_host_creds()
     from mlflow.utils.rest_utils import http_request
 
     try:
         answer = http_request(
-            credentials, _PATH, "GET", timeout=_PATIENCE_S, max_retries=1, raise_on_status=False, params=asked
+            credentials, _PATH, "GET", timeout=_PATIENCE_S, max_retries=1, raise_on_status=False, params=query
         )
     except Exception as error:
-        raise StoreError(f"{where} cannot be used: {reason_of(error, _PATIENCE_S)}") from error
+        raise StoreError(f"{server} cannot be used: {reason_of(error, _PATIENCE_S)}") from error
     if answer.status_code == 403 and "Invalid Host header" in answer.text:
         raise ConfigError(
-            f"{where} serves no such host name; whoever starts it names those of its own by --allowed-hosts"
+            f"{server} serves no such host name; whoever starts it names those of its own by --allowed-hosts"
         )
     if answer.status_code in _REFUSED:
         raise ConfigError(
-            f"{where} refuses the user or the password ({answer.status_code}); set MLFLOW_TRACKING_USERNAME and "
+            f"{server} refuses the user or the password ({answer.status_code}); set MLFLOW_TRACKING_USERNAME and "
             "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
         )
     try:
@@ -111,5 +111,5 @@ def experiment_on_server(uri: str, name: str) -> dict[str, Any] | None:
     if isinstance(content, dict) and content.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
         return None
     if answer.status_code >= 500 or answer.status_code == 429:
-        raise StoreError(f"{where} answers with an error ({answer.status_code}); try again later")
-    raise ConfigError(f"{where} is no MLflow server: it answers {_PATH} with status {answer.status_code}")
+        raise StoreError(f"{server} answers with an error ({answer.status_code}); try again later")
+    raise ConfigError(f"{server} is no MLflow server: it answers {_PATH} with status {answer.status_code}")

@@ -32,10 +32,10 @@ def declared_axes(config: Mapping[str, Any], fixed: Sequence[str]) -> tuple[Axis
         parameter: Axis(
             f"model.{parameter}",
             f"model.{parameter}",
-            domain_of(f"model.{parameter}", what),
+            domain_of(f"model.{parameter}", values),
             tuple((f"model.{parent}", tuple(to_grammar(value) for value in values)) for parent, values in when),
         )
-        for parameter, (what, when) in axes_of(made.space).items()
+        for parameter, (values, when) in axes_of(made.space).items()
         if f"model.{parameter}" not in given
     }
     names = {axis.name for axis in axes.values()}

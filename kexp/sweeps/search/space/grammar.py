@@ -59,9 +59,9 @@ def read_request(
     given = {override.key_or_group for override in overrides}
     axes = [
         axis
-        for key, what in (space or {}).items()
+        for key, described in (space or {}).items()
         if str(key) not in given
-        for axis in _described(str(key), str(key), what, is_group, config_loader)
+        for axis in _described(str(key), str(key), described, is_group, config_loader)
     ]
     fixed: list[str] = []
     seeds: tuple[int, ...] = ()
@@ -82,23 +82,23 @@ def read_request(
 def _described(
     name: str,
     key: str,
-    what: Any,
+    described: Any,
     is_group: Callable[[str], bool],
     loader: Any,
     when: _Condition = (),
     inside: str = "",
 ) -> Iterator[Axis]:
     """Yields the axes of one entry of the mapping."""
-    if not isinstance(what, Mapping):
-        yield Axis(name, key, domain_of(key, what, loader), when, inside=inside)
+    if not isinstance(described, Mapping):
+        yield Axis(name, key, domain_of(key, described, loader), when, inside=inside)
         return
-    if not what:
+    if not described:
         raise ConfigError(f"{SPACE}: {name} has no options")
     node = not is_group(key)
     if node and inside:
         raise ConfigError(f"{SPACE}: {name} may not list options of its own inside {inside}")
-    yield Axis(name, key, Choice(tuple(to_grammar(option) for option in what)), when, node)
-    for option, parameters in what.items():
+    yield Axis(name, key, Choice(tuple(to_grammar(option) for option in described)), when, node)
+    for option, parameters in described.items():
         if parameters is not None and not isinstance(parameters, Mapping):
             raise ConfigError.at(
                 f"{SPACE}.{name}.{option}", "must be parameters with their values, or null", parameters
@@ -115,22 +115,22 @@ def _described(
             )
 
 
-def domain_of(key: str, what: Any, loader: Any = None) -> Domain:
+def domain_of(key: str, values: Any, loader: Any = None) -> Domain:
     """Parses the domain of a key from text in Hydra's grammar or a list of values.
 
     Args:
         key: the config key.
-        what: the text, or the list.
+        values: the text, or the list.
         loader: Hydra's config loader, for globs over a group's options.
 
     Raises:
         ConfigError: the domain cannot be parsed, or has no values.
     """
-    if isinstance(what, (list, tuple)):
-        if not what:
+    if isinstance(values, (list, tuple)):
+        if not values:
             raise ConfigError(f"{SPACE}: {key} has no values")
-        return Choice(tuple(dict.fromkeys(as_choice(f"{key}={to_grammar(each)}").partition("=")[2] for each in what)))
-    override = parse([f"{key}={to_grammar(what)}"], loader)[0]
+        return Choice(tuple(dict.fromkeys(as_choice(f"{key}={to_grammar(each)}").partition("=")[2] for each in values)))
+    override = parse([f"{key}={to_grammar(values)}"], loader)[0]
     return _domain(override) or Choice((str(override.get_value_element_as_str()),))
 
 

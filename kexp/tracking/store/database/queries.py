@@ -25,8 +25,10 @@ def experiment_named(database: Database, name: str) -> dict[str, Any] | None:
     """
     from sqlalchemy import select
 
-    known, tags = tables().experiments.c, tables().experiment_tags.c
-    about = select(known.experiment_id, known.artifact_location, known.lifecycle_stage).where(known.name == name)
+    experiments, tags = tables().experiments.c, tables().experiment_tags.c
+    about = select(experiments.experiment_id, experiments.artifact_location, experiments.lifecycle_stage).where(
+        experiments.name == name
+    )
     with database.reading() as session:
         found = session.execute(about).mappings().first()
         if found is None:
@@ -39,9 +41,9 @@ def experiment_of(database: Database, run_id: str) -> tuple[str, str] | None:
     """Returns the id and name of a run's experiment, or None if there is no such run."""
     from sqlalchemy import select
 
-    runs, known = tables().runs, tables().experiments
-    query = select(known.c.experiment_id, known.c.name).where(
-        runs.c.run_uuid == run_id, runs.c.experiment_id == known.c.experiment_id
+    runs, experiments = tables().runs, tables().experiments
+    query = select(experiments.c.experiment_id, experiments.c.name).where(
+        runs.c.run_uuid == run_id, runs.c.experiment_id == experiments.c.experiment_id
     )
     with database.reading() as session:
         row = session.execute(query).first()
@@ -101,9 +103,9 @@ def found_runs(
     by_time = runs.start_time.desc() if newest_first else runs.start_time.asc()
     with database.reading() as session:
         rows = session.execute(query.order_by(by_time, runs.run_uuid).limit(limit)).all()
-    for some in chunks(rows):
-        details = _details(database, [row.run_uuid for row in some])
-        for run_id, name, state, start_ms, end_ms in some:
+    for chunk in chunks(rows):
+        details = _details(database, [row.run_uuid for row in chunk])
+        for run_id, name, state, start_ms, end_ms in chunk:
             about = {"name": name or "", "status": state, "start_ms": start_ms, "end_ms": end_ms}
             yield {"run_id": run_id, **about, **details[run_id]}
 

@@ -57,8 +57,8 @@ def create_from_template(file: Path) -> bool:
 
 def is_current(file: Path) -> bool:
     """Returns whether a SQLite file surely has the tables of the installed MLflow. Does not import MLflow."""
-    known = _template_file()
-    return known.is_file() and _version_of(file) == _version_of(known) is not None
+    template = _template_file()
+    return template.is_file() and _version_of(file) == _version_of(template) is not None
 
 
 def _version_of(file: Path) -> str | None:
@@ -86,8 +86,8 @@ def schema_state(uri: str) -> str:
         return "empty"
     if version == utils._get_latest_schema_revision():
         return "current"
-    known = ScriptDirectory.from_config(utils._get_alembic_config(restore_password(uri))).walk_revisions()
-    return "older" if version in {revision.revision for revision in known} else "newer"
+    revisions = ScriptDirectory.from_config(utils._get_alembic_config(restore_password(uri))).walk_revisions()
+    return "older" if version in {revision.revision for revision in revisions} else "newer"
 
 
 def _migrate(uri: str) -> None:

@@ -138,9 +138,9 @@ def _writing(file: Path) -> Iterator[sqlite3.Connection | None]:
         return
     with closing(sqlite3.connect(file, timeout=_BUSY_S, isolation_level=None)) as database:
         database.execute("BEGIN IMMEDIATE")
-        known = all(_columns(database, table) == set(names.split()) for table, names in _COLUMNS.items())
+        is_known = all(_columns(database, table) == set(names.split()) for table, names in _COLUMNS.items())
         try:
-            yield database if known else None
+            yield database if is_known else None
         except BaseException:
             database.execute("ROLLBACK")
             raise
