@@ -26,7 +26,7 @@ QUICK = [
         data/test_exported_members.py data/test_files.py data/test_image_folder.py data/test_inference.py
         data/test_npz_file.py data/test_odd_files.py data/test_odd_tables.py data/test_order.py data/test_parts.py
         data/test_series.py data/test_splits.py data/test_table.py data/test_weights.py sweeps/test_report.py
-        sweeps/test_reports.py sweeps/test_search_choices.py sweeps/test_search_space.py sweeps/test_statistics.py
+        sweeps/test_reports.py sweeps/test_samplers.py sweeps/test_search_space.py sweeps/test_statistics.py
     """.split()
 ]
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONFAULTHANDLER": "1"}
