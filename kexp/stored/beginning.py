@@ -51,8 +51,8 @@ def saved(
         raise ConfigError(f"{key}: {found.label} saved only its predict function, no layers; save it as keras or h5")
     if getattr(model, "inputs", None) is not None:
         check_rows(model.input_shape, spec)
-    if new_output is True or (new_output == "auto" and not _ends_as(model, spec)):
-        model = _with_output(model, spec, found.label)
+    if new_output is True or (new_output == "auto" and not _output_fits(model, spec)):
+        model = _replace_output(model, spec, found.label)
     _freeze(model, trainable, found.label)
     return model
 
@@ -110,6 +110,11 @@ def restore_optimizer(run_id: str, model: keras.Model) -> None:
 
 
 def _find(ref: str | int, uri: str | None, trusted: bool | None) -> StoredRun:
+    """Returns the run that `model.run` names.
+
+    Raises:
+        ConfigError: there is no such run; the message names the config key.
+    """
     from kexp.errors import KexpError
     from kexp.stored.runs import find
 
@@ -123,12 +128,13 @@ def _find(ref: str | int, uri: str | None, trusted: bool | None) -> StoredRun:
 
 
 def _last_epoch(run: StoredRun) -> int:
+    """Returns the number of epochs that a run which stopped early has trained."""
     from kexp.tracking.reading.runs import metric_history
 
     return max((point.step for point in metric_history(run.settings, run.view.run_id, "loss")), default=0)
 
 
-def _ends_as(model: keras.Model, spec: ModelSpec) -> bool:
+def _output_fits(model: keras.Model, spec: ModelSpec) -> bool:
     """Returns whether the model's output has the shape and activation that data and loss require."""
     import keras
 
@@ -143,7 +149,7 @@ def _ends_as(model: keras.Model, spec: ModelSpec) -> bool:
     return bool(activation is wanted)
 
 
-def _with_output(model: keras.Model, spec: ModelSpec, label: str) -> keras.Model:
+def _replace_output(model: keras.Model, spec: ModelSpec, label: str) -> keras.Model:
     """Returns the model with its output layer replaced by a new one.
 
     Raises:
@@ -179,6 +185,7 @@ def _with_output(model: keras.Model, spec: ModelSpec, label: str) -> keras.Model
 
 
 def _free_name(name: str, taken: set[str]) -> str:
+    """Returns the name, with a number at its end if the name is taken."""
     count, found = 1, name
     while found in taken:
         count, found = count + 1, f"{name}_{count}"
@@ -195,7 +202,7 @@ def _freeze(model: keras.Model, trainable: str | list[str], label: str) -> None:
     model.trainable = True
     able = [layer for layer in model.layers if layer.trainable_weights]
     names = [layer.name for layer in able]
-    chosen = _chosen(trainable, names)
+    chosen = _select_layers(trainable, names)
     for layer in able:
         layer.trainable = layer.name in chosen or layer.name in new
     if not model.trainable_weights:
@@ -204,7 +211,12 @@ def _freeze(model: keras.Model, trainable: str | list[str], label: str) -> None:
         )
 
 
-def _chosen(trainable: str | list[str], names: list[str]) -> list[str]:
+def _select_layers(trainable: str | list[str], names: list[str]) -> list[str]:
+    """Returns the names that `trainable` selects from the names of the layers with weights.
+
+    Raises:
+        ConfigError: `trainable` has another form, or names a layer that does not exist.
+    """
     key = "model.trainable"
     if trainable == "all":
         return names

@@ -113,12 +113,12 @@ def test_which_layers_are_trained(first: Result) -> None:
 
 def test_a_graph_of_layers_gets_a_new_output_too(first: Result) -> None:
     from kexp.model import ModelSpec
-    from kexp.stored.beginning import _with_output
+    from kexp.stored.beginning import _replace_output
 
     inputs = keras.Input((4,))
     hidden = keras.layers.Dense(5, name="new_dense")(inputs)
     output = keras.layers.Activation("softmax")(keras.layers.Dense(3)(keras.layers.add([hidden, hidden])))
-    model = _with_output(keras.Model(inputs, output), ModelSpec((4,), None, 2, "softmax"), "it")
+    model = _replace_output(keras.Model(inputs, output), ModelSpec((4,), None, 2, "softmax"), "it")
     assert model.output_shape == (None, 2)
     assert [layer.name for layer in model.layers][-1] == "new_dense_1"
     assert np.allclose(model.predict(np.ones((3, 4)), verbose=0).sum(axis=1), 1)

@@ -49,7 +49,7 @@ class Session(SweepState):
 
     has_earlier_run = False
     rows_waiting = 0
-    _asked_to_save = False
+    _models_requested = False
     _interrupted = False
     _launched: Callable[[], list[str]] = list  # the launcher's own closing lines
 
@@ -59,7 +59,7 @@ class Session(SweepState):
 
         Raises:
             ConfigError: the same sweep is running already.
-            StoreError: the store is away, or did not take every trial that is over.
+            StoreError: the store is away, or did not accept every finished trial.
         """
         from kexp.experiment import log_extras
 
@@ -140,23 +140,23 @@ class Session(SweepState):
         """
         waiting = self._events.register(trials)
 
-        def another() -> Task | None:
+        def next_task() -> Task | None:
             trial = more() if more is not None else None
             if trial is None:
                 return None
             self._events.register([trial])
             return self.task(trial, ask)
 
-        def last() -> Sequence[Task]:
-            going = then()
-            for trial in going:
+        def last_tasks() -> Sequence[Task]:
+            continued = then()
+            for trial in continued:
                 self.paused.pop(trial.number, None)
-            return [self.task(trial, ask) for trial in going] or self._saving_tasks()
+            return [self.task(trial, ask) for trial in continued] or self._saving_tasks()
 
         self._launched = getattr(launcher, "closing", list)
         self.table = LiveTable(self.trials, self.objective, self.verbose, more=most)
         try:
-            tasks = Feed([self.task(trial, ask) for trial in waiting], more and another, most, last)
+            tasks = Feed([self.task(trial, ask) for trial in waiting], more and next_task, most, last_tasks)
             launcher.run_tasks(tasks, self._events)
         finally:
             with no_interrupts():
@@ -197,9 +197,9 @@ class Session(SweepState):
 
     def _saving_tasks(self) -> list[Task]:
         """Returns the tasks that save the models to keep, once all trials are over. Their numbers are negative."""
-        if self._asked_to_save or any(not trial.over for trial in self.trials):
+        if self._models_requested or any(not trial.over for trial in self.trials):
             return []
-        self._asked_to_save = True
+        self._models_requested = True
         tasks = self.kept_models.saving_tasks(self.task, self.records.header)
         if tasks and self.records.has_store:  # the report is written while models are saved
             self._report.begin(after=lambda: self.records.wait(self.trials))
@@ -214,14 +214,14 @@ class Session(SweepState):
 
     def _adopt_earlier_run(self, key: str) -> str | None:
         """Takes the name and folder of an earlier run of this sweep. Returns the run's id; None if there is none."""
-        chosen = self.folder.name != self.name  # by `hydra.sweep.dir`
+        user_chose_folder = self.folder.name != self.name  # by `hydra.sweep.dir`
         before = None if self.store is None else earlier_sweep(self.store, key, self.settings.name)
         if before is None or self.settings.rerun:
             return None
         self.name = before.tags["kexp.sweep.name"]
         if (folder := Path(before.tags["kexp.folder"])).is_dir():
             self.folder = folder
-        elif not chosen:
+        elif not user_chose_folder:
             self.folder = self.folder.with_name(self.name)
         self.kept_models.folder = self.folder
         return before.run_id

@@ -1,4 +1,4 @@
-"""Write the trials that are over to the store in batches, each exactly once, and then the saved models.
+"""Write finished trials to the store in batches, each exactly once, and then the saved models.
 
 A trial's record is on disk until the store has it. If the sweep is killed or the store cannot be reached, the next
 `kexp resume` or `kexp sync` delivers the rest.
@@ -29,8 +29,8 @@ from kexp.tracking.store.concurrent import MAX_CONNECTIONS, run_concurrently
 
 __all__ = ["Recorder"]
 
-_IN_BULK = 100  # so many records are written at once; to a server two for each connection
-_LAST_S = 60.0  # the longest wait at the end for a store that is away: a server restarts in half a minute
+_BATCH_SIZE = 100  # records in one batch for a database; a server gets two for each connection
+_PATIENCE_S = 60.0  # the longest wait for a store that is away: a server restarts in half a minute
 
 
 class Recorder:
@@ -41,7 +41,7 @@ class Recorder:
         replaced: fingerprint -> ids of the runs of earlier attempts, which are deleted once their successor is written.
         folder: the sweep's folder, in which undelivered records are kept.
         run_id: the id of the sweep's run.
-        notices: sentences for the user are added to it.
+        notices: the list to which sentences for the user are added.
         preload: kinds of rows that will be added to runs, as for `open_run`; their libraries are imported beforehand.
         resume_command: the command that continues the sweep.
         interval_s: seconds between two batches.
@@ -71,7 +71,7 @@ class Recorder:
         self._store = store
         self._replaced = {key: list(ids) for key, ids in (replaced or {}).items()}
         self._outbox = TrialOutbox(folder)
-        self._at_once = 2 * MAX_CONNECTIONS if is_remote(resolve_uri(store)) else _IN_BULK
+        self._batch_size = 2 * MAX_CONNECTIONS if is_remote(resolve_uri(store)) else _BATCH_SIZE
         self._notices = notices if notices is not None else []
         self._waiting: list[RunRecord] = []
         self._untried: set[str] = set()  # ids of records that were never sent, by this process or another
@@ -83,21 +83,20 @@ class Recorder:
         self.refused: list[str] = []
         self._deliver_earlier_records(run_id)
         self._thread = DeliveryThread(
-            "kexp-recorder", self._deliver, self._remaining, interval_s=interval_s, patience_s=_LAST_S
+            "kexp-recorder", self._deliver, self._remaining, interval_s=interval_s, patience_s=_PATIENCE_S
         )
         self._thread.wake()  # MLflow is imported while the first trials train
         self._thread.start()
 
     def put(self, record: RunRecord) -> None:
-        """Adds the record of a trial that is over. It is on disk when this returns, unless the disk is full."""
-        with contextlib.suppress(
-            OSError, StoreError
-        ):  # the store may still accept it, or its error explains the problem
+        """Adds the record of a finished trial. It is on disk when this returns, unless the disk is full."""
+        # If the disk is full, the store may still accept the record; if not, the store's error explains the problem.
+        with contextlib.suppress(OSError, StoreError):
             self._outbox.keep(self._store, [record])
         with self._change:
             self._untried.add(record.run_id)
             self._waiting.append(record)
-        if len(self._waiting) >= _IN_BULK:
+        if len(self._waiting) >= _BATCH_SIZE:
             self._thread.wake()
 
     def add_model(self, folder: Path, then: Callable[[], None]) -> None:
@@ -112,12 +111,12 @@ class Recorder:
 
     def flush(self) -> None:
         """Waits until the store has all records so far, or has taken none for a minute."""
-        waiting, deadline = len(self._waiting), time.monotonic() + _LAST_S
+        waiting, deadline = len(self._waiting), time.monotonic() + _PATIENCE_S
         self._thread.wake()
         while self._waiting and time.monotonic() < deadline:
             time.sleep(0.02)
             if len(self._waiting) < waiting:
-                waiting, deadline = len(self._waiting), time.monotonic() + _LAST_S
+                waiting, deadline = len(self._waiting), time.monotonic() + _PATIENCE_S
 
     def close(self, print_line: Callable[[str], None] | None = None) -> None:
         """Writes the remaining records. Those that the store does not accept stay on disk, with a notice for the user.
@@ -181,9 +180,9 @@ class Recorder:
         while self._preload:
             preload_modules(self._preload.pop(0))
         waiting = list(self._waiting)
-        for first in range(0, len(waiting), self._at_once):
+        for first in range(0, len(waiting), self._batch_size):
             if not self._thread.given_up:
-                self._write(waiting[first : first + self._at_once])
+                self._write(waiting[first : first + self._batch_size])
         if not self._waiting and not self._thread.given_up:
             self._deliver_added()
 
@@ -191,17 +190,17 @@ class Recorder:
         """Writes a batch. A trial that the store refuses does not stop the others."""
         fresh = self._untried & {record.run_id for record in batch}
         self._untried -= fresh
-        away = True
+        store_away = True
         try:
             _, refused = deliver_records(self._outbox, self._store, batch, fresh, self._replaced, self.run_ids)
             self.refused += refused
-            away = False
-        finally:  # if the store went away, the trials that it took before are over
-            done = {record.run_id for record in batch if not away or record.run_id in self.run_ids}
+            store_away = False
+        finally:  # if the store went away, only those that it took before count as delivered
+            delivered = {record.run_id for record in batch if not store_away or record.run_id in self.run_ids}
             with self._change:
-                self._waiting = [record for record in self._waiting if record.run_id not in done]
+                self._waiting = [record for record in self._waiting if record.run_id not in delivered]
             for record in batch:
-                if record.run_id in done:
+                if record.run_id in delivered:
                     self._replaced.pop(record.fingerprint, None)
 
     def _deliver_added(self) -> None:

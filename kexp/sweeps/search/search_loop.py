@@ -31,7 +31,7 @@ class _Attempt:
         trials: its trials, in the order of the seeds.
         waiting: the trials that have not started.
         values: the objectives of each finished trial.
-        over: whether the study has the result.
+        over: whether the study has the result, so that no other trial of the suggestion starts.
     """
 
     suggestion: Suggestion
@@ -145,12 +145,14 @@ class SearchLoop:
         self._advance(attempt)
 
     def _begin(self, suggestion: Suggestion) -> None:
+        """Makes the trials of a suggestion, and starts those that can start now."""
         trials = self._trials(suggestion.number, suggestion.chosen)
         attempt = _Attempt(suggestion, trials, deque(trials))
         self._attempts.update({trial.number: attempt for trial in trials})
         self._advance(attempt)
 
     def _trials(self, number: int, chosen: Mapping[str, object]) -> list[Trial]:
+        """Returns the trials of the suggestion with this number and these parameters, one for each seed."""
         overrides = self.study.space.overrides(chosen)
         several = [(*overrides, f"seed={seed}") for seed in self.seeds] or [overrides]
         trials = self._plan(several)
@@ -163,7 +165,7 @@ class SearchLoop:
         while attempt.waiting and not attempt.over:
             trial = attempt.waiting.popleft()
             self.session.trials.append(trial)
-            leader = self._find_equal(trial)
+            leader = self._reuse_result(trial)
             if trial.state == "WAITING" and leader is None:
                 self._by_fingerprint[trial.fingerprint] = trial
                 self._ready.append(trial)
@@ -176,8 +178,15 @@ class SearchLoop:
             if self.pruner:
                 return
 
-    def _find_equal(self, trial: Trial) -> Trial | None:
-        """Gives a trial the result of an equal trial. Returns the equal trial if it is still running, else None."""
+    def _reuse_result(self, trial: Trial) -> Trial | None:
+        """Copies the result of an equal trial, if there is one.
+
+        Returns:
+            The equal trial if it is still running, so that its result cannot be copied yet; else None.
+
+        Raises:
+            ConfigError: all suggestions so far are invalid.
+        """
         if trial.state == "INVALID":
             self._invalid += 1
             if self._all_invalid and self._invalid >= min(_INVALID_AT_FIRST, self.n_trials):
@@ -195,6 +204,7 @@ class SearchLoop:
         return None
 
     def _copy_result(self, trial: Trial, equal: Trial) -> None:
+        """Copies the result of an equal trial that has ended. If that was interrupted, this one waits as well."""
         trial.state = "DONE" if equal.state == "FINISHED" else equal.state
         trial.run_id, trial.metrics, trial.reason = equal.run_id, dict(equal.metrics), equal.reason
         trial.folder = equal.folder
@@ -202,7 +212,7 @@ class SearchLoop:
             trial.state = "WAITING"
 
     def _report_curve(self, attempt: _Attempt, trial: Trial) -> None:
-        """Reports the epochs of a result that was taken over, so that the pruner can compare others with it."""
+        """Reports the epochs of a reused result to the study, so that the pruner can compare other trials with it."""
         if not self.pruner or self.pruner == "wilcoxon" or trial is not attempt.trials[0] or trial.state != "DONE":
             return
         curve = self._curves.get(trial.fingerprint)
@@ -226,6 +236,11 @@ class SearchLoop:
             self._close(attempt)
 
     def _add_values(self, attempt: _Attempt, trial: Trial) -> None:
+        """Adds the objectives of a finished trial. After the last seed the study gets the means over the seeds.
+
+        Raises:
+            UnknownNameError: the trial has no metric of an objective's name.
+        """
         values = []
         for objective in self.study.objectives:
             if objective.metric not in trial.metrics:
@@ -236,17 +251,15 @@ class SearchLoop:
             self._close(attempt)
             return
         attempt.values.append(values)
+        seed_index = attempt.trials.index(trial)
+        pruned = self.pruner == "wilcoxon" and self.study.report(attempt.suggestion, values[0], seed_index)
         if len(attempt.values) == len(attempt.trials):
             means = [math.fsum(column) / len(column) for column in zip(*attempt.values, strict=True)]
-            if self.pruner == "wilcoxon":
-                self.study.report(attempt.suggestion, values[0], attempt.trials.index(trial))
             self.study.finish(attempt.suggestion, means)
             self._close(attempt)
-        elif self.pruner == "wilcoxon":
-            place = attempt.trials.index(trial)
-            if self.study.report(attempt.suggestion, values[0], place):
-                self.study.prune(attempt.suggestion, f"pruned by wilcoxon after {len(attempt.values)} seeds")
-                self._close(attempt)
+        elif pruned:
+            self.study.prune(attempt.suggestion, f"pruned by wilcoxon after {len(attempt.values)} seeds")
+            self._close(attempt)
 
     def _close(self, attempt: _Attempt) -> None:
         """Marks an attempt as over, and drops its trials that have not started."""
