@@ -1,4 +1,4 @@
-"""Build an experiment's model, adapt it to the training rows, and compile it."""
+"""Builds an experiment's model, adapts it to the training rows, and compiles it."""
 
 from __future__ import annotations
 

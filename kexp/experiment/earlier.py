@@ -1,4 +1,4 @@
-"""Start an experiment from the model of an earlier run (`model=saved`)."""
+"""Starts an experiment from the model of an earlier run (`model=saved`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check that a model's embedding has a row for every number in the data.
+"""Checks that a model's embedding has a row for every number in the data.
 
 If it has not, TensorFlow raises an error during training, or returns zeros on a GPU, and JAX silently returns the last
 row.

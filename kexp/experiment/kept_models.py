@@ -1,4 +1,4 @@
-"""Save the models of a sweep's best trials after training, and add them to the trials' finished runs."""
+"""Saves the models of a sweep's best trials after training, and adds them to the trials' finished runs."""
 
 from __future__ import annotations
 

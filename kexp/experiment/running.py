@@ -1,4 +1,4 @@
-"""Run one experiment: train, evaluate, save and track a checked config."""
+"""Runs one experiment: trains, evaluates, saves and tracks a checked config."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the part of an experiment that JAX cannot compile, by tracing it before training."""
+"""Finds the part of an experiment that JAX cannot compile, by tracing it before training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parse quarters, weeks and months: each is a date, its first day."""
+"""Parses quarters, weeks and months: each is a date, its first day."""
 
 from __future__ import annotations
 

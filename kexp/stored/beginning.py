@@ -1,4 +1,4 @@
-"""`model=saved`: start from the model and weights of an earlier run."""
+"""`model=saved`: starts from the model and weights of an earlier run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's code that a run recorded: compare it with the current files, or import it instead of them."""
+"""The user's code that a run recorded: compares it with the current files, or imports it instead of them."""
 
 from __future__ import annotations
 

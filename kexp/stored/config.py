@@ -1,4 +1,4 @@
-"""Load and check a run's config, with optional overrides."""
+"""Loads and checks a run's config, with optional overrides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluate a stored model on the data of its run, or on other data."""
+"""Evaluates a stored model on the data of its run, or on other data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read the rows to predict with a stored model, from files of the kinds that the run's data has."""
+"""Reads the rows to predict with a stored model, from files of the kinds that the run's data has."""
 
 from __future__ import annotations
 

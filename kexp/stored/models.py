@@ -1,4 +1,4 @@
-"""Load a run's saved model, verify it, and compile it from the run's config."""
+"""Loads a run's saved model, verifies it, and compiles it from the run's config."""
 
 from __future__ import annotations
 

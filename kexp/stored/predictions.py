@@ -1,4 +1,4 @@
-"""Interpret the outputs of a stored run's model: classes with their probabilities, or numbers."""
+"""Interprets the outputs of a stored run's model: classes with their probabilities, or numbers."""
 
 from __future__ import annotations
 

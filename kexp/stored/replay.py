@@ -1,4 +1,4 @@
-"""Repeat a run from its config, and compare the repetition with the stored metrics."""
+"""Repeats a run from its config, and compares the repetition with the stored metrics."""
 
 from __future__ import annotations
 

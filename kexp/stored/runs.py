@@ -1,4 +1,4 @@
-"""Find a run in the store, and read its artifacts."""
+"""Finds a run in the store, and reads its artifacts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run a sweep from Python."""
+"""Runs a sweep from Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compare the trials of sweeps: rank the choices by the objective, and test whether differences are significant."""
+"""Compares the trials of sweeps: ranks the choices by the objective, and tests whether differences are significant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run trials as jobs of one of Hydra's launchers, and the jobs of another package's sweeper as trials."""
+"""Runs trials as jobs of one of Hydra's launchers, and the jobs of another package's sweeper as trials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Register launchers and sweepers, of kexp and of other packages, with Hydra.
+"""Registers launchers and sweepers, of kexp and of other packages, with Hydra.
 
 A package adds a launcher as an entry point, such as `ray = "kexp_ray.launcher:RayLauncher"` in the group
 `kexp.launcher`; it is then available as `hydra/launcher=ray`, and its parameters are its config. Hydra 1.3 loads

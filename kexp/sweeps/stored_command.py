@@ -1,4 +1,4 @@
-"""Read the command line of an earlier sweep from the store, so that `kexp resume` can run it again."""
+"""Reads the command line of an earlier sweep from the store, so that `kexp resume` can run it again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run the sweep of a command line: compose its config and create its sweeper, without `hydra.main`."""
+"""Runs the sweep of a command line: composes its config and creates its sweeper, without `hydra.main`."""
 
 from __future__ import annotations
 

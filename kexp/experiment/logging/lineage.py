@@ -1,4 +1,4 @@
-"""Log the data sets of a run to MLflow: the source, schema, profile and digest of each part."""
+"""Logs the data sets of a run to MLflow: the source, schema, profile and digest of each part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Record a run's parameters, config, data sets, figures and models."""
+"""Records a run's parameters, config, data sets, figures and models."""
 
 from __future__ import annotations
 

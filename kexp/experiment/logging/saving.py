@@ -1,4 +1,4 @@
-"""Save a run's model: in files, each read back and compared, and as an MLflow model."""
+"""Saves a run's model: in files, each read back and compared, and as an MLflow model."""
 
 from __future__ import annotations
 

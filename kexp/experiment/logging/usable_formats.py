@@ -1,4 +1,4 @@
-"""Find the file formats that can store a model, by saving and loading it before it is trained."""
+"""Finds the file formats that can store a model, by saving and loading it before it is trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read what a model's own code compiled it with: optimizer, loss and metrics, for those that the config leaves open.
+"""Reads what a model's own code compiled it with: optimizer, loss and metrics, for those that the config leaves open.
 
 The config names an optimizer if it chooses one, `optimizer=adam`, or sets any of its parameters; it names a loss and
 metrics if they are not `auto`.

@@ -1,4 +1,4 @@
-"""Load and split the data, choose what the config leaves to it, and check that all of it goes together."""
+"""Loads and splits the data, chooses what the config leaves to it, and checks that all of it goes together."""
 
 from __future__ import annotations
 

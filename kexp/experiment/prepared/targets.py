@@ -1,4 +1,4 @@
-"""Find the form of targets that a user's loss or metric takes, by a trial call on a few rows.
+"""Finds the form of targets that a user's loss or metric takes, by a trial call on a few rows.
 
 The signature of a function does not show whether it takes class numbers or one-hot rows. It is therefore called with
 each form, and with outputs of the model's shape. It takes a form if it returns finite numbers: one per row or one in

@@ -1,4 +1,4 @@
-"""Group the trials that differ only in seed or fold, and find the parameters in which the groups differ."""
+"""Groups the trials that differ only in seed or fold, and finds the parameters in which the groups differ."""
 
 from __future__ import annotations
 

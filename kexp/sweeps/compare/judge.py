@@ -1,4 +1,4 @@
-"""Test each choice against the best one: better, worse or indistinguishable, and how many more seeds would decide."""
+"""Tests each choice against the best one: better, worse or indistinguishable, and how many more seeds would decide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finish a sweep: log the summary to its run, compare the trials, and write the report."""
+"""Finishes a sweep: logs the summary to its run, compares the trials, and writes the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run a sweep: skip the trials that are done, run and record the rest, compare them, write the report."""
+"""Runs a sweep: skips the trials that are done, runs and records the rest, compares them, writes the report."""
 
 from __future__ import annotations
 

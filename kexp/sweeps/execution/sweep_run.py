@@ -1,4 +1,4 @@
-"""Lock a sweep, and open its own run."""
+"""Locks a sweep, and opens its own run."""
 
 from __future__ import annotations
 

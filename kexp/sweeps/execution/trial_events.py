@@ -1,4 +1,4 @@
-"""Handle the events that a launcher reports: update the trials, record them, decide whether the sweep continues."""
+"""Handles the events that a launcher reports: updates the trials, records them, decides whether the sweep continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expand a sweep's arguments, in Hydra's sweep grammar, to the overrides of each trial."""
+"""Expands a sweep's arguments, in Hydra's sweep grammar, to the overrides of each trial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compose the configs of a sweep's trials, calling Hydra once for each set of group choices.
+"""Composes the configs of a sweep's trials, calling Hydra once for each set of group choices.
 
 Hydra takes tens of milliseconds to compose a config. The trials of a sweep differ mostly in values, so one base config
 is composed for each set of group choices, and values are set on copies of it.

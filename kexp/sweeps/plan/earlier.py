@@ -1,4 +1,4 @@
-"""Find the earlier run of the same sweep in the store, to resume it, and refuse a sweep that is still running."""
+"""Finds the earlier run of the same sweep in the store, to resume it, and refuses a sweep that is still running."""
 
 from __future__ import annotations
 

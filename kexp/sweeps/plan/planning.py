@@ -1,4 +1,4 @@
-"""Plan a sweep before any compute: its trials, which of them are invalid and why, and which are already done."""
+"""Plans a sweep before any compute: its trials, which of them are invalid and why, and which are already done."""
 
 from __future__ import annotations
 

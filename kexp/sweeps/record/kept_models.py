@@ -1,4 +1,4 @@
-"""Keep the models of the best trials (`save.keep`): each trial writes its variables, and models are made at the end."""
+"""Keeps the models of the best trials (`save.keep`): trials write their variables, and models are built last."""
 
 from __future__ import annotations
 

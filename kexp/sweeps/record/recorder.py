@@ -1,4 +1,4 @@
-"""Write finished trials to the store in batches, each exactly once, and then the saved models.
+"""Writes finished trials to the store in batches, each exactly once, and then the saved models.
 
 A trial's record is on disk until the store has it. If the sweep is killed or the store cannot be reached, the next
 `kexp resume` or `kexp sync` delivers the rest.

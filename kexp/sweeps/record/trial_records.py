@@ -1,4 +1,4 @@
-"""Collect the measurements of trials, and pass the record of each trial that is over to the recorder."""
+"""Collects the measurements of trials, and passes the record of each finished trial to the recorder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Format numbers for people: four significant digits, and an interval with the decimals of its mean."""
+"""Formats numbers for people: four significant digits, and an interval with the decimals of its mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write the files of the report atomically."""
+"""Writes the files of the report atomically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Optuna as an optional dependency: import it, turn off its log output, or report how to install it."""
+"""Optuna as an optional dependency: imports it, turns off its log output, or reports how to install it."""
 
 from __future__ import annotations
 

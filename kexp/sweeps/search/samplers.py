@@ -1,4 +1,4 @@
-"""Choose Optuna's samplers and pruners by name: `tpe`, or with parameters `{name: tpe, n_startup_trials: 5}`."""
+"""Chooses Optuna's samplers and pruners by name: `tpe`, or with parameters `{name: tpe, n_startup_trials: 5}`."""
 
 from __future__ import annotations
 

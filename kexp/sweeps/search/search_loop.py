@@ -1,4 +1,4 @@
-"""Run a search: turn suggestions of the study into trials, and report the results of trials to the study."""
+"""Runs a search: turns suggestions of the study into trials, and reports the results of trials to the study."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The base class of sweepers over a search space: read the space, check it against the configs, plan trials."""
+"""The base class of sweepers over a search space: reads the space, checks it against the configs, plans trials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find finished runs in the store by fingerprint, so that a sweep runs only the trials that are missing."""
+"""Finds finished runs in the store by fingerprint, so that a sweep runs only the trials that are missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find which axes depend on which choices: `optimizer.momentum` exists for sgd, but not for adam.
+"""Finds which axes depend on which choices: `optimizer.momentum` exists for sgd, but not for adam.
 
 The conditions are read from composed configs, so the user need not declare them. For each axis, each option of a group
 is composed once, while the other groups keep choices under which the axis exists.

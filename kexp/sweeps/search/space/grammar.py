@@ -1,4 +1,4 @@
-"""Parse a search space from Hydra's sweep grammar, on the command line or in YAML (`hydra.sweeper.space`)."""
+"""Parses a search space from Hydra's sweep grammar, on the command line or in YAML (`hydra.sweeper.space`)."""
 
 from __future__ import annotations
 
