@@ -167,7 +167,8 @@ def seeds_needed(effect: float, alpha: float = 0.05, power: float = 0.8) -> int 
 
 
 @functools.lru_cache(maxsize=4096)
-def _t_quantile(freedom: int, confidence: float) -> float:
+def _t_quantile(degrees_of_freedom: int, confidence: float) -> float:
+    """Returns the t with which the interval from -t to t has the probability `confidence`."""
     from scipy.special import stdtrit
 
-    return float(stdtrit(freedom, (1 + confidence) / 2))
+    return float(stdtrit(degrees_of_freedom, (1 + confidence) / 2))

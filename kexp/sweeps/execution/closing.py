@@ -86,9 +86,8 @@ def describe(tracker: Tracker, tracking: Tracking, files: list[Path]) -> None:
     report = next((file for file in files if file.suffix == ".md"), None)
     if report is None:
         return
-    text = report.read_text(encoding="utf-8").partition("\n\n")[
-        2
-    ]  # without its heading, the run's name, which the page shows anyway
+    # Without its heading, the run's name, which the page shows anyway.
+    _, _, text = report.read_text(encoding="utf-8").partition("\n\n")
     text = text if tracking.description is None else f"{tracking.description}\n\n{text}"
     if len(text) > _LONGEST_NOTE:
         text = text[: text.rfind("\n", 0, _LONGEST_NOTE)] + _MORE

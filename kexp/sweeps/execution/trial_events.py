@@ -75,7 +75,7 @@ class TrialEvents:
         return None if self.prune is None else self.prune(trial, epoch, metrics)
 
     def on_end(self, outcome: Outcome) -> bool:
-        return self._saved(outcome) if outcome.number < 0 else self.ended(self._trials[outcome.number], outcome)
+        return self._on_model_end(outcome) if outcome.number < 0 else self.ended(self._trials[outcome.number], outcome)
 
     def ended(self, trial: Trial, outcome: Outcome) -> bool:
         """Updates a trial that is over or paused; returns whether the sweep continues."""
@@ -86,7 +86,7 @@ class TrialEvents:
         sweep = self._sweep
         self.paused.pop(trial.number, None)
         with deferred_interrupts():  # a trial is either recorded and over, or neither
-            self._settle(trial, outcome)
+            self._apply_outcome(trial, outcome)
         assert sweep.table is not None
         sweep.table.update(trial)
         if sweep.jobs is not None:
@@ -99,7 +99,8 @@ class TrialEvents:
             sweep.notices.append(str(disk_full_error(error, file=file, go_on=sweep.resume_command)))
         return not self._disk_is_full and not (self.settings.fail_fast and not trial.good)
 
-    def _settle(self, trial: Trial, outcome: Outcome) -> None:
+    def _apply_outcome(self, trial: Trial, outcome: Outcome) -> None:
+        """Sets the state of a trial and of its equals, which do not run, and records the trial."""
         sweep = self._sweep
         trial.reason, trial.duration_s = outcome.reason, outcome.duration_s
         trial.metrics.update(outcome.metrics)
@@ -113,7 +114,8 @@ class TrialEvents:
             twin.state, twin.run_id, twin.folder = "DONE" if trial.good else trial.state, trial.run_id, trial.folder
             twin.metrics, twin.reason = dict(trial.metrics), f"the same experiment as trial {trial.number}"
 
-    def _saved(self, outcome: Outcome) -> bool:
+    def _on_model_end(self, outcome: Outcome) -> bool:
+        """Adds a model that was saved to its trial's run; returns True, because the sweep continues either way."""
         sweep = self._sweep
         trial = sweep.kept_models.trial(outcome.number)
         self.trial_notices |= dict.fromkeys(outcome.notices)
