@@ -223,7 +223,7 @@ def _node(group: str, part: Any, place: str, made_by: Node) -> Node:
     kind = part if isinstance(part, type) or inspect.isfunction(part) else type(part)
     if "<" not in kind.__qualname__:
         if inspect.isfunction(part):
-            return component_node(group, {"name": _name(group, part, part.__name__)}, group)
+            return component_node(group, {"name": _name(part, part.__name__)}, group)
         config = {} if part is kind else arguments_of(part)
         config = part.get_config() if config is None and _is_of_keras(kind) and hasattr(part, "get_config") else config
         if config is not None:
@@ -233,7 +233,7 @@ def _node(group: str, part: Any, place: str, made_by: Node) -> Node:
         return component_node(group, {"name": name}, group)
     if inspect.isfunction(part) and (found := factory_of(part)) is not None:
         factory, arguments = found
-        return component_node(group, _set(group, _name(group, factory, ""), arguments), group)
+        return component_node(group, _set(group, _name(factory, ""), arguments), group)
     if refers_to_layers(part) or _takes_spec(made_by) or made_by.component.reading().kind != "made":
         raise _recreation_error(GROUPS[group].noun, part)
     return component_node(group, {**made_by.parameters, "name": f"{target}{CALLED}{place}"}, group)
@@ -262,7 +262,7 @@ def _recreation_error(noun: str, part: Any) -> ConfigError:
 def _given(group: str, part: Any, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the node of an object's config, without defaults and without keys that the component does not have."""
     kind = part if isinstance(part, type) else type(part)
-    return _set(group, _name(group, kind, name), config)
+    return _set(group, _name(kind, name), config)
 
 
 def _set(group: str, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -272,7 +272,7 @@ def _set(group: str, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": name, **{key: value for key, value in values.items() if value != taken[key]}}
 
 
-def _name(group: str, part: Any, name: str) -> str:
+def _name(part: Any, name: str) -> str:
     """Returns the registered name of a Keras object, or the reference of a user's."""
     return name if _is_of_keras(part) else f"{part.__module__}:{part.__qualname__}"
 
