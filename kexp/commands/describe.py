@@ -58,6 +58,7 @@ def _table(splits: Splits) -> list[str]:
 
 
 def _targets(splits: Splits) -> list[tuple[str, str]]:
+    """Returns labelled lines on the targets, by task: counts of classes or labels, or the range; and on the weights."""
     import numpy as np
 
     spec, y = splits.spec, splits.data.targets

@@ -41,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _findings(uri: str | None) -> Iterator[Finding]:
+    """Yields the findings of all checks. A check that fails is a finding itself."""
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("kexp", environment),
         ("packages", packages),

@@ -74,6 +74,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _mark_done(trials: list[Trial]) -> None:
+    """Marks the trials that the store has as done. Warns if the store cannot be read; creates no store."""
     from kexp.errors import StoreError
     from kexp.experiment import store_of
     from kexp.schema import check
@@ -151,6 +152,7 @@ def _summary(
 
 
 def _lines(summary: dict[str, Any]) -> list[str]:
+    """Returns the lines that `kexp plan` prints, from the summary that `--json` prints."""
     from kexp.training.progress import format_seconds
 
     states = ", ".join(f"{summary[key]} {name}" for key, name in _STATES.items())

@@ -99,6 +99,7 @@ def _fill_in(text: str, values: dict[str, str]) -> str:
 
 
 def _check(group: str | None, name: str | None, values: Sequence[str], everything: bool) -> int:
+    """Runs the contract suite on the components that the arguments name. Returns the exit code."""
     if importlib.util.find_spec("pytest") is None:
         raise ConfigError("plugin check: needs pytest; install with: pip install pytest")
     if group is not None and (":" in group or "=" in group):

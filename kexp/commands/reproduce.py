@@ -40,6 +40,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _reproduce(run: StoredRun, save: bool) -> int:
+    """Runs a run again and prints what differs. Returns 0 if history and test metrics are equal, else 1."""
     from kexp.stored import replay
     from kexp.stored.code import changed_code
 

@@ -70,6 +70,7 @@ def _split_group(arguments: Sequence[str]) -> list[str]:
 
 
 def _show_component(group: str, name: str, overrides: Sequence[str]) -> int:
+    """Prints what a component is, its parameters and its help; of a reference, also how it would train."""
     component = registry.find(group, name, "NAME")
     can_try = component.distribution == "reference" and can_preview(group)
     if can_try:

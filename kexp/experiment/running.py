@@ -172,6 +172,11 @@ def _train(
     listeners: Sequence[Callable[[int, Mapping[str, float]], str | None]],
     checkpointing: training.Checkpointing | None,
 ) -> Trained:
+    """Trains with the engine, and logs each epoch.
+
+    Raises:
+        TrainingError: training failed; a note says where the files of the run are.
+    """
     trainer = prepared.experiment.trainer
     with training.progress(trainer.epochs, trainer.initial_epoch, trainer.verbose) as progress:
         try:

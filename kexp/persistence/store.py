@@ -189,6 +189,11 @@ def _write_verified(
     reference: Reference,
     architecture: Callable[[], keras.Model] | None,
 ) -> None:
+    """Writes a model in a format, reads it back, and compares the two.
+
+    Raises:
+        SaveError: the model that was read back differs.
+    """
     with needing(_size_of(model, carries(fmt))):
         fmt.save(model, temporary)
         sync_tree(temporary)

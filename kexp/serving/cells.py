@@ -94,6 +94,7 @@ def number_of(value: Any, form: str | None = None) -> float | None:
 
 
 def _number_in(text: str, form: str | None) -> float | None:
+    """Parses a number, a boolean, a time of day in seconds, or a missing value (NaN). Returns None for other texts."""
     lower = text.lower()
     if lower in MISSING_WORDS:
         return math.nan

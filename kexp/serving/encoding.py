@@ -174,6 +174,7 @@ def _without(values: Any, words: Sequence[str]) -> Any:
 
 
 def _fill(encoded: NDArray[np.float32], at: int, values: Any, column: Column, encoding: Mapping[str, Any]) -> None:
+    """Encodes the values of one column into `encoded`, from its column `at` on."""
     name = column["name"]
     kind, form = encoding.get("kinds", {}).get(name, (None, None))
     if column["kind"] == "date":

@@ -65,6 +65,11 @@ def images_of(given: Any, shape: Sequence[int]) -> NDArray[np.float32]:
 
 
 def _image(given: Any, shape: tuple[int, ...], row: int) -> NDArray[np.float32]:
+    """Reads an image of a request as pixels from 0 to 1: a file in base64, the bytes of a file, or an array of pixels.
+
+    Raises:
+        RequestError: it is none of these, or has another size.
+    """
     which = f"image {row}"
     if isinstance(given, str):
         try:

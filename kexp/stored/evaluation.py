@@ -122,6 +122,7 @@ def evaluate(model: keras.Model | Predictor, experiment: Experiment, rows: Rows)
 
 
 def _read(experiment: Experiment, run_data: Description) -> Data:
+    """Reads the rows to evaluate on, encoded by the encoding of the run if they are a table, series or text."""
     from kexp.data import as_data, table_encoded
     from kexp.data.inference import with_classes
 
@@ -151,6 +152,11 @@ def _notes(data: Data) -> list[str]:
 
 
 def _check_fit(data: Data, run_data: Description) -> None:
+    """Checks that other data has the features and the targets that a run's model was trained with.
+
+    Raises:
+        DataError: it does not.
+    """
     spec = data.spec
     if data.encoder is not None:
         raise DataError("data: the run's data was no table, so there is no encoding for the columns of this one")

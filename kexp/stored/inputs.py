@@ -169,6 +169,12 @@ def _all_numbers(file: Path) -> bool:
 
 
 def _npz(path: Path, experiment: Experiment, run_data: Description, array: str | None) -> NDArray[Any]:
+    """Reads the rows of an .npz archive.
+
+    Raises:
+        DataError: the file is no archive, or its rows do not fit the model.
+        UnknownNameError: the archive has no array of that name.
+    """
     from kexp.data.files import existing
 
     file = existing(str(path), _KEY)

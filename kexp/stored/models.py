@@ -207,6 +207,11 @@ def _available(run: StoredRun, experiment: Experiment, files: set[str]) -> dict[
 
 
 def _chosen(run: StoredRun, available: Mapping[str, Format], format: str | None) -> str:
+    """Returns the format to load a run's model from: the given one, or the most complete one that the run has.
+
+    Raises:
+        LoadError: the run was not saved in the format, or has no weights.
+    """
     if format is not None:
         if format not in available:
             if ":" not in format:

@@ -117,6 +117,7 @@ def experiments(settings: StoreSettings) -> list[str]:
 
 
 def _in_any_experiment(settings: StoreSettings, ref: str) -> list[RunView]:
+    """Returns the runs of all experiments of a store that a reference may mean."""
     with contextlib.suppress(ConfigError):
         find_run(settings, ref)  # raises if there is no store or server, before a client would create a store
     found: list[RunView] = []

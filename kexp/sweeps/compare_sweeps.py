@@ -183,6 +183,7 @@ def _settled(groups: Sequence[Group], rows: Sequence[Row]) -> set[str]:
 
 
 def _rank_and_judge(rows: Sequence[Row], objective: Objective, confidence: float) -> tuple[list[Row], list[str]]:
+    """Returns the rows by rank, those without results last, with their tests; and notes on the ranking."""
     ordered = sorted(rows, key=lambda row: objective.rank_key(row.summary.mean))
     with_results = [row for row in ordered if row.values]
     if not with_results:
@@ -261,6 +262,7 @@ def _has_loss(columns: Sequence[str]) -> bool:
 def _notes(
     objective: Objective, measured: Mapping[str, None], columns: Sequence[str], groups: Sequence[Group]
 ) -> list[str]:
+    """Returns caveats on the objective and on the tests, for the reader of the comparison."""
     notes = []
     metric = objective.metric
     if metric.startswith("test_"):

@@ -52,7 +52,7 @@ def sweep(workplace: Path) -> Iterator[str]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that is away is tried once, and not for three quarters of a minute."""
-    monkeypatch.setattr(recording, "_LAST_S", 0.0)
+    monkeypatch.setattr(recording, "_PATIENCE_S", 0.0)
     monkeypatch.setattr(finished_runs, "_ATTEMPTS", 1)
 
 

@@ -90,6 +90,7 @@ def _complete(before: Sequence[str], current: str) -> list[str]:
 
 
 def _complete_command(command: str, before: Sequence[str], current: str) -> list[str]:
+    """Returns the completions of a command's options, of their values, or of its positional arguments."""
     if current.startswith("-"):
         return re.findall(r"(?<![\w-])--[a-z][a-z-]*", _help(command))
     # In the help, an option with a value is followed by a name in capitals or by its choices: `--format {table,csv}`.

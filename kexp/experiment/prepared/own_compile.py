@@ -114,14 +114,20 @@ def _following(experiment: Experiment) -> set[str]:
 
 
 def _takes_spec(node: Node) -> bool:
-    made = node.component.load()
+    """Returns whether the model's factory declares an argument `spec`."""
+    factory = node.component.load()
     try:
-        return "spec" in inspect.signature(made).parameters
+        return "spec" in inspect.signature(factory).parameters
     except (TypeError, ValueError):
         return False
 
 
 def _compiled_with(model: Any, made_by: Node) -> Taken:
+    """Returns the optimizer, loss, metrics and step settings of a compiled model, as config nodes.
+
+    Raises:
+        ConfigError: the model has several losses.
+    """
     given = getattr(getattr(model, "_compile_config", None), "config", {})
     losses = compiled_parts(model, "loss")
     if len(losses) > 1:
@@ -163,6 +169,11 @@ def _step_settings(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _optimizer(optimizer: Any) -> Node:
+    """Returns the node of an optimizer, with its schedule.
+
+    Raises:
+        ConfigError: no config can create it again.
+    """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # mixed precision wraps it
     if isinstance(rate := optimizer._learning_rate, _schedules()):
         _check_recreatable("schedule", rate)
@@ -194,6 +205,7 @@ def _check_recreatable(noun: str, part: Any) -> None:
 
 
 def _metric(metric: Any, made_by: Node, place: str) -> tuple[str, Node]:
+    """Returns the key of a metric in `metrics`, and its node; for the arguments see `_node`."""
     metric = "accuracy" if metric == "acc" else metric  # its only name in kexp
     node = _node("metrics", metric, place, made_by)
     key: str = metric if isinstance(metric, str) else getattr(metric, "name", "") or getattr(metric, "__name__", "<>")

@@ -89,6 +89,11 @@ def prepare(experiment: Experiment, data: Data | None = None) -> Prepared:
 
 
 def _prepare(experiment: Experiment, data: Data) -> Prepared:
+    """Prepares an experiment on loaded data: chooses loss, metrics and form of targets, and checks the result.
+
+    Raises:
+        ConfigError: parts of the config do not go together, or do not fit the data.
+    """
     splits = split_data(experiment, data)
     spec = splits.spec
     earlier = earlier_run(experiment)

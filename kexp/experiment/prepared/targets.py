@@ -61,6 +61,11 @@ def targets_notice(node: Node, forms: tuple[str, ...], chosen: str) -> str:
 
 
 def _taken(node: Node, splits: Splits, backend: str) -> tuple[str, ...]:
+    """Returns the forms of targets that a loss or metric takes: of those without an error, the best. Cached.
+
+    Raises:
+        ConfigError: it fails with every form.
+    """
     component, outputs = node.component, splits.spec.outputs
     settings, shape = repr((node.parameters, node.common)), (*splits.spec.positions, outputs)
     key = (component.group, component.target, component.version, settings, shape, backend)

@@ -76,7 +76,7 @@ def check_architecture(config: Mapping[str, Any], *, known_layers: Iterable[str]
             f"model: only a flat Sequential is loaded from an untrusted file, got {config.get('class_name')!r}"
         )
     _keras_only("model", config)
-    _plain("model.build_config", config.get("build_config"))
+    _check_plain("model.build_config", config.get("build_config"))
     layers = inside.get("layers")
     if not isinstance(layers, list) or not 0 < len(layers) <= _MAX_LAYERS:
         raise LoadError(f"model.layers: must be a list of 1 to {_MAX_LAYERS} layers")
@@ -96,7 +96,7 @@ def _layer(path: str, layer: Any, known: frozenset[str]) -> tuple[str, Mapping[s
         )
     if kind in KNOWN_LAYERS:
         _keras_only(path, layer)
-    _plain(f"{path}.build_config", layer.get("build_config"))
+    _check_plain(f"{path}.build_config", layer.get("build_config"))
     for key, value in config.items():
         _argument(f"{path}.{str(key)[:80]}", key, value)
     return kind, config
@@ -138,7 +138,7 @@ def _argument(path: str, key: Any, value: Any) -> None:
         if value.replace("_", "").lower() not in {name.lower() for name in kinds}:
             raise LoadError(f"{path}: not known: {value[:80]!r}")
     else:
-        _plain(path, value, 2**63 if key in _UNBOUNDED else _MAX_SIZE)
+        _check_plain(path, value, 2**63 if key in _UNBOUNDED else _MAX_SIZE)
 
 
 def _activation(path: str, value: Any) -> None:
@@ -164,10 +164,15 @@ def _part(path: str, key: str, value: Mapping[str, Any]) -> None:
         raise LoadError(f"{path}: not known: {str(value.get('class_name'))[:80]!r}")
     _keras_only(path, value)
     for name, inner in config.items():
-        _plain(f"{path}.{str(name)[:80]}", inner, 2**63 if name in _UNBOUNDED else _MAX_SIZE)
+        _check_plain(f"{path}.{str(name)[:80]}", inner, 2**63 if name in _UNBOUNDED else _MAX_SIZE)
 
 
-def _plain(path: str, value: Any, max_size: int = _MAX_SIZE, depth: int = 0) -> None:
+def _check_plain(path: str, value: Any, max_size: int = _MAX_SIZE, depth: int = 0) -> None:
+    """Checks that an argument consists of plain values: short texts, bounded numbers, small lists and mappings.
+
+    Raises:
+        LoadError: it does not.
+    """
     if value is None or isinstance(value, bool):
         return
     if isinstance(value, str):
@@ -183,7 +188,7 @@ def _plain(path: str, value: Any, max_size: int = _MAX_SIZE, depth: int = 0) -> 
         if isinstance(value, dict) and "class_name" in value:
             raise LoadError(f"{path}: an object inside this argument is not loaded from an untrusted file")
         for item in value.values() if isinstance(value, dict) else value:
-            _plain(path, item, max_size, depth + 1)
+            _check_plain(path, item, max_size, depth + 1)
     else:
         raise LoadError(f"{path}: must be a plain value of moderate size, got {type(value).__name__}")
 

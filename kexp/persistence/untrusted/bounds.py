@@ -62,6 +62,7 @@ def _step(kind: str, config: Mapping[str, Any], shape: Shape) -> tuple[int, Shap
 
 
 def _convolution(kind: str, config: Mapping[str, Any], shape: Shape) -> tuple[int, Shape]:
+    """Returns an upper bound of the number of weights of a convolution, and of its output shape."""
     channels, rank = _channels(config, shape), len(shape) - 1
     kernel = math.prod(_each(config["kernel_size"], rank))
     inner = channels * config.get("depth_multiplier", 1)
@@ -85,6 +86,7 @@ def _convolution(kind: str, config: Mapping[str, Any], shape: Shape) -> tuple[in
 
 
 def _reshaped(kind: str, config: Mapping[str, Any], shape: Shape) -> Shape:
+    """Returns the output shape of a layer without weights; the input shape if the layer keeps it."""
     total = math.prod(shape)
     if kind == "Flatten":
         shape = [total]

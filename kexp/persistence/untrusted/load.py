@@ -152,6 +152,11 @@ def _config_beside(path: Path, limits: _Limits) -> Any:
 def _build(
     config: Mapping[str, Any], format: str, tree: Tree, attrs: Mapping[str, Mapping[str, Any]], own: Mapping[str, Any]
 ) -> keras.Model:
+    """Builds the model and loads its weights from arrays that were read in another process.
+
+    Raises:
+        LoadError: an array of the file does not fit the model.
+    """
     import keras
 
     from kexp.persistence.formats.h5 import h5

@@ -134,6 +134,7 @@ class PlanCache:
         return () if experiment.callbacks else self._derived(experiment).metric_names
 
     def _derived(self, experiment: Experiment) -> _Derived:
+        """Returns what follows from an experiment's data and choices. Trials that agree in these share it."""
         from kexp.experiment import begins_with_run, may_compile
 
         # Everything that `prepare` reads; learning rates, widths and epochs are not among it.

@@ -63,6 +63,11 @@ class RunDelivery:
         self._thread.state(BRIEF_S)
 
     def _deliver(self) -> None:
+        """Sends the rows that wait, and the heartbeat. Draws figures first, because the store may be away.
+
+        Raises:
+            StoreError: the store is away.
+        """
         self._outbox.flush()
         cursor = self._outbox.cursor() if self._sender is None else self._sender.cursor
         rows = list(self._outbox.rows(cursor.delivered))

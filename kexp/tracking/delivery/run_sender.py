@@ -198,6 +198,7 @@ class RunSender:
         return False
 
     def _send_datasets(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Logs the data sets of a run, one request at a time for data sets that are new."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         inputs = []

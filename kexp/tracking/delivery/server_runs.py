@@ -109,6 +109,7 @@ def record_on_server(client: MlflowClient, experiment: str, record_id: str) -> R
 
 
 def _send(client: MlflowClient, experiment: str, record: RunRecord, fresh: bool) -> str:
+    """Sends one finished run. Returns the id that the server gave it."""
     row = dict(record.row)
     run = create_run(
         client,

@@ -137,6 +137,11 @@ def deliver_trials(
 
 
 def _deliver_rows(outbox: Outbox, run_ids: Mapping[str, str] | None) -> RunSender:
+    """Delivers the rows of a run that wait in an outbox.
+
+    Raises:
+        StoreError: the store is still away.
+    """
     run = outbox.header()
     check_reachable(run.uri)
     with store_errors(run.uri, "opening the store"):

@@ -75,6 +75,7 @@ def _finished(settings: StoreSettings, tags: dict[str, str] | None) -> list[RunV
 
 
 def _from_database(database: Database, experiment: int, fingerprints: Sequence[str]) -> dict[str, FinishedRun]:
+    """Returns fingerprint -> the latest finished run of it."""
     from sqlalchemy import select
 
     runs, tag = tables().runs.c, tables().tags.c

@@ -124,6 +124,7 @@ def history_of(record: RunRecord) -> History:
 
 
 def _from_database(database: Database, run_ids: Sequence[str]) -> dict[str, History]:
+    """Returns run id -> the points of its metrics, without system metrics."""
     from sqlalchemy import select
 
     points: dict[str, dict[str, dict[int, float]]] = {run_id: {} for run_id in run_ids}
@@ -173,6 +174,7 @@ def _metric_of_runs(
 
 
 def _bulk_points(settings: StoreSettings, name: str, run_ids: Sequence[str]) -> list[dict[str, Any]] | None:
+    """Returns all points of a metric in several runs; None if the server cannot tell, or has more than it returns."""
     from mlflow.utils.rest_utils import http_request
 
     uri = resolve_uri(settings)

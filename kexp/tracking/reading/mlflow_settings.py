@@ -78,6 +78,12 @@ def ignored_variables() -> list[str]:
 
 
 def _name_of(uri: str | None, experiment_id: str, key: str) -> str:
+    """Returns the name of the experiment with this id. Cached.
+
+    Raises:
+        ConfigError: there is no such experiment; the message names `key`.
+        StoreError: the store is away.
+    """
     resolved = resolve_uri(StoreSettings(uri))
     if (resolved, experiment_id) not in _names:
         file = database_file(resolved)

@@ -64,6 +64,7 @@ def found_runs(
 
 
 def _page(uri: str, query: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    """Returns a page of the runs that a query finds, and the token of the next page. Avoids the import of MLflow."""
     answer = request_without_mlflow(uri, "POST", "runs/search", query)
     if answer is not None:
         return [_fields_of_json(run) for run in answer.get("runs", ())], answer.get("next_page_token", "")

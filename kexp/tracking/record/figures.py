@@ -74,6 +74,7 @@ def learning_curves(history: Mapping[str, Sequence[float]], file: Path) -> Path:
 def _draw_curve(
     axes: Axes, name: str, train: Sequence[float], validation: Sequence[float] | None, best: int | None
 ) -> None:
+    """Draws a metric of training and validation over the epochs, and marks the best epoch, counted from 0."""
     from matplotlib.ticker import MaxNLocator
 
     marker = "o" if len(train) <= 30 else None

@@ -56,6 +56,7 @@ def predicted_against_true(y_true: ArrayLike, y_pred: ArrayLike, file: Path, *, 
 
 
 def _draw_scatter(axes: Axes, true: np.ndarray, predicted: np.ndarray, label: str) -> None:
+    """Draws predictions over the true values, with R² and RMSE in the title."""
     import numpy as np
 
     finite = np.isfinite(true) & np.isfinite(predicted)

@@ -40,6 +40,7 @@ def log_system_metrics(tracker: Tracker, wanted: bool = True) -> Iterator[None]:
 
 
 def _sample(tracker: Tracker, ending: threading.Event) -> None:
+    """Logs system metrics at intervals until `ending` is set, and once more then."""
     monitors, step, last = _monitors(), 0, False
     while True:
         found: dict[str, float] = {}

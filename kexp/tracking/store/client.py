@@ -212,6 +212,7 @@ def reason_of(error: BaseException, patience_s: float | None = None, *, uri: str
 
 
 def _reason(text: str, patience_s: float | None, otherwise: str) -> str:
+    """Returns why a request failed, from the text of the error; `otherwise` if no known reason is in it."""
     if "timed out" in text:
         return f"it did not answer within {patience_s or os.environ['MLFLOW_HTTP_REQUEST_TIMEOUT']} s"
     unknown = re.search(r"endpoint '?(?:/api/2\.0/mlflow/)?([^\s']+)'? failed with error code (404|405)", text)

@@ -90,6 +90,11 @@ def _in_file(uri: str, settings: StoreSettings) -> str | None:
 
 
 def _prepared(uri: str, settings: StoreSettings) -> str:
+    """Creates what the store lacks, and returns the id of its experiment.
+
+    Raises:
+        StoreError: the experiment was deleted, or the store cannot be written.
+    """
     in_file = _in_file(uri, settings)
     if in_file is not None:
         return in_file
