@@ -27,7 +27,7 @@ _STATES: dict[str, State] = {
     "paused": "PAUSED",
 }
 Summary = tuple[str, dict[str, int]]
-"""Keras' table of a model's layers, and the number of its weights by metric name; see `kexp.experiment.size_of`."""
+"""Keras' table of a model's layers, and the number of its weights by metric name; see `kexp.experiment.model_size`."""
 
 
 @dataclass
