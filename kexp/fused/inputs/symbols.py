@@ -19,11 +19,12 @@ from typing import Any
 
 from kexp.fused.inputs.config_numbers import ConfigPath
 
-__all__ = ["Branch", "ProgramInputs", "SymbolicNumber", "TraceResult", "UntraceableError", "evaluate"]
+__all__ = ["ProgramInputs", "SymbolicNumber", "TraceResult", "UntraceableError"]
 
 Expression = tuple[Any, ...]
-Branch = tuple[Expression, bool]
+"""`("number", path)`, `("constant", value)`, or an operation with its operands: `("sub", expression, expression)`."""
 TraceResult = tuple[dict[bool, dict[Expression, int]], dict[Expression, bool]]
+"""`ProgramInputs.expressions` and `ProgramInputs.branches`, as plain data for the cache on disk."""
 
 FLOATS, INTS = 96, 32  # the most float and integer inputs of a program; unused ones cost nothing
 
@@ -61,14 +62,14 @@ class UntraceableError(TypeError):
         self._keras_call_info_injected = True
 
 
-def evaluate(expression: Expression, values: Mapping[ConfigPath, Any]) -> Any:
+def _evaluate(expression: Expression, values: Mapping[ConfigPath, Any]) -> Any:
     """Computes an expression for the numbers of one lane."""
     kind = expression[0]
     if kind == "number":
         return values[expression[1]]
     if kind == "constant":
         return expression[1]
-    arguments = [evaluate(each, values) for each in expression[1:]]
+    arguments = [_evaluate(each, values) for each in expression[1:]]
     function = _BINARY.get(kind) or _COMPARISONS.get(kind) or _UNARY[kind]
     return function(*arguments)
 
@@ -132,13 +133,13 @@ class ProgramInputs:
 
     def branch(self, expression: Expression) -> bool:
         """Returns the representative's answer to the condition of a Python branch, and records it."""
-        answer = bool(evaluate(expression, self.values))
+        answer = bool(_evaluate(expression, self.values))
         self.branches[expression] = answer
         return answer
 
     def has_same_branches(self, values: Mapping[ConfigPath, Any]) -> bool:
         """Returns whether a lane with these numbers takes the same Python branches as the representative."""
-        return all(bool(evaluate(each, values)) == answer for each, answer in self.branches.items())
+        return all(bool(_evaluate(each, values)) == answer for each, answer in self.branches.items())
 
     def arrays(self, lanes: Sequence[Mapping[ConfigPath, Any]]) -> tuple[Any, Any]:
         """Computes the inputs of lanes from their numbers: arrays of shape (lanes, FLOATS) and (lanes, INTS)."""
@@ -148,7 +149,7 @@ class ProgramInputs:
         ints = np.zeros((len(lanes), INTS), np.int32)
         for array, is_integer in ((floats, False), (ints, True)):
             for expression, position in self.expressions[is_integer].items():
-                array[:, position] = [evaluate(expression, values) for values in lanes]
+                array[:, position] = [_evaluate(expression, values) for values in lanes]
         return floats, ints
 
 

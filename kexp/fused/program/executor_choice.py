@@ -69,12 +69,12 @@ def _measured(loop: StepLoop, functions: LaneFunctions, arguments: Arguments, ro
     return _LOOP if loop_s < scan_s else _SCAN
 
 
-def _best_s(call: Callable[[], Any], tries: int = 3) -> float:
-    """Returns the least of the times that some calls take, in seconds. The first call may compile."""
+def _best_s(call: Callable[[], Any]) -> float:
+    """Returns the least of the times that three calls take, in seconds. The first call may compile."""
     import jax
 
     best = float("inf")
-    for _ in range(tries):
+    for _ in range(3):
         started = time.perf_counter()
         jax.block_until_ready(call())
         best = min(best, time.perf_counter() - started)

@@ -22,7 +22,7 @@ _EXHAUSTED = (
 _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
-def memory_limit(given_mb: int | None = None) -> int:
+def memory_limit(given_mb: int | None) -> int:
     """Returns the memory for data and programs on each device, bytes.
 
     Args:

@@ -118,7 +118,7 @@ class _Attempt:
         self.pruned = self.pruned or reason or ""
         return reason
 
-    def outcome(self, state: State, reason: str = "", repeatable: bool = False) -> Outcome:
+    def outcome(self, state: State, reason: str, repeatable: bool = False) -> Outcome:
         """Returns the outcome, with the record if the run has begun."""
         record = None
         if self.tracker is not None:

@@ -263,16 +263,16 @@ def _multiplications_of(prepared: Prepared) -> dict[str, float] | None:
         return None
 
 
-def _matrix_rate(tries: int = 12) -> float:
+def _matrix_rate() -> float:
     """Returns the floating-point operations per second of matrix products on all cores.
 
-    It is the best of some tries, because other processes may use the cores.
+    It is the best of twelve, because other processes may use the cores.
     """
     import numpy as np
 
     one = np.ones((512, 512), np.float32)
     times = []
-    for _ in range(tries):
+    for _ in range(12):
         started = time.perf_counter()
         one @ one
         times.append(time.perf_counter() - started)
