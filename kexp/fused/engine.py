@@ -63,8 +63,8 @@ def run_trials(
     Raises:
         ConfigError: see `plan`.
     """
-    made = planned or plan(trials, width=width, session=session)
-    yield from made.fallbacks
+    planned = planned or plan(trials, width=width, session=session)
+    yield from planned.fallbacks
     count = threads or default_threads()
     results: queue.Queue[LaneResult | BaseException | None] = queue.Queue()
     stop, calling, tables = threading.Event(), threading.Lock(), Tables()
@@ -77,7 +77,7 @@ def run_trials(
         return call
 
     hooks = one_at_a_time(on_epoch or _ignore), one_at_a_time(on_resume or _ignore)
-    streams = deque(Stream(group, count, default_threads()) for group in made.groups)
+    streams = deque(Stream(group, count, default_threads()) for group in planned.groups)
     work = functools.partial(_drive_streams, streams, tables, hooks, results.put, stop)
     workers = [threading.Thread(target=work, name=f"kexp-fused-{i}", daemon=True) for i in range(count)]
     for each in workers:

@@ -70,12 +70,12 @@ def plan(trials: Sequence[Trial], *, width: int | None = None, session: Session 
     """
     _check_backend()
     use_compilation_cache()
-    made = Plan([], [])
+    planned = Plan([], [])
     candidates = []
     for trial in trials:
         reason = lane_refusal(trial)
         if reason:
-            made.fallbacks.append(Fallback(trial, reason))
+            planned.fallbacks.append(Fallback(trial, reason))
         else:
             candidates.append(trial)
     tables = Tables()
@@ -84,9 +84,9 @@ def plan(trials: Sequence[Trial], *, width: int | None = None, session: Session 
     for key, members in structures.items():
         why = distinguishing_settings(key, list(structures))
         for lanes, some in _by_max_lanes(members, width).items():
-            _plan_structure(made, some, session.structures(key), tables, lanes, why)
+            _plan_structure(planned, some, session.structures(key), tables, lanes, why)
             why = "another fused.max_lanes"
-    return made
+    return planned
 
 
 def default_width() -> int:
@@ -105,12 +105,12 @@ def _by_max_lanes(trials: Sequence[Trial], width: int | None) -> dict[int | None
 
 
 def _plan_structure(
-    made: Plan, members: list[Trial], known: list[Structure], tables: Tables, width: int | None, why: str
+    planned: Plan, members: list[Trial], known: list[Structure], tables: Tables, width: int | None, why: str
 ) -> None:
     """Splits trials with the same structure key into groups: by constants, and by Python branches on numbers.
 
     Args:
-        made: the plan, to which groups and fallbacks are added.
+        planned: the plan, to which groups and fallbacks are added.
         members: the trials.
         known: the structures of this key that were analysed before; new ones are added.
         tables: the data on the device.
@@ -129,7 +129,7 @@ def _plan_structure(
                     structure = analyse(first.prepared, tables.first_batches(first.prepared, 2), constants)
             except Exception as error:
                 is_sentence = isinstance(error, (NotFusableError, ConfigError))
-                made.fallbacks.append(Fallback(first, str(error) if is_sentence else in_a_line(error)))
+                planned.fallbacks.append(Fallback(first, str(error) if is_sentence else in_a_line(error)))
                 waiting = waiting[1:]
                 continue
             known.append(structure)
@@ -138,16 +138,16 @@ def _plan_structure(
             structure = untried.pop(0)
         fitting = [trial for trial in waiting if _fits(trial, structure)]
         if is_new and not fitting:
-            made.fallbacks.append(Fallback(first, "the trial does not fit the program that was made for it"))
+            planned.fallbacks.append(Fallback(first, "the trial does not fit the program that was made for it"))
             waiting = waiting[1:]
             continue
         refusals = {id(trial): reason for trial in fitting if (reason := _change_refusal(trial, structure))}
-        made.fallbacks += [Fallback(trial, refusals[id(trial)]) for trial in fitting if id(trial) in refusals]
+        planned.fallbacks += [Fallback(trial, refusals[id(trial)]) for trial in fitting if id(trial) in refusals]
         lanes = [trial for trial in fitting if id(trial) not in refusals]
         if lanes:
-            said = f"{why}, its data fed in blocks" if fed_in_blocks(first.prepared) else why
-            number, is_given = len(made.groups) + 1, width is not None
-            made.groups.append(Group(number, lanes, said, width or default_width(), structure, is_given))
+            group_why = f"{why}, its data fed in blocks" if fed_in_blocks(first.prepared) else why
+            number, is_given = len(planned.groups) + 1, width is not None
+            planned.groups.append(Group(number, lanes, group_why, width or default_width(), structure, is_given))
             why = _why_split(constants)
         taken = {id(trial) for trial in fitting}
         waiting = [trial for trial in waiting if id(trial) not in taken]

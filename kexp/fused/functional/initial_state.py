@@ -48,8 +48,8 @@ class InitialState:
         self._bindings: list[Binding] = []
         self.derived = 0
         seen: dict[int, list[Binding]] = {}
-        for position, (mine, other) in enumerate(zip(blueprint.variables, probe.variables, strict=False)):
-            initializer = blueprint.initializers.get(id(mine))
+        for position, (variable, other) in enumerate(zip(blueprint.variables, probe.variables, strict=False)):
+            initializer = blueprint.initializers.get(id(variable))
             if initializer is None or position in self._numbers or position in self._seeds:
                 continue
             if id(initializer) not in seen:
@@ -142,13 +142,13 @@ def _direct_values(blueprint: Blueprint, probe: Blueprint, keys: _Keys) -> tuple
     import numpy as np
 
     numbers, seeds = {}, {}
-    for position, (mine, other) in enumerate(zip(blueprint.variables, probe.variables, strict=False)):
-        first, second = np.asarray(mine.value), np.asarray(other.value)
+    for position, (variable, other) in enumerate(zip(blueprint.variables, probe.variables, strict=False)):
+        first, second = np.asarray(variable.value), np.asarray(other.value)
         for (x, y), key in keys.items():
             if isinstance(key, int):
                 if first.shape == (2,) and first.dtype.kind in "ui" and (int(first[0]), int(second[0])) == (x, y):
                     seeds[position] = key
-            elif first.shape == () and id(mine) not in blueprint.initializers and _are_equal(first, second, x, y):
+            elif first.shape == () and id(variable) not in blueprint.initializers and _are_equal(first, second, x, y):
                 numbers[position] = key
     return numbers, seeds
 

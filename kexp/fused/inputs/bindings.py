@@ -31,7 +31,7 @@ class Binding:
         holder: the object, container or closure cell.
         kind: "attribute", "item" or "cell".
         name: the attribute's name or the item's key; None for a cell.
-        key: which number it holds, as `find_bindings` was told.
+        key: the key of the number that it holds; see `find_bindings`.
         tuple_index: the number's position if the attribute holds a tuple; None if it holds the number itself.
     """
 
@@ -102,19 +102,19 @@ def _search(
     if id(first) in seen or depth == 0:
         return
     seen.add(id(first))
-    for holder, kind, name, mine, other in _children(first, second):
-        found = _key_of(mine, other, keys)
+    for holder, kind, name, in_first, in_second in _children(first, second):
+        found = _key_of(in_first, in_second, keys)
         if found is not None:
             yield Binding(holder, kind, name, found[0])
-        elif type(mine) is tuple and isinstance(other, tuple) and len(mine) == len(other):
-            for index, (x, y) in enumerate(zip(mine, other, strict=True)):
+        elif type(in_first) is tuple and isinstance(in_second, tuple) and len(in_first) == len(in_second):
+            for index, (x, y) in enumerate(zip(in_first, in_second, strict=True)):
                 found = _key_of(x, y, keys)
                 if found is not None:
                     yield Binding(holder, kind, name, found[0], index)
                 elif _may_hold_numbers(x):
                     yield from _search(x, y, keys, seen, depth - 1)
-        elif _may_hold_numbers(mine):
-            yield from _search(mine, other, keys, seen, depth - 1)
+        elif _may_hold_numbers(in_first):
+            yield from _search(in_first, in_second, keys, seen, depth - 1)
 
 
 def _children(a: Any, b: Any) -> Iterator[tuple[Any, str, Any, Any, Any]]:
@@ -129,19 +129,17 @@ def _children(a: Any, b: Any) -> Iterator[tuple[Any, str, Any, Any, Any]]:
     elif isinstance(a, types.MethodType) and isinstance(b, types.MethodType):
         yield a, "read", "__self__", a.__self__, b.__self__
     elif isinstance(a, types.FunctionType) and isinstance(b, types.FunctionType):
-        for mine, other in zip(a.__closure__ or (), b.__closure__ or (), strict=False):
+        for cell, other_cell in zip(a.__closure__ or (), b.__closure__ or (), strict=False):
             with contextlib.suppress(ValueError):  # an empty cell
-                if mine is not other:
-                    yield mine, "cell", None, mine.cell_contents, other.cell_contents
+                if cell is not other_cell:
+                    yield cell, "cell", None, cell.cell_contents, other_cell.cell_contents
     if (
         type(a).__qualname__ == type(b).__qualname__
         and hasattr(a, "__dict__")
         and not isinstance(a, types.FunctionType)
     ):
-        mine, other = vars(a), vars(b)
-        yield from (
-            (a, "attribute", key, mine[key], other[key]) for key in mine if key in other and key not in _SKIPPED
-        )
+        in_a, in_b = vars(a), vars(b)
+        yield from ((a, "attribute", key, in_a[key], in_b[key]) for key in in_a if key in in_b and key not in _SKIPPED)
 
 
 def _may_hold_numbers(value: Any) -> bool:

@@ -232,8 +232,8 @@ def _arithmetic(kind: str, swapped: bool) -> Callable[[SymbolicNumber, Any], Any
     def apply(self: SymbolicNumber, other: Any) -> Any:
         expression = _as_expression(other)
         if expression is None:
-            mine = self.__jax_array__()
-            return function(other, mine) if swapped else function(mine, other)
+            array = self.__jax_array__()
+            return function(other, array) if swapped else function(array, other)
         pair = (expression, self._expression) if swapped else (self._expression, expression)
         numbers = (_value(other), self._value) if swapped else (self._value, _value(other))
         return SymbolicNumber(self._inputs, (kind, *pair), function(*numbers))

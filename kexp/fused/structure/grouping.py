@@ -140,8 +140,8 @@ def distinguishing_settings(key: str, keys: Sequence[str]) -> str:
     """
     if len(keys) == 1:
         return "the only structure"
-    mine, other = (flatten(json.loads(each)) for each in (key, keys[0] if key != keys[0] else keys[1]))
-    differ = {name: value for name, value in mine.items() if name not in other or other[name] != value}
+    settings, others = (flatten(json.loads(each)) for each in (key, keys[0] if key != keys[0] else keys[1]))
+    differ = {name: value for name, value in settings.items() if name not in others or others[name] != value}
     found = {_CONFIG_KEYS.get(name, name.removeprefix("config.")): value for name, value in differ.items()}
     chosen = {name: value for name, value in found.items() if name.endswith(".name")}  # these decide the other keys
     shown = sorted((chosen or found or {"its components": "of another version"}).items())

@@ -113,7 +113,7 @@ class LaneEngine:
         if result.paused is not None:
             self._reports.send(self._pause(result, result.paused))
         elif result.status == "failed" and _has_fallback(result.trial.key):
-            self._hand_over(result)
+            self._report_fallback(result)
         else:
             self._reports.send(self._outcome(result))
             if verify and result.status == "finished":
@@ -152,7 +152,7 @@ class LaneEngine:
             self._summary_of[digest] = model_summary(model), model_size(model)
         return self._summary_of[digest]
 
-    def _hand_over(self, result: fused.LaneResult) -> None:
+    def _report_fallback(self, result: fused.LaneResult) -> None:
         """Reports that a failed trial cannot be a lane. It then runs as an ordinary training, which may succeed."""
         task: Task = result.trial.key
         self._notes.pop(task.number, None)
