@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kexp.config import key_of
 from kexp.errors import ConfigError
 from kexp.registry import OURSELVES, find
 from kexp.schema import Fused
@@ -113,7 +114,7 @@ class FusedLauncher(HydraLauncher):
         Raises:
             ConfigError: the user chose another backend.
         """
-        named = any(each.lstrip("+").partition("=")[0] == "backend" for each in overrides)
+        named = any(key_of(each) == "backend" for each in overrides)
         backend = config.get("backend")
         if backend != "jax" and (named or backend != "tensorflow"):
             raise ConfigError.at("backend", f"must be jax, or left out, with hydra/launcher={self.name}", backend)
