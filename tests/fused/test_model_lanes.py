@@ -12,13 +12,13 @@ import kexp
 from kexp import fused
 
 IRIS = ("data=iris", "trainer.epochs=2")
-MODELS = ("two_ways", "Residual", "stacked", "Estimate", "by_lambda", "ready", "shared_and_nested")
+MODELS = ("two_ways", "Residual", "stacked", "Weighed", "by_lambda", "ready", "shared_and_nested")
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_any_model_is_a_lane_and_ends_as_keras_fit_does(name: str) -> None:
     # The gradient of a bias before batch normalization is rounding alone, and Adam makes whole steps of it.
-    optimizer = "sgd" if name == "Estimate" else "adam"
+    optimizer = "sgd" if name == "Weighed" else "adam"
     chosen = [
         (*IRIS, f"model=own_models:{name}", f"seed={seed}", f"optimizer={optimizer}", f"optimizer.learning_rate={rate}")
         for seed, rate in ((1, 0.01), (2, 0.02))
