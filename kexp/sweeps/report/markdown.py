@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kexp.sweeps.compare.comparison import Comparison
+from kexp.sweeps.report.numbers import count_of
 from kexp.sweeps.report.table import table_columns
 
 __all__ = ["markdown_report"]
@@ -18,13 +19,13 @@ def markdown_report(comparison: Comparison) -> str:
     rows = ranked[:_MOST_ROWS]
     columns = table_columns(comparison, rows)
     objective = comparison.objective
+    counts = f"{count_of('trial', len(comparison.trials))}, {count_of('choice', len(comparison.rows))}"
     lines = [
         f"# {_escape(comparison.title) or 'Sweep'}",
         "",
         _escape(comparison.conclusion()),
         "",
-        f"{len(comparison.trials):,} trials, {len(comparison.rows):,} choices, by `{objective.metric}` "
-        f"({'less' if objective.direction == 'minimize' else 'more'} is better).",
+        f"{counts}, by `{objective.metric}` ({'less' if objective.direction == 'minimize' else 'more'} is better).",
         "",
         "| " + " | ".join(_escape(column.heading) for column in columns) + " |",
         "|" + "|".join(" ---: " if column.right else " --- " for column in columns) + "|",

@@ -1,12 +1,17 @@
-"""Formats numbers for people: four significant digits, and an interval with the decimals of its mean."""
+"""Formats numbers for people: counts, four significant digits, and an interval with the decimals of its mean."""
 
 from __future__ import annotations
 
 import math
 
-__all__ = ["number_format", "show_p", "tidy"]
+__all__ = ["count_of", "number_format", "show_p", "tidy"]
 
 _DIGITS = 4  # significant ones
+
+
+def count_of(name: str, count: int) -> str:
+    """Returns a count of things with their name: `1 trial`, `2,000 trials`."""
+    return f"{count:,} {name}{'s' * (count != 1)}"
 
 
 def number_format(value: float) -> str:

@@ -21,6 +21,7 @@ from kexp.sweeps.report.figures.history import front_figure, history_figure
 from kexp.sweeps.report.figures.importance import FEWEST_TRIALS, importance_figure, parameter_importance
 from kexp.sweeps.report.figures.parallel import MOST_AXES, MOST_LINES, parallel_figure
 from kexp.sweeps.report.markdown import method_note
+from kexp.sweeps.report.numbers import count_of
 from kexp.sweeps.report.plotly_library import packed_library
 from kexp.sweeps.report.table import table_columns
 
@@ -113,9 +114,8 @@ def _counts(comparison: Comparison) -> str:
     objective = comparison.objective
     less = "less is better" if objective.direction == "minimize" else "more is better"
     made = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
-    choices = f"{len(comparison.rows):,} choice{'s' * (len(comparison.rows) != 1)}"
     return (
-        f"{len(comparison.trials):,} trials ({note}) of {choices}, "
+        f"{count_of('trial', len(comparison.trials))} ({note}) of {count_of('choice', len(comparison.rows))}, "
         f"ranked by <b>{escape(objective.metric)}</b> ({less})"
         f"{f'; training took {spent}' if spent else ''}. Written {made}."
     )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kexp.sweeps.compare.comparison import Comparison
+from kexp.sweeps.report.numbers import count_of
 from kexp.sweeps.report.table import Column, table_columns
 from kexp.tracking.values import shorten
 
@@ -43,7 +44,7 @@ def ranked_lines(comparison: Comparison, width: int = 100, limit: int | None = 4
     before = f"{command} " if command else ""
     head = f"{comparison.title}: " if comparison.title else ""
     less = "less is better" if objective.direction == "minimize" else "more is better"
-    count = f"{len(comparison.trials):,} trials, {len(comparison.rows):,} choices"
+    count = f"{count_of('trial', len(comparison.trials))}, {count_of('choice', len(comparison.rows))}"
     lines = [f"{head}{count}, by {objective.metric} ({less})", ""]
     lines += _lines(columns)
     if len(rows) < len(comparison.rows):
