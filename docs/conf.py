@@ -23,7 +23,7 @@ autodoc_member_order = "bysource"
 copybutton_exclude = ".linenos, .gp"
 html_theme = "furo"
 html_title = "kexp"
-html_copy_source = html_show_sourcelink = False
+html_copy_source = html_show_sourcelink = html_show_copyright = False
 suppress_warnings = ["misc.highlighting_failure"]
 
 
