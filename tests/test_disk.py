@@ -90,6 +90,7 @@ def test_a_sweep_stops_on_a_full_disk_and_is_finished_once_there_is_room(disk: D
     assert "Traceback" not in said.stderr
     assert "the disk is full" in said.stderr
     assert "kexp resume full" in said.stderr
+    assert said.stderr.count("make room") == 1
     disk.resize(20_000)
     resumed = subprocess.run(
         [sys.executable, "-m", "kexp", "resume", "full"], cwd=disk.folder, capture_output=True, text=True, check=False

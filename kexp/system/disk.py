@@ -27,6 +27,7 @@ __all__ = [
 _ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NEARLY_FULL_BYTES = 50_000
 _PLENTY_BYTES = 1_000_000_000
+_ADVICE = "make room, and"
 _WORDS = (
     "No space left on device", "database or disk is full", "Disk quota exceeded", "File too large", "the disk is full",
 )  # fmt: skip
@@ -95,7 +96,7 @@ def disk_full_error(error: BaseException, *, file: Path | None = None, go_on: st
         go_on: the command to type afterwards; the same command by default.
     """
     then = f"continue with: {go_on}" if go_on else "type the command again"
-    return DiskFullError(f"{full_disk(error, file)}; make room, and {then}")
+    return DiskFullError(f"{full_disk(error, file)}; {_ADVICE} {then}")
 
 
 def is_nearly_full(folder: Path) -> bool:
@@ -104,8 +105,8 @@ def is_nearly_full(folder: Path) -> bool:
 
 
 def free_space_hint(error: BaseException) -> str:
-    """Returns the end of a sentence on an error that a full disk caused; empty for other errors."""
-    if isinstance(error, DiskFullError) or not is_disk_full(error):
+    """Returns what to do after an error that a full disk caused; empty if the error says it, or has another cause."""
+    if _ADVICE in str(error) or not is_disk_full(error):
         return ""
     told = str(disk_full_error(error))
     return f"; {told.partition('; ')[2] if full_disk(error) in str(error) else told}"

@@ -23,6 +23,7 @@ from kexp.sweeps.execution.closing import ranking
 from kexp.sweeps.execution.session import Session
 from kexp.sweeps.sweeper_steps import SweepFailedError, finish
 from kexp.sweeps.trials import Trial
+from kexp.system.disk import free_space_hint
 
 SEEDS = ["data=iris", "optimizer=sgd,adam", "seed=1,2", "trainer.epochs=1"]
 
@@ -174,4 +175,5 @@ def test_a_full_disk_is_told_in_one_sentence(tmp_path: Path, capsys: pytest.Capt
     with pytest.raises(SweepFailedError) as failed:
         finish(session)
     assert str(failed.value) == f"{full}; 1 of 2 trials did not finish; make room, and type the command again"
+    assert free_space_hint(failed.value) == ""
     assert capsys.readouterr().err == "kexp: the model of trial 1 is not saved: it is damaged\n"
