@@ -6,9 +6,10 @@ import io
 import math
 import re
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from kexp.sweeps.api import SweepResult
 from kexp.sweeps.execution.closing import ranking
 from kexp.sweeps.execution.session import Session
 from kexp.sweeps.sweeper_steps import SweepFailedError, finish
-from kexp.sweeps.trials import Trial
+from kexp.sweeps.trials import Outcome, Trial
 from kexp.system.disk import free_space_hint
 
 SEEDS = ["data=iris", "optimizer=sgd,adam", "seed=1,2", "trainer.epochs=1"]
@@ -111,9 +112,9 @@ def test_the_closing_lines_are_those_of_compare(
     assert [row.summary.n for row in done.result.comparison.rows] == [2, 2]
 
 
-def _session(values: dict[str, list[float]], folder: Path) -> Session:
+def _session(values: dict[str, list[float]], folder: Path, *settings: str) -> Session:
     """A sweep that nothing is recorded of, and that came out so: optimizer -> the losses of its seeds."""
-    config = plain(compose(["tracking=none"]))
+    config = plain(compose(["tracking=none", *settings]))
     trials = []
     for name, losses in values.items():
         for seed, loss in enumerate(losses):
@@ -177,3 +178,32 @@ def test_a_full_disk_is_told_in_one_sentence(tmp_path: Path, capsys: pytest.Capt
     assert str(failed.value) == f"{full}; 1 of 2 trials did not finish; make room, and type the command again"
     assert free_space_hint(failed.value) == ""
     assert capsys.readouterr().err == "kexp: the model of trial 1 is not saved: it is damaged\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "failure", "reason"),
+    [
+        ([], "No space left on device", "ended by a full disk"),
+        (["sweep.fail_fast=true"], "it is damaged", "ended by sweep.fail_fast"),
+        (["sweep.fail_fast=true"], "", "the sweep was interrupted"),
+    ],
+)
+def test_a_trial_that_ends_with_the_sweep_names_the_cause(
+    settings: list[str], failure: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Launcher:
+        """Its first trial fails while the second one trains; without a failure, Ctrl-C is pressed."""
+
+        def run_tasks(self, tasks: Any, events: Any) -> None:
+            events.on_start(0)
+            events.on_start(1)
+            if not failure:
+                raise KeyboardInterrupt
+            assert not events.on_end(Outcome(0, "FAILED", failure))
+
+    session = _session({"sgd": [0.5, 0.6]}, tmp_path, *settings)
+    for trial in session.trials:
+        trial.state, trial.fingerprint = "WAITING", str(trial.number)
+    with nullcontext() if failure else pytest.raises(KeyboardInterrupt), session.running():
+        session.run(Launcher(), session.trials)
+    assert (session.trials[1].state, session.trials[1].reason) == ("KILLED", reason)

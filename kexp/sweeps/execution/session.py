@@ -242,7 +242,7 @@ class Session(SweepState):
 
     def _record_interrupted(self) -> None:
         """Records as KILLED the trials that are still running when the sweep ends."""
-        reason = "ended by sweep.fail_fast" if self.settings.fail_fast else "the sweep was interrupted"
+        reason = self._events.stopped_by or "the sweep was interrupted"
         for trial in self.trials:
             if trial.state == "RUNNING":
                 self._events.ended(trial, Outcome(trial.number, "KILLED", reason))

@@ -25,6 +25,7 @@ class TrialEvents:
         paused: the outcomes of paused trials, by number.
         trial_notices: (label, text) of the notices of trials, each once.
         models_missing: how many of the models to keep could not be saved.
+        stopped_by: why the sweep ends before all trials have run; empty while it continues.
         prune: called after each epoch; returns the reason why the trial ends now, or None.
         at_end: called for each trial that is over, before the next one is taken.
     """
@@ -34,11 +35,11 @@ class TrialEvents:
         self.paused: dict[int, Outcome] = {}
         self.trial_notices: dict[tuple[str, str], None] = {}
         self.models_missing = 0
+        self.stopped_by = ""
         self.prune: Callable[[Trial, int, Mapping[str, float]], str | None] | None = None
         self.at_end: Callable[[Trial, Outcome], None] | None = None
         self._trials: dict[int, Trial] = {}
         self._twins: dict[str, list[Trial]] = {}
-        self._disk_is_full = False
 
     def register(self, trials: Sequence[Trial]) -> list[Trial]:
         """Registers trials, and returns those to run: of the waiting trials that are the same experiment, the first."""
@@ -82,7 +83,7 @@ class TrialEvents:
         if outcome.state == "PAUSED":
             trial.metrics.update(outcome.metrics)
             self.paused[trial.number] = outcome
-            return not self._disk_is_full
+            return not self.stopped_by
         sweep = self._sweep
         self.paused.pop(trial.number, None)
         with deferred_interrupts():  # a trial is either recorded and over, or neither
@@ -93,11 +94,15 @@ class TrialEvents:
             sweep.jobs.ended(trial, sweep.value(trial))
         if self.at_end is not None:
             self.at_end(trial, outcome)
-        if not self._disk_is_full and (mentions_disk_full(outcome.reason) or is_nearly_full(sweep.folder)):
-            self._disk_is_full = True  # every other trial would fail as well
+        if self.stopped_by:
+            return False
+        if mentions_disk_full(outcome.reason) or is_nearly_full(sweep.folder):
+            self.stopped_by = "ended by a full disk"  # every other trial would fail as well
             error, file = StoreError(outcome.reason), sweep.folder / "trial"
             sweep.notices.append(str(disk_full_error(error, file=file, go_on=sweep.resume_command)))
-        return not self._disk_is_full and not (self.settings.fail_fast and not trial.good)
+        elif self.settings.fail_fast and not trial.good:
+            self.stopped_by = "ended by sweep.fail_fast"
+        return not self.stopped_by
 
     def _apply_outcome(self, trial: Trial, outcome: Outcome) -> None:
         """Sets the state of a trial and of its equals, which do not run, and records the trial."""
