@@ -46,7 +46,7 @@ FORMS = (GROUPED, COMMA, SCALED)
 SCALES = {"K": "e3", "k": "e3", "M": "e6", "B": "e9"}  # thousands, millions and billions
 
 _SPACES = " '\u00a0\u202f"  # further separators of thousands
-MINUSES = "\u2212\u2013"  # as typesetters write a minus
+MINUSES = "\u2212\u2013"  # other characters for a minus: the minus sign and the en dash
 
 
 def grouped(marks: str) -> str:
@@ -99,7 +99,7 @@ def _number_in(text: str, form: str | None) -> float | None:
     if lower in MISSING_WORDS:
         return math.nan
     if form in FORMS:
-        return _written(text, str(form))
+        return _formatted_number(text, str(form))
     if form is not None and form.startswith("%") and (seconds := _since_midnight(text, form)) is not None:
         return seconds
     if _PLAIN.fullmatch(text):
@@ -116,6 +116,7 @@ def _number_in(text: str, form: str | None) -> float | None:
 
 
 def _since_midnight(text: str, form: str) -> float | None:
+    """Returns a time of the day as seconds since midnight; None if the text does not have the format."""
     try:
         moment = datetime.datetime.strptime(text, form)  # a time of the day has no zone
     except ValueError:
@@ -123,8 +124,8 @@ def _since_midnight(text: str, form: str) -> float | None:
     return moment.hour * 3600.0 + moment.minute * 60 + moment.second
 
 
-def _written(text: str, form: str) -> float | None:
-    """Reads a number with separated thousands, a currency, a percent sign or a unit."""
+def _formatted_number(text: str, form: str) -> float | None:
+    """Parses a number with separated thousands, a currency, a percent sign or a unit. Returns None for other texts."""
     text = text.translate(dict.fromkeys(map(ord, MINUSES), "-"))
     if text.startswith("(") and text.endswith(")"):  # a negative number in accounting
         text = f"-{text[1:-1]}"
@@ -173,8 +174,8 @@ def numbers_of(values: Any, name: str, form: str | None = None) -> NDArray[np.fl
         RequestError: a value is not a number.
     """
     if values.dtype.kind in "biuf":
-        known: NDArray[np.float64] = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        return known
+        numbers: NDArray[np.float64] = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        return numbers
     return _each(values, lambda value: number_of(value, form), name, "numbers")
 
 
@@ -201,7 +202,7 @@ def dates_of(values: Any, name: str, form: str | None) -> NDArray[np.float64]:
             return moments([str(day_of(each, form) or "") for each in given], None)
         return _seconds(pd.to_datetime(given, format=form or "ISO8601", utc=True, errors="coerce"))
 
-    def written(value: Any) -> float | None:
+    def seconds_of(value: Any) -> float | None:
         if is_missing(value):
             return math.nan
         if isinstance(value, datetime.date):  # a datetime is one too
@@ -218,7 +219,7 @@ def dates_of(values: Any, name: str, form: str | None) -> NDArray[np.float64]:
         found = moments(texts) if len(texts) == len(unique) else np.array([np.nan])
         if not np.isnan(found).any():
             return np.append(found, np.nan)[codes]
-    return _each(values, written, name, "dates")
+    return _each(values, seconds_of, name, "dates")
 
 
 def texts_of(values: Any) -> tuple[NDArray[np.intp], list[str]]:
@@ -226,10 +227,10 @@ def texts_of(values: Any) -> tuple[NDArray[np.intp], list[str]]:
     import pandas as pd
 
     codes, unique = pd.factorize(values)
-    words = [text_of(value) for value in unique]
-    known = {word: place for place, word in enumerate(dict.fromkeys(word for word in words if word is not None))}
-    table = np.array([*(-1 if word is None else known[word] for word in words), -1], dtype=np.intp)
-    return table[codes], list(known)
+    texts = [text_of(value) for value in unique]
+    indices = {text: index for index, text in enumerate(dict.fromkeys(text for text in texts if text is not None))}
+    table = np.array([*(-1 if text is None else indices[text] for text in texts), -1], dtype=np.intp)
+    return table[codes], list(indices)
 
 
 def shown(value: Any) -> str:
@@ -239,7 +240,11 @@ def shown(value: Any) -> str:
 
 
 def _each(values: Any, read: Callable[[Any], float | None], name: str, what: str) -> NDArray[np.float64]:
-    """Reads each distinct value once."""
+    """Returns a column's values as numbers; `read` is called once for each distinct value.
+
+    Raises:
+        RequestError: `read` returns None for a value; the message says that the column must hold `what`.
+    """
     import pandas as pd
 
     try:
@@ -259,9 +264,10 @@ def _each(values: Any, read: Callable[[Any], float | None], name: str, what: str
 
 
 def _seconds(moments: Any) -> NDArray[np.float64]:
+    """Returns dates as seconds since 1970, NaN for missing ones."""
     import pandas as pd
 
     index = pd.DatetimeIndex(moments).tz_convert(None).as_unit("us")
-    counted = index.to_numpy().astype("datetime64[us]")
-    found = counted.astype(np.int64) / 1e6
-    return np.where(np.isnat(counted), np.nan, found)
+    microseconds = index.to_numpy().astype("datetime64[us]")
+    seconds = microseconds.astype(np.int64) / 1e6
+    return np.where(np.isnat(microseconds), np.nan, seconds)

@@ -101,7 +101,7 @@ def submit_jobs(session: Session, launcher: Any, trials: Sequence[Trial]) -> Non
     waiting = [trial for trial in trials if trial.state == "WAITING"]
     if not waiting:
         return
-    began_ms = time.time_ns() // 1_000_000
+    start_ms = time.time_ns() // 1_000_000
     jobs: Sequence[Any] = ()
     problem = ""
     try:
@@ -111,9 +111,9 @@ def submit_jobs(session: Session, launcher: Any, trials: Sequence[Trial]) -> Non
         )
     except Exception as error:
         problem = in_a_line(error)
-    ran = _ran(session, began_ms)
+    runs = _runs_since(session, start_ms)
     for number, trial in enumerate(waiting):
-        view = ran.get(trial.fingerprint)
+        view = runs.get(trial.fingerprint)
         job = jobs[number] if number < len(jobs) else None
         failure = getattr(job, "_return_value", None)
         if view is not None:
@@ -126,12 +126,12 @@ def submit_jobs(session: Session, launcher: Any, trials: Sequence[Trial]) -> Non
         elif problem:
             trial.state, trial.reason = "FAILED", problem
         session.choose_objective_from(trial.metrics)
-    session.records.delete_replaced(trial for trial in waiting if trial.fingerprint in ran)
+    session.records.delete_replaced(trial for trial in waiting if trial.fingerprint in runs)
 
 
-def _ran(session: Session, began_ms: int) -> dict[str, RunView]:
-    """Returns fingerprint -> run of this sweep, for the runs since `began_ms`."""
+def _runs_since(session: Session, start_ms: int) -> dict[str, RunView]:
+    """Returns fingerprint -> run of this sweep, for the runs since `start_ms`."""
     if session.store is None:
         return {}
     views = search(session.store, parent_run_id=session.run_id, newest_first=False)
-    return {view.tags.get("kexp.fingerprint", ""): view for view in views if view.start_ms >= began_ms - 1000}
+    return {view.tags.get("kexp.fingerprint", ""): view for view in views if view.start_ms >= start_ms - 1000}

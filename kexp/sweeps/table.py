@@ -19,9 +19,9 @@ from kexp.training.progress import format_seconds
 
 __all__ = ["LiveTable", "best_trial", "leaderboard", "own_overrides", "problems", "shared_overrides"]
 
-_REDRAW_S = 0.2
-_PLAIN_S = 2.0
-_SHOWN = 20
+_REDRAW_S = 0.2  # seconds between two drawings of the live table
+_PLAIN_S = 2.0  # seconds between two status lines where the output is no terminal
+_MOST_LINES = 20  # trials in the live table; elsewhere, sweeps up to this size get a line for each trial
 
 
 class LiveTable:
@@ -64,7 +64,7 @@ class LiveTable:
                 self._draw()
         elif trial.over:
             due = time.monotonic() - self._drawn >= _PLAIN_S or all(each.over for each in reversed(self.trials))
-            if due or self._to_run <= _SHOWN or trial.state != "FINISHED":
+            if due or self._to_run <= _MOST_LINES or trial.state != "FINISHED":
                 self._write(self._line(trial) + "\n")
             if due:
                 self._drawn = time.monotonic()
@@ -78,7 +78,7 @@ class LiveTable:
     def _draw(self) -> None:
         self._drawn = time.monotonic()
         running = [trial for trial in self.trials if trial.state == "RUNNING"]
-        lines = [self._line(trial) for trial in running[:_SHOWN]] + [self._status()]
+        lines = [self._line(trial) for trial in running[:_MOST_LINES]] + [self._status()]
         if self._show is not None:
             self._show("\n".join(lines))
             return
@@ -99,7 +99,7 @@ class LiveTable:
     def _status(self) -> str:
         counts = Counter(trial.state for trial in self.trials)
         over = sum(1 for trial in self.trials if trial.over and trial.attempts)
-        left = self._left_s(over, counts["RUNNING"])
+        remaining_s = self._remaining_s(over, counts["RUNNING"])
         parts = [f"{sum(1 for t in self.trials if t.over)}/{max(self._all, len(self.trials))} trials"]
         parts += [
             f"{counts[state]} {state.lower()}" for state in ("FAILED", "PRUNED", "KILLED", "INVALID") if counts[state]
@@ -108,10 +108,10 @@ class LiveTable:
         best = None if objective is None else best_trial(self.trials, objective)
         if objective is not None and best is not None:
             parts.append(f"best {objective.metric} {best.metrics[objective.metric]:.4g} (trial {best.number})")
-        parts.append("" if left is None else f"{format_seconds(left)} left")
+        parts.append("" if remaining_s is None else f"{format_seconds(remaining_s)} left")
         return "  ".join(part for part in parts if part)
 
-    def _left_s(self, over: int, running: int) -> float | None:
+    def _remaining_s(self, over: int, running: int) -> float | None:
         """Estimates the seconds until the last trial ends; None while it cannot be estimated.
 
         The first trials take longer, because they wait for imports and compilation. The estimate therefore counts from
@@ -121,8 +121,8 @@ class LiveTable:
             return None
         if self._first_end is None:
             self._first_end = time.monotonic(), over, over + running
-        since, ended, beside = self._first_end
-        if not beside < over < self._to_run:
+        since, ended, begun = self._first_end
+        if not begun < over < self._to_run:
             return None
         return (time.monotonic() - since) / (over - ended) * (self._to_run - over)
 

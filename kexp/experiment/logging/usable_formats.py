@@ -57,23 +57,23 @@ def usable_formats(prepared: Prepared, model: keras.Model, formats: Mapping[str,
     usable = {}
     without: dict[str, list[str]] = {}
     for name, fmt in formats.items():
-        reason = _why_not(prepared, model, name, fmt)
+        reason = _refusal_reason(prepared, model, name, fmt)
         if reason and name in experiment.save.formats:
-            raise ConfigError(f"save.formats: {name} cannot hold {_called(prepared)}: {reason}")
+            raise ConfigError(f"save.formats: {name} cannot hold {_model_label(prepared)}: {reason}")
         if reason:
             without.setdefault(reason, []).append(name)
         else:
             usable[name] = fmt
     mlflow = experiment.save.model
     if mlflow and _MLFLOW not in usable:
-        reason = _why_not(prepared, model, _MLFLOW, build_format(_MLFLOW))
+        reason = _refusal_reason(prepared, model, _MLFLOW, build_format(_MLFLOW))
         if reason:
             mlflow = False
             without.setdefault(reason, []).append("the MLflow model")
     for reason, names in without.items():
         listed = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
         verb = "are" if len(names) > 1 else "is"
-        lines.append(f"{listed} cannot hold {_called(prepared)} and {verb} left out: {reason}")
+        lines.append(f"{listed} cannot hold {_model_label(prepared)} and {verb} left out: {reason}")
     return UsableFormats(usable, mlflow, lines)
 
 
@@ -98,11 +98,11 @@ def _is_plain(prepared: Prepared, model: keras.Model) -> bool:
     return homes <= {"keras", OURSELVES} and "Lambda" not in {kind.__name__ for kind in kinds}
 
 
-def _called(prepared: Prepared) -> str:
+def _model_label(prepared: Prepared) -> str:
     return f"model={prepared.experiment.model.name}"
 
 
-def _why_not(prepared: Prepared, model: keras.Model, name: str, fmt: Format) -> str:
+def _refusal_reason(prepared: Prepared, model: keras.Model, name: str, fmt: Format) -> str:
     """Returns the reason why a format cannot store the model; empty if it can."""
     import keras
     import numpy as np

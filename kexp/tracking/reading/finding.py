@@ -55,7 +55,7 @@ def find_run(settings: StoreSettings, ref: str, *, key: str = "RUN") -> RunView:
     if _WHOLE_ID.fullmatch(ref):
         return _with_full_id(settings, ref, key)
     if ref.startswith(_BEST):
-        return _best(settings, find_sweep(settings, ref.removeprefix(_BEST), key=key), key)
+        return _best_trial(settings, find_sweep(settings, ref.removeprefix(_BEST), key=key), key)
     if ref == "latest":
         found = list(search(settings, limit=1))
         if not found:
@@ -89,6 +89,7 @@ def ambiguous_error(key: str, ref: str, matching: Sequence[RunView]) -> ConfigEr
 
 
 def _ambiguity(ref: str, matching: Sequence[RunView]) -> str:
+    """Returns how a reference matches several runs: by name, by the beginning of their ids, or both."""
     named = sum(view.name == ref for view in matching)
     begun = sum(view.run_id.startswith(ref) for view in matching)
     parts = [f"is the name of {named} runs" if named > 1 else "is the name of a run"] * bool(named)
@@ -138,7 +139,12 @@ def _with_full_id(settings: StoreSettings, run_id: str, key: str) -> RunView:
     return found
 
 
-def _best(settings: StoreSettings, sweep: RunView, key: str) -> RunView:
+def _best_trial(settings: StoreSettings, sweep: RunView, key: str) -> RunView:
+    """Returns the run of a sweep's best trial.
+
+    Raises:
+        ConfigError: the run is no sweep, or has no best trial.
+    """
     if SWEEP_NAME not in sweep.tags:
         raise ConfigError(f"{key}: {sweep.name} is a run and no sweep")
     run_id = sweep.tags.get(BEST_TRIAL)

@@ -32,7 +32,7 @@ def end_run(
     time_ms: int | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> None:
-    """Ends a run in the store, and deletes its signs of life.
+    """Ends a run in the store, and deletes its heartbeat tags.
 
     Args:
         client: MLflow's client of the store.
@@ -46,11 +46,11 @@ def end_run(
     """
     for key, value in (tags or {}).items():
         client.set_tag(run_id, key, value)
-    signs = (HEARTBEAT, HOST, PID)
+    heartbeat = (HEARTBEAT, HOST, PID)
     store = sql_store(client)
     if store is None:
-        with ThreadPoolExecutor(len(signs)) as pool:  # at the same time, because a server may be far away
-            for key in signs:
+        with ThreadPoolExecutor(len(heartbeat)) as pool:  # at the same time, because a server may be far away
+            for key in heartbeat:
                 pool.submit(client.delete_tag, run_id, key)
             client.set_terminated(run_id, status, time_ms)
         return
@@ -59,4 +59,4 @@ def end_run(
 
     client.set_terminated(run_id, status, time_ms)
     with contextlib.suppress(Exception), store.ManagedSessionMaker(read_only=False) as session:
-        session.execute(delete(SqlTag).where(SqlTag.run_uuid == run_id, SqlTag.key.in_(signs)))
+        session.execute(delete(SqlTag).where(SqlTag.run_uuid == run_id, SqlTag.key.in_(heartbeat)))
