@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     for note in rows.notes:
         print(f"note      {note}")
     width = max(len(name) for name in metrics)
-    recorded = _recorded(run.view.metrics) if own and not args.overrides and (args.part or "test") == "test" else {}
+    recorded = _test_metrics(run.view.metrics) if own and not args.overrides and (args.part or "test") == "test" else {}
     for name, value in metrics.items():
         print(f"{name:<{max(width, 8)}}  {value:.6g}{_against(value, recorded.get(name))}")
     return 0
@@ -65,7 +65,7 @@ def _chooses_data(override: str) -> bool:
     return key == "data" or (key.startswith("data.") and key != "data.feed")
 
 
-def _recorded(metrics: Mapping[str, float]) -> dict[str, float]:
+def _test_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name.removeprefix("test_"): value for name, value in metrics.items() if name.startswith("test_")}
 
 

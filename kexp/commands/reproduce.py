@@ -78,13 +78,13 @@ def _report(comparison: Comparison) -> None:
         return
     first = comparison.differences[0]
     print(f"different {len(comparison.differences)} values of {compared}")
-    print(f"first     {_place(first)}: {_value(first.then)} then, {_value(first.now)} now")
-    largest = max(comparison.differences, key=_distance)
-    if largest is not first and _distance(largest) > 0:
-        print(f"largest   {_place(largest)}: {_value(largest.then)} then, {_value(largest.now)} now")
+    print(f"first     {_epoch_and_metric(first)}: {_value(first.then)} then, {_value(first.now)} now")
+    largest = max(comparison.differences, key=_absolute_difference)
+    if largest is not first and _absolute_difference(largest) > 0:
+        print(f"largest   {_epoch_and_metric(largest)}: {_value(largest.then)} then, {_value(largest.now)} now")
 
 
-def _place(difference: Difference) -> str:
+def _epoch_and_metric(difference: Difference) -> str:
     return difference.metric if difference.epoch is None else f"epoch {difference.epoch}, {difference.metric}"
 
 
@@ -92,7 +92,7 @@ def _value(value: float | None) -> str:
     return "nothing" if value is None else repr(value)
 
 
-def _distance(difference: Difference) -> float:
+def _absolute_difference(difference: Difference) -> float:
     if difference.then is None or difference.now is None:
         return 0.0
     return abs(difference.then - difference.now)

@@ -39,7 +39,7 @@ def build_compiled(prepared: Prepared) -> keras.Model:
         check_embedding(prepared, model)
         _check_batches(prepared, model)
         if prepared.earlier is None:
-            adapt(model, lambda: _features(prepared.splits.train), pooled=prepared.spec.image_shape is not None)
+            adapt(model, lambda: _feature_batches(prepared.splits.train), pooled=prepared.spec.image_shape is not None)
         else:  # the layers keep what they learned from the earlier run's data
             follow_weights(model)
         compile_model(experiment, model, train.steps_per_epoch, weighted=prepared.is_weighted)
@@ -133,7 +133,8 @@ def _acts_on_steps(experiment: Experiment) -> bool:
     )
 
 
-def _features(part: Part) -> Iterator[Any]:
+def _feature_batches(part: Part) -> Iterator[Any]:
+    """Yields the features of the rows, in chunks."""
     from kexp.data.source import chunks
 
     return (part.batch(rows)[0] for rows in chunks(len(part)))

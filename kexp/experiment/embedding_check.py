@@ -32,13 +32,13 @@ def check_embedding(prepared: Prepared, model: keras.Model) -> None:
     embedding = _of_rows(model)
     if embedding is None:
         return
-    low, high = _bounds(prepared.splits.data)
+    low, high = _feature_range(prepared.splits.data)
     if low < 0:
         raise DataError(f"data: rows must hold whole numbers of 0 or more for an Embedding, got {low:g}")
     size = int(embedding.input_dim)
     if high >= size:
         raise ConfigError.at(
-            _key(prepared),
+            _config_key(prepared),
             f"must be at least {int(high) + 1}, as the highest number in the rows is {high:g}",
             size,
         )
@@ -66,7 +66,8 @@ def _is_given(layer: Any, model: keras.Model) -> bool:
     return any(getattr(layer, "input", None) is each for each in inputs)
 
 
-def _bounds(data: Data) -> tuple[float, float]:
+def _feature_range(data: Data) -> tuple[float, float]:
+    """Returns the lowest and the highest number in the features. Cached."""
     from kexp.data.source import chunks
 
     if data not in _cache:
@@ -75,7 +76,8 @@ def _bounds(data: Data) -> tuple[float, float]:
     return _cache[data]
 
 
-def _key(prepared: Prepared) -> str:
+def _config_key(prepared: Prepared) -> str:
+    """Returns the config key with the size of the embedding, for messages."""
     model = prepared.experiment.model
     for place, layer in enumerate(model.parameters.get("layers") or ()):
         name = layer if isinstance(layer, str) else dict(layer).get("name")

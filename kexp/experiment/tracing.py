@@ -84,7 +84,7 @@ def why_untraceable(experiment: Experiment, model: keras.Model, batch: tuple[Any
     Returns:
         A message that names the component, or the model if each component can be traced separately.
     """
-    for component, why in _tries(experiment, model, *(_symbol(each) for each in batch[:2])):
+    for component, why in _tries(experiment, model, *(_symbolic_tensor(each) for each in batch[:2])):
         if why is not None:
             return _sentence(component, why)
     return _sentence(f"model: {experiment.model.name}", error)
@@ -100,7 +100,7 @@ def _tries(experiment: Experiment, model: keras.Model, x: Any, y: Any) -> Iterat
         for position, layer in enumerate(model.layers):
             # A ParametricActivation computes its output shape without a call, so its `call` is traced.
             value, why = _traced(layer.call if type(layer).__name__ == "ParametricActivation" else layer, value)
-            yield _called(experiment, layer, position), why
+            yield _layer_label(experiment, layer, position), why
     else:
         value, why = _traced(model, x)
         yield f"model: {experiment.model.name}", why
@@ -114,8 +114,11 @@ def _tries(experiment: Experiment, model: keras.Model, x: Any, y: Any) -> Iterat
     schedule, optimizer = experiment.optimizer.common.get("schedule"), model.optimizer
     if schedule is not None:
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # mixed precision wraps it
-        yield f"schedule: {schedule.name}", _traced(optimizer._learning_rate, _symbol(optimizer.iterations.value))[1]
-    gradients = [_symbol(variable.value) for variable in model.trainable_variables]
+        yield (
+            f"schedule: {schedule.name}",
+            _traced(optimizer._learning_rate, _symbolic_tensor(optimizer.iterations.value))[1],
+        )
+    gradients = [_symbolic_tensor(variable.value) for variable in model.trainable_variables]
     if model.optimizer.built:
         _, why = _traced(lambda *each: model.optimizer.apply(list(each), model.trainable_variables), *gradients)
         yield f"optimizer: {experiment.optimizer.name}", why
@@ -125,7 +128,7 @@ def _sentence(component: str, why: Exception) -> str:
     return f"{component} cannot be compiled by JAX: {describe_error(why)}"
 
 
-def _called(experiment: Experiment, layer: Any, position: int) -> str:
+def _layer_label(experiment: Experiment, layer: Any, position: int) -> str:
     if type(layer).__name__ == "ParametricActivation" and layer.function == experiment.activation.name:
         return f"activation: {layer.function}"
     return f"model: layer {position} ({type(layer).__name__})"
@@ -142,7 +145,7 @@ def _state(model: keras.Model) -> tuple[list[Any], ...]:
     return tuple([variable.value for variable in part] for part in parts)
 
 
-def _symbol(value: Any) -> Any:
+def _symbolic_tensor(value: Any) -> Any:
     import keras
 
     return keras.KerasTensor(value.shape, str(value.dtype))
@@ -168,4 +171,4 @@ def _penalised(layer: Any) -> Exception | None:
         with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
             return sum(layer.losses)
 
-    return _traced(run, *[_symbol(variable.value) for variable in variables])[1]
+    return _traced(run, *[_symbolic_tensor(variable.value) for variable in variables])[1]

@@ -97,21 +97,21 @@ def remove(path: Path) -> None:
 def sync_tree(path: Path) -> None:
     """Flushes a file, or every file of a folder, to the disk."""
     if not path.is_dir():
-        _sync(path)
+        _fsync(path)
         return
     for folder, _, names in os.walk(path):
         for name in names:
-            _sync(Path(folder, name))
+            _fsync(Path(folder, name))
         sync_directory(Path(folder))
 
 
 def sync_directory(folder: Path) -> None:
     """Flushes the entries of a folder to the disk; does nothing on systems that cannot (Windows)."""
     with contextlib.suppress(PermissionError, NotImplementedError):
-        _sync(folder)
+        _fsync(folder)
 
 
-def _sync(path: Path) -> None:
+def _fsync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -90,14 +90,14 @@ def verify_digest(folder: Path, filename: str) -> bool:
     if not path.exists():
         raise LoadError(f"{path} does not exist")
     found = digest_of(path, filename)
-    versions = [_of(filename, digests) for digests in manifest]
-    if any(_sums(found) == _sums(version) for version in versions if version):
+    versions = [_digests_under(filename, digests) for digests in manifest]
+    if any(_sha256_sums(found) == _sha256_sums(version) for version in versions if version):
         return True
     expected = versions[0] or versions[1]
     if not expected:
         raise LoadError(f"{path} is not listed in {MANIFEST}")
     for name in sorted({*expected, *found}):
-        wanted, got = _sums(expected).get(name), _sums(found).get(name)
+        wanted, got = _sha256_sums(expected).get(name), _sha256_sums(found).get(name)
         if wanted != got:
             raise LoadError(
                 f"{folder / name} has changed since it was saved: {MANIFEST} has sha256 {wanted}, got {got}"
@@ -107,15 +107,16 @@ def verify_digest(folder: Path, filename: str) -> bool:
 
 def listed_elsewhere(digests: Digests, filenames: Iterable[str]) -> Digests:
     """Returns the entries of `digests` that belong to none of `filenames`."""
-    own = {name for filename in filenames for name in _of(filename, digests)}
+    own = {name for filename in filenames for name in _digests_under(filename, digests)}
     return {name: entry for name, entry in digests.items() if name not in own}
 
 
-def _of(filename: str, digests: Digests) -> Digests:
+def _digests_under(filename: str, digests: Digests) -> Digests:
+    """Returns the digests of a saved file; of a folder, those of the files in it."""
     return {name: entry for name, entry in digests.items() if name == filename or name.startswith(f"{filename}/")}
 
 
-def _sums(digests: Digests) -> dict[str, str]:
+def _sha256_sums(digests: Digests) -> dict[str, str]:
     return {name: entry["sha256"] for name, entry in digests.items()}
 
 

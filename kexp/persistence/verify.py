@@ -83,7 +83,7 @@ class Reference:
         Returns:
             The difference, as the end of a sentence; None if there is none.
         """
-        if self.optimizer and sorted(map(_identity, stored())) != sorted(map(_identity, self.optimizer)):
+        if self.optimizer and sorted(map(_bits, stored())) != sorted(map(_bits, self.optimizer)):
             return "reads back with another optimizer state"
         return None
 
@@ -102,7 +102,7 @@ class Reference:
         if len(weights) != len(self.weights):
             return f"reads back with {len(weights)} weights instead of {len(self.weights)}"
         for variable, expected, got in zip(self.model.weights, self.weights, weights, strict=True):
-            if _identity(expected) != _identity(got):
+            if _bits(expected) != _bits(got):
                 return f"reads back with another value of {variable.path}"
         return None
 
@@ -128,5 +128,6 @@ def _arrays(variables: Iterable[Any]) -> list[NDArray[Any]]:
     return [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in variables]
 
 
-def _identity(array: NDArray[Any]) -> tuple[str, tuple[int, ...], bytes]:
+def _bits(array: NDArray[Any]) -> tuple[str, tuple[int, ...], bytes]:
+    """Returns what is equal for two arrays if and only if they are equal bit by bit."""
     return str(array.dtype), array.shape, array.tobytes()

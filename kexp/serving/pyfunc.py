@@ -61,7 +61,7 @@ class Served:
 
         try:
             x, labels, index = self.features(model_input)
-            outputs = self._predicted(x)
+            outputs = self._predict(x)
         except RequestError as error:
             raise _refusal(str(error)) from None
         arrays = self.outputs.arrays(outputs)
@@ -95,7 +95,7 @@ class Served:
             return (*last_windows(frame, encoding), None)
         return encode(frame, encoding), {}, frame.index
 
-    def _predicted(self, x: NDArray[np.float32]) -> NDArray[Any]:
+    def _predict(self, x: NDArray[np.float32]) -> NDArray[Any]:
         if not len(x):
             raise RequestError("must have a row at least, got none")
         with self._one_at_a_time:
@@ -129,6 +129,7 @@ def load(path: str) -> Served:
 
 
 def _refusal(sentence: str) -> Exception:
+    """Creates an error that MLflow's server answers with status 400 and this sentence."""
     from mlflow.exceptions import INVALID_PARAMETER_VALUE, MlflowException
 
     class Refusal(MlflowException):  # type: ignore[misc]

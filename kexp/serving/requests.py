@@ -34,11 +34,11 @@ def frame_of(given: Any, names: Sequence[str]) -> Any:
     elif isinstance(given, Mapping):
         columns = {str(name): _unquoted(values) for name, values in given.items()}
         single = not any(isinstance(values, (list, tuple, np.ndarray, pd.Series)) for values in columns.values())
-        given = _framed([columns] if single else columns)
+        given = _to_frame([columns] if single else columns)
     elif isinstance(given, (list, tuple)) and given and all(isinstance(each, Mapping) for each in given):
-        given = _framed([{name: _unquoted(value) for name, value in each.items()} for each in given])
+        given = _to_frame([{name: _unquoted(value) for name, value in each.items()} for each in given])
     elif not isinstance(given, pd.DataFrame):
-        given = _framed(given)
+        given = _to_frame(given)
     if isinstance(given.columns, pd.RangeIndex):
         if len(given.columns) != len(names):
             raise RequestError(
@@ -67,7 +67,7 @@ def items_of(given: Any, name: str) -> Any:
         given = pd.DataFrame(given)
     if isinstance(given, pd.DataFrame):
         if name not in given.columns and len(given.columns) != 1:
-            raise RequestError(f"the column {name!r} must be there, got {_named(given.columns)}")
+            raise RequestError(f"the column {name!r} must be there, got {_list_names(given.columns)}")
         given = given[name] if name in given.columns else given.iloc[:, 0]
     if isinstance(given, pd.Series):
         return given.tolist()
@@ -121,7 +121,7 @@ def _numbers(frame: Any, shape: Sequence[int], names: Sequence[str] | None) -> A
         frame = frame.rename(columns=str)
         absent = [name for name in names if name not in frame.columns]
         if absent:
-            raise RequestError(f"the column {absent[0]!r} must be there, got {_named(frame.columns)}")
+            raise RequestError(f"the column {absent[0]!r} must be there, got {_list_names(frame.columns)}")
         frame = frame[list(names)]
     elif len(frame.columns) == 1 and math.prod(shape) > 1:
         return np.array(frame.iloc[:, 0].tolist())
@@ -143,7 +143,7 @@ def texts_in(given: Any, name: str) -> list[str]:
     return [text_of(each) or "" for each in items]
 
 
-def _framed(rows: Any) -> Any:
+def _to_frame(rows: Any) -> Any:
     import pandas as pd
 
     try:
@@ -161,7 +161,7 @@ def _unquoted(values: Any) -> Any:
     return values
 
 
-def _named(columns: Any) -> str:
+def _list_names(columns: Any) -> str:
     return ", ".join(map(repr, columns)) or "none"
 
 

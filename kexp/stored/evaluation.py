@@ -81,7 +81,7 @@ def other_rows(experiment: Experiment, run_data: Description, name: str = "all")
     part = getattr(splits, name)
     if part is None:
         raise DataError(f"--part: the data has no {name} rows")
-    return Rows(part.encode(_form(experiment, data.spec.task)), f"{experiment.data.name}, the {name} split")
+    return Rows(part.encode(_target_form(experiment, data.spec.task)), f"{experiment.data.name}, the {name} split")
 
 
 def evaluate(model: keras.Model | Predictor, experiment: Experiment, rows: Rows) -> dict[str, float]:
@@ -213,9 +213,9 @@ def _all_of(data: Data, experiment: Experiment) -> Part:
     from kexp.data import Part
 
     form: Any = "class_index" if data.spec.task == "classification" else "dense"
-    return Part(data, np.arange(len(data), dtype=np.intp), form).encode(_form(experiment, data.spec.task))
+    return Part(data, np.arange(len(data), dtype=np.intp), form).encode(_target_form(experiment, data.spec.task))
 
 
-def _form(experiment: Experiment, task: str) -> Any:
+def _target_form(experiment: Experiment, task: str) -> Any:
     assert experiment.loss is not None
     return traits.of_node(experiment.loss).targets_for(task)

@@ -113,7 +113,7 @@ def compare(run: StoredRun, history: History, tested: Mapping[str, float]) -> Co
     stored = {key: value for key, value in run.view.metrics.items() if key.startswith("test_")}
     tests = list(dict.fromkeys([*tested, *stored]))
     found += [Difference(key, None, stored.get(key), tested.get(key)) for key in tests]
-    differences = tuple(each for each in found if not _same(each.then, each.now))
+    differences = tuple(each for each in found if not _same_value(each.then, each.now))
     return Comparison((*keys, *tests), len(history), differences)
 
 
@@ -127,7 +127,7 @@ def changed_packages(run: StoredRun) -> dict[str, tuple[str, str]]:
     return {name: (str(then.get(name, "absent")), str(now.get(name, "absent"))) for name in names} if record else {}
 
 
-def _same(then: float | None, now: float | None) -> bool:
+def _same_value(then: float | None, now: float | None) -> bool:
     if then is None or now is None:
         return False
     return then == now or (math.isnan(then) and math.isnan(now))

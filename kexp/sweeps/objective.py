@@ -84,7 +84,7 @@ def choose_objective(
     """
     measured = list(metrics)
     if metric is None:
-        metric = _usual(measured, losses_differ)
+        metric = _default_metric(measured, losses_differ)
     elif measured and metric not in measured:
         raise UnknownNameError(key, "metric", metric, measured)
     if direction is None:
@@ -124,7 +124,8 @@ def choose_objectives(
     ]
 
 
-def _usual(measured: Sequence[str], losses_differ: bool) -> str:
+def _default_metric(measured: Sequence[str], losses_differ: bool) -> str:
+    """Returns the metric to rank by if the user names none: `val_loss`, unless the trials have different losses."""
     validation = [name for name in measured if name.startswith("val_")]
     others = [name for name in validation if name != "val_loss" and direction_of(name) is not None]
     training = [name for name in measured if not name.startswith(("val_", "test_"))]

@@ -50,7 +50,7 @@ def command_of(ref: str, *, uri: str | None = None, experiment: str | None = Non
         StoreError: the store cannot be read.
     """
     settings = chosen_store(uri, experiment)
-    view = _parent(settings, ref)
+    view = _sweep_run(settings, ref)
     refuse_running(view)
     delivered = _deliver_what_waits(view)
     try:
@@ -89,7 +89,7 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "\\'") + "'"
 
 
-def _parent(settings: StoreSettings, ref: str) -> RunView:
+def _sweep_run(settings: StoreSettings, ref: str) -> RunView:
     view = find_sweep(settings, ref)
     if "kexp.sweep.key" not in view.tags:
         again = command_line("reproduce", view.run_id[:8], store=settings)

@@ -65,10 +65,10 @@ def preview(group: str, name: str, overrides: Sequence[str]) -> Iterator[tuple[s
         except ConfigError as error:
             yield "lane", f"not known: {error}"
             return
-    yield "lane", _lane(prepared, planned)
+    yield "lane", _lane_line(prepared, planned)
 
 
-def _lane(prepared: Prepared, planned: Plan) -> str:
+def _lane_line(prepared: Prepared, planned: Plan) -> str:
     with_data = f"with data={prepared.experiment.data.name}"
     if planned.fallbacks:
         return f"no, {with_data}: {planned.fallbacks[0].reason}; a sweep runs its trials in worker processes"

@@ -27,7 +27,7 @@ def check_extras(tracking: Tracking) -> None:
         return
     key, names = "tracking.artifacts", dict[str, str]()
     for given in tracking.artifacts:
-        path = _path(given)
+        path = _absolute_path(given)
         if not path.exists():
             raise ConfigError.at(key, "must be files and folders that exist", given)
         if names.setdefault(path.name, given) != given:
@@ -39,7 +39,7 @@ def log_extras(tracker: Tracker, tracking: Tracking) -> Iterator[None]:
     """Logs the user's files, and system metrics until the block ends."""
     with log_system_metrics(tracker, tracking.enabled and measures_system(tracking)):
         for given in tracking.artifacts:
-            tracker.log_file(_path(given), _FOLDER)
+            tracker.log_file(_absolute_path(given), _FOLDER)
         yield
 
 
@@ -50,5 +50,5 @@ def measures_system(tracking: Tracking) -> bool:
     return tracking.system_metrics
 
 
-def _path(given: str) -> Path:
+def _absolute_path(given: str) -> Path:
     return Path(given).expanduser().resolve()

@@ -34,7 +34,7 @@ def note_of(prepared: Prepared, size: Mapping[str, int], command: str, outcome: 
     chosen = {"optimizer": experiment.optimizer, "loss": experiment.loss}
     compiled = ", ".join(f"{group} `{node.name}`" for group, node in chosen.items() if node is not None)
     facts = [
-        f"- Data: `{data_name(experiment.data)}`, {_described(splits.spec)}; rows: {rows}",
+        f"- Data: `{data_name(experiment.data)}`, {_data_line(splits.spec)}; rows: {rows}",
         f"- Model: `{experiment.model.name}` with {size['model_parameters']:,} parameters; {compiled}",
     ]
     given = experiment.tracking.description
@@ -53,7 +53,8 @@ def outcome_of(history: History, tested: Mapping[str, float], duration_s: float)
     return f"**{metrics}** after {epochs}, {format_seconds(duration_s)}{stopped}"
 
 
-def _described(spec: DataSpec) -> str:
+def _data_line(spec: DataSpec) -> str:
+    """Describes the features and the targets, for example "4 features, 3 classes"."""
     shape = spec.feature_shape
     sort = "texts" if spec.words else f"{shape[0]} features" if len(shape) == 1 else " x ".join(map(str, shape))
     if spec.task == "classification":

@@ -144,7 +144,7 @@ def _rows(prepared: Prepared) -> tuple[dict[str, Any], list[Column], Any]:
         example = {"columns": ["image"], "data": [[_png(prepared)]]}
         return rows, [{"type": "any", "name": "image", "required": True}], example
     count = max(1, min(EXAMPLE_ROWS, MOST_NUMBERS // max(1, math.prod(spec.feature_shape))))
-    some, names = _first(prepared, count).tolist(), rows["names"]
+    some, names = _first_rows(prepared, count).tolist(), rows["names"]
     if names:
         return rows, [_column(name, "double") for name in names], {"columns": names, "data": some}
     return rows, [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, *spec.feature_shape]}}], some
@@ -206,7 +206,7 @@ def _table_rows(prepared: Prepared, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _first(prepared: Prepared, count: int) -> Any:
+def _first_rows(prepared: Prepared, count: int) -> Any:
     import numpy as np
 
     train = prepared.splits.train
@@ -221,7 +221,7 @@ def _png(prepared: Prepared) -> str:
     import numpy as np
     from PIL import Image
 
-    pixels = np.round(_first(prepared, 1)[0] * 255).astype(np.uint8)
+    pixels = np.round(_first_rows(prepared, 1)[0] * 255).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()

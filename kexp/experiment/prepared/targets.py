@@ -105,7 +105,7 @@ def _try(node: Node, splits: Splits, form: str) -> int | Exception:
         own = node.component.target.partition(":")[0]
         with warnings.catch_warnings(), np.errstate(all="ignore"), untouched([own]):
             warnings.simplefilter("ignore")
-            result = _called(node, targets, _outputs((count, *spec.positions, units), activation))
+            result = _call(node, targets, _outputs((count, *spec.positions, units), activation))
     except (BuildError, ComponentError, DataError):
         raise
     except Exception as error:  # raised by the function: it does not take these targets
@@ -129,7 +129,7 @@ def _outputs(shape: tuple[int, ...], activation: str) -> Any:
     return 1 / (1 + np.exp(-scores)) if activation == "sigmoid" else scores
 
 
-def _called(node: Node, targets: Any, outputs: Any) -> Any:
+def _call(node: Node, targets: Any, outputs: Any) -> Any:
     """Returns the values of a loss or the result of a metric, called as Keras calls them."""
     import keras
     import numpy as np

@@ -82,9 +82,9 @@ def check_architecture(config: Mapping[str, Any], *, known_layers: Iterable[str]
         raise LoadError(f"model.layers: must be a list of 1 to {_MAX_LAYERS} layers")
     for key, value in inside.items():
         if key != "layers":
-            _argument(f"model.{key}", key, value)
+            _check_argument(f"model.{key}", key, value)
     checked = [_layer(f"model.layers[{index}]", layer, known) for index, layer in enumerate(layers)]
-    _sizes(checked, _input_shape(inside, checked))
+    _check_sizes(checked, _input_shape(inside, checked))
 
 
 def _layer(path: str, layer: Any, known: frozenset[str]) -> tuple[str, Mapping[str, Any]]:
@@ -92,13 +92,13 @@ def _layer(path: str, layer: Any, known: frozenset[str]) -> tuple[str, Mapping[s
     kind = layer.get("class_name")
     if kind not in known:
         raise LoadError(
-            f"{path}: not a layer that is loaded from an untrusted file: {str(kind)[:80]!r}" + _near(kind, known)
+            f"{path}: not a layer that is loaded from an untrusted file: {str(kind)[:80]!r}" + _suggestion(kind, known)
         )
     if kind in KNOWN_LAYERS:
         _keras_only(path, layer)
     _check_plain(f"{path}.build_config", layer.get("build_config"))
     for key, value in config.items():
-        _argument(f"{path}.{str(key)[:80]}", key, value)
+        _check_argument(f"{path}.{str(key)[:80]}", key, value)
     return kind, config
 
 
@@ -126,7 +126,12 @@ def _keras_only(path: str, node: Mapping[str, Any]) -> None:
         raise LoadError(f"{path}.registered_name: must be that of a Keras class, got {str(registered)[:80]!r}")
 
 
-def _argument(path: str, key: Any, value: Any) -> None:
+def _check_argument(path: str, key: Any, value: Any) -> None:
+    """Checks an argument of a layer by its name and value.
+
+    Raises:
+        LoadError: the argument is not one that an untrusted file may have.
+    """
     if not isinstance(key, str) or not _TEXT.fullmatch(key):
         raise LoadError(f"{path}: not the name of an argument")
     if key.endswith("activation") or key == "activity_function":
@@ -151,7 +156,7 @@ def _activation(path: str, value: Any) -> None:
     ):
         name = value.get("config")
     if name is not None and not (isinstance(name, str) and name in _ACTIVATIONS):
-        raise LoadError(f"{path}: not a known activation: {str(name)[:80]!r}" + _near(name, _ACTIVATIONS))
+        raise LoadError(f"{path}: not a known activation: {str(name)[:80]!r}" + _suggestion(name, _ACTIVATIONS))
 
 
 def _part(path: str, key: str, value: Mapping[str, Any]) -> None:
@@ -201,7 +206,12 @@ def _input_shape(inside: Mapping[str, Any], layers: list[tuple[str, Mapping[str,
     return shape[1:]
 
 
-def _sizes(layers: list[tuple[str, Mapping[str, Any]]], shape: list[int | None]) -> None:
+def _check_sizes(layers: list[tuple[str, Mapping[str, Any]]], shape: list[int | None]) -> None:
+    """Checks that the model is not too large for this machine, before it is built.
+
+    Raises:
+        LoadError: it is, or its layers do not fit together.
+    """
     try:
         weights, elements = largest_sizes(layers, shape)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
@@ -212,5 +222,5 @@ def _sizes(layers: list[tuple[str, Mapping[str, Any]]], shape: list[int | None])
         raise LoadError(f"model: may hold at most {_MAX_ELEMENTS} values an example, this one could hold {elements}")
 
 
-def _near(name: Any, known: frozenset[str]) -> str:
+def _suggestion(name: Any, known: frozenset[str]) -> str:
     return suggestion(name, known) if isinstance(name, str) else ""

@@ -82,7 +82,7 @@ def _convolution(kind: str, config: Mapping[str, Any], shape: Shape) -> tuple[in
         grown = [
             size * by + wide * apart for size, by, wide, apart in zip(grown, strides, sizes, dilation, strict=True)
         ]
-    return weights, _joined(config, grown, outputs)
+    return weights, _with_channels(config, grown, outputs)
 
 
 def _reshaped(kind: str, config: Mapping[str, Any], shape: Shape) -> Shape:
@@ -102,7 +102,7 @@ def _reshaped(kind: str, config: Mapping[str, Any], shape: Shape) -> Shape:
         shape = [_channels(config, shape)]
     elif "Pooling" in kind:
         strides = _each(config.get("strides") or config["pool_size"], len(shape) - 1)
-        shape = _joined(config, _strided(_spatial(config, shape), strides), _channels(config, shape))
+        shape = _with_channels(config, _strided(_spatial(config, shape), strides), _channels(config, shape))
     elif kind.startswith(("UpSampling", "ZeroPadding")):
         spatial = _spatial(config, shape)
         if kind.startswith("Up"):
@@ -111,8 +111,8 @@ def _reshaped(kind: str, config: Mapping[str, Any], shape: Shape) -> Shape:
             padding = config["padding"]
             # In 1D the list has the two ends of the only dimension, otherwise one entry for each dimension.
             sides = [padding] if kind.endswith("1D") else _each(padding, len(spatial))
-            grown = [size + _sum(side) for size, side in zip(spatial, sides, strict=True)]
-        shape = _joined(config, grown, _channels(config, shape))
+            grown = [size + _padding_sum(side) for size, side in zip(spatial, sides, strict=True)]
+        shape = _with_channels(config, grown, _channels(config, shape))
     return shape
 
 
@@ -128,20 +128,20 @@ def _strided(sizes: Shape, strides: Shape) -> Shape:
     return [-(-size // by) for size, by in zip(sizes, strides, strict=True)]
 
 
-def _joined(config: Mapping[str, Any], spatial: Shape, channels: int) -> Shape:
-    return [*spatial, channels] if _last(config) else [channels, *spatial]
+def _with_channels(config: Mapping[str, Any], spatial: Shape, channels: int) -> Shape:
+    return [*spatial, channels] if _channels_last(config) else [channels, *spatial]
 
 
-def _last(config: Mapping[str, Any]) -> bool:
+def _channels_last(config: Mapping[str, Any]) -> bool:
     return config.get("data_format") != "channels_first"
 
 
 def _channels(config: Mapping[str, Any], shape: Shape) -> int:
-    return shape[-1] if _last(config) else shape[0]
+    return shape[-1] if _channels_last(config) else shape[0]
 
 
 def _spatial(config: Mapping[str, Any], shape: Shape) -> Shape:
-    return shape[:-1] if _last(config) else shape[1:]
+    return shape[:-1] if _channels_last(config) else shape[1:]
 
 
 def _each(value: Any, rank: int) -> Shape:
@@ -149,5 +149,6 @@ def _each(value: Any, rank: int) -> Shape:
     return list(value) if isinstance(value, list) else [value] * rank
 
 
-def _sum(value: Any) -> int:
-    return sum(map(_sum, value)) if isinstance(value, list) else 2 * value
+def _padding_sum(value: Any) -> int:
+    """Returns an upper bound of what a padding adds to a dimension; each number counts for both ends."""
+    return sum(map(_padding_sum, value)) if isinstance(value, list) else 2 * value

@@ -31,7 +31,7 @@ def inspect(
         cpu_s: the longest CPU time of this process, in seconds.
         max_bytes: the largest size of the arrays in the file.
     """
-    _limit(memory_bytes, cpu_s, max_bytes)
+    _limit_resources(memory_bytes, cpu_s, max_bytes)
     answer = {}
     try:
         config, nodes = _read(path, kind, max_bytes)
@@ -45,7 +45,8 @@ def inspect(
     connection.send_bytes(json.dumps(answer).encode())
 
 
-def _limit(memory_bytes: int, cpu_s: int, max_bytes: int) -> None:
+def _limit_resources(memory_bytes: int, cpu_s: int, max_bytes: int) -> None:
+    """Limits the memory, the CPU time and the size of files of this process."""
     try:
         import resource
     except ImportError:  # Windows has no such limits; the parent's time limit still applies
@@ -71,15 +72,20 @@ def _read(path: Path, kind: str, max_bytes: int) -> tuple[Any, list[dict[str, An
         return yaml.safe_load(path.read_text(encoding="utf-8")), []
     if kind == "keras":
         with zipfile.ZipFile(path) as archive:
-            config = json.loads(_member(archive, "config.json", _MAX_TEXT))
-            return config, _hdf5(io.BytesIO(_member(archive, "model.weights.h5", max_bytes)), "", max_bytes)[1]
+            config = json.loads(_read_member(archive, "config.json", _MAX_TEXT))
+            return config, _hdf5(io.BytesIO(_read_member(archive, "model.weights.h5", max_bytes)), "", max_bytes)[1]
     if kind == "h5":
         text, nodes = _hdf5(path, "model_weights", max_bytes)
         return json.loads(text), nodes
     return None, _hdf5(path, "", max_bytes)[1]
 
 
-def _member(archive: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:
+def _read_member(archive: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:
+    """Reads a file of an archive.
+
+    Raises:
+        ValueError: it is larger than `max_bytes`.
+    """
     with archive.open(name) as file:
         content = file.read(max_bytes + 1)  # the size in the archive's directory may be wrong
     if len(content) > max_bytes:
@@ -118,7 +124,7 @@ def _walk(root: Any, max_bytes: int, skip: str) -> list[dict[str, Any]]:
         node: dict[str, Any] = {"path": path, "attrs": _attributes(item)}
         nodes.append(node)
         if isinstance(item, h5py.Dataset):
-            node["array"] = _array(path, item, left)
+            node["array"] = _read_array(path, item, left)
             left -= node["array"].nbytes
         elif isinstance(item, h5py.Group):
             for name in item:
@@ -133,7 +139,12 @@ def _walk(root: Any, max_bytes: int, skip: str) -> list[dict[str, Any]]:
     return nodes
 
 
-def _array(path: str, dataset: Any, left: int) -> Any:
+def _read_array(path: str, dataset: Any, left: int) -> Any:
+    """Reads a dataset of an HDF5 file.
+
+    Raises:
+        ValueError: it is in another file, not of numbers, not finite, or larger than `left` bytes.
+    """
     import numpy as np
 
     if dataset.is_virtual or dataset.external:

@@ -138,8 +138,8 @@ class Comparison:
             return f"{answer} One {self.draws} cannot tell a difference from chance: add {draws} (sweep.{draws}=5)."
         return (
             answer
-            + (f" It is better than {_of(worse, worse + tied)}." if worse else "")
-            + (f" {_of(tied, worse + tied).capitalize()} cannot be told from it." if tied else "")
+            + (f" It is better than {_number_of_others(worse, worse + tied)}." if worse else "")
+            + (f" {_number_of_others(tied, worse + tied).capitalize()} cannot be told from it." if tied else "")
         )
 
     def _record(self, row: Row) -> dict[str, Any]:
@@ -154,7 +154,7 @@ class Comparison:
         return record | {"more_seeds": judged.more_seeds, "lost": row.lost}
 
 
-def _of(count: int, others: int) -> str:
+def _number_of_others(count: int, others: int) -> str:
     if others == 1:
         return "the other choice"
     return f"all {others:,} other choices" if count == others else f"{count:,} of the {others:,} other choices"

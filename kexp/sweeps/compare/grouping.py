@@ -71,14 +71,16 @@ def group_trials(trials: Iterable[TrialResult]) -> tuple[list[Group], list[str]]
     plain = [key for key in keys if not _is_seed(key)]
     by_choice: dict[tuple[Any, ...], list[TrialResult]] = {}
     for trial in listed:
-        by_choice.setdefault(tuple(_get(trial, key) for key in plain), []).append(trial)
+        by_choice.setdefault(tuple(_value_of(trial, key) for key in plain), []).append(trial)
     groups: dict[tuple[Any, ...], tuple[dict[str, Any], dict[Any, list[TrialResult]]]] = {}
     for choice, members in by_choice.items():
         own = [
-            key for key in seeds_too if any(_get(trial, key) not in (ABSENT, _get(trial, SEED)) for trial in members)
+            key
+            for key in seeds_too
+            if any(_value_of(trial, key) not in (ABSENT, _value_of(trial, SEED)) for trial in members)
         ]
         for trial in members:
-            extra = {key: _get(trial, key) for key in own}
+            extra = {key: _value_of(trial, key) for key in own}
             identity = (*choice, *((key, mark_bool(value)) for key, value in extra.items()))
             _, by_seed = groups.setdefault(identity, (dict(zip(plain, choice, strict=True)) | extra, {}))
             by_seed.setdefault(_draw(trial), []).append(trial)
@@ -91,12 +93,12 @@ def group_trials(trials: Iterable[TrialResult]) -> tuple[list[Group], list[str]]
 
 def _draw(trial: TrialResult) -> Any:
     """Returns the trial's seed or fold."""
-    seed, fold, count = (_get(trial, key) for key in (SEED, FOLD, "data.folds"))
+    seed, fold, count = (_value_of(trial, key) for key in (SEED, FOLD, "data.folds"))
     if seed is ABSENT:
         return "no seed", trial.run_id
     if fold in (ABSENT, None) or count in (ABSENT, None):
         return seed
-    return Fold(seed, _get(trial, "data.split_seed"), int(fold), int(count))
+    return Fold(seed, _value_of(trial, "data.split_seed"), int(fold), int(count))
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
@@ -151,7 +153,7 @@ def _differing_keys(trials: Sequence[TrialResult]) -> list[str]:
         values = [trial.params.get(key, ABSENT) for trial in trials]
         if all(value == values[0] for value in values) and len(set(map(type, values))) == 1:
             continue  # most keys, found without parsing their values
-        if len({_get(trial, key) for trial in trials}) > 1:
+        if len({_value_of(trial, key) for trial in trials}) > 1:
             differing.append(key)
     return sorted(differing, key=_config_order)
 
@@ -163,7 +165,7 @@ def _left_to_launcher(trials: Sequence[TrialResult]) -> bool:
         for trial in trials
         if trial.overrides
     }
-    backends = {_get(trial, "backend") for trial in trials}
+    backends = {_value_of(trial, "backend") for trial in trials}
     return len(chosen) == 1 and backends <= {"tensorflow", "jax"}
 
 
@@ -194,7 +196,8 @@ def _config_order(key: str) -> tuple[int, str, bool, str]:
     return _FIRST.index(first) if first in _FIRST else len(_FIRST), node, rest != "name", key
 
 
-def _get(trial: TrialResult, key: str) -> Any:
+def _value_of(trial: TrialResult, key: str) -> Any:
+    """Returns a trial's value of a parameter, in a form that can be compared; ABSENT if it has none."""
     return mark_bool(parameter_value(trial.params[key])) if key in trial.params else ABSENT
 
 

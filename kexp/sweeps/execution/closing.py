@@ -68,14 +68,14 @@ def space(sweep: SweepState, best: Trial) -> dict[str, Any]:
     chosen = run_parameters(best.config, best.overrides)
     return {
         **{
-            key: given.get(key) or given.get(key.removesuffix(".name")) or _listed(list(values))
+            key: given.get(key) or given.get(key.removesuffix(".name")) or _list_values(list(values))
             for key, values in varied.items()
         },
         **{f"best_{key}": chosen[key] for key in varied if key in chosen},
     }
 
 
-def _listed(values: list[str]) -> str:
+def _list_values(values: list[str]) -> str:
     return ",".join(values) if len(values) <= _MOST_VALUES else f"{len(values)} values"
 
 
@@ -143,7 +143,7 @@ class Report:
         if self._comparison is None:
             with contextlib.suppress(KexpError):  # no trial has started, or the objective has no direction
                 begun = [trial for trial in self._sweep.trials if trial.state not in ("WAITING", "INVALID")]
-                self._comparison = _compared(self._sweep, list(map(_result, begun)))
+                self._comparison = _compare(self._sweep, list(map(_result, begun)))
         return self._comparison
 
     def _write(self, after: Callable[[], object]) -> None:
@@ -173,13 +173,13 @@ class Report:
         if not trials:
             return []
         histories = histories_of(sweep.store, sweep.folder)
-        self._comparison = _compared(sweep, trials, histories)
+        self._comparison = _compare(sweep, trials, histories)
         self._comparison.notes.extend(sweep.remarks)
         page = write_report(sweep.folder, self._comparison, histories, sweep.objectives)
         return [page, page.with_name("report.md"), page.with_name("trials.csv")]
 
 
-def _compared(sweep: SweepState, trials: list[TrialResult], histories: Histories | None = None) -> Comparison:
+def _compare(sweep: SweepState, trials: list[TrialResult], histories: Histories | None = None) -> Comparison:
     from kexp.sweeps.compare_sweeps import compare_trials
 
     objective = sweep.objective

@@ -57,11 +57,12 @@ class Composer:
         Raises:
             HydraException: Hydra cannot compose them.
         """
-        composed = self._whole(overrides)
+        composed = self._compose_from_base(overrides)
         composed.in_files = self._in_files.get(self.choices(overrides), ())
         return composed
 
-    def _whole(self, overrides: Sequence[str]) -> Composed:
+    def _compose_from_base(self, overrides: Sequence[str]) -> Composed:
+        """Composes a trial from the config of its choices, which is cached; by Hydra if a value cannot be set in it."""
         config = self._base(self.choices(overrides))
         for each in self.values(overrides):
             key, value = _parsed(each)

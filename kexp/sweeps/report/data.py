@@ -72,13 +72,13 @@ def _row(row: Row) -> dict[str, Any]:
     return {
         "rank": row.rank or None,
         "params": {key: value for key, value in row.params.items() if value is not ABSENT},
-        "mean": _number(summary.mean),
-        "sd": _number(summary.sd),
-        "interval": [_number(summary.low), _number(summary.high)],
+        "mean": _finite_or_none(summary.mean),
+        "sd": _finite_or_none(summary.sd),
+        "interval": [_finite_or_none(summary.low), _finite_or_none(summary.high)],
         "n": summary.n,
-        "metrics": {name: _number(other.mean) for name, other in row.others.items()},
-        "difference": _number(judged.difference),
-        "p_value": _number(judged.p),
+        "metrics": {name: _finite_or_none(other.mean) for name, other in row.others.items()},
+        "difference": _finite_or_none(judged.difference),
+        "p_value": _finite_or_none(judged.p),
         "verdict": judged.verdict,
         "more_seeds": judged.more_seeds,
         "remark": judged.remark,
@@ -87,5 +87,5 @@ def _row(row: Row) -> dict[str, Any]:
     }
 
 
-def _number(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None

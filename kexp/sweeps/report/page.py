@@ -226,13 +226,14 @@ def _lost_section(comparison: Comparison) -> Iterator[str]:
 
 def _json(content: Any) -> str:
     """Returns JSON that is safe inside an HTML element; numbers that are not finite become null."""
-    text = json.dumps(_finite(content), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(_finite_or_null(content), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _finite(content: Any) -> Any:
+def _finite_or_null(content: Any) -> Any:
+    """Replaces numbers that JSON cannot represent, NaN and infinities, by null."""
     if isinstance(content, Mapping):
-        return {key: _finite(value) for key, value in content.items()}
+        return {key: _finite_or_null(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
-        return [_finite(value) for value in content]
+        return [_finite_or_null(value) for value in content]
     return None if isinstance(content, float) and not math.isfinite(content) else content

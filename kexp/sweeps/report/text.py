@@ -26,7 +26,7 @@ def screen_width() -> int:
 
 def text_table(comparison: Comparison, width: int = 100, limit: int | None = 40) -> str:
     """Returns the text of `ranked_lines`, and the trials without a result."""
-    return "\n".join([*ranked_lines(comparison, width, limit), *_lost(comparison)]) + "\n"
+    return "\n".join([*ranked_lines(comparison, width, limit), *_lines_on_lost(comparison)]) + "\n"
 
 
 def ranked_lines(comparison: Comparison, width: int = 100, limit: int | None = 40, command: str = "") -> list[str]:
@@ -56,7 +56,8 @@ def ranked_lines(comparison: Comparison, width: int = 100, limit: int | None = 4
     return [line.rstrip() for line in lines]
 
 
-def _lost(comparison: Comparison, most: int = 5) -> list[str]:
+def _lines_on_lost(comparison: Comparison, most: int = 5) -> list[str]:
+    """Returns lines on the trials that have no result; empty if all have one."""
     if not comparison.lost:
         return []
     lines = ["", f"{len(comparison.lost):,} of {len(comparison.trials):,} trials have no result:"]

@@ -68,7 +68,7 @@ def choose_sampler(choice: Any, *, objectives: int = 1) -> Chosen:
         ConfigError: a package is not installed, a value is refused, or the sampler supports only one objective.
     """
     optuna, key = import_optuna(), "hydra.sweeper.sampler"
-    name, parameters = _named(choice, key, "sampler", SAMPLERS)
+    name, parameters = _name_and_parameters(choice, key, "sampler", SAMPLERS)
     if objectives > 1 and name in _ONE_OBJECTIVE:
         raise ConfigError(
             f"{key}: {name} supports one objective, but sweep.objective names {objectives}; use nsga2 or tpe"
@@ -77,7 +77,7 @@ def choose_sampler(choice: Any, *, objectives: int = 1) -> Chosen:
 
     def make(seed: int | None = None) -> Any:
         silenced = {each: False for each in inspect.signature(kind).parameters if each.startswith("warn_")}
-        return _made(key, name, kind, {**parameters, **silenced, "seed": seed})
+        return _create(key, name, kind, {**parameters, **silenced, "seed": seed})
 
     package, install = _NEEDS.get(name, ("optuna", ""))
     if importlib.util.find_spec(package) is None:
@@ -105,7 +105,7 @@ def choose_pruner(choice: Any, *, epochs: int, objectives: int = 1) -> Chosen | 
     if choice is None or choice == "none":
         return None
     optuna, key = import_optuna(), "hydra.sweeper.pruner"
-    name, parameters = _named(choice, key, "pruner", [*PRUNERS, "none"])
+    name, parameters = _name_and_parameters(choice, key, "pruner", [*PRUNERS, "none"])
     if objectives > 1:
         raise ConfigError(f"{key}: {name} supports one objective, but sweep.objective names {objectives}")
     kind = getattr(optuna.pruners, PRUNERS[name])
@@ -113,13 +113,19 @@ def choose_pruner(choice: Any, *, epochs: int, objectives: int = 1) -> Chosen | 
     given = {"max_resource": epochs, **parameters} if name == "hyperband" else parameters
 
     def make() -> Any:
-        return _made(key, name, kind, given)
+        return _create(key, name, kind, given)
 
     make()
     return Chosen(name, make, parameters)
 
 
-def _named(choice: Any, key: str, noun: str, known: Any) -> tuple[str, dict[str, Any]]:
+def _name_and_parameters(choice: Any, key: str, noun: str, known: Any) -> tuple[str, dict[str, Any]]:
+    """Returns the registered name and the parameters of a sampler or pruner.
+
+    Raises:
+        ConfigError: the setting has another form.
+        UnknownNameError: there is none of this name.
+    """
     parameters = dict(choice) if isinstance(choice, Mapping) else {"name": choice}
     name = parameters.pop("name", None)
     if not isinstance(name, str):
@@ -139,7 +145,7 @@ def _check_parameters(key: str, name: str, kind: Any, parameters: Mapping[str, A
             raise UnknownNameError(f"{key}.{parameter}", f"parameter of {name}", parameter, known)
 
 
-def _made(key: str, name: str, kind: Any, parameters: Mapping[str, Any]) -> Any:
+def _create(key: str, name: str, kind: Any, parameters: Mapping[str, Any]) -> Any:
     try:
         with no_warnings():
             return kind(**parameters)

@@ -67,11 +67,11 @@ def _mend(journal: Path) -> None:
 
     Only the incomplete line is lost, and no process has acted on it yet.
     """
-    if not _torn(journal):
+    if not _ends_in_partial_line(journal):
         return
     size = journal.stat().st_size
     time.sleep(_WRITING_S)
-    if not _torn(journal) or journal.stat().st_size != size:
+    if not _ends_in_partial_line(journal) or journal.stat().st_size != size:
         return  # another process is writing it now
     with open(journal, "r+b") as file:
         file.seek(max(0, size - _LONGEST_BYTES))
@@ -80,7 +80,8 @@ def _mend(journal: Path) -> None:
         os.unlink(f"{journal}.lock")
 
 
-def _torn(journal: Path) -> bool:
+def _ends_in_partial_line(journal: Path) -> bool:
+    """Returns whether the last line of a journal is incomplete, because its writer was killed."""
     try:
         with open(journal, "rb") as file:
             file.seek(-1, os.SEEK_END)

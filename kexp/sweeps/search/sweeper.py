@@ -165,6 +165,11 @@ class OptunaSweeper(SpaceSweeper):
         return _Search(space, probe, experiment, objectives, sampler, pruner, self._total(sampler, space), seeds)
 
     def _total(self, sampler: Chosen, space: Space) -> int:
+        """Returns the number of suggestions of the search in total.
+
+        Raises:
+            ConfigError: `n_trials` is missing or not a whole number of at least 1.
+        """
         if sampler.name == "grid":
             points = count_points(space, _MOST_POINTS)
             return points if self.n_trials is None else min(points, self.n_trials)

@@ -94,7 +94,7 @@ def _rows_of(record: RunRecord, experiment: int, root: str) -> Iterator[tuple[An
             "is_nan": nan,
         }
         points[key, point["value"], step, stamp, nan] = point
-        if key not in latest or _moment(point) > _moment(latest[key]):
+        if key not in latest or _point_order(point) > _point_order(latest[key]):
             latest[key] = point
     yield sql.SqlMetric, list(points.values())
     yield sql.SqlLatestMetric, list(latest.values())
@@ -157,5 +157,6 @@ def _dataset_columns(row: Mapping[str, Any], dataset_id: str, experiment: int) -
     }
 
 
-def _moment(row: Mapping[str, Any]) -> tuple[int, int, float]:
+def _point_order(row: Mapping[str, Any]) -> tuple[int, int, float]:
+    """Returns the order by which MLflow determines the latest of several points."""
     return row["step"], row["timestamp"], row["value"]

@@ -63,7 +63,7 @@ class DeliveryThread:
 
     def wake(self) -> None:
         """Starts the next delivery now."""
-        self._set("_woken")
+        self._set_flag("_woken")
 
     def finish(self, patience_s: float | None = None) -> None:
         """Ends the thread when everything is delivered, or its patience is over. Nothing may be added after this call.
@@ -73,18 +73,18 @@ class DeliveryThread:
         """
         if patience_s is not None:
             self._patience_s = patience_s
-        self._set("finishing")
+        self._set_flag("finishing")
 
     def give_up(self) -> None:
         """Ends the thread after its current attempt. What is left stays on disk."""
-        self._set("given_up")
+        self._set_flag("given_up")
 
     def state(self, wait_s: float) -> DeliveryState:
         """Returns the state of the delivery when it has ended, at the latest after `wait_s`."""
         self._thread.join(wait_s)
         return DeliveryState(self.failure, self._remaining_s, not self.is_alive())
 
-    def _set(self, flag: str) -> None:
+    def _set_flag(self, flag: str) -> None:
         with self._change:
             setattr(self, flag, True)
             self._change.notify()

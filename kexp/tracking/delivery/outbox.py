@@ -76,7 +76,7 @@ class Outbox:
         try:
             self.files.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise self._write_error(error) from error
 
     def open(self, header: Header, again: bool = False) -> None:
         """Starts the outbox, or continues that of the same run.
@@ -108,7 +108,7 @@ class Outbox:
                 self.append({"run": asdict(header)})
         except OSError as error:
             self.close()
-            raise self._unwritable(error) from error
+            raise self._write_error(error) from error
 
     def append(self, row: Row) -> None:
         """Adds a row. It survives the process, and after `flush` a power cut.
@@ -188,7 +188,7 @@ class Outbox:
         with open(self.folder / "refused.jsonl", "a") as file:
             file.write(json.dumps({"reason": reason, "row": row}) + "\n")
 
-    def _unwritable(self, error: OSError) -> StoreError:
+    def _write_error(self, error: OSError) -> StoreError:
         return StoreError(f"{self.run_folder}: cannot keep the run's rows here: {error.strerror or first_line(error)}")
 
 

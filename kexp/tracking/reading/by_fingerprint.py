@@ -57,7 +57,7 @@ def find_finished(settings: StoreSettings, fingerprints: Sequence[str]) -> dict[
     if len(wanted) <= _FEW:
         tags = [{"kexp.fingerprint": each} for each in sorted(wanted)]
     found: dict[str, FinishedRun] = {}
-    for views in run_concurrently([partial(_finished, settings, each) for each in tags]):
+    for views in run_concurrently([partial(_finished_runs, settings, each) for each in tags]):
         for view in views:
             fingerprint = view.tags.get("kexp.fingerprint", "")
             if fingerprint in wanted:
@@ -70,7 +70,7 @@ def _of_model(metrics: Mapping[str, float]) -> dict[str, float]:
     return {key: value for key, value in metrics.items() if not key.startswith(SYSTEM_PREFIX)}
 
 
-def _finished(settings: StoreSettings, tags: dict[str, str] | None) -> list[RunView]:
+def _finished_runs(settings: StoreSettings, tags: dict[str, str] | None) -> list[RunView]:
     return list(search(settings, tags=tags, status="FINISHED", newest_first=False))
 
 

@@ -53,13 +53,13 @@ class HistoryCache:
 
     def add(self, run_id: str, history: History) -> None:
         """Adds a run's history."""
-        self._append({"run": run_id, "metrics": history})
+        self._append_line({"run": run_id, "metrics": history})
 
     def rename(self, run_ids: Mapping[str, str]) -> None:
         """Adds new ids of runs: old id -> new id."""
         for before, now in run_ids.items():
             if before != now:
-                self._append({"run": now, "is": before})
+                self._append_line({"run": now, "is": before})
 
     def read(self, run_ids: Iterable[str]) -> dict[str, History]:
         """Returns run id -> history, for the runs whose history is cached."""
@@ -71,7 +71,7 @@ class HistoryCache:
             if (metrics := line.get("metrics")) is not None and line["run"] in wanted
         }
 
-    def _append(self, line: Mapping[str, Any]) -> None:
+    def _append_line(self, line: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError), self._writing, open(self._file, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 

@@ -264,19 +264,24 @@ def _copied(folder: Path, inside: PurePath, to: Path) -> Path:
 
 def open_store(settings: StoreSettings) -> tuple[MlflowClient, str]:
     """Returns a client of an existing store, and the store's address."""
-    uri = _existing(settings)
+    uri = _existing_uri(settings)
     with store_errors(uri, "opening the store"):
         return client_for(uri), uri
 
 
 def _database(settings: StoreSettings) -> Database | None:
     """Returns the database of an existing store, or None if the store is a server."""
-    uri = _existing(settings)
+    uri = _existing_uri(settings)
     with store_errors(uri, "opening the store"):
         return open_database(uri)
 
 
-def _existing(settings: StoreSettings) -> str:
+def _existing_uri(settings: StoreSettings) -> str:
+    """Returns the address of the store, which exists.
+
+    Raises:
+        StoreError: it does not, or cannot be reached.
+    """
     uri = resolve_uri(settings)
     file = database_file(uri)
     if file is not None and not file.is_file():

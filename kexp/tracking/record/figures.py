@@ -93,8 +93,8 @@ def _draw_curve(
     off = max(shown, default=0.0) > top  # a diverged epoch must not flatten all others
     if off:
         axes.set_ylim(top=top)
-    axes.set_title(_words(name) + (f" (off the scale: up to {max(shown):.3g})" if off else ""), fontsize=11)
-    axes.set_ylabel(_words(name))
+    axes.set_title(_readable_name(name) + (f" (off the scale: up to {max(shown):.3g})" if off else ""), fontsize=11)
+    axes.set_ylabel(_readable_name(name))
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlim(0.5, max(len(train), 2) + 0.5)
@@ -215,5 +215,5 @@ def _best_epoch(history: Mapping[str, Sequence[float]]) -> int | None:
     return losses.index(min(losses)) if losses and min(losses) < math.inf else None
 
 
-def _words(name: str) -> str:
+def _readable_name(name: str) -> str:
     return name.replace("_", " ")

@@ -49,7 +49,7 @@ def run_id_at(client: MlflowClient, uri: str, address: str, key: str) -> str:
             raise UnknownNameError(key, "logged model", model_id, ())
         return _of_run(address, key, logged.source_run_id)
     if found := _ALIAS.fullmatch(address) or _VERSION.fullmatch(address):
-        version = _version(client, uri, key, found[1], found[2], alias=found.re is _ALIAS)
+        version = _model_version(client, uri, key, found[1], found[2], alias=found.re is _ALIAS)
         logged = None if version.run_id else re.search(r"m-[0-9a-f]{32}", version.source or "")
         if logged:
             return run_id_at(client, uri, f"models:/{logged[0]}", key)
@@ -82,7 +82,12 @@ def none_if_missing(uri: str, doing: str, ask: Callable[[], Any]) -> Any:
         raise
 
 
-def _version(client: MlflowClient, uri: str, key: str, name: str, which: str, alias: bool) -> Any:
+def _model_version(client: MlflowClient, uri: str, key: str, name: str, which: str, alias: bool) -> Any:
+    """Returns the version of a registered model that an alias, a number or a stage names.
+
+    Raises:
+        ConfigError: there is none.
+    """
     if alias:
         found = none_if_missing(uri, "reading an alias", lambda: client.get_model_version_by_alias(name, which))
     elif which.isdecimal():

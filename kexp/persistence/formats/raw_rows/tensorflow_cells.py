@@ -151,11 +151,13 @@ def _parts(texts: Any, pattern: str) -> tuple[Any, dict[str, Any]]:
 
 def _civil(parts: dict[str, Any]) -> tuple[Any, Any, Any]:
     """Returns year, month and day; a missing one is the first."""
-    year = _whole(parts["Y"], 1970) if "Y" in parts else _whole(parts["y"], 70)
+    year = _integer(parts["Y"], 1970) if "Y" in parts else _integer(parts["y"], 70)
     if "Y" not in parts:
         year += tf.where(year < 69, tf.constant(2000, tf.int64), tf.constant(1900, tf.int64))
-    month = _whole(parts["m"], 1) if "m" in parts else _month_named(parts["b"]) if "b" in parts else tf.ones_like(year)
-    day = _whole(parts["d"], 1) if "d" in parts else tf.ones_like(year)
+    month = (
+        _integer(parts["m"], 1) if "m" in parts else _month_named(parts["b"]) if "b" in parts else tf.ones_like(year)
+    )
+    day = _integer(parts["d"], 1) if "d" in parts else tf.ones_like(year)
     return year, tf.clip_by_value(month, 1, 12), tf.where((month < 1) | (month > 12), tf.zeros_like(day), day)
 
 
@@ -167,11 +169,11 @@ def _month_named(texts: Any) -> Any:
 def _seconds_of_the_day(parts: dict[str, Any]) -> Any:
     """Returns seconds since midnight, minus the offset of the time zone from UTC."""
     some = next(iter(parts.values()))
-    hours = _whole(parts["H"] if "H" in parts else parts["I"], 0) if {"H", "I"} & set(parts) else _zeros(some)
+    hours = _integer(parts["H"] if "H" in parts else parts["I"], 0) if {"H", "I"} & set(parts) else _zeros(some)
     if "p" in parts and "H" not in parts:
         afternoon = tf.cast(tf.equal(tf.strings.upper(parts["p"]), "PM"), tf.int64)
         hours = hours % 12 + 12 * afternoon
-    minutes, whole = (_whole(parts[each], 0) if each in parts else _zeros(some) for each in "MS")
+    minutes, whole = (_integer(parts[each], 0) if each in parts else _zeros(some) for each in "MS")
     seconds = tf.cast(hours * 3600 + minutes * 60 + whole, tf.float64)
     if "f" in parts:
         seconds += tf.strings.to_number(tf.strings.join(["0.", parts["f"], "0"]), tf.float64)
@@ -185,11 +187,11 @@ def _seconds_of_the_day(parts: dict[str, Any]) -> Any:
 
 def _ahead(digits: Any) -> Any:
     """Returns the seconds of a time zone's four digits, 0 for an empty text."""
-    number = _whole(digits, 0)
+    number = _integer(digits, 0)
     return (number // 100) * 3600 + (number % 100) * 60
 
 
-def _whole(digits: Any, default: int) -> Any:
+def _integer(digits: Any, default: int) -> Any:
     valid = tf.strings.length(digits) > 0
     return tf.strings.to_number(tf.where(valid, digits, str(default)), tf.int64)
 

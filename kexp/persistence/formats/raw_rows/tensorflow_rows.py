@@ -68,7 +68,7 @@ class RawRows:
             return self._tokens(given[self.column])
         if self.kind == "array":
             stacked = tf.stack([tf.cast(given[name], tf.float32) for name in self.names], axis=1)
-            return tf.reshape(_finite(stacked, "rows"), (-1, *self.shape))
+            return tf.reshape(_check_finite(stacked, "rows"), (-1, *self.shape))
         columns = [tf.reshape(given[column["name"]], [-1]) for column in used_columns(self.encoding)]
         parts = [self._encoded(column, each) for column, each in zip(used_columns(self.encoding), columns, strict=True)]
         return tf.reshape(tf.concat(parts, axis=1), (-1, *self.shape))
@@ -93,7 +93,7 @@ class RawRows:
             return _one_hot(column, _places_of_numbers(column["categories"], found), tf.math.is_nan(found))
         missing = tf.math.is_nan(found)
         filled = tf.cast(tf.where(missing, tf.constant(column["median"], tf.float64), found), tf.float32)
-        return _with_missing(column, _finite(filled, f"column {name!r}")[:, None], missing)
+        return _with_missing(column, _check_finite(filled, f"column {name!r}")[:, None], missing)
 
     def _na_values(self, name: str) -> list[str]:
         """Returns what means a missing value in a column, besides the usual texts."""
@@ -186,7 +186,7 @@ def _table(known: Mapping[str, int], default: int) -> Any:
     return tf.lookup.StaticHashTable(pairs, default)
 
 
-def _finite(values: Any, what: str) -> Any:
+def _check_finite(values: Any, what: str) -> Any:
     refuse(~tf.math.is_finite(values), values, f"{what} must be finite, got")
     return values
 

@@ -159,7 +159,7 @@ class Space:
         chosen: dict[str, Any] = {}
         for axis in self.active(chosen):
             domain = axis.domain
-            chosen[axis.name] = domain.values[0] if isinstance(domain, Choice) else _plain(domain, domain.low)
+            chosen[axis.name] = domain.values[0] if isinstance(domain, Choice) else _to_number(domain, domain.low)
         return chosen
 
     def signature(self) -> dict[str, str]:
@@ -167,6 +167,7 @@ class Space:
         return {axis.name: str(axis) for axis in self.axes}
 
     def _points(self, chosen: dict[str, Any], place: int) -> Iterator[dict[str, Any]]:
+        """Yields the points of a grid, from the axis with the index `place` on."""
         if place == len(self.axes):
             yield dict(chosen)
             return
@@ -190,5 +191,5 @@ def format_value(value: Any) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-def _plain(domain: Interval | Steps, value: float) -> float:
+def _to_number(domain: Interval | Steps, value: float) -> float:
     return int(value) if domain.whole else float(value)

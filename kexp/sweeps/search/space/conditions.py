@@ -127,14 +127,15 @@ class _SpaceBuilder:
         if not isinstance(domain, Interval) or domain.whole or domain.low % 1 or domain.high % 1:
             return domain
         picks = self._fitting(axis, self._witness(replace(axis, when=())))
-        takes = [self._takes(picks, axis.key, value) for value in (int(domain.low), domain.low + 0.5)]
+        takes = [self._is_valid(picks, axis.key, value) for value in (int(domain.low), domain.low + 0.5)]
         return (
             replace(domain, low=int(domain.low), high=int(domain.high), whole=True)
             if takes == [True, False]
             else domain
         )
 
-    def _takes(self, picks: _Picks, key: str, value: float) -> bool:
+    def _is_valid(self, picks: _Picks, key: str, value: float) -> bool:
+        """Returns whether a config with these choices accepts the value of a key."""
         try:
             check(self._config(picks, f"{key}={value!r}"))
         except ConfigError:
