@@ -28,7 +28,11 @@ def decoded(file: IO[bytes], shape: Sequence[int]) -> NDArray[np.float32]:
 
 
 def pixels(file: IO[bytes], shape: Sequence[int]) -> NDArray[np.uint8]:
-    """Decodes an image file as `decoded` does, but as integers from 0 to 255."""
+    """Decodes an image file as `decoded` does, but as integers from 0 to 255.
+
+    Raises:
+        ValueError: the file is not a readable image.
+    """
     from PIL import Image, ImageOps
 
     height, width, channels = shape

@@ -112,7 +112,11 @@ class Outputs:
         return dict(zip(self.names(flat.shape[1]), flat.T, strict=True))
 
     def decided(self, predicted: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Returns class indices, shape (rows, *positions), and probabilities or scores, shape (..., classes)."""
+        """Returns class indices, shape (rows, *positions), and probabilities or scores, shape (..., classes).
+
+        Raises:
+            ValueError: the outputs have another shape than this number of classes requires.
+        """
         import numpy as np
 
         assert self.classes is not None

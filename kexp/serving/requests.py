@@ -132,7 +132,11 @@ def _numbers(frame: Any, shape: Sequence[int], names: Sequence[str] | None) -> A
 
 
 def texts_in(given: Any, name: str) -> list[str]:
-    """Returns a request as texts; a missing text is empty."""
+    """Returns a request as texts; a missing text is empty.
+
+    Raises:
+        RequestError: an item is not a text.
+    """
     items = items_of(given, name)
     items = [items] if isinstance(items, str) else items
     if not isinstance(items, (list, tuple, np.ndarray)):

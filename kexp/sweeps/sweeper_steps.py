@@ -54,7 +54,7 @@ class SweepFailedError(KexpError):
 
 
 def set_up(sweeper: Any, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-    """Gives a sweeper its config and its launcher, when Hydra sets it up."""
+    """Sets the attributes `config`, `hydra_context` and `launcher` of a sweeper. The arguments are those of Hydra."""
     from hydra.core.plugins import Plugins
 
     sweeper.config, sweeper.hydra_context = config, hydra_context

@@ -32,7 +32,18 @@ def record_model(
     usable: UsableFormats,
     tested: Mapping[str, float] | None = None,
 ) -> None:
-    """Logs the MLflow model, if it can store the model: linked to the last metrics, and registered if configured."""
+    """Logs the model as an MLflow model, and registers it if `save.register` is set.
+
+    Does nothing if `save.model` is off, or if an MLflow model cannot store the model.
+
+    Args:
+        tracker: the run.
+        prepared: the experiment.
+        history: the metrics of its training; the model is linked to those of the last epoch.
+        model: the trained model.
+        usable: the formats that can store the model.
+        tested: the test metrics, for the description in the registry.
+    """
     from kexp.persistence import tensorflow_not_needed
 
     save = prepared.experiment.save
@@ -70,7 +81,7 @@ def _registration(tracker: Tracker, prepared: Prepared, metrics: Mapping[str, fl
 
 
 def save_files(tracker: Tracker, prepared: Prepared, model: keras.Model, usable: UsableFormats) -> list[Path]:
-    """Saves the model in each usable format, load and compares it, and logs the files as artifacts.
+    """Saves the model in each usable format, loads and compares it, and logs the files as artifacts.
 
     Raises:
         SaveError: a file does not load identically.

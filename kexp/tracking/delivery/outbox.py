@@ -143,7 +143,11 @@ class Outbox:
                 self._writing = None
 
     def header(self) -> Header:
-        """Returns the store and run of these rows."""
+        """Returns the store and run of these rows.
+
+        Raises:
+            StoreError: the first line is damaged.
+        """
         with open(self._rows, "rb") as file:
             first = file.readline()
         try:

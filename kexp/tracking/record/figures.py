@@ -32,7 +32,12 @@ def draw_figure(drawing: str, file: Path, arrays: Mapping[str, Any], options: Ma
 
 
 def draw(folder: Path, figure: dict[str, Any]) -> Path:
-    """Returns the PNG of a figure's row, `figures/DRAWING.png` in the run's folder. Draws it if it is not current."""
+    """Returns the PNG of a figure's row, `figures/DRAWING.png` in the run's folder. Draws it if it is not current.
+
+    Raises:
+        OSError: the PNG cannot be written; a later attempt may succeed.
+        StoreError: the figure cannot be drawn.
+    """
     file, data = folder / "figures" / f"{figure['drawing']}.png", folder / figure["data"]
     if file.exists() and (not data.exists() or file.stat().st_mtime_ns > data.stat().st_mtime_ns):
         return file

@@ -84,7 +84,11 @@ class Tracker:
         self.rows.append(row)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Records parameters (`flatten` makes them). A value over 6,000 characters goes to `params/KEY.txt`."""
+        """Records parameters (`flatten` makes them). A value over 6,000 characters goes to `params/KEY.txt`.
+
+        Raises:
+            ConfigError: a parameter was recorded before with another value.
+        """
         row, long = param_row(params)
         for key, text in row["params"].items():
             if self._params.setdefault(key, text) != text:
@@ -119,7 +123,11 @@ class Tracker:
         self.put({"texts": {str(artifact_path(path)): text}})
 
     def log_file(self, file: Path, folder: str = "") -> None:
-        """Records a file, or a whole folder, as an artifact below the artifact folder `folder` ("" is the top)."""
+        """Records a file, or a whole folder, as an artifact below the artifact folder `folder` ("" is the top).
+
+        Raises:
+            StoreError: the file does not exist.
+        """
         if not file.exists():
             raise StoreError(f"{file}: there is no such file to record as an artifact")
         inside = str(artifact_path(folder)) if folder else ""

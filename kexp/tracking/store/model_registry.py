@@ -153,7 +153,7 @@ def set_alias(client: MlflowClient, uri: str, name: str, alias: str, version: st
     """Sets an alias of a registered model to one of its versions.
 
     Raises:
-        StoreError: the server is too old for aliases, or the request failed.
+        StoreError: the version does not exist, the server is too old for aliases, or the request failed.
     """
 
     def ask() -> bool:
