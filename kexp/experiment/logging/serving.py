@@ -247,9 +247,8 @@ def _objects(model: keras.Model) -> tuple[dict[str, list[str]], dict[str, list[s
                 found[keras.saving.get_registered_name(kind)] = [kind.__module__, kind.__qualname__]
         if type(layer) is parametric_activation() and layer._applied.__module__.partition(".")[0] != "keras":
             applied = layer._applied
-            module, _, name = layer.function.partition(
-                ":"
-            )  # the applied function may have no importable name: a lambda
+            module, _, name = layer.function.partition(":")
+            # The applied function may have no importable name, as a lambda has none.
             place = [module, name] if name else [applied.__module__, applied.__qualname__]
             functions[layer.function] = [*place, *(["made"] if hasattr(applied, "factory") else [])]
     return found, functions

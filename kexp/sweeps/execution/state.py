@@ -133,9 +133,8 @@ class SweepState:
     def choose_objective_from(self, metrics: Mapping[str, float]) -> None:
         """Chooses the objective, once there are metrics to choose from."""
         if self.objective is None and metrics:
-            self.objective, *_ = choose_objectives(  # a search may have several; a table is ranked by the first
-                metrics, self.settings.objective, self.settings.direction
-            )
+            # A search may have several objectives; a table is ranked by the first.
+            self.objective, *_ = choose_objectives(metrics, self.settings.objective, self.settings.direction)
             if self.table is not None:
                 self.table.objective = self.objective
 

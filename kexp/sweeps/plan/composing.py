@@ -91,11 +91,15 @@ class Composer:
             return None
 
     def _base(self, choices: tuple[str, ...]) -> dict[str, Any]:
+        """Returns a new copy of the unresolved config of the choices without values.
+
+        Raises:
+            HydraException: Hydra cannot compose them.
+        """
         if choices not in self._bases:
             composed = name_default_optimizer(self._compose(choices))
-            self._bases[choices] = pickle.dumps(
-                _unresolved(composed)
-            )  # unpickling is the fastest deep copy for each trial
+            # Unpickling is the fastest way to make a deep copy for each trial.
+            self._bases[choices] = pickle.dumps(_unresolved(composed))
             if is_set(composed, "backend"):
                 self._in_files[choices] = (f"backend={composed.backend}",)
         base: dict[str, Any] = pickle.loads(self._bases[choices])
