@@ -66,6 +66,13 @@ def test_a_command_has_its_words_its_streams_and_its_exit_code(tmp_path: Path) -
     assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
 
 
+def test_a_process_runs_the_sitecustomize_of_its_path(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('begun')")
+    command, environment = [sys.executable, "-m", "kexp", "--version"], {**os.environ, "PYTHONPATH": str(tmp_path)}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert said.startswith("begun\n")
+
+
 def test_a_process_is_started_anew_where_the_server_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = socket.socketpair()
     theirs.close()

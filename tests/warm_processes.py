@@ -12,6 +12,7 @@ line that `ps` shows, the seed of `hash`. A process is therefore started anew
 
 * in tests that are about such things or about processes, which have the mark `real_process`,
 * where a variable that a library reads as it is loaded differs from the server's (`_READ_BY_LIBRARIES`),
+* where PYTHONPATH has a `sitecustomize.py`,
 * where it is another program, or is started in an unusual way, or the server is gone, and
 * everywhere by KEXP_TESTS_REAL_PROCESSES=1, as `nox -s real_processes` has it, and on systems other than Linux.
 """
@@ -120,8 +121,9 @@ def _imports_much(flag: str, words: list[str], folder: str) -> bool:
 
 def _read_by_libraries(environment: Mapping[str, str]) -> dict[str, str]:
     read = {name: value for name, value in environment.items() if name.startswith(_READ_BY_LIBRARIES)}
-    read.pop("PYTHONPATH", None)  # the child's import path begins with it
-    return read
+    folders = read.pop("PYTHONPATH", "").split(os.pathsep)  # the child's import path begins with them
+    programs = [each for each in folders if each and Path(each, "sitecustomize.py").exists()]
+    return {**read, "PYTHONPATH": os.pathsep.join(programs)} if programs else read  # Python runs them as it starts
 
 
 def _started_server() -> socket.socket:
