@@ -25,11 +25,14 @@ IN_CALLBACKS: dict[int, tuple[Trial, float]] = {}
 class CallbackError(Exception):
     """A callback failed in a lane; `__cause__` is its exception.
 
-    Attributes:
+    Args:
+        text: the message.
         only_here: whether the callback would work in an ordinary training.
     """
 
-    only_here = False
+    def __init__(self, text: str, *, only_here: bool = False) -> None:
+        super().__init__(text)
+        self.only_here = only_here
 
 
 class LaneModel:
@@ -145,12 +148,11 @@ class LaneCallbacks:
                     except NotALaneError as error:
                         raise NotALaneError(f"{type(callback).__name__} {error}") from error
                     except BaseException as error:
-                        raise CallbackError(_sentence(callback, error)) from error
+                        raise CallbackError(f"{type(callback).__name__} raised {in_a_line(error)}") from error
         except NotALaneError as error:
             text = str(error)
-            found = CallbackError(text if not text.startswith("changes ") else f"a callback {text}")
-            found.only_here = True
-            raise found from error
+            text = f"a callback {text}" if text.startswith("changes ") else text
+            raise CallbackError(text, only_here=True) from error
         finally:
             IN_CALLBACKS.pop(thread, None)
 
@@ -185,9 +187,7 @@ class LaneCallbacks:
     def _refuse_stop(self) -> None:
         """Refuses a callback that stops training when an epoch begins: lanes can stop between epochs only."""
         if self.model.stop_training:
-            found = CallbackError("a callback stops training within an epoch")
-            found.only_here = True
-            raise found
+            raise CallbackError("a callback stops training within an epoch", only_here=True)
 
     def epoch_ended(self, epoch: int, logs: dict[str, float]) -> None:
         """Calls `on_epoch_end`. Callbacks may add to `logs`, such as the learning rate; the history has that too."""
@@ -205,10 +205,6 @@ class LaneCallbacks:
         """Notes that the lane's state has changed since the last call of a hook."""
         if self._real_model is not None:
             self._real_model.is_stale = True
-
-
-def _sentence(callback: Any, error: BaseException) -> str:
-    return f"{type(callback).__name__} raised {in_a_line(error)}"
 
 
 def _less(a: Any, b: Any) -> bool:

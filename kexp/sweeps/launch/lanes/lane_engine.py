@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.errors import ConfigError, in_a_line
 from kexp.sweeps.launch.lanes.estimates import Estimator
-from kexp.sweeps.launch.lanes.lane_record import LaneNotes, Summary, lane_outcome
+from kexp.sweeps.launch.lanes.lane_record import LaneTimes, Summary, lane_outcome
 from kexp.sweeps.launch.lanes.messages import Batch, Channel, CompileAhead, Grouped, Narrowed, NotALane, Verified
 from kexp.sweeps.launch.lanes.reports import Reports
 from kexp.sweeps.launch.trial_run import too_long
@@ -54,7 +54,7 @@ class _Paused:
     """A paused lane, its times, and the experiment and config of its trial."""
 
     lane: fused.PausedLane
-    notes: LaneNotes
+    times: LaneTimes
     prepared: Prepared
     config: Mapping[str, Any]
 
@@ -74,7 +74,7 @@ class LaneEngine:
         self._reports = Reports(channel)
         self._ran_on = environment()
         self._data: dict[str, Data] = {}
-        self._notes: dict[int, LaneNotes] = {}
+        self._times: dict[int, LaneTimes] = {}
         self._paused: dict[tuple[int, int], _Paused] = {}
         self._summaries: dict[int, Summary] = {}
         self._summary_of: dict[str, Summary] = {}
@@ -85,7 +85,7 @@ class LaneEngine:
         """Runs a batch until every trial has ended, and reports epochs and outcomes."""
         from kexp import fused
 
-        self._notes.clear()
+        self._times.clear()
         self._forget(batch.tasks)
         for task in batch.tasks:
             if task.saves:
@@ -120,8 +120,8 @@ class LaneEngine:
                 self._keep(result, verify)
 
     def _outcome(self, result: fused.LaneResult) -> Outcome:
-        notes = self._notes.pop(result.trial.key.number, None) or LaneNotes()
-        return lane_outcome(result, notes, self._summaries.get(result.group, ("", {})), self._ran_on)
+        times = self._times.pop(result.trial.key.number, None) or LaneTimes()
+        return lane_outcome(result, times, self._summaries.get(result.group, ("", {})), self._ran_on)
 
     def _forget(self, tasks: Sequence[Task]) -> None:
         """Frees paused lanes that no later task resumes: those of earlier epochs; all once models are being saved."""
@@ -134,12 +134,12 @@ class LaneEngine:
     def _pause(self, result: fused.LaneResult, paused: fused.PausedLane) -> Outcome:
         """Keeps a paused lane. The outcome has a record, in case the trial is not resumed."""
         task: Task = result.trial.key
-        notes = self._notes.pop(task.number, None) or LaneNotes()
-        notes.paused = time.time()
-        self._paused[task.number, paused.epoch] = _Paused(paused, notes, result.trial.prepared, task.config)
+        times = self._times.pop(task.number, None) or LaneTimes()
+        times.paused_at = time.time()
+        self._paused[task.number, paused.epoch] = _Paused(paused, times, result.trial.prepared, task.config)
         if task.varies:  # a member of a population always continues, so it needs no record yet
             return Outcome(task.number, "PAUSED", "", paused.history.last, paused.history.duration_s)
-        self._notes[task.number] = notes
+        self._times[task.number] = times
         return self._outcome(result)
 
     def _summary(self, group: fused.Group) -> Summary:
@@ -155,7 +155,7 @@ class LaneEngine:
     def _report_fallback(self, result: fused.LaneResult) -> None:
         """Reports that a failed trial cannot be a lane. It then runs as an ordinary training, which may succeed."""
         task: Task = result.trial.key
-        self._notes.pop(task.number, None)
+        self._times.pop(task.number, None)
         if result.trial.checkpoint is not None:
             remove_checkpoints(result.trial.checkpoint.folder)
         self._reports.send(NotALane(task.number, str(result.error or result.reason)))
@@ -211,7 +211,7 @@ class LaneEngine:
                 folder = Path(task.checkpoint) if task.checkpoint else None
                 checkpointing = checkpointing_of(prepared, folder, Path(task.folder))
                 if kept:
-                    self._notes[task.number] = kept.notes.resumed()
+                    self._times[task.number] = kept.times.resumed()
                 paused = kept.lane if kept else None  # None if the engine that paused it has died: it starts again
                 yield fused.Trial(task, prepared, checkpointing, task.until or None, paused, task.varies)
             except ConfigError as error:
@@ -239,11 +239,11 @@ class LaneEngine:
     def _epoch(self, trial: fused.Trial, epoch: int, metrics: Mapping[str, float]) -> str | None:
         """Reports an epoch; returns the reason to end the trial, or None."""
         task: Task = trial.key
-        notes = self._notes.setdefault(task.number, LaneNotes())
-        notes.stamps.append(time.time_ns() // 1_000_000)
-        notes.timed_out = self._limit_s is not None and notes.trained_s > self._limit_s
-        answer = self._reports.epoch(task, epoch, metrics, ask=task.ask and not notes.timed_out)
-        return too_long(self._limit_s or 0) if notes.timed_out else answer
+        times = self._times.setdefault(task.number, LaneTimes())
+        times.stamps.append(time.time_ns() // 1_000_000)
+        times.timed_out = self._limit_s is not None and times.trained_s > self._limit_s
+        answer = self._reports.epoch(task, epoch, metrics, ask=task.ask and not times.timed_out)
+        return too_long(self._limit_s or 0) if times.timed_out else answer
 
 
 def _has_fallback(task: Task) -> bool:

@@ -17,7 +17,7 @@ from kexp.training import remove_checkpoints
 if TYPE_CHECKING:
     from kexp import fused
 
-__all__ = ["LaneNotes", "Summary", "lane_outcome"]
+__all__ = ["LaneTimes", "Summary", "lane_outcome"]
 
 _STATES: dict[str, State] = {
     "finished": "FINISHED",
@@ -31,21 +31,21 @@ Summary = tuple[str, dict[str, int]]
 
 
 @dataclass
-class LaneNotes:
+class LaneTimes:
     """The times of a lane.
 
     Attributes:
         started: when it started, seconds since 1970.
         stamps: when each epoch ended, milliseconds since 1970.
         timed_out: whether it has reached its time limit.
-        paused: when it was paused last, seconds since 1970.
+        paused_at: when it was paused last, seconds since 1970.
         waited_s: how long it was paused, seconds.
     """
 
     started: float = field(default_factory=time.time)
     stamps: list[int] = field(default_factory=list)
     timed_out: bool = False
-    paused: float = 0.0
+    paused_at: float = 0.0
     waited_s: float = 0.0
 
     @property
@@ -53,27 +53,27 @@ class LaneNotes:
         """How long it has been running, without its pauses."""
         return time.time() - self.started - self.waited_s
 
-    def resumed(self) -> LaneNotes:
-        """Returns the notes of a trial that resumes this paused lane now."""
-        waited_s = self.waited_s + time.time() - self.paused
-        return LaneNotes(self.started, list(self.stamps), waited_s=waited_s)
+    def resumed(self) -> LaneTimes:
+        """Returns the times of a trial that resumes this paused lane now."""
+        waited_s = self.waited_s + time.time() - self.paused_at
+        return LaneTimes(self.started, list(self.stamps), waited_s=waited_s)
 
 
-def lane_outcome(result: fused.LaneResult, notes: LaneNotes, summary: Summary, ran_on: Any) -> Outcome:
+def lane_outcome(result: fused.LaneResult, times: LaneTimes, summary: Summary, ran_on: Any) -> Outcome:
     """Returns the outcome of a lane that has ended, with its record.
 
     Args:
         result: the lane's result.
-        notes: the lane's times.
+        times: the lane's times.
         summary: the summary of its model.
         ran_on: the environment, see `kexp.tracking.run.environment`.
     """
     task: Task = result.trial.key
     state, reason = _STATES[result.status], result.reason
-    if notes.timed_out:
+    if times.timed_out:
         state = "FAILED"
     try:
-        record = _record(task, result, notes, state, summary, ran_on)
+        record = _record(task, result, times, state, summary, ran_on)
     except Exception as error:
         traceback.print_exc()
         return Outcome(task.number, "FAILED", f"its record could not be made: {type(error).__name__}: {error}")
@@ -85,7 +85,7 @@ def lane_outcome(result: fused.LaneResult, notes: LaneNotes, summary: Summary, r
     return Outcome(task.number, state, shown, metrics, spent_s, record=record, repeatable=True, notices=notices)
 
 
-def _record(task: Task, result: fused.LaneResult, notes: LaneNotes, state: State, summary: Summary, ran_on: Any) -> Any:
+def _record(task: Task, result: fused.LaneResult, times: LaneTimes, state: State, summary: Summary, ran_on: Any) -> Any:
     """Collects what an ordinary run logs."""
     from kexp.experiment import Source, record_setup, run_tags, write_trained_state
 
@@ -94,9 +94,9 @@ def _record(task: Task, result: fused.LaneResult, notes: LaneNotes, state: State
     tags = run_tags(prepared, folder, {**task.tags, **result.tags})
     name = run_name(prepared.experiment.as_dict()) or task.name
     run = CollectedRun(name, folder, tags=tags, parent_run_id=task.parent_run_id)
-    run.start_ms = int(notes.started * 1000)
+    run.start_ms = int(times.started * 1000)
     record_setup(run, prepared, Source(overrides=task.overrides, yaml=task.yaml), *summary, ran_on)
-    _log_epochs(run, result, notes)
+    _log_epochs(run, result, times)
     _tag_end(run, result, state)
     if state == "FAILED":
         (folder / LOG).write_text(f"{result.reason}\n")
@@ -106,13 +106,13 @@ def _record(task: Task, result: fused.LaneResult, notes: LaneNotes, state: State
     return run.record()
 
 
-def _log_epochs(run: CollectedRun, result: fused.LaneResult, notes: LaneNotes) -> None:
+def _log_epochs(run: CollectedRun, result: fused.LaneResult, times: LaneTimes) -> None:
     """Logs the metrics of each epoch at the time when it ended, and the test's metrics with the last epoch."""
     from kexp.experiment import log_epoch_time, log_rates
 
     # An epoch that was trained twice has its last time; epochs that a checkpoint restored have the lane's start.
     epochs = result.history.epochs
-    stamps = ([run.start_ms] * len(epochs) + notes.stamps)[len(notes.stamps) :]
+    stamps = ([run.start_ms] * len(epochs) + times.stamps)[len(times.stamps) :]
     for (epoch, metrics), stamp in zip(epochs, stamps, strict=True):
         run.log_metrics(metrics, step=epoch, timestamp_ms=stamp)
     ended = dict(zip((epoch for epoch, _ in epochs), stamps, strict=True))
