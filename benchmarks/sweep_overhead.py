@@ -3,8 +3,8 @@
     python benchmarks/sweep_overhead.py --trials 100 1000 10000 --json
 
 Each size is a whole sweep in a process and a store of its own: Hydra's config, every trial composed, checked and
-fingerprinted, its 20 epochs told and its run recorded with parameters, metrics, texts and data sets, the report
-written. The launcher alone is a stand-in: it gives back at once what a worker would have collected.
+fingerprinted, its 20 epochs reported and its run recorded with parameters, metrics, texts and data sets, the report
+written. Only the launcher is replaced: it returns at once what a worker would have collected.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def main() -> None:
 def measure(trials: int, profile: str | None) -> dict[str, Any]:
     """One sweep, in this process, in an empty folder."""
     from kexp.sweeps.sweep_command import opened_sweeper
-    from kexp.sweeps.sweeper import open_session
+    from kexp.sweeps.sweeper_steps import open_session
     from kexp.tracking import StoreSettings, prepare_store
 
     profiler = None
@@ -110,14 +110,14 @@ def measure(trials: int, profile: str | None) -> dict[str, Any]:
 
 
 class Instant:
-    """A launcher whose trials are over as soon as they start, with all that a real one would have told."""
+    """A launcher whose trials end as soon as they start, with the record that a trained one would have."""
 
-    def run_tasks(self, tasks: Any, *, settings: Any, on_start: Any, on_epoch: Any, on_end: Any) -> None:
+    def run_tasks(self, tasks: Any, events: Any) -> None:
         from kexp.sweeps.trials import Outcome
         from kexp.tracking import CollectedRun, flatten
 
         for task in tasks:
-            on_start(task.number)
+            events.on_start(task.number)
             fingerprint = Path(task.checkpoint).name
             run = CollectedRun(
                 task.name,
@@ -140,9 +140,9 @@ class Instant:
                     "val_accuracy": 1 - 1.1 * value,
                 }
                 run.log_metrics(metrics, step=epoch)
-                on_epoch(task.number, epoch, metrics)
+                events.on_epoch(task.number, epoch, metrics)
             run.end("FINISHED")
-            on_end(Outcome(task.number, "FINISHED", metrics=metrics, record=run.record()))
+            events.on_end(Outcome(task.number, "FINISHED", metrics=metrics, record=run.record()))
 
 
 if __name__ == "__main__":
