@@ -89,6 +89,10 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _hydra(arguments: list[str]) -> int:
     """Runs one experiment or a sweep, or prints what a flag of Hydra's asks for; returns the exit code."""
+    from kexp.sweeps.early_engine import expects_lanes, start_engine_early
+
+    if expects_lanes(arguments):
+        start_engine_early()
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 

@@ -23,6 +23,7 @@ from kexp.config import (
     prepare_overrides,
 )
 from kexp.errors import ConfigError, KexpError
+from kexp.sweeps.early_engine import end_unused_engine
 from kexp.sweeps.plan.parts import Part, parts_of
 
 __all__ = ["announce_backend", "opened_sweeper", "run_sweep"]
@@ -130,6 +131,8 @@ def opened_sweeper(
             )
         except (HydraException, OmegaConfBaseException) as error:
             raise explain(error, list(arguments)) from error
+        finally:
+            end_unused_engine()
         config.hydra.overrides.task = [each for each in arguments if not key_of(each).startswith(("hydra.", "hydra/"))]
         if len(parts) > 1:
             _give_parts(sweeper, parts)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kexp.schema import Fused
+from kexp.sweeps.early_engine import take_engine
 from kexp.sweeps.events import Events
 from kexp.sweeps.launch.lanes.estimates import Estimate, EstimateRequest, has_foreign_code
 from kexp.sweeps.launch.lanes.lane_runner import LaneGroup, LaneRunner
@@ -13,7 +14,6 @@ from kexp.sweeps.launch.lanes.messages import Batch, CompileAhead, Epochs, Verif
 from kexp.sweeps.launch.trial_run import too_long
 from kexp.sweeps.launch.workers import WorkerError
 from kexp.sweeps.trials import Outcome, Task
-from kexp.system.child_process import ChildProcess
 
 __all__ = ["Engine", "EngineProcess"]
 
@@ -27,7 +27,7 @@ class EngineProcess:
     """A process with an engine. It is started before there is work for it, because importing JAX takes seconds."""
 
     def __init__(self) -> None:
-        self.child = ChildProcess("kexp.sweeps.launch.lanes.engine_process:serve")
+        self.child = take_engine()
         self._lanes = 0
 
     def lanes(self) -> int:
