@@ -97,7 +97,7 @@ def test_what_was_not_asked_for_longest_goes_where_there_is_too_much(
         (used,) = (each.parent / ".used" for each in (tmp_path / "cache" / "fetched").glob(f"*/{name}.csv"))
         os.utime(used, (1e9 + place, 1e9 + place))
     size = (folder / "a.csv").stat().st_size
-    monkeypatch.setattr("kexp.data.table.files.cache_limit.KEPT_BYTES", size * 3 // 2)
+    monkeypatch.setattr("kexp.system.cache_limit.KEPT_BYTES", size * 3 // 2)
     assert len(table(f"{address}/c.csv", "kind")) == 40
     assert sorted(each.name for each in (tmp_path / "cache" / "fetched").glob("*/?.csv")) == ["a.csv", "c.csv"]
 

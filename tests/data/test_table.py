@@ -251,7 +251,7 @@ def test_making_room_in_the_cache_leaves_alone_what_another_process_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KEXP_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("kexp.data.table.files.cache_limit.KEPT_BYTES", 0)
+    monkeypatch.setattr("kexp.system.cache_limit.KEPT_BYTES", 0)
     tables = tmp_path / "cache" / "tables"
     now, killed = tables / ".new-now", tables / ".new-killed"
     for folder in (now, killed):

@@ -14,6 +14,7 @@ import pytest
 from test_engine import RICH
 
 from kexp.fused.structure.trace_cache import cache_file
+from kexp.system.cache_limit import KEPT_FILE_BYTES
 
 PROGRAM = """
 import hashlib, json, sys
@@ -49,9 +50,7 @@ if sys.argv[1:]:
 
 def ran(cache: Path, *arguments: str) -> list[Any]:
     environment = {**os.environ, "KEXP_CACHE": str(cache), "PYTHONPATH": os.pathsep.join(sys.path)}
-    environment.pop(
-        "JAX_COMPILATION_CACHE_DIR", None
-    )  # programs are kept beside JAX's own files in kexp's folder alone
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)  # programs are kept beside JAX's files in kexp's folder alone
     command = [sys.executable, "-c", PROGRAM.format(rich=RICH), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
@@ -59,7 +58,16 @@ def ran(cache: Path, *arguments: str) -> list[Any]:
 
 
 def test_kept_programs_give_the_same_bits_and_damaged_ones_are_made_again(tmp_path: Path) -> None:
+    """Also: programs that were not used for long, such as those of other versions, go where all exceed the limit."""
+    old = tmp_path / "compiled" / "another-version"
+    old.mkdir(parents=True)
+    for name in ("small", "large"):
+        (old / name).touch()
+    os.truncate(old / "large", KEPT_FILE_BYTES)  # without blocks on the disk
+    os.utime(old / "large", (0, 0))
+    os.utime(old / "small", (1, 1))
     (cold,) = ran(tmp_path)
+    assert [each.name for each in old.iterdir()] == ["small"]
     kept, again = ran(tmp_path, "kept")
     assert kept == cold
     assert again == cold

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.data.table.appending import Rows
 from kexp.data.table.files.addresses import fetched
-from kexp.data.table.files.cache_limit import make_room
 from kexp.data.table.files.csv_form import TRIED, ReadCsv, read_csv
 from kexp.data.table.files.frames import readable
 from kexp.data.table.files.local import plain
@@ -30,6 +29,7 @@ from kexp.data.table.options import ReadOptions
 from kexp.data.table.sql import outside, sentence, text, types_of
 from kexp.data.table.stored import BLOCKS, HEAD, Column, Head, Table, write_head
 from kexp.errors import DataError
+from kexp.system.cache_limit import make_room
 from kexp.system.disk import disk_full_error, needing
 from kexp.system.folders import cache_folder
 

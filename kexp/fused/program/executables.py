@@ -18,6 +18,7 @@ from kexp.fused.inputs.symbols import TraceResult
 from kexp.fused.program.lane_starts import LaneStarts
 from kexp.fused.structure.structure import Structure
 from kexp.fused.structure.trace_cache import cache_file, read_cached, trace_cache_folder, write_cached
+from kexp.system.cache_limit import make_room_for_files
 
 __all__ = ["Executables", "compile_or_load", "executables_file", "load", "save"]
 
@@ -111,7 +112,14 @@ def compile_or_load(lowered: Any, level: int | None = None) -> tuple[Any, str | 
                 from jax.experimental.serialize_executable import serialize
 
                 write_cached(folder / name, {"program": serialize(program)})
+                _make_room_once(folder.parent)
     return program, name if (folder / name).exists() else None
+
+
+@cache
+def _make_room_once(parent: Path) -> None:
+    """Limits the size of the cache, in a process that adds to it."""
+    make_room_for_files(parent)
 
 
 def _compile(lowered: Any, level: int | None) -> Any:

@@ -15,9 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kexp.data.table.files.cache_limit import make_room
 from kexp.data.table.files.matching import TableFile
 from kexp.errors import DataError, without_passwords
+from kexp.system.cache_limit import make_room
 from kexp.system.folders import cache_folder
 from kexp.system.passwords import restore_password
 

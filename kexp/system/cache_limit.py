@@ -1,4 +1,4 @@
-"""Limit the size of the cache: remove the least recently used folders."""
+"""Limit the size of the cache: remove what was not used for the longest time."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import shutil
 import time
 from pathlib import Path
 
-__all__ = ["make_room"]
+__all__ = ["make_room", "make_room_for_files"]
 
 KEPT_BYTES = 20 << 30  # limit of the tables, and of the downloaded files
+KEPT_FILE_BYTES = 4 << 30  # limit of the compiled programs, of all versions together
 _A_DAY_S = 86_400.0
 
 
@@ -36,3 +37,24 @@ def make_room(parent: Path, mark: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             if time.time() - left.stat().st_mtime > _A_DAY_S:
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def make_room_for_files(parent: Path) -> None:
+    """Remove the least recently used files, if all of them together exceed the limit.
+
+    A file's last use is its access time; where the system does not keep it, the file's own time.
+
+    Args:
+        parent: contains folders of files.
+    """
+    found = []
+    for file in parent.glob("*/*"):
+        with contextlib.suppress(FileNotFoundError):
+            status = file.stat()
+            found.append((max(status.st_atime, status.st_mtime), status.st_size, file))
+    total = 0
+    for _, size, file in sorted(found, reverse=True):
+        total += size
+        if total > KEPT_FILE_BYTES:
+            with contextlib.suppress(OSError):
+                file.unlink()
