@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kexp.commands.support.options import Parser
+from kexp.system.wording import counted
 
 if TYPE_CHECKING:
     from kexp.data import Splits
@@ -76,7 +77,7 @@ def _targets(splits: Splits) -> list[tuple[str, str]]:
         )
         lines = [("targets", f"{spec.outputs} labels per row, rows with each: {shares}")]
     else:
-        columns = f"{spec.outputs} column{'s' if spec.outputs > 1 else ''}"
+        columns = counted(spec.outputs, "column")
         lines = [("targets", f"{named}regression of {columns}{at}, {y.min():g} to {y.max():g}")]
     weights = splits.data.weights
     if weights is not None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from kexp.commands.support.options import find_run_argument, hide_warnings, model_parser
 from kexp.errors import ConfigError
+from kexp.system.wording import counted
 
 __all__ = ["main"]
 
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         print(json.dumps(metrics))
         return 0
     print(f"run       {run.view.name}  {run.view.run_id}")
-    print(f"data      {rows.description}, {len(rows.part)} rows")
+    print(f"data      {rows.description}, {counted(len(rows.part), 'row')}")
     for note in rows.notes:
         print(f"note      {note}")
     width = max(len(name) for name in metrics)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kexp.commands.support.options import find_run_argument, hide_warnings, model_parser
 from kexp.errors import ConfigError
+from kexp.system.wording import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     write = _write_csv if args.output.suffix.lower() == ".csv" else _write_npz
     with _atomically(args.output) as temporary:
         rows = write(temporary, NamedOutputs.of(experiment, run_data), predicted, labels)
-    print(f"{rows} rows predicted by {run.view.name} ({run.view.run_id[:8]}) in {args.output}")
+    print(f"{counted(rows, 'row')} predicted by {run.view.name} ({run.view.run_id[:8]}) in {args.output}")
     return 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kexp.commands.support.options import find_run_argument, hide_warnings, run_parser
+from kexp.system.wording import counted
 
 if TYPE_CHECKING:
     from kexp.stored import StoredRun
@@ -72,12 +73,12 @@ def _fingerprint_differs(run: StoredRun, now: str) -> bool:
 
 
 def _report(comparison: Comparison) -> None:
-    compared = f"{comparison.epochs} epochs of {', '.join(comparison.metrics)}"
+    compared = f"{counted(comparison.epochs, 'epoch')} of {', '.join(comparison.metrics)}"
     if comparison.equal:
         print(f"equal     {compared}")
         return
     first = comparison.differences[0]
-    print(f"different {len(comparison.differences)} values of {compared}")
+    print(f"different {counted(len(comparison.differences), 'value')} of {compared}")
     print(f"first     {_epoch_and_metric(first)}: {_value(first.then)} then, {_value(first.now)} now")
     largest = max(comparison.differences, key=_absolute_difference)
     if largest is not first and _absolute_difference(largest) > 0:

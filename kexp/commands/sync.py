@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kexp.commands.support.options import DEFAULT_FOLDERS, Parser, default_folders, hide_warnings
 from kexp.errors import ConfigError, KexpError, StoreError
+from kexp.system.wording import counted
 
 __all__ = ["main"]
 
@@ -66,9 +67,9 @@ def _deliver(path: Path) -> int:
         print(f"{path}: its {kind} is in progress and delivers by itself")
         return 0
     if delivered.run_id:
-        print(f"{path}: {delivered.rows} rows delivered to run {delivered.run_id}")
+        print(f"{path}: {counted(delivered.rows, 'row')} delivered to run {delivered.run_id}")
     if delivered.trials or not delivered.run_id:
-        print(f"{path}: {delivered.trials} trials delivered")
+        print(f"{path}: {counted(delivered.trials, 'trial')} delivered")
     for reason in delivered.refused:
         print(f"kexp: {path}: the store refused {reason}", file=sys.stderr)
     return 1 if delivered.refused else 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kexp.errors import ConfigError
 from kexp.registry import OURSELVES
 from kexp.schema import Experiment
+from kexp.system.wording import counted
 
 if TYPE_CHECKING:
     import keras
@@ -155,7 +156,7 @@ def _store() -> Any:
 
 def describe(experiment: Experiment, earlier: Earlier) -> str:
     """Describes for the user what the model takes over from the earlier run."""
-    epochs = f"{earlier.epochs} epoch{'s' if earlier.epochs != 1 else ''}"
+    epochs = counted(earlier.epochs, "epoch")
     notice = f"begins with the weights of {earlier.label}, trained for {epochs}"
     if experiment.model.parameters["new_output"] is True:
         notice += ", and a new output"

@@ -14,6 +14,7 @@ from kexp.config import prepare_overrides
 from kexp.errors import ConfigError
 from kexp.sweeps.execution.closing import run_id_of
 from kexp.system.folders import import_from_here
+from kexp.system.wording import plural
 
 if TYPE_CHECKING:
     import pandas
@@ -48,7 +49,8 @@ class SweepResult:
 
         counts = Counter(trial.state.lower() for trial in self.trials)
         states = ", ".join(f"{count:,} {state}" for state, count in counts.most_common())
-        summary = f"sweep {self.name}: {len(self.trials):,} trials ({states}); files in {self.folder}"
+        count = f"{len(self.trials):,} {plural('trial', len(self.trials))}"
+        summary = f"sweep {self.name}: {count} ({states}); files in {self.folder}"
         return f"<p>{escape(summary)}</p>" + (table_html(self.comparison) if self.comparison is not None else "")
 
     @property

@@ -11,6 +11,7 @@ from kexp.config import key_of
 from kexp.errors import ConfigError, StoreError, UnknownNameError
 from kexp.sweeps.execution.session import ARGUMENTS
 from kexp.sweeps.plan.earlier import refuse_running
+from kexp.system.wording import counted
 from kexp.tracking import RunView, StoreSettings, chosen_store, command_line, find_sweep, resolve_uri
 from kexp.tracking.reading.runs import artifact_text
 
@@ -81,7 +82,9 @@ def _deliver_what_waits(view: RunView) -> str:
         return ""
     delivered = sync(folder)
     rows, trials = sum(each.rows for each in delivered), sum(each.trials for each in delivered)
-    return f"{rows} rows and {trials} trials had waited on disk, and are in the store now" if rows or trials else ""
+    if not rows and not trials:
+        return ""
+    return f"{counted(rows, 'row')} and {counted(trials, 'trial')} had waited on disk, and are in the store now"
 
 
 def _quoted(text: str) -> str:

@@ -21,6 +21,7 @@ from kexp.sweeps.table import problems
 from kexp.sweeps.trials import Trial
 from kexp.system.disk import full_disk, mentions_disk_full
 from kexp.system.folders import shown_path
+from kexp.system.wording import counted
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
@@ -171,7 +172,7 @@ def print_plan(session: Session) -> None:
     if not session.verbose:
         return
     states = [str(trial.state) for trial in session.trials]
-    counts = [f"{len(states)} trials"]
+    counts = [counted(len(states), "trial")]
     for state, phrase in (("DONE", "done already"), ("INVALID", "invalid"), ("WAITING", "to run")):
         if states.count(state):
             counts.append(f"{states.count(state)} {phrase}")
@@ -232,7 +233,7 @@ def _missing(session: Session) -> list[str]:
     """Returns what a sweep lacks: trials that did not finish, and what is not in the store."""
     trials = session.trials
     bad = sum(1 for trial in trials if not trial.good)
-    missing = [f"{bad} of {len(trials)} trials did not finish"] * bool(bad)
+    missing = [f"{bad} of {counted(len(trials), 'trial')} did not finish"] * bool(bad)
     for count, which in (
         (session.models_missing, "of the models to be kept are"),
         (session.records.trials_left, "trials are"),

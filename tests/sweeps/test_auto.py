@@ -54,7 +54,7 @@ def test_a_sweep_runs_by_lanes_and_by_workers_and_is_resumed_as_it_was_begun(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["trainer=compiled"], ["1 trials as lanes: trainer.engine is compiled"]),
+        (["trainer=compiled"], ["1 trial as lanes: trainer.engine is compiled"]),
         (
             ["backend=tensorflow,jax", "seed=range(9)"],
             [
@@ -63,8 +63,8 @@ def test_a_sweep_runs_by_lanes_and_by_workers_and_is_resumed_as_it_was_begun(
                 "group 1: 9 trials",
             ],
         ),
-        (["model=cnn", "model.filters=[2]"], ["1 trials as lanes: by estimate"]),
-        (["optimizer=keras.optimizers:Adam"], ["1 trials as lanes: by estimate"]),
+        (["model=cnn", "model.filters=[2]"], ["1 trial as lanes: by estimate"]),
+        (["optimizer=keras.optimizers:Adam"], ["1 trial as lanes: by estimate"]),
     ],
 )
 def test_a_plan_tells_what_is_chosen_and_why(

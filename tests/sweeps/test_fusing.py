@@ -200,7 +200,7 @@ def test_programs_that_memory_makes_narrower_are_told_of_and_reproduced(
     command = [sys.executable, "-m", "kexp", "reproduce", runs()[0].run_id]
     done = subprocess.run(command, cwd=workplace, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "equal     1 epochs" in done.stdout
+    assert "equal     1 epoch " in done.stdout
     assert "changed" not in done.stdout
 
 

@@ -198,7 +198,7 @@ def test_resume_delivers_the_command_of_a_sweep_that_was_killed_in_its_first_sec
     TrialOutbox(FOLDER).keep(StoreSettings(), [record(tracker.run_id, 0)])
     command = command_of("first")
     assert command.arguments[0] == "seed=1,2"
-    assert command.delivered == "1 rows and 1 trials had waited on disk, and are in the store now"
+    assert command.delivered == "1 row and 1 trial had waited on disk, and are in the store now"
     assert [view.name for view in trials(tracker.run_id)] == ["first-0"]
     assert command_of("first").delivered == ""
 
@@ -216,7 +216,7 @@ def test_models_that_the_store_does_not_take_are_counted_and_delivered_by_sync(s
         recorder.close()
     assert (recorder.trials_left, recorder.models_left, over) == (0, 1, ["saved"])
     (notice,) = notices
-    assert "1 saved models wait in multirun/first; deliver them with `kexp sync multirun/first`." in notice
+    assert "1 saved model waits in multirun/first; deliver it with `kexp sync multirun/first`." in notice
     assert kexp_command("sync", "multirun/first") == 0
     assert find_run(StoreSettings(), sweep).tags["saved"] == "late"
 
@@ -278,7 +278,7 @@ def test_trial_that_the_store_refuses_stops_no_other(
     TrialOutbox(FOLDER).keep(StoreSettings(), [lacking, record(sweep, 0)])
     assert kexp_command("sync") == 1
     told = capsys.readouterr()
-    assert "multirun/first: 1 trials delivered" in told.out
+    assert "multirun/first: 1 trial delivered" in told.out
     assert "the store refused a trial: lacking:" in told.err and "gone.txt" in told.err
     assert [view.name for view in trials(sweep)] == ["first-0"]
     assert kexp_command("sync") == 0
@@ -299,5 +299,5 @@ def test_disk_that_takes_nothing_either_is_told(sweep: str) -> None:
     (FOLDER / "outbox" / "trials").write_text("no folder")
     with away():
         recorder.put(record(sweep, 0))
-        with pytest.raises(StoreError, match=r"1 trials that are over could not be recorded: .*could not be kept"):
+        with pytest.raises(StoreError, match=r"1 finished trial could not be recorded: .*could not be kept"):
             recorder.close()

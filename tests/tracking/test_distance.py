@@ -246,7 +246,7 @@ def test_what_an_older_server_does_not_know_is_named_and_stops_nothing_else(far:
     run.log_metrics({"loss": 0.5}, step=1)
     run.end("FINISHED")
     reason = "it knows no {} (404), and so is an older MLflow than kexp takes"
-    refused = "The tracking store refused 1 rows, kept in {}: " + reason
+    refused = "The tracking store refused 1 row, kept in {}: " + reason
     assert run.notice == refused.format(tmp_path / "run" / "outbox", "runs/log-inputs")
     assert run.undelivered == 0
     import keras

@@ -92,7 +92,7 @@ def test_figure_that_cannot_be_drawn_is_told_and_stops_no_other_row(settings: St
     run.log_figure("confusion_matrix", {"y_true": np.arange(3)}, classes=["a", "b", "c"])
     run.log_text("text", "text.txt")
     run.end("FINISHED")
-    assert "refused 1 rows" in run.notice
+    assert "refused 1 row," in run.notice
     assert "confusion_matrix.png: it could not be drawn: TypeError" in run.notice
     assert list_artifacts(settings, run.run_id) == ["text.txt"]
     assert find_run(settings, run.run_id).status == "FINISHED"
@@ -313,7 +313,7 @@ def test_refused_row_stops_no_other(settings: StoreSettings, tmp_path: Path) -> 
     assert view.params == {"seed": "other", "epochs": "5"}
     assert view.metrics == {"loss": 1.0}
     assert view.status == "FINISHED"
-    assert "refused 1 rows" in run.notice
+    assert "refused 1 row," in run.notice
     refused = json.loads((tmp_path / "run" / "outbox" / "refused.jsonl").read_text())
     assert refused["row"] == {"params": {"seed": "1"}}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from kexp.data.table.files.matching import TableFile
 from kexp.data.table.files.plain_text import encoding_of
 from kexp.errors import DataError
+from kexp.system.wording import counted
 
 __all__ = ["read_texts"]
 
@@ -37,5 +38,5 @@ def read_texts(files: Sequence[Path], encoding: str | None, key: str) -> tuple[l
             guessed.append(found)
     if not guessed:
         return texts, []
-    count = "1 file" if len(guessed) == 1 else f"{len(guessed)} files"
+    count = counted(len(guessed), "file")
     return texts, [f"{count} read as {guessed[0]}, not being UTF-8 (data.encoding says otherwise)"]

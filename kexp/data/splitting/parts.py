@@ -11,6 +11,7 @@ import numpy as np
 from kexp.data.source import ArraySource, Data, DataSpec, chunks
 from kexp.errors import DataError, suggestion
 from kexp.system.large_arrays import gathered
+from kexp.system.wording import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -120,7 +121,7 @@ def encode_targets(y: NDArray[Any], form: TargetForm, spec: DataSpec) -> NDArray
 
 
 def _check_regression(form: TargetForm, y: NDArray[Any]) -> None:
-    outputs = f"a regression with {y.shape[-1]} output{'s' if y.shape[-1] > 1 else ''}"
+    outputs = f"a regression with {counted(y.shape[-1], 'output')}"
     if form in ("class_index", "one_hot"):
         raise DataError(f"needs classes as targets, but the data is {outputs}")
     if form == "shares" and ((y < 0).any() or (np.abs(y.sum(axis=-1) - 1) > _ROUNDING).any()):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from kexp.experiment.logging.lineage import data_name
+from kexp.system.wording import counted
 from kexp.training.progress import format_metrics, format_seconds
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def note_of(prepared: Prepared, size: Mapping[str, int], command: str, outcome: 
 
 def outcome_of(history: History, tested: Mapping[str, float], duration_s: float) -> str:
     """Returns the sentence on the result of a run: its metrics, its epochs and its duration."""
-    epochs = f"{len(history)} epoch{'s' * (len(history) != 1)}"
+    epochs = counted(len(history), "epoch")
     stopped = f"; stopped: {history.stopped}" if history.stopped else ""
     metrics = format_metrics(tested or history.last).replace("  ", ", ")
     return f"**{metrics}** after {epochs}, {format_seconds(duration_s)}{stopped}"

@@ -15,6 +15,7 @@ from kexp.sweeps.compare.results import SHARED_TRIALS, Histories, TrialResult, h
 from kexp.sweeps.execution.state import SweepState
 from kexp.sweeps.table import best_trial, leaderboard, problems
 from kexp.system.disk import full_disk, is_disk_full
+from kexp.system.wording import counted
 from kexp.tracking.reading.finding import BEST_TRIAL
 from kexp.tracking.values import param_value
 
@@ -206,10 +207,14 @@ def closing_lines(sweep: SweepState, comparison: Comparison | None, launched: Se
     lines += ["", *sweep.remarks] if sweep.remarks else []
     failed = problems(sweep.trials)
     if failed:
-        lines += ["", f"{len(failed)} of {len(sweep.trials)} trials did not finish:", *failed]
+        lines += [
+            "",
+            f"{len(failed)} of {counted(len(sweep.trials), 'trial')} did not finish:",
+            *failed,
+        ]
     never = sum(1 for trial in sweep.trials if not trial.over)
     if never:
-        lines += ["", f"{never} of {len(sweep.trials)} trials were not run"]
+        lines += ["", f"{never} of {counted(len(sweep.trials), 'trial')} were not run"]
     return lines
 
 

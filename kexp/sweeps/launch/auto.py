@@ -29,6 +29,7 @@ from kexp.sweeps.launch.launchers import HydraLauncher, ProcessesLauncher
 from kexp.sweeps.launch.probing import structure_key
 from kexp.sweeps.launch.worker_process import default_workers
 from kexp.sweeps.trials import Task, Trial
+from kexp.system.wording import counted
 
 __all__ = ["AutoLauncher", "decide"]
 
@@ -121,7 +122,9 @@ class AutoLauncher(HydraLauncher):
     def closing(self) -> list[str]:
         """Returns lines on what was chosen and why, and those of the fused launcher."""
         places = {_FUSED: "as lanes", _WORKERS: "in worker processes"}
-        lines = [f"auto     {count} trials {places[each.how]}: {each.why}" for each, count in self._counts.items()]
+        lines = [
+            f"auto     {counted(count, 'trial')} {places[each.how]}: {each.why}" for each, count in self._counts.items()
+        ]
         if len({each.how for each in self._counts}) > 1:
             lines.append("         dropout, noise and random augmentation draw other numbers on JAX than on TensorFlow")
         return lines + self._fused.closing()

@@ -23,6 +23,7 @@ from kexp.sweeps.launch.launchers import HydraLauncher, ProcessesLauncher, check
 from kexp.sweeps.launch.probing import structure_key
 from kexp.sweeps.launch.worker_process import default_workers
 from kexp.sweeps.trials import Outcome, Task, Trial
+from kexp.system.wording import counted
 
 __all__ = ["FusedLauncher", "as_written", "is_lane", "planned_tasks"]
 
@@ -217,17 +218,20 @@ class FusedLauncher(HydraLauncher):
     def closing(self) -> list[str]:
         """Returns lines on the groups of lanes, and on the trials that were not lanes and why."""
         lines = [
-            f"fused    group {number}: {each.trials} trials from {each.first} on, {each.lanes} lanes; {each.why}"
+            f"fused    group {number}: {counted(each.trials, 'trial')} from {each.first} on, "
+            f"{counted(each.lanes, 'lane')}; {each.why}"
             for number, each in enumerate(self.groups.values(), 1)
         ]
         lines += [f"         {each.narrowed}" for each in self.groups.values() if each.narrowed]
         shown = self._fallbacks.most_common(_REASONS)
-        lines += [f"workers  {count} trials that cannot be lanes: {reason}" for reason, count in shown]
+        lines += [f"workers  {counted(count, 'trial')} that cannot be lanes: {reason}" for reason, count in shown]
         if others := self._fallbacks.total() - sum(count for _, count in shown):
-            lines.append(f"workers  {others} trials more, for {len(self._fallbacks) - len(shown)} other reasons")
+            lines.append(f"workers  {counted(others, 'trial')} more, for other reasons")
         if self._verified is not None:
             wrong = self._verified.wrong
-            lines.append(f"verified {self._verified.count} lanes trained again alone, {len(wrong)} came out otherwise")
+            lines.append(
+                f"verified {counted(self._verified.count, 'lane')} trained again alone, {len(wrong)} came out otherwise"
+            )
             lines += [f"         {sentence}" for sentence in wrong]
         return lines
 

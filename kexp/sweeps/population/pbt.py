@@ -14,6 +14,7 @@ from kexp.sweeps.population.members import Members, check_axes
 from kexp.sweeps.population.staged import StagedSweep, check_settings, plan_staged, run
 from kexp.sweeps.search.space_sweeper import SpaceSweeper, plain
 from kexp.sweeps.trials import Trial
+from kexp.system.wording import counted
 
 __all__ = ["PbtSweeper"]
 
@@ -67,7 +68,9 @@ class PbtSweeper(SpaceSweeper):
             self.seed,
         )
         aim = f"to {staged.objective.direction} {staged.objective.metric}"
-        lines = [f"every {self.interval} epochs the worst {self.quantile:.0%} go on as copies of the best, {aim}"]
+        lines = [
+            f"every {counted(self.interval, 'epoch')} the worst {self.quantile:.0%} go on as copies of the best, {aim}"
+        ]
         return run(self, staged, arguments, method, lines, members.copy, members.winner)
 
     def plan(self, arguments: Sequence[str]) -> list[Trial]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from kexp.errors import StoreError, in_a_line
 from kexp.system.disk import disk_full_error, is_disk_full
+from kexp.system.wording import counted, plural
 from kexp.tracking import RunRecord, StoreSettings, resolve_uri
 from kexp.tracking.delivery.delivery_thread import DeliveryThread
 from kexp.tracking.delivery.finished_runs import deliver_records
@@ -134,13 +135,15 @@ class Recorder:
         for _, then in self._added:  # `kexp sync` will deliver them; they must not be saved again
             then()
         if self.trials_left or self.models_left:
-            parts = [f"{self.trials_left} of the sweep's trials"] * bool(self.trials_left)
-            parts += [f"{self.models_left} saved models"] * bool(self.models_left)
+            waiting = [
+                (self.trials_left, "of the sweep's trials"),
+                (self.models_left, plural("saved model", self.models_left)),
+            ]
             or_resume = "" if self.models_left else f"go on with the sweep by `{self._resume_command}`"
-            self._notices.append(waiting_notice(ending, " and ".join(parts), self._outbox.sweep_folder, or_resume))
+            self._notices.append(waiting_notice(ending, waiting, self._outbox.sweep_folder, or_resume))
         if self.refused:
             raise StoreError(
-                f"{len(self.refused)} trials that are over were refused by the store, and are kept in "
+                f"the store refused {counted(len(self.refused), 'finished trial')}, kept in "
                 f"{self._outbox.folder}: {self.refused[0]}"
             )
 
@@ -242,6 +245,6 @@ class Recorder:
             if is_disk_full(error):  # these trials are run again
                 raise disk_full_error(error, go_on=self._resume_command) from error
             raise StoreError(
-                f"{len(records)} trials that are over could not be recorded: {self._thread.failure}; and could not be "
-                f"kept in {self._outbox.folder}: {error.strerror}"
+                f"{counted(len(records), 'finished trial')} could not be recorded: {self._thread.failure}; and could "
+                f"not be kept in {self._outbox.folder}: {error.strerror}"
             ) from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from kexp.system.wording import plural
+
 __all__ = ["count_of", "number_format", "show_p", "tidy"]
 
 _DIGITS = 4  # significant ones
@@ -11,7 +13,7 @@ _DIGITS = 4  # significant ones
 
 def count_of(name: str, count: int) -> str:
     """Returns a count of things with their name: `1 trial`, `2,000 trials`."""
-    return f"{count:,} {name}{'s' * (count != 1)}"
+    return f"{count:,} {plural(name, count)}"
 
 
 def number_format(value: float) -> str:

@@ -24,6 +24,7 @@ from kexp.sweeps.search.study import Study
 from kexp.sweeps.search.summary import front_lines, study_json
 from kexp.sweeps.sweeper_steps import finish, open_session
 from kexp.sweeps.trials import Trial
+from kexp.system.wording import counted
 
 __all__ = ["OptunaSweeper"]
 
@@ -225,7 +226,7 @@ def _check_pruner(pruner: Chosen | None, objectives: Sequence[Objective], seeds:
 def _print_plan(session: Session, loop: SearchLoop) -> None:
     if session.verbose:
         study, done = loop.study, loop.study.started
-        counts = [f"{loop.n_trials} trials"] + ([f"{done} of them over already"] if done else [])
+        counts = [counted(loop.n_trials, "trial")] + ([f"{done} of them over already"] if done else [])
         several = f", each with {len(loop.seeds)} seeds" if len(loop.seeds) > 1 else ""
         pruned = f", pruned by {loop.pruner}" if loop.pruner else ""
         aims = " and ".join(f"{each.direction} {each.metric}" for each in study.objectives)

@@ -10,6 +10,7 @@ from pathlib import Path
 from kexp.system.disk import mentions_disk_full
 from kexp.system.folders import shown_path
 from kexp.system.interrupts import interrupts_call
+from kexp.system.wording import counted
 from kexp.tracking.settings import command_line
 
 __all__ = ["DeliveryState", "refused_notice", "wait_for", "waiting_notice"]
@@ -90,23 +91,28 @@ def _line(now: DeliveryState, left: int, total: int, noun: str, passed_s: float)
     return f"store    {bar} {left} of {total} {noun} are still to be sent{rest} (Ctrl-C: leave them)"
 
 
-def waiting_notice(state: DeliveryState, waiting: str, folder: Path, alternative: str = "") -> str:
+def waiting_notice(
+    state: DeliveryState, waiting: Sequence[tuple[int, str]], folder: Path, alternative: str = ""
+) -> str:
     """Returns the sentence on what is left on disk.
 
     Args:
         state: the state of the delivery at its end.
-        waiting: what waits, with its number: "3 rows".
+        waiting: what waits, each with its number: `(3, "rows")`; 0 of one is left out.
         folder: the folder of the run or sweep.
         alternative: another command that delivers them; empty for none.
     """
     place = shown_path(folder)
-    how = f"deliver them with `{command_line('sync', place)}`" + (f", or {alternative}" if alternative else "")
+    total = sum(count for count, _ in waiting)
+    rest = " and ".join(f"{count} {what}" for count, what in waiting if count) + (" waits" if total == 1 else " wait")
+    it = "it" if total == 1 else "them"
+    how = f"deliver {it} with `{command_line('sync', place)}`" + (f", or {alternative}" if alternative else "")
     if state.given_up:
-        return f"You did not wait for the tracking store: {waiting} wait in {place}; {how}."
+        return f"You did not wait for the tracking store: {rest} in {place}; {how}."
     if mentions_disk_full(state.failure):
-        return f"{state.failure[:1].upper()}{state.failure[1:]}; {waiting} wait in {place}; make room, and {how}."
+        return f"{state.failure[:1].upper()}{state.failure[1:]}; {rest} in {place}; make room, and {how}."
     away = f" ({state.failure})" if state.failure else ""
-    return f"The tracking store is away{away}: {waiting} wait in {place}; {how}."
+    return f"The tracking store is away{away}: {rest} in {place}; {how}."
 
 
 def refused_notice(refused: Sequence[str], outbox: Path) -> str:
@@ -116,4 +122,4 @@ def refused_notice(refused: Sequence[str], outbox: Path) -> str:
         refused: the reason for each row.
         outbox: the folder in which the rows are kept.
     """
-    return f"The tracking store refused {len(refused)} rows, kept in {outbox}: {refused[0]}"
+    return f"The tracking store refused {counted(len(refused), 'row')}, kept in {outbox}: {refused[0]}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kexp.errors import StoreError
 from kexp.system.disk import needing
 from kexp.system.whole_files import copy_whole, whole_file
+from kexp.system.wording import plural
 from kexp.tracking.delivery.delivery_thread import BRIEF_S
 from kexp.tracking.delivery.outbox import Header, Outbox
 from kexp.tracking.delivery.progress import DeliveryState, refused_notice, wait_for, waiting_notice
@@ -150,7 +151,7 @@ class RecordedRun(Tracker):
             waiting = self._outbox.waiting()
             self.undelivered = waiting + ending.models_refused
             if waiting:
-                self.notice = waiting_notice(ending, f"{waiting} rows", self.folder)
+                self.notice = waiting_notice(ending, [(waiting, plural("row", waiting))], self.folder)
             elif ending.refused:
                 self.notice = refused_notice(ending.refused, self._outbox.folder)
         self._outbox.close()

@@ -10,6 +10,7 @@ import numpy as np
 from kexp.data.table.encoding.encoder import EncodedTable
 from kexp.data.table.stored import Column
 from kexp.serving.encoding import feature_names
+from kexp.system.wording import counted
 
 __all__ = ["columns_of"]
 
@@ -55,7 +56,7 @@ def _becomes(fitted: Mapping[str, Any]) -> str:
     if "left_out" in fitted:
         return f"left out: {fitted['left_out']}"
     count = len(feature_names(fitted))
-    what = f"{count} feature{'s' if count > 1 else ''}"
+    what = counted(count, "feature")
     filled = f"; missing as {fitted['median']:g}" if fitted["missing"] and fitted["kind"] == "number" else ""
     others = "; rare ones together" if fitted.get("others") else ""
     return what + filled + others

@@ -25,6 +25,7 @@ from kexp.data.table.files.plain_text import (
 from kexp.data.table.options import ReadOptions
 from kexp.data.table.sql import inside, quoted, sentence, text
 from kexp.errors import DataError
+from kexp.system.wording import counted
 
 if TYPE_CHECKING:
     import duckdb
@@ -250,10 +251,6 @@ def _of_the_first_century(connection: duckdb.DuckDBPyConnection, typed: Mapping[
     return [name for name, year in zip(dates, years, strict=True) if year is not None and year < 100]
 
 
-def _counted(rows: int) -> str:
-    return f"{rows} rows" if rows > 1 else "1 row"
-
-
 def _without_end(
     connection: duckdb.DuckDBPyConnection, file: TableFile, query: str, fields: int, skip: int
 ) -> list[str]:
@@ -283,7 +280,7 @@ def _without_end(
         return [f"{count} at its end left out, which {'is no row' if len(found) == 1 else 'are no rows'}"]
     padded = f"{query[:-1]}, null_padding=true, parallel=false)"
     if good and all("MISSING" in each for _, each, *_ in found) and _reads(connection, padded):
-        return [f"what is missing at the end of {_counted(len(found))} taken for missing values"]
+        return [f"what is missing at the end of {counted(len(found), 'row')} taken for missing values"]
     if "COLUMN" in kind:
         got = message.rpartition("Found: ")[2]
         raise DataError(
