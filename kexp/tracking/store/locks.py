@@ -1,4 +1,4 @@
-"""Locks between processes."""
+"""Locks between processes: one call of `flock`, for which filelock would be one more package."""
 
 from __future__ import annotations
 
