@@ -25,7 +25,7 @@ from kexp.persistence.manifest import (
 )
 from kexp.persistence.untrusted.load import UNTRUSTED_FORMATS, load_untrusted
 from kexp.persistence.verify import Reference
-from kexp.system.disk import full_disk, is_disk_full, needing
+from kexp.system.disk import needing
 
 if TYPE_CHECKING:
     import keras
@@ -82,8 +82,7 @@ def save_model(
     except Exception as error:
         if isinstance(error, OSError) and error.filename is None:  # a write does not say what it was for
             error.filename = str(folder / name)
-        reason = full_disk(error) if is_disk_full(error) else first_line(error)
-        raise SaveError(f"save.formats: {name} could not be saved in {folder}: {reason}") from error
+        raise SaveError(f"save.formats: {name} could not be saved in {folder}: {first_line(error)}") from error
     finally:
         for temporary, _ in staged.values():
             remove(temporary)

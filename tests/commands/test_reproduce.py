@@ -49,5 +49,5 @@ def test_reproduce_names_the_first_difference_and_exits_1(
     told = capsys.readouterr().out
     now = there.table.history.epochs[1][1]["val_accuracy"]
     assert f"first     epoch 2, val_accuracy: 0.25 then, {now!r} now" in told
-    assert "different 1 values" in told
+    assert "different 1 value of" in told
     assert len(list(there.folder.iterdir())) == count  # nothing left behind
