@@ -50,7 +50,7 @@ class EpochLogger:
         self.tracker.log_metrics(logged, step=epoch)
 
     def resumed(self, history: History) -> None:
-        """See `kexp.training.ResumeListener`."""
+        """See `kexp.training.listeners.ResumeListener`."""
         for epoch, metrics in history.epochs:
             self.tracker.log_metrics(metrics, step=epoch)
         if self._scheduled:
