@@ -7,8 +7,10 @@ launcher is known.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from kexp.system.child_process import ChildProcess
+if TYPE_CHECKING:  # not imported by `kexp --cfg job`, which asks `expects_lanes` too
+    from kexp.system.child_process import ChildProcess
 
 __all__ = ["end_unused_engine", "expects_lanes", "start_engine_early", "take_engine"]
 
@@ -36,8 +38,8 @@ def expects_lanes(arguments: Sequence[str]) -> bool:
 
 
 def start_engine_early() -> None:
-    """Starts the engine's process, for the next caller of `take_engine`."""
-    _early.append(ChildProcess(_ENGINE))
+    """Starts the engine's process for the next caller of `take_engine`, unless one is waiting already."""
+    _early.append(take_engine())
 
 
 def take_engine() -> ChildProcess:
@@ -46,6 +48,8 @@ def take_engine() -> ChildProcess:
     Raises:
         OSError: no process can be started.
     """
+    from kexp.system.child_process import ChildProcess
+
     return _early.pop() if _early else ChildProcess(_ENGINE)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 __all__ = ["make_room", "make_room_for_files"]
@@ -28,11 +29,8 @@ def make_room(parent: Path, mark: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             size = sum(file.stat().st_size for file in used.parent.iterdir())
             found.append((used.stat().st_mtime, size, used.parent))
-    total = 0
-    for _, size, folder in sorted(found, reverse=True):
-        total += size
-        if total > KEPT_BYTES:
-            shutil.rmtree(folder, ignore_errors=True)
+    for folder in _beyond(KEPT_BYTES, found):
+        shutil.rmtree(folder, ignore_errors=True)
     for left in parent.glob(".new-*"):  # left by a process that was killed
         with contextlib.suppress(FileNotFoundError):
             if time.time() - left.stat().st_mtime > _A_DAY_S:
@@ -52,9 +50,15 @@ def make_room_for_files(parent: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
             status = file.stat()
             found.append((max(status.st_atime, status.st_mtime), status.st_size, file))
+    for file in _beyond(KEPT_FILE_BYTES, found):
+        with contextlib.suppress(OSError):
+            file.unlink()
+
+
+def _beyond(limit_bytes: int, found: Iterable[tuple[float, int, Path]]) -> Iterator[Path]:
+    """Yield what exceeds the limit, from (time of the last use, size in bytes, path); the latest used are kept."""
     total = 0
-    for _, size, file in sorted(found, reverse=True):
+    for _, size, path in sorted(found, reverse=True):
         total += size
-        if total > KEPT_FILE_BYTES:
-            with contextlib.suppress(OSError):
-                file.unlink()
+        if total > limit_bytes:
+            yield path

@@ -52,7 +52,8 @@ def test_a_sweep_that_does_not_need_it_ends_it(
     chosen: str, code: int, workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = list[ChildProcess]()
-    monkeypatch.setattr(early_engine, "ChildProcess", lambda name: started.append(ChildProcess(name)) or started[-1])
+    new = "kexp.system.child_process.ChildProcess"
+    monkeypatch.setattr(new, lambda name: started.append(ChildProcess(name)) or started[-1])
     (workplace / "conf" / "experiment").mkdir(parents=True)
     preset = f"# @package _global_\ndefaults:\n  {chosen}\ndata: {{name: iris}}\n"
     (workplace / "conf" / "experiment" / "mine.yaml").write_text(preset)
